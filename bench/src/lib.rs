@@ -1,0 +1,1 @@
+//! What benches share: generated tables and frames.

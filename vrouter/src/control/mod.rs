@@ -1,0 +1,1 @@
+//! The control socket: a gRPC server in front of the model.

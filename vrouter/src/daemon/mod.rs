@@ -1,0 +1,1 @@
+//! Threads: starts workers, the control thread and the socket, and ends them.

@@ -1,0 +1,159 @@
+//! Why a packet was dropped. Every exit of the datapath that is no transmission has a reason here; there is no catch-all.
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// The reasons, in the order of the packet's path.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl DropReason {
+            /// All reasons; a reason's place is its number.
+            pub const ALL: &[DropReason] = &[$(DropReason::$variant,)+];
+            /// How many there are.
+            pub const COUNT: usize = DropReason::ALL.len();
+
+            /// The name in counters, tools and documents.
+            pub fn name(self) -> &'static str {
+                match self { $(DropReason::$variant => $name,)+ }
+            }
+
+            /// One sentence for people.
+            pub fn meaning(self) -> &'static str {
+                match self { $(DropReason::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The device had no free rx descriptor.
+    RxMissed = "rx_missed",
+    /// The device found no free mbuf.
+    RxNoMbuf = "rx_no_mbuf",
+    /// The device received a damaged frame.
+    RxErrors = "rx_errors",
+    /// The frame spans several mbufs.
+    MultiSegment = "multi_segment",
+    /// The port has no VIF.
+    NoVif = "no_vif",
+    /// Shorter than an Ethernet header.
+    FrameTooShort = "frame_too_short",
+    /// The destination MAC is not ours.
+    MacNotOurs = "mac_not_ours",
+    /// Tenant broadcast or multicast, which is not forwarded.
+    Multicast = "multicast",
+    /// Neither IPv4, IPv6 nor ARP.
+    EthertypeUnknown = "ethertype_unknown",
+    /// The tenant's source MAC is not its VIF's.
+    MacSpoofed = "mac_spoofed",
+    /// The IPv4 header is truncated, of another version or length.
+    Ipv4Header = "ipv4_header",
+    /// The IPv4 header's checksum is wrong.
+    Ipv4Checksum = "ipv4_checksum",
+    /// The IPv6 header or its extension chain is truncated, of another version, or too long to follow.
+    Ipv6Header = "ipv6_header",
+    /// The IP length says more than the frame holds.
+    IpLength = "ip_length",
+    /// The transport header is truncated.
+    TransportHeader = "transport_header",
+    /// A first fragment too short to hold its ports (RFC 1858, RFC 7112).
+    FragmentTooShort = "fragment_too_short",
+    /// The source address may not be used by this VIF, or may never be a source.
+    SourceSpoofed = "source_spoofed",
+    /// A fabric packet for an address that is not ours.
+    NotForUs = "not_for_us",
+    /// A fragment of a tunnel's outer packet.
+    OuterFragment = "outer_fragment",
+    /// A tunnel's UDP header is truncated or lies about its length.
+    TunnelUdp = "tunnel_udp",
+    /// The VXLAN header is truncated or lacks the I bit (RFC 7348, section 5).
+    VxlanHeader = "vxlan_header",
+    /// No VRF has this VNI.
+    VniUnknown = "vni_unknown",
+    /// The MPLS stack is truncated or deeper than one label (RFC 3032).
+    MplsHeader = "mpls_header",
+    /// No VRF and no VIF has this label.
+    LabelUnknown = "label_unknown",
+    /// The tunnel's sender may not send into this VRF.
+    VtepNotAllowed = "vtep_not_allowed",
+    /// The inner destination MAC is not our router MAC.
+    InnerMacNotOurs = "inner_mac_not_ours",
+    /// The TTL or hop limit ends here.
+    TtlExpired = "ttl_expired",
+    /// TCP that is new without SYN, refused by setting.
+    TcpNotSyn = "tcp_not_syn",
+    /// An ICMP error that quotes no flow of ours.
+    IcmpErrorNoFlow = "icmp_error_no_flow",
+    /// No route to the destination.
+    NoRoute = "no_route",
+    /// The route says drop.
+    RouteDrop = "route_drop",
+    /// The next hop is gone or its VIF has no port.
+    NextHopGone = "next_hop_gone",
+    /// The underlay has no route to the tunnel's far end.
+    NoUnderlayRoute = "no_underlay_route",
+    /// Denied by the source VIF's from_vif ACL.
+    AclFromVif = "acl_from_vif",
+    /// Denied by a VRF's ACL.
+    AclVrf = "acl_vrf",
+    /// Denied by the destination VIF's to_vif ACL.
+    AclToVif = "acl_to_vif",
+    /// The VIF sets up flows faster than its budget.
+    FlowBudget = "flow_budget",
+    /// The flow table is full and nothing may be evicted for this VIF.
+    FlowTableFull = "flow_table_full",
+    /// Larger than the next hop's MTU.
+    MtuExceeded = "mtu_exceeded",
+    /// The frame has no room for the new headers.
+    NoHeadroom = "no_headroom",
+    /// Too many packets wait for the next hop's MAC.
+    NeighbourHoldFull = "neighbour_hold_full",
+    /// The next hop's MAC was asked for and nobody answered.
+    NeighbourUnresolved = "neighbour_unresolved",
+    /// The VIF's budget for the slow path is spent.
+    PuntBudget = "punt_budget",
+    /// The ring to the slow path is full.
+    PuntRingFull = "punt_ring_full",
+    /// A malformed ARP packet, or one with a forged sender.
+    ArpInvalid = "arp_invalid",
+    /// A malformed neighbour discovery packet, or one with a forged sender (RFC 4861).
+    NdInvalid = "nd_invalid",
+    /// ARP or ND for an address that we do not answer for.
+    NeighbourNotOurs = "neighbour_not_ours",
+    /// For an address of ours, but nothing here answers it.
+    LocalUnanswered = "local_unanswered",
+    /// The ring to the worker that owns the tx queue is full.
+    TxHandoverFull = "tx_handover_full",
+    /// The device took no more frames.
+    TxRefused = "tx_refused",
+}
+
+impl DropReason {
+    /// The reason with this name.
+    pub fn named(name: &str) -> Option<DropReason> {
+        DropReason::ALL.iter().copied().find(|reason| reason.name() == name)
+    }
+
+    /// The reason with this number, as stored in a flow entry.
+    pub fn numbered(number: u8) -> Option<DropReason> {
+        DropReason::ALL.get(usize::from(number)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_one_to_one() {
+        for (number, &reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason as usize, number);
+            assert_eq!(DropReason::numbered(reason as u8), Some(reason));
+            assert_eq!(DropReason::named(reason.name()), Some(reason));
+        }
+        assert_eq!(DropReason::numbered(DropReason::COUNT as u8), None);
+    }
+}

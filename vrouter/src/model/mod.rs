@@ -1,0 +1,1 @@
+//! The truth that controllers program, and its compilation to snapshots.

@@ -1,0 +1,168 @@
+//! One frame: a window of bytes in a larger room.
+
+/// Bytes of room that a heap frame has, headroom included; a DPDK mempool is made with the same.
+pub const ROOM: usize = 2048 + HEADROOM;
+/// Bytes before a received frame: enough for every encapsulation (DPDK's default).
+pub const HEADROOM: usize = 128;
+
+/// A window of bytes with headroom. Owns its memory; dropping it gives the memory back.
+pub struct Frame {
+    store: Store,
+    start: u16,
+    len: u16,
+    /// What the device says of the received IPv4 header's checksum.
+    pub rx_ip_checksum: IpChecksum,
+    /// Set: the IPv4 header behind the Ethernet header holds checksum 0, and the port's `tx` completes it (in the device
+    /// where it can, else by [`Frame::finish_outer_checksum`]).
+    pub tx_ip_checksum: bool,
+}
+
+/// Where the bytes are.
+pub enum Store {
+    /// The virtual wire's and the slow path's frames.
+    Heap(Box<[u8; ROOM]>),
+    /// A DPDK buffer.
+    #[cfg(feature = "dpdk")]
+    Mbuf(ffi::Mbuf),
+}
+
+/// A device's word about a received IPv4 header checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpChecksum {
+    /// The device did not look: verify in software.
+    #[default]
+    Unknown,
+    /// Verified.
+    Good,
+    /// Wrong.
+    Bad,
+}
+
+/// The frame has no room for the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no headroom")]
+pub struct NoHeadroom;
+
+impl Frame {
+    /// A heap frame with these bytes after [`HEADROOM`], or nothing when they don't fit.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Frame> {
+        let mut frame = Frame::on_heap(Box::new([0; ROOM]));
+        frame.fill(bytes).then_some(frame)
+    }
+
+    /// An empty frame in this box.
+    pub fn on_heap(room: Box<[u8; ROOM]>) -> Frame {
+        Frame::new(Store::Heap(room), HEADROOM as u16, 0)
+    }
+
+    /// The window `start..start + len` of `store`; the port that makes it vouches for the bounds.
+    pub fn new(store: Store, start: u16, len: u16) -> Frame {
+        Frame { store, start, len, rx_ip_checksum: IpChecksum::Unknown, tx_ip_checksum: false }
+    }
+
+    /// Puts these bytes after [`HEADROOM`] in place of what was there; false when they don't fit.
+    pub fn fill(&mut self, bytes: &[u8]) -> bool {
+        let Some(room) = self.room_mut().get_mut(HEADROOM..HEADROOM + bytes.len()) else { return false };
+        room.copy_from_slice(bytes);
+        (self.start, self.len) = (HEADROOM as u16, bytes.len() as u16);
+        (self.rx_ip_checksum, self.tx_ip_checksum) = (IpChecksum::Unknown, false);
+        true
+    }
+
+    /// The frame from its Ethernet header on.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        let window = usize::from(self.start)..usize::from(self.start) + usize::from(self.len);
+        match &self.store {
+            Store::Heap(room) => &room[window],
+            #[cfg(feature = "dpdk")]
+            Store::Mbuf(mbuf) => &mbuf.room()[window],
+        }
+    }
+
+    /// The same, to write.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let window = usize::from(self.start)..usize::from(self.start) + usize::from(self.len);
+        &mut self.room_mut()[window]
+    }
+
+    /// Bytes in the window.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
+    }
+
+    /// Where the window begins in the room.
+    pub fn start(&self) -> u16 {
+        self.start
+    }
+
+    /// Takes `strip` bytes off the front and puts `header` there instead.
+    #[inline]
+    pub fn replace_front(&mut self, strip: usize, header: &[u8]) -> Result<(), NoHeadroom> {
+        let body = usize::from(self.start) + strip.min(self.len());
+        let start = body.checked_sub(header.len()).ok_or(NoHeadroom)?;
+        self.room_mut()[start..body].copy_from_slice(header);
+        self.len = (usize::from(self.start) + self.len() - start) as u16;
+        self.start = start as u16;
+        Ok(())
+    }
+
+    /// Cuts the window to at most `len` bytes (drops Ethernet padding).
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len.try_into().unwrap_or(u16::MAX));
+    }
+
+    /// Computes the IPv4 header checksum that [`Frame::tx_ip_checksum`] asks for, in software.
+    pub fn finish_outer_checksum(&mut self) {
+        if !std::mem::take(&mut self.tx_ip_checksum) {
+            return;
+        }
+        let Some(header) = self.bytes_mut().get_mut(14..) else { return };
+        let length = header.first().map_or(0, |byte| usize::from(byte & 15) * 4);
+        let Some(header) = header.get_mut(..length).filter(|header| header.len() >= 20) else { return };
+        header[10..12].fill(0);
+        let sum = crate::packet::checksum::of(header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// Gives the memory to whoever sends or keeps it.
+    pub fn into_store(self) -> Store {
+        self.store
+    }
+
+    #[inline]
+    fn room_mut(&mut self) -> &mut [u8] {
+        match &mut self.store {
+            Store::Heap(room) => &mut room[..],
+            #[cfg(feature = "dpdk")]
+            Store::Mbuf(mbuf) => mbuf.room_mut(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_front_is_replaced_within_the_room() {
+        let mut frame = Frame::from_bytes(b"oldbody").unwrap();
+        frame.replace_front(3, b"longer ").unwrap();
+        assert_eq!(frame.bytes(), b"longer body");
+        frame.replace_front(7, b"").unwrap();
+        assert_eq!(frame.bytes(), b"body");
+        assert_eq!(frame.replace_front(0, &[0; HEADROOM + 4]), Err(NoHeadroom));
+        assert_eq!(frame.bytes(), b"body");
+        frame.truncate(2);
+        assert_eq!(frame.bytes(), b"bo");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_no_frame() {
+        assert!(Frame::from_bytes(&[0; ROOM - HEADROOM]).is_some());
+        assert!(Frame::from_bytes(&[0; ROOM - HEADROOM + 1]).is_none());
+    }
+}

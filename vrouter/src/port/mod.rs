@@ -1,0 +1,41 @@
+//! Frames and the ports that they come from and leave by.
+//!
+//! [`Frame`] is one concrete type: a window of bytes with headroom, which owns its memory (an mbuf of a DPDK port, or a boxed
+//! array of the virtual wire and of the slow path). [`Port`] is one worker's end of a device: a virtual call per burst.
+
+mod frame;
+pub mod wire;
+
+pub use frame::{Frame, HEADROOM, IpChecksum, NoHeadroom, ROOM, Store};
+
+/// Frames that a worker takes from a queue at once.
+pub const BURST: usize = 32;
+
+/// One worker's rx and tx queue of one device. Used by that worker's thread only.
+pub trait Port: Send {
+    /// Appends up to `BURST` received frames and returns how many; frames of several segments are dropped here and counted
+    /// in [`RxReport::multi_segment`]. Never blocks, never grows `frames` past its capacity.
+    fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport;
+
+    /// Takes frames from the front of `frames` and sends them, completing what [`Frame::finish_outer_checksum`] asks for.
+    /// What the device refuses stays in `frames` (the caller counts and drops it). Returns what was sent.
+    fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport;
+}
+
+/// What one `rx` brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RxReport {
+    /// Frames appended.
+    pub frames: usize,
+    /// Frames of several segments, received and dropped.
+    pub multi_segment: usize,
+}
+
+/// What one `tx` took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TxReport {
+    /// Frames sent.
+    pub frames: usize,
+    /// Bytes sent, from the Ethernet header on, without FCS.
+    pub bytes: usize,
+}

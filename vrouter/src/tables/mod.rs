@@ -1,0 +1,14 @@
+//! What a worker reads: one immutable [`Snapshot`] of the model, compiled for lookup.
+//!
+//! Snapshots share structure: cloning one copies a few pointers, and one change rebuilds its own part only. The model compiles
+//! them on the control thread, workers read them, nobody writes one that is published.
+
+pub mod acl;
+pub mod fib;
+mod next_hop;
+mod rows;
+mod snapshot;
+
+pub use next_hop::{Adjacency, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
+pub use rows::Rows;
+pub use snapshot::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Vif, VifKind, Vrf};

@@ -1,0 +1,118 @@
+//! Next hops: what to do with a packet once its route is known.
+
+use std::net::Ipv4Addr;
+
+use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vni, VrfId};
+
+/// One next hop. Only rewrites (MACs, outer addresses, VNI or label, MTU, a resolved neighbour) change behind its number without
+/// a new `stamp`; a change of kind, egress VIF or VRF, or of the egress VIF's policy, raises it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// Generation of the last change that flows must notice.
+    pub stamp: Generation,
+    /// Largest L3 packet in bytes that may leave by it, before encapsulation.
+    pub mtu: u16,
+    pub kind: NextHopKind,
+}
+
+/// What it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NextHopKind {
+    /// Drop with `route_drop`.
+    Drop,
+    /// An address of ours (gateway, VTEP): the slow path answers.
+    Receive,
+    /// Deliver to a tenant's VIF.
+    Vif { vif: VifId, port: PortIndex, dst_mac: Mac, src_mac: Mac },
+    /// Underlay: to a neighbour on a fabric VIF, or to the packet's own destination there.
+    Fabric(Underlay),
+    /// Encapsulate.
+    Tunnel(Tunnel),
+}
+
+/// How a packet reaches its next underlay hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Underlay {
+    /// The neighbour's MAC is known.
+    Resolved(Adjacency),
+    /// The neighbour's MAC is asked for; packets are held. `neighbour` absent: the packet's own destination, on a connected subnet.
+    Resolving { vif: VifId, neighbour: Option<Ipv4Addr> },
+    /// The underlay has no route there.
+    NoRoute,
+}
+
+/// A resolved neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Adjacency {
+    pub vif: VifId,
+    pub port: PortIndex,
+    pub dst_mac: Mac,
+    pub src_mac: Mac,
+}
+
+/// A tunnel's far end and its headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The tenant VRF that the routes of this next hop are of: where replies come out.
+    pub vrf: VrfId,
+    pub local: Ipv4Addr,
+    pub remote: Ipv4Addr,
+    pub encap: Encap,
+    pub underlay: Underlay,
+    /// The headers to copy in front of the inner L3 packet; empty unless `underlay` is resolved.
+    pub template: Template,
+}
+
+/// A tunnel's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encap {
+    /// RFC 7348 with inner Ethernet, routed: inner destination is the peer's router MAC, inner source ours.
+    Vxlan { vni: Vni, inner_dst: Mac, inner_src: Mac },
+    /// RFC 7510.
+    MplsOverUdp { label: Label },
+}
+
+/// Headers made ready: Ethernet, IPv4 (length, identification, TOS and checksum zero), UDP (source port and length zero,
+/// checksum zero), VXLAN or MPLS (TC and TTL zero), and the inner Ethernet of VXLAN (ethertype zero).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Template {
+    bytes: [u8; Template::MAX],
+    len: u8,
+}
+
+impl Template {
+    /// The longest: 14 + 20 + 8 + 8 + 14.
+    pub const MAX: usize = 64;
+    /// No headers.
+    pub const EMPTY: Template = Template { bytes: [0; Template::MAX], len: 0 };
+
+    /// These headers; at most [`Template::MAX`] bytes.
+    pub fn new(headers: &[u8]) -> Template {
+        let mut template = Template::EMPTY;
+        template.bytes[..headers.len()].copy_from_slice(headers);
+        template.len = headers.len() as u8;
+        template
+    }
+
+    /// The headers.
+    #[inline]
+    pub fn headers(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl std::fmt::Debug for Template {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Template({:02x?})", self.headers())
+    }
+}
+
+impl Encap {
+    /// Bytes between the underlay's L3 MTU and the tenant's: outer IPv4, UDP, and what the kind adds before the inner L3 packet.
+    pub fn overhead(self) -> u16 {
+        match self {
+            Encap::Vxlan { .. } => 20 + 8 + 8 + 14,
+            Encap::MplsOverUdp { .. } => 20 + 8 + 4,
+        }
+    }
+}

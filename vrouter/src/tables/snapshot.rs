@@ -1,0 +1,160 @@
+//! The snapshot that workers forward by.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::acl::Acl;
+use super::fib::{Fib, PrefixSet};
+use super::{NextHop, Rows};
+use crate::ids::{Generation, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
+
+/// Everything that forwarding asks, of one generation.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    pub generation: Generation,
+    pub local: LocalHost,
+    /// By [`PortIndex`].
+    pub ports: Arc<Vec<PortRow>>,
+    pub vifs: Rows<Vif>,
+    pub vrfs: Rows<Vrf>,
+    pub next_hops: Rows<NextHop>,
+    pub vnis: Arc<HashMap<Vni, VrfId>>,
+    pub labels: Arc<HashMap<Label, DecapTarget>>,
+    pub lifetimes: Lifetimes,
+    /// New TCP without SYN is dropped.
+    pub tcp_strict: bool,
+    /// Punts and ICMP errors per VIF and second.
+    pub punts_per_second: u32,
+}
+
+/// Who we are in the underlay and to tenants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocalHost {
+    /// The VRF that tunnels resolve in.
+    pub underlay: Option<VrfId>,
+    /// Our outer address.
+    pub vtep: Option<Ipv4Addr>,
+    /// Our inner MAC in VXLAN.
+    pub router_mac: Mac,
+}
+
+/// A port as the datapath sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortRow {
+    pub vif: Option<VifId>,
+}
+
+/// Which side a VIF is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VifKind {
+    Tenant,
+    Fabric,
+}
+
+/// A VIF.
+#[derive(Clone)]
+pub struct Vif {
+    pub id: VifId,
+    /// Row of its counters and budgets: below the VIF limit, reused after deletion.
+    pub slot: usize,
+    pub name: Arc<str>,
+    pub kind: VifKind,
+    pub port: PortIndex,
+    pub vrf: VrfId,
+    /// Tenant: the guest's. Fabric: ours.
+    pub mac: Mac,
+    /// Tenant: the gateway's, ours. Fabric: the same as `mac`.
+    pub our_mac: Mac,
+    /// Tenant: the guest's addresses. Fabric: ours.
+    pub addresses: Vec<IpAddr>,
+    pub gateway_v4: Option<Ipv4Addr>,
+    pub gateway_v6: Option<Ipv6Addr>,
+    pub gateway_link_local: Option<Ipv6Addr>,
+    /// L3 bytes.
+    pub mtu: u16,
+    /// Sources that the tenant may use; `None`: any.
+    pub sources: Option<Arc<PrefixSet>>,
+    pub from_vif: Option<Arc<Acl>>,
+    pub to_vif: Option<Arc<Acl>>,
+    /// Generation of the last change that flows of this VIF must notice (policy, anti-spoofing, VRF).
+    pub stamp: Generation,
+}
+
+/// A VRF.
+#[derive(Clone)]
+pub struct Vrf {
+    pub id: VrfId,
+    pub name: Arc<str>,
+    pub v4: Fib<u32>,
+    pub v6: Fib<u128>,
+    pub acl: Option<Arc<Acl>>,
+    /// False: packet mode.
+    pub flows: bool,
+    /// ARP and ND proxy answer by a default route too.
+    pub proxy_by_default_route: bool,
+    /// Who may send into it by tunnel; `None`: any. Sorted.
+    pub allowed_vteps: Option<Arc<[Ipv4Addr]>>,
+    /// Generation of the last change of its routes or policy.
+    pub stamp: Generation,
+}
+
+/// Where a label's packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecapTarget {
+    /// Routed in this VRF.
+    Vrf(VrfId),
+    /// Delivered by this next hop (to a VIF), without a route lookup; the VRF is that VIF's.
+    Vif { vrf: VrfId, next_hop: NextHopId },
+}
+
+/// Idle lifetimes of flow pairs, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    pub tcp_established: u32,
+    pub tcp_opening: u32,
+    pub tcp_closing: u32,
+    pub udp_unanswered: u32,
+    pub udp_answered: u32,
+    pub icmp: u32,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        use crate::ids::Tick;
+        Lifetimes {
+            tcp_established: 7200 * Tick::PER_SECOND,
+            tcp_opening: 30 * Tick::PER_SECOND,
+            tcp_closing: 15 * Tick::PER_SECOND,
+            udp_unanswered: 30 * Tick::PER_SECOND,
+            udp_answered: 180 * Tick::PER_SECOND,
+            icmp: 30 * Tick::PER_SECOND,
+        }
+    }
+}
+
+impl Vrf {
+    /// An empty VRF with flows on.
+    pub fn new(id: VrfId, name: Arc<str>) -> Vrf {
+        Vrf {
+            id,
+            name,
+            v4: Fib::default(),
+            v6: Fib::default(),
+            acl: None,
+            flows: true,
+            proxy_by_default_route: false,
+            allowed_vteps: None,
+            stamp: Generation(0),
+        }
+    }
+
+    /// The longest matching route: its prefix length and next hop.
+    pub fn route(&self, destination: IpAddr) -> Option<(u8, NextHopId)> {
+        match destination {
+            IpAddr::V4(address) => self.v4.lookup(address.to_bits()),
+            IpAddr::V6(address) => self.v6.lookup(address.to_bits()),
+        }
+    }
+}
