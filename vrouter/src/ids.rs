@@ -112,7 +112,10 @@ impl std::str::FromStr for Mac {
         let mut mac = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut mac {
-            let part = parts.next().filter(|part| part.len() == 2).ok_or(MacError)?;
+            let part = parts
+                .next()
+                .filter(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit()))
+                .ok_or(MacError)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| MacError)?;
         }
         if parts.next().is_some() { Err(MacError) } else { Ok(Mac(mac)) }
