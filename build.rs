@@ -71,7 +71,7 @@ fn bind(shim: &std::path::Path, flags: &[String]) {
         .header(shim.join("shim.h").display().to_string())
         .clang_args(flags)
         .allowlist_function(FUNCTIONS)
-        .allowlist_var("VR_.*|RTE_ETHER_(HDR|CRC)_LEN|RTE_MEMPOOL_CACHE_MAX_SIZE")
+        .allowlist_var("VR_.*|RTE_ETHER_(HDR_LEN|CRC_LEN|MTU)|RTE_MEMPOOL_CACHE_MAX_SIZE")
         .allowlist_type("cpu_set_t|vr_mbuf|rte_eth_(conf|dev_info|stats)|rte_ether_addr")
         // Only pointers to these pass through Rust; mbufs are seen as struct vr_mbuf.
         .opaque_type("rte_mempool|rte_mbuf|rte_device|rte_eth_(vmdq|dcb)_.*")
