@@ -136,10 +136,13 @@ pub(crate) fn device_info(port: u16) -> Result<sys::rte_eth_dev_info, i32> {
 
 /// Tells the device its MTU; returns the MTU that holds.
 fn set_mtu(config: &DeviceConfig, started: &Started) -> Result<u16, DeviceError> {
-    let mut mtu = 0;
-    // SAFETY: DPDK writes the number; the port is configured.
-    unsafe { sys::rte_eth_dev_get_mtu(started.port, &mut mtu) };
-    let Some(wanted) = config.mtu.filter(|&wanted| wanted != mtu) else { return Ok(mtu) };
+    let Some(wanted) = config.mtu else {
+        let mut mtu = 0;
+        // SAFETY: DPDK writes the number; the port is configured.
+        unsafe { sys::rte_eth_dev_get_mtu(started.port, &mut mtu) };
+        return Ok(mtu);
+    };
+    // Also where the configuration says so already: net_tap obeys this call only.
     // SAFETY: the port is configured and not started.
     match unsafe { sys::rte_eth_dev_set_mtu(started.port, wanted) } {
         0 => Ok(wanted),
