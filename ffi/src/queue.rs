@@ -61,6 +61,9 @@ impl RxQueue {
     pub fn rx_burst(&mut self, mbufs: &mut Vec<Mbuf>, limit: usize) -> RxBurst {
         let old = mbufs.len();
         let spare = (mbufs.capacity() - old).min(limit).min(usize::from(u16::MAX)) as u16;
+        if spare == 0 {
+            return RxBurst::default();
+        }
         // Mbuf is transparent over the pointer that the PMD writes.
         let slots = mbufs.spare_capacity_mut().as_mut_ptr().cast::<*mut sys::vr_mbuf>();
         // SAFETY: invariant **queue** (this thread alone polls it, the device runs); `slots` has room for `spare` pointers.

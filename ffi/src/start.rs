@@ -53,7 +53,7 @@ pub(crate) fn set_up(config: &DeviceConfig, started: &mut Started) -> Result<(u1
     }
     check_mtu(config, &info)?;
     let mut key = rss_key(&info);
-    let conf = port_conf(config, &info, queues, &mut key);
+    let conf = port_conf(config.mtu, &info, queues, &mut key);
     started.offloads = Offloads {
         rx_ip_checksum: conf.rxmode.offloads & sys::VR_RX_OFFLOAD_IPV4_CKSUM != 0,
         tx_ip_checksum: conf.txmode.offloads & sys::VR_TX_OFFLOAD_IPV4_CKSUM != 0,
@@ -92,10 +92,10 @@ pub(crate) fn set_up(config: &DeviceConfig, started: &mut Started) -> Result<(u1
     Ok((queues, mac.addr_bytes))
 }
 
-fn port_conf(config: &DeviceConfig, info: &sys::rte_eth_dev_info, queues: u16, key: &mut [u8]) -> sys::rte_eth_conf {
+fn port_conf(mtu: Option<u16>, info: &sys::rte_eth_dev_info, queues: u16, key: &mut [u8]) -> sys::rte_eth_conf {
     let mut conf = sys::rte_eth_conf::default();
     let most = info.max_rx_pktlen.saturating_sub(OVERHEAD).max(sys::RTE_ETHER_MTU);
-    conf.rxmode.mtu = config.mtu.map_or(0, |mtu| u32::from(mtu).min(most));
+    conf.rxmode.mtu = mtu.map_or(0, |mtu| u32::from(mtu).min(most));
     conf.rxmode.offloads = info.rx_offload_capa & sys::VR_RX_OFFLOAD_IPV4_CKSUM;
     conf.txmode.offloads = info.tx_offload_capa & sys::VR_TX_OFFLOAD_IPV4_CKSUM;
     let hashes = info.flow_type_rss_offloads & sys::VR_RSS_WANTED;
@@ -153,5 +153,56 @@ fn set_mtu(config: &DeviceConfig, started: &Started) -> Result<u16, DeviceError>
             let (devargs, reason) = (config.devargs.to_owned(), error_text(errno));
             Err(DeviceError::Step { devargs, step: "setting its MTU", reason })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nic() -> sys::rte_eth_dev_info {
+        sys::rte_eth_dev_info {
+            hash_key_size: 40,
+            flow_type_rss_offloads: u64::MAX,
+            rx_offload_capa: u64::MAX,
+            tx_offload_capa: u64::MAX,
+            max_rx_pktlen: 9728,
+            ..Default::default()
+        }
+    }
+
+    fn toeplitz(key: &[u8], input: &[u8]) -> u32 {
+        let bit = |bytes: &[u8], at: usize| bytes[at / 8] >> (7 - at % 8) & 1 == 1;
+        let window = |at: usize| (at..at + 32).fold(0, |word, at| word << 1 | u32::from(bit(key, at)));
+        (0..input.len() * 8).filter(|&at| bit(input, at)).fold(0, |hash, at| hash ^ window(at))
+    }
+
+    #[test]
+    fn both_directions_of_a_flow_hash_alike() {
+        let key = rss_key(&nic());
+        let (a, b, port_a, port_b) = ([10, 0, 0, 1], [192, 168, 7, 9], [0x12, 0x34], [0, 80]);
+        let there = toeplitz(&key, &[&a[..], &b, &port_a, &port_b].concat());
+        let back = toeplitz(&key, &[&b[..], &a, &port_b, &port_a].concat());
+        assert_eq!(there, back);
+        assert_ne!(there, toeplitz(&key, &[&a[..], &b, &port_a, &port_a].concat()));
+    }
+
+    #[test]
+    fn only_what_is_advertised_is_asked_for() {
+        let conf = |info: &sys::rte_eth_dev_info, queues| {
+            let mut key = rss_key(info);
+            port_conf(Some(1500), info, queues, &mut key)
+        };
+        let rich = conf(&nic(), 4);
+        assert_eq!(rich.rxmode.offloads, sys::VR_RX_OFFLOAD_IPV4_CKSUM);
+        assert_eq!(rich.txmode.offloads, sys::VR_TX_OFFLOAD_IPV4_CKSUM);
+        assert_eq!(rich.rxmode.mq_mode, sys::VR_MQ_RX_RSS);
+        assert_eq!(rich.rx_adv_conf.rss_conf.rss_hf, sys::VR_RSS_WANTED);
+        assert_eq!(rich.rx_adv_conf.rss_conf.rss_key_len, 40);
+        let single = conf(&nic(), 1);
+        assert_eq!((single.rxmode.mq_mode, single.rx_adv_conf.rss_conf.rss_hf), (0, 0));
+        let poor = conf(&Default::default(), 4);
+        assert_eq!((poor.rxmode.offloads, poor.txmode.offloads, poor.rxmode.mq_mode), (0, 0, 0));
+        assert!(poor.rx_adv_conf.rss_conf.rss_key.is_null());
     }
 }
