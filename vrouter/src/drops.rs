@@ -101,8 +101,6 @@ reasons! {
     AclVrf = "acl_vrf",
     /// Denied by the destination VIF's to_vif ACL.
     AclToVif = "acl_to_vif",
-    /// The VIF sets up flows faster than its budget.
-    FlowBudget = "flow_budget",
     /// The flow table is full and nothing may be evicted for this VIF.
     FlowTableFull = "flow_table_full",
     /// Larger than the next hop's MTU.
