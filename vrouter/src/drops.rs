@@ -67,8 +67,6 @@ reasons! {
     NotForUs = "not_for_us",
     /// A fragment of a tunnel's outer packet.
     OuterFragment = "outer_fragment",
-    /// A tunnel's UDP header is truncated or lies about its length.
-    TunnelUdp = "tunnel_udp",
     /// The VXLAN header is truncated or lacks the I bit (RFC 7348, section 5).
     VxlanHeader = "vxlan_header",
     /// No VRF has this VNI.
@@ -101,6 +99,8 @@ reasons! {
     AclVrf = "acl_vrf",
     /// Denied by the destination VIF's to_vif ACL.
     AclToVif = "acl_to_vif",
+    /// The VIF sets up flows faster than its budget.
+    FlowBudget = "flow_budget",
     /// The flow table is full and nothing may be evicted for this VIF.
     FlowTableFull = "flow_table_full",
     /// Larger than the next hop's MTU.

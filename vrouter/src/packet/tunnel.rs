@@ -19,7 +19,7 @@ pub const MPLS: usize = 4;
 #[inline]
 pub fn udp_payload(bytes: &[u8]) -> Result<&[u8], DropReason> {
     let length = bytes.first_chunk::<UDP>().map(|header| usize::from(be16(header, 4)));
-    length.and_then(|length| bytes.get(UDP..length)).ok_or(DropReason::TunnelUdp)
+    length.and_then(|length| bytes.get(UDP..length)).ok_or(DropReason::TransportHeader)
 }
 
 /// The network of a VXLAN header: the I bit must be set, reserved bits are ignored.
