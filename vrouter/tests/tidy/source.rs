@@ -44,6 +44,9 @@ impl Source {
         let mut functions = Vec::new();
         for pair in words.windows(2).filter(|pair| pair[0].1 == "fn") {
             let (at, name) = (pair[0].0, pair[1].1);
+            if !self.text[at + 2..pair[1].0].trim().is_empty() {
+                continue; // a function pointer's type
+            }
             let Some(body) = self.body(pair[1].0) else { continue };
             functions.push((name, at, self.line(body.end) - self.line(at) + 1));
         }
