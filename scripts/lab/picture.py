@@ -13,6 +13,9 @@ import pathlib
 
 import yaml
 
+from lab.daemon import Vrouter
+from lab.wire import Wire
+
 NETWORKS = pathlib.Path(__file__).parent / "networks"
 VTEPS = {"h1": "172.31.0.1", "h2": "172.31.0.2", "k": "172.31.0.3"}
 TENANTS = {"h1": ("red1", "blue1"), "h2": ("red2", "blue2")}
@@ -77,6 +80,46 @@ class Host:
             tenant: Tenant(lab, tenant, self.netns, vifs[tenant]["mac"], vifs[tenant]["addresses"]) for tenant in tenants
         }
         self.ports = {port: f"net_af_packet{number},iface={port}" for number, port in enumerate(["fabric", *tenants])}
+
+
+class Picture:
+    """The parts that are wanted of the picture above, each made when asked for."""
+
+    def __init__(self, lab, bin):
+        self.lab, self.bin = lab, bin
+        self.hosts, self.tenants, self.vrouters = {}, {}, {}
+        self.underlay = Underlay(lab)
+        self.kernel = None
+
+    def add_host(self, name, tenants=None):
+        host = Host(self.lab, name, self.underlay, TENANTS[name] if tenants is None else tenants)
+        self.hosts[name] = host
+        self.tenants.update(host.tenants)
+        return host
+
+    def start(self, name, network_of_host=None, **options):
+        """The host with its vRouter, programmed (by its YAML file if nothing else is given)."""
+        host = self.hosts.get(name) or self.add_host(name)
+        vrouter = Vrouter(host, self.bin, **options)
+        self.vrouters[name] = vrouter
+        vrouter.apply(NETWORKS / f"{name}.yaml" if network_of_host is None else network_of_host)
+        return vrouter
+
+    def start_both(self):
+        return self.start("h1"), self.start("h2")
+
+    def add_kernel(self):
+        self.kernel = kernel_vxlan(self.lab, self.underlay)
+        return self.kernel
+
+    def wire(self, *addresses, name="x"):
+        """A raw end on the underlay that answers ARP for these addresses."""
+        netns = self.lab.netns(name, ipv6=False)
+        self.underlay.attach(netns, "eth0", name)
+        return Wire(netns, "eth0", owns=addresses)
+
+    def __getitem__(self, tenant):
+        return self.tenants[tenant]
 
 
 def kernel_vxlan(lab, underlay, name="k", addresses=(V4["k"], V6["k"]), mac=KERNEL_MAC, peers=("h1", "h2")):
