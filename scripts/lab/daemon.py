@@ -28,10 +28,12 @@ class Vrouter:
     def _configuration(self, workers, limits):
         return {
             "socket": self.socket,
-            "workers": {"count": workers, "idle": "backoff"},
-            "eal": {"file_prefix": os.path.basename(self.lab.folder) + "-" + self.host.name, "huge_pages": False},
+            "workers": {"count": workers},
+            "idle": "backoff",
+            "eal": {"huge_pages": False, "memory_mb": 128, "file_prefix": f"{os.path.basename(self.lab.folder)}-{self.host.name}"},
+            "mempool": {"mbufs": 8192},
             "ports": [{"name": name, "devargs": devargs} for name, devargs in self.host.ports.items()],
-            **({"limits": limits} if limits else {}),
+            "limits": {"flows_v4": 16384, "flows_v6": 4096, **(limits or {})},
         }
 
     def start(self):
