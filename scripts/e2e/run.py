@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs the end-to-end tests: the functions test_* of the files test_*.py beside this one, each with a Picture in a lab of its own.
+"""Runs the end-to-end tests: the functions test_* of the files test_*.py beside this one, each with a Picture of its own.
 
 usage: run.py --bin FOLDER [NAME...]     FOLDER holds vrouter and vrctl; NAME: only tests whose name contains it
 """

@@ -30,7 +30,7 @@ class Vrouter:
             "socket": self.socket,
             "workers": {"count": workers},
             "idle": "backoff",
-            "eal": {"huge_pages": False, "memory_mb": 128, "file_prefix": f"{os.path.basename(self.lab.folder)}-{self.host.name}"},
+            "eal": {"huge_pages": False, "memory_mb": 128, "file_prefix": f"{self.lab.prefix}-{self.host.name}"},
             "mempool": {"mbufs": 8192},
             "ports": [{"name": name, "devargs": devargs} for name, devargs in self.host.ports.items()],
             "limits": {"flows_v4": 16384, "flows_v6": 4096, **(limits or {})},

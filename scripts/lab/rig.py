@@ -1,8 +1,8 @@
 """The rig: the daemon on one core between generated frames and a sink, beside testpmd's bare io on the same frames.
 
-A net_pcap device offers a file again and again, which cannot lose or pace; net_null swallows. Figures are medians of one-second
-samples, packets counted per CPU second of the forwarding thread; what counts is ours net of testpmd's floor on the same
-frames, in the same minutes. Rounds alternate the two.
+A net_pcap device offers a file again and again, which cannot lose or pace; net_null swallows. Figures are medians of
+one-second samples, packets counted per CPU second of the forwarding thread; what counts is ours net of testpmd's floor on
+the same frames, in the same minutes. Rounds alternate the two.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -33,6 +34,10 @@ class Scratch:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vrouter-rig-"))
         self._processes = []
         self._pages_before = HUGE_PAGES.read_text()
+        # A mount of its own: a fresh machine has none, and its own leaves nothing behind.
+        self.huge_folder = self.folder / "huge"
+        self.huge_folder.mkdir()
+        run("mount", "-t", "hugetlbfs", "none", str(self.huge_folder))
 
     def __enter__(self):
         return self
@@ -40,6 +45,7 @@ class Scratch:
     def __exit__(self, *_):
         for process in self._processes:
             process.stop()
+        run("umount", str(self.huge_folder))
         HUGE_PAGES.write_text(self._pages_before)
         run("rm", "-rf", str(self.folder))
 
@@ -96,7 +102,8 @@ def testpmd(scratch, pcap, count, seconds):
     scratch.huge_pages(memory)
     process = scratch.start(
         "testpmd.log", "dpdk-testpmd", "-l", CORES, "-m", memory, "--no-pci", "--no-telemetry", "--huge-unlink",
-        f"--file-prefix=floor{os.getpid()}", f"--vdev=net_pcap0,rx_pcap={pcap},infinite_rx=1", "--vdev=net_null0,no-rx=1",
+        "--huge-dir", scratch.huge_folder, f"--file-prefix=floor{os.getpid()}",
+        f"--vdev=net_pcap0,rx_pcap={pcap},infinite_rx=1", "--vdev=net_null0,no-rx=1",
         "--", "--forward-mode=io", "--auto-start", "--no-flush-rx", "--stats-period=1", f"--total-num-mbufs={mbufs}",
         "--mbcache=250", "--burst=32", "--txd=1024", "--rxd=1024")
 
@@ -134,7 +141,8 @@ def vrouter(scratch, bin, pcap, count, direction, tunnel, flows, seconds):
         "socket": str(socket),
         "workers": {"cores": [WORKER_CORE]},
         "idle": "poll",
-        "eal": {"huge_pages": True, "memory_mb": memory, "file_prefix": f"rig{os.getpid()}", "args": ["--huge-unlink"]},
+        "eal": {"huge_pages": True, "memory_mb": memory, "file_prefix": f"rig{os.getpid()}",
+                "args": ["--huge-unlink", "--huge-dir", str(scratch.huge_folder)]},
         "mempool": {"mbufs": mbufs, "cache": 256},
         "ports": [{"name": "tenant", "devargs": tenant}, {"name": "fabric", "devargs": fabric}],
         "limits": {"flows_v4": max(2 * flows, 65536), "new_flows_per_second": 100_000_000},
@@ -167,7 +175,10 @@ def state(tunnel):
         "vxlan": {"vxlan": {"remote": frames.PEER, "vni": frames.VNI, "mac": frames.UNDERLAY_MAC}},
         "mpls": {"mpls_udp": {"remote": frames.PEER, "label": frames.LABEL}},
     }[tunnel]
-    arriving = {"vxlan": {"vnis": [{"vni": frames.VNI, "vrf": "red"}]}, "mpls": {"labels": [{"label": frames.LABEL, "vrf": "red"}]}}
+    arriving = {
+        "vxlan": {"vnis": [{"vni": frames.VNI, "vrf": "red"}]},
+        "mpls": {"labels": [{"label": frames.LABEL, "vrf": "red"}]},
+    }
     return {
         "settings": {"underlay_vrf": "underlay", "vtep": frames.OURS},
         "vrfs": [{"name": "underlay"}, {"name": "red"}],
@@ -195,7 +206,8 @@ def tsc_mhz():
 def measure(given):
     mhz = tsc_mhz()
     print(f"TSC {mhz:.0f} MHz; cycles a packet, medians of {given.rounds} rounds of {given.seconds} s")
-    print(f"{'direction':<9} {'tunnel':<6} {'flows':>8} {'testpmd io':>12} {'vrouter':>9} {'net':>7} {'Mpps':>7} {'dropped':>8}")
+    row = "{:<9} {:<6} {:>8} {:>12} {:>9} {:>7} {:>7} {:>8}"
+    print(row.format("direction", "tunnel", "flows", "testpmd io", "vrouter", "net", "Mpps", "dropped"))
     for direction in given.directions:
         for flows in given.flows:
             with Scratch() as scratch:
@@ -208,8 +220,8 @@ def measure(given):
                     ours.append(mhz / rate)
                     lost.append(dropped)
             floor, our = statistics.median(floors), statistics.median(ours)
-            print(f"{direction:<9} {given.tunnel:<6} {flows:>8} {floor:>12.0f} {our:>9.0f} {our - floor:>7.0f} {mhz / our:>7.2f} "
-                  f"{statistics.median(lost):>8.2%}", flush=True)
+            print(row.format(direction, given.tunnel, flows, f"{floor:.0f}", f"{our:.0f}", f"{our - floor:.0f}",
+                             f"{mhz / our:.2f}", f"{statistics.median(lost):.2%}"), flush=True)
             if max(lost) > 0:
                 raise Failure("packets were dropped: the figure is not of forwarding")
 
@@ -228,6 +240,7 @@ def main():
     if len(os.sched_getaffinity(0)) < 2:
         raise Failure("the rig needs two cores")
     os.sched_setaffinity(0, {0})
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     measure(given)
 
 
