@@ -1,0 +1,30 @@
+//! Sets of prefixes.
+
+use std::net::IpAddr;
+
+use super::Fib;
+
+/// A set of prefixes of both families, for membership tests.
+#[derive(Clone, Default)]
+pub struct PrefixSet {
+    v4: Fib<u32, ()>,
+    v6: Fib<u128, ()>,
+}
+
+impl PrefixSet {
+    /// Adds a prefix.
+    pub fn insert(&mut self, address: IpAddr, length: u8) {
+        match address {
+            IpAddr::V4(address) => self.v4.insert(address.to_bits(), length, ()),
+            IpAddr::V6(address) => self.v6.insert(address.to_bits(), length, ()),
+        };
+    }
+
+    /// Whether a prefix holds the address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.v4.lookup(address.to_bits()).is_some(),
+            IpAddr::V6(address) => self.v6.lookup(address.to_bits()).is_some(),
+        }
+    }
+}
