@@ -27,4 +27,14 @@ impl PrefixSet {
             IpAddr::V6(address) => self.v6.lookup(address.to_bits()).is_some(),
         }
     }
+
+    /// Its IPv4 prefixes, as numbers.
+    pub(in crate::tables) fn v4(&self) -> &Fib<u32, ()> {
+        &self.v4
+    }
+
+    /// Its IPv6 prefixes, as numbers.
+    pub(in crate::tables) fn v6(&self) -> &Fib<u128, ()> {
+        &self.v6
+    }
 }
