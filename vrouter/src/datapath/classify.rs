@@ -33,7 +33,13 @@ pub struct Classified {
 pub enum Exit {
     Drop(DropReason),
     /// To the slow path: from which place, why, its tunnel, and where the copy and its L3 packet begin in the frame.
-    Punt { place: Place, why: Why, tunnel: Option<TunnelSource>, from: u16, l3: u16 },
+    Punt {
+        place: Place,
+        why: Why,
+        tunnel: Option<TunnelSource>,
+        from: u16,
+        l3: u16,
+    },
 }
 
 impl From<DropReason> for Exit {

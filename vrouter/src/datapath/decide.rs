@@ -173,12 +173,7 @@ fn judge(
     Ok(())
 }
 
-fn reverse_verdict(
-    snapshot: &Snapshot,
-    question: &Question,
-    exit_vrf: VrfId,
-    recorder: &mut impl Recorder,
-) -> Verdict {
+fn reverse_verdict(snapshot: &Snapshot, question: &Question, exit_vrf: VrfId, recorder: &mut impl Recorder) -> Verdict {
     let Some(vrf) = snapshot.vrfs.row(exit_vrf.index()) else { return Verdict::Drop(DropReason::NextHopGone) };
     let found = vrf.route(question.tuple.source);
     recorder.reverse_route(vrf, question.tuple.source, found);

@@ -195,7 +195,8 @@ impl Lookup<'_> {
             self.flows.remove(key, handle);
             return self.miss(found, key);
         }
-        let moved = matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.parts().1;
+        let moved =
+            matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.parts().1;
         if moved {
             return self.rekey(found, key, &pair, &answer);
         }

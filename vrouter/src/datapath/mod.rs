@@ -79,7 +79,13 @@ pub enum Fate {
     /// To the slow path: the packet that was classified.
     Punt(Why),
     /// To the slow path: a frame of which only this much was read (where its copy and its L3 packet begin).
-    PuntUnread { place: Place, why: Why, tunnel: Option<TunnelSource>, from: u16, l3: u16 },
+    PuntUnread {
+        place: Place,
+        why: Why,
+        tunnel: Option<TunnelSource>,
+        from: u16,
+        l3: u16,
+    },
 }
 
 impl Worker {

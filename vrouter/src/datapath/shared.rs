@@ -39,11 +39,8 @@ impl Shared {
     /// State for this many workers and VIF rows, with the first snapshot.
     pub fn new(snapshot: Arc<Snapshot>, flows: FlowTable, workers: usize, budget: Limits) -> Shared {
         let Limits { vif_slots, new_flows_per_second } = budget;
-        let end = || WorkerEnd {
-            counters: Counters::new(vif_slots),
-            victims: Victims::default(),
-            rings: Rings::default(),
-        };
+        let end =
+            || WorkerEnd { counters: Counters::new(vif_slots), victims: Victims::default(), rings: Rings::default() };
         let workers = (0..workers).map(|_| end()).collect();
         Shared { snapshot: ArcSwap::new(snapshot), flows, workers, vif_slots, new_flows_per_second }
     }

@@ -172,7 +172,13 @@ mod tests {
             let writer = scope.spawn(|| {
                 for i in 0..200_000_u32 {
                     let vif = VifId(i % 251);
-                    victims.remember(DropReason::NoRoute, Tick(i % 251), Some(vif), Culprit::Frame, &[(i % 251) as u8; HEAD]);
+                    victims.remember(
+                        DropReason::NoRoute,
+                        Tick(i % 251),
+                        Some(vif),
+                        Culprit::Frame,
+                        &[(i % 251) as u8; HEAD],
+                    );
                 }
             });
             while !writer.is_finished() {

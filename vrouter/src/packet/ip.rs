@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::checksum::{self, IpChecksum};
 use super::transport::{self, Upper};
 use super::tuple::{FlowTuple, protocol};
-use super::{be16, be32, checksum};
+use super::{be16, be32};
 use crate::drops::DropReason;
-use crate::port::IpChecksum;
 
 /// An IP packet that was read and found whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

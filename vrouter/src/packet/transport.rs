@@ -107,7 +107,8 @@ fn quoted6(bytes: &[u8]) -> Result<FlowTuple, DropReason> {
     if header[0] >> 4 != 6 {
         return Err(BAD);
     }
-    let address = |at: usize| IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(&header[at..at + 16]).unwrap_or_default()));
+    let address =
+        |at: usize| IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(&header[at..at + 16]).unwrap_or_default()));
     let chain = ip::Chain::read(header[6], &bytes[40..]).map_err(|_| BAD)?;
     quoted(address(8), address(24), chain.protocol, chain.offset != 0, &bytes[40 + chain.length..])
 }

@@ -100,7 +100,8 @@ fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) {
         None => steps.add("flow", String::new(), "none yet: judged as new".into()),
         Some((_, entry)) => {
             let role = if entry.initiator { "initiator's side" } else { "answering side" };
-            let state = if entry.stamp == steps.snapshot.generation.0 { "" } else { ", revalidated when ground changed" };
+            let state =
+                if entry.stamp == steps.snapshot.generation.0 { "" } else { ", revalidated when ground changed" };
             steps.add("flow", String::new(), format!("live, {role}, {} packets{state}", entry.packets));
         }
     }

@@ -89,7 +89,8 @@ pub fn flows(
     now: Tick,
     mut emit: impl FnMut(Vec<v1::Flow>) -> bool,
 ) {
-    let narrow = (0..shared.flows.narrow().capacity()).filter_map(|at| Some(FlowPair::v4(&shared.flows.narrow().pair(at)?)));
+    let narrow =
+        (0..shared.flows.narrow().capacity()).filter_map(|at| Some(FlowPair::v4(&shared.flows.narrow().pair(at)?)));
     let wide = (0..shared.flows.wide().capacity()).filter_map(|at| Some(FlowPair::v6(&shared.flows.wide().pair(at)?)));
     let mut rows = narrow.chain(wide).filter_map(|pair| row(snapshot, filter, &pair, now)).take(filter.limit);
     loop {

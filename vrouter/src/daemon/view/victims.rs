@@ -49,7 +49,9 @@ fn culprit(snapshot: &Snapshot, culprit: Culprit) -> String {
     let vif = |vif: crate::ids::VifId| snapshot.vifs.row(vif.index());
     match culprit {
         Culprit::Frame => String::new(),
-        Culprit::AclFromVif(id, rule) => rule_text(vif(id).and_then(|vif| vif.from_vif.as_deref()), rule.map(usize::from)),
+        Culprit::AclFromVif(id, rule) => {
+            rule_text(vif(id).and_then(|vif| vif.from_vif.as_deref()), rule.map(usize::from))
+        }
         Culprit::AclToVif(id, rule) => rule_text(vif(id).and_then(|vif| vif.to_vif.as_deref()), rule.map(usize::from)),
         Culprit::AclVrf(id, rule) => {
             let vrf = snapshot.vrfs.row(id.index());
