@@ -68,6 +68,21 @@ fn tenants_are_answered_for_what_the_vrf_has_a_route_to() {
 }
 
 #[test]
+fn an_address_of_the_same_vif_is_never_proxied() {
+    let mut snapshot = world();
+    let mut vrf = red(true);
+    vrf.v4.insert(v4(20).to_bits(), 32, NextHopId(1));
+    snapshot.vrfs.set(RED.index(), Some(Arc::new(vrf)));
+    let mut web = snapshot.vifs.row(WEB.index()).unwrap().clone();
+    web.addresses.push(v4(21).into());
+    snapshot.vifs.set(WEB.index(), Some(Arc::new(web)));
+    for (last, what) in [(20, "routed to it"), (21, "its own, without a route of its own")] {
+        let asked = punt(&snapshot, Place::Vif(WEB), Why::Arp, &patched(ARP_GATEWAY, TARGET, &v4(last).octets()));
+        assert_eq!(asked, (Outcome::Dropped(DropReason::NeighbourNotOurs), vec![]), "{what}");
+    }
+}
+
+#[test]
 fn probes_and_announcements_get_no_proxy_answer() {
     let probe_for = |last: u8| {
         let mut frame = patched(ARP_GATEWAY, SENDER, &[0; 4]);

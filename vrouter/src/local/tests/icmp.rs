@@ -120,15 +120,32 @@ fn other_packets_for_us_are_named() {
         ("payload length", DropReason::Ipv6Header, patched(PING6_GATEWAY, IP + 4, &[0xff, 0xff])),
         ("version", DropReason::EthertypeUnknown, patched(PING_GATEWAY, IP, &[0x55])),
     ];
-    for (what, reason, frame) in cases {
+    let later = with_extensions(PING6_GATEWAY, 44, &[60, 0, 0, 8, 0, 0, 0, 1]);
+    let group = with_sound_icmpv6(patched(PING6_GATEWAY, IP + 8, &[0xff, 2]));
+    let more = [("a later fragment of an option", unanswered, later), ("a group as source", unanswered, group)];
+    for (what, reason, frame) in cases.iter().chain(&more) {
         let outcome = punt(&world(), Place::Vif(WEB), Why::ForUs, frame);
         assert_eq!(outcome, (Outcome::Dropped(*reason), vec![]), "{what}");
     }
 }
 
 #[test]
+fn echo_behind_extension_headers_is_answered() {
+    let options = with_extensions(PING6_GATEWAY, 60, &[58, 0, 1, 4, 0, 0, 0, 0]);
+    // The reserved bits of a fragment header are no length.
+    let atomic = with_extensions(PING6_GATEWAY, 44, &[58, 0xff, 0, 0, 0, 0, 0, 1]);
+    for frame in [options, atomic] {
+        let (outcome, out) = punt(&world(), Place::Vif(WEB), Why::ForUs, &frame);
+        assert_eq!(outcome, Outcome::Consumed);
+        assert_eq!(packet_of(RED, &out).len(), bytes(PING6_GATEWAY).len() - IP);
+    }
+}
+
+#[test]
 fn time_exceeded_names_the_gateway_and_quotes_the_packet() {
-    let (outcome, out) = punt(&world(), Place::Vif(WEB), Why::TtlExpired, &bytes(UDP4));
+    // Padding is no part of the packet.
+    let padded = |hex: &str| [bytes(hex), vec![0xaa; 11]].concat();
+    let (outcome, out) = punt(&world(), Place::Vif(WEB), Why::TtlExpired, &padded(UDP4));
     assert_eq!(outcome, Outcome::Consumed);
     let packet = packet_of(RED, &out);
     let (from, to, icmp) = icmp_v4(&packet);
@@ -137,7 +154,7 @@ fn time_exceeded_names_the_gateway_and_quotes_the_packet() {
     let Icmpv4Repr::TimeExceeded { reason: Icmpv4TimeExceeded::TtlExpired, .. } = repr else { panic!("{repr:?}") };
     assert_eq!(icmp.data(), &bytes(UDP4)[IP..]);
 
-    let (outcome, out) = punt(&world(), Place::Vif(WEB), Why::TtlExpired, &bytes(UDP6));
+    let (outcome, out) = punt(&world(), Place::Vif(WEB), Why::TtlExpired, &padded(UDP6));
     assert_eq!(outcome, Outcome::Consumed);
     let packet = packet_of(RED, &out);
     let (from, to, icmp) = icmp_v6(&packet);
@@ -232,6 +249,22 @@ fn no_errors_about_errors_fragments_and_groups() {
     assert_eq!(punt(&world(), Place::Vif(WEB), Why::TtlExpired, &icmp6(128)).1.len(), 1, "echo may be answered");
     let group = patched(UDP6, IP + 24, &[0xff, 2]);
     assert_eq!(punt(&world(), Place::Vif(WEB), Why::TooBig { mtu: 1280 }, &group).1.len(), 1, "RFC 4443, 2.4 e.3");
+}
+
+/// `hex` with extension headers behind its IPv6 header; `next` is the first one's number.
+fn with_extensions(hex: &str, next: u8, headers: &[u8]) -> Vec<u8> {
+    let mut frame = bytes(hex);
+    frame.splice(IP + 40..IP + 40, headers.iter().copied());
+    frame[IP + 5] += headers.len() as u8;
+    frame[IP + 6] = next;
+    frame
+}
+
+fn with_sound_icmpv6(mut frame: Vec<u8>) -> Vec<u8> {
+    let ip = Ipv6Packet::new_unchecked(&frame[IP..]);
+    let (source, destination) = (ip.src_addr(), ip.dst_addr());
+    Icmpv6Packet::new_unchecked(&mut frame[IP + 40..]).fill_checksum(&source, &destination);
+    frame
 }
 
 fn hex(bytes: &[u8]) -> String {

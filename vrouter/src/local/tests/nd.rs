@@ -132,6 +132,22 @@ fn what_rfc_4861_refuses_is_invalid() {
 }
 
 #[test]
+fn fragments_never_carry_neighbour_discovery() {
+    // RFC 6980: a fragment header makes it invalid, even one that fragments nothing; a destination option does not.
+    for (next, options, expected) in [
+        (44, [58, 0, 0, 0, 0, 0, 0, 1], Outcome::Dropped(DropReason::NdInvalid)),
+        (44, [58, 0, 0, 1, 0, 0, 0, 1], Outcome::Dropped(DropReason::NdInvalid)),
+        (60, [58, 0, 1, 4, 0, 0, 0, 0], Outcome::Consumed),
+    ] {
+        let mut frame = bytes(NS_GATEWAY);
+        frame.splice(ICMP..ICMP, options);
+        frame[14 + 5] += 8;
+        frame[14 + 6] = next;
+        assert_eq!(ask(&world(), &frame).0, expected, "{next}: {options:?}");
+    }
+}
+
+#[test]
 fn adverts_are_absorbed_and_router_solicitations_are_not_ours() {
     assert_eq!(ask(&world(), &bytes(NA)), (Outcome::Consumed, vec![]));
     assert_eq!(ask(&world(), &bytes(RS)), (Outcome::Dropped(DropReason::NeighbourNotOurs), vec![]));

@@ -119,10 +119,10 @@ fn nobody_answers() {
 fn a_wanted_neighbour_is_asked_for_ever_more_seldom_and_traffic_starts_over() {
     let mut clocked = Clocked::new(Limits::default());
     assert!(clocked.local.want(FABRIC, PEER));
-    let out = clocked.wait(70_000);
+    let out = clocked.wait(131_000);
     assert!(out.iter().all(|(_, output)| asked(output, PEER) == Mac::BROADCAST));
     let times: Vec<u64> = out.iter().map(|(at, _)| at / 100).collect();
-    assert_eq!(times, [1, 11, 21, 51, 91, 171, 331, 651]);
+    assert_eq!(times, [1, 11, 21, 51, 91, 171, 331, 651, 971, 1291]);
     let (outcome, out) = clocked.resolve(PEER, b"traffic");
     assert_eq!((outcome, out.len()), (Outcome::Held, 1));
     let dropped = clocked.wait(3000);
@@ -139,6 +139,39 @@ fn a_wanted_neighbour_is_asked_for_ever_more_seldom_and_traffic_starts_over() {
     clocked.local.unwant(FABRIC, PEER);
     clocked.wait(4000);
     assert_eq!((clocked.state(), clocked.local.held()), (None, 0));
+}
+
+#[test]
+fn traffic_does_not_ask_sooner_than_a_second_after_the_last_request() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert!(clocked.local.want(FABRIC, PEER));
+    let out = clocked.wait(5100);
+    assert_eq!(out.last().map(|(at, _)| *at), Some(5100));
+    assert_eq!(clocked.resolve(PEER, b"traffic"), (Outcome::Held, vec![]));
+    let times: Vec<u64> = clocked.wait(5000).iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [1000, 2000, 3000, 4000], "three requests and the end");
+}
+
+#[test]
+fn what_is_no_more_wanted_and_unresolved_goes_at_once() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert!(clocked.local.want(FABRIC, PEER) && !clocked.local.want(FABRIC, Ipv4Addr::BROADCAST));
+    clocked.local.unwant(FABRIC, PEER);
+    assert_eq!(clocked.state(), None);
+}
+
+#[test]
+fn neighbours_learnt_together_are_probed_apart() {
+    let mut clocked = Clocked::new(Limits::default());
+    for last in 2..10 {
+        assert!(clocked.local.want(FABRIC, [192, 0, 2, last].into()));
+        assert_eq!(clocked.arp(&patched(FABRIC_REPLY, 28, &[192, 0, 2, last])).0, Outcome::Consumed);
+    }
+    clocked.now += 22_000;
+    let mut times: Vec<u64> = clocked.wait(900).iter().map(|(at, _)| *at).collect();
+    times.extend(clocked.wait(4400).iter().map(|(at, _)| *at + 900));
+    times.dedup();
+    assert!(times.len() >= 6, "{times:?}");
 }
 
 #[test]
@@ -206,6 +239,8 @@ fn the_hold_is_bounded_per_neighbour_and_in_all() {
     assert_eq!(clocked.resolve(other, b"b").0, Outcome::Held);
     assert_eq!(clocked.resolve(third, b"c").0, Outcome::Dropped(DropReason::NeighbourHoldFull), "full in all");
     assert_eq!(clocked.local.held(), 5);
+    let asked_for: Vec<Mac> = clocked.wait(100).iter().map(|(_, output)| asked(output, third)).collect();
+    assert_eq!(asked_for, [Mac::BROADCAST], "asked for all the same");
     let fourth = Ipv4Addr::new(192, 0, 2, 5);
     assert_eq!(clocked.resolve(fourth, b"d"), (Outcome::Dropped(DropReason::NeighbourHoldFull), vec![]));
     assert!(!clocked.local.want(FABRIC, fourth), "no room for it in the table");
@@ -224,6 +259,15 @@ fn a_full_table_gives_up_a_resolved_neighbour_that_nobody_wants() {
     let (outcome, out) = clocked.resolve(third, b"c");
     assert_eq!((outcome, &out[0]), (Outcome::Held, &Output::Forget { vif: FABRIC, address: PEER }));
     assert_eq!(asked(&out[1], third), Mac::BROADCAST);
+    // The one that no frame needed for longest.
+    let mut clocked = Clocked::new(Limits { neighbours: 2, ..Limits::default() });
+    for (address, last) in [(PEER, 2), (second, 3)] {
+        assert_eq!(clocked.resolve(address, b"a").0, Outcome::Held);
+        assert_eq!(clocked.arp(&patched(FABRIC_REPLY, 28, &[192, 0, 2, last])).0, Outcome::Consumed);
+    }
+    clocked.now += 1;
+    assert_eq!(clocked.resolve(PEER, b"b").0, Outcome::Held);
+    assert_eq!(clocked.resolve(third, b"c").1[0], Output::Forget { vif: FABRIC, address: second });
     // Nor one that is wanted: it stays, and the newcomer is refused.
     let mut clocked = Clocked::new(Limits { neighbours: 1, ..Limits::default() });
     assert!(clocked.local.want(FABRIC, PEER));
@@ -259,6 +303,7 @@ fn a_vif_that_goes_takes_its_neighbours_along() {
     assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)).0, Outcome::Consumed);
     let other = Ipv4Addr::new(192, 0, 2, 3);
     assert_eq!(clocked.resolve(other, b"waits").0, Outcome::Held);
+    clocked.wait(100);
     clocked.snapshot.vifs.set(FABRIC.index(), None);
     clocked.snapshot.generation = Generation(2);
     let out: Vec<Output> = clocked.wait(100).into_iter().map(|(_, output)| output).collect();
