@@ -227,6 +227,7 @@ fn a_changed_mac_is_followed() {
 #[test]
 fn the_hold_is_bounded_per_neighbour_and_in_all() {
     let mut clocked = Clocked::new(Limits { neighbours: 3, held: 5, held_per_neighbour: 3 });
+    clocked.wait(100);
     for number in 0..3_u8 {
         assert_eq!(clocked.resolve(PEER, &[number]).0, Outcome::Held);
     }
