@@ -4,6 +4,7 @@ mod arp;
 mod bytes;
 mod hostile;
 mod icmp;
+mod literal;
 mod nd;
 mod neighbour;
 
