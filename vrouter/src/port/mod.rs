@@ -10,7 +10,8 @@ pub mod handover;
 pub mod wire;
 
 use crate::drops::DropReason;
-pub use frame::{Frame, HEADROOM, IpChecksum, NoHeadroom, ROOM, Store};
+pub use crate::packet::checksum::IpChecksum;
+pub use frame::{Frame, HEADROOM, NoHeadroom, ROOM, Store};
 
 /// Frames that a worker takes from a queue at once.
 pub const BURST: usize = 32;

@@ -1,0 +1,2 @@
+mod compiled;
+mod network;

@@ -1,0 +1,232 @@
+//! A node of the trie: up to 63 routes and 64 children, both packed.
+
+use std::sync::Arc;
+
+use super::Bits;
+
+/// The routes below one prefix of `base` bits whose lengths are `base` to `base + 5`, and the nodes below it.
+///
+/// A route of length `base + r` has the *position* `1 << r | v`, v its r bits after the base: the numbering of a binary heap, in
+/// which what is longer is higher. No node is without routes unless it has two children.
+#[derive(Clone)]
+pub(super) struct Node<A: Bits, V: Copy> {
+    /// Bits beyond `base` are zero.
+    prefix: A,
+    /// Bit per position (1 to 63) that has a route.
+    positions: u64,
+    /// Bit per value of the six bits after the base under which there is a child.
+    branches: u64,
+    /// By rising position.
+    routes: Box<[V]>,
+    /// By rising branch. A child's base is at least six more.
+    children: Box<[Arc<Node<A, V>>]>,
+    /// 1, 7, 13, ...
+    pub(super) base: u8,
+}
+
+/// The base of the node that holds routes of this length (at least 1).
+#[inline]
+pub(super) const fn base(length: u8) -> u8 {
+    (length - 1) / 6 * 6 + 1
+}
+
+/// By the first five of the six bits: the positions that hold such an address.
+const HOLDING: [u64; 32] = {
+    let mut table = [0; 32];
+    let mut five = 0;
+    while five < 32 {
+        let mut position = 32 | five;
+        while position > 0 {
+            table[five] |= 1 << position;
+            position >>= 1;
+        }
+        five += 1;
+    }
+    table
+};
+
+impl<A: Bits, V: Copy> Node<A, V> {
+    /// A node with one route and no child. `length` at least 1.
+    pub(super) fn with_route(address: A, length: u8, value: V) -> Self {
+        let base = base(length);
+        let position = position(address, base, length);
+        Node {
+            prefix: address.masked(base),
+            positions: 1 << position,
+            branches: 0,
+            routes: Box::new([value]),
+            children: Box::default(),
+            base,
+        }
+    }
+
+    /// Whether its prefix holds the address.
+    #[inline]
+    pub(super) fn holds(&self, address: A) -> bool {
+        self.prefix.agrees(address, self.base)
+    }
+
+    /// The position of its longest route that holds the address, which its prefix holds.
+    #[inline]
+    pub(super) fn longest(&self, address: A) -> Option<u32> {
+        (self.positions & HOLDING[address.six(self.base) >> 1]).checked_ilog2()
+    }
+
+    /// Length and value of the route at a position that has one.
+    #[inline]
+    pub(super) fn route(&self, position: u32) -> (u8, V) {
+        (self.base + position.ilog2() as u8, self.routes[rank(self.positions, position)])
+    }
+
+    /// The child on the address's way, which may or may not hold it.
+    #[inline]
+    pub(super) fn child(&self, address: A) -> Option<&Self> {
+        let branch = address.six(self.base) as u32;
+        if self.branches >> branch & 1 == 0 { None } else { Some(&self.children[rank(self.branches, branch)]) }
+    }
+
+    /// The value of this very prefix, if this is its node.
+    pub(super) fn exact(&self, address: A, length: u8) -> Option<V> {
+        if self.base != base(length) || !self.holds(address) {
+            return None;
+        }
+        let position = position(address, self.base, length);
+        (self.positions >> position & 1 != 0).then(|| self.routes[rank(self.positions, position)])
+    }
+
+    /// Sets a route at or below `slot`, at least 1 long, with no bits beyond its length; returns the value before.
+    pub(super) fn insert(mut slot: &mut Arc<Self>, address: A, length: u8, value: V) -> Option<V> {
+        let target = base(length);
+        loop {
+            let common = slot.prefix.common(address).min(slot.base).min(target);
+            if common < slot.base {
+                Self::insert_above(slot, base(common), address, length, value);
+                return None;
+            }
+            let node = Arc::make_mut(slot);
+            if node.base == target {
+                return node.set(position(address, target, length), value);
+            }
+            let branch = address.six(node.base) as u32;
+            let at = rank(node.branches, branch);
+            if node.branches >> branch & 1 == 0 {
+                node.branches |= 1 << branch;
+                node.children = with(&mut node.children, at, Arc::new(Node::with_route(address, length, value)));
+                return None;
+            }
+            slot = &mut node.children[at];
+        }
+    }
+
+    /// Puts a node at `base` in the place of `slot`, which becomes its child, for a route that `slot` does not hold.
+    fn insert_above(slot: &mut Arc<Self>, base: u8, address: A, length: u8, value: V) {
+        let added = Node::with_route(address, length, value);
+        let below = slot.clone();
+        let branch = below.prefix.six(base);
+        *slot = Arc::new(if added.base == base {
+            Node { branches: 1 << branch, children: Box::new([below]), ..added }
+        } else {
+            let other = address.six(base);
+            let mut children = [below, Arc::new(added)];
+            if other < branch {
+                children.reverse();
+            }
+            Node {
+                prefix: address.masked(base),
+                positions: 0,
+                branches: 1 << branch | 1 << other,
+                routes: Box::default(),
+                children: Box::new(children),
+                base,
+            }
+        });
+    }
+
+    /// Takes a route out that is there, at or below `slot`. Afterwards `slot` itself may stand for less than a node.
+    pub(super) fn remove(slot: &mut Arc<Self>, address: A, length: u8) {
+        let node = Arc::make_mut(slot);
+        if node.base == base(length) {
+            let position = position(address, node.base, length);
+            node.routes = without(&mut node.routes, rank(node.positions, position));
+            node.positions &= !(1 << position);
+            return;
+        }
+        let branch = address.six(node.base) as u32;
+        let at = rank(node.branches, branch);
+        let child = &mut node.children[at];
+        Self::remove(child, address, length);
+        match child.stands_for() {
+            None => {}
+            Some(Some(grandchild)) => *child = grandchild,
+            Some(None) => {
+                node.children = without(&mut node.children, at);
+                node.branches &= !(1 << branch);
+            }
+        }
+    }
+
+    /// What is to take this node's place, if it is not worth its own: nothing, or its only child.
+    pub(super) fn stands_for(&self) -> Option<Option<Arc<Self>>> {
+        match (self.positions, &*self.children) {
+            (0, []) => Some(None),
+            (0, [only]) => Some(Some(only.clone())),
+            _ => None,
+        }
+    }
+
+    /// The route at a position, as (address, length, value).
+    pub(super) fn route_at(&self, position: u32) -> Option<(A, u8, V)> {
+        if self.positions >> position & 1 == 0 {
+            return None;
+        }
+        let (length, value) = self.route(position);
+        let beyond = length - self.base;
+        Some((self.prefix.joined(self.base, beyond, (position ^ 1 << beyond) as usize), length, value))
+    }
+
+    /// The child under a branch.
+    pub(super) fn child_at(&self, branch: u32) -> Option<&Self> {
+        (self.branches >> branch & 1 != 0).then(|| &*self.children[rank(self.branches, branch)])
+    }
+
+    #[cfg(test)]
+    pub(super) fn children(&self) -> &[Arc<Self>] {
+        &self.children
+    }
+
+    fn set(&mut self, position: u32, value: V) -> Option<V> {
+        let at = rank(self.positions, position);
+        if self.positions >> position & 1 != 0 {
+            return Some(std::mem::replace(&mut self.routes[at], value));
+        }
+        self.positions |= 1 << position;
+        self.routes = with(&mut self.routes, at, value);
+        None
+    }
+}
+
+/// Where in the node at `base` a route of this length is.
+#[inline]
+fn position<A: Bits>(address: A, base: u8, length: u8) -> u32 {
+    let beyond = length - base;
+    1 << beyond | address.six(base) as u32 >> (6 - beyond)
+}
+
+/// How many bits below `bit` are set.
+#[inline]
+fn rank(set: u64, bit: u32) -> usize {
+    (set & ((1 << bit) - 1)).count_ones() as usize
+}
+
+fn with<T>(items: &mut Box<[T]>, at: usize, item: T) -> Box<[T]> {
+    let mut items = std::mem::take(items).into_vec();
+    items.reserve_exact(1);
+    items.insert(at, item);
+    items.into_boxed_slice()
+}
+
+fn without<T>(items: &mut Box<[T]>, at: usize) -> Box<[T]> {
+    let mut items = std::mem::take(items).into_vec();
+    items.remove(at);
+    items.into_boxed_slice()
+}
