@@ -18,12 +18,19 @@ pub(super) struct Node<A: Bits, V: Copy> {
     /// Bit per branch that has a child.
     branches: u64,
     /// By rising position.
-    routes: Box<[V]>,
+    routes: Routes<V>,
     /// By rising branch.
     children: Box<[Arc<Node<A, V>>]>,
     pub(super) base: u8,
     /// Which of the six bits after the base are before the next one.
     branch_bits: u8,
+}
+
+/// The values of a node's routes. One, as most IPv6 nodes have, costs no memory and no cache miss of its own.
+#[derive(Clone)]
+enum Routes<V> {
+    One(V),
+    Many(Box<[V]>),
 }
 
 /// The base of the node that holds routes of this length (at least 1).
@@ -63,7 +70,7 @@ impl<A: Bits, V: Copy> Node<A, V> {
             prefix: address.masked(base),
             positions: 1 << position,
             branches: 0,
-            routes: Box::new([value]),
+            routes: Routes::One(value),
             children: Box::default(),
             base,
             branch_bits: branch_bits::<A>(base),
@@ -85,7 +92,7 @@ impl<A: Bits, V: Copy> Node<A, V> {
     /// Length and value of the route at a position that has one.
     #[inline]
     pub(super) fn route(&self, position: u32) -> (u8, V) {
-        (self.base + position.ilog2() as u8, self.routes[rank(self.positions, position)])
+        (self.base + position.ilog2() as u8, self.routes.all()[rank(self.positions, position)])
     }
 
     /// The child on the address's way, which may or may not hold it.
@@ -101,7 +108,7 @@ impl<A: Bits, V: Copy> Node<A, V> {
             return None;
         }
         let position = position(address, self.base, length);
-        (self.positions >> position & 1 != 0).then(|| self.routes[rank(self.positions, position)])
+        (self.positions >> position & 1 != 0).then(|| self.routes.all()[rank(self.positions, position)])
     }
 
     /// Sets a route at or below `slot`, at least 1 long, with no bits beyond its length; returns the value before.
@@ -146,7 +153,7 @@ impl<A: Bits, V: Copy> Node<A, V> {
                 prefix: address.masked(base),
                 positions: 0,
                 branches: 1 << branch | 1 << other,
-                routes: Box::default(),
+                routes: Routes::Many(Box::default()),
                 children: Box::new(children),
                 base,
                 branch_bits,
@@ -159,7 +166,7 @@ impl<A: Bits, V: Copy> Node<A, V> {
         let node = Arc::make_mut(slot);
         if node.base == base::<A>(length) {
             let position = position(address, node.base, length);
-            node.routes = without(&mut node.routes, rank(node.positions, position));
+            node.routes.remove(rank(node.positions, position));
             node.positions &= !(1 << position);
             return;
         }
@@ -214,11 +221,47 @@ impl<A: Bits, V: Copy> Node<A, V> {
     fn set(&mut self, position: u32, value: V) -> Option<V> {
         let at = rank(self.positions, position);
         if self.positions >> position & 1 != 0 {
-            return Some(std::mem::replace(&mut self.routes[at], value));
+            return Some(std::mem::replace(&mut self.routes.all_mut()[at], value));
         }
         self.positions |= 1 << position;
-        self.routes = with(&mut self.routes, at, value);
+        self.routes.insert(at, value);
         None
+    }
+}
+
+impl<V: Copy> Routes<V> {
+    #[inline]
+    fn all(&self) -> &[V] {
+        match self {
+            Routes::One(one) => std::slice::from_ref(one),
+            Routes::Many(all) => all,
+        }
+    }
+
+    fn all_mut(&mut self) -> &mut [V] {
+        match self {
+            Routes::One(one) => std::slice::from_mut(one),
+            Routes::Many(all) => all,
+        }
+    }
+
+    fn insert(&mut self, at: usize, value: V) {
+        *self = match self {
+            Routes::One(one) if at == 0 => Routes::Many(Box::new([value, *one])),
+            Routes::One(one) => Routes::Many(Box::new([*one, value])),
+            Routes::Many(all) if all.is_empty() => Routes::One(value),
+            Routes::Many(all) => Routes::Many(with(all, at, value)),
+        };
+    }
+
+    fn remove(&mut self, at: usize) {
+        *self = match self {
+            Routes::One(_) => Routes::Many(Box::default()),
+            Routes::Many(all) => match **all {
+                [one, other] => Routes::One(if at == 0 { other } else { one }),
+                _ => Routes::Many(without(all, at)),
+            },
+        };
     }
 }
 
