@@ -36,8 +36,11 @@ pub struct Add {
 
 #[derive(Subcommand)]
 enum Object {
+    /// A VRF: a tenant's routing table
     Vrf(AddVrf),
+    /// A VIF: a tenant's interface, or one of the underlay
     Vif(AddVif),
+    /// A route of --owner
     Route(AddRoute),
     /// A static neighbour of a fabric VIF
     Neighbour {
@@ -101,8 +104,10 @@ struct AddVrf {
 #[derive(clap::Args)]
 struct AddVif {
     name: String,
+    /// The port it sits on
     #[arg(long)]
     port: String,
+    /// The VRF it belongs to
     #[arg(long)]
     vrf: String,
     /// A fabric VIF: our side of the underlay
@@ -111,17 +116,20 @@ struct AddVif {
     /// Tenant: the guest's. Fabric: ours, default the port's
     #[arg(long)]
     mac: Option<Mac>,
-    /// Repeatable
+    /// Tenant: the guest's. Fabric: ours. Repeatable
     #[arg(long)]
     address: Vec<IpAddr>,
     /// Fabric: a connected subnet. Repeatable
     #[arg(long)]
     subnet: Vec<Prefix>,
-    #[arg(long)]
+    /// Tenant: answered by us
+    #[arg(long, value_name = "ADDRESS")]
     gateway_v4: Option<Ipv4Addr>,
-    #[arg(long)]
+    /// Tenant: answered by us
+    #[arg(long, value_name = "ADDRESS")]
     gateway_v6: Option<Ipv6Addr>,
-    #[arg(long)]
+    /// Default fe80::1 where there is a gateway v6
+    #[arg(long, value_name = "ADDRESS")]
     gateway_link_local: Option<Ipv6Addr>,
     /// L3 bytes; default the port's
     #[arg(long)]
@@ -152,6 +160,7 @@ struct AddRoute {
     #[arg(long)]
     vrf: String,
     prefix: Prefix,
+    /// The next hop, as in a network file
     #[arg(long, value_parser = yaml::<Via>)]
     via: Via,
     /// The highest wins; default 100
@@ -167,8 +176,10 @@ struct AddSettings {
     /// Our outer address
     #[arg(long, value_name = "ADDRESS")]
     vtep: Option<Ipv4Addr>,
+    /// Our inner MAC in VXLAN; default 02:VTEP:01
     #[arg(long, value_name = "MAC")]
     router_mac: Option<Mac>,
+    /// The MAC of every gateway; default 00:00:5e:00:01:00
     #[arg(long, value_name = "MAC")]
     gateway_mac: Option<Mac>,
     /// Drop TCP that is new without SYN
@@ -177,6 +188,7 @@ struct AddSettings {
     /// Idle lifetimes in seconds, e.g. '{udp_answered: 60}'
     #[arg(long, value_parser = yaml::<Lifetimes>)]
     lifetimes: Option<Lifetimes>,
+    /// ICMP errors and punts per VIF and second; default 1000
     #[arg(long)]
     icmp_per_second: Option<u32>,
 }

@@ -29,15 +29,17 @@ Examples:
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
 ";
 
+const GLOBAL: &str = "Global options";
+
 /// Programs and shows a running vRouter through its control socket.
 #[derive(Parser)]
 #[command(name = "vrctl", version, after_help = EXIT_CODES, max_term_width = 120)]
 pub struct Args {
     /// The daemon's control socket
-    #[arg(long, global = true, env = "VROUTER_SOCKET", default_value = SOCKET, value_name = "PATH")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "VROUTER_SOCKET", default_value = SOCKET, value_name = "PATH")]
     pub socket: PathBuf,
     /// A table for people, or json or yaml with stable fields for programs
-    #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
+    #[arg(short, long, global = true, help_heading = GLOBAL, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,
     #[command(subcommand)]
     pub command: Command,
@@ -120,10 +122,10 @@ pub struct Show {
 #[derive(clap::Args)]
 pub struct Commit {
     /// Whose routes these are
-    #[arg(long, default_value = "operator")]
+    #[arg(long, global = true, default_value = "operator", value_name = "NAME")]
     pub owner: String,
     /// Return when every worker forwards by the change
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub sync: bool,
 }
 
@@ -225,27 +227,32 @@ pub struct Drops {
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
   vrctl explain --tunnel red --src 10.1.1.20 --dst 10.1.1.10 --proto icmp --icmp-type 8
 ")]
-#[group(id = "place", required = true, multiple = false, args = ["vif", "tunnel"])]
 pub struct Explain {
     /// The packet enters here
-    #[arg(long)]
+    #[arg(long, required_unless_present = "tunnel", conflicts_with = "tunnel")]
     pub vif: Option<String>,
     /// The packet comes out of a tunnel into this VRF
     #[arg(long, value_name = "VRF")]
     pub tunnel: Option<String>,
+    /// From this address
     #[arg(long, value_name = "ADDRESS")]
     pub src: IpAddr,
+    /// To this address
     #[arg(long, value_name = "ADDRESS")]
     pub dst: IpAddr,
     /// Name or number
     #[arg(long, value_name = "PROTOCOL", default_value = "tcp")]
     pub proto: Protocol,
+    /// Source port
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub sport: u16,
+    /// Destination port
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub dport: u16,
+    /// For icmp and icmpv6
     #[arg(long, value_name = "TYPE")]
     pub icmp_type: Option<u8>,
+    /// For icmp and icmpv6
     #[arg(long, value_name = "CODE", requires = "icmp_type")]
     pub icmp_code: Option<u8>,
     /// L3 bytes
