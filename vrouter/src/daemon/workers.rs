@@ -7,16 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::clock::Clock;
+use crate::api::config::Idle;
 use crate::datapath::Worker;
-
-/// What a worker does when nothing arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// Polls on.
-    Poll,
-    /// Sleeps ever longer, up to [`LONGEST_SLEEP`].
-    Backoff,
-}
 
 /// Empty polls before a backing-off worker sleeps for the first time.
 const PATIENCE: u32 = 256;
@@ -33,12 +25,13 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts a thread for each worker on its core; `enter` runs first on each (DPDK's registration).
-    pub fn start(
+    /// Starts a thread for each worker on its core; `enter` runs first on each, and what it
+    /// returns is kept until the thread ends (DPDK's registration).
+    pub fn start<G>(
         workers: Vec<(Worker, usize)>,
         idle: Idle,
         clock: Clock,
-        enter: impl Fn() + Send + Clone + 'static,
+        enter: impl Fn() -> G + Send + Clone + 'static,
     ) -> io::Result<Workers> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
@@ -49,16 +42,11 @@ impl Workers {
                 if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
                     tracing::warn!(worker = index, core, "cannot pin the worker to its core");
                 }
-                enter();
+                let _registration = enter();
                 run(worker, idle, clock, &stop);
             })?);
         }
         Ok(Workers { stop, threads })
-    }
-
-    /// Threads that have ended although nobody asked them to.
-    pub fn dead(&self) -> Vec<usize> {
-        self.threads.iter().enumerate().filter(|(_, thread)| thread.is_finished()).map(|(index, _)| index).collect()
     }
 }
 

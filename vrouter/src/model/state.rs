@@ -12,7 +12,7 @@ use super::interner::Interner;
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
 use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Prefix, Settings, Vif, Vrf};
-use super::refusal::Reason;
+use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
 use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
 use crate::tables::VifKind;
@@ -137,12 +137,12 @@ impl State {
 
     /// The VRF with this name.
     pub fn vrf(&self, name: &str) -> Result<&Arc<Vrf>, Reason> {
-        self.vrfs.get(name).ok_or_else(|| Reason::Unknown { kind: "VRF", name: name.into() })
+        self.vrfs.get(name).ok_or_else(|| Reason::Unknown { kind: "VRF", name: shown(name) })
     }
 
     /// The VIF with this name.
     pub fn vif(&self, name: &str) -> Result<&Arc<Vif>, Reason> {
-        self.vifs.get(name).ok_or_else(|| Reason::Unknown { kind: "VIF", name: name.into() })
+        self.vifs.get(name).ok_or_else(|| Reason::Unknown { kind: "VIF", name: shown(name) })
     }
 
     /// The name of a VRF that is there.

@@ -1,6 +1,7 @@
 //! The live flows.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use flowtable::Entry;
 
@@ -81,24 +82,20 @@ fn prefix(name: &str, prefix: Option<&v1::Prefix>) -> Result<Option<PrefixSet>, 
     Ok(Some(set))
 }
 
-/// Hands every flow that the filter wants to `emit`, in chunks of at most 1,000, until it says false. Any thread; no lock is held.
+/// Every flow that the filter wants. Any thread; no lock is held, workers go on meanwhile.
 pub fn flows(
-    shared: &Shared,
-    snapshot: &Snapshot,
-    filter: &Filter,
+    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot>,
+    filter: Filter,
     now: Tick,
-    mut emit: impl FnMut(Vec<v1::Flow>) -> bool,
-) {
-    let narrow =
-        (0..shared.flows.narrow().capacity()).filter_map(|at| Some(FlowPair::v4(&shared.flows.narrow().pair(at)?)));
-    let wide = (0..shared.flows.wide().capacity()).filter_map(|at| Some(FlowPair::v6(&shared.flows.wide().pair(at)?)));
-    let mut rows = narrow.chain(wide).filter_map(|pair| row(snapshot, filter, &pair, now)).take(filter.limit);
-    loop {
-        let chunk: Vec<v1::Flow> = rows.by_ref().take(1000).collect();
-        if chunk.is_empty() || !emit(chunk) {
-            return;
-        }
-    }
+) -> impl Iterator<Item = v1::Flow> {
+    let (narrow, wide) = (shared.flows.narrow().capacity(), shared.flows.wide().capacity());
+    let limit = filter.limit;
+    let pair = move |at: u32| match at.checked_sub(narrow) {
+        None => shared.flows.narrow().pair(at).map(|pair| FlowPair::v4(&pair)),
+        Some(at) => shared.flows.wide().pair(at).map(|pair| FlowPair::v6(&pair)),
+    };
+    (0..narrow + wide).filter_map(pair).filter_map(move |pair| row(&snapshot, &filter, &pair, now)).take(limit)
 }
 
 fn row(snapshot: &Snapshot, filter: &Filter, pair: &FlowPair, now: Tick) -> Option<v1::Flow> {

@@ -8,7 +8,7 @@ use crate::api::v1;
 use crate::ids::VifId;
 use crate::model::read;
 use crate::model::records::{Hop, Prefix, Vif};
-use crate::model::refusal::{At, Reason, Refusal};
+use crate::model::refusal::{At, Reason, Refusal, shown};
 use crate::model::state::State;
 use crate::tables::VifKind;
 
@@ -62,7 +62,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     if old.is_some_and(|old| old.kind != kind) {
         return Err(Reason::Fixed.at("kind"));
     }
-    let unknown_port = || Reason::Unknown { kind: "port", name: given.port.clone() };
+    let unknown_port = || Reason::Unknown { kind: "port", name: shown(&given.port) };
     let port = *state.port_by_name.get(&given.port).ok_or_else(unknown_port).at("port")?;
     if let Some(holder) = state.vif_by_port[port.index()]
         && old.is_none_or(|old| old.id != holder)
@@ -152,7 +152,7 @@ fn check_acls(state: &State, vif: &Vif) -> Result<(), Refusal> {
     for (field, acl) in [("acl_from_vif", &vif.from_vif), ("acl_to_vif", &vif.to_vif)] {
         let Some(acl) = acl else { continue };
         if !state.acls.contains_key(acl) {
-            return Err(Reason::Unknown { kind: "ACL", name: acl.to_string() }.at(field));
+            return Err(Reason::Unknown { kind: "ACL", name: shown(acl) }.at(field));
         }
         let vrf = &state.vrf_by_id[&vif.vrf];
         if !vrf.flows {
@@ -183,7 +183,7 @@ fn check_addresses(state: &State, vif: &Vif) -> Result<(), Refusal> {
         check_free(state, vif, address, false).at(&field)?;
     }
     if let Some(v6) = vif.gateway_v6.filter(|v6| v6.is_unicast_link_local()) {
-        return Err(Reason::NotUnicast(v6.into()).at("gateway_v6"));
+        return Err(Reason::LinkLocalField(v6).at("gateway_v6"));
     }
     if let Some(link_local) = vif.gateway_link_local.filter(|address| !address.is_unicast_link_local()) {
         return Err(Reason::NotLinkLocal(link_local.into()).at("gateway_link_local"));
