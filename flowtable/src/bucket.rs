@@ -1,0 +1,171 @@
+//! One bucket: a cache line of ten slots, each a 16-bit tag of the hash and the index of an entry.
+//!
+//! ```text
+//! word 0, 1   tags of slots 0-7, 16 bits each; 0 = free
+//! word 2      tags of slots 8, 9 | overflow count (31 bits) | lock (1 bit, the highest)
+//! word 3-7    entry indexes, two of 32 bits a word
+//! ```
+//!
+//! Writers change a bucket under its lock only, so every store below is of a word that nobody else writes meanwhile. Readers
+//! take no lock: a slot is a hint, and what it names is compared in full.
+
+use crate::region::Line;
+use crate::sync::{Ordering::Acquire, Ordering::Relaxed, Ordering::Release, wait};
+
+/// Slots in a bucket.
+pub(crate) const SLOTS: u32 = 10;
+
+const LOCK: u64 = 1 << 63;
+const OVERFLOW: u64 = 1 << 32;
+const OVERFLOW_MASK: u64 = (LOCK - 1) & !(OVERFLOW - 1);
+
+/// A bucket in the region.
+#[derive(Clone, Copy)]
+pub(crate) struct Bucket<'a>(pub(crate) &'a Line);
+
+/// What a reader saw of a bucket's tags.
+#[derive(Clone, Copy)]
+pub(crate) struct Tags([u64; 3]);
+
+impl Tags {
+    /// Slots that bear `tag`.
+    #[inline(always)]
+    pub(crate) fn slots(self, tag: u16) -> Slots {
+        const ONES: u64 = 0x0001_0001_0001_0001;
+        const LOW: u64 = 0x7fff_7fff_7fff_7fff;
+        let [a, b, c] = self.0.map(|word| {
+            // The top bit of each 16-bit lane that is equal; exact, no carry leaves its lane.
+            let lanes = word ^ u64::from(tag).wrapping_mul(ONES);
+            !(((lanes & LOW) + LOW) | lanes | LOW)
+        });
+        Slots(a >> 15 | b >> 14 | (c & 0x8000_8000) >> 13)
+    }
+
+    /// Whether an entry whose first bucket this is lives in its second one.
+    #[inline(always)]
+    pub(crate) fn overflowed(self) -> bool {
+        self.0[2] & OVERFLOW_MASK != 0
+    }
+
+    /// Slots in use.
+    pub(crate) fn used(self) -> u32 {
+        SLOTS - self.slots(0).0.count_ones()
+    }
+}
+
+/// A set of slots: the bit of a slot is its lane times 16 plus its word.
+#[derive(Clone, Copy)]
+pub(crate) struct Slots(u64);
+
+impl Iterator for Slots {
+    type Item = u32;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<u32> {
+        if self.0 == 0 {
+            return None;
+        }
+        let bit = self.0.trailing_zeros();
+        self.0 &= self.0 - 1;
+        Some((bit & 15) * 4 + (bit >> 4))
+    }
+}
+
+impl Bucket<'_> {
+    /// Acquire: a reader that sees a tag sees the index and the entry that were stored before it (`put` releases the tag).
+    #[inline(always)]
+    pub(crate) fn tags(self) -> Tags {
+        Tags([self.0.0[0].load(Acquire), self.0.0[1].load(Acquire), self.0.0[2].load(Acquire)])
+    }
+
+    /// The entry that a slot names. It may be a later one than the tag spoke of.
+    #[inline(always)]
+    pub(crate) fn index(self, slot: u32) -> u32 {
+        (self.0.0[3 + slot as usize / 2].load(Relaxed) >> (slot % 2 * 32)) as u32
+    }
+
+    /// Takes the lock. Acquire: the holder sees what the holder before it stored (`unlock` releases).
+    pub(crate) fn lock(self) {
+        let mut turns = 0;
+        loop {
+            let word = self.0.0[2].load(Relaxed);
+            if word & LOCK == 0 && self.0.0[2].compare_exchange(word, word | LOCK, Acquire, Relaxed).is_ok() {
+                return;
+            }
+            wait(&mut turns);
+        }
+    }
+
+    /// Gives the lock back. Locked.
+    pub(crate) fn unlock(self) {
+        self.0.0[2].store(self.0.0[2].load(Relaxed) & !LOCK, Release);
+    }
+
+    /// Puts an entry into a free slot; false when there is none. Locked.
+    pub(crate) fn put(self, tag: u16, index: u32) -> bool {
+        let Some(slot) = self.tags().slots(0).next() else { return false };
+        let place = &self.0.0[3 + slot as usize / 2];
+        let shift = slot % 2 * 32;
+        place.store(place.load(Relaxed) & !(0xffff_ffff << shift) | u64::from(index) << shift, Relaxed);
+        self.set_tag(slot, tag);
+        true
+    }
+
+    /// Takes an entry out of its slot; false when it is not here. Locked.
+    pub(crate) fn take(self, tag: u16, index: u32) -> bool {
+        let slot = self.tags().slots(tag).find(|&slot| self.index(slot) == index);
+        slot.inspect(|&slot| self.set_tag(slot, 0)).is_some()
+    }
+
+    /// One entry more, or one less, of this bucket lives in its second one. Locked.
+    pub(crate) fn overflow(self, more: bool) {
+        let word = self.0.0[2].load(Relaxed);
+        self.0.0[2].store(if more { word + OVERFLOW } else { word - OVERFLOW }, Release);
+    }
+
+    /// Empties the bucket, lock and all. Only while nobody else uses the table.
+    pub(crate) fn reset(self) {
+        self.0.0.iter().for_each(|word| word.store(0, Relaxed));
+    }
+
+    /// Release: see `tags`.
+    fn set_tag(self, slot: u32, tag: u16) {
+        let place = &self.0.0[slot as usize / 4];
+        let shift = slot % 4 * 16;
+        place.store(place.load(Relaxed) & !(0xffff << shift) | u64::from(tag) << shift, Release);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::AtomicU64;
+
+    #[test]
+    fn slots_are_put_found_and_taken_beside_lock_and_overflow() {
+        let line = Line(std::array::from_fn(|_| AtomicU64::new(0)));
+        let bucket = Bucket(&line);
+        bucket.lock();
+        for index in 0..SLOTS {
+            assert!(bucket.put(7 + (index % 2) as u16, 100 + index), "slot {index}");
+            assert_eq!(bucket.tags().used(), index + 1);
+        }
+        assert!(!bucket.put(9, 1), "no slot is left");
+        bucket.overflow(true);
+        assert!(bucket.tags().overflowed());
+        for tag in [7, 8] {
+            let mut found: Vec<u32> = bucket.tags().slots(tag).map(|slot| bucket.index(slot)).collect();
+            found.sort_unstable();
+            assert_eq!(found, (0..5).map(|i| 100 + 2 * i + u32::from(tag) - 7).collect::<Vec<_>>());
+        }
+        assert!(!bucket.take(7, 101), "another tag's entry");
+        assert!(bucket.take(7, 104) && !bucket.take(7, 104));
+        assert_eq!(bucket.tags().used(), SLOTS - 1);
+        assert!(bucket.put(u16::MAX, u32::MAX));
+        assert_eq!(bucket.tags().slots(u16::MAX).map(|slot| bucket.index(slot)).collect::<Vec<_>>(), [u32::MAX]);
+        bucket.overflow(false);
+        assert!(!bucket.tags().overflowed());
+        bucket.unlock();
+        assert_eq!(line.0[2].load(Relaxed) >> 32, 0, "neither lock nor overflow is left");
+    }
+}

@@ -1,0 +1,276 @@
+//! One direction's entry: what callers see of it, and its words in the region.
+//!
+//! ```text
+//! word 0      guard: incarnation (32) | verdict (8) | sequence (21) | LIVE | WRITING | LOCK
+//! word 1..=K  key
+//! word K+1    activity: last seen (32) | state (16) | the key's tag (16)
+//! word K+2    owner (32) | next hop (32)
+//! word K+3    stamp
+//! word K+4    packets
+//! word K+5    bytes
+//! ```
+//!
+//! All but the guard are stored with release and loaded by readers with acquire, for which see [`Slot::read`].
+
+use crate::Key;
+use crate::region::Line;
+use crate::sync::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, wait};
+
+/// Names one direction's entry for as long as its pair lives: a later pair in the same place has another version.
+/// (Versions have 32 bits: a handle must not be kept while four milliards of pairs pass through one place.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle {
+    pub(crate) index: u32,
+    pub(crate) version: u32,
+}
+
+impl Handle {
+    /// The entry's place: twice the pair's index, plus 1 for the reverse direction.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// The other direction's entry.
+    pub fn partner(self) -> Handle {
+        Handle { index: self.index ^ 1, ..self }
+    }
+}
+
+/// What a slow path decides for one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Half {
+    /// Until when the decision holds, in the caller's terms.
+    pub stamp: u64,
+    /// The caller's next-hop number.
+    pub next_hop: u32,
+    /// What to do.
+    pub verdict: u8,
+}
+
+/// A copy of one direction's entry. Stamp, next hop, verdict and owner belong together; last seen and state are of one moment;
+/// packets and bytes may each lack the packet that another thread is just counting, unless the pair has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// See [`Half::stamp`].
+    pub stamp: u64,
+    /// See [`Half::next_hop`].
+    pub next_hop: u32,
+    /// See [`Half::verdict`].
+    pub verdict: u8,
+    /// Bits that `touch` sets and `clear_state` clears.
+    pub state: u16,
+    /// Whom the pair is charged to; the same in both directions.
+    pub owner: u32,
+    /// The caller's clock when a packet was last counted, or the set-up.
+    pub last_seen: u32,
+    /// Whether this is the direction of the pair's first packet.
+    pub initiator: bool,
+    /// Packets counted.
+    pub packets: u64,
+    /// Bytes counted.
+    pub bytes: u64,
+}
+
+impl Entry {
+    /// What the slow path decided.
+    pub fn half(&self) -> Half {
+        Half { stamp: self.stamp, next_hop: self.next_hop, verdict: self.verdict }
+    }
+}
+
+/// Both directions of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair<const K: usize> {
+    /// The initiator's direction.
+    pub forward: (Key<K>, Entry),
+    /// The other one.
+    pub reverse: (Key<K>, Entry),
+    /// The forward entry's handle.
+    pub handle: Handle,
+    /// The caller's clock at set-up.
+    pub created: u32,
+}
+
+/// Somebody changes the entry: excludes other writers, not readers.
+pub(crate) const LOCK: u64 = 1;
+/// Stamp, next hop and verdict are half old, half new: readers wait.
+pub(crate) const WRITING: u64 = 1 << 1;
+/// The entry belongs to a pair.
+pub(crate) const LIVE: u64 = 1 << 2;
+const SEQUENCE: u64 = 1 << 3;
+const SEQUENCE_MASK: u64 = ((1 << 21) - 1) << 3;
+const VERDICT: u32 = 24;
+
+/// The incarnation that a guard tells.
+pub(crate) fn version(guard: u64) -> u32 {
+    (guard >> 32) as u32
+}
+
+/// An entry in the region.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot<'a, const K: usize> {
+    lines: &'a [Line],
+    index: u32,
+}
+
+impl<'a, const K: usize> Slot<'a, K> {
+    /// Lines of one entry.
+    pub(crate) const LINES: usize = (1 + K + 5).div_ceil(8);
+
+    /// The entry at `index`, if there is one.
+    #[inline(always)]
+    pub(crate) fn new(entries: &'a [Line], index: u32) -> Option<Slot<'a, K>> {
+        let first = index as usize * Self::LINES;
+        entries.get(first..first + Self::LINES).map(|lines| Slot { lines, index })
+    }
+
+    #[inline(always)]
+    pub(crate) fn word(self, i: usize) -> &'a AtomicU64 {
+        &self.lines[i / 8].0[i % 8]
+    }
+
+    #[inline(always)]
+    pub(crate) fn guard(self) -> &'a AtomicU64 {
+        self.word(0)
+    }
+
+    #[inline(always)]
+    pub(crate) fn lines(self) -> &'a [Line] {
+        self.lines
+    }
+
+    /// A consistent copy, and the guard it was made under; nothing when the entry is free or `wanted` says no to its key.
+    /// Takes no lock. With `CHECKED` false it believes what it reads: the fault that the tests plant.
+    ///
+    /// Why the copy is consistent: let g be the first load of the guard. It synchronises with the release that stored it, so the
+    /// loads that follow see at least what that writer stored. Suppose one of them sees something newer, stored (release) by a
+    /// writer W. Before that store W had changed the guard, or another thread had, from whom W took over by acquire (insertion
+    /// takes a pair from the free list, where the removal put it after clearing LIVE). The load is an acquire, so the second load
+    /// of the guard sees that change or a later one, and no later guard equals g but for LOCK: WRITING, the sequence or the
+    /// incarnation differ. (The sequence comes round after 2 million updates within one copy.) If none sees anything newer, the
+    /// copy is of g's time. What `touch` changes (activity and counters, with LOCK only) is consistent word by word.
+    #[inline(always)]
+    pub(crate) fn read<const CHECKED: bool>(self, wanted: impl Fn(&Key<K>) -> bool) -> Option<(u64, Key<K>, Entry)> {
+        let mut turns = 0;
+        loop {
+            let guard = self.guard().load(Acquire);
+            if guard & LIVE == 0 {
+                return None;
+            }
+            if CHECKED && guard & WRITING != 0 {
+                wait(&mut turns);
+                continue;
+            }
+            let (key, activity) = self.key(Acquire);
+            // An entry that bore the wanted key all the time shows it here, whoever else writes; one that did not need not.
+            if !wanted(&key) {
+                return None;
+            }
+            let entry = self.entry(guard, activity);
+            if !CHECKED || (self.guard().load(Relaxed) ^ guard) & !LOCK == 0 {
+                return Some((guard & !LOCK, key, entry));
+            }
+            wait(&mut turns);
+        }
+    }
+
+    #[inline(always)]
+    fn key(self, order: crate::sync::Ordering) -> (Key<K>, u64) {
+        let activity = self.word(K + 1).load(order);
+        (Key { words: std::array::from_fn(|i| self.word(1 + i).load(order)), tag: activity as u16 }, activity)
+    }
+
+    #[inline(always)]
+    fn entry(self, guard: u64, activity: u64) -> Entry {
+        let target = self.word(K + 2).load(Acquire);
+        Entry {
+            stamp: self.word(K + 3).load(Acquire),
+            next_hop: target as u32,
+            verdict: (guard >> VERDICT) as u8,
+            state: (activity >> 16) as u16,
+            owner: (target >> 32) as u32,
+            last_seen: (activity >> 32) as u32,
+            initiator: self.index & 1 == 0,
+            packets: self.word(K + 4).load(Acquire),
+            bytes: self.word(K + 5).load(Acquire),
+        }
+    }
+
+    /// Locks the entry if it still is of this version, and gives its guard (without LOCK). Waits for another writer.
+    /// Acquire: sees what the writer before stored (`unlock` releases).
+    #[inline]
+    pub(crate) fn lock(self, wanted: u32) -> Option<u64> {
+        let mut turns = 0;
+        loop {
+            let guard = self.guard().load(Relaxed);
+            if guard & LIVE == 0 || version(guard) != wanted {
+                return None;
+            }
+            if guard & LOCK == 0 && self.guard().compare_exchange(guard, guard | LOCK, Acquire, Relaxed).is_ok() {
+                return Some(guard);
+            }
+            wait(&mut turns);
+        }
+    }
+
+    /// Gives the lock back, leaving `guard`. Locked.
+    #[inline(always)]
+    pub(crate) fn unlock(self, guard: u64) {
+        self.guard().store(guard, Release);
+    }
+
+    /// Key and entry as they are. Locked, by a holder of `guard`.
+    pub(crate) fn read_locked(self, guard: u64) -> (Key<K>, Entry) {
+        let (key, activity) = self.key(Relaxed);
+        (key, self.entry(guard, activity))
+    }
+
+    /// Writes a new incarnation into a free entry and makes it live. Only the one who took the pair from the free list.
+    pub(crate) fn write(self, version: u32, key: &Key<K>, half: Half, owner: u32, now: u32) {
+        for (i, &word) in key.words.iter().enumerate() {
+            self.word(1 + i).store(word, Release);
+        }
+        self.word(K + 1).store(u64::from(now) << 32 | u64::from(key.tag), Release);
+        self.word(K + 2).store(u64::from(owner) << 32 | u64::from(half.next_hop), Release);
+        self.word(K + 3).store(half.stamp, Release);
+        self.word(K + 4).store(0, Release);
+        self.word(K + 5).store(0, Release);
+        self.guard().store(u64::from(version) << 32 | u64::from(half.verdict) << VERDICT | LIVE, Release);
+    }
+
+    /// Replaces stamp, next hop and verdict, and gives the lock back. Locked, by a holder of `guard`.
+    pub(crate) fn rewrite(self, guard: u64, half: Half) {
+        // Relaxed: the release stores below carry it to whoever sees one of them; see `read`.
+        self.guard().store(guard | LOCK | WRITING, Relaxed);
+        let target = self.word(K + 2).load(Relaxed);
+        self.word(K + 2).store(target & !0xffff_ffff | u64::from(half.next_hop), Release);
+        self.word(K + 3).store(half.stamp, Release);
+        let sequence = guard.wrapping_add(SEQUENCE) & SEQUENCE_MASK;
+        self.unlock(guard & !(SEQUENCE_MASK | 0xff << VERDICT) | sequence | u64::from(half.verdict) << VERDICT);
+    }
+
+    /// Counts one packet. `now` moves last seen forward only; neither it nor state is stored when it stays. Locked.
+    #[inline(always)]
+    pub(crate) fn count(self, bytes: u32, now: u32, set: u16) {
+        // Release: a reader that still holds an older incarnation's guard must not take these for that one's; see `read`.
+        let activity = self.word(K + 1).load(Relaxed);
+        let last_seen = (activity >> 32) as u32;
+        let later = now.wrapping_sub(last_seen).cast_signed() > 0;
+        let seen = if later { now } else { last_seen };
+        let new = u64::from(seen) << 32 | activity & 0xffff_ffff | u64::from(set) << 16;
+        if new != activity {
+            self.word(K + 1).store(new, Release);
+        }
+        self.word(K + 4).store(self.word(K + 4).load(Relaxed).wrapping_add(1), Release);
+        self.word(K + 5).store(self.word(K + 5).load(Relaxed).wrapping_add(u64::from(bytes)), Release);
+    }
+
+    /// Clears state bits. Locked.
+    pub(crate) fn clear_state(self, bits: u16) {
+        let activity = self.word(K + 1).load(Relaxed);
+        let new = activity & !(u64::from(bits) << 16);
+        if new != activity {
+            self.word(K + 1).store(new, Release);
+        }
+    }
+}

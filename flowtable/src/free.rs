@@ -1,0 +1,152 @@
+//! Free pairs and the pairs' cold words, in stripes, so that workers who set up flows at the same time rarely meet.
+//!
+//! Pair p belongs to stripe p mod 8. A stripe is one line:
+//!
+//! ```text
+//! word 0      head: change count (32) | first free pair (32)
+//! word 1      pairs in use
+//! word 2-5    inserted, removed, evicted, aged
+//! ```
+//!
+//! Each pair has one cold word: created (32) | link (32). A free pair's link is 0 when the next free one of the stripe is the
+//! pair's neighbour (fresh memory is such a list), else 1 + the next one.
+
+use crate::Counters;
+use crate::region::{Line, Part};
+use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+/// Stripes of a table. (One for loom, whose time goes by the number of words.)
+pub(crate) const STRIPES: u32 = if cfg!(loom) { 1 } else { 8 };
+/// No pair. Above every index.
+const NONE: u32 = 0x7fff_ffff;
+
+/// Why a pair ended.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    Removed = 3,
+    Evicted = 4,
+    Aged = 5,
+}
+
+/// Stripes and cold words of one table.
+pub(crate) struct Free {
+    pub(crate) pairs: u32,
+    pub(crate) stripes: Part,
+    pub(crate) cold: Part,
+}
+
+impl Free {
+    /// Makes every pair free. Cold words are zero. Only while nobody else uses the table.
+    pub(crate) fn reset(&self) {
+        for (first, stripe) in (0..).zip(self.stripes.iter()) {
+            stripe.0[0].store(u64::from(if first < self.pairs { first } else { NONE }), Relaxed);
+            stripe.0[1].store(0, Relaxed);
+        }
+    }
+
+    /// Takes a free pair, of the stripe that `hash` names if it has one.
+    ///
+    /// Acquire on the head: whoever takes a pair sees all that was stored in it before `give` released it; what others took and
+    /// gave in between were read-modify-writes of the same head, which carry the release on. The change count is for this:
+    /// A reads head p and its link q, B takes p and q and gives p back, A would make q the head though q is in use.
+    pub(crate) fn take(&self, hash: u64) -> Option<u32> {
+        let first = (hash % u64::from(STRIPES)) as usize;
+        for i in 0..STRIPES as usize {
+            let stripe = &self.stripes[(first + i) % STRIPES as usize];
+            let mut head = stripe.0[0].load(Acquire);
+            while head as u32 != NONE {
+                let pair = head as u32;
+                let next = changed(head, self.next(pair));
+                match stripe.0[0].compare_exchange(head, next, AcqRel, Acquire) {
+                    Ok(_) => {
+                        stripe.0[1].fetch_add(1, Relaxed);
+                        return Some(pair);
+                    }
+                    Err(newer) => head = newer,
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives a pair back to its stripe. Only the one who ended it. Release: see `take`.
+    pub(crate) fn give(&self, pair: u32) {
+        let stripe = self.stripe(pair);
+        let mut head = stripe.0[0].load(Relaxed);
+        loop {
+            self.cold(pair).store(u64::from(head as u32) + 1, Release);
+            match stripe.0[0].compare_exchange(head, changed(head, pair), AcqRel, Relaxed) {
+                Ok(_) => break,
+                Err(newer) => head = newer,
+            }
+        }
+        stripe.0[1].fetch_sub(1, Relaxed);
+    }
+
+    /// Counts a pair that began.
+    pub(crate) fn began(&self, pair: u32, now: u32) {
+        self.cold(pair).store(u64::from(now) << 32, Release);
+        self.stripe(pair).0[2].fetch_add(1, Relaxed);
+    }
+
+    /// Counts a pair that ended, before it is given back.
+    pub(crate) fn ended(&self, pair: u32, why: End) {
+        self.stripe(pair).0[why as usize].fetch_add(1, Relaxed);
+    }
+
+    /// When a pair in use was created. Acquire and release as with an entry's words.
+    pub(crate) fn created(&self, pair: u32) -> u32 {
+        (self.cold(pair).load(Acquire) >> 32) as u32
+    }
+
+    /// Pairs in use. Exact when nobody writes.
+    pub(crate) fn used(&self) -> u32 {
+        self.sum(1) as u32
+    }
+
+    /// Sums of the stripes' counters. Each is exact when nobody writes.
+    pub(crate) fn counters(&self) -> Counters {
+        let [inserted, removed, evicted, aged] = [2, 3, 4, 5].map(|word| self.sum(word));
+        Counters { inserted, removed, evicted, aged, odd_dropped: 0 }
+    }
+
+    fn sum(&self, word: usize) -> u64 {
+        self.stripes.iter().fold(0, |sum, stripe| sum.wrapping_add(stripe.0[word].load(Relaxed)))
+    }
+
+    fn stripe(&self, pair: u32) -> &Line {
+        &self.stripes[(pair % STRIPES) as usize]
+    }
+
+    fn cold(&self, pair: u32) -> &AtomicU64 {
+        &self.cold[pair as usize / 8].0[pair as usize % 8]
+    }
+
+    /// The free pair after this one. Nonsense when somebody has taken the pair meanwhile: then the head has changed too.
+    fn next(&self, pair: u32) -> u32 {
+        match self.cold(pair).load(Acquire) as u32 {
+            0 if self.pairs - pair > STRIPES => pair + STRIPES,
+            0 => NONE,
+            link => link - 1,
+        }
+    }
+
+    /// Rebuilds the list of free pairs and the count of used ones. Only while nobody else uses the table.
+    pub(crate) fn rebuild(&self, live: impl Fn(u32) -> bool) {
+        for stripe in self.stripes.iter() {
+            stripe.0[0].store(u64::from(NONE), Relaxed);
+            stripe.0[1].store(0, Relaxed);
+        }
+        for pair in (0..self.pairs).rev() {
+            let stripe = self.stripe(pair);
+            stripe.0[1].fetch_add(1, Relaxed);
+            if !live(pair) {
+                self.give(pair);
+            }
+        }
+    }
+}
+
+fn changed(head: u64, first: u32) -> u64 {
+    ((head >> 32).wrapping_add(1) << 32) | u64::from(first)
+}

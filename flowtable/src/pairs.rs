@@ -1,0 +1,357 @@
+//! The table of one kind of key: look up, set up, count, remove.
+
+use crate::bucket::{Bucket, SLOTS};
+use crate::entry::{LIVE, Slot, version};
+use crate::free::{End, Free};
+use crate::key::Secrets;
+use crate::region::Part;
+use crate::{Entry, Half, Handle, Key, Pair, prefetch};
+
+/// Pairs of flows with keys of `K` words. Any thread may call anything at any time.
+pub struct Pairs<const K: usize> {
+    pub(crate) secrets: Secrets,
+    pub(crate) free: Free,
+    pub(crate) buckets: Part,
+    pub(crate) entries: Part,
+    pub(crate) odd_dropped: u64,
+}
+
+/// Why a pair was not set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    /// The forward key is there, perhaps because another worker set up the same flow from the opposite end.
+    Exists(Handle),
+    /// The reverse key belongs to another pair.
+    ReverseTaken(Handle),
+    /// No pair is free, or (once in milliards) no slot in a key's buckets.
+    Full,
+}
+
+impl std::fmt::Display for InsertError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            InsertError::Exists(_) => "the flow exists",
+            InsertError::ReverseTaken(_) => "the reverse key belongs to another pair",
+            InsertError::Full => "the table is full",
+        })
+    }
+}
+
+impl std::error::Error for InsertError {}
+
+/// What happened to pairs since the region was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Set up.
+    pub inserted: u64,
+    /// Removed by handle.
+    pub removed: u64,
+    /// Removed to make room.
+    pub evicted: u64,
+    /// Removed as expired.
+    pub aged: u64,
+    /// Dropped by the adoption of this region, because a killed writer had left them half written.
+    pub odd_dropped: u64,
+}
+
+impl<const K: usize> Pairs<K> {
+    /// The key's hash, keyed with the region's seed. All of its 64 bits are of use.
+    #[inline(always)]
+    pub fn hash(&self, key: &Key<K>) -> u64 {
+        self.secrets.hash(key)
+    }
+
+    /// Asks for the bucket where most keys of this hash are.
+    #[inline(always)]
+    pub fn prefetch_bucket(&self, hash: u64) {
+        if let Some(line) = self.buckets.get(self.place(hash).first as usize) {
+            prefetch(line);
+        }
+    }
+
+    /// Asks for the entries whose tag matches in that bucket; waits for the bucket.
+    #[inline(always)]
+    pub fn prefetch_entry(&self, hash: u64) {
+        let place = self.place(hash);
+        let bucket = self.bucket(place.first);
+        for slot in bucket.tags().slots(place.tag) {
+            if let Some(entry) = self.slot(bucket.index(slot)) {
+                entry.lines().iter().for_each(prefetch);
+            }
+        }
+    }
+
+    /// The entry with this key, which is compared in full. `hash` is the key's. Takes no lock.
+    #[inline]
+    pub fn find(&self, key: &Key<K>, hash: u64) -> Option<(Handle, Entry)> {
+        self.find_in::<true>(key, self.place(hash))
+    }
+
+    /// The entry, unless the handle is stale. Takes no lock.
+    pub fn entry(&self, handle: Handle) -> Option<Entry> {
+        let (guard, _, entry) = self.slot(handle.index)?.read::<true>(|_| true)?;
+        (version(guard) == handle.version).then_some(entry)
+    }
+
+    /// The other direction's entry, unless the handle is stale. Takes no lock.
+    pub fn partner_entry(&self, handle: Handle) -> Option<Entry> {
+        self.entry(handle.partner())
+    }
+
+    /// Sets up a pair, charged to `owner`, created and last seen at `now`, with no packets counted. `forward` is the direction
+    /// of the first packet. Both keys may be the same: then only the forward entry is ever found.
+    ///
+    /// Locks the keys' buckets, for a few hundred instructions.
+    pub fn insert(
+        &self,
+        forward: (&Key<K>, Half),
+        reverse: (&Key<K>, Half),
+        owner: u32,
+        now: u32,
+    ) -> Result<Handle, InsertError> {
+        let hash = self.hash(forward.0);
+        let places = [self.place(hash), self.place(self.hash(reverse.0))];
+        let _locked = self.lock_buckets(places);
+        if let Some((handle, _)) = self.find_in::<true>(forward.0, places[0]) {
+            return Err(InsertError::Exists(handle));
+        }
+        let linked = if forward.0 == reverse.0 { 1 } else { 2 };
+        if let Some((handle, _)) = self.find_in::<true>(reverse.0, places[1]) {
+            return Err(InsertError::ReverseTaken(handle));
+        }
+        let forward_bucket = self.roomy(places[0], None).ok_or(InsertError::Full)?;
+        let reverse_bucket = self.roomy(places[1], Some(forward_bucket)).ok_or(InsertError::Full)?;
+        let pair = self.free.take(hash).ok_or(InsertError::Full)?;
+        let (Some(first), Some(second)) = (self.slot(2 * pair), self.slot(2 * pair + 1)) else {
+            return Err(InsertError::Full);
+        };
+        let version = version(first.guard().load(crate::sync::Ordering::Relaxed)).wrapping_add(1);
+        self.free.began(pair, now);
+        first.write(version, forward.0, forward.1, owner, now);
+        second.write(version, reverse.0, reverse.1, owner, now);
+        for (place, bucket, index) in
+            [(places[0], forward_bucket, 2 * pair), (places[1], reverse_bucket, 2 * pair + 1)].into_iter().take(linked)
+        {
+            self.link(place, bucket, index);
+        }
+        Ok(Handle { index: 2 * pair, version })
+    }
+
+    /// Replaces what the slow path decided for one direction; counters, state and last seen stay. False when the handle is stale.
+    pub fn update(&self, handle: Handle, half: Half) -> bool {
+        self.locked_slot(handle).inspect(|&(slot, guard)| slot.rewrite(guard, half)).is_some()
+    }
+
+    /// Counts one packet of `bytes` bytes at `now`, and sets the bits `set` of the direction's state. Exact, also when several
+    /// threads count the same direction, and never counted to another flow: it is counted either before the pair ends, and
+    /// then whoever ended it sees it, or not at all. False when the handle is stale.
+    #[inline]
+    pub fn touch(&self, handle: Handle, bytes: u32, now: u32, set: u16) -> bool {
+        let Some((slot, guard)) = self.locked_slot(handle) else { return false };
+        slot.count(bytes, now, set);
+        slot.unlock(guard);
+        true
+    }
+
+    /// Clears bits of the direction's state. False when the handle is stale.
+    pub fn clear_state(&self, handle: Handle, bits: u16) -> bool {
+        let Some((slot, guard)) = self.locked_slot(handle) else { return false };
+        slot.clear_state(bits);
+        slot.unlock(guard);
+        true
+    }
+
+    /// Removes the pair, given either direction's handle. False when the handle is stale.
+    pub fn remove(&self, handle: Handle) -> bool {
+        self.take(handle).is_some()
+    }
+
+    /// Removes the pair and tells what it was in the end, with all that was ever counted. Nothing when the handle is stale.
+    pub fn take(&self, handle: Handle) -> Option<Pair<K>> {
+        self.end(handle, End::Removed, |_| true)
+    }
+
+    /// The pair at `index`, if there is one. Takes no lock.
+    pub fn pair(&self, index: u32) -> Option<Pair<K>> {
+        if index >= self.free.pairs {
+            return None;
+        }
+        loop {
+            let (first, second) = (self.slot(2 * index)?, self.slot(2 * index + 1)?);
+            let (guard, key, entry) = first.read::<true>(|_| true)?;
+            let (other, reverse_key, reverse_entry) = second.read::<true>(|_| true)?;
+            let created = self.free.created(index);
+            // Both halves were read whole; the pair is whole when the first still is the second's.
+            let now = first.guard().load(crate::sync::Ordering::Relaxed);
+            if version(guard) == version(other) && version(now) == version(guard) && now & LIVE != 0 {
+                let handle = Handle { index: 2 * index, version: version(guard) };
+                return Some(Pair { forward: (key, entry), reverse: (reverse_key, reverse_entry), handle, created });
+            }
+        }
+    }
+
+    /// Pairs that there is room for.
+    pub fn capacity(&self) -> u32 {
+        self.free.pairs
+    }
+
+    /// Pairs in use; while others write, a moment's estimate.
+    pub fn used(&self) -> u32 {
+        self.free.used()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        Counters { odd_dropped: self.odd_dropped, ..self.free.counters() }
+    }
+
+    /// Ends the pair if the handle is not stale and `sure` says yes to its last state; while `sure` is asked, nobody else
+    /// changes the pair.
+    ///
+    /// Locks the four buckets of the keys first, in order of address, then the two entries, forward first; everybody who takes
+    /// several locks takes them in this order, and counting and updating take one. The keys are read before the buckets are
+    /// locked; if the pair is still of this version then, it is the same pair, and stays while its buckets are locked.
+    pub(crate) fn end(&self, handle: Handle, why: End, sure: impl FnOnce(&Pair<K>) -> bool) -> Option<Pair<K>> {
+        let index = handle.index / 2;
+        let seen = self.pair(index).filter(|pair| pair.handle.version == handle.version)?;
+        let places = [seen.forward.0, seen.reverse.0].map(|key| self.place(self.hash(&key)));
+        let locked = self.lock_buckets(places);
+        let (first, first_guard) = self.locked_slot(seen.handle)?;
+        let Some((second, second_guard)) = self.locked_slot(seen.handle.partner()) else {
+            first.unlock(first_guard);
+            return None;
+        };
+        let created = self.free.created(index);
+        let (forward, reverse) = (first.read_locked(first_guard), second.read_locked(second_guard));
+        let pair = Pair { forward, reverse, handle: seen.handle, created };
+        if !sure(&pair) {
+            second.unlock(second_guard);
+            first.unlock(first_guard);
+            return None;
+        }
+        self.unlink(places[0], 2 * index);
+        self.unlink(places[1], 2 * index + 1);
+        first.unlock(first_guard & !LIVE);
+        second.unlock(second_guard & !LIVE);
+        drop(locked);
+        self.free.ended(index, why);
+        self.free.give(index);
+        Some(pair)
+    }
+
+    #[inline(always)]
+    pub(crate) fn find_in<const CHECKED: bool>(&self, key: &Key<K>, place: Place) -> Option<(Handle, Entry)> {
+        let mut bucket = self.bucket(place.first);
+        let mut tags = bucket.tags();
+        let mut last = !tags.overflowed();
+        loop {
+            for slot in tags.slots(place.tag) {
+                let index = bucket.index(slot);
+                let found = self.slot(index).and_then(|slot| slot.read::<CHECKED>(|seen| seen == key));
+                if let Some((guard, _, entry)) = found {
+                    return Some((Handle { index, version: version(guard) }, entry));
+                }
+            }
+            if last {
+                return None;
+            }
+            last = true;
+            bucket = self.bucket(place.second);
+            tags = bucket.tags();
+        }
+    }
+
+    /// Puts a live entry into a bucket of its own. Locked.
+    pub(crate) fn link(&self, place: Place, bucket: u32, index: u32) {
+        if bucket != place.first {
+            self.bucket(place.first).overflow(true);
+        }
+        let put = self.bucket(bucket).put(place.tag, index);
+        debug_assert!(put, "room was asked for");
+    }
+
+    /// The bucket of the two that a new entry goes to: the first until it has eight, then the emptier. `taken` is about to
+    /// lose a slot. Locked.
+    pub(crate) fn roomy(&self, place: Place, taken: Option<u32>) -> Option<u32> {
+        let used = |bucket| self.bucket(bucket).tags().used() + u32::from(taken == Some(bucket));
+        let (first, second) = (used(place.first), used(place.second));
+        if first < 8 || first <= second {
+            (first < SLOTS).then_some(place.first)
+        } else {
+            (second < SLOTS).then_some(place.second)
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn place(&self, hash: u64) -> Place {
+        let buckets = self.buckets.len() as u64;
+        let first = (((hash >> 32) * buckets) >> 32) as u32;
+        let second = (((hash & 0xffff_ffff) * buckets) >> 32) as u32;
+        let second = if second != first { second } else { (first + 1) % buckets as u32 };
+        // The buckets eat the upper bits of both halves; the product's top depends on all bits.
+        let tag = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16;
+        Place { first, second, tag: tag.max(1) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(&self, index: u32) -> Option<Slot<'_, K>> {
+        Slot::new(&self.entries, index)
+    }
+
+    fn unlink(&self, place: Place, index: u32) {
+        if !self.bucket(place.first).take(place.tag, index)
+            && place.second != place.first
+            && self.bucket(place.second).take(place.tag, index)
+        {
+            self.bucket(place.first).overflow(false);
+        }
+    }
+
+    #[inline(always)]
+    fn locked_slot(&self, handle: Handle) -> Option<(Slot<'_, K>, u64)> {
+        let slot = self.slot(handle.index)?;
+        slot.lock(handle.version).map(|guard| (slot, guard))
+    }
+
+    #[inline(always)]
+    fn bucket(&self, index: u32) -> Bucket<'_> {
+        Bucket(&self.buckets[index as usize])
+    }
+
+    fn lock_buckets(&self, [a, b]: [Place; 2]) -> Locked<'_, K> {
+        let mut order = [a.first, a.second, b.first, b.second];
+        order.sort_unstable();
+        let mut last = None;
+        for index in order {
+            if last.replace(index) != Some(index) {
+                self.bucket(index).lock();
+            }
+        }
+        Locked { pairs: self, order }
+    }
+}
+
+/// Where entries of a hash are: two buckets, and the tag in them.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) first: u32,
+    pub(crate) second: u32,
+    pub(crate) tag: u16,
+}
+
+/// Up to four locked buckets; unlocked when dropped.
+struct Locked<'a, const K: usize> {
+    pairs: &'a Pairs<K>,
+    order: [u32; 4],
+}
+
+impl<const K: usize> Drop for Locked<'_, K> {
+    fn drop(&mut self) {
+        let mut last = None;
+        for index in self.order {
+            if last.replace(index) != Some(index) {
+                self.pairs.bucket(index).unlock();
+            }
+        }
+    }
+}

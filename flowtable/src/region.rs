@@ -1,0 +1,141 @@
+//! The memory that a table lives in: cache lines of atomic words, and the parts that a table cuts it into.
+
+use std::ops::{Deref, Range};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::LayoutError;
+use crate::sync::{AtomicU64, Ordering};
+
+/// A cache line of eight words. Everything in a region is made of these.
+#[repr(align(64))]
+pub(crate) struct Line(pub(crate) [AtomicU64; 8]);
+
+/// Bytes in a line.
+pub(crate) const LINE: usize = 64;
+
+/// Memory for one flow table: 64-byte lines of atomic words. It holds no pointers, so its words may be copied anywhere.
+pub struct Region {
+    lines: Box<[Line]>,
+    zeroed: bool,
+}
+
+impl Region {
+    /// `bytes` of zeroed heap memory, rounded up to whole lines. All of it is touched here, so that no worker faults later.
+    ///
+    /// Errors: [`LayoutError::NoMemory`].
+    pub fn heap(bytes: usize) -> Result<Region, LayoutError> {
+        let lines = heap_lines(bytes.div_ceil(LINE)).ok_or(LayoutError::NoMemory { bytes })?;
+        Ok(Region { lines, zeroed: true })
+    }
+
+    /// Heap memory that begins with a copy of `words`: what another region held.
+    ///
+    /// Errors: [`LayoutError::NoMemory`].
+    pub fn from_words(words: &[u64]) -> Result<Region, LayoutError> {
+        let region = Region::heap(size_of_val(words))?;
+        for (place, &word) in region.words().zip(words) {
+            place.store(word, Ordering::Relaxed);
+        }
+        Ok(Region { zeroed: false, ..region })
+    }
+
+    /// The region's words, one after the other. A copy of a region is of use when no thread writes meanwhile.
+    pub fn to_words(&self) -> Vec<u64> {
+        self.words().map(|word| word.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Size in bytes, a multiple of 64.
+    pub fn bytes(&self) -> usize {
+        self.lines.len() * LINE
+    }
+
+    pub(crate) fn line(&self, index: usize) -> Option<&Line> {
+        self.lines.get(index)
+    }
+
+    /// Zeroes the memory unless it is fresh.
+    pub(crate) fn clear(&mut self) {
+        if !std::mem::replace(&mut self.zeroed, false) {
+            self.words().for_each(|word| word.store(0, Ordering::Relaxed));
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = &AtomicU64> {
+        self.lines.iter().flat_map(|line| &line.0)
+    }
+}
+
+/// Some consecutive lines of a region, kept alive by it.
+pub(crate) struct Part {
+    first: NonNull<Line>,
+    len: usize,
+    _region: Arc<Region>,
+}
+
+impl Part {
+    /// The lines `range` of `region`, or nothing when they are not all there.
+    pub(crate) fn new(region: &Arc<Region>, range: Range<usize>) -> Option<Part> {
+        let lines = region.lines.get(range)?;
+        Some(Part { first: NonNull::from(lines).cast(), len: lines.len(), _region: Arc::clone(region) })
+    }
+}
+
+impl Deref for Part {
+    type Target = [Line];
+
+    #[inline(always)]
+    fn deref(&self) -> &[Line] {
+        // SAFETY: `first` and `len` came from a slice of the region's boxed lines. The box neither moves nor shrinks its lines,
+        // `_region` keeps it alive for as long as this part, and lines are only ever read and written as atomics behind `&`.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
+    }
+}
+
+// SAFETY: a part is a shared slice of atomics plus the Arc that owns them; both may be sent and shared between threads.
+unsafe impl Send for Part {}
+// SAFETY: as above.
+unsafe impl Sync for Part {}
+
+#[cfg(not(loom))]
+fn heap_lines(count: usize) -> Option<Box<[Line]>> {
+    let layout = std::alloc::Layout::array::<Line>(count).ok()?;
+    if layout.size() == 0 {
+        return Some(Box::new([]));
+    }
+    // SAFETY: the layout's size is not 0.
+    let first = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Line>();
+    if first.is_null() {
+        return None;
+    }
+    // SAFETY: the global allocator gave `count` lines with the layout of `[Line; count]`, which is what the box will give back,
+    // and all bytes zero is a valid `AtomicU64`.
+    Some(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(first, count)) })
+}
+
+/// loom's atomics are objects of its own, not words.
+#[cfg(loom)]
+fn heap_lines(count: usize) -> Option<Box<[Line]>> {
+    Some((0..count).map(|_| Line(std::array::from_fn(|_| AtomicU64::new(0)))).collect())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heap_memory_is_zeroed_aligned_and_whole_lines() {
+        let region = Region::heap(65).expect("memory");
+        assert_eq!(region.bytes(), 128);
+        assert!(region.to_words().iter().all(|&word| word == 0));
+        assert_eq!(region.lines.as_ptr() as usize % LINE, 0);
+        assert_eq!(Region::heap(0).expect("nothing").bytes(), 0);
+    }
+
+    #[test]
+    fn more_memory_than_there_is_is_refused() {
+        for bytes in [usize::MAX, usize::MAX / 2, 1 << 60] {
+            assert_eq!(Region::heap(bytes).err(), Some(LayoutError::NoMemory { bytes }));
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The flow table: one region, two tables of pairs.
+
+use std::sync::Arc;
+
+use crate::bucket::Bucket;
+use crate::entry::{LIVE, LOCK, WRITING, version};
+use crate::free::Free;
+use crate::key::Secrets;
+use crate::layout::{Parts, read_header, write_header};
+use crate::pairs::Pairs;
+use crate::region::{Part, Region};
+use crate::sync::Ordering::Relaxed;
+use crate::{AdoptError, Config, LayoutError};
+
+/// A concurrent flow table in one region. Any thread may use it at any time; nothing in it ever stops all of them.
+pub struct FlowTable {
+    region: Arc<Region>,
+    config: Config,
+    narrow: Pairs<2>,
+    wide: Pairs<5>,
+}
+
+impl FlowTable {
+    /// Lays out an empty table in `region`, whatever was in it, and writes its header.
+    ///
+    /// Errors: [`LayoutError::TooManyPairs`], [`LayoutError::RegionTooSmall`].
+    pub fn create(mut region: Region, config: &Config) -> Result<FlowTable, LayoutError> {
+        let needed = config.bytes()?;
+        if region.bytes() < needed {
+            return Err(LayoutError::RegionTooSmall { needed, given: region.bytes() });
+        }
+        region.clear();
+        let table = FlowTable::open(region, config)?;
+        table.narrow.free.reset();
+        table.wide.free.reset();
+        write_header(&table.region, config);
+        Ok(table)
+    }
+
+    /// Takes over a table that another process (or another region, copied) left. Locks are cleared; pairs that a killed writer
+    /// left half written are dropped and counted. All others are there with their counters; what their stamps, next hops and
+    /// verdicts are worth is for the caller to judge before it uses them. Only while nobody else uses the region.
+    ///
+    /// Errors: the header is not one of ours.
+    pub fn adopt(region: Region) -> Result<FlowTable, AdoptError> {
+        let config = read_header(&region)?;
+        let mut table = FlowTable::open(region, &config).map_err(AdoptError::Sizes)?;
+        table.narrow.odd_dropped = table.narrow.rebuild();
+        table.wide.odd_dropped = table.wide.rebuild();
+        Ok(table)
+    }
+
+    /// Pairs with narrow keys.
+    #[inline(always)]
+    pub fn narrow(&self) -> &Pairs<2> {
+        &self.narrow
+    }
+
+    /// Pairs with wide keys.
+    #[inline(always)]
+    pub fn wide(&self) -> &Pairs<5> {
+        &self.wide
+    }
+
+    /// What the region was created with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The memory that the table lives in.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    fn open(region: Region, config: &Config) -> Result<FlowTable, LayoutError> {
+        let region = Arc::new(region);
+        let secrets = Secrets::new(config.seed);
+        let narrow = Pairs::open(&region, config.narrow(), secrets)?;
+        let wide = Pairs::open(&region, config.wide(), secrets)?;
+        Ok(FlowTable { region, config: *config, narrow, wide })
+    }
+}
+
+impl<const K: usize> Pairs<K> {
+    pub(crate) fn open(region: &Arc<Region>, parts: Parts, secrets: Secrets) -> Result<Pairs<K>, LayoutError> {
+        let too_small = LayoutError::RegionTooSmall { needed: parts.end() * 64, given: region.bytes() };
+        let part = |range| Part::new(region, range).ok_or(too_small);
+        let free = Free { pairs: parts.pairs, stripes: part(parts.stripes)?, cold: part(parts.cold)? };
+        let (buckets, entries) = (part(parts.buckets)?, part(parts.entries)?);
+        Ok(Pairs { secrets, free, buckets, entries, odd_dropped: 0 })
+    }
+
+    /// Makes buckets and free list anew from the entries, which alone are the truth, and tells how many pairs it dropped.
+    /// A writer killed while it counted leaves a lock, which is cleared; killed while it wrote, an entry that is being written
+    /// or that lives without its partner; killed while it linked or unlinked, a pair that is whole.
+    fn rebuild(&self) -> u64 {
+        self.buckets.iter().for_each(|line| Bucket(line).reset());
+        let mut dropped = 0;
+        for pair in 0..self.free.pairs {
+            let (Some(first), Some(second)) = (self.slot(2 * pair), self.slot(2 * pair + 1)) else { continue };
+            let [a, b] = [first, second].map(|slot| slot.guard().load(Relaxed) & !LOCK);
+            if (a | b) & LIVE == 0 {
+                continue;
+            }
+            let whole = a & b & LIVE != 0 && (a | b) & WRITING == 0 && version(a) == version(b);
+            if whole && self.relink(pair) {
+                first.unlock(a);
+                second.unlock(b);
+            } else {
+                let version = u64::from(version(a).max(version(b))) << 32;
+                first.unlock(version);
+                second.unlock(version);
+                dropped += 1;
+            }
+        }
+        self.free.rebuild(|pair| self.slot(2 * pair).is_some_and(|slot| slot.guard().load(Relaxed) & LIVE != 0));
+        dropped
+    }
+
+    /// Links a pair's entries; false (and neither linked) when a key is linked already or there is no room.
+    fn relink(&self, pair: u32) -> bool {
+        let (Some(first), Some(second)) = (self.slot(2 * pair), self.slot(2 * pair + 1)) else { return false };
+        let [(forward, _), (reverse, _)] = [first.read_locked(0), second.read_locked(0)];
+        let places = [forward, reverse].map(|key| self.place(self.hash(&key)));
+        if self.find_in::<true>(&forward, places[0]).is_some() || self.find_in::<true>(&reverse, places[1]).is_some() {
+            return false;
+        }
+        let Some(forward_bucket) = self.roomy(places[0], None) else { return false };
+        let Some(reverse_bucket) = self.roomy(places[1], Some(forward_bucket)) else { return false };
+        self.link(places[0], forward_bucket, 2 * pair);
+        if forward != reverse {
+            self.link(places[1], reverse_bucket, 2 * pair + 1);
+        }
+        true
+    }
+}
