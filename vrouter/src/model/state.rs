@@ -188,12 +188,13 @@ impl State {
         (class, u32::MAX - offer.preference, name)
     }
 
-    /// The address of VIFs in this VRF that this is, but for what `but` itself has.
+    /// Whose address, gateway or neighbour this is in the VRF, but for what `but` itself has; neighbours last.
     pub fn implicit_at(&self, vrf: VrfId, address: IpAddr, but: Option<VifId>) -> Option<(VifId, Hop)> {
-        self.offers(vrf, Prefix::host(address)).iter().find_map(|offer| match offer.source {
-            Source::Vif(vif) if Some(vif) != but => Some((vif, self.hop(offer.next_hop)?.1)),
+        let offers = self.offers(vrf, Prefix::host(address)).iter().filter_map(|offer| match offer.source {
+            Source::Vif(vif) if Some(vif) != but => Some((offer.preference, vif, self.hop(offer.next_hop)?.1)),
             _ => None,
-        })
+        });
+        offers.max_by_key(|&(preference, ..)| preference).map(|(_, vif, hop)| (vif, hop))
     }
 
     /// The fabric VIF of this VRF with the longest connected subnet that holds the address.

@@ -106,6 +106,14 @@ fn vifs_of_the_fabric() {
         assert!(refused.reason.contains(reason), "{refused:?}");
     };
     refuse(put_uplink(|vif| vif.addresses.push(ip("10.0.0.9"))), "addresses", "10.0.0.9 is neighbour of VIF up0");
+    let moved = |vif: &mut v1::Vif| vif.vrf = "empty".into();
+    model.apply("", &[put(Kind::Vrf(vrf("empty")))]).unwrap();
+    let mut refuse = |change, field: &str, reason: &str| {
+        let refused = refusal(&mut model, "", &[change]);
+        assert_eq!(&*refused.field, field);
+        assert!(refused.reason.contains(reason), "{refused:?}");
+    };
+    refuse(put_uplink(moved), "vrf", "1 static neighbours");
     let narrow = |vif: &mut v1::Vif| {
         vif.addresses = vec![ip("10.0.0.1"), ip("10.0.0.253")];
         vif.subnets = vec![prefix("10.0.0.252/30")];
@@ -164,10 +172,10 @@ fn addresses_of_vifs() {
 #[test]
 fn a_vif_that_is_referred_to_stays_in_its_vrf() {
     let mut moved = vif("red1", 1, "blue", &["192.168.0.44"]);
-    check(vec![(put(Kind::Vif(moved.clone())), "vif red1", "vrf", "by 0 routes and 1 labels")]);
+    check(vec![(put(Kind::Vif(moved.clone())), "vif red1", "vrf", "by 1 labels")]);
     let mut model = model_with(&[delete(Key::Label(1001)), put_route("blue", "1.0.0.0/8", via_vif("red1"))]);
     let refused = refusal(&mut model, "", &[put(Kind::Vif(moved.clone()))]);
-    assert_eq!((&*refused.field, &*refused.reason), ("vrf", "still referred to by 1 routes and 0 labels"));
+    assert_eq!((&*refused.field, &*refused.reason), ("vrf", "still referred to by 1 routes"));
     moved.acl_to_vif = "web".into();
     model.apply("", &[delete(Key::Route(route_key("blue", "1.0.0.0/8", ""))), put(Kind::Vif(moved))]).unwrap();
 }
