@@ -9,7 +9,7 @@ use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, VifId};
 use crate::local::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use crate::port::Frame;
-use crate::tables::Snapshot;
+use crate::tables::{NextHopKind, Snapshot, Underlay};
 
 /// Control thread.
 pub struct SlowPath {
@@ -154,7 +154,7 @@ impl SlowPath {
                 }
                 Output::Replay { bytes, .. } => {
                     if let Some((next_hop, vif, packet)) = untoken(&bytes) {
-                        self.inject(snapshot, worker, Inject::Via(next_hop, vif), packet, vif);
+                        self.inject(snapshot, worker, replayed(snapshot, next_hop, vif), packet, vif);
                     }
                 }
             }
@@ -195,6 +195,18 @@ fn tunnel(source: punt::TunnelSource) -> TunnelSource {
         punt::TunnelId::Label(label) => TunnelId::Label(label),
     };
     TunnelSource { remote: source.remote, id }
+}
+
+/// A held packet goes by the next hop that it waited for. That of a connected subnet stays what it is when one of its neighbours is
+/// resolved: there the packet asks the routes again, which have the neighbour now.
+fn replayed(snapshot: &Snapshot, next_hop: NextHopId, entered: Option<VifId>) -> Inject {
+    let row = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind);
+    match row {
+        Some(NextHopKind::Fabric(Underlay::Resolving { vif, neighbour: None })) => {
+            snapshot.vifs.row(vif.index()).map_or(Inject::Via(next_hop, entered), |vif| Inject::Routed(vif.vrf))
+        }
+        _ => Inject::Via(next_hop, entered),
+    }
 }
 
 fn token(punt: &punt::Punt) -> Vec<u8> {
