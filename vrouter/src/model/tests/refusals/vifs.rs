@@ -99,6 +99,10 @@ fn vifs_of_the_fabric() {
             "10.0.0.1 is an address of VIF up0",
         ),
     ]);
+}
+
+#[test]
+fn a_fabric_vif_keeps_its_static_neighbours() {
     let mut model = model_with(&[put(Kind::Neighbour(neighbour("up0", "10.0.0.9", [2; 6])))]);
     let mut refuse = |change, field: &str, reason: &str| {
         let refused = refusal(&mut model, "", &[change]);
