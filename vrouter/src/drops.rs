@@ -67,8 +67,6 @@ reasons! {
     NotForUs = "not_for_us",
     /// A fragment of a tunnel's outer packet.
     OuterFragment = "outer_fragment",
-    /// A tunnel's UDP header is truncated or lies about its length.
-    TunnelUdp = "tunnel_udp",
     /// The VXLAN header is truncated or lacks the I bit (RFC 7348, section 5).
     VxlanHeader = "vxlan_header",
     /// No VRF has this VNI.

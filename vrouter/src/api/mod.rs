@@ -1,4 +1,11 @@
-//! The control socket's contract: the types generated from `proto/vrouter/v1/vrouter.proto`.
+//! The control socket's contract (the types generated from `proto/vrouter/v1/vrouter.proto`) and its human forms: addresses as
+//! text, the YAML network language, the daemon's config file.
+
+pub mod config;
+pub mod position;
+mod scalar;
+pub mod text;
+pub mod yaml;
 
 /// Package `vrouter.v1`.
 pub mod v1 {

@@ -1,2 +1,75 @@
 //! The daemon.
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use vrouter::api::config::Config;
+use vrouter::daemon;
+
+/// Multi-tenant overlay vRouter on DPDK.
+///
+/// Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failed while running; 2 wrong arguments; 3 the configuration is
+/// refused; 4 memory, devices or threads cannot be had; 5 another daemon serves the socket.
+#[derive(Parser)]
+#[command(version, verbatim_doc_comment)]
+struct Arguments {
+    /// The configuration (YAML): workers, ports, limits, and the state that exists at once
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Judge the configuration, print its limits with their memory, and end
+    #[arg(long)]
+    check_config: bool,
+}
+
+const REFUSED: u8 = 3;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // a worker never dies quietly: a panic anywhere ends the process
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+    let cores: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let config = match Config::read(&arguments.config, &cores) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("vrouter: {error}");
+            return ExitCode::from(REFUSED);
+        }
+    };
+    if arguments.check_config { check(&config) } else { run(&config) }
+}
+
+fn check(config: &Config) -> ExitCode {
+    let limits = match daemon::limits(config) {
+        Ok(limits) => limits,
+        Err(error) => {
+            eprintln!("vrouter: limits: {error}");
+            return ExitCode::from(REFUSED);
+        }
+    };
+    println!("{:<16} {:>12} {:>10}", "limit", "value", "MiB");
+    for limit in limits {
+        println!("{:<16} {:>12} {:>10.1}", limit.name, limit.value, limit.bytes as f64 / f64::from(1 << 20));
+    }
+    ExitCode::SUCCESS
+}
+
+#[cfg(feature = "dpdk")]
+fn run(config: &Config) -> ExitCode {
+    let Err(error) = daemon::run(config) else { return ExitCode::SUCCESS };
+    eprintln!("vrouter: {error}");
+    ExitCode::from(error.exit_code())
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn run(_: &Config) -> ExitCode {
+    eprintln!("vrouter: built without DPDK (feature dpdk): it can check configurations only");
+    ExitCode::from(4)
+}

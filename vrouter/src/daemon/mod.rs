@@ -1,1 +1,18 @@
 //! Threads: starts workers, the control thread and the socket, and ends them.
+
+pub mod answer;
+pub mod clock;
+#[cfg(feature = "dpdk")]
+mod devices;
+mod memory;
+pub mod notify;
+pub mod publish;
+pub mod slow_path;
+#[cfg(feature = "dpdk")]
+mod start;
+pub mod view;
+pub mod workers;
+
+pub use memory::{flow_table, limits};
+#[cfg(feature = "dpdk")]
+pub use start::{StartError, run};

@@ -1,1 +1,333 @@
-//! The path of a packet.
+//! The path of a packet. Start at [`Worker::forward`]: every step in order, on one screen.
+//!
+//! Nothing here allocates once made, logs, locks, formats or makes a system call. `now` is an argument. The decision is data
+//! ([`Fate`]): computed by [`classify`], [`flows`] and [`decide`], applied by [`act`], carried out by `finish`.
+
+pub mod act;
+pub mod classify;
+pub mod counters;
+pub mod decide;
+mod finish;
+pub mod flows;
+pub mod lifetime;
+pub mod punt;
+pub mod shared;
+pub mod table;
+pub mod victims;
+
+use std::sync::Arc;
+
+use flowtable::{Entry, Handle};
+
+use crate::drops::DropReason;
+use crate::ids::{NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
+use crate::port::{BURST, Frame, Port};
+use crate::tables::Snapshot;
+use classify::{Classified, Exit, classify, vif_of};
+use counters::Counters;
+use finish::{Outbox, TxQueue};
+use flows::{Lookup, lookup, prepare};
+use punt::{Budget, Inject, TunnelSource, Why};
+pub use shared::Shared;
+use table::FlowKey;
+use victims::Culprit;
+
+/// One pinned thread's share of the datapath.
+pub struct Worker {
+    index: WorkerIndex,
+    shared: Arc<Shared>,
+    snapshot: Arc<Snapshot>,
+    ports: Vec<Option<Box<dyn Port>>>,
+    tx: Vec<TxQueue>,
+    frames: Vec<Frame>,
+    burst: Vec<Work>,
+    budgets: Vec<Budget>,
+    flow_budgets: Vec<Budget>,
+    now: Tick,
+    evict_cursor: u32,
+    age_cursors: (u32, u32),
+    age_debt: u32,
+}
+
+/// What is known of one frame of the burst.
+#[derive(Clone, Copy)]
+pub struct Work {
+    /// The VIF that it entered by, and its row of counters; `None` in the row of no VIF.
+    pub vif: Option<VifId>,
+    pub slot: usize,
+    pub classified: Option<Classified>,
+    pub key: Option<FlowKey>,
+    pub hash: u64,
+    pub found: Option<(Handle, Entry)>,
+    /// Ours, or on its way again: no TTL step, nobody to tell of errors.
+    pub originated: bool,
+    pub fate: Fate,
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Not decided yet.
+    Pending,
+    /// Decided: to this next hop.
+    Forward(NextHopId),
+    /// Rewritten: out of this port.
+    Send(PortIndex),
+    Drop(DropReason, Culprit),
+    /// Dropped, and the slow path gets a copy to tell the sender.
+    DropAndTell(DropReason, Culprit, Why),
+    /// To the slow path: the packet that was classified.
+    Punt(Why),
+    /// To the slow path: a frame of which only this much was read (where its copy and its L3 packet begin).
+    PuntUnread {
+        place: Place,
+        why: Why,
+        tunnel: Option<TunnelSource>,
+        from: u16,
+        l3: u16,
+    },
+}
+
+impl Worker {
+    /// A worker with its ends of the ports, by [`PortIndex`]; `None` where it has no queue.
+    pub fn new(index: WorkerIndex, shared: Arc<Shared>, ports: Vec<Option<Box<dyn Port>>>) -> Worker {
+        let tx = ports.iter().map(|_| TxQueue::default()).collect();
+        let snapshot = shared.snapshot.load_full();
+        let budgets = vec![Budget::default(); shared.vif_slots + 1];
+        // workers begin their scans of the flow table in different places
+        let share = shared.flows.narrow().capacity() / shared.workers.len().max(1) as u32;
+        let start = share * u32::from(index.0);
+        Worker {
+            index,
+            snapshot,
+            ports,
+            tx,
+            frames: Vec::with_capacity(BURST),
+            burst: Vec::with_capacity(BURST),
+            flow_budgets: budgets.clone(),
+            budgets,
+            now: Tick(0),
+            evict_cursor: start,
+            age_cursors: (start, start),
+            age_debt: 0,
+            shared,
+        }
+    }
+
+    /// Moves what is there: one burst from each port, what the slow path sends, a step of ageing. Returns the frames moved.
+    pub fn poll(&mut self, now: Tick) -> usize {
+        self.take_snapshot();
+        self.owe_ageing(now);
+        let mut moved = 0;
+        for port in 0..self.ports.len() {
+            moved += self.receive(port);
+        }
+        moved += self.inject();
+        self.flush();
+        self.age();
+        let counters = &self.counters().worker;
+        counters.polls.add(1);
+        counters.busy_polls.add(u64::from(moved > 0));
+        moved
+    }
+
+    fn receive(&mut self, port: usize) -> usize {
+        let Some(device) = &mut self.ports[port] else { return 0 };
+        let report = device.rx(&mut self.frames);
+        let received = report.frames + report.multi_segment;
+        if received == 0 {
+            return 0;
+        }
+        let (vif, slot) = match vif_of(&self.snapshot, port) {
+            Some(vif) => (Some(vif.id), vif.slot),
+            None => (None, self.counters().no_vif()),
+        };
+        let bytes = self.frames.iter().map(|frame| frame.len() as u64).sum();
+        let counters = self.counters();
+        counters.worker.received.add(received as u64);
+        counters.vif(slot).rx_packets.add(received as u64);
+        counters.vif(slot).rx_bytes.add(bytes);
+        if report.multi_segment > 0 {
+            counters.drop(slot, DropReason::MultiSegment, report.multi_segment as u64);
+        }
+        let work = Work::new(vif, slot);
+        self.burst.extend(self.frames.iter().map(|_| work));
+        self.forward();
+        received
+    }
+
+    /// The path of a burst.
+    fn forward(&mut self) {
+        let Worker { snapshot, frames, burst, shared, .. } = self;
+        // classify: every frame -> place, VRF, inner packet, or an exit
+        for (frame, work) in frames.iter().zip(burst.iter_mut()) {
+            work.classify(snapshot, frame);
+        }
+        // lookup: hash all, prefetch all buckets, then compare
+        prepare(snapshot, &shared.flows, burst);
+        let newest = lookup(&shared.flows, burst);
+        if newest > snapshot.generation.0 {
+            self.take_snapshot();
+        }
+        // slow path: a miss, or a hit whose ground has changed, is decided by route and ACLs and installed both ways
+        let Worker { snapshot, frames, burst, shared, evict_cursor, flow_budgets: budgets, now, index, .. } = self;
+        let counters = &shared.workers[index.index()].counters;
+        let budget = shared.new_flows_per_second;
+        Lookup { snapshot, flows: &shared.flows, counters, now: *now, budgets, budget, evict_cursor }.decide_all(burst);
+        // act: rewrite, decap, encap, TTL, or a drop with its reason
+        act::act(snapshot, frames, burst);
+        // tx: grouped by port; drops counted, punts copied
+        self.finish();
+    }
+
+    /// Frames that the slow path sends: whole ones, routed ones of ours, and held ones whose next hop is known by now.
+    fn inject(&mut self) -> usize {
+        let mut taken = 0;
+        while taken < BURST
+            && let Some(injection) = self.rings().injections.pop()
+        {
+            let work = self.injected(injection.how, &injection.frame);
+            self.frames.push(injection.frame);
+            self.burst.push(work);
+            taken += 1;
+        }
+        if taken > 0 {
+            self.counters().worker.injected.add(taken as u64);
+            act::act(&self.snapshot, &mut self.frames, &mut self.burst);
+            self.finish();
+        }
+        taken
+    }
+
+    /// Takes the current snapshot, and says so. The one before is freed by the control thread, which holds it until every worker
+    /// has a newer one.
+    fn take_snapshot(&mut self) {
+        let current = self.shared.snapshot.load();
+        if !Arc::ptr_eq(&current, &self.snapshot) {
+            self.snapshot = Arc::clone(&current);
+        }
+        drop(current);
+        // release: the reference to the older snapshot is gone before the control thread sees the newer generation
+        let seen = &self.counters().worker.generation;
+        seen.store(self.snapshot.generation.0, std::sync::atomic::Ordering::Release);
+    }
+
+    /// A tenth of a second more: a hundredth of the table is due, shared by the workers.
+    fn owe_ageing(&mut self, now: Tick) {
+        if now != self.now {
+            let capacity = self.shared.flows.narrow().capacity().max(self.shared.flows.wide().capacity());
+            let due = capacity / (100 * self.shared.workers.len() as u32) + 1;
+            self.age_debt = (self.age_debt + due).min(capacity);
+            self.now = now;
+        }
+    }
+
+    fn age(&mut self) {
+        let step = self.age_debt.min(64);
+        if step > 0 {
+            self.age_debt -= step;
+            let lifetimes = &self.snapshot.lifetimes;
+            lifetime::age(&self.shared.flows, &mut self.age_cursors, step, lifetimes, self.now);
+        }
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.shared.workers[self.index.index()].counters
+    }
+
+    fn rings(&self) -> &punt::Rings {
+        &self.shared.workers[self.index.index()].rings
+    }
+
+    fn finish(&mut self) {
+        let end = &self.shared.workers[self.index.index()];
+        let mut outbox = Outbox {
+            snapshot: &self.snapshot,
+            end,
+            tx: &mut self.tx,
+            ports: &mut self.ports,
+            budgets: &mut self.budgets,
+            now: self.now,
+        };
+        outbox.finish(&mut self.frames, &mut self.burst);
+    }
+
+    fn flush(&mut self) {
+        let end = &self.shared.workers[self.index.index()];
+        for (port, (queue, device)) in self.tx.iter_mut().zip(&mut self.ports).enumerate() {
+            queue.flush(device, vif_of(&self.snapshot, port), &end.counters);
+        }
+    }
+
+    fn injected(&self, how: Inject, frame: &Frame) -> Work {
+        let no_vif = self.counters().no_vif();
+        let row = |vif: VifId| self.snapshot.vifs.row(vif.index());
+        let mut work = Work::new(None, no_vif);
+        work.originated = true;
+        work.fate = match how {
+            Inject::Vif(vif) => match row(vif) {
+                Some(vif) => Fate::Send(vif.port),
+                None => Fate::Drop(DropReason::NextHopGone, Culprit::Frame),
+            },
+            Inject::Routed(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
+            Inject::Via(next_hop, vif) => {
+                let entered = vif.and_then(row);
+                (work.vif, work.slot) = (vif, entered.map_or(no_vif, |vif| vif.slot));
+                let vrf = entered.map_or(crate::ids::VrfId(0), |vif| vif.vrf);
+                let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
+                work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
+            }
+        };
+        work
+    }
+}
+
+impl Work {
+    /// A frame of this VIF, not looked at yet.
+    fn new(vif: Option<VifId>, slot: usize) -> Work {
+        Work { vif, slot, classified: None, key: None, hash: 0, found: None, originated: false, fate: Fate::Pending }
+    }
+
+    fn classify(&mut self, snapshot: &Snapshot, frame: &Frame) {
+        let row = self.vif.and_then(|vif| snapshot.vifs.row(vif.index()));
+        self.fate = match row.ok_or(Exit::Drop(DropReason::NoVif)).and_then(|vif| classify(snapshot, vif, frame)) {
+            Ok(classified) => {
+                self.classified = Some(classified);
+                Fate::Pending
+            }
+            Err(Exit::Drop(reason)) => Fate::Drop(reason, Culprit::Frame),
+            Err(Exit::Punt { place, why, tunnel, from, l3 }) => Fate::PuntUnread { place, why, tunnel, from, l3 },
+        };
+    }
+
+    /// Reads a bare L3 packet of the slow path and gives it its next hop: this one, or by route.
+    fn read_l3(
+        &mut self,
+        snapshot: &Snapshot,
+        place: Place,
+        vrf: crate::ids::VrfId,
+        frame: &Frame,
+        fixed: Option<NextHopId>,
+    ) -> Fate {
+        use crate::packet::ip;
+        let bytes = frame.bytes();
+        let v6 = bytes.first().is_some_and(|byte| byte >> 4 == 6);
+        let read = if v6 { ip::read6(bytes) } else { ip::read4(bytes, crate::port::IpChecksum::Unknown) };
+        let packet = match read {
+            Ok(packet) => packet,
+            Err(reason) => return Fate::Drop(reason, Culprit::Frame),
+        };
+        self.classified = Some(Classified { place, vrf, l3: 0, packet, fixed, tunnel: None });
+        self.hash = frame.len() as u64;
+        if let Some(tuple) = packet.tuple() {
+            use std::hash::BuildHasher;
+            let state = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::new();
+            self.hash = state.hash_one(tuple);
+        }
+        let route = || snapshot.vrfs.row(vrf.index())?.route(packet.destination).map(|(_, next_hop)| next_hop);
+        match fixed.or_else(route) {
+            Some(next_hop) => Fate::Forward(next_hop),
+            None => Fate::Drop(DropReason::NoRoute, Culprit::Vrf(vrf)),
+        }
+    }
+}

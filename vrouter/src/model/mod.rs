@@ -1,1 +1,169 @@
 //! The truth that controllers program, and its compilation to snapshots.
+//!
+//! A [`Model`] is private to the control thread. A batch of changes goes through it as follows, all of it or nothing:
+//!
+//! 1. `change`: each change is read, checked against the objects as the batch has left them so far, and made; the journal keeps what
+//!    was there before.
+//! 2. A refusal rolls back. The [`Snapshot`] has not been touched.
+//! 3. `compile`: what the batch touched is compiled into the next snapshot. This cannot fail.
+//!
+//! Decided here, beside the contract's comments:
+//! - A VRF is of tenants or of the fabric, never both: one that has fabric VIFs or is the underlay takes no tenant VIF, VNI, label, ACL,
+//!   nor a route to a VIF or a tunnel.
+//! - Fabric VIFs may be in other VRFs than the underlay, but no tunnel uses them.
+//! - The underlay is IPv4.
+
+mod change;
+mod compile;
+mod describe;
+mod interner;
+mod journal;
+mod limits;
+mod list;
+mod read;
+mod records;
+mod refusal;
+mod routes;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+pub use limits::{Limits, PortInfo};
+
+use crate::api::v1;
+use crate::ids::{Generation, Mac, NextHopId, VifId, VrfId};
+use crate::tables::Snapshot;
+use compile::Compiled;
+use refusal::{At, Refusal};
+use state::State;
+
+/// The owner of a batch that names none.
+const OPERATOR: &str = "operator";
+
+/// All objects and the snapshot made of them. Control thread.
+pub struct Model {
+    state: State,
+    compiled: Compiled,
+}
+
+impl Model {
+    /// An empty model of these ports, at generation 0. A port's index is its [`crate::ids::PortIndex`].
+    pub fn new(limits: Limits, ports: Vec<PortInfo>) -> Model {
+        let state = State::new(limits, ports);
+        Model { compiled: Compiled::new(&state), state }
+    }
+
+    /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Routes that name no owner get
+    /// `owner` (empty: `operator`).
+    ///
+    /// # Errors
+    /// The first change that cannot be made, with its index; then nothing at all has changed.
+    pub fn apply(&mut self, owner: &str, changes: &[v1::Change]) -> Result<Arc<Snapshot>, v1::Refused> {
+        let owner = if owner.is_empty() { OPERATOR } else { owner };
+        if let Err(refusal) = read::name(owner).at("owner") {
+            return Err(refused(0, String::new(), refusal));
+        }
+        for (index, change) in changes.iter().enumerate() {
+            if let Err(refusal) = change::make(&mut self.state, owner, change) {
+                self.state.rollback();
+                return Err(refused(index, describe::object(change, owner), refusal));
+            }
+        }
+        Ok(self.publish())
+    }
+
+    /// The newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.compiled.snapshot.clone()
+    }
+
+    /// Its generation: the count of accepted batches and of what was learnt and forgotten.
+    pub fn generation(&self) -> Generation {
+        self.compiled.snapshot.generation
+    }
+
+    /// The objects of one kind, or of all kinds, in an order in which they can be written to an empty model. `vrf` narrows routes
+    /// unless empty. Routes of owner `vif` and learnt neighbours are listed, but cannot be written. The state of links is not known
+    /// here.
+    pub fn list(&self, kind: v1::Kind, vrf: &str) -> Vec<v1::Object> {
+        list::list(&self.state, kind, vrf)
+    }
+
+    /// Notes a neighbour's MAC, for a connected subnet of a fabric VIF: its host route appears, gateways and tunnels through it
+    /// resolve in place, no flow is judged anew. `None`: nothing changed (known already, static, not connected, no unicast, or a
+    /// limit is reached).
+    pub fn learn(&mut self, vif: VifId, address: Ipv4Addr, mac: Mac) -> Option<Arc<Snapshot>> {
+        if change::learn(&mut self.state, vif, address, mac) {
+            return Some(self.publish());
+        }
+        self.state.rollback();
+        None
+    }
+
+    /// Forgets a learnt neighbour: packets through it wait again. `None`: there was none.
+    pub fn forget(&mut self, vif: VifId, address: Ipv4Addr) -> Option<Arc<Snapshot>> {
+        if change::forget(&mut self.state, vif, address) {
+            return Some(self.publish());
+        }
+        self.state.rollback();
+        None
+    }
+
+    /// A VIF's name.
+    pub fn vif_name(&self, vif: VifId) -> Option<Arc<str>> {
+        Some(self.state.vif_by_id.get(&vif)?.name.clone())
+    }
+
+    /// A VRF's name.
+    pub fn vrf_name(&self, vrf: VrfId) -> Option<Arc<str>> {
+        Some(self.state.vrf_by_id.get(&vrf)?.name.clone())
+    }
+
+    /// The number of the VIF with this name.
+    pub fn vif_id(&self, name: &str) -> Option<VifId> {
+        Some(self.state.vifs.get(name)?.id)
+    }
+
+    /// The number of the VRF with this name.
+    pub fn vrf_id(&self, name: &str) -> Option<VrfId> {
+        Some(self.state.vrfs.get(name)?.id)
+    }
+
+    /// A next hop for people, e.g. `vxlan 10.0.0.2 vni 100`, `vif web1`, `drop`.
+    pub fn next_hop_text(&self, next_hop: NextHopId) -> String {
+        describe::next_hop(&self.state, next_hop)
+    }
+
+    /// The neighbours that gateways and tunnels go by, resolved or not, but for static ones: what the slow path asks for before
+    /// traffic waits, and keeps fresh. In order, none twice.
+    pub fn needed_neighbours(&self) -> Vec<(VifId, Ipv4Addr)> {
+        self.compiled.needed.clone()
+    }
+
+    /// The generation in which [`Model::needed_neighbours`] last changed.
+    pub fn needed_since(&self) -> Generation {
+        self.compiled.needed_since
+    }
+
+    /// What was given at start.
+    pub fn limits(&self) -> &Limits {
+        &self.state.limits
+    }
+
+    /// How many of everything there are.
+    pub fn used(&self) -> Limits {
+        self.state.used()
+    }
+
+    fn publish(&mut self) -> Arc<Snapshot> {
+        let (dirty, hops) = self.state.commit();
+        self.compiled.advance(&self.state, dirty, hops)
+    }
+}
+
+fn refused(index: usize, object: String, refusal: Refusal) -> v1::Refused {
+    v1::Refused { change: index as u64, object, field: refusal.field, reason: refusal.reason.to_string() }
+}

@@ -1,5 +1,17 @@
 //! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 
+/// A device's word about a received IPv4 header checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpChecksum {
+    /// The device did not look: verify in software.
+    #[default]
+    Unknown,
+    /// Verified.
+    Good,
+    /// Wrong.
+    Bad,
+}
+
 /// The checksum of `bytes`, as it goes into the header's field.
 pub fn of(bytes: &[u8]) -> u16 {
     !fold(sum(bytes, 0))

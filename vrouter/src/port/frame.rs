@@ -1,5 +1,7 @@
 //! One frame: a window of bytes in a larger room.
 
+use crate::packet::checksum::IpChecksum;
+
 /// Bytes of room that a heap frame has, headroom included; a DPDK mempool is made with the same.
 pub const ROOM: usize = 2048 + HEADROOM;
 /// Bytes before a received frame: enough for every encapsulation (DPDK's default).
@@ -24,18 +26,6 @@ pub enum Store {
     /// A DPDK buffer.
     #[cfg(feature = "dpdk")]
     Mbuf(ffi::Mbuf),
-}
-
-/// A device's word about a received IPv4 header checksum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IpChecksum {
-    /// The device did not look: verify in software.
-    #[default]
-    Unknown,
-    /// Verified.
-    Good,
-    /// Wrong.
-    Bad,
 }
 
 /// The frame has no room for the header.

@@ -3,10 +3,15 @@
 //! [`Frame`] is one concrete type: a window of bytes with headroom, which owns its memory (an mbuf of a DPDK port, or a boxed
 //! array of the virtual wire and of the slow path). [`Port`] is one worker's end of a device: a virtual call per burst.
 
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 mod frame;
+pub mod handover;
 pub mod wire;
 
-pub use frame::{Frame, HEADROOM, IpChecksum, NoHeadroom, ROOM, Store};
+use crate::drops::DropReason;
+pub use crate::packet::checksum::IpChecksum;
+pub use frame::{Frame, HEADROOM, NoHeadroom, ROOM, Store};
 
 /// Frames that a worker takes from a queue at once.
 pub const BURST: usize = 32;
@@ -20,6 +25,11 @@ pub trait Port: Send {
     /// Takes frames from the front of `frames` and sends them, completing what [`Frame::finish_outer_checksum`] asks for.
     /// What the device refuses stays in `frames` (the caller counts and drops it). Returns what was sent.
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport;
+
+    /// The drop reason of what `tx` leaves.
+    fn refusal(&self) -> DropReason {
+        DropReason::TxRefused
+    }
 }
 
 /// What one `rx` brought.

@@ -1,15 +1,26 @@
 //! Access control lists: ordered rules, the first match decides, the end denies.
+//!
+//! Rules are compiled into one set of rules per field and value (source, destination, protocol, source and destination port); a
+//! flow's verdict is the lowest rule in the intersection of its five sets.
+
+mod fields;
+mod index;
+mod rule_sets;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use self::index::Index;
 use super::fib::PrefixSet;
 
-/// One ACL, compiled.
+/// One ACL, compiled. A clone shares all. `Send` and `Sync`.
 #[derive(Clone)]
 pub struct Acl {
     pub name: Arc<str>,
-    rules: Vec<Rule>,
+    rules: Arc<[Rule]>,
+    index: Arc<Index>,
 }
 
 /// One rule.
@@ -29,12 +40,13 @@ pub struct Rule {
     pub icmp_code: Option<u8>,
 }
 
-/// Which addresses.
+/// Which addresses. A prefix of one family never holds an address of the other.
 #[derive(Clone)]
 pub enum AddressMatch {
     Any,
     /// An address group, shared by all rules that name it.
     In(Arc<PrefixSet>),
+    /// Bits beyond the length are ignored; the length is at most the family's.
     Prefix(IpAddr, u8),
 }
 
@@ -59,9 +71,10 @@ pub struct Judgement {
 }
 
 impl Acl {
-    /// Compiles these rules.
+    /// Compiles these rules. Control thread: it takes time and memory that rise with rules and distinct prefixes and ports.
     pub fn new(name: Arc<str>, rules: Vec<Rule>) -> Acl {
-        Acl { name, rules }
+        let index = Arc::new(Index::new(&rules));
+        Acl { name, rules: rules.into(), index }
     }
 
     /// The rules in order.
@@ -69,42 +82,17 @@ impl Acl {
         &self.rules
     }
 
-    /// Judges a flow. Any thread.
+    /// Judges a flow. Any thread; does not allocate.
     pub fn judge(&self, tuple: &Tuple) -> Judgement {
-        let rule = self.rules.iter().position(|rule| rule.matches(tuple));
+        let rule = self.index.first(tuple, |rule| self.rules[rule].allows_icmp(tuple.icmp));
         Judgement { permit: rule.is_some_and(|index| self.rules[index].permit), rule }
     }
 }
 
 impl Rule {
-    fn matches(&self, tuple: &Tuple) -> bool {
-        let ports = |ranges: &[(u16, u16)], port: Option<u16>| {
-            ranges.is_empty()
-                || port.is_some_and(|port| ranges.iter().any(|&(first, last)| (first..=last).contains(&port)))
-        };
-        self.protocol.is_none_or(|protocol| protocol == tuple.protocol)
-            && self.source.holds(tuple.source)
-            && self.destination.holds(tuple.destination)
-            && ports(&self.source_ports, tuple.ports.map(|ports| ports.0))
-            && ports(&self.destination_ports, tuple.ports.map(|ports| ports.1))
-            && self.icmp_type.is_none_or(|kind| tuple.icmp.is_some_and(|icmp| icmp.0 == kind))
-            && self.icmp_code.is_none_or(|code| tuple.icmp.is_some_and(|icmp| icmp.1 == code))
-    }
-}
-
-impl AddressMatch {
-    fn holds(&self, address: IpAddr) -> bool {
-        match self {
-            AddressMatch::Any => true,
-            AddressMatch::In(set) => set.contains(address),
-            AddressMatch::Prefix(IpAddr::V4(prefix), length) => {
-                use super::fib::Bits;
-                matches!(address, IpAddr::V4(a) if a.to_bits().masked(*length) == prefix.to_bits().masked(*length))
-            }
-            AddressMatch::Prefix(IpAddr::V6(prefix), length) => {
-                use super::fib::Bits;
-                matches!(address, IpAddr::V6(a) if a.to_bits().masked(*length) == prefix.to_bits().masked(*length))
-            }
-        }
+    /// The part that is not indexed: few rules ask for it.
+    fn allows_icmp(&self, icmp: Option<(u8, u8)>) -> bool {
+        self.icmp_type.is_none_or(|kind| icmp.is_some_and(|icmp| icmp.0 == kind))
+            && self.icmp_code.is_none_or(|code| icmp.is_some_and(|icmp| icmp.1 == code))
     }
 }

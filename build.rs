@@ -1,0 +1,105 @@
+//! Build script of crate ffi: finds libdpdk, generates the bindings, compiles the shim.
+//!
+//! DPDK is linked dynamically and only its base libraries are named. Drivers (the mempool ring driver is one) register
+//! themselves in constructors, so the linker would drop them as unneeded; the EAL loads them from its plugin folder.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+const OLDEST: &str = "22.11";
+
+/// The libraries whose functions the bindings and the shim call.
+const LIBRARIES: [&str; 4] = ["rte_ethdev", "rte_mbuf", "rte_mempool", "rte_eal"];
+
+const FUNCTIONS: &str = "vr_.*|rte_eal_(init|get_runtime_dir)|rte_strerror|rte_mp_disable|rte_thread_(un)?register|rte_dev_(probe|remove)\
+    |rte_pktmbuf_pool_create|rte_pktmbuf_free_bulk|rte_mempool_(avail|in_use)_count\
+    |rte_eth_dev_(get_port_by_name|info_get|configure|adjust_nb_rx_tx_desc|set_mtu|get_mtu|socket_id|start|stop|close)\
+    |rte_eth_(rx|tx)_queue_setup|rte_eth_promiscuous_enable|rte_eth_stats_get|rte_eth_macaddr_get\
+    |sched_(get|set)affinity";
+
+fn main() {
+    let shim = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("shim");
+    println!("cargo:rerun-if-changed=../build.rs");
+    println!("cargo:rerun-if-changed={}", shim.display());
+    for name in ["PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LIBCLANG_PATH"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
+    let flags = dpdk();
+    bind(&shim, &flags);
+    let mut shim_build = cc::Build::new();
+    shim_build.file(shim.join("shim.c")).include(&shim).warnings_into_errors(true).opt_level(2);
+    // DPDK's own inline functions are not free of these.
+    shim_build.flag("-Wno-unused-parameter").flag("-Wno-deprecated-declarations");
+    for flag in &flags {
+        shim_build.flag(flag);
+    }
+    shim_build.compile("vrouter_shim");
+    // After the shim, which calls into them.
+    for library in LIBRARIES {
+        println!("cargo:rustc-link-lib=dylib={library}");
+    }
+}
+
+/// Finds libdpdk, tells cargo where it is, and returns the compiler flags that its headers need.
+fn dpdk() -> Vec<String> {
+    let found = pkg_config::Config::new().atleast_version(OLDEST).cargo_metadata(false).probe("libdpdk");
+    let library = found.unwrap_or_else(|error| {
+        fail(&format!(
+            "DPDK {OLDEST} or newer was not found by pkg-config.\n\
+             Install its development package (Debian and Ubuntu: `apt install libdpdk-dev pkg-config`), or set PKG_CONFIG_PATH to\n\
+             the folder that holds libdpdk.pc. Everything but the DPDK ports builds without it: `cargo build -p vrouter \
+             --no-default-features`.\n\npkg-config says: {error}"
+        ))
+    });
+    for folder in &library.link_paths {
+        println!("cargo:rustc-link-search=native={}", folder.display());
+    }
+    println!("cargo:version={}", library.version);
+    // The crate keeps -I and -D only; DPDK also needs `-include rte_config.h` and its -march.
+    let tool = env::var_os("PKG_CONFIG").unwrap_or_else(|| "pkg-config".into());
+    let output = Command::new(tool).args(["--cflags", "libdpdk"]).output();
+    let output = output.unwrap_or_else(|error| fail(&format!("pkg-config does not run: {error}")));
+    String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect()
+}
+
+fn bind(shim: &std::path::Path, flags: &[String]) {
+    if let Err(error) = bindgen_clang() {
+        fail(&format!(
+            "libclang, which reads DPDK's headers, was not found.\n\
+             Install it (Debian and Ubuntu: `apt install libclang-dev`), or set LIBCLANG_PATH to the folder that holds libclang.so.\n\n{error}"
+        ));
+    }
+    let bindings = bindgen::Builder::default()
+        .header(shim.join("shim.h").display().to_string())
+        .clang_args(flags)
+        .allowlist_function(FUNCTIONS)
+        .allowlist_var("VR_.*|RTE_ETHER_(HDR_LEN|CRC_LEN|MTU)|RTE_MEMPOOL_CACHE_MAX_SIZE")
+        .allowlist_type("cpu_set_t|vr_mbuf|rte_eth_(conf|dev_info|stats)|rte_ether_addr")
+        // Only pointers to these pass through Rust; mbufs are seen as struct vr_mbuf.
+        .opaque_type("rte_mempool|rte_mbuf|rte_device|rte_eth_(vmdq|dcb)_.*")
+        .derive_default(true)
+        .prepend_enum_name(false)
+        .layout_tests(true)
+        .generate_comments(false)
+        .formatter(bindgen::Formatter::None)
+        .generate();
+    let bindings = bindings.unwrap_or_else(|error| fail(&format!("DPDK's headers cannot be bound: {error}")));
+    let target = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("dpdk.rs");
+    if let Err(error) = bindings.write_to_file(&target) {
+        fail(&format!("{}: {error}", target.display()));
+    }
+}
+
+/// bindgen panics without a word of advice when libclang is missing: its version is asked first.
+fn bindgen_clang() -> Result<(), String> {
+    std::panic::set_hook(Box::new(|_| {}));
+    let asked = std::panic::catch_unwind(bindgen::clang_version);
+    let _ = std::panic::take_hook();
+    asked.map(drop).map_err(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
+}
+
+fn fail(message: &str) -> ! {
+    eprintln!("\n{message}\n");
+    std::process::exit(1)
+}

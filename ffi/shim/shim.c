@@ -1,0 +1,64 @@
+#include <stddef.h>
+
+#include "shim.h"
+
+#define SAME_PLACE(field) \
+	_Static_assert(offsetof(struct vr_mbuf, field) == offsetof(struct rte_mbuf, field) && \
+			sizeof(((struct vr_mbuf *)0)->field) == sizeof(((struct rte_mbuf *)0)->field), \
+		"struct rte_mbuf of this DPDK release keeps " #field " elsewhere: adapt struct vr_mbuf")
+
+SAME_PLACE(buf_addr);
+SAME_PLACE(data_off);
+SAME_PLACE(refcnt);
+SAME_PLACE(nb_segs);
+SAME_PLACE(port);
+SAME_PLACE(ol_flags);
+SAME_PLACE(packet_type);
+SAME_PLACE(pkt_len);
+SAME_PLACE(data_len);
+SAME_PLACE(vlan_tci);
+SAME_PLACE(vlan_tci_outer);
+SAME_PLACE(buf_len);
+SAME_PLACE(pool);
+SAME_PLACE(tx_offload);
+_Static_assert(offsetof(struct vr_mbuf, rss) == offsetof(struct rte_mbuf, hash.rss), "rss");
+_Static_assert(sizeof(struct vr_mbuf) <= sizeof(struct rte_mbuf), "a view is no larger than what it shows");
+
+uint16_t vr_rx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_rx_burst(port, queue, (struct rte_mbuf **)mbufs, count);
+}
+
+uint16_t vr_tx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_tx_burst(port, queue, (struct rte_mbuf **)mbufs, count);
+}
+
+struct vr_mbuf *vr_mbuf_alloc(struct rte_mempool *pool)
+{
+	return (struct vr_mbuf *)rte_pktmbuf_alloc(pool);
+}
+
+void vr_mbuf_free(struct vr_mbuf *mbuf)
+{
+	rte_pktmbuf_free((struct rte_mbuf *)mbuf);
+}
+
+int vr_errno(void)
+{
+	return rte_errno;
+}
+
+int vr_has_lcore(void)
+{
+	return rte_lcore_id() != LCORE_ID_ANY;
+}
+
+int vr_link_up(uint16_t port)
+{
+	struct rte_eth_link link;
+
+	if (rte_eth_link_get_nowait(port, &link) != 0)
+		return -1;
+	return link.link_status == RTE_ETH_LINK_UP;
+}

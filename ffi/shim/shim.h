@@ -1,0 +1,69 @@
+/* What Rust sees of DPDK: its headers, the inline functions wrapped once per burst, and constants that are macros. */
+#ifndef VROUTER_SHIM_H
+#define VROUTER_SHIM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <sched.h>
+#include <stdint.h>
+
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+/*
+ * The fields of struct rte_mbuf that Rust reads and writes. A struct of our own because releases wrap these fields in
+ * differing anonymous unions, which bindgen names by number; shim.c asserts every offset against the installed header.
+ */
+struct vr_mbuf {
+	void *buf_addr;
+	uint64_t iova_or_next;
+	uint16_t data_off;
+	uint16_t refcnt;
+	uint16_t nb_segs;
+	uint16_t port;
+	uint64_t ol_flags;
+	uint32_t packet_type;
+	uint32_t pkt_len;
+	uint16_t data_len;
+	uint16_t vlan_tci;
+	uint32_t rss;
+	uint32_t hash_high;
+	uint16_t vlan_tci_outer;
+	uint16_t buf_len;
+	struct rte_mempool *pool;
+	uint64_t next_or_dynfield;
+	uint64_t tx_offload;
+};
+
+static const uint64_t VR_RX_OFFLOAD_IPV4_CKSUM = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+static const uint64_t VR_TX_OFFLOAD_IPV4_CKSUM = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+static const uint64_t VR_RSS_WANTED = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
+static const uint32_t VR_MQ_RX_RSS = RTE_ETH_MQ_RX_RSS;
+static const uint32_t VR_HEADROOM = RTE_PKTMBUF_HEADROOM;
+static const uint64_t VR_MBUF_RX_IP_CKSUM_MASK = RTE_MBUF_F_RX_IP_CKSUM_MASK;
+static const uint64_t VR_MBUF_RX_IP_CKSUM_GOOD = RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+static const uint64_t VR_MBUF_RX_IP_CKSUM_BAD = RTE_MBUF_F_RX_IP_CKSUM_BAD;
+static const uint64_t VR_MBUF_TX_IPV4_CKSUM = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM;
+static const uint64_t VR_MBUF_NOT_DIRECT = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+static const uint32_t VR_TX_L3_LEN_SHIFT = RTE_MBUF_L2_LEN_BITS;
+static const int VR_LINK_UP = RTE_ETH_LINK_UP;
+
+uint16_t vr_rx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint16_t count);
+uint16_t vr_tx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint16_t count);
+/* NULL when the pool is empty; the new mbuf has the pool's headroom and no data. */
+struct vr_mbuf *vr_mbuf_alloc(struct rte_mempool *pool);
+void vr_mbuf_free(struct vr_mbuf *mbuf);
+/* rte_errno of the calling thread, which is a thread-local that only C reaches. */
+int vr_errno(void);
+/* Whether the calling thread has an lcore number. */
+int vr_has_lcore(void);
+/* Whether the link is up, asked without waiting; -1 when the device cannot say. */
+int vr_link_up(uint16_t port);
+
+#endif

@@ -1,0 +1,37 @@
+"""Tenant MTU 1500 over underlay MTU 1500: too-big answers, and TCP that heeds them."""
+
+from lab import probe
+from lab.picture import V4, V6
+
+VXLAN = 1500 - 20 - 8 - 8 - 14
+MPLS_OVER_UDP = 1500 - 20 - 8 - 4
+
+
+def test_too_big_v4(picture):
+    picture.start_both()
+    assert probe.too_big(picture["red1"].netns, V4["2"], 1472) == VXLAN
+    assert probe.too_big(picture["blue1"].netns, V4["2"], 1472) == MPLS_OVER_UDP
+    # What just fits passes, one byte more does not.
+    red2, blue2 = picture["red2"].netns, picture["blue2"].netns
+    probe.ping(red2, V4["1"], size=VXLAN - 28, dont_fragment=True)
+    assert probe.too_big(red2, V4["1"], VXLAN - 27) == VXLAN
+    probe.ping(blue2, V4["1"], size=MPLS_OVER_UDP - 28, dont_fragment=True)
+    assert probe.too_big(blue2, V4["1"], MPLS_OVER_UDP - 27) == MPLS_OVER_UDP
+
+
+def test_too_big_v6(picture):
+    picture.start_both()
+    assert probe.too_big(picture["red1"].netns, V6["2"], 1452) == VXLAN
+    assert probe.too_big(picture["blue1"].netns, V6["2"], 1452) == MPLS_OVER_UDP
+    probe.ping(picture["red2"].netns, V6["1"], size=VXLAN - 48, dont_fragment=True)
+
+
+def test_tcp_finds_its_size(picture):
+    picture.start_both()
+    data = bytes(range(256)) * 4096
+    for one, other, mtu in (("red1", "red2", VXLAN), ("blue1", "blue2", MPLS_OVER_UDP)):
+        for address in (V4["2"], V6["2"]):
+            with probe.Server(picture[other].netns, 9000):
+                with probe.connect(picture[one].netns, address, 9000, seconds=10) as connection:
+                    probe.echo(connection, data)
+            assert probe.path_mtu(picture[one].netns, address) == mtu

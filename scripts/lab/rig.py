@@ -1,0 +1,251 @@
+"""The rig: the daemon on one core between generated frames and a sink, beside testpmd's bare io on the same frames.
+
+A net_pcap device offers a file again and again, which cannot lose or pace; net_null swallows. Figures are medians of
+one-second samples, packets counted per CPU second of the forwarding thread; what counts is ours net of testpmd's floor on
+the same frames, in the same minutes. Rounds alternate the two.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import statistics
+import sys
+import tempfile
+import time
+
+import yaml
+
+from lab import frames
+from lab.process import Failure, Process, run, until
+
+CORES = "0,1"
+WORKER_CORE = 1
+HUGE_PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
+SPARE_MBUFS = 32768
+
+
+class Scratch:
+    """A folder, processes and huge pages, given back at the end."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vrouter-rig-"))
+        self._processes = []
+        self._pages_before = HUGE_PAGES.read_text()
+        # A mount of its own: a fresh machine has none, and its own leaves nothing behind.
+        self.huge_folder = self.folder / "huge"
+        self.huge_folder.mkdir()
+        run("mount", "-t", "hugetlbfs", "none", str(self.huge_folder))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self._processes:
+            process.stop()
+        run("umount", str(self.huge_folder))
+        HUGE_PAGES.write_text(self._pages_before)
+        run("rm", "-rf", str(self.folder))
+
+    def start(self, log, *command):
+        process = Process(("taskset", "-c", CORES, *map(str, command)), self.folder / log)
+        self._processes.append(process)
+        return process
+
+    def huge_pages(self, megabytes):
+        wanted = megabytes // 2 + 64
+        if int(HUGE_PAGES.read_text()) < wanted:
+            HUGE_PAGES.write_text(str(wanted))
+        have = int(HUGE_PAGES.read_text())
+        if have < wanted:
+            raise Failure(f"only {have} of {wanted} huge pages are granted")
+
+
+class Thread:
+    """A running thread's CPU time."""
+
+    def __init__(self, pid, prefixes):
+        self._task = until(lambda: self._find(pid, prefixes), 30, f"a thread named {' or '.join(prefixes)}*")
+
+    @staticmethod
+    def _find(pid, prefixes):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            if (task / "comm").read_text().startswith(tuple(prefixes)):
+                return task
+        return None
+
+    def nanoseconds(self):
+        return int((self._task / "schedstat").read_text().split()[0])
+
+
+def mega_packets(thread, packets, seconds):
+    """Median of packets a CPU microsecond over one-second samples. packets(): the count so far."""
+    rates = []
+    count, cpu = packets(), thread.nanoseconds()
+    for _ in range(seconds):
+        time.sleep(1)
+        now, cpu_now = packets(), thread.nanoseconds()
+        if cpu_now > cpu:
+            rates.append((now - count) * 1e3 / (cpu_now - cpu))
+        count, cpu = now, cpu_now
+    if not rates or max(rates) == 0:
+        raise Failure("nothing was forwarded")
+    return statistics.median(rates)
+
+
+def testpmd(scratch, pcap, count, seconds):
+    """Packets a CPU microsecond of testpmd in io mode."""
+    mbufs = count + SPARE_MBUFS
+    memory = mbufs * 2700 // 2**20 + 256
+    scratch.huge_pages(memory)
+    process = scratch.start(
+        "testpmd.log", "dpdk-testpmd", "-l", CORES, "-m", memory, "--no-pci", "--no-telemetry", "--huge-unlink",
+        "--huge-dir", scratch.huge_folder, f"--file-prefix=floor{os.getpid()}",
+        f"--vdev=net_pcap0,rx_pcap={pcap},infinite_rx=1", "--vdev=net_null0,no-rx=1",
+        "--", "--forward-mode=io", "--auto-start", "--no-flush-rx", "--stats-period=1", f"--total-num-mbufs={mbufs}",
+        "--mbcache=250", "--burst=32", "--txd=1024", "--rxd=1024")
+
+    def packets():
+        if not process.is_running():
+            raise Failure(f"testpmd ended\n{process.output()[-2000:]}")
+        counts = [int(number) for number in re.findall(r"RX-packets: (\d+)", process.output())]
+        return max(counts, default=0)
+    until(packets, 60, "testpmd to forward")
+    thread = Thread(process.pid, ("lcore-worker", "rte-worker"))
+
+    # Its own counters move once a second: sample on that beat.
+    def beat():
+        before = packets()
+        return until(lambda: packets() if packets() > before else None, 5, "testpmd's next figure")
+    rates = []
+    count, cpu = beat(), thread.nanoseconds()
+    for _ in range(seconds):
+        now, cpu_now = beat(), thread.nanoseconds()
+        rates.append((now - count) * 1e3 / (cpu_now - cpu))
+        count, cpu = now, cpu_now
+    process.stop()
+    return statistics.median(rates)
+
+
+def vrouter(scratch, bin, pcap, count, direction, tunnel, flows, seconds):
+    """Packets a CPU microsecond of the daemon's worker, stateful ACL and tunnel on, and the share that was dropped."""
+    mbufs = count + SPARE_MBUFS
+    memory = mbufs * 2700 // 2**20 + 256
+    scratch.huge_pages(memory)
+    source, sink = f"net_pcap0,rx_pcap={pcap},infinite_rx=1", "net_null0,no-rx=1"
+    tenant, fabric = (source, sink) if direction == "encap" else (sink, source)
+    socket, config = scratch.folder / "rig.sock", scratch.folder / "rig.yaml"
+    config.write_text(yaml.safe_dump({
+        "socket": str(socket),
+        "workers": {"cores": [WORKER_CORE]},
+        "idle": "poll",
+        "eal": {"huge_pages": True, "memory_mb": memory, "file_prefix": f"rig{os.getpid()}",
+                "args": ["--huge-unlink", "--huge-dir", str(scratch.huge_folder)]},
+        "mempool": {"mbufs": mbufs, "cache": 256},
+        "ports": [{"name": "tenant", "devargs": tenant}, {"name": "fabric", "devargs": fabric}],
+        "limits": {"flows_v4": max(2 * flows, 65536), "new_flows_per_second": 100_000_000},
+        "state": state(tunnel),
+    }))
+    process = scratch.start("vrouter.log", bin / "vrouter", "--config", config)
+
+    def stats():
+        if not process.is_running():
+            raise Failure(f"vrouter ended\n{process.output()[-4000:]}")
+        done = run(bin / "vrctl", "--socket", socket, "-o", "json", "stats", check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def packets():
+        return int((stats() or {}).get("workers", [{}])[0].get("rx_packets", 0))
+    # Every flow is set up before the first sample.
+    until(lambda: packets() > 2 * count, 120, "the daemon to forward")
+    thread = Thread(process.pid, ("vr-worker",))
+    before = stats()["conservation"]
+    rate = mega_packets(thread, packets, seconds)
+    after = stats()["conservation"]
+    process.stop()
+    moved = {name: int(after[name]) - int(before[name]) for name in ("received", "dropped")}
+    return rate, moved["dropped"] / max(moved["received"], 1)
+
+
+def state(tunnel):
+    """The network of the rig: a tenant behind one VIF with a stateful ACL, and the far end behind a tunnel."""
+    via = {
+        "vxlan": {"vxlan": {"remote": frames.PEER, "vni": frames.VNI, "mac": frames.UNDERLAY_MAC}},
+        "mpls": {"mpls_udp": {"remote": frames.PEER, "label": frames.LABEL}},
+    }[tunnel]
+    arriving = {
+        "vxlan": {"vnis": [{"vni": frames.VNI, "vrf": "red"}]},
+        "mpls": {"labels": [{"label": frames.LABEL, "vrf": "red"}]},
+    }
+    return {
+        "settings": {"underlay_vrf": "underlay", "vtep": frames.OURS},
+        "vrfs": [{"name": "underlay"}, {"name": "red"}],
+        "vifs": [
+            {"name": "uplink", "kind": "fabric", "port": "fabric", "vrf": "underlay", "mac": frames.PCAP_MAC,
+             "addresses": [frames.OURS], "subnets": ["172.31.0.0/24"]},
+            {"name": "tenant", "port": "tenant", "vrf": "red", "mac": frames.TENANT_MAC, "gateway_v4": "10.128.255.254",
+             "allowed_sources": ["10.128.0.0/16"], "acl_from_vif": "rig", "acl_to_vif": "rig"},
+        ],
+        "neighbours": [{"vif": "uplink", "address": frames.PEER, "mac": frames.UNDERLAY_MAC}],
+        "routes": [
+            {"vrf": "red", "prefix": "20.0.0.0/16", "via": via},
+            {"vrf": "red", "prefix": "10.128.0.0/16", "via": {"vif": "tenant"}},
+        ],
+        "acls": [{"name": "rig", "rules": [{"action": "permit", "protocol": "udp"}]}],
+        **arriving[tunnel],
+    }
+
+
+def tsc_mhz():
+    """The TSC's rate, which the kernel prints as half the bogomips."""
+    return float(re.search(r"bogomips\s*:\s*([\d.]+)", pathlib.Path("/proc/cpuinfo").read_text()).group(1)) / 2
+
+
+def measure(given):
+    mhz = tsc_mhz()
+    print(f"TSC {mhz:.0f} MHz; cycles a packet, medians of {given.rounds} rounds of {given.seconds} s")
+    row = "{:<9} {:<6} {:>8} {:>12} {:>9} {:>7} {:>7} {:>8}"
+    print(row.format("direction", "tunnel", "flows", "testpmd io", "vrouter", "net", "Mpps", "dropped"))
+    for direction in given.directions:
+        for flows in given.flows:
+            with Scratch() as scratch:
+                pcap = scratch.folder / "in.pcap"
+                count = frames.write(pcap, flows, None if direction == "encap" else given.tunnel)
+                floors, ours, lost = [], [], []
+                for _ in range(given.rounds):
+                    floors.append(mhz / testpmd(scratch, pcap, count, given.seconds))
+                    rate, dropped = vrouter(scratch, given.bin, pcap, count, direction, given.tunnel, flows, given.seconds)
+                    ours.append(mhz / rate)
+                    lost.append(dropped)
+            floor, our = statistics.median(floors), statistics.median(ours)
+            print(row.format(direction, given.tunnel, flows, f"{floor:.0f}", f"{our:.0f}", f"{our - floor:.0f}",
+                             f"{mhz / our:.2f}", f"{statistics.median(lost):.2%}"), flush=True)
+            if max(lost) > 0:
+                raise Failure("packets were dropped: the figure is not of forwarding")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bin", required=True, type=pathlib.Path)
+    parser.add_argument("--flows", type=int, nargs="+", default=[1000, 100_000, 1_000_000])
+    parser.add_argument("--directions", nargs="+", choices=["encap", "decap"], default=["encap", "decap"])
+    parser.add_argument("--tunnel", choices=["vxlan", "mpls"], default="vxlan")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    given = parser.parse_args()
+    if os.geteuid() != 0:
+        raise Failure("the rig needs root (huge pages)")
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Failure("the rig needs two cores")
+    os.sched_setaffinity(0, {0})
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    measure(given)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        sys.exit(str(failure))

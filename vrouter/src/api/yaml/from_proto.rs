@@ -1,0 +1,234 @@
+//! From the contract back to the language, for what the daemon lists.
+
+use super::objects::{
+    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsUdp, Neighbour, Port, Route, Rule, Settings, Via, Vif,
+    VifKind, Vni, Vrf, Vxlan,
+};
+use super::v1;
+use crate::api::text::{self, Ports, Prefix, Protocol, TextError};
+
+type Result<T> = std::result::Result<T, TextError>;
+
+impl TryFrom<&v1::Settings> for Settings {
+    type Error = TextError;
+
+    fn try_from(settings: &v1::Settings) -> Result<Settings> {
+        Ok(Settings {
+            underlay_vrf: name(&settings.underlay_vrf),
+            vtep: given(&settings.vtep, text::ipv4)?,
+            router_mac: given(&settings.router_mac, text::mac)?,
+            gateway_mac: given(&settings.gateway_mac, text::mac)?,
+            tcp_strict: settings.tcp_strict,
+            lifetimes: settings.lifetimes.as_ref().map(Lifetimes::from),
+            icmp_per_second: number(settings.icmp_per_second),
+        })
+    }
+}
+
+impl From<&v1::Lifetimes> for Lifetimes {
+    fn from(lifetimes: &v1::Lifetimes) -> Lifetimes {
+        Lifetimes {
+            tcp_established: number(lifetimes.tcp_established),
+            tcp_opening: number(lifetimes.tcp_opening),
+            tcp_closing: number(lifetimes.tcp_closing),
+            udp_unanswered: number(lifetimes.udp_unanswered),
+            udp_answered: number(lifetimes.udp_answered),
+            icmp: number(lifetimes.icmp),
+        }
+    }
+}
+
+impl TryFrom<&v1::Vrf> for Vrf {
+    type Error = TextError;
+
+    fn try_from(vrf: &v1::Vrf) -> Result<Vrf> {
+        Ok(Vrf {
+            name: vrf.name.clone(),
+            tenant: name(&vrf.tenant),
+            flows: !vrf.flows_off,
+            acl: name(&vrf.acl),
+            proxy_by_default_route: vrf.proxy_by_default_route,
+            allowed_vteps: vrf.allowed_vteps.iter().map(|vtep| text::ipv4(vtep)).collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl TryFrom<&v1::Vif> for Vif {
+    type Error = TextError;
+
+    fn try_from(vif: &v1::Vif) -> Result<Vif> {
+        Ok(Vif {
+            name: vif.name.clone(),
+            kind: if vif.kind() == v1::VifKind::VifFabric { VifKind::Fabric } else { VifKind::Tenant },
+            port: vif.port.clone(),
+            vrf: vif.vrf.clone(),
+            mac: given(&vif.mac, text::mac)?,
+            addresses: vif.addresses.iter().map(|address| text::address(address)).collect::<Result<_>>()?,
+            subnets: vif.subnets.iter().map(Prefix::try_from).collect::<Result<_>>()?,
+            gateway_v4: given(&vif.gateway_v4, text::ipv4)?,
+            gateway_v6: given(&vif.gateway_v6, text::ipv6)?,
+            gateway_link_local: given(&vif.gateway_link_local, text::ipv6)?,
+            mtu: number(vif.mtu).map(u16::try_from).transpose().map_err(|_| TextError::Number(vif.mtu, "MTU"))?,
+            acl_from_vif: name(&vif.acl_from_vif),
+            acl_to_vif: name(&vif.acl_to_vif),
+            spoofing_allowed: vif.spoofing_allowed,
+            allowed_sources: vif.allowed_sources.iter().map(Prefix::try_from).collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl TryFrom<&v1::Route> for Route {
+    type Error = TextError;
+
+    fn try_from(route: &v1::Route) -> Result<Route> {
+        let key = route.key.clone().unwrap_or_default();
+        Ok(Route {
+            vrf: key.vrf,
+            prefix: Prefix::try_from(&key.prefix.unwrap_or_default())?,
+            owner: name(&key.owner),
+            preference: number(route.preference),
+            via: route.next_hop.as_ref().map(Via::try_from).transpose()?.unwrap_or_default(),
+            drop: false,
+        })
+    }
+}
+
+impl TryFrom<&v1::NextHop> for Via {
+    type Error = TextError;
+
+    fn try_from(next_hop: &v1::NextHop) -> Result<Via> {
+        use v1::next_hop::Kind;
+        use v1::tunnel::Encap;
+        let mut via = Via::default();
+        match &next_hop.kind {
+            None => {}
+            Some(Kind::Vif(to)) => {
+                via.vif = Some(to.vif.clone());
+                via.mac = given(&to.mac, text::mac)?;
+            }
+            Some(Kind::Gateway(gateway)) => via.gateway = Some(text::address(&gateway.address)?),
+            Some(Kind::Drop(_)) => via.drop = true,
+            Some(Kind::Tunnel(tunnel)) => {
+                let remote = text::ipv4(&tunnel.remote)?;
+                match &tunnel.encap {
+                    None => {}
+                    Some(Encap::Vxlan(vxlan)) => {
+                        via.vxlan = Some(Vxlan { remote, vni: vxlan.vni, mac: text::mac(&vxlan.inner_mac)? });
+                    }
+                    Some(Encap::MplsOverUdp(mpls)) => via.mpls_udp = Some(MplsUdp { remote, label: mpls.label }),
+                }
+            }
+        }
+        Ok(via)
+    }
+}
+
+impl TryFrom<&v1::Neighbour> for Neighbour {
+    type Error = TextError;
+
+    fn try_from(neighbour: &v1::Neighbour) -> Result<Neighbour> {
+        let key = neighbour.key.clone().unwrap_or_default();
+        Ok(Neighbour {
+            vif: key.vif,
+            address: text::address(&key.address)?,
+            mac: given(&neighbour.mac, text::mac)?,
+            learnt: neighbour.learnt,
+            state: name(&neighbour.state),
+        })
+    }
+}
+
+impl From<&v1::Vni> for Vni {
+    fn from(vni: &v1::Vni) -> Vni {
+        Vni { vni: vni.vni, vrf: vni.vrf.clone() }
+    }
+}
+
+impl From<&v1::MplsLabel> for Label {
+    fn from(label: &v1::MplsLabel) -> Label {
+        use v1::mpls_label::Target;
+        let (vrf, vif) = match &label.target {
+            None => (None, None),
+            Some(Target::Vrf(vrf)) => (Some(vrf.clone()), None),
+            Some(Target::Vif(vif)) => (None, Some(vif.clone())),
+        };
+        Label { label: label.label, vrf, vif }
+    }
+}
+
+impl TryFrom<&v1::AddressGroup> for Group {
+    type Error = TextError;
+
+    fn try_from(group: &v1::AddressGroup) -> Result<Group> {
+        let prefixes = group.prefixes.iter().map(Prefix::try_from).collect::<Result<_>>()?;
+        Ok(Group { name: group.name.clone(), prefixes })
+    }
+}
+
+impl TryFrom<&v1::Acl> for Acl {
+    type Error = TextError;
+
+    fn try_from(acl: &v1::Acl) -> Result<Acl> {
+        Ok(Acl { name: acl.name.clone(), rules: acl.rules.iter().map(Rule::try_from).collect::<Result<_>>()? })
+    }
+}
+
+impl TryFrom<&v1::Rule> for Rule {
+    type Error = TextError;
+
+    fn try_from(rule: &v1::Rule) -> Result<Rule> {
+        let byte = |number: Option<u32>, what| {
+            number.map(|number| u8::try_from(number).map_err(|_| TextError::Number(number, what))).transpose()
+        };
+        Ok(Rule {
+            name: name(&rule.name),
+            action: if rule.permit { Action::Permit } else { Action::Deny },
+            protocol: rule.protocol.map(Protocol::try_from).transpose()?,
+            source: rule.source.as_ref().map(address_match).transpose()?.flatten(),
+            destination: rule.destination.as_ref().map(address_match).transpose()?.flatten(),
+            source_ports: rule.source_ports.iter().map(Ports::try_from).collect::<Result<_>>()?,
+            destination_ports: rule.destination_ports.iter().map(Ports::try_from).collect::<Result<_>>()?,
+            icmp_type: byte(rule.icmp_type, "ICMP type")?,
+            icmp_code: byte(rule.icmp_code, "ICMP code")?,
+        })
+    }
+}
+
+impl TryFrom<&v1::Port> for Port {
+    type Error = TextError;
+
+    fn try_from(port: &v1::Port) -> Result<Port> {
+        Ok(Port {
+            name: port.name.clone(),
+            devargs: port.devargs.clone(),
+            mac: given(&port.mac, text::mac)?,
+            mtu: port.mtu,
+            link_up: port.link_up,
+            queues: port.queues,
+        })
+    }
+}
+
+fn address_match(by: &v1::AddressMatch) -> Result<Option<AddressMatch>> {
+    use v1::address_match::By;
+    Ok(match &by.by {
+        None => None,
+        Some(By::Prefix(prefix)) => Some(AddressMatch::Prefix(prefix.try_into()?)),
+        Some(By::Group(group)) => Some(AddressMatch::Group { group: group.clone() }),
+    })
+}
+
+/// "" is absent.
+fn name(name: &str) -> Option<String> {
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// 0 is the default.
+fn number(number: u32) -> Option<u32> {
+    (number != 0).then_some(number)
+}
+
+/// No bytes are absent.
+fn given<T>(bytes: &[u8], read: fn(&[u8]) -> Result<T>) -> Result<Option<T>> {
+    if bytes.is_empty() { Ok(None) } else { read(bytes).map(Some) }
+}

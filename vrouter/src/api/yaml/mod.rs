@@ -1,0 +1,146 @@
+//! The network language: what `vrctl apply -f network.yaml` and the `state` section of the daemon's config are written in.
+//! Objects are named, never numbered; fields are called as in the contract.
+
+mod from_proto;
+mod objects;
+#[cfg(test)]
+mod tests;
+mod to_proto;
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::hash::Hash;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use objects::{
+    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsUdp, Neighbour, Port, Route, Rule, Settings, Via, Vif,
+    VifKind, Vni, Vrf, Vxlan,
+};
+
+use super::position::{At, Fault, FileError, Position, read_yaml};
+use super::text::TextError;
+use super::v1;
+
+/// A network: objects by kind. Each list is optional; objects may refer to one another in any order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    pub settings: Option<At<Settings>>,
+    pub vrfs: Vec<At<Vrf>>,
+    pub vifs: Vec<At<Vif>>,
+    pub routes: Vec<At<Route>>,
+    pub neighbours: Vec<At<Neighbour>>,
+    pub vnis: Vec<At<Vni>>,
+    pub labels: Vec<At<Label>>,
+    pub groups: Vec<At<Group>>,
+    pub acls: Vec<At<Acl>>,
+}
+
+impl Network {
+    /// Reads a file's text and checks what can be judged without the daemon. `file` is for errors.
+    pub fn parse(file: &str, text: &str) -> Result<Network, FileError> {
+        let network: Network = read_yaml(file, text)?;
+        network.check().map_err(|fault| fault.of_file(file))?;
+        Ok(network)
+    }
+
+    /// Puts of all objects in the order of their references (what is referred to comes first), each with its place in the file.
+    pub fn changes(&self) -> Result<Vec<(v1::Change, Position)>, Fault> {
+        self.check()?;
+        let mut changes = Vec::with_capacity(self.routes.len() + 64);
+        put(&mut changes, &self.groups)?;
+        put(&mut changes, &self.acls)?;
+        put(&mut changes, &self.vrfs)?;
+        put(&mut changes, &self.vifs)?;
+        put(&mut changes, self.settings.as_slice())?;
+        put(&mut changes, &self.neighbours)?;
+        put(&mut changes, &self.routes)?;
+        put(&mut changes, &self.vnis)?;
+        put(&mut changes, &self.labels)?;
+        Ok(changes)
+    }
+
+    /// Duplicate keys, and what [`Self::changes`] would refuse.
+    pub fn check(&self) -> Result<(), Fault> {
+        unique("vrf", &self.vrfs, |vrf| &vrf.name)?;
+        unique("vif", &self.vifs, |vif| &vif.name)?;
+        unique("group", &self.groups, |group| &group.name)?;
+        unique("acl", &self.acls, |acl| &acl.name)?;
+        unique("vni", &self.vnis, |vni| &vni.vni)?;
+        unique("label", &self.labels, |label| &label.label)?;
+        let mut seen = HashMap::with_capacity(self.routes.len());
+        for route in &self.routes {
+            if let Some(first) = seen.insert((&route.vrf, route.prefix, &route.owner), route.position) {
+                let key = format!("route {} in vrf {}", route.prefix, route.vrf);
+                return Err(duplicate(&key, first, route.position));
+            }
+        }
+        let mut seen = HashMap::new();
+        for neighbour in &self.neighbours {
+            if let Some(first) = seen.insert((&neighbour.vif, neighbour.address), neighbour.position) {
+                let key = format!("neighbour {} of vif {}", neighbour.address, neighbour.vif);
+                return Err(duplicate(&key, first, neighbour.position));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an object of the daemon; a port, which is no part of the language, is handed back.
+    pub fn insert(&mut self, object: &v1::Object) -> Result<Option<Port>, TextError> {
+        use v1::object::Kind;
+        match &object.kind {
+            None => {}
+            Some(Kind::Settings(settings)) => self.settings = Some(At::nowhere(settings.try_into()?)),
+            Some(Kind::Vrf(vrf)) => self.vrfs.push(At::nowhere(vrf.try_into()?)),
+            Some(Kind::Vif(vif)) => self.vifs.push(At::nowhere(vif.try_into()?)),
+            Some(Kind::Route(route)) => self.routes.push(At::nowhere(route.try_into()?)),
+            Some(Kind::Neighbour(neighbour)) => self.neighbours.push(At::nowhere(neighbour.try_into()?)),
+            Some(Kind::Vni(vni)) => self.vnis.push(At::nowhere(vni.into())),
+            Some(Kind::Label(label)) => self.labels.push(At::nowhere(label.into())),
+            Some(Kind::Acl(acl)) => self.acls.push(At::nowhere(acl.try_into()?)),
+            Some(Kind::Group(group)) => self.groups.push(At::nowhere(group.try_into()?)),
+            Some(Kind::Port(port)) => return Ok(Some(port.try_into()?)),
+        }
+        Ok(None)
+    }
+
+    /// The JSON schema of the language.
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(Network)
+    }
+}
+
+/// An object of the language as the contract's.
+pub trait ToProto {
+    /// The object, or the field that is wrong and why.
+    fn to_proto(&self) -> Result<v1::object::Kind, (String, String)>;
+}
+
+fn put<T: ToProto>(changes: &mut Vec<(v1::Change, Position)>, objects: &[At<T>]) -> Result<(), Fault> {
+    for object in objects {
+        let kind = object.to_proto().map_err(|(field, reason)| Fault::new(object.position, field, reason))?;
+        let op = v1::change::Op::Put(v1::Object { kind: Some(kind) });
+        changes.push((v1::Change { op: Some(op) }, object.position));
+    }
+    Ok(())
+}
+
+fn unique<'a, T, K: Hash + Eq + Display + 'a>(
+    kind: &str,
+    all: &'a [At<T>],
+    key: fn(&'a T) -> &'a K,
+) -> Result<(), Fault> {
+    let mut seen = HashMap::with_capacity(all.len());
+    for one in all {
+        if let Some(first) = seen.insert(key(one), one.position) {
+            return Err(duplicate(&format!("{kind} {}", key(one)), first, one.position));
+        }
+    }
+    Ok(())
+}
+
+fn duplicate(key: &str, first: Position, second: Position) -> Fault {
+    Fault::new(second, key, format!("is already there, at line {} column {}", first.line, first.column))
+}

@@ -1,0 +1,335 @@
+//! The objects of the network language. An absent field takes the contract's default.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::api::scalar::{
+    addresses, named_address, one_or_many, one_or_many_schema, optional_address, protocol_or_any,
+};
+use crate::api::text::{Ports, Prefix, Protocol};
+use crate::ids::Mac;
+
+/// One per daemon; replaced whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The VRF whose routes resolve tunnels.
+    pub underlay_vrf: Option<String>,
+    /// Our outer address.
+    #[serde(deserialize_with = "optional_address")]
+    pub vtep: Option<Ipv4Addr>,
+    /// Our inner MAC in VXLAN; default 02:VTEP:01.
+    pub router_mac: Option<Mac>,
+    /// The MAC of every VIF's gateway; default 00:00:5e:00:01:00.
+    pub gateway_mac: Option<Mac>,
+    /// Drop TCP that is new without SYN.
+    pub tcp_strict: bool,
+    pub lifetimes: Option<Lifetimes>,
+    /// ICMP errors and punts per VIF and second; default 1000.
+    pub icmp_per_second: Option<u32>,
+}
+
+/// Idle lifetimes of flows, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lifetimes {
+    /// Default 7200.
+    pub tcp_established: Option<u32>,
+    /// Default 30.
+    pub tcp_opening: Option<u32>,
+    /// Default 15.
+    pub tcp_closing: Option<u32>,
+    /// Default 30.
+    pub udp_unanswered: Option<u32>,
+    /// Default 180.
+    pub udp_answered: Option<u32>,
+    /// Default 30.
+    pub icmp: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vrf {
+    pub name: String,
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// Off: packet mode, by the FIB alone.
+    #[serde(default = "yes")]
+    pub flows: bool,
+    /// Every flow that passes the VRF must be permitted by this ACL.
+    #[serde(default)]
+    pub acl: Option<String>,
+    /// ARP and ND proxy answer by a default route too.
+    #[serde(default)]
+    pub proxy_by_default_route: bool,
+    /// Who may send into this VRF by tunnel; empty: anyone.
+    #[serde(default, deserialize_with = "addresses")]
+    pub allowed_vteps: Vec<Ipv4Addr>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VifKind {
+    #[default]
+    Tenant,
+    Fabric,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vif {
+    pub name: String,
+    #[serde(default)]
+    pub kind: VifKind,
+    pub port: String,
+    pub vrf: String,
+    /// Tenant: the guest's. Fabric: ours, default the port's.
+    #[serde(default)]
+    pub mac: Option<Mac>,
+    /// Tenant: the guest's. Fabric: ours.
+    #[serde(default, deserialize_with = "addresses")]
+    pub addresses: Vec<IpAddr>,
+    /// Fabric: the connected subnets of the addresses.
+    #[serde(default)]
+    pub subnets: Vec<Prefix>,
+    #[serde(default, deserialize_with = "optional_address")]
+    pub gateway_v4: Option<Ipv4Addr>,
+    #[serde(default, deserialize_with = "optional_address")]
+    pub gateway_v6: Option<Ipv6Addr>,
+    /// Default fe80::1 where `gateway_v6` is given.
+    #[serde(default, deserialize_with = "optional_address")]
+    pub gateway_link_local: Option<Ipv6Addr>,
+    /// L3 bytes; default the port's.
+    #[serde(default)]
+    pub mtu: Option<u16>,
+    /// Judges what the tenant sends.
+    #[serde(default)]
+    pub acl_from_vif: Option<String>,
+    /// Judges what the tenant receives.
+    #[serde(default)]
+    pub acl_to_vif: Option<String>,
+    /// Neither source MAC nor source address are checked.
+    #[serde(default)]
+    pub spoofing_allowed: bool,
+    /// Further sources that the tenant may use.
+    #[serde(default)]
+    pub allowed_sources: Vec<Prefix>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    pub vrf: String,
+    pub prefix: Prefix,
+    /// Default: the batch's.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The highest wins; default 100.
+    #[serde(default)]
+    pub preference: Option<u32>,
+    #[serde(default)]
+    pub via: Via,
+    /// The same as `via: {drop: true}`.
+    #[serde(default, skip_serializing)]
+    pub drop: bool,
+}
+
+/// A next hop: exactly one of `vif` (with an optional `mac`), `gateway`, `vxlan`, `mpls_udp`, `drop`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Via {
+    /// Deliver to this tenant VIF.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vif: Option<String>,
+    /// With `vif`: the destination MAC; default the VIF's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// A neighbour on a connected subnet of a fabric VIF.
+    #[serde(deserialize_with = "optional_address", skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vxlan: Option<Vxlan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mpls_udp: Option<MplsUdp>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vxlan {
+    /// The peer's VTEP.
+    #[serde(deserialize_with = "named_address")]
+    pub remote: Ipv4Addr,
+    /// 0 to 16777215.
+    #[schemars(range(max = 0xff_ffff))]
+    pub vni: u32,
+    /// The peer's router MAC.
+    pub mac: Mac,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MplsUdp {
+    /// The peer's VTEP.
+    #[serde(deserialize_with = "named_address")]
+    pub remote: Ipv4Addr,
+    /// 16 to 1048575.
+    #[schemars(range(min = 16, max = 0xf_ffff))]
+    pub label: u32,
+}
+
+/// A static neighbour of a fabric VIF.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Neighbour {
+    pub vif: String,
+    #[serde(deserialize_with = "named_address")]
+    pub address: IpAddr,
+    #[serde(default)]
+    pub mac: Option<Mac>,
+    /// Output only: learnt by ARP or ND.
+    #[serde(default)]
+    pub learnt: bool,
+    /// Output only.
+    #[serde(default)]
+    pub state: Option<String>,
+}
+
+/// Packets that arrive with this VNI belong to `vrf`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vni {
+    /// 0 to 16777215.
+    #[schemars(range(max = 0xff_ffff))]
+    pub vni: u32,
+    pub vrf: String,
+}
+
+/// Packets that arrive with this label belong to `vrf`, or go straight to `vif`: exactly one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    /// 16 to 1048575.
+    #[schemars(range(min = 16, max = 0xf_ffff))]
+    pub label: u32,
+    #[serde(default)]
+    pub vrf: Option<String>,
+    #[serde(default)]
+    pub vif: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    pub name: String,
+    #[serde(default)]
+    pub prefixes: Vec<Prefix>,
+}
+
+/// Ordered rules, first match decides, ends in deny.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Acl {
+    pub name: String,
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Permit,
+    Deny,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    #[serde(default)]
+    pub name: Option<String>,
+    pub action: Action,
+    /// Absent or `any`: every protocol.
+    #[serde(default, deserialize_with = "protocol_or_any")]
+    pub protocol: Option<Protocol>,
+    /// A prefix, `{group: NAME}`, or `any`.
+    #[serde(default, deserialize_with = "match_or_any")]
+    pub source: Option<AddressMatch>,
+    #[serde(default, deserialize_with = "match_or_any")]
+    pub destination: Option<AddressMatch>,
+    /// One or a list; absent: any. Needs protocol tcp, udp, sctp or udplite.
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "one_or_many_schema")]
+    pub source_ports: Vec<Ports>,
+    #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "one_or_many_schema")]
+    pub destination_ports: Vec<Ports>,
+    /// Needs protocol icmp or icmpv6.
+    #[serde(default)]
+    pub icmp_type: Option<u8>,
+    #[serde(default)]
+    pub icmp_code: Option<u8>,
+}
+
+/// A prefix, or an address group by name.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AddressMatch {
+    Prefix(Prefix),
+    Group { group: String },
+}
+
+fn match_or_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<AddressMatch>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct ByGroup {
+        group: String,
+    }
+
+    struct Either;
+
+    impl<'de> Visitor<'de> for Either {
+        type Value = Option<AddressMatch>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a prefix, {group: NAME}, or any")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            if text == "any" { Ok(None) } else { text.parse().map(AddressMatch::Prefix).map(Some).map_err(E::custom) }
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            let ByGroup { group } = ByGroup::deserialize(MapAccessDeserializer::new(map))?;
+            Ok(Some(AddressMatch::Group { group }))
+        }
+    }
+
+    from.deserialize_any(Either)
+}
+
+/// A DPDK device, as listed; no part of a network file.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Port {
+    pub name: String,
+    pub devargs: String,
+    pub mac: Option<Mac>,
+    /// L3 bytes.
+    pub mtu: u32,
+    pub link_up: bool,
+    /// Pairs in use.
+    pub queues: u32,
+}

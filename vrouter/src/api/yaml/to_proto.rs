@@ -1,0 +1,229 @@
+//! From the language to the contract.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::objects::{
+    Acl, Action, AddressMatch, Group, Label, Lifetimes, Neighbour, Route, Rule, Settings, Via, Vif, VifKind, Vni, Vrf,
+};
+use super::{ToProto, v1};
+use crate::api::text::address_bytes;
+use crate::ids::Mac;
+use v1::object::Kind;
+
+type Wrong = (String, String);
+
+impl ToProto for Settings {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        Ok(Kind::Settings(v1::Settings {
+            underlay_vrf: self.underlay_vrf.clone().unwrap_or_default(),
+            vtep: v4(self.vtep),
+            router_mac: mac(self.router_mac),
+            gateway_mac: mac(self.gateway_mac),
+            tcp_strict: self.tcp_strict,
+            lifetimes: self.lifetimes.map(v1::Lifetimes::from),
+            icmp_per_second: self.icmp_per_second.unwrap_or(0),
+        }))
+    }
+}
+
+impl From<Lifetimes> for v1::Lifetimes {
+    fn from(lifetimes: Lifetimes) -> v1::Lifetimes {
+        v1::Lifetimes {
+            tcp_established: lifetimes.tcp_established.unwrap_or(0),
+            tcp_opening: lifetimes.tcp_opening.unwrap_or(0),
+            tcp_closing: lifetimes.tcp_closing.unwrap_or(0),
+            udp_unanswered: lifetimes.udp_unanswered.unwrap_or(0),
+            udp_answered: lifetimes.udp_answered.unwrap_or(0),
+            icmp: lifetimes.icmp.unwrap_or(0),
+        }
+    }
+}
+
+impl ToProto for Vrf {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        Ok(Kind::Vrf(v1::Vrf {
+            name: self.name.clone(),
+            tenant: self.tenant.clone().unwrap_or_default(),
+            flows_off: !self.flows,
+            acl: self.acl.clone().unwrap_or_default(),
+            proxy_by_default_route: self.proxy_by_default_route,
+            allowed_vteps: self.allowed_vteps.iter().map(|vtep| vtep.octets().to_vec()).collect(),
+        }))
+    }
+}
+
+impl ToProto for Vif {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        let kind = match self.kind {
+            VifKind::Tenant => v1::VifKind::VifTenant,
+            VifKind::Fabric => v1::VifKind::VifFabric,
+        };
+        Ok(Kind::Vif(v1::Vif {
+            name: self.name.clone(),
+            kind: kind.into(),
+            port: self.port.clone(),
+            vrf: self.vrf.clone(),
+            mac: mac(self.mac),
+            addresses: self.addresses.iter().copied().map(address_bytes).collect(),
+            subnets: self.subnets.iter().copied().map(v1::Prefix::from).collect(),
+            gateway_v4: v4(self.gateway_v4),
+            gateway_v6: v6(self.gateway_v6),
+            gateway_link_local: v6(self.gateway_link_local),
+            mtu: self.mtu.unwrap_or(0).into(),
+            acl_from_vif: self.acl_from_vif.clone().unwrap_or_default(),
+            acl_to_vif: self.acl_to_vif.clone().unwrap_or_default(),
+            spoofing_allowed: self.spoofing_allowed,
+            allowed_sources: self.allowed_sources.iter().copied().map(v1::Prefix::from).collect(),
+        }))
+    }
+}
+
+impl ToProto for Route {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        let mut via = self.via.clone();
+        if self.drop && via.drop {
+            return Err(("drop".into(), "is given twice".into()));
+        }
+        via.drop |= self.drop;
+        let key = v1::RouteKey {
+            vrf: self.vrf.clone(),
+            prefix: Some(self.prefix.into()),
+            owner: self.owner.clone().unwrap_or_default(),
+        };
+        let next_hop = via.to_proto().map_err(|(field, reason)| (format!("route {} {field}", self.prefix), reason))?;
+        Ok(Kind::Route(v1::Route {
+            key: Some(key),
+            preference: self.preference.unwrap_or(0),
+            next_hop: Some(next_hop),
+        }))
+    }
+}
+
+impl Via {
+    /// The next hop, or the field that is wrong and why.
+    pub fn to_proto(&self) -> Result<v1::NextHop, (String, String)> {
+        use v1::next_hop::{Drop, Kind, ViaGateway, ViaVif};
+        use v1::tunnel::{Encap, MplsOverUdp, Vxlan};
+        let wrong = |field: &str, reason: &str| (format!("via{field}"), reason.to_owned());
+        let tunnel =
+            |remote: Ipv4Addr, encap| Kind::Tunnel(v1::Tunnel { remote: remote.octets().to_vec(), encap: Some(encap) });
+        let mut kinds = Vec::new();
+        if let Some(vif) = &self.vif {
+            kinds.push(Kind::Vif(ViaVif { vif: vif.clone(), mac: mac(self.mac) }));
+        } else if self.mac.is_some() {
+            return Err(wrong(".mac", "is only for vif"));
+        }
+        if let Some(gateway) = self.gateway {
+            kinds.push(Kind::Gateway(ViaGateway { address: address_bytes(gateway) }));
+        }
+        if let Some(vxlan) = &self.vxlan {
+            if vxlan.vni >= 1 << 24 {
+                return Err(wrong(".vxlan.vni", "is beyond 16777215"));
+            }
+            let encap = Vxlan { vni: vxlan.vni, inner_mac: vxlan.mac.0.to_vec() };
+            kinds.push(tunnel(vxlan.remote, Encap::Vxlan(encap)));
+        }
+        if let Some(mpls) = &self.mpls_udp {
+            if !(16..1 << 20).contains(&mpls.label) {
+                return Err(wrong(".mpls_udp.label", "is not in 16 to 1048575"));
+            }
+            kinds.push(tunnel(mpls.remote, Encap::MplsOverUdp(MplsOverUdp { label: mpls.label })));
+        }
+        if self.drop {
+            kinds.push(Kind::Drop(Drop {}));
+        }
+        match <[Kind; 1]>::try_from(kinds) {
+            Ok([kind]) => Ok(v1::NextHop { kind: Some(kind) }),
+            Err(_) => Err(wrong("", "needs exactly one of vif, gateway, vxlan, mpls_udp, drop")),
+        }
+    }
+}
+
+impl ToProto for Neighbour {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        let key = v1::NeighbourKey { vif: self.vif.clone(), address: address_bytes(self.address) };
+        Ok(Kind::Neighbour(v1::Neighbour {
+            key: Some(key),
+            mac: mac(self.mac),
+            learnt: self.learnt,
+            state: self.state.clone().unwrap_or_default(),
+        }))
+    }
+}
+
+impl ToProto for Vni {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        if self.vni >= 1 << 24 {
+            return Err((format!("vni {}", self.vni), "is beyond 16777215".into()));
+        }
+        Ok(Kind::Vni(v1::Vni { vni: self.vni, vrf: self.vrf.clone() }))
+    }
+}
+
+impl ToProto for Label {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        use v1::mpls_label::Target;
+        let wrong = |reason: &str| Err((format!("label {}", self.label), reason.to_owned()));
+        let target = match (&self.vrf, &self.vif) {
+            (Some(vrf), None) => Target::Vrf(vrf.clone()),
+            (None, Some(vif)) => Target::Vif(vif.clone()),
+            _ => return wrong("needs exactly one of vrf, vif"),
+        };
+        if !(16..1 << 20).contains(&self.label) {
+            return wrong("is not in 16 to 1048575");
+        }
+        Ok(Kind::Label(v1::MplsLabel { label: self.label, target: Some(target) }))
+    }
+}
+
+impl ToProto for Group {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        let prefixes = self.prefixes.iter().copied().map(v1::Prefix::from).collect();
+        Ok(Kind::Group(v1::AddressGroup { name: self.name.clone(), prefixes }))
+    }
+}
+
+impl ToProto for Acl {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        Ok(Kind::Acl(v1::Acl { name: self.name.clone(), rules: self.rules.iter().map(v1::Rule::from).collect() }))
+    }
+}
+
+impl From<&Rule> for v1::Rule {
+    fn from(rule: &Rule) -> v1::Rule {
+        v1::Rule {
+            name: rule.name.clone().unwrap_or_default(),
+            permit: rule.action == Action::Permit,
+            protocol: rule.protocol.map(|protocol| protocol.0.into()),
+            source: rule.source.as_ref().map(v1::AddressMatch::from),
+            destination: rule.destination.as_ref().map(v1::AddressMatch::from),
+            source_ports: rule.source_ports.iter().copied().map(v1::PortRange::from).collect(),
+            destination_ports: rule.destination_ports.iter().copied().map(v1::PortRange::from).collect(),
+            icmp_type: rule.icmp_type.map(u32::from),
+            icmp_code: rule.icmp_code.map(u32::from),
+        }
+    }
+}
+
+impl From<&AddressMatch> for v1::AddressMatch {
+    fn from(by: &AddressMatch) -> v1::AddressMatch {
+        use v1::address_match::By;
+        let by = match by {
+            AddressMatch::Prefix(prefix) => By::Prefix((*prefix).into()),
+            AddressMatch::Group { group } => By::Group(group.clone()),
+        };
+        v1::AddressMatch { by: Some(by) }
+    }
+}
+
+fn mac(mac: Option<Mac>) -> Vec<u8> {
+    mac.map(|mac| mac.0.to_vec()).unwrap_or_default()
+}
+
+fn v4(address: Option<Ipv4Addr>) -> Vec<u8> {
+    address.map(|address| address.octets().to_vec()).unwrap_or_default()
+}
+
+fn v6(address: Option<Ipv6Addr>) -> Vec<u8> {
+    address.map(|address| address.octets().to_vec()).unwrap_or_default()
+}

@@ -1,0 +1,233 @@
+//! `Apply`: a client's stream of steps into batches, and each batch's answer.
+
+use std::sync::Arc;
+
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tonic::{Code, Status, Streaming};
+
+use super::request::Request;
+use super::server::{Bounds, Stop, stopping};
+use crate::api::v1;
+use v1::apply_request::Step;
+
+/// Whose routes they are when a batch names nobody.
+const OWNER: &str = "operator";
+
+/// One call of `Apply`: at most one batch at a time is open.
+pub(super) struct Batches {
+    pub bounds: Bounds,
+    /// Places of open batches, of all calls together.
+    pub places: Arc<Semaphore>,
+    open: Option<Batch>,
+}
+
+struct Batch {
+    owner: String,
+    changes: Vec<v1::Change>,
+    bytes: usize,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Batches {
+    pub(super) fn new(bounds: Bounds, places: Arc<Semaphore>) -> Batches {
+        Batches { bounds, places, open: None }
+    }
+
+    /// Answers the stream's batches in order, until it ends, breaks the rules or the daemon stops. A batch that is open then
+    /// leaves nothing.
+    pub(super) async fn run(
+        mut self,
+        mut steps: Streaming<v1::ApplyRequest>,
+        requests: mpsc::Sender<Request>,
+        replies: mpsc::Sender<Result<v1::ApplyReply, Status>>,
+        mut stop: Stop,
+    ) {
+        loop {
+            let next = tokio::select! {
+                next = self.next(&mut steps, &requests) => next,
+                () = stop.come() => Err(stopping()),
+                () = replies.closed() => return,
+            };
+            let reply = match next {
+                Ok(None) => return,
+                Ok(Some(reply)) => Ok(reply),
+                Err(status) => Err(status),
+            };
+            let last = reply.is_err();
+            if replies.send(reply).await.is_err() || last {
+                return;
+            }
+        }
+    }
+
+    /// The next batch's answer; `None`: the stream ended between batches.
+    async fn next(
+        &mut self,
+        steps: &mut Streaming<v1::ApplyRequest>,
+        requests: &mpsc::Sender<Request>,
+    ) -> Result<Option<v1::ApplyReply>, Status> {
+        loop {
+            let message = if self.open.is_some() {
+                let late =
+                    |_| Status::deadline_exceeded(format!("an open batch was silent for {:?}", self.bounds.stall));
+                tokio::time::timeout(self.bounds.stall, steps.message()).await.map_err(late)?
+            } else {
+                steps.message().await
+            };
+            let Some(message) = message.map_err(by_contract)? else {
+                return match self.open {
+                    Some(_) => {
+                        Err(Status::invalid_argument("the stream ended before Commit; its last batch left nothing"))
+                    }
+                    None => Ok(None),
+                };
+            };
+            let Some(batch) = self.step(message)? else { continue };
+            let (reply, answer) = oneshot::channel();
+            let Batch { owner, changes, _place, .. } = batch;
+            requests.send(Request::Apply { owner, changes, reply }).await.map_err(|_| stopping())?;
+            use v1::apply_reply::Result;
+            let result = match answer.await.map_err(|_| stopping())? {
+                Ok(generation) => Result::Applied(v1::Applied { generation }),
+                Err(refused) => Result::Refused(refused),
+            };
+            return Ok(Some(v1::ApplyReply { result: Some(result) }));
+        }
+    }
+
+    /// Takes a step; a commit hands the batch out.
+    fn step(&mut self, message: v1::ApplyRequest) -> Result<Option<Batch>, Status> {
+        let bytes = message.encoded_len();
+        match (message.step, &mut self.open) {
+            (None, _) => Err(Status::invalid_argument("a message without a step (begin, changes or commit)")),
+            (Some(Step::Begin(_)), Some(_)) => Err(Status::invalid_argument("Begin in a batch that is already open")),
+            (Some(Step::Begin(begin)), None) => {
+                let place = self.places.clone().try_acquire_owned().map_err(|_| {
+                    Status::resource_exhausted(format!("{} batches are open already", self.bounds.open_batches))
+                })?;
+                let owner = if begin.owner.is_empty() { OWNER.to_owned() } else { begin.owner };
+                self.open = Some(Batch { owner, changes: Vec::new(), bytes: 0, _place: place });
+                Ok(None)
+            }
+            (Some(Step::Changes(_)), None) => Err(Status::invalid_argument("Changes before Begin")),
+            (Some(Step::Changes(more)), Some(batch)) => {
+                batch.add(more.changes, bytes, &self.bounds)?;
+                Ok(None)
+            }
+            (Some(Step::Commit(_)), None) => Err(Status::invalid_argument("Commit before Begin")),
+            (Some(Step::Commit(_)), Some(_)) => Ok(self.open.take()),
+        }
+    }
+}
+
+impl Batch {
+    fn add(&mut self, more: Vec<v1::Change>, bytes: usize, bounds: &Bounds) -> Result<(), Status> {
+        let exceeded = |what, most| Err(Status::resource_exhausted(format!("a batch of more than {most} {what}")));
+        self.bytes += bytes;
+        if self.bytes > bounds.batch_bytes {
+            return exceeded("bytes", bounds.batch_bytes);
+        }
+        if self.changes.len() + more.len() > bounds.changes {
+            return exceeded("changes", bounds.changes);
+        }
+        if let Some(at) = more.iter().position(|change| !is_whole(change)) {
+            let at = self.changes.len() + at;
+            return Err(Status::invalid_argument(format!(
+                "change {at} has no operation, or one without an object or key"
+            )));
+        }
+        if self.changes.is_empty() {
+            self.changes = more;
+        } else {
+            self.changes.extend(more);
+        }
+        Ok(())
+    }
+}
+
+fn is_whole(change: &v1::Change) -> bool {
+    use v1::change::Op;
+    match &change.op {
+        None => false,
+        Some(Op::Create(object) | Op::Put(object)) => object.kind.is_some(),
+        Some(Op::Delete(key)) => key.kind.is_some(),
+    }
+}
+
+/// What the transport says of a message, in the contract's words: too large is a bound exceeded, not decodable a malformed request.
+fn by_contract(status: Status) -> Status {
+    match status.code() {
+        Code::OutOfRange => Status::resource_exhausted(status.message()),
+        Code::Internal => Status::invalid_argument(status.message()),
+        _ => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use proptest::prelude::*;
+
+    fn message() -> impl Strategy<Value = v1::ApplyRequest> {
+        use v1::change::Op;
+        let key = |name: String| v1::ObjectKey { kind: Some(v1::object_key::Kind::Vrf(name)) };
+        let change = prop_oneof![
+            8 => "[a-z]{0,20}".prop_map(move |name| v1::Change { op: Some(Op::Delete(key(name))) }),
+            1 => Just(v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind: None })) }),
+            1 => Just(v1::Change { op: None }),
+        ];
+        let step = prop_oneof![
+            3 => "[a-z]{0,3}".prop_map(|owner| Some(Step::Begin(v1::Begin { owner }))),
+            5 => prop::collection::vec(change, 0..4).prop_map(|changes| Some(Step::Changes(v1::Changes { changes }))),
+            3 => Just(Some(Step::Commit(v1::Commit {}))),
+            1 => Just(None),
+        ];
+        step.prop_map(|step| v1::ApplyRequest { step })
+    }
+
+    proptest! {
+        /// Against a twin that says the rules in one line each.
+        #[test]
+        fn steps_are_judged_by_their_order_and_bounds(messages in prop::collection::vec(message(), 0..20)) {
+            let bounds = Bounds { changes: 5, batch_bytes: 150, ..Bounds::default() };
+            let places = Arc::new(Semaphore::new(1));
+            let mut batches = Batches::new(bounds, places.clone());
+            let mut twin: Option<(String, Vec<v1::Change>, usize)> = None;
+            for message in messages {
+                let bytes = message.encoded_len();
+                let want = match (message.step.clone(), twin.take()) {
+                    (Some(Step::Begin(begin)), None) => {
+                        let owner = if begin.owner.is_empty() { OWNER.into() } else { begin.owner };
+                        twin = Some((owner, vec![], 0));
+                        Ok(None)
+                    }
+                    (Some(Step::Changes(more)), Some((owner, mut all, sum))) => {
+                        all.extend(more.changes.iter().cloned());
+                        if sum + bytes > 150 || all.len() > 5 {
+                            Err(Code::ResourceExhausted)
+                        } else if !more.changes.iter().all(is_whole) {
+                            Err(Code::InvalidArgument)
+                        } else {
+                            twin = Some((owner, all, sum + bytes));
+                            Ok(None)
+                        }
+                    }
+                    (Some(Step::Commit(_)), Some((owner, all, _))) => Ok(Some((owner, all))),
+                    _ => Err(Code::InvalidArgument),
+                };
+                let got = batches.step(message).map_err(|status| status.code());
+                let got = got.map(|batch| batch.map(|batch| (batch.owner, batch.changes)));
+                let failed = got.is_err();
+                prop_assert_eq!(got, want);
+                if failed {
+                    break;
+                }
+                prop_assert_eq!(places.available_permits(), usize::from(twin.is_none()));
+            }
+            drop(batches);
+            prop_assert_eq!(places.available_permits(), 1);
+        }
+    }
+}

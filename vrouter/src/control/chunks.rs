@@ -1,0 +1,105 @@
+//! Long answers in pieces, at the client's pace.
+
+use std::iter::Peekable;
+use std::time::Duration;
+
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::request::Rows;
+
+/// Rows of a chunk, at most.
+const ROWS: usize = 1000;
+/// Bytes of a chunk, at most, unless one row alone is larger.
+const BYTES: usize = 3 << 20;
+
+/// Streams `rows` in chunks made by `chunk`; an empty answer is one empty chunk. `place` is held until the end; the stream fails
+/// when the client takes no chunk for `stall`.
+pub(super) fn stream<T, C>(
+    rows: Rows<T>,
+    chunk: impl Fn(Vec<T>) -> C + Send + 'static,
+    stall: Duration,
+    place: OwnedSemaphorePermit,
+) -> ReceiverStream<Result<C, Status>>
+where
+    T: Message + 'static,
+    C: Send + 'static,
+{
+    let (to, chunks) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let _place = place;
+        let mut rows = rows.peekable();
+        let mut first = true;
+        loop {
+            // On a blocking thread: rows may search a large table for few matches.
+            let piece;
+            match tokio::task::spawn_blocking(move || take(rows)).await {
+                Ok(taken) => (rows, piece) = taken,
+                Err(error) => {
+                    tracing::error!(%error, "a listing failed");
+                    return;
+                }
+            }
+            if piece.is_empty() && !first {
+                return;
+            }
+            first = false;
+            match tokio::time::timeout(stall, to.send(Ok(chunk(piece)))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    // Told if the client reads on after all; without waiting for it.
+                    let told =
+                        tokio::time::timeout(stall, to.send(Err(Status::deadline_exceeded("the answer was not read"))))
+                            .await;
+                    tracing::debug!(reads = told.is_ok(), "a client did not read its answer");
+                    return;
+                }
+            }
+        }
+    });
+    ReceiverStream::new(chunks)
+}
+
+fn take<T: Message>(mut rows: Peekable<Rows<T>>) -> (Peekable<Rows<T>>, Vec<T>) {
+    let (mut piece, mut bytes) = (Vec::new(), 0);
+    while piece.len() < ROWS
+        && let Some(row) = rows.next_if(|row| {
+            bytes += row.encoded_len() + 8;
+            bytes <= BYTES || piece.is_empty()
+        })
+    {
+        piece.push(row);
+    }
+    (rows, piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::v1;
+
+    #[test]
+    fn pieces_are_bounded_in_rows_and_bytes_and_lose_nothing() {
+        let row =
+            |at: usize| v1::Vrf { name: "x".repeat(if at < 50 { (at % 5) << 20 } else { 1 }), ..Default::default() };
+        let mut rows: Peekable<Rows<_>> = (Box::new((0..2500).map(row)) as Rows<_>).peekable();
+        let (mut sizes, mut all) = (Vec::new(), 0);
+        loop {
+            let piece;
+            (rows, piece) = take(rows);
+            if piece.is_empty() {
+                break;
+            }
+            let bytes: usize = piece.iter().map(Message::encoded_len).sum();
+            assert!(bytes <= BYTES || piece.len() == 1, "{bytes}");
+            all += piece.len();
+            sizes.push(piece.len());
+        }
+        assert_eq!(all, 2500);
+        assert_eq!(sizes.iter().max(), Some(&ROWS));
+        assert!(sizes.len() > 10);
+    }
+}

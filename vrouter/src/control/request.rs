@@ -1,0 +1,58 @@
+//! What the server asks the control thread.
+
+use tokio::sync::oneshot;
+
+use crate::api::v1;
+
+/// Where an answer goes. Dropping it unanswered means that the daemon is stopping; `is_closed()` that nobody waits any more.
+pub type Reply<T> = oneshot::Sender<T>;
+
+/// A long answer: what it iterates over is shared or copied, so that the control thread is done once it has handed it over. It is
+/// pulled on another thread, at the client's pace.
+pub type Rows<T> = Box<dyn Iterator<Item = T> + Send>;
+
+/// A call to the control thread. Those that may name something that is not there are answered with a refusal.
+pub enum Request {
+    /// One committed batch, to be applied whole or not at all; the answer is its generation.
+    Apply {
+        owner: String,
+        changes: Vec<v1::Change>,
+        reply: Reply<Result<u64, v1::Refused>>,
+    },
+    /// Objects of one kind or all, of one generation.
+    List {
+        filter: v1::ListRequest,
+        reply: Reply<Result<Listed, v1::Refused>>,
+    },
+    /// To be answered when every worker forwards by `generation` (0: the newest now) or a newer one, with what they all have. The
+    /// control thread keeps it with others that wait and forgets it once `reply.is_closed()`: the server watches the time.
+    Sync {
+        generation: u64,
+        reply: Reply<u64>,
+    },
+    /// Live flows.
+    Flows {
+        filter: v1::FlowsRequest,
+        reply: Reply<Result<Rows<v1::Flow>, v1::Refused>>,
+    },
+    Stats {
+        reply: Reply<v1::StatsReply>,
+    },
+    Victims {
+        filter: v1::VictimsRequest,
+        reply: Reply<Result<v1::VictimsReply, v1::Refused>>,
+    },
+    Explain {
+        query: v1::ExplainRequest,
+        reply: Reply<Result<v1::ExplainReply, v1::Refused>>,
+    },
+    Status {
+        reply: Reply<v1::StatusReply>,
+    },
+}
+
+/// The answer to `List`.
+pub struct Listed {
+    pub generation: u64,
+    pub objects: Rows<v1::Object>,
+}

@@ -1,0 +1,229 @@
+//! The service `vrouter.v1.VRouter`.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::http;
+use tonic::transport::Server;
+use tonic::{Code, Request as Call, Response, Status, Streaming};
+use tower::util::MapResponseLayer;
+
+use super::apply::Batches;
+use super::request::Request;
+use super::socket::Socket;
+use super::{accept, chunks};
+use crate::api::v1;
+use v1::v_router_server::{VRouter, VRouterServer};
+
+/// The contract's bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of a message.
+    pub message_bytes: usize,
+    /// Changes of a batch.
+    pub changes: usize,
+    /// Bytes of a batch.
+    pub batch_bytes: usize,
+    /// Open batches, of all clients together.
+    pub open_batches: usize,
+    /// Answers being streamed, to all clients together.
+    pub open_lists: usize,
+    /// Open connections; further ones wait.
+    pub connections: usize,
+    /// How long a client may leave a batch open without a message, or an answer unread.
+    pub stall: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            message_bytes: 4 << 20,
+            changes: 2_000_000,
+            batch_bytes: 256 << 20,
+            open_batches: 64,
+            open_lists: 64,
+            connections: 256,
+            stall: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why serving ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("the control socket cannot be polled: {0}")]
+    Listen(#[source] std::io::Error),
+    #[error("the control socket failed: {0}")]
+    Transport(#[source] tonic::transport::Error),
+}
+
+/// Serves until `shutdown`: then open calls end with UNAVAILABLE, the socket's file goes, and it returns, within a second. Needs a
+/// tokio runtime with I/O and time; one thread is enough.
+pub async fn serve(
+    socket: Socket,
+    requests: mpsc::Sender<Request>,
+    bounds: Bounds,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let listener = socket.listener.try_clone().and_then(UnixListener::from_std).map_err(ServeError::Listen)?;
+    let (stop, stopped) = watch::channel(false);
+    let calls = Calls {
+        requests,
+        bounds,
+        batches: Arc::new(Semaphore::new(bounds.open_batches)),
+        lists: Arc::new(Semaphore::new(bounds.open_lists)),
+        stop: Stop(stopped.clone()),
+    };
+    let service =
+        VRouterServer::new(calls).max_decoding_message_size(bounds.message_bytes).max_encoding_message_size(usize::MAX);
+    let mut ended = Stop(stopped);
+    let server = Server::builder()
+        .max_concurrent_streams(128)
+        .http2_keepalive_interval(Some(Duration::from_secs(60)))
+        .layer(MapResponseLayer::new(by_contract))
+        .add_service(service)
+        .serve_with_incoming_shutdown(accept::clients(listener, bounds.connections), async move { ended.come().await });
+    tokio::pin!(server, shutdown);
+    tokio::select! {
+        ended = &mut server => return ended.map_err(ServeError::Transport),
+        () = shutdown => {}
+    }
+    // Calls that are open get their status; a client that keeps its connection open regardless is not waited for.
+    stop.send_replace(true);
+    match tokio::time::timeout(Duration::from_secs(1), server).await {
+        Ok(ended) => ended.map_err(ServeError::Transport),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Comes when the daemon stops.
+#[derive(Clone)]
+pub(super) struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    pub(super) async fn come(&mut self) {
+        // An error means that `serve` is gone, which is the same.
+        let _ = self.0.wait_for(|&stopped| stopped).await;
+    }
+}
+
+pub(super) fn stopping() -> Status {
+    Status::unavailable("the daemon is stopping")
+}
+
+struct Calls {
+    requests: mpsc::Sender<Request>,
+    bounds: Bounds,
+    batches: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
+    stop: Stop,
+}
+
+impl Calls {
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Status> {
+        let (reply, answer) = oneshot::channel();
+        let mut stop = self.stop.clone();
+        let asked = async {
+            self.requests.send(request(reply)).await.map_err(|_| stopping())?;
+            answer.await.map_err(|_| stopping())
+        };
+        tokio::select! {
+            answer = asked => answer,
+            () = stop.come() => Err(stopping()),
+        }
+    }
+
+    fn list_place(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Status> {
+        let full =
+            |_| Status::resource_exhausted(format!("{} answers are being streamed already", self.bounds.open_lists));
+        self.lists.clone().try_acquire_owned().map_err(full)
+    }
+}
+
+type Chunks<T> = ReceiverStream<Result<T, Status>>;
+
+#[tonic::async_trait]
+impl VRouter for Calls {
+    type ApplyStream = Chunks<v1::ApplyReply>;
+    type ListStream = Chunks<v1::ListChunk>;
+    type FlowsStream = Chunks<v1::FlowsChunk>;
+
+    async fn apply(&self, call: Call<Streaming<v1::ApplyRequest>>) -> Result<Response<Self::ApplyStream>, Status> {
+        let (replies, stream) = mpsc::channel(16);
+        let batches = Batches::new(self.bounds, self.batches.clone());
+        tokio::spawn(batches.run(call.into_inner(), self.requests.clone(), replies, self.stop.clone()));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn list(&self, call: Call<v1::ListRequest>) -> Result<Response<Self::ListStream>, Status> {
+        let filter = call.into_inner();
+        if v1::Kind::try_from(filter.kind).is_err() {
+            return Err(Status::invalid_argument(format!("kind: there is no kind {}", filter.kind)));
+        }
+        let place = self.list_place()?;
+        let listed = self.ask(|reply| Request::List { filter, reply }).await?.map_err(refusal)?;
+        let chunk = move |objects| v1::ListChunk { generation: listed.generation, objects };
+        Ok(Response::new(chunks::stream(listed.objects, chunk, self.bounds.stall, place)))
+    }
+
+    async fn sync(&self, call: Call<v1::SyncRequest>) -> Result<Response<v1::SyncReply>, Status> {
+        let v1::SyncRequest { generation, timeout_ms } = call.into_inner();
+        let wait = Duration::from_millis(if timeout_ms == 0 { 5000 } else { timeout_ms.into() });
+        let late = |_| Status::deadline_exceeded(format!("not every worker was there within {wait:?}"));
+        let asked = self.ask(|reply| Request::Sync { generation, reply });
+        let generation = tokio::time::timeout(wait, asked).await.map_err(late)??;
+        Ok(Response::new(v1::SyncReply { generation }))
+    }
+
+    async fn flows(&self, call: Call<v1::FlowsRequest>) -> Result<Response<Self::FlowsStream>, Status> {
+        let filter = call.into_inner();
+        let place = self.list_place()?;
+        let flows = self.ask(|reply| Request::Flows { filter, reply }).await?.map_err(refusal)?;
+        let chunk = |flows| v1::FlowsChunk { flows };
+        Ok(Response::new(chunks::stream(flows, chunk, self.bounds.stall, place)))
+    }
+
+    async fn stats(&self, _: Call<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
+        self.ask(|reply| Request::Stats { reply }).await.map(Response::new)
+    }
+
+    async fn victims(&self, call: Call<v1::VictimsRequest>) -> Result<Response<v1::VictimsReply>, Status> {
+        let filter = call.into_inner();
+        self.ask(|reply| Request::Victims { filter, reply }).await?.map(Response::new).map_err(refusal)
+    }
+
+    async fn explain(&self, call: Call<v1::ExplainRequest>) -> Result<Response<v1::ExplainReply>, Status> {
+        let query = call.into_inner();
+        if query.place.is_none() {
+            return Err(Status::invalid_argument("place: neither vif nor tunnel_vrf is given"));
+        }
+        self.ask(|reply| Request::Explain { query, reply }).await?.map(Response::new).map_err(refusal)
+    }
+
+    async fn status(&self, _: Call<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
+        self.ask(|reply| Request::Status { reply }).await.map(Response::new)
+    }
+}
+
+/// The refusal of a question: `object: field: reason`, without what is empty.
+fn refusal(refused: v1::Refused) -> Status {
+    let parts = [refused.object, refused.field, refused.reason];
+    Status::invalid_argument(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": "))
+}
+
+/// No call here answers OUT_OF_RANGE or INTERNAL of itself: they are the transport's words for a request message that is too large
+/// or cannot be decoded, which the contract calls a bound exceeded and a malformed request.
+fn by_contract<B>(mut response: http::Response<B>) -> http::Response<B> {
+    let code = response.headers().get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()));
+    let contract = match code {
+        Some(Code::OutOfRange) => Code::ResourceExhausted,
+        Some(Code::Internal) => Code::InvalidArgument,
+        _ => return response,
+    };
+    response.headers_mut().insert("grpc-status", http::HeaderValue::from(contract as i32));
+    response
+}

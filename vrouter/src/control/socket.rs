@@ -1,0 +1,99 @@
+//! The socket's file: one daemon a path, a dead daemon's is replaced, nobody connects to one that is not ready.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+/// Owner and group may connect.
+const MODE: u32 = 0o660;
+
+/// A listening control socket. Its file goes when it is dropped.
+///
+/// The lock on `PATH.lock` says who serves the path; the kernel drops it however its holder ends, so that no probe of the socket
+/// is needed and nothing is left to race. The lock file stays: removing it would let two daemons lock different files.
+#[derive(Debug)]
+pub struct Socket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    #[error("{}: another daemon serves this socket", .0.display())]
+    InUse(PathBuf),
+    #[error("{}: is there and is no socket", .0.display())]
+    NotASocket(PathBuf),
+    #[error("{}: {error}", .path.display())]
+    Io { path: PathBuf, error: io::Error },
+}
+
+impl Socket {
+    /// Listens at `path`, mode 0660. Makes the folder if it is missing.
+    pub fn bind(path: &Path) -> Result<Socket, SocketError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| SocketError::Io { path, error }
+        };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed(folder))?;
+        }
+        let lock_path = beside(path, ".lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&lock_path)
+            .map_err(failed(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(SocketError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed(&lock_path)(error)),
+        }
+        match fs::symlink_metadata(path) {
+            Ok(there) if !there.file_type().is_socket() => return Err(SocketError::NotASocket(path.to_owned())),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(path)(error)),
+        }
+        // Made beside and moved over: at no moment is there a socket with other rights, or none while a stale one is replaced.
+        let new = beside(path, ".new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&new)(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&new).map_err(failed(path))?;
+        let placed = fs::set_permissions(&new, Permissions::from_mode(MODE))
+            .and_then(|()| listener.set_nonblocking(true))
+            .and_then(|()| fs::rename(&new, path));
+        if let Err(error) = placed {
+            // The first error is the one to tell.
+            let _ = fs::remove_file(&new);
+            return Err(failed(path)(error));
+        }
+        Ok(Socket { listener, path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "the control socket's file could not be removed");
+        }
+    }
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}

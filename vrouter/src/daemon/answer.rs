@@ -1,0 +1,310 @@
+//! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::{self, error::TryRecvError};
+
+use super::clock::Clock;
+use super::publish::Publisher;
+use super::slow_path::{SlowPath, Told};
+use super::view::stats::{self, Baselines};
+use super::view::{explain, flows, victims};
+use crate::api::v1;
+use crate::control::{Listed, Reply, Request};
+use crate::datapath::Shared;
+use crate::drops::DropReason;
+use crate::ids::VifId;
+use crate::local;
+use crate::model::Model;
+
+/// Calls and punts that are taken before the other gets its turn.
+const TURN: usize = 64;
+/// How long the thread sleeps when there is nothing to do: bounds the latency of an answer.
+const SLEEP: Duration = Duration::from_micros(500);
+/// Milliseconds between two rounds of what is due.
+const ROUND: u64 = 100;
+/// Milliseconds without a poll after which a worker is reported.
+const HEARTBEAT: u64 = 2000;
+
+/// What is told of a device.
+pub trait Devices: Send {
+    /// One row a port, in the order of [`PortIndex`](crate::ids::PortIndex).
+    fn stats(&self) -> Vec<v1::PortStats>;
+}
+
+/// What Status tells and nothing else knows.
+pub struct Identity {
+    pub idle: String,
+    /// Limits with their memory; `used` is filled in here.
+    pub limits: Vec<v1::Limit>,
+}
+
+/// The control thread's state.
+pub struct Control {
+    shared: Arc<Shared>,
+    model: Model,
+    publisher: Publisher,
+    slow: SlowPath,
+    baselines: Baselines,
+    devices: Box<dyn Devices>,
+    identity: Identity,
+    clock: Clock,
+    started: u64,
+    due: u64,
+    wanted: HashSet<(VifId, Ipv4Addr)>,
+    waiters: Vec<(u64, Reply<u64>)>,
+    /// Each worker's polls when last looked at, and when they last rose.
+    heartbeats: Vec<(u64, u64)>,
+}
+
+impl Control {
+    /// Takes over a model whose present snapshot the workers start with.
+    pub fn new(
+        shared: Arc<Shared>,
+        model: Model,
+        devices: Box<dyn Devices>,
+        identity: Identity,
+        clock: Clock,
+    ) -> Control {
+        let now = clock.millis();
+        let limits = local::Limits { neighbours: model.limits().neighbours, ..local::Limits::default() };
+        let mut control = Control {
+            publisher: Publisher::new(shared.clone()),
+            slow: SlowPath::new(shared.clone(), limits),
+            baselines: Baselines::new(shared.vif_slots),
+            model,
+            devices,
+            identity,
+            clock,
+            started: now,
+            due: now,
+            wanted: HashSet::new(),
+            waiters: Vec::new(),
+            heartbeats: vec![(0, now); shared.workers.len()],
+            shared,
+        };
+        control.changed();
+        control
+    }
+
+    /// Serves until `stop` or until the calls' other end is gone.
+    pub fn run(mut self, mut calls: mpsc::Receiver<Request>, stop: &AtomicBool) {
+        // relaxed: a flag that carries nothing but itself
+        while !stop.load(Ordering::Relaxed) {
+            let mut busy = self.step();
+            for _ in 0..TURN {
+                match calls.try_recv() {
+                    Ok(request) => {
+                        self.answer(request);
+                        busy = true;
+                    }
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
+                }
+            }
+            if !busy {
+                std::thread::sleep(SLEEP);
+            }
+        }
+    }
+
+    /// Carries the slow path and does what is due. True: there was work.
+    pub fn step(&mut self) -> bool {
+        let now = self.clock.millis();
+        self.step_at(now)
+    }
+
+    /// The same at this time (milliseconds).
+    pub fn step_at(&mut self, now: u64) -> bool {
+        let mut snapshot = self.publisher.current().clone();
+        let (model, publisher) = (&mut self.model, &mut self.publisher);
+        let mut learnt = false;
+        let mut tell = |told| {
+            learnt |= hear(model, publisher, told);
+            publisher.current().clone()
+        };
+        let taken = self.slow.take(&mut snapshot, now, TURN, &mut tell);
+        if now >= self.due {
+            self.due = now + ROUND;
+            self.slow.tick(&mut snapshot, now, &mut tell);
+            self.publisher.reclaim();
+            self.watch_workers(now);
+        }
+        if learnt {
+            self.want_neighbours();
+        }
+        self.wake_waiters();
+        taken > 0
+    }
+
+    /// Answers one call.
+    pub fn answer(&mut self, request: Request) {
+        // an answer that nobody waits for any more is dropped
+        match request {
+            Request::Apply { owner, changes, reply } => _ = reply.send(self.apply(&owner, &changes)),
+            Request::List { filter, reply } => _ = reply.send(self.list(&filter)),
+            Request::Sync { generation, reply } => {
+                let newest = self.model.generation().0;
+                self.waiters.push((if generation == 0 { newest } else { generation }, reply));
+                self.wake_waiters();
+            }
+            Request::Flows { filter, reply } => {
+                let snapshot = self.publisher.current().clone();
+                let rows = flows::Filter::read(&snapshot, &filter).map(|filter| {
+                    let rows = flows::flows(self.shared.clone(), snapshot, filter, self.clock.tick());
+                    Box::new(rows) as crate::control::Rows<v1::Flow>
+                });
+                _ = reply.send(rows.map_err(|error| refused("flows", &error)));
+            }
+            Request::Stats { reply } => _ = reply.send(self.stats()),
+            Request::Victims { filter, reply } => {
+                let rows = victims::victims(&self.shared, self.publisher.current(), &filter, self.clock.tick());
+                _ = reply.send(rows.map_err(|error| refused("victims", &error)));
+            }
+            Request::Explain { query, reply } => {
+                let answer = explain::explain(&self.shared, self.publisher.current(), &query);
+                _ = reply.send(answer.map_err(|error| refused("explain", &error)));
+            }
+            Request::Status { reply } => _ = reply.send(self.status()),
+        }
+    }
+
+    fn apply(&mut self, owner: &str, changes: &[v1::Change]) -> Result<u64, v1::Refused> {
+        let snapshot = self.model.apply(owner, changes)?;
+        let generation = snapshot.generation.0;
+        self.publisher.publish(snapshot);
+        self.changed();
+        tracing::debug!(owner, changes = changes.len(), generation, "applied");
+        Ok(generation)
+    }
+
+    /// After every change of the model: counters of new VIFs begin at zero, and needed neighbours are asked for.
+    fn changed(&mut self) {
+        self.baselines.renew(&self.shared, self.slow.counters(), self.publisher.current());
+        self.want_neighbours();
+    }
+
+    fn want_neighbours(&mut self) {
+        let needed: HashSet<_> = self.model.needed_neighbours().into_iter().collect();
+        for &(vif, address) in self.wanted.difference(&needed) {
+            self.slow.local().unwant(vif, address);
+        }
+        for &(vif, address) in needed.difference(&self.wanted) {
+            if !self.slow.local().want(vif, address) {
+                tracing::warn!(%address, "the neighbour table is full");
+            }
+        }
+        self.wanted = needed;
+    }
+
+    fn list(&self, filter: &v1::ListRequest) -> Result<Listed, v1::Refused> {
+        let kind = v1::Kind::try_from(filter.kind).map_err(|_| refused("list", "kind: unknown"))?;
+        if !filter.vrf.is_empty() && self.model.vrf_id(&filter.vrf).is_none() {
+            return Err(refused("list", &format!("vrf: there is no VRF {}", filter.vrf)));
+        }
+        let mut objects = self.model.list(kind, &filter.vrf);
+        let links = self.devices.stats();
+        for object in &mut objects {
+            if let Some(v1::object::Kind::Port(port)) = &mut object.kind {
+                port.link_up = links.iter().any(|link| link.port == port.name && link.link_up);
+            }
+        }
+        Ok(Listed { generation: self.model.generation().0, objects: Box::new(objects.into_iter()) })
+    }
+
+    /// All counters.
+    pub fn stats(&self) -> v1::StatsReply {
+        let slow = stats::SlowPath {
+            counters: self.slow.counters(),
+            originated: self.slow.originated(),
+            consumed: self.slow.consumed(),
+            held: self.slow.held(),
+        };
+        let snapshot = self.publisher.current();
+        let mut reply = stats::stats(&self.shared, &slow, &self.baselines, snapshot);
+        reply.ports = self.devices.stats();
+        for (port, row) in reply.ports.iter().enumerate() {
+            let vif =
+                crate::datapath::classify::vif_of(snapshot, port).map(|vif| vif.name.to_string()).unwrap_or_default();
+            let lost = [
+                (DropReason::RxMissed, row.missed),
+                (DropReason::RxNoMbuf, row.no_mbuf),
+                (DropReason::RxErrors, row.errors),
+            ];
+            for (reason, packets) in lost.into_iter().filter(|(_, packets)| *packets > 0) {
+                reply.drops.push(v1::DropCount { reason: reason.name().into(), vif: vif.clone(), packets });
+            }
+        }
+        reply
+    }
+
+    fn status(&self) -> v1::StatusReply {
+        let used = self.model.used();
+        let flows = [self.shared.flows.narrow().used(), self.shared.flows.wide().used()];
+        let used = used.named().map(|(name, used)| (name, used as u64));
+        let flows = [("flows_v4", u64::from(flows[0])), ("flows_v6", u64::from(flows[1]))];
+        let mut limits = self.identity.limits.clone();
+        for limit in &mut limits {
+            let found = used.iter().chain(&flows).find(|(name, _)| *name == limit.name);
+            limit.used = found.map_or(0, |(_, used)| *used);
+        }
+        v1::StatusReply {
+            version: env!("CARGO_PKG_VERSION").into(),
+            generation: self.model.generation().0,
+            limits,
+            uptime_ms: self.clock.millis().saturating_sub(self.started),
+            workers: self.shared.workers.len() as u32,
+            idle: self.identity.idle.clone(),
+        }
+    }
+
+    fn wake_waiters(&mut self) {
+        self.waiters.retain(|(_, reply)| !reply.is_closed());
+        if self.waiters.is_empty() {
+            return;
+        }
+        let seen = self.shared.seen();
+        let (ready, waiting) = std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.0 <= seen);
+        self.waiters = waiting;
+        let ready: Vec<(u64, Reply<u64>)> = ready;
+        for (_, reply) in ready {
+            _ = reply.send(seen);
+        }
+    }
+
+    /// A worker whose polls stand still is reported: it hangs in a driver, or its core was taken away.
+    fn watch_workers(&mut self, now: u64) {
+        for (index, (end, (polls, rose))) in self.shared.workers.iter().zip(&mut self.heartbeats).enumerate() {
+            let count = end.counters.worker.polls.count();
+            if count != *polls {
+                (*polls, *rose) = (count, now);
+            } else if now.saturating_sub(*rose) >= HEARTBEAT {
+                tracing::error!(worker = index, ms = now - *rose, "the worker does not poll");
+                *rose = now;
+            }
+        }
+    }
+}
+
+/// Carries what the slow path learnt to the model; true: a snapshot was published.
+fn hear(model: &mut Model, publisher: &mut Publisher, told: Told) -> bool {
+    let snapshot = match told {
+        Told::Learn { vif, address, mac } => model.learn(vif, address, mac),
+        Told::Forget { vif, address } => model.forget(vif, address),
+    };
+    let changed = snapshot.is_some();
+    if let Some(snapshot) = snapshot {
+        publisher.publish(snapshot);
+    }
+    changed
+}
+
+/// A refusal of a call that is no batch; `error` is "field: reason".
+fn refused(object: &str, error: &str) -> v1::Refused {
+    let (field, reason) = error.split_once(": ").unwrap_or(("", error));
+    v1::Refused { change: 0, object: object.into(), field: field.into(), reason: reason.into() }
+}

@@ -1,0 +1,71 @@
+//! What the configured limits cost, and the memory that is taken at start.
+
+use flowtable::{FlowTable, LayoutError, Region};
+
+use crate::api::config::Config;
+use crate::api::v1;
+use crate::datapath::counters::Counters;
+use crate::datapath::punt;
+use crate::model;
+use crate::port::ROOM;
+
+/// Bytes of a route in the model and in the FIB, measured over a full table.
+const ROUTE: u64 = 256;
+/// The same of the other objects, from their rows' sizes.
+const OBJECT: u64 = 512;
+
+/// The flow table of this configuration; `seed` keys its hash, `time_base` is milliseconds since boot.
+pub fn flow_table(config: &Config, seed: u64, time_base: u64) -> Result<FlowTable, LayoutError> {
+    let sizes = flow_config(config, seed, time_base);
+    FlowTable::create(Region::heap(sizes.bytes()?)?, &sizes)
+}
+
+/// The model's limits of this configuration.
+pub fn model_limits(config: &Config) -> model::Limits {
+    let limits = &config.limits.value;
+    model::Limits {
+        vrfs: limits.vrfs as usize,
+        vifs: limits.vifs as usize,
+        routes: limits.routes as usize,
+        next_hops: limits.next_hops as usize,
+        neighbours: limits.neighbours as usize,
+        acls: limits.acls as usize,
+        acl_rules: limits.acl_rules as usize,
+        group_prefixes: limits.group_prefixes as usize,
+        ..model::Limits::default()
+    }
+}
+
+/// Every limit, its value, and the memory that it costs when used up (of flows, counters and buffers: from the start on).
+pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
+    let mut rows = Vec::new();
+    let mut row = |name: &str, value: u64, bytes: u64| {
+        rows.push(v1::Limit { name: name.into(), value, bytes, used: 0 });
+    };
+    let flows = flow_config(config, 0, 0);
+    let without_v6 = flowtable::Config { wide_pairs: flows.wide_pairs.min(1), ..flows };
+    let v4 = without_v6.bytes()? as u64;
+    row("flows_v4", flows.narrow_pairs.into(), v4);
+    row("flows_v6", flows.wide_pairs.into(), (flows.bytes()? as u64).saturating_sub(v4));
+    let workers = config.worker_count() as u64;
+    let slots = config.limits.vifs as usize;
+    for (name, value) in model_limits(config).named() {
+        let bytes = match name {
+            "vifs" => workers * Counters::bytes(slots) as u64 + value as u64 * OBJECT,
+            "routes" => value as u64 * ROUTE,
+            "acl_rules" | "group_prefixes" => value as u64 * ROUTE,
+            _ => value as u64 * OBJECT,
+        };
+        row(name, value as u64, bytes);
+    }
+    // without huge pages no buffer crosses a page
+    let mbuf = if config.eal.huge_pages { ROOM as u64 + 128 + 64 + 16 } else { 4096 + 16 };
+    row("mbufs", config.mempool.mbufs.into(), u64::from(config.mempool.mbufs) * mbuf);
+    row("punts", workers * punt::RING as u64 * 2, workers * punt::RING as u64 * 2 * ROOM as u64);
+    Ok(rows)
+}
+
+fn flow_config(config: &Config, seed: u64, time_base: u64) -> flowtable::Config {
+    let limits = &config.limits.value;
+    flowtable::Config { narrow_pairs: limits.flows_v4, wide_pairs: limits.flows_v6, seed, time_base }
+}

@@ -1,0 +1,223 @@
+//! The slow path: takes workers' punts to [`Local`], and its answers back to a worker.
+
+use std::sync::Arc;
+
+use crate::datapath::Shared;
+use crate::datapath::counters::{Counter, Counters};
+use crate::datapath::punt::{self, Inject, Injection, Ring};
+use crate::drops::DropReason;
+use crate::ids::{Mac, NextHopId, VifId};
+use crate::local::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
+use crate::port::Frame;
+use crate::tables::{NextHopKind, Snapshot, Underlay};
+
+/// Control thread.
+pub struct SlowPath {
+    shared: Arc<Shared>,
+    local: Local,
+    /// Drops made here.
+    counters: Counters,
+    handled: u64,
+    consumed: u64,
+    originated: Counter,
+    enqueued: Counter,
+}
+
+/// What the model must be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Learn { vif: VifId, address: std::net::Ipv4Addr, mac: Mac },
+    Forget { vif: VifId, address: std::net::Ipv4Addr },
+}
+
+impl SlowPath {
+    /// Nothing known, nothing held.
+    pub fn new(shared: Arc<Shared>, limits: Limits) -> SlowPath {
+        let counters = Counters::new(shared.vif_slots);
+        let (originated, enqueued) = (Counter::default(), Counter::default());
+        SlowPath { shared, local: Local::new(limits), counters, handled: 0, consumed: 0, originated, enqueued }
+    }
+
+    /// Takes what waits, at most `most` punts, underlay first. `tell` carries a neighbour to the model, publishes, and gives the
+    /// snapshot that is current then. Returns how many were taken.
+    pub fn take(
+        &mut self,
+        snapshot: &mut Arc<Snapshot>,
+        now_ms: u64,
+        most: usize,
+        mut tell: impl FnMut(Told) -> Arc<Snapshot>,
+    ) -> usize {
+        let shared = self.shared.clone();
+        let mut taken = 0;
+        for (worker, end) in shared.workers.iter().enumerate() {
+            for ring in [&end.rings.underlay, &end.rings.tenant] {
+                while taken < most
+                    && let Some(punt) = ring.punts.pop()
+                {
+                    taken += 1;
+                    self.punt(snapshot, punt, ring, worker, now_ms, &mut tell);
+                }
+            }
+        }
+        taken
+    }
+
+    /// Does what is due; about ten times a second.
+    pub fn tick(&mut self, snapshot: &mut Arc<Snapshot>, now_ms: u64, mut tell: impl FnMut(Told) -> Arc<Snapshot>) {
+        let mut out = Vec::new();
+        self.local.tick(snapshot, now_ms, &mut out);
+        self.carry_out(snapshot, out, 0, &mut tell);
+    }
+
+    /// The neighbours that are wanted.
+    pub fn local(&mut self) -> &mut Local {
+        &mut self.local
+    }
+
+    /// Its counters, for the books.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Frames made here.
+    pub fn originated(&self) -> u64 {
+        self.originated.count()
+    }
+
+    /// Punts that were answered or absorbed.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// Frames that are in the rings or held.
+    pub fn held(&self) -> u64 {
+        let workers = self.shared.workers.iter().map(|end| &end.counters.worker);
+        let (mut punted, mut injected) = (0, 0);
+        for worker in workers {
+            punted += worker.punted.count() + worker.copied.count();
+            injected += worker.injected.count();
+        }
+        let rings = punted.saturating_sub(self.handled) + self.enqueued.count().saturating_sub(injected);
+        rings + self.local.held() as u64
+    }
+
+    fn punt(
+        &mut self,
+        snapshot: &mut Arc<Snapshot>,
+        punt: punt::Punt,
+        ring: &Ring,
+        worker: usize,
+        now_ms: u64,
+        tell: &mut impl FnMut(Told) -> Arc<Snapshot>,
+    ) {
+        let mut out = Vec::new();
+        // a held packet is opaque to `local`: its next hop and VIF come back with it
+        let held = matches!(punt.why, punt::Why::Resolve { .. }).then(|| token(&punt));
+        let bytes = held.as_deref().unwrap_or(punt.frame.bytes());
+        let asked = Punt {
+            place: punt.place,
+            why: why(punt.why),
+            frame: bytes,
+            tunnel: punt.tunnel.map(tunnel),
+            l3_offset: usize::from(punt.l3),
+        };
+        let outcome = self.local.punt(snapshot, asked, now_ms, &mut out);
+        self.handled += 1;
+        match outcome {
+            Outcome::Consumed => self.consumed += 1,
+            Outcome::Held => {}
+            Outcome::Dropped(reason) => self.drop(snapshot, punt.vif, reason),
+        }
+        ring.give_back(punt.frame);
+        self.carry_out(snapshot, out, worker, tell);
+    }
+
+    fn carry_out(
+        &mut self,
+        snapshot: &mut Arc<Snapshot>,
+        out: Vec<Output>,
+        worker: usize,
+        tell: &mut impl FnMut(Told) -> Arc<Snapshot>,
+    ) {
+        for output in out {
+            match output {
+                Output::Learn { vif, address, mac } => *snapshot = tell(Told::Learn { vif, address, mac }),
+                Output::Forget { vif, address } => *snapshot = tell(Told::Forget { vif, address }),
+                Output::Dropped(reason, vif) => self.drop(snapshot, vif, reason),
+                Output::Frame { vif, bytes } => {
+                    self.originated.add(1);
+                    self.inject(snapshot, worker, Inject::Vif(vif), &bytes, None);
+                }
+                Output::Routed { vrf, packet } => {
+                    self.originated.add(1);
+                    self.inject(snapshot, worker, Inject::Routed(vrf), &packet, None);
+                }
+                Output::Replay { bytes, .. } => {
+                    if let Some((next_hop, vif, packet)) = untoken(&bytes) {
+                        self.inject(snapshot, worker, replayed(snapshot, next_hop, vif), packet, vif);
+                    }
+                }
+            }
+        }
+    }
+
+    fn inject(&mut self, snapshot: &Snapshot, worker: usize, how: Inject, bytes: &[u8], vif: Option<VifId>) {
+        let Some(frame) = Frame::from_bytes(bytes) else {
+            return self.drop(snapshot, vif, DropReason::NoHeadroom);
+        };
+        match self.shared.workers[worker].rings.injections.push(Injection { how, frame }) {
+            Ok(()) => self.enqueued.add(1),
+            Err(_) => self.drop(snapshot, vif, DropReason::PuntRingFull),
+        }
+    }
+
+    fn drop(&mut self, snapshot: &Snapshot, vif: Option<VifId>, reason: DropReason) {
+        let row = vif.and_then(|vif| snapshot.vifs.row(vif.index()));
+        self.counters.drop(row.map_or(self.counters.no_vif(), |vif| vif.slot), reason, 1);
+    }
+}
+
+fn why(why: punt::Why) -> Why {
+    match why {
+        punt::Why::Arp => Why::Arp,
+        punt::Why::NeighbourDiscovery => Why::NeighbourDiscovery,
+        punt::Why::ForUs(_) => Why::ForUs,
+        punt::Why::TtlExpired(_) => Why::TtlExpired,
+        punt::Why::TooBig(_, mtu) => Why::TooBig { mtu },
+        punt::Why::NoRoute(_) => Why::NoRoute,
+        punt::Why::Resolve { vif, neighbour, .. } => Why::Resolve { vif, neighbour },
+    }
+}
+
+fn tunnel(source: punt::TunnelSource) -> TunnelSource {
+    let id = match source.by {
+        punt::TunnelId::Vni(vni) => TunnelId::Vni(vni),
+        punt::TunnelId::Label(label) => TunnelId::Label(label),
+    };
+    TunnelSource { remote: source.remote, id }
+}
+
+/// A held packet goes by the next hop that it waited for. That of a connected subnet stays what it is when one of its neighbours is
+/// resolved: there the packet asks the routes again, which have the neighbour now.
+fn replayed(snapshot: &Snapshot, next_hop: NextHopId, entered: Option<VifId>) -> Inject {
+    let row = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind);
+    match row {
+        Some(NextHopKind::Fabric(Underlay::Resolving { vif, neighbour: None })) => {
+            snapshot.vifs.row(vif.index()).map_or(Inject::Via(next_hop, entered), |vif| Inject::Routed(vif.vrf))
+        }
+        _ => Inject::Via(next_hop, entered),
+    }
+}
+
+fn token(punt: &punt::Punt) -> Vec<u8> {
+    let punt::Why::Resolve { next_hop, .. } = punt.why else { return Vec::new() };
+    let vif = punt.vif.map_or(u32::MAX, |vif| vif.0);
+    [&next_hop.0.to_be_bytes()[..], &vif.to_be_bytes(), punt.frame.bytes()].concat()
+}
+
+fn untoken(bytes: &[u8]) -> Option<(NextHopId, Option<VifId>, &[u8])> {
+    let (next_hop, rest) = bytes.split_first_chunk::<4>()?;
+    let (vif, packet) = rest.split_first_chunk::<4>()?;
+    let vif = u32::from_be_bytes(*vif);
+    Some((NextHopId(u32::from_be_bytes(*next_hop)), (vif != u32::MAX).then_some(VifId(vif)), packet))
+}

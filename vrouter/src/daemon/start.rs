@@ -1,0 +1,177 @@
+//! Start and end of the daemon: memory and devices first, then state, then threads, then the socket; and back.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::answer::{Control, Identity};
+use super::clock::Clock;
+use super::workers::Workers;
+use super::{devices, memory, notify};
+use crate::api::config::Config;
+use crate::api::v1;
+use crate::control::{Bounds, ServeError, Socket, SocketError, serve};
+use crate::datapath::{Shared, Worker, shared::Limits};
+use crate::ids::WorkerIndex;
+use crate::model::Model;
+use crate::port::dpdk::{self, DeviceError, Eal, EalConfig, EalError, Memory, MempoolError, pci_address};
+
+/// Calls that may wait for the control thread.
+const CALLS: usize = 256;
+
+/// Why the daemon does not run, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    #[error("the packet buffers cannot be had: {0}")]
+    Mempool(#[from] MempoolError),
+    #[error("port {0}: {1}")]
+    Port(String, DeviceError),
+    #[error("the flow table cannot be had: {0}")]
+    FlowTable(#[from] flowtable::LayoutError),
+    #[error("state: {object}: {field}: {reason}")]
+    State { object: String, field: String, reason: String },
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[from] io::Error),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+impl StartError {
+    /// The process's exit code: 1 failed while running, 3 the configuration is refused, 4 something cannot be had, 5 another
+    /// daemon serves the socket.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Serve(_) => 1,
+            StartError::State { .. } => 3,
+            StartError::Socket(SocketError::InUse(_)) => 5,
+            _ => 4,
+        }
+    }
+}
+
+/// Runs the daemon until SIGTERM or SIGINT. Blocks; main thread.
+pub fn run(config: &Config) -> Result<(), StartError> {
+    let available: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
+    // the socket first: it says that nobody else runs by this configuration
+    let socket = Socket::bind(&config.socket)?;
+    let eal = Arc::new(Eal::init(&eal_config(config))?);
+    let pool = dpdk::mempool(&eal, "frames", config.mempool.mbufs, config.mempool.cache)?;
+    warn_of_small_pool(config);
+    let opened = devices::open(&eal, config, &pool).map_err(|(port, error)| StartError::Port(port, error))?;
+    let clock = Clock::new();
+    let flows = memory::flow_table(config, random_seed(), clock.millis())?;
+    let mut model = Model::new(memory::model_limits(config), opened.infos);
+    apply_state(config, &mut model)?;
+    let limits = memory::limits(config)?;
+    for limit in &limits {
+        tracing::info!(limit = limit.name, value = limit.value, mib = limit.bytes >> 20, "limit");
+    }
+    let slots =
+        Limits { vif_slots: config.limits.vifs as usize, new_flows_per_second: config.limits.new_flows_per_second };
+    let shared = Arc::new(Shared::new(model.snapshot(), flows, config.worker_count(), slots));
+    let cores = config.worker_cores(&available);
+    let ends = opened.ends.into_iter().zip(cores).enumerate();
+    let threads = ends
+        .map(|(index, (ports, core))| (Worker::new(WorkerIndex(index as u16), shared.clone(), ports), core))
+        .collect();
+    let workers = Workers::start(threads, config.idle, clock, move || dpdk::register_thread(&eal))?;
+    let identity = Identity { idle: config.idle.to_string(), limits };
+    let control = Control::new(shared, model, Box::new(opened.devices), identity, clock);
+    let result = serve_until_signal(socket, control);
+    drop(workers);
+    // everything that holds frames is gone by now: what is missing leaked
+    let leaked = pool.in_use();
+    if leaked > 0 {
+        tracing::warn!(mbufs = leaked, "buffers were not returned");
+    }
+    tracing::info!(mbufs_in_use = leaked, "stopped");
+    result
+}
+
+/// A pool that full rings and caches can empty loses packets to `rx_no_mbuf`; virtual devices fill fewer descriptors than NICs.
+fn warn_of_small_pool(config: &Config) {
+    let workers = config.worker_count() as u32;
+    let queue_pairs = config.ports.iter().map(|port| port.queues.map_or(workers, u32::from)).sum();
+    let parts = dpdk::PoolParts { queue_pairs, workers, held: devices::HANDOVER as u32 };
+    if config.mempool.mbufs < parts.size() {
+        let (mbufs, wanted) = (config.mempool.mbufs, parts.size());
+        tracing::warn!(mbufs, wanted, "mempool.mbufs is less than full rings and caches hold");
+    }
+}
+
+fn apply_state(config: &Config, model: &mut Model) -> Result<(), StartError> {
+    // judged when the file was read
+    let changes = config.state.changes().map_err(|fault| StartError::State {
+        object: String::new(),
+        field: fault.field,
+        reason: fault.reason,
+    })?;
+    let (changes, positions): (Vec<v1::Change>, Vec<_>) = changes.into_iter().unzip();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    model.apply("operator", &changes).map(|_| ()).map_err(|refused| {
+        let position = positions.get(refused.change as usize).copied().unwrap_or_default();
+        let object = format!("line {} column {}: {}", position.line, position.column, refused.object);
+        StartError::State { object, field: refused.field, reason: refused.reason }
+    })
+}
+
+/// The control thread beside the socket, until a signal comes.
+fn serve_until_signal(socket: Socket, control: Control) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (calls, waiting) = mpsc::channel(CALLS);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("vr-control".into());
+        thread.spawn_scoped(scope, || control.run(waiting, &stop))?;
+        let served = runtime.block_on(async {
+            let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+            let path = socket.path().to_path_buf();
+            let signalled = async move {
+                tokio::select! {
+                    _ = term.recv() => tracing::info!("SIGTERM: stopping"),
+                    _ = int.recv() => tracing::info!("SIGINT: stopping"),
+                }
+            };
+            tracing::info!(socket = %path.display(), "ready");
+            if let Err(error) = notify::notify("READY=1") {
+                tracing::warn!(%error, "the service manager was not told");
+            }
+            Ok::<_, StartError>(serve(socket, calls, Bounds::default(), signalled).await?)
+        });
+        stop.store(true, Ordering::Relaxed);
+        if let Err(error) = notify::notify("STOPPING=1") {
+            tracing::warn!(%error, "the service manager was not told");
+        }
+        served
+    })
+}
+
+fn eal_config(config: &Config) -> EalConfig {
+    let eal = &config.eal.value;
+    let prefix = eal.file_prefix.clone().unwrap_or_else(|| format!("vrouter{}", std::process::id()));
+    let memory =
+        if eal.huge_pages { Memory::Huge { mib: Some(eal.memory_mb) } } else { Memory::NoHuge { mib: eal.memory_mb } };
+    EalConfig {
+        memory,
+        pci: config.ports.iter().filter_map(|port| pci_address(&port.devargs).map(str::to_owned)).collect(),
+        log_level: Some("warning".into()),
+        extra: eal.args.clone(),
+        ..EalConfig::no_huge(&prefix, eal.memory_mb)
+    }
+}
+
+/// A seed that tenants cannot guess, from the kernel by way of the standard library.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}

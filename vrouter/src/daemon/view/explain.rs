@@ -1,0 +1,174 @@
+//! Explain: the decision that the datapath would take, with its steps.
+
+use std::net::IpAddr;
+
+use super::victims::rule_text;
+use super::{next_hop_text, place_text, read_address, vrf_name};
+use crate::api::v1;
+use crate::datapath::Shared;
+use crate::datapath::decide::{Answer, Question, Recorder, Stage, Verdict, decide};
+use crate::datapath::table::{FlowKey, Flows};
+use crate::drops::DropReason;
+use crate::ids::{NextHopId, Place};
+use crate::packet::ip;
+use crate::packet::tuple::FlowTuple;
+use crate::tables::acl::Acl;
+use crate::tables::{Snapshot, Underlay, Vrf};
+
+/// Answers a request; the error names field and reason. Any thread; no side effects.
+pub fn explain(shared: &Shared, snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<v1::ExplainReply, String> {
+    let question = read(snapshot, request)?;
+    let mut steps = Steps { snapshot, steps: Vec::new() };
+    let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
+        Err(reason) => Verdict::Drop(reason),
+        Ok(()) => {
+            live_flow(shared, &question, &mut steps);
+            let answer = decide(snapshot, &question, &mut steps);
+            leave(snapshot, &question, &answer, request.length, &mut steps)
+        }
+    };
+    let (verdict, result) = match verdict {
+        Verdict::Forward(next_hop) => ("forward".into(), next_hop_text(snapshot, next_hop)),
+        Verdict::Local => ("local".into(), "answered by this vRouter".into()),
+        Verdict::Drop(reason) => (reason.name().to_string(), reason.meaning().to_string()),
+    };
+    Ok(v1::ExplainReply { generation: snapshot.generation.0, steps: steps.steps, verdict, result })
+}
+
+fn read(snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<Question, String> {
+    use v1::explain_request::Place as Asked;
+    let (place, vrf) = match request.place.as_ref().ok_or("place: vif or tunnel_vrf is needed")? {
+        Asked::Vif(name) => {
+            let vif = snapshot.vifs.iter().find(|(_, vif)| *vif.name == **name).map(|(_, vif)| vif);
+            let vif = vif.ok_or(format!("vif: there is no VIF {name}"))?;
+            (Place::Vif(vif.id), vif.vrf)
+        }
+        Asked::TunnelVrf(name) => {
+            let vrf = snapshot.vrfs.iter().find(|(_, vrf)| *vrf.name == **name).map(|(_, vrf)| vrf.id);
+            let vrf = vrf.ok_or(format!("tunnel_vrf: there is no VRF {name}"))?;
+            (Place::Tunnel(vrf), vrf)
+        }
+    };
+    let address = |name: &str, bytes: &[u8]| read_address(bytes).ok_or(format!("{name}: an address has 4 or 16 bytes"));
+    let (source, destination) = (address("source", &request.source)?, address("destination", &request.destination)?);
+    if source.is_ipv4() != destination.is_ipv4() {
+        return Err("destination: not of the source's family".into());
+    }
+    let narrow = |name: &str, value: u32, most: u32| {
+        if value > most { Err(format!("{name}: {value} is beyond {most}")) } else { Ok(value as u16) }
+    };
+    let protocol = narrow("protocol", request.protocol, 255)? as u8;
+    let mut tuple = FlowTuple {
+        source,
+        destination,
+        protocol,
+        fragment: false,
+        source_port: narrow("source_port", request.source_port, 65535)?,
+        destination_port: narrow("destination_port", request.destination_port, 65535)?,
+    };
+    if tuple.icmp().is_some() {
+        let kind = narrow("icmp_type", request.icmp_type.unwrap_or(if source.is_ipv4() { 8 } else { 128 }), 255)?;
+        tuple.destination_port = kind << 8 | narrow("icmp_code", request.icmp_code.unwrap_or(0), 255)?;
+    }
+    Ok(Question { place, vrf, tuple, fixed: None })
+}
+
+fn anti_spoofing(snapshot: &Snapshot, question: &Question, steps: &mut Steps<'_>) -> Result<(), DropReason> {
+    let source = question.tuple.source;
+    if ip::is_group(question.tuple.destination) {
+        return Err(DropReason::Multicast);
+    }
+    if ip::never_a_source(source) || source == question.tuple.destination {
+        steps.add("anti_spoofing", String::new(), format!("{source} may never be this packet's source"));
+        return Err(DropReason::SourceSpoofed);
+    }
+    let Place::Vif(vif) = question.place else { return Ok(()) };
+    let Some(vif) = snapshot.vifs.row(vif.index()) else { return Ok(()) };
+    let Some(sources) = &vif.sources else {
+        steps.add("anti_spoofing", format!("vif {}", vif.name), "spoofing is allowed".into());
+        return Ok(());
+    };
+    let allowed = sources.contains(source);
+    let word = if allowed { "is" } else { "is not" };
+    steps.add("anti_spoofing", format!("vif {}", vif.name), format!("{source} {word} a source of this VIF"));
+    if allowed { Ok(()) } else { Err(DropReason::SourceSpoofed) }
+}
+
+fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) {
+    let key = FlowKey::new(&question.tuple, question.place.into());
+    match shared.flows.find(&key, shared.flows.hash(&key)) {
+        None => steps.add("flow", String::new(), "none yet: judged as new".into()),
+        Some((_, entry)) => {
+            let role = if entry.initiator { "initiator's side" } else { "answering side" };
+            let state =
+                if entry.stamp == steps.snapshot.generation.0 { "" } else { ", revalidated when ground changed" };
+            steps.add("flow", String::new(), format!("live, {role}, {} packets{state}", entry.packets));
+        }
+    }
+}
+
+/// The next hop's own limits.
+fn leave(snapshot: &Snapshot, question: &Question, answer: &Answer, length: u32, steps: &mut Steps<'_>) -> Verdict {
+    let Verdict::Forward(next_hop) = answer.forward else { return answer.forward };
+    let Some(row) = snapshot.next_hops.row(next_hop.index()) else { return Verdict::Drop(DropReason::NextHopGone) };
+    let text = next_hop_text(snapshot, next_hop);
+    steps.add("next_hop", text.clone(), format!("leaves at {}", place_text(snapshot, answer.exit)));
+    let length = if length == 0 { 64 } else { length };
+    if length > u32::from(row.mtu) {
+        steps.add("mtu", text, format!("{length} bytes are more than {}", row.mtu));
+        return Verdict::Drop(DropReason::MtuExceeded);
+    }
+    if let crate::tables::NextHopKind::Tunnel(tunnel) = &row.kind
+        && tunnel.underlay == Underlay::NoRoute
+    {
+        return Verdict::Drop(DropReason::NoUnderlayRoute);
+    }
+    let answers = match answer.reverse {
+        Verdict::Forward(back) => format!("answers enter there and leave by {}", next_hop_text(snapshot, back)),
+        Verdict::Drop(reason) => format!("answers would be dropped: {}", reason.name()),
+        Verdict::Local => "answers are for this vRouter".into(),
+    };
+    steps.add("reverse", place_text(snapshot, question.place), answers);
+    answer.forward
+}
+
+struct Steps<'a> {
+    snapshot: &'a Snapshot,
+    steps: Vec<v1::Step>,
+}
+
+impl Steps<'_> {
+    fn add(&mut self, name: &str, object: String, detail: String) {
+        self.steps.push(v1::Step { name: name.into(), object, detail });
+    }
+
+    fn found(&mut self, name: &str, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {
+        let detail = match found {
+            None => format!("no route to {destination}"),
+            Some((length, next_hop)) => {
+                format!("{destination} matches a /{length}: {}", next_hop_text(self.snapshot, next_hop))
+            }
+        };
+        self.add(name, format!("vrf {}", vrf.name), detail);
+    }
+}
+
+impl Recorder for Steps<'_> {
+    fn route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {
+        self.found("route", vrf, destination, found);
+    }
+
+    fn acl(&mut self, stage: Stage, acl: &Acl, rule: Option<usize>, permit: bool) {
+        let (name, at) = match stage {
+            Stage::FromVif(vif) => ("acl_from_vif", place_text(self.snapshot, Place::Vif(vif))),
+            Stage::Vrf(vrf) => ("acl_vrf", format!("vrf {}", vrf_name(self.snapshot, vrf))),
+            Stage::ToVif(vif) => ("acl_to_vif", place_text(self.snapshot, Place::Vif(vif))),
+        };
+        let verdict = if permit { "permits" } else { "denies" };
+        self.add(name, rule_text(Some(acl), rule), format!("{verdict} at {at}"));
+    }
+
+    fn reverse_route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {
+        self.found("reverse_route", vrf, destination, found);
+    }
+}

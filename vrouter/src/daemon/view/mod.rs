@@ -1,0 +1,77 @@
+//! What people and programs ask of the live state: read from the shared state and a snapshot, by any thread, without the model.
+
+pub mod explain;
+pub mod flows;
+pub mod stats;
+pub mod victims;
+
+use std::net::IpAddr;
+
+use crate::ids::{NextHopId, Place, VifId, VrfId};
+use crate::tables::{Encap, NextHopKind, Snapshot, Underlay};
+
+/// An address as the API carries it.
+pub fn address_bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// An address of 4 or 16 bytes.
+pub fn read_address(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => Some(IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?)),
+        16 => Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?)),
+        _ => None,
+    }
+}
+
+/// A VIF's name; "" when it is gone.
+pub fn vif_name(snapshot: &Snapshot, vif: VifId) -> String {
+    snapshot.vifs.row(vif.index()).map(|vif| vif.name.to_string()).unwrap_or_default()
+}
+
+/// A VRF's name; "" when it is gone.
+pub fn vrf_name(snapshot: &Snapshot, vrf: VrfId) -> String {
+    snapshot.vrfs.row(vrf.index()).map(|vrf| vrf.name.to_string()).unwrap_or_default()
+}
+
+/// "vif NAME" or "tunnel VRF".
+pub fn place_text(snapshot: &Snapshot, place: Place) -> String {
+    match place {
+        Place::Vif(vif) => format!("vif {}", vif_name(snapshot, vif)),
+        Place::Tunnel(vrf) => format!("tunnel {}", vrf_name(snapshot, vrf)),
+    }
+}
+
+/// A next hop for people.
+pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
+    let Some(row) = snapshot.next_hops.row(next_hop.index()) else { return format!("next hop {next_hop}, gone") };
+    match &row.kind {
+        NextHopKind::Drop => "drop".into(),
+        NextHopKind::Receive => "local".into(),
+        NextHopKind::Vif { vif, dst_mac, .. } => format!("vif {} mac {dst_mac}", vif_name(snapshot, *vif)),
+        NextHopKind::Fabric(underlay) => underlay_text(snapshot, underlay),
+        NextHopKind::Tunnel(tunnel) => {
+            let by = match tunnel.encap {
+                Encap::Vxlan { vni, inner_dst, .. } => format!("vxlan vni {vni} mac {inner_dst}"),
+                Encap::MplsOverUdp { label } => format!("mpls-over-udp label {label}"),
+            };
+            format!("{by} to {}, {}", tunnel.remote, underlay_text(snapshot, &tunnel.underlay))
+        }
+    }
+}
+
+fn underlay_text(snapshot: &Snapshot, underlay: &Underlay) -> String {
+    match underlay {
+        Underlay::Resolved(adjacency) => {
+            format!("vif {} neighbour {}", vif_name(snapshot, adjacency.vif), adjacency.dst_mac)
+        }
+        Underlay::Resolving { vif, neighbour: Some(neighbour) } => {
+            format!("vif {} resolving {neighbour}", vif_name(snapshot, *vif))
+        }
+        Underlay::Resolving { vif, neighbour: None } => format!("vif {} connected", vif_name(snapshot, *vif)),
+        Underlay::NoRoute => "no underlay route".into(),
+    }
+}

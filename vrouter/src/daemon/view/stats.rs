@@ -1,0 +1,153 @@
+//! Counters as the API tells them.
+
+use super::vif_name;
+use crate::api::v1;
+use crate::datapath::Shared;
+use crate::datapath::counters::Counters;
+use crate::drops::DropReason;
+use crate::ids::VifId;
+use crate::tables::Snapshot;
+
+/// What the VIFs' rows of counters held when their present owners came: rows are reused.
+pub struct Baselines {
+    rows: Vec<Baseline>,
+}
+
+#[derive(Clone, Default)]
+struct Baseline {
+    vif: Option<VifId>,
+    sums: Sums,
+}
+
+/// One VIF's counters, all threads together.
+#[derive(Clone, Default)]
+struct Sums {
+    traffic: [u64; 4],
+    drops: Vec<u64>,
+}
+
+/// What only the control thread knows.
+pub struct SlowPath<'a> {
+    /// Its own drops.
+    pub counters: &'a Counters,
+    pub originated: u64,
+    pub consumed: u64,
+    /// Frames on their way to it, with it, or on their way back.
+    pub held: u64,
+}
+
+impl Baselines {
+    /// For this many rows, none owned.
+    pub fn new(slots: usize) -> Baselines {
+        Baselines { rows: vec![Baseline::default(); slots] }
+    }
+
+    /// To be called when VIFs came or went, before their first packet is counted: new owners begin at zero.
+    pub fn renew(&mut self, shared: &Shared, own: &Counters, snapshot: &Snapshot) {
+        for (_, vif) in snapshot.vifs.iter() {
+            if let Some(row) = self.rows.get_mut(vif.slot).filter(|row| row.vif != Some(vif.id)) {
+                *row = Baseline { vif: Some(vif.id), sums: Sums::of(shared, own, vif.slot) };
+            }
+        }
+    }
+}
+
+impl Sums {
+    fn of(shared: &Shared, own: &Counters, slot: usize) -> Sums {
+        let mut sums = Sums { traffic: [0; 4], drops: vec![0; DropReason::COUNT] };
+        for counters in shared.workers.iter().map(|end| &end.counters).chain([own]) {
+            let vif = counters.vif(slot);
+            let traffic = [&vif.rx_packets, &vif.rx_bytes, &vif.tx_packets, &vif.tx_bytes];
+            sums.traffic.iter_mut().zip(traffic).for_each(|(sum, counter)| *sum += counter.count());
+            sums.drops.iter_mut().zip(DropReason::ALL).for_each(|(sum, &reason)| *sum += vif.dropped(reason));
+        }
+        sums
+    }
+
+    fn since(mut self, before: &Sums) -> Sums {
+        self.traffic.iter_mut().zip(before.traffic).for_each(|(sum, before)| *sum -= before);
+        self.drops.iter_mut().zip(&before.drops).for_each(|(sum, before)| *sum -= before);
+        self
+    }
+}
+
+/// VIF counters, drops by reason and VIF, workers, the flow table, conservation; ports are added by whoever has devices.
+pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapshot: &Snapshot) -> v1::StatsReply {
+    let mut vifs = Vec::new();
+    let mut drops = Vec::new();
+    let mut nameless = vec![0_u64; DropReason::COUNT];
+    for slot in 0..=shared.vif_slots {
+        let sums = Sums::of(shared, slow.counters, slot);
+        nameless.iter_mut().zip(&sums.drops).for_each(|(sum, more)| *sum += more);
+    }
+    for (_, vif) in snapshot.vifs.iter() {
+        let sums = Sums::of(shared, slow.counters, vif.slot).since(&baselines.rows[vif.slot].sums);
+        for (&reason, &packets) in DropReason::ALL.iter().zip(&sums.drops).filter(|(_, packets)| **packets > 0) {
+            drops.push(v1::DropCount { reason: reason.name().into(), vif: vif_name(snapshot, vif.id), packets });
+            nameless[reason as usize] -= packets;
+        }
+        let [rx_packets, rx_bytes, tx_packets, tx_bytes] = sums.traffic;
+        let dropped = sums.drops.iter().sum();
+        vifs.push(v1::VifStats { vif: vif.name.to_string(), rx_packets, rx_bytes, tx_packets, tx_bytes, dropped });
+    }
+    for (&reason, &packets) in DropReason::ALL.iter().zip(&nameless).filter(|(_, packets)| **packets > 0) {
+        drops.push(v1::DropCount { reason: reason.name().into(), vif: String::new(), packets });
+    }
+    v1::StatsReply {
+        generation: snapshot.generation.0,
+        vifs,
+        drops,
+        workers: workers(shared),
+        flows: Some(flow_table(shared)),
+        ports: Vec::new(),
+        conservation: Some(conservation(shared, slow)),
+    }
+}
+
+fn workers(shared: &Shared) -> Vec<v1::WorkerStats> {
+    let row = |(index, end): (usize, &crate::datapath::shared::WorkerEnd)| {
+        let worker = &end.counters.worker;
+        v1::WorkerStats {
+            worker: index as u32,
+            polls: worker.polls.count(),
+            busy_polls: worker.busy_polls.count(),
+            rx_packets: worker.received.count(),
+            tx_packets: worker.sent.count(),
+            flow_hits: worker.flow_hits.count(),
+            flow_misses: worker.flow_misses.count(),
+            revalidated: worker.revalidated.count(),
+            generation: worker.generation.load(std::sync::atomic::Ordering::Relaxed),
+        }
+    };
+    shared.workers.iter().enumerate().map(row).collect()
+}
+
+fn flow_table(shared: &Shared) -> v1::FlowTableStats {
+    let (narrow, wide) = (shared.flows.narrow(), shared.flows.wide());
+    let (a, b) = (narrow.counters(), wide.counters());
+    v1::FlowTableStats {
+        capacity_v4: narrow.capacity().into(),
+        used_v4: narrow.used().into(),
+        capacity_v6: wide.capacity().into(),
+        used_v6: wide.used().into(),
+        inserted: a.inserted + b.inserted,
+        evicted: a.evicted + b.evicted,
+        aged: a.aged + b.aged,
+    }
+}
+
+/// The books: what came in, and what became of it. Exact when nothing moves.
+fn conservation(shared: &Shared, slow: &SlowPath<'_>) -> v1::Conservation {
+    let sum = |count: fn(&crate::datapath::counters::WorkerCounters) -> u64| {
+        shared.workers.iter().map(|end| count(&end.counters.worker)).sum::<u64>()
+    };
+    v1::Conservation {
+        received: sum(|worker| worker.received.count()),
+        originated: slow.originated,
+        copied: sum(|worker| worker.copied.count()),
+        sent: sum(|worker| worker.sent.count()),
+        dropped: sum(|worker| worker.dropped.count()) + slow.counters.worker.dropped.count(),
+        held: slow.held,
+        consumed: slow.consumed,
+    }
+}

@@ -1,0 +1,75 @@
+//! The frames that workers dropped last.
+
+use super::{next_hop_text, vif_name, vrf_name};
+use crate::api::v1;
+use crate::datapath::Shared;
+use crate::datapath::victims::Culprit;
+use crate::drops::DropReason;
+use crate::ids::Tick;
+use crate::tables::Snapshot;
+use crate::tables::acl::Acl;
+
+/// The victims that a request wants, newest first. Any thread.
+pub fn victims(
+    shared: &Shared,
+    snapshot: &Snapshot,
+    request: &v1::VictimsRequest,
+    now: Tick,
+) -> Result<v1::VictimsReply, String> {
+    if !request.reason.is_empty() && DropReason::named(&request.reason).is_none() {
+        return Err(format!("reason: there is no drop reason {}", request.reason));
+    }
+    let mut rows = Vec::new();
+    for (worker, end) in shared.workers.iter().enumerate() {
+        for victim in end.victims.read() {
+            let vif = victim.vif.map(|vif| vif_name(snapshot, vif)).unwrap_or_default();
+            let wanted = (request.reason.is_empty() || request.reason == victim.reason.name())
+                && (request.vif.is_empty() || request.vif == vif);
+            if wanted {
+                rows.push(v1::Victim {
+                    reason: victim.reason.name().into(),
+                    vif,
+                    object: culprit(snapshot, victim.culprit),
+                    length: victim.length.into(),
+                    head: victim.head,
+                    age_ms: u64::from(now.since(victim.when)) * u64::from(1000 / Tick::PER_SECOND),
+                    worker: worker as u32,
+                });
+            }
+        }
+    }
+    rows.sort_by_key(|row| row.age_ms);
+    if request.limit > 0 {
+        rows.truncate(request.limit as usize);
+    }
+    Ok(v1::VictimsReply { victims: rows })
+}
+
+fn culprit(snapshot: &Snapshot, culprit: Culprit) -> String {
+    let vif = |vif: crate::ids::VifId| snapshot.vifs.row(vif.index());
+    match culprit {
+        Culprit::Frame => String::new(),
+        Culprit::AclFromVif(id, rule) => {
+            rule_text(vif(id).and_then(|vif| vif.from_vif.as_deref()), rule.map(usize::from))
+        }
+        Culprit::AclToVif(id, rule) => rule_text(vif(id).and_then(|vif| vif.to_vif.as_deref()), rule.map(usize::from)),
+        Culprit::AclVrf(id, rule) => {
+            let vrf = snapshot.vrfs.row(id.index());
+            rule_text(vrf.and_then(|vrf| vrf.acl.as_deref()), rule.map(usize::from))
+        }
+        Culprit::NextHop(next_hop) => next_hop_text(snapshot, next_hop),
+        Culprit::Vrf(vrf) => format!("vrf {}", vrf_name(snapshot, vrf)),
+    }
+}
+
+/// "acl NAME rule 2 (allow-http)", or "acl NAME end".
+pub fn rule_text(acl: Option<&Acl>, rule: Option<usize>) -> String {
+    let Some(acl) = acl else { return "an acl that is gone".into() };
+    match rule {
+        None => format!("acl {} end", acl.name),
+        Some(rule) => match acl.rules().get(rule).map(|row| &*row.name).filter(|name| !name.is_empty()) {
+            Some(name) => format!("acl {} rule {rule} ({name})", acl.name),
+            None => format!("acl {} rule {rule}", acl.name),
+        },
+    }
+}

@@ -1,0 +1,87 @@
+//! The worker threads: pinned, named vr-worker-N, run to completion.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::clock::Clock;
+use crate::api::config::Idle;
+use crate::datapath::Worker;
+
+/// Empty polls before a backing-off worker sleeps for the first time.
+const PATIENCE: u32 = 256;
+const SHORTEST_SLEEP: Duration = Duration::from_micros(20);
+/// Bounds the latency of a backing-off worker's first packet, and how late it sees a snapshot.
+const LONGEST_SLEEP: Duration = Duration::from_micros(500);
+/// Polls between two looks at the clock.
+const CLOCK_POLLS: u32 = 32;
+
+/// The running workers. Dropping it ends them.
+pub struct Workers {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts a thread for each worker on its core; `enter` runs first on each, and what it
+    /// returns is kept until the thread ends (DPDK's registration).
+    pub fn start<G>(
+        workers: Vec<(Worker, usize)>,
+        idle: Idle,
+        clock: Clock,
+        enter: impl Fn() -> G + Send + Clone + 'static,
+    ) -> io::Result<Workers> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        for (index, (worker, core)) in workers.into_iter().enumerate() {
+            let (stop, enter) = (stop.clone(), enter.clone());
+            let thread = std::thread::Builder::new().name(format!("vr-worker-{index}"));
+            threads.push(thread.spawn(move || {
+                if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
+                    tracing::warn!(worker = index, core, "cannot pin the worker to its core");
+                }
+                let _registration = enter();
+                run(worker, idle, clock, &stop);
+            })?);
+        }
+        Ok(Workers { stop, threads })
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // relaxed: a flag that carries nothing but itself
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // a panic has aborted the process before
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(mut worker: Worker, idle: Idle, clock: Clock, stop: &AtomicBool) {
+    let mut empty = 0_u32;
+    let mut polls = 0_u32;
+    let mut now = clock.tick();
+    while !stop.load(Ordering::Relaxed) {
+        if polls.is_multiple_of(CLOCK_POLLS) || empty > PATIENCE {
+            now = clock.tick();
+        }
+        polls = polls.wrapping_add(1);
+        if worker.poll(now) > 0 {
+            empty = 0;
+            continue;
+        }
+        empty = empty.saturating_add(1);
+        match idle {
+            Idle::Poll => std::hint::spin_loop(),
+            Idle::Backoff if empty < PATIENCE => std::hint::spin_loop(),
+            Idle::Backoff => {
+                let doublings = ((empty - PATIENCE) / 16).min(10);
+                std::thread::sleep((SHORTEST_SLEEP * 2_u32.pow(doublings)).min(LONGEST_SLEEP));
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Act: the rewrite that a next hop asks for, in one place.
+
+use super::classify::Classified;
+use super::punt::Why;
+use super::victims::Culprit;
+use super::{Fate, Work};
+use crate::drops::DropReason;
+use crate::ids::{Mac, NextHopId, PortIndex};
+use crate::packet::{ether, ip};
+use crate::port::Frame;
+use crate::tables::{Encap, NextHopKind, Snapshot, Tunnel, Underlay};
+
+/// UDP source ports of tunnels: 49152 to 65535 (RFC 7348, section 5).
+const ENTROPY_BASE: u16 = 0xc000;
+
+/// Applies a decided next hop to every frame that is to be forwarded.
+pub fn act(snapshot: &Snapshot, frames: &mut [Frame], burst: &mut [Work]) {
+    for (frame, work) in frames.iter_mut().zip(burst) {
+        if let (Fate::Forward(next_hop), Some(found)) = (work.fate, work.classified) {
+            work.fate = forward(snapshot, frame, &found, next_hop, work);
+        }
+    }
+}
+
+fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop: NextHopId, work: &Work) -> Fate {
+    let culprit = Culprit::NextHop(next_hop);
+    let Some(row) = snapshot.next_hops.row(next_hop.index()) else {
+        return Fate::Drop(DropReason::NextHopGone, culprit);
+    };
+    if !work.originated && found.packet.ttl <= 1 {
+        return Fate::DropAndTell(DropReason::TtlExpired, Culprit::Frame, Why::TtlExpired(found.vrf));
+    }
+    if found.packet.length > row.mtu {
+        return Fate::DropAndTell(DropReason::MtuExceeded, culprit, Why::TooBig(found.vrf, row.mtu));
+    }
+    let l3 = usize::from(found.l3);
+    frame.truncate(l3 + usize::from(found.packet.length));
+    if !work.originated {
+        ip::decrement_ttl(&mut frame.bytes_mut()[l3..]);
+    }
+    let underlay = match &row.kind {
+        NextHopKind::Vif { port, dst_mac, src_mac, .. } => return deliver(frame, l3, found, *port, *dst_mac, *src_mac),
+        NextHopKind::Fabric(underlay) => underlay,
+        NextHopKind::Tunnel(tunnel) => &tunnel.underlay,
+        NextHopKind::Drop => return Fate::Drop(DropReason::RouteDrop, culprit),
+        NextHopKind::Receive => return Fate::Drop(DropReason::LocalUnanswered, culprit),
+    };
+    let adjacency = match underlay {
+        Underlay::Resolved(adjacency) => adjacency,
+        Underlay::NoRoute => return Fate::Drop(DropReason::NoUnderlayRoute, culprit),
+        Underlay::Resolving { vif, neighbour } => {
+            let own = if let std::net::IpAddr::V4(own) = found.packet.destination { Some(own) } else { None };
+            return match neighbour.or(own) {
+                Some(neighbour) => Fate::Punt(Why::Resolve { next_hop, vif: *vif, neighbour }),
+                None => Fate::Drop(DropReason::NoUnderlayRoute, culprit),
+            };
+        }
+    };
+    match &row.kind {
+        NextHopKind::Tunnel(tunnel) => encap(frame, l3, found, tunnel, adjacency.port, work.hash),
+        _ => deliver(frame, l3, found, adjacency.port, adjacency.dst_mac, adjacency.src_mac),
+    }
+}
+
+/// Puts an Ethernet header before the L3 packet.
+fn deliver(frame: &mut Frame, l3: usize, found: &Classified, port: PortIndex, to: Mac, from: Mac) -> Fate {
+    let header = ether::write(to, from, ethertype(found));
+    match frame.replace_front(l3, &header) {
+        Ok(()) => Fate::Send(port),
+        Err(_) => Fate::Drop(DropReason::NoHeadroom, Culprit::Frame),
+    }
+}
+
+/// Puts the tunnel's template before the L3 packet and fills in what differs per packet: TOS (DSCP uniform, RFC 2983), lengths,
+/// the UDP source port, TTL of the label, the inner ethertype. The IPv4 checksum is left to the port.
+fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port: PortIndex, hash: u64) -> Fate {
+    const IP: usize = ether::HEADER;
+    const UDP: usize = IP + 20;
+    const TUNNEL: usize = UDP + 8;
+    let headers = tunnel.template.headers();
+    if frame.replace_front(l3, headers).is_err() {
+        return Fate::Drop(DropReason::NoHeadroom, Culprit::Frame);
+    }
+    let length = (headers.len() - IP) as u16 + found.packet.length;
+    let ethertype = ethertype(found);
+    let bytes = frame.bytes_mut();
+    bytes[IP + 1] = found.packet.tos;
+    bytes[IP + 2..IP + 4].copy_from_slice(&length.to_be_bytes());
+    bytes[UDP..UDP + 2].copy_from_slice(&(ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff).to_be_bytes());
+    bytes[UDP + 4..UDP + 6].copy_from_slice(&(length - 20).to_be_bytes());
+    match tunnel.encap {
+        Encap::Vxlan { .. } => bytes[TUNNEL + 20..TUNNEL + 22].copy_from_slice(&ethertype.to_be_bytes()),
+        // pipe model (RFC 3443): the label's TTL is the tunnel's own
+        Encap::MplsOverUdp { .. } => bytes[TUNNEL + 3] = 64,
+    }
+    frame.tx_ip_checksum = true;
+    Fate::Send(port)
+}
+
+fn ethertype(found: &Classified) -> u16 {
+    if found.packet.source.is_ipv4() { ether::IPV4 } else { ether::IPV6 }
+}

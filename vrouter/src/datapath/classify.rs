@@ -1,0 +1,215 @@
+//! Classify: where a frame enters, in which VRF, and what its (inner) IP packet is.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::punt::{TunnelId, TunnelSource, Why};
+use crate::drops::DropReason;
+use crate::ids::{NextHopId, Place, VifId, VrfId};
+use crate::packet::ether::{self, Ether};
+use crate::packet::ip::{self, Ip};
+use crate::packet::transport::Upper;
+use crate::packet::tunnel;
+use crate::packet::tuple::protocol;
+use crate::port::{Frame, IpChecksum};
+use crate::tables::{DecapTarget, Snapshot, Vif, VifKind};
+
+/// A frame that was classified.
+#[derive(Clone, Copy, Debug)]
+pub struct Classified {
+    /// Where it entered, for its flow's key.
+    pub place: Place,
+    /// The VRF to route in.
+    pub vrf: VrfId,
+    /// Where the L3 packet (the inner one) begins in the frame.
+    pub l3: u16,
+    pub packet: Ip,
+    /// A label that names its VIF: the next hop.
+    pub fixed: Option<NextHopId>,
+    pub tunnel: Option<TunnelSource>,
+}
+
+/// What becomes of a frame that is not forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Drop(DropReason),
+    /// To the slow path: from which place, why, its tunnel, and where the copy and its L3 packet begin in the frame.
+    Punt {
+        place: Place,
+        why: Why,
+        tunnel: Option<TunnelSource>,
+        from: u16,
+        l3: u16,
+    },
+}
+
+impl From<DropReason> for Exit {
+    fn from(reason: DropReason) -> Exit {
+        Exit::Drop(reason)
+    }
+}
+
+/// Classifies a frame that this VIF's port received.
+#[inline]
+pub fn classify(snapshot: &Snapshot, vif: &Vif, frame: &Frame) -> Result<Classified, Exit> {
+    let header = ether::read(frame.bytes())?;
+    match vif.kind {
+        VifKind::Tenant => tenant(vif, header, frame),
+        VifKind::Fabric => fabric(snapshot, vif, header, frame),
+    }
+}
+
+fn tenant(vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
+    let place = Place::Vif(vif.id);
+    let punt = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3: ether::HEADER as u16 };
+    if vif.sources.is_some() && header.source != vif.mac {
+        return Err(DropReason::MacSpoofed.into());
+    }
+    if header.ethertype == ether::ARP {
+        let to_us = header.destination.is_group() || header.destination == vif.our_mac;
+        return Err(if to_us { punt(Why::Arp) } else { DropReason::MacNotOurs.into() });
+    }
+    let packet = read_ip(header.ethertype, &frame.bytes()[ether::HEADER..], frame.rx_ip_checksum)?;
+    if packet.upper == Upper::NeighbourDiscovery {
+        return Err(punt(Why::NeighbourDiscovery));
+    }
+    if header.destination.is_group() || ip::is_group(packet.destination) {
+        return Err(DropReason::Multicast.into());
+    }
+    if header.destination != vif.our_mac {
+        return Err(DropReason::MacNotOurs.into());
+    }
+    check_source(&packet)?;
+    let link_local = ip::is_link_local(packet.source) && ip::is_link_local(packet.destination);
+    if vif.sources.as_ref().is_some_and(|sources| !sources.contains(packet.source)) && !link_local {
+        return Err(DropReason::SourceSpoofed.into());
+    }
+    Ok(Classified { place, vrf: vif.vrf, l3: ether::HEADER as u16, packet, fixed: None, tunnel: None })
+}
+
+fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
+    let l3 = ether::HEADER as u16;
+    let place = Place::Vif(vif.id);
+    let punt = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3 };
+    if header.ethertype == ether::ARP {
+        let to_us = header.destination.is_group() || header.destination == vif.our_mac;
+        return Err(if to_us { punt(Why::Arp) } else { DropReason::MacNotOurs.into() });
+    }
+    if header.destination.is_group() {
+        return Err(DropReason::Multicast.into());
+    }
+    if header.destination != vif.our_mac {
+        return Err(DropReason::MacNotOurs.into());
+    }
+    let bytes = &frame.bytes()[ether::HEADER..];
+    let outer = read_ip(header.ethertype, bytes, frame.rx_ip_checksum)?;
+    let vtep = snapshot.local.vtep.map(IpAddr::V4);
+    if !vif.addresses.contains(&outer.destination) && Some(outer.destination) != vtep {
+        return Err(DropReason::NotForUs.into());
+    }
+    check_source(&outer)?;
+    if outer.protocol != protocol::UDP || Some(outer.destination) != vtep {
+        return Err(punt(Why::ForUs(vif.vrf)));
+    }
+    let (Upper::Ports { destination: port, .. }, IpAddr::V4(remote)) = (outer.upper, outer.source) else {
+        return Err(DropReason::OuterFragment.into());
+    };
+    if port != tunnel::VXLAN_PORT && port != tunnel::MPLS_PORT {
+        return Err(punt(Why::ForUs(vif.vrf)));
+    }
+    if outer.fragment {
+        return Err(DropReason::OuterFragment.into());
+    }
+    let payload = tunnel::udp_payload(&bytes[usize::from(outer.header)..usize::from(outer.length)])?;
+    let at = l3 + outer.header + tunnel::UDP as u16;
+    if port == tunnel::VXLAN_PORT { vxlan(snapshot, remote, payload, at) } else { mpls(snapshot, remote, payload, at) }
+}
+
+/// Inner Ethernet behind VXLAN; the VXLAN header is at `at` in the frame.
+fn vxlan(snapshot: &Snapshot, remote: Ipv4Addr, payload: &[u8], at: u16) -> Result<Classified, Exit> {
+    let vni = tunnel::read_vxlan(payload)?;
+    let vrf = *snapshot.vnis.get(&vni).ok_or(DropReason::VniUnknown)?;
+    check_vtep(snapshot, vrf, remote)?;
+    let place = Place::Tunnel(vrf);
+    let tunnel = Some(TunnelSource { remote, by: TunnelId::Vni(vni) });
+    let inner = &payload[tunnel::VXLAN..];
+    let header = ether::read(inner)?;
+    let from = at + tunnel::VXLAN as u16;
+    let l3 = from + ether::HEADER as u16;
+    let to_us = header.destination == snapshot.local.router_mac;
+    if header.ethertype == ether::ARP {
+        if !to_us && !header.destination.is_group() {
+            return Err(DropReason::InnerMacNotOurs.into());
+        }
+        return Err(Exit::Punt { place, why: Why::Arp, tunnel, from, l3: ether::HEADER as u16 });
+    }
+    if !to_us && !header.destination.is_group() {
+        return Err(DropReason::InnerMacNotOurs.into());
+    }
+    let packet = read_ip(header.ethertype, &inner[ether::HEADER..], IpChecksum::Unknown)?;
+    if packet.upper == Upper::NeighbourDiscovery {
+        return Err(Exit::Punt { place, why: Why::NeighbourDiscovery, tunnel, from, l3: ether::HEADER as u16 });
+    }
+    if !to_us || ip::is_group(packet.destination) {
+        return Err(DropReason::Multicast.into());
+    }
+    check_source(&packet)?;
+    Ok(Classified { place, vrf, l3, packet, fixed: None, tunnel })
+}
+
+/// A bare L3 packet behind one MPLS label at `at` in the frame.
+fn mpls(snapshot: &Snapshot, remote: Ipv4Addr, payload: &[u8], at: u16) -> Result<Classified, Exit> {
+    let label = tunnel::read_mpls(payload)?;
+    let (vrf, fixed) = match snapshot.labels.get(&label).ok_or(DropReason::LabelUnknown)? {
+        DecapTarget::Vrf(vrf) => (*vrf, None),
+        DecapTarget::Vif { vrf, next_hop } => (*vrf, Some(*next_hop)),
+    };
+    check_vtep(snapshot, vrf, remote)?;
+    let inner = &payload[tunnel::MPLS..];
+    let ethertype = match inner.first().map(|byte| byte >> 4) {
+        Some(4) => ether::IPV4,
+        Some(6) => ether::IPV6,
+        _ => 0,
+    };
+    let packet = read_ip(ethertype, inner, IpChecksum::Unknown)?;
+    let l3 = at + tunnel::MPLS as u16;
+    let tunnel = Some(TunnelSource { remote, by: TunnelId::Label(label) });
+    if packet.upper == Upper::NeighbourDiscovery {
+        // without inner Ethernet there is nobody to resolve
+        return Err(DropReason::NeighbourNotOurs.into());
+    }
+    if ip::is_group(packet.destination) {
+        return Err(DropReason::Multicast.into());
+    }
+    check_source(&packet)?;
+    Ok(Classified { place: Place::Tunnel(vrf), vrf, l3, packet, fixed, tunnel })
+}
+
+fn read_ip(ethertype: u16, bytes: &[u8], verified: IpChecksum) -> Result<Ip, DropReason> {
+    match ethertype {
+        ether::IPV4 => ip::read4(bytes, verified),
+        ether::IPV6 => ip::read6(bytes),
+        _ => Err(DropReason::EthertypeUnknown),
+    }
+}
+
+/// Martians, and packets from an address to itself, whose flow would be its own answer.
+fn check_source(packet: &Ip) -> Result<(), DropReason> {
+    if ip::never_a_source(packet.source) || packet.source == packet.destination {
+        return Err(DropReason::SourceSpoofed);
+    }
+    Ok(())
+}
+
+fn check_vtep(snapshot: &Snapshot, vrf: VrfId, remote: Ipv4Addr) -> Result<(), DropReason> {
+    let allowed = snapshot.vrfs.row(vrf.index()).and_then(|vrf| vrf.allowed_vteps.as_ref());
+    match allowed {
+        Some(vteps) if vteps.binary_search(&remote).is_err() => Err(DropReason::VtepNotAllowed),
+        _ => Ok(()),
+    }
+}
+
+/// The VIF of a port.
+pub fn vif_of(snapshot: &Snapshot, port: usize) -> Option<&Vif> {
+    let vif: VifId = snapshot.ports.get(port)?.vif?;
+    snapshot.vifs.row(vif.index())
+}

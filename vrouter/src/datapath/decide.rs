@@ -1,0 +1,185 @@
+//! The decision about a flow: route and ACLs on the snapshot. Pure; the slow path and `explain` both ask it.
+
+use std::net::IpAddr;
+
+use super::victims::Culprit;
+use crate::drops::DropReason;
+use crate::ids::{Context, NextHopId, Place, VifId, VrfId};
+use crate::packet::tuple::FlowTuple;
+use crate::tables::acl::{Acl, Tuple};
+use crate::tables::{NextHopKind, Snapshot, Vif, Vrf};
+
+/// A flow as its initiator sends it.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    pub place: Place,
+    /// The VRF of that place.
+    pub vrf: VrfId,
+    pub tuple: FlowTuple,
+    /// A label that names its VIF: the next hop without a route.
+    pub fixed: Option<NextHopId>,
+}
+
+/// What happens to one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Forward(NextHopId),
+    Drop(DropReason),
+    /// For an address of ours: no flow, the slow path answers.
+    Local,
+}
+
+/// The decision for both directions of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub forward: Verdict,
+    /// Answers, by the route to the initiator at the place of exit.
+    pub reverse: Verdict,
+    /// The place where the initiator's packets leave, and the answers enter: the context of the reverse key.
+    pub exit: Place,
+    /// The VIF to charge: the initiator's, or for flows from a tunnel the one they go to.
+    pub owner: u32,
+    /// Who decided a drop.
+    pub culprit: Culprit,
+}
+
+/// Follows a decision: nothing on a worker, a list of steps for `explain`.
+pub trait Recorder {
+    fn route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>);
+    fn acl(&mut self, stage: Stage, acl: &Acl, rule: Option<usize>, permit: bool);
+    fn reverse_route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>);
+}
+
+/// Where an ACL stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    FromVif(VifId),
+    Vrf(VrfId),
+    ToVif(VifId),
+}
+
+/// Records nothing.
+pub struct Silent;
+
+impl Recorder for Silent {
+    fn route(&mut self, _: &Vrf, _: IpAddr, _: Option<(u8, NextHopId)>) {}
+    fn acl(&mut self, _: Stage, _: &Acl, _: Option<usize>, _: bool) {}
+    fn reverse_route(&mut self, _: &Vrf, _: IpAddr, _: Option<(u8, NextHopId)>) {}
+}
+
+/// Decides about a flow. Any thread; no side effects but the recorder's.
+pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Recorder) -> Answer {
+    let refused = |reason, culprit| Answer {
+        forward: Verdict::Drop(reason),
+        reverse: Verdict::Drop(reason),
+        exit: question.place,
+        owner: Context::from(question.place).0,
+        culprit,
+    };
+    let Some(vrf) = snapshot.vrfs.row(question.vrf.index()) else {
+        return refused(DropReason::NextHopGone, Culprit::Vrf(question.vrf));
+    };
+    let next_hop = match route(vrf, question, recorder) {
+        Ok(next_hop) => next_hop,
+        Err(reason) => return refused(reason, Culprit::Vrf(question.vrf)),
+    };
+    let (exit, exit_vrf, exit_vif) = match leave(snapshot, next_hop) {
+        Ok(Some(exit)) => exit,
+        Ok(None) => {
+            let answer = refused(DropReason::LocalUnanswered, Culprit::NextHop(next_hop));
+            return Answer { forward: Verdict::Local, ..answer };
+        }
+        Err(reason) => return refused(reason, Culprit::NextHop(next_hop)),
+    };
+    if let Err((reason, culprit)) = judge(snapshot, question, vrf, exit_vrf, exit_vif, recorder) {
+        return Answer { exit, ..refused(reason, culprit) };
+    }
+    let owner = match (question.place, exit_vif) {
+        (Place::Tunnel(_), Some(vif)) => vif.id.0,
+        (place, _) => Context::from(place).0,
+    };
+    let reverse = reverse_verdict(snapshot, question, exit_vrf, recorder);
+    Answer { forward: Verdict::Forward(next_hop), reverse, exit, owner, culprit: Culprit::Frame }
+}
+
+fn route(vrf: &Vrf, question: &Question, recorder: &mut impl Recorder) -> Result<NextHopId, DropReason> {
+    if let Some(next_hop) = question.fixed {
+        return Ok(next_hop);
+    }
+    let found = vrf.route(question.tuple.destination);
+    recorder.route(vrf, question.tuple.destination, found);
+    found.map(|(_, next_hop)| next_hop).ok_or(DropReason::NoRoute)
+}
+
+/// The place, VRF and tenant VIF by which a next hop leaves; `Ok(None)`: it is for us.
+#[allow(clippy::type_complexity)]
+fn leave(snapshot: &Snapshot, next_hop: NextHopId) -> Result<Option<(Place, VrfId, Option<&Vif>)>, DropReason> {
+    let row = snapshot.next_hops.row(next_hop.index()).ok_or(DropReason::NextHopGone)?;
+    match &row.kind {
+        NextHopKind::Drop => Err(DropReason::RouteDrop),
+        NextHopKind::Receive => Ok(None),
+        NextHopKind::Vif { vif, .. } => {
+            let vif = snapshot.vifs.row(vif.index()).ok_or(DropReason::NextHopGone)?;
+            Ok(Some((Place::Vif(vif.id), vif.vrf, Some(vif))))
+        }
+        NextHopKind::Tunnel(tunnel) => Ok(Some((Place::Tunnel(tunnel.vrf), tunnel.vrf, None))),
+        // tenants' flows never leave into the bare underlay
+        NextHopKind::Fabric(_) => Err(DropReason::NoRoute),
+    }
+}
+
+/// Asks every ACL on the way, in order: the source VIF's from_vif, each VRF's, the destination VIF's to_vif. All must permit.
+fn judge(
+    snapshot: &Snapshot,
+    question: &Question,
+    vrf: &Vrf,
+    exit_vrf: VrfId,
+    exit_vif: Option<&Vif>,
+    recorder: &mut impl Recorder,
+) -> Result<(), (DropReason, Culprit)> {
+    let tuple = Tuple {
+        source: question.tuple.source,
+        destination: question.tuple.destination,
+        protocol: question.tuple.protocol,
+        ports: question.tuple.ports(),
+        icmp: question.tuple.icmp(),
+    };
+    let mut ask = |stage: Stage, acl: Option<&Acl>| {
+        let Some(acl) = acl else { return Ok(()) };
+        let judgement = acl.judge(&tuple);
+        recorder.acl(stage, acl, judgement.rule, judgement.permit);
+        let rule = judgement.rule.map(|rule| rule.min(usize::from(u16::MAX)) as u16);
+        match (judgement.permit, stage) {
+            (true, _) => Ok(()),
+            (false, Stage::FromVif(vif)) => Err((DropReason::AclFromVif, Culprit::AclFromVif(vif, rule))),
+            (false, Stage::Vrf(vrf)) => Err((DropReason::AclVrf, Culprit::AclVrf(vrf, rule))),
+            (false, Stage::ToVif(vif)) => Err((DropReason::AclToVif, Culprit::AclToVif(vif, rule))),
+        }
+    };
+    if let Place::Vif(source) = question.place
+        && let Some(vif) = snapshot.vifs.row(source.index())
+    {
+        ask(Stage::FromVif(source), vif.from_vif.as_deref())?;
+    }
+    ask(Stage::Vrf(vrf.id), vrf.acl.as_deref())?;
+    if exit_vrf != vrf.id
+        && let Some(other) = snapshot.vrfs.row(exit_vrf.index())
+    {
+        ask(Stage::Vrf(exit_vrf), other.acl.as_deref())?;
+    }
+    if let Some(vif) = exit_vif {
+        ask(Stage::ToVif(vif.id), vif.to_vif.as_deref())?;
+    }
+    Ok(())
+}
+
+fn reverse_verdict(snapshot: &Snapshot, question: &Question, exit_vrf: VrfId, recorder: &mut impl Recorder) -> Verdict {
+    let Some(vrf) = snapshot.vrfs.row(exit_vrf.index()) else { return Verdict::Drop(DropReason::NextHopGone) };
+    let found = vrf.route(question.tuple.source);
+    recorder.reverse_route(vrf, question.tuple.source, found);
+    match found.map(|(_, next_hop)| (next_hop, leave(snapshot, next_hop))) {
+        None | Some((_, Ok(None))) => Verdict::Drop(DropReason::NoRoute),
+        Some((_, Err(reason))) => Verdict::Drop(reason),
+        Some((next_hop, Ok(Some(_)))) => Verdict::Forward(next_hop),
+    }
+}

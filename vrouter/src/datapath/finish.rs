@@ -1,0 +1,177 @@
+//! Finish: every frame of the burst leaves by its fate: a tx queue, a counted drop, or a copy for the slow path.
+
+use super::counters::Counters;
+use super::punt::{Budget, Punt, TunnelId, TunnelSource, Why};
+use super::shared::WorkerEnd;
+use super::victims::Culprit;
+use super::{Fate, Work, vif_of};
+use crate::drops::DropReason;
+use crate::ids::{Place, Tick};
+use crate::packet::ether;
+use crate::port::{BURST, Frame, Port};
+use crate::tables::{Snapshot, Vif, VifKind};
+
+/// Frames on their way out of one port, and the counter rows of the VIFs that they entered by.
+pub struct TxQueue {
+    frames: Vec<Frame>,
+    slots: Vec<usize>,
+}
+
+impl Default for TxQueue {
+    fn default() -> Self {
+        TxQueue { frames: Vec::with_capacity(BURST), slots: Vec::with_capacity(BURST) }
+    }
+}
+
+impl TxQueue {
+    /// Hands the frames to the port; what it refuses is a counted drop.
+    pub fn flush(&mut self, port: &mut Option<Box<dyn Port>>, vif: Option<&Vif>, counters: &Counters) {
+        if self.frames.is_empty() {
+            return;
+        }
+        let Some(port) = port else {
+            self.refuse(0, DropReason::NextHopGone, counters);
+            return;
+        };
+        let report = port.tx(&mut self.frames);
+        counters.worker.sent.add(report.frames as u64);
+        let slot = vif.map_or(counters.no_vif(), |vif| vif.slot);
+        counters.vif(slot).tx_packets.add(report.frames as u64);
+        counters.vif(slot).tx_bytes.add(report.bytes as u64);
+        self.refuse(report.frames, port.refusal(), counters);
+    }
+
+    fn refuse(&mut self, sent: usize, reason: DropReason, counters: &Counters) {
+        for &slot in &self.slots[sent.min(self.slots.len())..] {
+            counters.drop(slot, reason, 1);
+        }
+        self.frames.clear();
+        self.slots.clear();
+    }
+}
+
+/// The ways out.
+pub struct Outbox<'a> {
+    pub snapshot: &'a Snapshot,
+    pub end: &'a WorkerEnd,
+    pub tx: &'a mut [TxQueue],
+    pub ports: &'a mut [Option<Box<dyn Port>>],
+    pub budgets: &'a mut [Budget],
+    pub now: Tick,
+}
+
+impl Outbox<'_> {
+    /// Empties the burst.
+    pub fn finish(&mut self, frames: &mut Vec<Frame>, burst: &mut Vec<Work>) {
+        for (frame, work) in frames.drain(..).zip(burst.drain(..)) {
+            match work.fate {
+                Fate::Send(port) => self.send(port.index(), frame, &work),
+                Fate::Drop(reason, culprit) => self.drop(&work, &frame, reason, culprit),
+                Fate::DropAndTell(reason, culprit, why) => {
+                    self.drop(&work, &frame, reason, culprit);
+                    self.tell(&work, &frame, why);
+                }
+                Fate::Punt(why) => self.punt_classified(&work, &frame, why),
+                Fate::PuntUnread { place, why, tunnel, from, l3 } => {
+                    let punt = Copied { place, why, tunnel, from, l3 };
+                    self.punt(&work, &frame, punt);
+                }
+                // every frame was decided; these two cannot be here, and if they were, nothing may vanish
+                Fate::Pending | Fate::Forward(_) => {
+                    debug_assert!(false, "a frame without fate");
+                    self.drop(&work, &frame, DropReason::NextHopGone, Culprit::Frame);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, port: usize, frame: Frame, work: &Work) {
+        let Some(queue) = self.tx.get_mut(port) else {
+            return self.drop(work, &frame, DropReason::NextHopGone, Culprit::Frame);
+        };
+        queue.frames.push(frame);
+        queue.slots.push(work.slot);
+        if queue.frames.len() == BURST {
+            queue.flush(&mut self.ports[port], vif_of(self.snapshot, port), &self.end.counters);
+        }
+    }
+
+    fn drop(&self, work: &Work, frame: &Frame, reason: DropReason, culprit: Culprit) {
+        self.end.counters.drop(work.slot, reason, 1);
+        self.end.victims.remember(reason, self.now, work.vif, culprit, frame.bytes());
+    }
+
+    /// A copy of a dropped packet, so that the slow path can tell its sender; none when the budget is spent.
+    fn tell(&mut self, work: &Work, frame: &Frame, why: Why) {
+        let Some(punt) = Copied::of(work, why).filter(|_| !work.originated) else { return };
+        if self.budget(work) && self.copy(work, frame, punt).is_ok() {
+            self.end.counters.worker.copied.add(1);
+        }
+    }
+
+    fn punt_classified(&mut self, work: &Work, frame: &Frame, why: Why) {
+        match Copied::of(work, why) {
+            Some(punt) => self.punt(work, frame, punt),
+            None => self.drop(work, frame, DropReason::LocalUnanswered, Culprit::Frame),
+        }
+    }
+
+    /// The frame goes on as a copy in the slow path.
+    fn punt(&mut self, work: &Work, frame: &Frame, punt: Copied) {
+        let result = if self.is_underlay(&punt) || self.budget(work) {
+            self.copy(work, frame, punt)
+        } else {
+            Err(DropReason::PuntBudget)
+        };
+        match result {
+            Ok(()) => self.end.counters.worker.punted.add(1),
+            Err(reason) => self.drop(work, frame, reason, Culprit::Frame),
+        }
+    }
+
+    fn copy(&self, work: &Work, frame: &Frame, punt: Copied) -> Result<(), DropReason> {
+        let rings = &self.end.rings;
+        let ring = if self.is_underlay(&punt) { &rings.underlay } else { &rings.tenant };
+        let bytes = frame.bytes().get(usize::from(punt.from)..).unwrap_or_default();
+        let copy = ring.copy(bytes).ok_or(DropReason::PuntRingFull)?;
+        let punt =
+            Punt { place: punt.place, vif: work.vif, why: punt.why, tunnel: punt.tunnel, l3: punt.l3, frame: copy };
+        ring.punts.push(punt).map_err(|punt| {
+            ring.give_back(punt.frame);
+            DropReason::PuntRingFull
+        })
+    }
+
+    /// Of the underlay itself: it has a ring of its own, and no tenant's flood is charged to it.
+    fn is_underlay(&self, punt: &Copied) -> bool {
+        let Place::Vif(vif) = punt.place else { return false };
+        let fabric = self.snapshot.vifs.row(vif.index()).is_some_and(|vif| vif.kind == VifKind::Fabric);
+        fabric && matches!(punt.why, Why::Arp | Why::ForUs(_))
+    }
+
+    fn budget(&mut self, work: &Work) -> bool {
+        let slot = work.slot.min(self.budgets.len() - 1);
+        self.budgets[slot].take(self.snapshot.punts_per_second, self.now)
+    }
+}
+
+/// Which part of a frame is copied, and as what.
+struct Copied {
+    place: Place,
+    why: Why,
+    tunnel: Option<TunnelSource>,
+    from: u16,
+    l3: u16,
+}
+
+impl Copied {
+    /// A classified packet: from its inner Ethernet header on where it has one; for `Resolve` its L3 packet alone.
+    fn of(work: &Work, why: Why) -> Option<Copied> {
+        let found = work.classified?;
+        let bare = matches!(why, Why::Resolve { .. })
+            || matches!(found.tunnel, Some(TunnelSource { by: TunnelId::Label(_), .. }))
+            || work.originated;
+        let from = if bare { found.l3 } else { found.l3 - ether::HEADER as u16 };
+        Some(Copied { place: found.place, why, tunnel: found.tunnel, from, l3: found.l3 - from })
+    }
+}

@@ -1,0 +1,281 @@
+//! Lookup, and the slow path: a hit that is still valid gives its action; everything else is decided on the snapshot.
+
+use flowtable::{Entry, FlowTable, Half, Handle, InsertError};
+
+use super::classify::Classified;
+use super::counters::Counters;
+use super::decide::{Question, Silent, Verdict, decide};
+use super::lifetime::{self, state_bits};
+use super::punt::{Budget, Why};
+use super::table::{FlowKey, FlowPair, Flows};
+use super::victims::Culprit;
+use super::{Fate, Work};
+use crate::drops::DropReason;
+use crate::ids::{Context, NextHopId, Place, Tick, VrfId};
+use crate::packet::transport::{Upper, tcp};
+use crate::packet::tuple::protocol;
+use crate::tables::{NextHopKind, Snapshot};
+
+/// The next hop of a half that never had one.
+const NONE: u32 = u32::MAX;
+/// Pairs that one eviction looks at.
+const EVICT_SCAN: u32 = 128;
+
+/// What the stages of one burst share.
+pub struct Lookup<'a> {
+    pub snapshot: &'a Snapshot,
+    pub flows: &'a FlowTable,
+    pub counters: &'a Counters,
+    pub now: Tick,
+    /// New flows, by row of the VIF that the packet entered by.
+    pub budgets: &'a mut [Budget],
+    pub budget: u32,
+    /// Where the next eviction goes on.
+    pub evict_cursor: &'a mut u32,
+}
+
+/// Gives every classified frame its key and hash, and touches its bucket; frames of packet-mode VRFs are decided at once.
+pub fn prepare(snapshot: &Snapshot, flows: &FlowTable, burst: &mut [Work]) {
+    for work in burst.iter_mut().filter(|work| matches!(work.fate, Fate::Pending)) {
+        let Some(found) = &work.classified else { continue };
+        work.fate = match key_of(found) {
+            Some(key) => {
+                work.hash = flows.hash(&key);
+                work.key = Some(key);
+                packet_mode(snapshot, found).unwrap_or(Fate::Pending)
+            }
+            None => Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame),
+        };
+        if let (Fate::Pending, Some(key)) = (&work.fate, &work.key) {
+            flows.prefetch(key, work.hash);
+        }
+    }
+}
+
+/// The newest stamp among the entries of a burst: a worker whose snapshot is older takes the current one before it acts.
+pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
+    let mut newest = 0;
+    for work in burst.iter_mut().filter(|work| matches!(work.fate, Fate::Pending)) {
+        if let Some(key) = &work.key {
+            work.found = flows.find(key, work.hash);
+            newest = work.found.map_or(newest, |(_, entry)| newest.max(entry.stamp));
+        }
+    }
+    newest
+}
+
+impl Lookup<'_> {
+    /// Decides every frame that is pending.
+    pub fn decide_all(&mut self, burst: &mut [Work]) {
+        for work in burst.iter_mut().filter(|work| matches!(work.fate, Fate::Pending)) {
+            if let (Some(found), Some(key)) = (work.classified, work.key) {
+                work.fate = self.decide_one(&found, &key, work.found, work.slot);
+            }
+        }
+    }
+
+    fn decide_one(&mut self, found: &Classified, key: &FlowKey, hit: Option<(Handle, Entry)>, slot: usize) -> Fate {
+        let Some((handle, entry)) = hit else {
+            self.counters.worker.flow_misses.add(1);
+            let slot = slot.min(self.budgets.len() - 1);
+            if !self.budgets[slot].take(self.budget, self.now) {
+                return Fate::Drop(DropReason::FlowBudget, Culprit::Frame);
+            }
+            return self.miss(found, key);
+        };
+        self.counters.worker.flow_hits.add(1);
+        if self.reopens(found, key, handle, &entry) {
+            self.flows.remove(key, handle);
+            return self.miss(found, key);
+        }
+        if !self.is_valid(found, &entry) {
+            return self.revalidate(found, key, handle, &entry);
+        }
+        self.use_entry(found, key, handle, entry.verdict, NextHopId(entry.next_hop))
+    }
+
+    fn use_entry(&self, found: &Classified, key: &FlowKey, handle: Handle, verdict: u8, next_hop: NextHopId) -> Fate {
+        let bits = state_bits(found.packet.tcp_flags());
+        self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits);
+        match verdict.checked_sub(1).and_then(DropReason::numbered) {
+            None => Fate::Forward(next_hop),
+            Some(reason) => Fate::Drop(reason, Culprit::NextHop(next_hop)),
+        }
+    }
+
+    /// Nothing that the decision rests on has changed since it was made.
+    fn is_valid(&self, found: &Classified, entry: &Entry) -> bool {
+        let place = match found.place {
+            Place::Vif(vif) => self.snapshot.vifs.row(vif.index()).map(|vif| vif.stamp),
+            Place::Tunnel(_) => Some(crate::ids::Generation(0)),
+        };
+        let vrf = self.snapshot.vrfs.row(found.vrf.index()).map(|vrf| vrf.stamp);
+        let next_hop = match entry.next_hop {
+            NONE => Some(crate::ids::Generation(0)),
+            number => self.snapshot.next_hops.row(number as usize).map(|row| row.stamp),
+        };
+        let (Some(place), Some(vrf), Some(next_hop)) = (place, vrf, next_hop) else { return false };
+        entry.stamp >= place.max(vrf).max(next_hop).0 && found.fixed.is_none_or(|fixed| fixed.0 == entry.next_hop)
+    }
+
+    /// A new SYN on a connection that is closing is a new flow (RFC 9293, section 3.6.1).
+    fn reopens(&self, found: &Classified, key: &FlowKey, handle: Handle, entry: &Entry) -> bool {
+        let flags = found.packet.tcp_flags();
+        let may = flags & (tcp::SYN | tcp::ACK) == tcp::SYN && entry.packets > 0;
+        may && self.flows.pair_of(key, handle).is_some_and(|pair| lifetime::state(&pair).is_closing())
+    }
+
+    /// A packet without a flow: judged by its own tuple, and both halves installed.
+    fn miss(&mut self, found: &Classified, key: &FlowKey) -> Fate {
+        if matches!(found.packet.upper, Upper::IcmpError { .. }) {
+            return Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame);
+        }
+        let opens = found.packet.tcp_flags() & (tcp::SYN | tcp::ACK) == tcp::SYN;
+        if self.snapshot.tcp_strict && found.packet.protocol == protocol::TCP && !found.packet.fragment && !opens {
+            return Fate::Drop(DropReason::TcpNotSyn, Culprit::Frame);
+        }
+        let (tuple, _) = key.parts();
+        let question = Question { place: found.place, vrf: found.vrf, tuple, fixed: found.fixed };
+        let answer = decide(self.snapshot, &question, &mut Silent);
+        let next_hop = match answer.forward {
+            Verdict::Local => return Fate::Punt(Why::ForUs(found.vrf)),
+            Verdict::Drop(DropReason::NoRoute) => {
+                return Fate::DropAndTell(DropReason::NoRoute, answer.culprit, Why::NoRoute(found.vrf));
+            }
+            Verdict::Drop(reason) => return Fate::Drop(reason, answer.culprit),
+            Verdict::Forward(next_hop) => next_hop,
+        };
+        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
+        let halves = (self.half(answer.forward, NONE), self.half(answer.reverse, NONE));
+        match self.install((key, halves.0), (&reverse, halves.1), answer.owner) {
+            Ok(handle) => self.use_entry(found, key, handle, 0, next_hop),
+            Err(reason) => Fate::Drop(reason, Culprit::Frame),
+        }
+    }
+
+    /// Installs a pair; room is made by eviction, a stale pair in its place gives way.
+    fn install(
+        &mut self,
+        forward: (&FlowKey, Half),
+        reverse: (&FlowKey, Half),
+        owner: u32,
+    ) -> Result<Handle, DropReason> {
+        for _ in 0..4 {
+            match self.flows.insert(forward, reverse, owner, self.now.0) {
+                Ok(handle) | Err(InsertError::Exists(handle)) => return Ok(handle),
+                Err(InsertError::ReverseTaken(stale)) => {
+                    self.flows.remove(reverse.0, stale);
+                }
+                Err(InsertError::Full) => {
+                    let room = lifetime::evict(self.flows, forward.0, self.evict_cursor, EVICT_SCAN, owner, self.now);
+                    if !room {
+                        return Err(DropReason::FlowTableFull);
+                    }
+                }
+            }
+        }
+        Err(DropReason::FlowTableFull)
+    }
+
+    /// Decides again about a flow whose ground has changed. The ACLs are asked with the initiator's tuple and place, whichever
+    /// direction's packet came; each direction asks the FIB for its own destination.
+    fn revalidate(&mut self, found: &Classified, key: &FlowKey, handle: Handle, entry: &Entry) -> Fate {
+        let Some(pair) = self.flows.pair_of(key, handle) else { return self.miss(found, key) };
+        self.counters.worker.revalidated.add(1);
+        let (tuple, context) = pair.forward.0.parts();
+        let place = Place::from(context);
+        let Some(vrf) = self.vrf_of(place) else {
+            // the initiator's place is gone: its flow with it
+            self.flows.remove(key, handle);
+            return self.miss(found, key);
+        };
+        let fixed = if entry.initiator { found.fixed } else { None };
+        let answer = decide(self.snapshot, &Question { place, vrf, tuple, fixed }, &mut Silent);
+        if answer.forward == Verdict::Local {
+            self.flows.remove(key, handle);
+            return self.miss(found, key);
+        }
+        let moved =
+            matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.parts().1;
+        if moved {
+            return self.rekey(found, key, &pair, &answer);
+        }
+        // a flow that is refused is refused both ways
+        let denied = matches!(answer.forward, Verdict::Drop(_));
+        let reverse = if denied { answer.forward } else { answer.reverse };
+        let halves = (self.half(answer.forward, pair.forward.1.next_hop), self.half(reverse, pair.reverse.1.next_hop));
+        self.flows.update(key, pair.handle, halves.0);
+        self.flows.update(key, pair.handle.partner(), halves.1);
+        let mine = if entry.initiator { halves.0 } else { halves.1 };
+        match self.use_entry(found, key, handle, mine.verdict, NextHopId(mine.next_hop)) {
+            Fate::Drop(reason, _) if denied => Fate::Drop(reason, answer.culprit),
+            fate => fate,
+        }
+    }
+
+    /// The flow leaves by another place now: its answers will enter there, so the pair gets a new reverse key.
+    fn rekey(&mut self, found: &Classified, key: &FlowKey, old: &FlowPair, answer: &super::decide::Answer) -> Fate {
+        let forward = old.forward.0;
+        let (tuple, _) = forward.parts();
+        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
+        let halves = (self.half(answer.forward, NONE), self.half(answer.reverse, NONE));
+        self.flows.remove(&forward, old.handle);
+        let handle = match self.install((&forward, halves.0), (&reverse, halves.1), answer.owner) {
+            Ok(handle) => handle,
+            Err(reason) => return Fate::Drop(reason, Culprit::Frame),
+        };
+        if *key != forward && *key != reverse {
+            // an answer from the place where the flow no longer leaves
+            return self.miss(found, key);
+        }
+        let (handle, half) = if *key == forward { (handle, halves.0) } else { (handle.partner(), halves.1) };
+        self.use_entry(found, key, handle, half.verdict, NextHopId(half.next_hop))
+    }
+
+    fn vrf_of(&self, place: Place) -> Option<VrfId> {
+        match place {
+            Place::Vif(vif) => self.snapshot.vifs.row(vif.index()).map(|vif| vif.vrf),
+            Place::Tunnel(vrf) => self.snapshot.vrfs.row(vrf.index()).map(|vrf| vrf.id),
+        }
+    }
+
+    /// A verdict as an entry holds it; a drop keeps the next hop whose change may lift it.
+    fn half(&self, verdict: Verdict, before: u32) -> Half {
+        let stamp = self.snapshot.generation.0;
+        match verdict {
+            Verdict::Forward(next_hop) => Half { stamp, next_hop: next_hop.0, verdict: 0 },
+            Verdict::Drop(reason) => Half { stamp, next_hop: before, verdict: reason as u8 + 1 },
+            Verdict::Local => Half { stamp, next_hop: before, verdict: DropReason::LocalUnanswered as u8 + 1 },
+        }
+    }
+}
+
+/// The key that a frame is looked up by: its own, or for an ICMP error that of the flow it quotes.
+fn key_of(found: &Classified) -> Option<FlowKey> {
+    let tuple = match found.packet.upper {
+        Upper::IcmpError { quoted } if quoted.source == found.packet.destination => quoted.reversed(),
+        Upper::IcmpError { .. } => return None,
+        _ => found.packet.tuple()?,
+    };
+    Some(FlowKey::new(&tuple, found.place.into()))
+}
+
+/// The fate of a frame that no flow applies to: neither its VRF nor the one it is delivered into has flows.
+fn packet_mode(snapshot: &Snapshot, found: &Classified) -> Option<Fate> {
+    let vrf = snapshot.vrfs.row(found.vrf.index()).filter(|vrf| !vrf.flows)?;
+    let route = || vrf.route(found.packet.destination).map(|(_, next_hop)| next_hop);
+    let Some(next_hop) = found.fixed.or_else(route) else {
+        return Some(Fate::DropAndTell(DropReason::NoRoute, Culprit::Vrf(found.vrf), Why::NoRoute(found.vrf)));
+    };
+    match snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
+        None => Some(Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop))),
+        Some(NextHopKind::Drop) => Some(Fate::Drop(DropReason::RouteDrop, Culprit::NextHop(next_hop))),
+        Some(NextHopKind::Receive) => Some(Fate::Punt(Why::ForUs(found.vrf))),
+        Some(NextHopKind::Fabric(_)) => Some(Fate::Drop(DropReason::NoRoute, Culprit::NextHop(next_hop))),
+        Some(NextHopKind::Tunnel(_)) => Some(Fate::Forward(next_hop)),
+        Some(NextHopKind::Vif { vif, .. }) => {
+            let other = snapshot.vifs.row(vif.index()).and_then(|vif| snapshot.vrfs.row(vif.vrf.index()));
+            other.is_some_and(|other| !other.flows).then_some(Fate::Forward(next_hop))
+        }
+    }
+}

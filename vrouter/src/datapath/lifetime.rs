@@ -1,0 +1,120 @@
+//! How long a pair lives, and who goes first when the table is full (design, section 5b).
+
+use flowtable::{FlowTable, Pair};
+
+use super::table::{FlowKey, FlowPair};
+use crate::ids::Tick;
+use crate::packet::transport::tcp;
+use crate::packet::tuple::protocol;
+use crate::tables::Lifetimes;
+
+/// Bits of an entry's state: what its direction has seen.
+mod seen {
+    pub const SYN: u16 = 1;
+    pub const FIN: u16 = 2;
+    pub const RST: u16 = 4;
+    pub const ACK: u16 = 8;
+}
+
+/// A pair's phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// TCP before both sides have acknowledged.
+    Opening,
+    Established,
+    /// TCP after a reset, or a FIN from both sides.
+    Closing,
+    /// Other protocols, one-way so far.
+    Unanswered,
+    Answered,
+}
+
+impl State {
+    /// For people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Opening => "opening",
+            State::Established => "established",
+            State::Closing => "closing",
+            State::Unanswered => "unanswered",
+            State::Answered => "answered",
+        }
+    }
+
+    /// May be re-opened, and goes first when room is needed.
+    pub fn is_closing(self) -> bool {
+        self == State::Closing
+    }
+}
+
+/// The state bits that a packet with these TCP flags sets.
+#[inline]
+pub fn state_bits(flags: u8) -> u16 {
+    let bit = |flag: u8, bit: u16| if flags & flag != 0 { bit } else { 0 };
+    bit(tcp::SYN, seen::SYN) | bit(tcp::FIN, seen::FIN) | bit(tcp::RST, seen::RST) | bit(tcp::ACK, seen::ACK)
+}
+
+/// A pair's phase.
+pub fn state(pair: &FlowPair) -> State {
+    let (FlowKey::V4(flowtable::Key { tag, .. }) | FlowKey::V6(flowtable::Key { tag, .. })) = pair.forward.0;
+    phase(tag, &pair.forward.1, &pair.reverse.1)
+}
+
+fn phase(tag: u16, forward: &flowtable::Entry, reverse: &flowtable::Entry) -> State {
+    if tag != u16::from(protocol::TCP) {
+        return if reverse.packets > 0 { State::Answered } else { State::Unanswered };
+    }
+    let (either, both) = (forward.state | reverse.state, forward.state & reverse.state);
+    if either & seen::RST != 0 || both & seen::FIN != 0 {
+        State::Closing
+    } else if both & seen::ACK != 0 {
+        State::Established
+    } else {
+        State::Opening
+    }
+}
+
+fn lifetime(tag: u16, state: State, lifetimes: &Lifetimes) -> u32 {
+    let icmp = [u16::from(protocol::ICMP), u16::from(protocol::ICMPV6)].contains(&tag);
+    match state {
+        State::Opening => lifetimes.tcp_opening,
+        State::Established => lifetimes.tcp_established,
+        State::Closing => lifetimes.tcp_closing,
+        _ if icmp => lifetimes.icmp,
+        State::Unanswered => lifetimes.udp_unanswered,
+        State::Answered => lifetimes.udp_answered,
+    }
+}
+
+fn idle<const K: usize>(pair: &Pair<K>, now: Tick) -> u32 {
+    now.since(Tick(pair.forward.1.last_seen)).min(now.since(Tick(pair.reverse.1.last_seen)))
+}
+
+/// Scans up to `budget` pairs of each family from the cursors and removes what has been idle too long. Any worker.
+pub fn age(flows: &FlowTable, cursors: &mut (u32, u32), budget: u32, lifetimes: &Lifetimes, now: Tick) -> u32 {
+    fn expired<const K: usize>(pair: &Pair<K>, lifetimes: &Lifetimes, now: Tick) -> bool {
+        let tag = pair.forward.0.tag;
+        idle(pair, now) > lifetime(tag, phase(tag, &pair.forward.1, &pair.reverse.1), lifetimes)
+    }
+    flows.narrow().age(&mut cursors.0, budget, |pair| expired(pair, lifetimes, now))
+        + flows.wide().age(&mut cursors.1, budget, |pair| expired(pair, lifetimes, now))
+}
+
+/// Makes room for a pair that `owner` is charged for: a closing pair, else an unanswered one, else the owner's own that is idle the
+/// longest; never an answered flow of another VIF. False: nothing may go.
+pub fn evict(flows: &FlowTable, key: &FlowKey, cursor: &mut u32, budget: u32, owner: u32, now: Tick) -> bool {
+    fn rank<const K: usize>(pair: &Pair<K>, owner: u32, now: Tick) -> Option<u32> {
+        const CLASS: u32 = 1 << 30;
+        let idle = idle(pair, now).min(CLASS - 1);
+        match phase(pair.forward.0.tag, &pair.forward.1, &pair.reverse.1) {
+            State::Closing => Some(3 * CLASS + idle),
+            State::Opening | State::Unanswered => Some(2 * CLASS + idle),
+            _ if pair.forward.1.owner == owner => Some(CLASS + idle),
+            _ => None,
+        }
+    }
+    match key {
+        FlowKey::V4(_) => flows.narrow().evict(cursor, budget, |pair| rank(pair, owner, now)),
+        FlowKey::V6(_) => flows.wide().evict(cursor, budget, |pair| rank(pair, owner, now)),
+    }
+}

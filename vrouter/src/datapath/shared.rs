@@ -1,0 +1,53 @@
+//! What workers and the control thread share.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use flowtable::FlowTable;
+
+use super::counters::Counters;
+use super::punt::Rings;
+use super::victims::Victims;
+use crate::tables::Snapshot;
+
+/// The one shared state. The control thread publishes snapshots; workers write the flow table and their own ends.
+pub struct Shared {
+    pub snapshot: ArcSwap<Snapshot>,
+    pub flows: FlowTable,
+    pub workers: Vec<WorkerEnd>,
+    /// Rows of per-VIF counters and budgets.
+    pub vif_slots: usize,
+    /// New flows that each worker sets up for one VIF in a second.
+    pub new_flows_per_second: u32,
+}
+
+/// Limits that are fixed at start.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub vif_slots: usize,
+    pub new_flows_per_second: u32,
+}
+
+/// One worker's end of what it shares with the control thread.
+pub struct WorkerEnd {
+    pub counters: Counters,
+    pub victims: Victims,
+    pub rings: Rings,
+}
+
+impl Shared {
+    /// State for this many workers and VIF rows, with the first snapshot.
+    pub fn new(snapshot: Arc<Snapshot>, flows: FlowTable, workers: usize, budget: Limits) -> Shared {
+        let Limits { vif_slots, new_flows_per_second } = budget;
+        let end =
+            || WorkerEnd { counters: Counters::new(vif_slots), victims: Victims::default(), rings: Rings::default() };
+        let workers = (0..workers).map(|_| end()).collect();
+        Shared { snapshot: ArcSwap::new(snapshot), flows, workers, vif_slots, new_flows_per_second }
+    }
+
+    /// The oldest generation that a worker still forwards by. Control thread.
+    pub fn seen(&self) -> u64 {
+        let seen = |end: &WorkerEnd| end.counters.worker.generation.load(std::sync::atomic::Ordering::Acquire);
+        self.workers.iter().map(seen).min().unwrap_or(u64::MAX)
+    }
+}

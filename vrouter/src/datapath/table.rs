@@ -1,0 +1,192 @@
+//! Flow keys, and the flow table seen by family.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Key, Pair};
+
+use crate::ids::Context;
+use crate::packet::tuple::FlowTuple;
+
+/// A flow's full key: tuple and context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowKey {
+    V4(Key<2>),
+    V6(Key<5>),
+}
+
+/// Bit of the tag that says: later fragment. The low byte is the protocol.
+const FRAGMENT: u16 = 1 << 8;
+
+impl FlowKey {
+    /// The key of a packet with this tuple that enters here.
+    #[inline]
+    pub fn new(tuple: &FlowTuple, context: Context) -> FlowKey {
+        let tag = u16::from(tuple.protocol) | if tuple.fragment { FRAGMENT } else { 0 };
+        let ports = u64::from(tuple.source_port) << 48 | u64::from(tuple.destination_port) << 32 | u64::from(context.0);
+        let halves = |address: Ipv6Addr| ((address.to_bits() >> 64) as u64, address.to_bits() as u64);
+        match (tuple.source, tuple.destination) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                FlowKey::V4(Key { words: [u64::from(a.to_bits()) << 32 | u64::from(b.to_bits()), ports], tag })
+            }
+            (a, b) => {
+                let v6 = |address| match address {
+                    IpAddr::V4(a) => a.to_ipv6_mapped(),
+                    IpAddr::V6(a) => a,
+                };
+                let ((a, b), (c, d)) = (halves(v6(a)), halves(v6(b)));
+                FlowKey::V6(Key { words: [a, b, c, d, ports], tag })
+            }
+        }
+    }
+
+    /// The tuple and context again.
+    pub fn parts(&self) -> (FlowTuple, Context) {
+        let v6 = |high: u64, low: u64| IpAddr::V6(Ipv6Addr::from_bits(u128::from(high) << 64 | u128::from(low)));
+        let (source, destination, ports, tag) = match self {
+            FlowKey::V4(key) => {
+                let (a, b) = ((key.words[0] >> 32) as u32, key.words[0] as u32);
+                (Ipv4Addr::from_bits(a).into(), Ipv4Addr::from_bits(b).into(), key.words[1], key.tag)
+            }
+            FlowKey::V6(Key { words: [a, b, c, d, ports], tag }) => (v6(*a, *b), v6(*c, *d), *ports, *tag),
+        };
+        let tuple = FlowTuple {
+            source,
+            destination,
+            protocol: tag as u8,
+            fragment: tag & FRAGMENT != 0,
+            source_port: (ports >> 48) as u16,
+            destination_port: (ports >> 32) as u16,
+        };
+        (tuple, Context(ports as u32))
+    }
+}
+
+/// A pair of entries with their keys.
+#[derive(Clone, Copy, Debug)]
+pub struct FlowPair {
+    /// The initiator's direction, and the answers'.
+    pub forward: (FlowKey, Entry),
+    pub reverse: (FlowKey, Entry),
+    pub handle: Handle,
+}
+
+impl FlowPair {
+    /// A pair of IPv4 flows.
+    pub fn v4(pair: &Pair<2>) -> FlowPair {
+        let side = |(key, entry): (Key<2>, Entry)| (FlowKey::V4(key), entry);
+        FlowPair { forward: side(pair.forward), reverse: side(pair.reverse), handle: pair.handle }
+    }
+
+    /// A pair of IPv6 flows.
+    pub fn v6(pair: &Pair<5>) -> FlowPair {
+        let side = |(key, entry): (Key<5>, Entry)| (FlowKey::V6(key), entry);
+        FlowPair { forward: side(pair.forward), reverse: side(pair.reverse), handle: pair.handle }
+    }
+}
+
+/// Both families' calls behind one key type.
+pub trait Flows {
+    fn hash(&self, key: &FlowKey) -> u64;
+    fn prefetch(&self, key: &FlowKey, hash: u64);
+    fn find(&self, key: &FlowKey, hash: u64) -> Option<(Handle, Entry)>;
+    fn insert(
+        &self,
+        forward: (&FlowKey, Half),
+        reverse: (&FlowKey, Half),
+        owner: u32,
+        now: u32,
+    ) -> Result<Handle, InsertError>;
+    fn update(&self, key: &FlowKey, handle: Handle, half: Half) -> bool;
+    fn touch(&self, key: &FlowKey, handle: Handle, bytes: u32, now: u32, state: u16) -> bool;
+    fn remove(&self, key: &FlowKey, handle: Handle) -> bool;
+    fn pair_of(&self, key: &FlowKey, handle: Handle) -> Option<FlowPair>;
+}
+
+macro_rules! by_family {
+    ($flows:expr, $key:expr, |$pairs:ident, $inner:ident| $call:expr) => {
+        match $key {
+            FlowKey::V4($inner) => {
+                let $pairs = $flows.narrow();
+                $call
+            }
+            FlowKey::V6($inner) => {
+                let $pairs = $flows.wide();
+                $call
+            }
+        }
+    };
+}
+
+impl Flows for FlowTable {
+    #[inline]
+    fn hash(&self, key: &FlowKey) -> u64 {
+        by_family!(self, key, |pairs, key| pairs.hash(key))
+    }
+
+    #[inline]
+    fn prefetch(&self, key: &FlowKey, hash: u64) {
+        by_family!(self, key, |pairs, _key| pairs.prefetch_bucket(hash));
+    }
+
+    #[inline]
+    fn find(&self, key: &FlowKey, hash: u64) -> Option<(Handle, Entry)> {
+        by_family!(self, key, |pairs, key| pairs.find(key, hash))
+    }
+
+    fn insert(
+        &self,
+        forward: (&FlowKey, Half),
+        reverse: (&FlowKey, Half),
+        owner: u32,
+        now: u32,
+    ) -> Result<Handle, InsertError> {
+        match (forward.0, reverse.0) {
+            (FlowKey::V4(f), FlowKey::V4(r)) => self.narrow().insert((f, forward.1), (r, reverse.1), owner, now),
+            (FlowKey::V6(f), FlowKey::V6(r)) => self.wide().insert((f, forward.1), (r, reverse.1), owner, now),
+            // a tuple and its reverse are of one family
+            _ => Err(InsertError::Full),
+        }
+    }
+
+    fn update(&self, key: &FlowKey, handle: Handle, half: Half) -> bool {
+        by_family!(self, key, |pairs, _key| pairs.update(handle, half))
+    }
+
+    #[inline]
+    fn touch(&self, key: &FlowKey, handle: Handle, bytes: u32, now: u32, state: u16) -> bool {
+        by_family!(self, key, |pairs, _key| pairs.touch(handle, bytes, now, state))
+    }
+
+    fn remove(&self, key: &FlowKey, handle: Handle) -> bool {
+        by_family!(self, key, |pairs, _key| pairs.remove(handle))
+    }
+
+    fn pair_of(&self, key: &FlowKey, handle: Handle) -> Option<FlowPair> {
+        let pair = match key {
+            FlowKey::V4(_) => self.narrow().pair(handle.index() / 2).map(|pair| FlowPair::v4(&pair)),
+            FlowKey::V6(_) => self.wide().pair(handle.index() / 2).map(|pair| FlowPair::v6(&pair)),
+        };
+        // the place may hold another pair by now
+        pair.filter(|pair| pair.forward.0 == *key || pair.reverse.0 == *key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_key_gives_back_its_parts(a: u32, b: u32, c: u128, d: u128, protocol: u8, fragment: bool, ports: (u16, u16), context: u32) {
+            let tuple = |source: IpAddr, destination: IpAddr| FlowTuple {
+                source, destination, protocol, fragment, source_port: ports.0, destination_port: ports.1,
+            };
+            let v4 = tuple(Ipv4Addr::from_bits(a).into(), Ipv4Addr::from_bits(b).into());
+            let v6 = tuple(Ipv6Addr::from_bits(c).into(), Ipv6Addr::from_bits(d).into());
+            for tuple in [v4, v6] {
+                prop_assert_eq!(FlowKey::new(&tuple, Context(context)).parts(), (tuple, Context(context)));
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Building frames and packets.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol,
+    Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, UdpPacket,
+};
+
+use crate::ids::{Mac, Vni};
+
+/// Hop limit and TTL of what we originate.
+pub(super) const HOP_LIMIT: u8 = 64;
+
+const ETHERNET: usize = 14;
+const IPV4: usize = 20;
+const IPV6: usize = 40;
+const UDP: usize = 8;
+const VXLAN: usize = 8;
+const VXLAN_PORT: u16 = 4789;
+
+/// An Ethernet frame around `payload`.
+pub(super) fn ethernet(destination: Mac, source: Mac, ethertype: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; ETHERNET];
+    EthernetRepr { src_addr: EthernetAddress(source.0), dst_addr: EthernetAddress(destination.0), ethertype }
+        .emit(&mut EthernetFrame::new_unchecked(&mut bytes));
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// Who says what to whom in an ARP frame.
+pub(super) struct Arp {
+    pub(super) operation: ArpOperation,
+    pub(super) sender: (Mac, Ipv4Addr),
+    pub(super) target: (Mac, Ipv4Addr),
+}
+
+/// An Ethernet frame with an ARP packet, from its sender's MAC (RFC 826).
+pub(super) fn arp(destination: Mac, arp: &Arp) -> Vec<u8> {
+    let repr = ArpRepr::EthernetIpv4 {
+        operation: arp.operation,
+        source_hardware_addr: EthernetAddress(arp.sender.0.0),
+        source_protocol_addr: arp.sender.1,
+        target_hardware_addr: EthernetAddress(arp.target.0.0),
+        target_protocol_addr: arp.target.1,
+    };
+    let mut packet = vec![0; repr.buffer_len()];
+    repr.emit(&mut ArpPacket::new_unchecked(&mut packet));
+    ethernet(destination, arp.sender.0, EthernetProtocol::Arp, &packet)
+}
+
+/// An IPv4 packet around `payload`, at most 65,515 bytes: no options, DF set, identification 0 (RFC 6864, atomic).
+pub(super) fn ipv4(source: Ipv4Addr, destination: Ipv4Addr, protocol: IpProtocol, tos: u8, payload: &[u8]) -> Vec<u8> {
+    let repr = Ipv4Repr {
+        src_addr: source,
+        dst_addr: destination,
+        next_header: protocol,
+        payload_len: payload.len(),
+        hop_limit: HOP_LIMIT,
+    };
+    let mut bytes = vec![0; IPV4];
+    let mut packet = Ipv4Packet::new_unchecked(&mut bytes);
+    repr.emit(&mut packet, &ChecksumCapabilities::ignored());
+    packet.set_dscp(tos >> 2);
+    packet.set_ecn(tos & 3);
+    packet.fill_checksum();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// An IPv6 packet around an ICMPv6 message of at most 65,535 bytes, whose checksum is right already.
+pub(super) fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, class: u8, icmp: &[u8]) -> Vec<u8> {
+    let repr = Ipv6Repr {
+        src_addr: source,
+        dst_addr: destination,
+        next_header: IpProtocol::Icmpv6,
+        payload_len: icmp.len(),
+        hop_limit,
+    };
+    let mut bytes = vec![0; IPV6];
+    let mut packet = Ipv6Packet::new_unchecked(&mut bytes);
+    repr.emit(&mut packet);
+    packet.set_traffic_class(class);
+    bytes.extend_from_slice(icmp);
+    bytes
+}
+
+/// A VXLAN packet around an inner frame, from its outer IPv4 header on (RFC 7348). UDP checksum 0, as section 5 there advises.
+pub(super) fn vxlan(source: Ipv4Addr, destination: Ipv4Addr, vni: Vni, inner: &[u8]) -> Vec<u8> {
+    let length = UDP + VXLAN + inner.len();
+    let mut payload = vec![0; UDP + VXLAN];
+    let mut udp = UdpPacket::new_unchecked(&mut payload);
+    udp.set_src_port(source_port(inner));
+    udp.set_dst_port(VXLAN_PORT);
+    udp.set_len(length as u16);
+    payload[UDP] = 0x08;
+    payload[UDP + 4..UDP + 8].copy_from_slice(&(vni.0 << 8).to_be_bytes());
+    payload.extend_from_slice(inner);
+    ipv4(source, destination, IpProtocol::Udp, 0, &payload)
+}
+
+/// A port in 49152-65535 from the inner addresses, so that one conversation keeps one path (RFC 7348, section 5).
+fn source_port(inner: &[u8]) -> u16 {
+    let hash = inner
+        .iter()
+        .take(2 * ETHERNET)
+        .fold(0x811c_9dc5_u32, |hash, &byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    0xc000 | ((hash >> 16) ^ hash) as u16
+}

@@ -1,0 +1,359 @@
+//! The neighbour table of the fabric: who is asked for, who answered, and the frames that wait (RFC 826, RFC 1122 2.3.2).
+//!
+//! ```text
+//! Incomplete ──reply──▶ Reachable ──3 s before its end──▶ Probing ──reply──▶ Reachable
+//!     │ 3 broadcasts unanswered     ▲                        │ 3 unicast probes unanswered: Forget
+//!     ▼                             └──reply── Incomplete ◀──┘
+//!   Failed (if wanted: asked again, ever more seldom; a frame that comes starts over)   else removed
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+
+use smoltcp::wire::ArpOperation;
+
+use super::side::is_unicast_v4;
+use super::{Outcome, Output, Punt, TunnelSource, emit};
+use crate::drops::DropReason;
+use crate::ids::{Generation, Mac, Place, VifId};
+use crate::tables::{Snapshot, Vif, VifKind};
+
+/// How long an answer is believed (RFC 4861, section 10).
+const REACHABLE_MS: u64 = 30_000;
+/// Between two requests to one neighbour; also what RFC 1122, 2.3.2.1 allows at most.
+const RETRANS_MS: u64 = 1000;
+/// Requests in a row.
+const TRIES: u32 = 3;
+/// Probes of neighbours learnt together start spread over this time.
+const SPREAD_MS: u64 = 4096;
+/// A failed neighbour that is wanted is asked each `RETRANS_MS << n`, at most this `n`.
+const MAX_BACK_OFF: u32 = 5;
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Neighbours.
+    pub neighbours: usize,
+    /// Frames that wait, in all.
+    pub held: usize,
+    /// Frames that wait for one neighbour; a newer one takes the oldest one's place (RFC 4861, section 7.2.2).
+    pub held_per_neighbour: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { neighbours: 4096, held: 1024, held_per_neighbour: 16 }
+    }
+}
+
+/// A neighbour, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    pub vif: VifId,
+    pub address: Ipv4Addr,
+    /// Known while reachable or probing.
+    pub mac: Option<Mac>,
+    pub state: NeighbourState,
+    /// Frames that wait for it.
+    pub held: usize,
+}
+
+/// Where a neighbour stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeighbourState {
+    /// Asked for, or about to be; nobody answered yet.
+    Incomplete,
+    Reachable,
+    /// Still used, asked again before it expires.
+    Probing,
+}
+
+/// A frame that waits, as it was received.
+pub(super) struct Held {
+    place: Place,
+    tunnel: Option<TunnelSource>,
+    bytes: Vec<u8>,
+}
+
+impl Held {
+    pub(super) fn of(punt: &Punt<'_>) -> Held {
+        Held { place: punt.place, tunnel: punt.tunnel, bytes: punt.frame.to_vec() }
+    }
+
+    fn dropped(&self, reason: DropReason) -> Output {
+        let vif = if let Place::Vif(vif) = self.place { Some(vif) } else { None };
+        Output::Dropped(reason, vif)
+    }
+}
+
+/// The table.
+pub(super) struct Neighbours {
+    limits: Limits,
+    entries: BTreeMap<(VifId, Ipv4Addr), Entry>,
+    held: usize,
+    /// Nothing is due before.
+    next_due: u64,
+    /// The snapshot that the entries' VIFs were last checked against.
+    generation: Option<Generation>,
+}
+
+struct Entry {
+    state: State,
+    wanted: bool,
+    /// When it was last asked.
+    asked_at: Option<u64>,
+    /// When `state` wants attention.
+    due: u64,
+    /// When a frame last waited for it.
+    used_at: u64,
+    hold: VecDeque<Held>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Incomplete { tries: u32 },
+    Failed { rounds: u32 },
+    Reachable { mac: Mac },
+    Probing { mac: Mac, tries: u32 },
+}
+
+impl Entry {
+    fn new(wanted: bool, due: u64) -> Entry {
+        Entry {
+            state: State::Incomplete { tries: 0 },
+            wanted,
+            asked_at: None,
+            due,
+            used_at: due,
+            hold: VecDeque::new(),
+        }
+    }
+
+    fn mac(&self) -> Option<Mac> {
+        match self.state {
+            State::Reachable { mac } | State::Probing { mac, .. } => Some(mac),
+            State::Incomplete { .. } | State::Failed { .. } => None,
+        }
+    }
+
+    /// The earliest time at which it may be asked again.
+    fn may_ask_at(&self, now: u64) -> u64 {
+        self.asked_at.map_or(now, |at| now.max(at + RETRANS_MS))
+    }
+}
+
+impl Neighbours {
+    pub(super) fn new(limits: Limits) -> Neighbours {
+        Neighbours { limits, entries: BTreeMap::new(), held: 0, next_due: u64::MAX, generation: None }
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Neighbour> {
+        self.entries.iter().map(|(&(vif, address), entry)| Neighbour {
+            vif,
+            address,
+            mac: entry.mac(),
+            state: match entry.state {
+                State::Incomplete { .. } | State::Failed { .. } => NeighbourState::Incomplete,
+                State::Reachable { .. } => NeighbourState::Reachable,
+                State::Probing { .. } => NeighbourState::Probing,
+            },
+            held: entry.hold.len(),
+        })
+    }
+
+    pub(super) fn want(&mut self, vif: VifId, address: Ipv4Addr) -> bool {
+        if let Some(entry) = self.entries.get_mut(&(vif, address)) {
+            entry.wanted = true;
+            return true;
+        }
+        let room = is_unicast_v4(address) && self.entries.len() < self.limits.neighbours;
+        if room {
+            self.entries.insert((vif, address), Entry::new(true, 0));
+            self.next_due = 0;
+        }
+        room
+    }
+
+    pub(super) fn unwant(&mut self, vif: VifId, address: Ipv4Addr) {
+        let Some(entry) = self.entries.get_mut(&(vif, address)) else { return };
+        entry.wanted = false;
+        if entry.mac().is_none() && entry.hold.is_empty() {
+            self.entries.remove(&(vif, address));
+        }
+    }
+
+    /// Holds a frame for a neighbour and asks for it; gives the frame back at once when the neighbour is known.
+    pub(super) fn hold(
+        &mut self,
+        snapshot: &Snapshot,
+        key: (VifId, Ipv4Addr),
+        held: Held,
+        now: u64,
+        out: &mut Vec<Output>,
+    ) -> Outcome {
+        let Some(vif) = fabric(snapshot, key.0) else { return Outcome::Dropped(DropReason::NextHopGone) };
+        if !is_unicast_v4(key.1) {
+            return Outcome::Dropped(DropReason::NeighbourUnresolved);
+        }
+        if !self.entries.contains_key(&key) && !self.make_room(out) {
+            return Outcome::Dropped(DropReason::NeighbourHoldFull);
+        }
+        let entry = self.entries.entry(key).or_insert_with(|| Entry::new(false, now));
+        entry.used_at = now;
+        if let Some(mac) = entry.mac() {
+            // The worker did not see the resolved next hop yet, or the model lost it: say it again.
+            out.push(Output::Learn { vif: key.0, address: key.1, mac });
+            out.push(Output::Replay { place: held.place, tunnel: held.tunnel, bytes: held.bytes });
+            return Outcome::Held;
+        }
+        self.next_due = self.next_due.min(entry.due);
+        let full = entry.hold.len() >= self.limits.held_per_neighbour || self.held >= self.limits.held;
+        match entry.hold.pop_front_if(|_| full) {
+            Some(oldest) => out.push(oldest.dropped(DropReason::NeighbourHoldFull)),
+            None if full => return Outcome::Dropped(DropReason::NeighbourHoldFull),
+            None => self.held += 1,
+        }
+        entry.hold.push_back(held);
+        if let State::Failed { .. } = entry.state {
+            (entry.state, entry.due) = (State::Incomplete { tries: 0 }, entry.may_ask_at(now));
+        }
+        if entry.due <= now && entry.state == (State::Incomplete { tries: 0 }) {
+            (entry.state, entry.due) = (State::Incomplete { tries: 1 }, now + RETRANS_MS);
+            ask(vif, key.1, None, entry, now, out);
+        }
+        self.next_due = self.next_due.min(entry.due);
+        Outcome::Held
+    }
+
+    /// Room for one more neighbour, if need be in place of a resolved one that the model does not want.
+    fn make_room(&mut self, out: &mut Vec<Output>) -> bool {
+        if self.entries.len() < self.limits.neighbours {
+            return true;
+        }
+        let spare = self.entries.iter().filter(|(_, entry)| !entry.wanted && entry.mac().is_some());
+        let Some((&key, _)) = spare.min_by_key(|(_, entry)| entry.used_at) else { return false };
+        self.entries.remove(&key);
+        out.push(Output::Forget { vif: key.0, address: key.1 });
+        true
+    }
+
+    /// A neighbour said what its MAC is. False: nobody asked for it, nothing is learnt.
+    pub(super) fn heard(&mut self, key: (VifId, Ipv4Addr), mac: Mac, now: u64, out: &mut Vec<Output>) -> bool {
+        let Some(entry) = self.entries.get_mut(&key) else { return false };
+        if entry.mac() != Some(mac) {
+            out.push(Output::Learn { vif: key.0, address: key.1, mac });
+        }
+        entry.state = State::Reachable { mac };
+        let spread = u64::from(key.1.to_bits().wrapping_mul(0x9e37_79b1) >> 16) % SPREAD_MS;
+        entry.due = now + REACHABLE_MS - RETRANS_MS * u64::from(TRIES) - spread;
+        self.next_due = self.next_due.min(entry.due);
+        self.held -= entry.hold.len();
+        out.extend(entry.hold.drain(..).map(|held| Output::Replay {
+            place: held.place,
+            tunnel: held.tunnel,
+            bytes: held.bytes,
+        }));
+        true
+    }
+
+    pub(super) fn tick(&mut self, snapshot: &Snapshot, now: u64, out: &mut Vec<Output>) {
+        let seen = self.generation == Some(snapshot.generation);
+        if seen && now < self.next_due {
+            return;
+        }
+        self.generation = Some(snapshot.generation);
+        let held = &mut self.held;
+        self.entries.retain(|&key, entry| {
+            let keep = match fabric(snapshot, key.0) {
+                Some(vif) if entry.due <= now => act(vif, key.1, entry, now, held, out),
+                Some(_) => true,
+                None => without_vif(key, entry, now, held, out),
+            };
+            keep || entry.wanted
+        });
+        self.next_due = self.entries.values().map(|entry| entry.due).min().unwrap_or(u64::MAX);
+    }
+}
+
+/// Does what is due for one neighbour; false when it may go.
+fn act(vif: &Vif, address: Ipv4Addr, entry: &mut Entry, now: u64, held: &mut usize, out: &mut Vec<Output>) -> bool {
+    match entry.state {
+        State::Reachable { mac } => {
+            (entry.state, entry.due) = (State::Probing { mac, tries: 1 }, now + RETRANS_MS);
+            ask(vif, address, Some(mac), entry, now, out);
+        }
+        State::Probing { mac, tries } if tries < TRIES => {
+            (entry.state, entry.due) = (State::Probing { mac, tries: tries + 1 }, now + RETRANS_MS);
+            ask(vif, address, Some(mac), entry, now, out);
+        }
+        // It was there a moment ago: perhaps it has a new MAC, so everybody is asked before it is given up.
+        State::Probing { .. } => {
+            out.push(Output::Forget { vif: vif.id, address });
+            (entry.state, entry.due) = (State::Incomplete { tries: 1 }, now + RETRANS_MS);
+            ask(vif, address, None, entry, now, out);
+        }
+        State::Incomplete { tries } if tries < TRIES => {
+            (entry.state, entry.due) = (State::Incomplete { tries: tries + 1 }, now + RETRANS_MS);
+            ask(vif, address, None, entry, now, out);
+        }
+        State::Incomplete { .. } => {
+            drop_all(entry, DropReason::NeighbourUnresolved, held, out);
+            (entry.state, entry.due) = (State::Failed { rounds: 1 }, now + (RETRANS_MS << 1));
+            return entry.wanted;
+        }
+        State::Failed { rounds } => {
+            let rounds = MAX_BACK_OFF.min(rounds + 1);
+            (entry.state, entry.due) = (State::Failed { rounds }, now + (RETRANS_MS << rounds));
+            ask(vif, address, None, entry, now, out);
+        }
+    }
+    true
+}
+
+/// The VIF is gone, or not there yet: nothing can be asked.
+fn without_vif(
+    (vif, address): (VifId, Ipv4Addr),
+    entry: &mut Entry,
+    now: u64,
+    held: &mut usize,
+    out: &mut Vec<Output>,
+) -> bool {
+    if entry.mac().is_some() {
+        out.push(Output::Forget { vif, address });
+    }
+    drop_all(entry, DropReason::NextHopGone, held, out);
+    (entry.state, entry.due) = (State::Incomplete { tries: 0 }, now + RETRANS_MS);
+    false
+}
+
+fn drop_all(entry: &mut Entry, reason: DropReason, held: &mut usize, out: &mut Vec<Output>) {
+    *held -= entry.hold.len();
+    out.extend(entry.hold.drain(..).map(|frame| frame.dropped(reason)));
+}
+
+/// An ARP request: to everybody, or to the MAC that is known.
+fn ask(vif: &Vif, address: Ipv4Addr, mac: Option<Mac>, entry: &mut Entry, now: u64, out: &mut Vec<Output>) {
+    // Without an address of ours the request would be a probe, which says we want theirs.
+    let Some(ours) = nearest(vif, address) else { return };
+    entry.asked_at = Some(now);
+    let request =
+        emit::Arp { operation: ArpOperation::Request, sender: (vif.our_mac, ours), target: (Mac::default(), address) };
+    out.push(Output::Frame { vif: vif.id, bytes: emit::arp(mac.unwrap_or(Mac::BROADCAST), &request) });
+}
+
+/// The address of the VIF that shares most leading bits with `neighbour`: the one on its subnet.
+fn nearest(vif: &Vif, neighbour: Ipv4Addr) -> Option<Ipv4Addr> {
+    let ours = vif.addresses.iter().filter_map(|address| match address {
+        IpAddr::V4(address) => Some(*address),
+        IpAddr::V6(_) => None,
+    });
+    ours.min_by_key(|ours| ours.to_bits() ^ neighbour.to_bits())
+}
+
+fn fabric(snapshot: &Snapshot, vif: VifId) -> Option<&Vif> {
+    snapshot.vifs.row(vif.index()).filter(|vif| vif.kind == VifKind::Fabric)
+}

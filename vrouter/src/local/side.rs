@@ -1,0 +1,165 @@
+//! Where a punt came from, and for which addresses we answer there.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use smoltcp::wire::{EthernetFrame, EthernetProtocol};
+
+use super::{Output, Punt, TunnelId, TunnelSource, emit};
+use crate::drops::DropReason;
+use crate::ids::{Mac, Place};
+use crate::tables::{NextHopKind, Snapshot, Vif, VifKind, Vrf};
+
+/// The side of a VRF that a punt came from.
+pub(super) struct Side<'a> {
+    /// Absent: a tunnel.
+    pub(super) vif: Option<&'a Vif>,
+    pub(super) vrf: &'a Vrf,
+    pub(super) tunnel: Option<TunnelSource>,
+}
+
+/// As whom we answer for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// The MAC that we say it has.
+    pub(super) mac: Mac,
+    /// The address is ours on this VIF, not another's that we stand in for.
+    pub(super) own: bool,
+}
+
+impl<'a> Side<'a> {
+    /// The side that `punt` came from; the reason if it is gone meanwhile.
+    pub(super) fn of(snapshot: &'a Snapshot, punt: &Punt<'_>) -> Result<Side<'a>, DropReason> {
+        let (vif, vrf) = match punt.place {
+            Place::Vif(vif) => {
+                let vif = snapshot.vifs.row(vif.index()).ok_or(DropReason::NoVif)?;
+                (Some(vif), vif.vrf)
+            }
+            Place::Tunnel(vrf) => (None, vrf),
+        };
+        let gone = match punt.tunnel.map(|tunnel| tunnel.id) {
+            Some(TunnelId::Label(_)) => DropReason::LabelUnknown,
+            Some(TunnelId::Vni(_)) => DropReason::VniUnknown,
+            None => DropReason::NoVif,
+        };
+        let vrf = snapshot.vrfs.row(vrf.index()).ok_or(gone)?;
+        Ok(Side { vif, vrf, tunnel: punt.tunnel })
+    }
+
+    /// Whether this side's sender may send from this MAC.
+    pub(super) fn may_use_mac(&self, mac: Mac) -> bool {
+        !mac.is_group() && mac != Mac::default() && self.vif.is_none_or(|vif| vif.sources.is_none() || vif.mac == mac)
+    }
+
+    /// Whether this side's sender may use this address. IPv6 link-local ones are every tenant's own business.
+    pub(super) fn may_use_address(&self, address: IpAddr) -> bool {
+        let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        link_local || self.vif.and_then(|vif| vif.sources.as_ref()).is_none_or(|sources| sources.contains(address))
+    }
+
+    /// Whether, and as whom, we answer `asker`'s ARP request or neighbour solicitation for `target`. `asker` is unspecified in a
+    /// probe for a duplicate address: those only our own addresses are defended against (RFC 5227, RFC 4862).
+    pub(super) fn answers_for(&self, snapshot: &Snapshot, target: IpAddr, asker: IpAddr) -> Option<Answer> {
+        match self.vif {
+            Some(vif) if vif.kind == VifKind::Fabric => {
+                vif.addresses.contains(&target).then_some(Answer { mac: vif.our_mac, own: true })
+            }
+            Some(vif) => {
+                if is_gateway(vif, target) {
+                    return Some(Answer { mac: vif.our_mac, own: true });
+                }
+                let proxied = asker != target && !asker.is_unspecified() && self.proxies(snapshot, vif, target);
+                proxied.then_some(Answer { mac: vif.our_mac, own: false })
+            }
+            None => {
+                let local = asker != target && !asker.is_unspecified() && self.is_behind_us(snapshot, target);
+                local.then_some(Answer { mac: snapshot.local.router_mac, own: false })
+            }
+        }
+    }
+
+    /// Whether `address` is ours here: a Receive route, a gateway of this VIF, an address of this fabric VIF.
+    pub(super) fn is_ours(&self, snapshot: &Snapshot, address: IpAddr) -> bool {
+        let received = matches!(self.next_hop(snapshot, address), Some((_, NextHopKind::Receive)));
+        let at_vif = self.vif.is_some_and(|vif| {
+            is_gateway(vif, address) || vif.kind == VifKind::Fabric && vif.addresses.contains(&address)
+        });
+        received || at_vif
+    }
+
+    /// An Ethernet frame to the asker's own link: out of the VIF, or back through the VXLAN tunnel. Nothing for MPLS, which has no link.
+    pub(super) fn on_link(&self, snapshot: &Snapshot, frame: Vec<u8>) -> Option<Output> {
+        match (self.vif, self.tunnel) {
+            (Some(vif), _) => Some(Output::Frame { vif: vif.id, bytes: frame }),
+            (None, Some(TunnelSource { remote, id: TunnelId::Vni(vni) })) => {
+                let (vrf, vtep) = (snapshot.local.underlay?, snapshot.local.vtep?);
+                Some(Output::Routed { vrf, packet: emit::vxlan(vtep, remote, vni, &frame) })
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// A packet `from` us `to` the sender of the punt: routed in the VRF, or straight out of its VIF where one of the two is
+    /// link-local. Nothing where there is no such way.
+    pub(super) fn to_sender(&self, punt: &Punt<'_>, from: IpAddr, to: IpAddr, packet: Vec<u8>) -> Option<Output> {
+        let link_local = |address| matches!(address, IpAddr::V6(address) if Ipv6Addr::is_unicast_link_local(&address));
+        if !link_local(from) && !link_local(to) {
+            return Some(Output::Routed { vrf: self.vrf.id, packet });
+        }
+        let vif = self.vif?;
+        let sender = Mac(EthernetFrame::new_checked(punt.frame).ok()?.src_addr().0);
+        let bytes = emit::ethernet(sender, vif.our_mac, EthernetProtocol::Ipv6, &packet);
+        Some(Output::Frame { vif: vif.id, bytes })
+    }
+
+    fn proxies(&self, snapshot: &Snapshot, vif: &Vif, target: IpAddr) -> bool {
+        if !is_routable(target) || vif.addresses.contains(&target) {
+            return false;
+        }
+        match self.next_hop(snapshot, target) {
+            None | Some((_, NextHopKind::Drop)) => false,
+            Some((0, _)) if !self.vrf.proxy_by_default_route || is_link_local_v4(target) => false,
+            Some((_, NextHopKind::Vif { vif: other, .. })) => *other != vif.id,
+            Some((_, NextHopKind::Receive | NextHopKind::Fabric(_) | NextHopKind::Tunnel(_))) => true,
+        }
+    }
+
+    fn is_behind_us(&self, snapshot: &Snapshot, target: IpAddr) -> bool {
+        let next_hop = self.next_hop(snapshot, target);
+        is_routable(target) && matches!(next_hop, Some((_, NextHopKind::Vif { .. } | NextHopKind::Receive)))
+    }
+
+    fn next_hop<'s>(&self, snapshot: &'s Snapshot, address: IpAddr) -> Option<(u8, &'s NextHopKind)> {
+        let (length, next_hop) = self.vrf.route(address)?;
+        Some((length, &snapshot.next_hops.row(next_hop.index())?.kind))
+    }
+}
+
+fn is_gateway(vif: &Vif, address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => vif.gateway_v4 == Some(address),
+        IpAddr::V6(address) => vif.gateway_v6 == Some(address) || vif.gateway_link_local == Some(address),
+    }
+}
+
+/// IPv4 link-local addresses may have a route (a metadata service), but nobody means them by a default route (RFC 3927).
+fn is_link_local_v4(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(address) if address.is_link_local())
+}
+
+/// Whether a route may lead to this address.
+fn is_routable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_unicast_v4(address),
+        IpAddr::V6(address) => is_unicast_v6(address) && !address.is_unicast_link_local(),
+    }
+}
+
+/// Whether a host may have this address: not 0/8, not loopback, no multicast, not 240/4, no broadcast (RFC 1122, 3.2.1.3).
+pub(super) fn is_unicast_v4(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..)
+}
+
+/// Whether a node may have this address on a link: not unspecified, not loopback, no multicast (RFC 4291).
+pub(super) fn is_unicast_v6(address: Ipv6Addr) -> bool {
+    !address.is_unspecified() && !address.is_loopback() && !address.is_multicast()
+}

@@ -1,0 +1,125 @@
+//! ACLs and address groups.
+
+use std::sync::Arc;
+
+use super::Mode;
+use crate::api::v1;
+use crate::model::read;
+use crate::model::records::{Acl, AddressMatch, Group, Rule};
+use crate::model::refusal::{At, Reason, Refusal, shown};
+use crate::model::state::State;
+use v1::address_match::By;
+
+/// Protocols with ports: TCP, UDP, SCTP, UDP-Lite.
+const WITH_PORTS: [u8; 4] = [6, 17, 132, 136];
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+
+pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Acl) -> Result<(), Refusal> {
+    let name = read::name(&given.name).at("name")?;
+    let old = state.acls.get(name).cloned();
+    mode.allows(old.is_some())?;
+    let rules = read::each("rules", &given.rules, state.limits.acl_rules, |given| rule(state, given))?;
+    let acl = Acl { name: name.into(), rules };
+    if old.is_none_or(|old| *old != acl) {
+        state.set_acl(acl.name.clone(), Some(Arc::new(acl)));
+    }
+    Ok(())
+}
+
+pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
+    let acl = state.acls.get(name).ok_or(Reason::NotThere).at("")?.clone();
+    if let Some(of) = state.of_acl.get(name) {
+        let vrf = of.vrfs.first().map(|&vrf| format!("VRF {}", state.vrf_name(vrf)));
+        let vif = of.vifs.first().map(|&vif| format!("VIF {}", state.vif_name(vif)));
+        return Err(Reason::InUse(vrf.or(vif).unwrap_or_default()).at(""));
+    }
+    state.set_acl(acl.name.clone(), None);
+    Ok(())
+}
+
+pub(super) fn write_group(state: &mut State, mode: Mode, given: &v1::AddressGroup) -> Result<(), Refusal> {
+    let name = read::name(&given.name).at("name")?;
+    let old = state.groups.get(name).cloned();
+    mode.allows(old.is_some())?;
+    let prefixes = read::each("prefixes", &given.prefixes, state.limits.group_prefixes, read::prefix)?;
+    read::no_twins("prefixes", &prefixes)?;
+    let group = Group { name: name.into(), prefixes };
+    if old.is_none_or(|old| *old != group) {
+        state.set_group(group.name.clone(), Some(Arc::new(group)));
+    }
+    Ok(())
+}
+
+pub(super) fn delete_group(state: &mut State, name: &str) -> Result<(), Refusal> {
+    let group = state.groups.get(name).ok_or(Reason::NotThere).at("")?.clone();
+    if let Some(acl) = state.of_group.get(name).and_then(|acls| acls.first()) {
+        return Err(Reason::InUse(format!("ACL {acl}")).at(""));
+    }
+    state.set_group(group.name.clone(), None);
+    Ok(())
+}
+
+fn rule(state: &State, given: &v1::Rule) -> Result<Rule, Refusal> {
+    let byte = |given: Option<u32>| given.map(|value| read::number(value, 0, 255).map(|value| value as u8)).transpose();
+    let rule = Rule {
+        name: read::text(&given.name).at("name")?.into(),
+        permit: given.permit,
+        protocol: byte(given.protocol).at("protocol")?,
+        source: address_match(state, given.source.as_ref()).at("source")?,
+        destination: address_match(state, given.destination.as_ref()).at("destination")?,
+        source_ports: ports("source_ports", &given.source_ports)?,
+        destination_ports: ports("destination_ports", &given.destination_ports)?,
+        icmp_type: byte(given.icmp_type).at("icmp_type")?,
+        icmp_code: byte(given.icmp_code).at("icmp_code")?,
+    };
+    check(&rule)?;
+    Ok(rule)
+}
+
+fn check(rule: &Rule) -> Result<(), Refusal> {
+    let with_ports = rule.protocol.is_some_and(|protocol| WITH_PORTS.contains(&protocol));
+    for (field, ranges) in [("source_ports", &rule.source_ports), ("destination_ports", &rule.destination_ports)] {
+        if !ranges.is_empty() && !with_ports {
+            return Err(Reason::Protocol("6, 17, 132 or 136").at(field));
+        }
+    }
+    if rule.icmp_type.is_some() && !matches!(rule.protocol, Some(ICMP | ICMPV6)) {
+        return Err(Reason::Protocol("1 or 58").at("icmp_type"));
+    }
+    if rule.icmp_code.is_some() && rule.icmp_type.is_none() {
+        return Err(Reason::IcmpType.at("icmp_code"));
+    }
+    let mut family = match rule.protocol {
+        Some(ICMP) => Some(true),
+        Some(ICMPV6) => Some(false),
+        _ => None,
+    };
+    for (field, side) in [("source.prefix", &rule.source), ("destination.prefix", &rule.destination)] {
+        let AddressMatch::Prefix(prefix) = side else { continue };
+        if family.is_some_and(|v4| v4 != prefix.address.is_ipv4()) {
+            return Err(Reason::Family.at(field));
+        }
+        family = Some(prefix.address.is_ipv4());
+    }
+    Ok(())
+}
+
+fn address_match(state: &State, given: Option<&v1::AddressMatch>) -> Result<AddressMatch, Refusal> {
+    let Some(given) = given else { return Ok(AddressMatch::Any) };
+    match given.by.as_ref().ok_or(Reason::Missing).at("by")? {
+        By::Prefix(prefix) => Ok(AddressMatch::Prefix(read::prefix(prefix).at("prefix")?)),
+        By::Group(name) => match state.groups.get(name.as_str()) {
+            Some(group) => Ok(AddressMatch::Group(group.name.clone())),
+            None => Err(Reason::Unknown { kind: "address group", name: shown(name) }.at("group")),
+        },
+    }
+}
+
+fn ports(field: &str, given: &[v1::PortRange]) -> Result<Vec<(u16, u16)>, Refusal> {
+    read::each(field, given, read::MOST_ENTRIES, |range| {
+        let port = |port| read::number(port, 0, u16::MAX.into());
+        let (first, last) = (port(range.first).at("first")?, port(range.last).at("last")?);
+        if first > last { Err(Reason::Inverted.at("last")) } else { Ok((first as u16, last as u16)) }
+    })
+}

@@ -1,0 +1,125 @@
+//! Routes of controllers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Mode;
+use crate::api::v1;
+use crate::ids::VrfId;
+use crate::model::read;
+use crate::model::records::{Encap, Hop, Prefix, Vrf};
+use crate::model::refusal::{At, Reason, Refusal};
+use crate::model::routes::Source;
+use crate::model::state::State;
+use crate::tables::VifKind;
+use v1::next_hop::Kind;
+
+/// The owner of the routes that VIFs bring.
+pub(in crate::model) const VIF_OWNER: &str = "vif";
+/// A route's preference unless given.
+const PREFERENCE: u32 = 100;
+
+pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Route) -> Result<(), Refusal> {
+    let (vrf, prefix, owner) = key(state, owner, given.key.as_ref()).at("key")?;
+    if read::is_link_local(prefix) {
+        return Err(Reason::LinkLocal.at("key.prefix"));
+    }
+    let next_hop = given.next_hop.as_ref().and_then(|next_hop| next_hop.kind.as_ref());
+    let hop = hop(state, &vrf, prefix, next_hop.ok_or(Reason::Missing).at("next_hop")?).at("next_hop")?;
+    let preference = if given.preference == 0 { PREFERENCE } else { given.preference };
+
+    let used_up = Reason::NumbersUsedUp;
+    let owner = state.owners.take(owner, |owner| owner.into()).ok_or(used_up).at("key.owner")?;
+    let source = Source::Owner(owner);
+    let old = offer(state, vrf.id, prefix, source);
+    let written = mode.allows(old.is_some()).and_then(|()| {
+        let next_hop = state.take_hop(vrf.id, hop).at("next_hop")?;
+        if old != Some((preference, next_hop)) {
+            state.set_route(vrf.id, prefix, source, Some((preference, next_hop)));
+        }
+        state.hops.release(next_hop.0);
+        Ok(())
+    });
+    state.owners.release(owner);
+    written
+}
+
+pub(super) fn delete(state: &mut State, owner: &str, given: &v1::RouteKey) -> Result<(), Refusal> {
+    let (vrf, prefix, owner) = key(state, owner, Some(given))?;
+    let source = state.owners.number(owner).map(Source::Owner).ok_or(Reason::NotThere).at("")?;
+    offer(state, vrf.id, prefix, source).ok_or(Reason::NotThere).at("")?;
+    state.set_route(vrf.id, prefix, source, None);
+    Ok(())
+}
+
+fn offer(state: &State, vrf: VrfId, prefix: Prefix, source: Source) -> Option<(u32, crate::ids::NextHopId)> {
+    let offers = state.offers(vrf, prefix).iter();
+    offers.filter(|offer| offer.source == source).map(|offer| (offer.preference, offer.next_hop)).next()
+}
+
+fn key<'a>(
+    state: &State,
+    owner: &'a str,
+    given: Option<&'a v1::RouteKey>,
+) -> Result<(Arc<Vrf>, Prefix, &'a str), Refusal> {
+    let given = given.ok_or(Reason::Missing).at("")?;
+    let vrf = state.vrf(&given.vrf).at("vrf")?.clone();
+    let prefix = read::needed_prefix(given.prefix.as_ref()).at("prefix")?;
+    let owner = if given.owner.is_empty() { owner } else { read::name(&given.owner).at("owner")? };
+    if owner == VIF_OWNER {
+        return Err(Reason::OwnerReserved.at("owner"));
+    }
+    Ok((vrf, prefix, owner))
+}
+
+fn hop(state: &State, vrf: &Vrf, prefix: Prefix, given: &Kind) -> Result<Hop, Refusal> {
+    let fabric = state.fabric_use(vrf.id).map(|why| Reason::FabricVrf { vrf: vrf.name.to_string(), why: why.into() });
+    match (given, fabric) {
+        (Kind::Drop(_), _) => Ok(Hop::Drop),
+        (Kind::Gateway(via), _) => gateway(state, vrf.id, prefix, &via.address).at("gateway.address"),
+        (Kind::Vif(_), Some(reason)) => Err(reason.at("vif")),
+        (Kind::Tunnel(_), Some(reason)) => Err(reason.at("tunnel")),
+        (Kind::Vif(via), None) => to_vif(state, vrf, via).at("vif"),
+        (Kind::Tunnel(tunnel), None) => self::tunnel(tunnel).at("tunnel"),
+    }
+}
+
+fn gateway(state: &State, vrf: VrfId, prefix: Prefix, given: &[u8]) -> Result<Hop, Reason> {
+    if prefix.address.is_ipv6() {
+        return Err(Reason::Family);
+    }
+    let IpAddr::V4(address) = read::host(given)? else { return Err(Reason::UnderlayIsV4) };
+    if let Some((_, Hop::Receive)) = state.implicit_at(vrf, address.into(), None) {
+        return Err(Reason::Ours(address.into()));
+    }
+    state.connected(vrf, address).ok_or(Reason::NotConnected(address.into()))?;
+    Ok(Hop::Gateway(address))
+}
+
+fn to_vif(state: &State, vrf: &Vrf, given: &v1::next_hop::ViaVif) -> Result<Hop, Refusal> {
+    let vif = state.vif(&given.vif).at("vif")?;
+    if vif.kind != VifKind::Tenant {
+        return Err(Reason::NotTenantVif(given.vif.clone()).at("vif"));
+    }
+    if !vrf.flows && vif.vrf != vrf.id {
+        return Err(Reason::FlowsAreOff(vrf.name.to_string()).at("vif"));
+    }
+    Ok(Hop::Vif { vif: vif.id, mac: read::unless_empty(&given.mac, read::mac).at("mac")? })
+}
+
+fn tunnel(given: &v1::Tunnel) -> Result<Hop, Refusal> {
+    let remote = match read::host(&given.remote).at("remote")? {
+        IpAddr::V4(remote) => remote,
+        IpAddr::V6(_) => return Err(Reason::UnderlayIsV4.at("remote")),
+    };
+    let encap = match given.encap.as_ref().ok_or(Reason::Missing).at("encap")? {
+        v1::tunnel::Encap::Vxlan(vxlan) => Encap::Vxlan {
+            vni: read::vni(vxlan.vni).at("vxlan.vni")?,
+            inner_mac: read::mac(&vxlan.inner_mac).at("vxlan.inner_mac")?,
+        },
+        v1::tunnel::Encap::MplsOverUdp(mpls) => {
+            Encap::MplsOverUdp { label: read::label(mpls.label).at("mpls_over_udp.label")? }
+        }
+    };
+    Ok(Hop::Tunnel { remote, encap })
+}

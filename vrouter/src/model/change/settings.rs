@@ -1,0 +1,82 @@
+//! The settings.
+
+use std::sync::Arc;
+
+use super::Mode;
+use crate::api::v1;
+use crate::model::read;
+use crate::model::records::Settings;
+use crate::model::refusal::{At, Reason, Refusal};
+use crate::model::state::State;
+use crate::tables::VifKind;
+
+/// The longest lifetime in seconds: a week.
+const LONGEST: u32 = 7 * 24 * 3600;
+
+pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Settings) -> Result<(), Refusal> {
+    mode.allows(state.settings.given)?;
+    let underlay = match read::reference(&given.underlay_vrf) {
+        Some(name) => Some(state.vrf(&name).at("underlay_vrf")?.id),
+        None => None,
+    };
+    let settings = Settings {
+        given: true,
+        underlay,
+        vtep: read::unless_empty(&given.vtep, read::host_v4).at("vtep")?,
+        router_mac: read::unless_empty(&given.router_mac, read::mac).at("router_mac")?,
+        gateway_mac: read::unless_empty(&given.gateway_mac, read::mac).at("gateway_mac")?,
+        tcp_strict: given.tcp_strict,
+        lifetimes: lifetimes(given.lifetimes.as_ref()).at("lifetimes")?,
+        icmp_per_second: read::number(given.icmp_per_second, 0, 1_000_000).at("icmp_per_second")?,
+    };
+    check(state, &settings)?;
+    if *state.settings != settings {
+        state.set_settings(Arc::new(settings));
+    }
+    Ok(())
+}
+
+fn lifetimes(given: Option<&v1::Lifetimes>) -> Result<[u32; 6], Refusal> {
+    let given = given.copied().unwrap_or_default();
+    let read = |seconds, field| read::number(seconds, 0, LONGEST).at(field);
+    Ok([
+        read(given.tcp_established, "tcp_established")?,
+        read(given.tcp_opening, "tcp_opening")?,
+        read(given.tcp_closing, "tcp_closing")?,
+        read(given.udp_unanswered, "udp_unanswered")?,
+        read(given.udp_answered, "udp_answered")?,
+        read(given.icmp, "icmp")?,
+    ])
+}
+
+fn check(state: &State, settings: &Settings) -> Result<(), Refusal> {
+    if let Some(vrf) = settings.underlay {
+        if let Some(why) = state.tenant_use(vrf) {
+            return Err(Reason::TenantVrf { vrf: state.vrf_name(vrf), why }.at("underlay_vrf"));
+        }
+        if let Some(acl) = &state.vrf_by_id[&vrf].acl {
+            let why = format!("ACL {acl}");
+            return Err(Reason::TenantVrf { vrf: state.vrf_name(vrf), why }.at("underlay_vrf"));
+        }
+    }
+    if let Some(vtep) = settings.vtep {
+        let underlay = settings.underlay.ok_or(Reason::NoUnderlay).at("vtep")?;
+        if !has_vtep(state, underlay, vtep) {
+            return Err(Reason::VtepNotOurs(vtep.into()).at("vtep"));
+        }
+    }
+    let gateway = settings.gateway_mac();
+    if state.vifs.values().any(|vif| vif.kind == VifKind::Tenant && vif.mac == Some(gateway)) {
+        return Err(Reason::MacOfGateway.at("gateway_mac"));
+    }
+    Ok(())
+}
+
+/// Whether the VTEP is an address of a fabric VIF in the underlay VRF.
+fn has_vtep(state: &State, underlay: crate::ids::VrfId, vtep: std::net::Ipv4Addr) -> bool {
+    let vifs = state.of_vrf.get(&underlay).map(|of| &of.vifs);
+    vifs.into_iter().flatten().any(|vif| {
+        let vif = &state.vif_by_id[vif];
+        vif.kind == VifKind::Fabric && vif.addresses.contains(&vtep.into())
+    })
+}

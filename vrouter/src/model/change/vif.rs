@@ -1,0 +1,301 @@
+//! VIFs, with the routes that they bring.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use super::{Mode, neighbour};
+use crate::api::v1;
+use crate::ids::VifId;
+use crate::model::read;
+use crate::model::records::{Hop, Prefix, Vif};
+use crate::model::refusal::{At, Reason, Refusal, shown};
+use crate::model::state::State;
+use crate::tables::VifKind;
+
+/// The least L3 MTU (RFC 791) and the least of IPv6 (RFC 8200).
+const LEAST_MTU: u32 = 576;
+const LEAST_MTU_V6: u32 = 1280;
+
+pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vif) -> Result<(), Refusal> {
+    let name = read::name(&given.name).at("name")?;
+    let old = state.vifs.get(name).cloned();
+    mode.allows(old.is_some())?;
+    let vif = read_vif(state, given, old.as_deref())?;
+    check_fields_of_kind(&vif)?;
+    check_vrf(state, &vif, old.as_deref())?;
+    check_acls(state, &vif)?;
+    check_addresses(state, &vif)?;
+    if old.as_deref() == Some(&vif) {
+        return Ok(());
+    }
+    if let Some(old) = &old {
+        set_implicit_routes(state, old, false).at("")?;
+        part_from_neighbours(state, old, &vif)?;
+    }
+    state.set_vif(vif.name.clone(), Some(Arc::new(vif.clone())));
+    set_implicit_routes(state, &vif, true).at("")?;
+    check_dependants(state, old.as_deref().unwrap_or(&vif))
+}
+
+pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
+    let vif = state.vifs.get(name).ok_or(Reason::NotThere).at("")?.clone();
+    if let Some(by) = in_use(state, vif.id) {
+        return Err(Reason::InUse(by).at(""));
+    }
+    for address in neighbours(state, vif.id) {
+        neighbour::set(state, &vif, address, None).at("")?;
+    }
+    set_implicit_routes(state, &vif, false).at("")?;
+    state.set_vif(vif.name.clone(), None);
+    check_dependants(state, &vif)
+}
+
+fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif, Refusal> {
+    let kind = match v1::VifKind::try_from(given.kind) {
+        Ok(v1::VifKind::VifTenant) => VifKind::Tenant,
+        Ok(v1::VifKind::VifFabric) => VifKind::Fabric,
+        Err(_) => return Err(Reason::Unknown { kind: "kind", name: given.kind.to_string() }.at("kind")),
+    };
+    if old.is_some_and(|old| old.kind != kind) {
+        return Err(Reason::Fixed.at("kind"));
+    }
+    let unknown_port = || Reason::Unknown { kind: "port", name: shown(&given.port) };
+    let port = *state.port_by_name.get(&given.port).ok_or_else(unknown_port).at("port")?;
+    if let Some(holder) = state.vif_by_port[port.index()]
+        && old.is_none_or(|old| old.id != holder)
+    {
+        return Err(Reason::PortTaken { port: given.port.clone(), vif: state.vif_name(holder) }.at("port"));
+    }
+    let vrf = state.vrf(&given.vrf).at("vrf")?.id;
+    let mac = read::unless_empty(&given.mac, read::mac).at("mac")?;
+    let addresses = read::each("addresses", &given.addresses, read::MOST_ENTRIES, |a| read::host(a).at(""))?;
+    let subnets = read::each("subnets", &given.subnets, read::MOST_ENTRIES, read::prefix)?;
+    let allowed_sources = read::each("allowed_sources", &given.allowed_sources, read::MOST_ENTRIES, read::prefix)?;
+    let gateway_v4 = read::unless_empty(&given.gateway_v4, read::host_v4).at("gateway_v4")?;
+    let gateway_v6 = read::unless_empty(&given.gateway_v6, read::host_v6).at("gateway_v6")?;
+    let gateway_link_local = read::unless_empty(&given.gateway_link_local, read::host_v6).at("gateway_link_local")?;
+    let v6 = gateway_v6.is_some() || addresses.iter().any(IpAddr::is_ipv6);
+    let (least, most) = (if v6 { LEAST_MTU_V6 } else { LEAST_MTU }, state.ports[port.index()].mtu.into());
+    let mtu = match given.mtu {
+        0 => None,
+        mtu => Some(read::number(mtu, least, most).at("mtu")? as u16),
+    };
+    let no_slot = Reason::Limit { what: "vifs", limit: state.limits.vifs };
+    let (id, slot) = match old {
+        Some(old) => (old.id, old.slot),
+        None => (state.number_vif().at("")?, *state.free_slots.first().ok_or(no_slot).at("")?),
+    };
+    Ok(Vif {
+        id,
+        slot,
+        name: given.name.as_str().into(),
+        kind,
+        port,
+        vrf,
+        mac,
+        addresses,
+        subnets,
+        gateway_v4,
+        gateway_v6,
+        gateway_link_local,
+        mtu,
+        from_vif: read::reference(&given.acl_from_vif),
+        to_vif: read::reference(&given.acl_to_vif),
+        spoofing_allowed: given.spoofing_allowed,
+        allowed_sources,
+    })
+}
+
+fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
+    let refuse = |given: bool, reason: Reason, field: &str| if given { Err(reason.at(field)) } else { Ok(()) };
+    match vif.kind {
+        VifKind::Tenant => {
+            refuse(vif.mac.is_none(), Reason::Missing, "mac")?;
+            refuse(!vif.subnets.is_empty(), Reason::FabricOnly, "subnets")
+        }
+        VifKind::Fabric => {
+            refuse(vif.gateway_v4.is_some(), Reason::TenantOnly, "gateway_v4")?;
+            refuse(vif.gateway_v6.is_some(), Reason::TenantOnly, "gateway_v6")?;
+            refuse(vif.gateway_link_local.is_some(), Reason::TenantOnly, "gateway_link_local")?;
+            refuse(vif.from_vif.is_some(), Reason::TenantOnly, "acl_from_vif")?;
+            refuse(vif.to_vif.is_some(), Reason::TenantOnly, "acl_to_vif")?;
+            refuse(vif.spoofing_allowed, Reason::TenantOnly, "spoofing_allowed")?;
+            refuse(!vif.allowed_sources.is_empty(), Reason::TenantOnly, "allowed_sources")
+        }
+    }
+}
+
+fn check_vrf(state: &State, vif: &Vif, old: Option<&Vif>) -> Result<(), Refusal> {
+    let vrf = &state.vrf_by_id[&vif.vrf];
+    if old.is_some_and(|old| old.vrf != vif.vrf)
+        && let Some(by) = in_use(state, vif.id)
+    {
+        return Err(Reason::InUse(by).at("vrf"));
+    }
+    match vif.kind {
+        VifKind::Tenant => match state.fabric_use(vif.vrf) {
+            Some(why) => Err(Reason::FabricVrf { vrf: vrf.name.to_string(), why: why.into() }.at("vrf")),
+            None => Ok(()),
+        },
+        VifKind::Fabric => match state.tenant_use(vif.vrf).or(vrf.acl.as_ref().map(|acl| format!("ACL {acl}"))) {
+            Some(why) => Err(Reason::TenantVrf { vrf: vrf.name.to_string(), why }.at("vrf")),
+            None => Ok(()),
+        },
+    }
+}
+
+fn check_acls(state: &State, vif: &Vif) -> Result<(), Refusal> {
+    for (field, acl) in [("acl_from_vif", &vif.from_vif), ("acl_to_vif", &vif.to_vif)] {
+        let Some(acl) = acl else { continue };
+        if !state.acls.contains_key(acl) {
+            return Err(Reason::Unknown { kind: "ACL", name: shown(acl) }.at(field));
+        }
+        let vrf = &state.vrf_by_id[&vif.vrf];
+        if !vrf.flows {
+            return Err(Reason::FlowsAreOff(vrf.name.to_string()).at(field));
+        }
+    }
+    Ok(())
+}
+
+fn check_addresses(state: &State, vif: &Vif) -> Result<(), Refusal> {
+    if vif.kind == VifKind::Tenant && vif.mac == Some(state.settings.gateway_mac()) {
+        return Err(Reason::MacOfGateway.at("mac"));
+    }
+    read::no_twins("addresses", &vif.addresses)?;
+    read::no_twins("subnets", &vif.subnets)?;
+    for (at, &address) in vif.addresses.iter().enumerate() {
+        let field = format!("addresses[{at}]");
+        if vif.kind == VifKind::Fabric && address.is_ipv6() {
+            return Err(Reason::UnderlayIsV4.at(field));
+        }
+        if read::is_link_local(Prefix::host(address)) {
+            return Err(Reason::LinkLocal.at(field));
+        }
+        let name = vif.name.to_string();
+        if vif.gateways().any(|gateway| gateway == address) {
+            return Err(Reason::AddressOfGateway { address, vif: name }.at(field));
+        }
+        check_free(state, vif, address, false).at(&field)?;
+    }
+    if let Some(v6) = vif.gateway_v6.filter(|v6| v6.is_unicast_link_local()) {
+        return Err(Reason::LinkLocalField(v6).at("gateway_v6"));
+    }
+    if let Some(link_local) = vif.gateway_link_local.filter(|address| !address.is_unicast_link_local()) {
+        return Err(Reason::NotLinkLocal(link_local.into()).at("gateway_link_local"));
+    }
+    for (field, gateway) in
+        [("gateway_v4", vif.gateway_v4.map(IpAddr::V4)), ("gateway_v6", vif.gateway_v6.map(IpAddr::V6))]
+    {
+        gateway.map_or(Ok(()), |gateway| check_free(state, vif, gateway, true)).at(field)?;
+    }
+    check_subnets(state, vif)
+}
+
+/// That no other VIF of the VRF has the address. A gateway may be that of several VIFs.
+fn check_free(state: &State, vif: &Vif, address: IpAddr, is_gateway: bool) -> Result<(), Reason> {
+    let Some((holder, hop)) = state.implicit_at(vif.vrf, address, Some(vif.id)) else { return Ok(()) };
+    let name = state.vif_name(holder);
+    match (hop, vif.kind) {
+        (Hop::Receive, VifKind::Tenant) if is_gateway => Ok(()),
+        (Hop::Receive, VifKind::Tenant) => Err(Reason::AddressOfGateway { address, vif: name }),
+        (Hop::Neighbour(..), _) => {
+            let IpAddr::V4(v4) = address else { return Ok(()) };
+            let learnt = state.neighbours.get(&(holder, v4)).is_some_and(|neighbour| neighbour.learnt);
+            if learnt { Ok(()) } else { Err(Reason::AddressOfNeighbour { address, vif: name }) }
+        }
+        _ => Err(Reason::AddressOfVif { address, vif: name }),
+    }
+}
+
+fn check_subnets(state: &State, vif: &Vif) -> Result<(), Refusal> {
+    for (at, &subnet) in vif.subnets.iter().enumerate() {
+        let field = format!("subnets[{at}]");
+        if subnet.address.is_ipv6() {
+            return Err(Reason::UnderlayIsV4.at(field));
+        }
+        if !vif.addresses.iter().any(|&address| subnet.holds(address)) {
+            return Err(Reason::SubnetWithoutAddress.at(field));
+        }
+        let others = state.of_vrf.get(&vif.vrf).into_iter().flat_map(|of| &of.vifs).filter(|other| **other != vif.id);
+        let mut others = others.map(|other| &state.vif_by_id[other]);
+        if let Some(other) = others.find(|other| other.subnets.contains(&subnet)) {
+            return Err(Reason::SubnetTaken(subnet, other.name.to_string()).at(field));
+        }
+    }
+    Ok(())
+}
+
+/// Forgets learnt neighbours that the VIF will no longer have, refuses to leave static ones behind. Before the new VIF offers its
+/// own routes: an address may turn from a neighbour's into ours.
+fn part_from_neighbours(state: &mut State, old: &Vif, new: &Vif) -> Result<(), Refusal> {
+    for address in neighbours(state, old.id) {
+        let ours = new.addresses.contains(&address.into());
+        if old.vrf == new.vrf && new.connects(address.into()) && !ours {
+            continue;
+        }
+        if state.neighbours[&(old.id, address)].learnt {
+            neighbour::set(state, old, address, None).at("")?;
+        } else if ours {
+            return Err(
+                Reason::AddressOfNeighbour { address: address.into(), vif: old.name.to_string() }.at("addresses")
+            );
+        } else {
+            return Err(Reason::NoLongerConnected(address.into(), "a static neighbour").at("subnets"));
+        }
+    }
+    Ok(())
+}
+
+/// That the change of a fabric VIF leaves gateways connected and the VTEP ours.
+fn check_dependants(state: &State, before: &Vif) -> Result<(), Refusal> {
+    if before.kind == VifKind::Tenant {
+        return Ok(());
+    }
+    let now = state.vifs.get(&before.name);
+    for vrf in [Some(before.vrf), now.map(|vif| vif.vrf)].into_iter().flatten() {
+        for &gateway in state.of_vrf.get(&vrf).into_iter().flat_map(|of| of.gateways.keys()) {
+            if let Some((_, Hop::Receive)) = state.implicit_at(vrf, gateway.into(), None) {
+                return Err(Reason::InUse(format!("routes by gateway {gateway}")).at("addresses"));
+            }
+            if state.connected(vrf, gateway).is_none() {
+                return Err(Reason::NoLongerConnected(gateway.into(), "a route by this gateway").at("subnets"));
+            }
+        }
+    }
+    let Some(vtep) = state.settings.vtep else { return Ok(()) };
+    let ours = |vif: &Vif| vif.addresses.contains(&vtep.into()) && state.settings.underlay == Some(vif.vrf);
+    if ours(before) && !now.is_some_and(|vif| ours(vif)) {
+        return Err(Reason::VtepInUse(vtep.into()).at("addresses"));
+    }
+    Ok(())
+}
+
+fn in_use(state: &State, vif: VifId) -> Option<String> {
+    let of = state.of_vif.get(&vif)?;
+    let counts = [(of.routes, "routes"), (of.static_neighbours, "static neighbours"), (of.labels, "labels")];
+    counts.into_iter().find(|&(count, _)| count > 0).map(|(count, what)| format!("{count} {what}"))
+}
+
+fn neighbours(state: &State, vif: VifId) -> Vec<Ipv4Addr> {
+    let all = (vif, Ipv4Addr::UNSPECIFIED)..=(vif, Ipv4Addr::BROADCAST);
+    state.neighbours.range(all).map(|(&(_, address), _)| address).collect()
+}
+
+/// Offers or withdraws what a VIF brings: its addresses, gateways and connected subnets. Neighbours bring their own.
+fn set_implicit_routes(state: &mut State, vif: &Vif, there: bool) -> Result<(), Reason> {
+    for &address in &vif.addresses {
+        let hop = match vif.kind {
+            VifKind::Tenant => Hop::Vif { vif: vif.id, mac: None },
+            VifKind::Fabric => Hop::Receive,
+        };
+        state.set_implicit(vif, Prefix::host(address), there.then_some(hop))?;
+    }
+    for gateway in vif.gateways() {
+        state.set_implicit(vif, Prefix::host(gateway), there.then_some(Hop::Receive))?;
+    }
+    for &subnet in vif.subnets.iter().filter(|subnet| subnet.length < 32) {
+        state.set_implicit(vif, subnet, there.then_some(Hop::Connected(vif.id)))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Next hops by what they depend on.
+
+use std::collections::BTreeSet;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr};
+
+use hashbrown::{HashMap, HashSet};
+
+use super::Touched;
+use crate::ids::{NextHopId, VifId, VrfId};
+use crate::model::interner::Swept;
+use crate::model::records::{Hop, Prefix};
+use crate::model::state::State;
+
+/// By which underlay next hop to which far end.
+pub(super) type Way = (NextHopId, Ipv4Addr);
+
+/// The next hops that are compiled.
+#[derive(Default)]
+pub(super) struct Index {
+    by_vif: HashMap<VifId, HashSet<NextHopId>>,
+    gateways: HashMap<VrfId, HashSet<NextHopId>>,
+    neighbours: HashSet<NextHopId>,
+    tunnels: BTreeSet<(Ipv4Addr, NextHopId)>,
+    /// The way of a tunnel.
+    ways: HashMap<NextHopId, Way>,
+    /// The tunnels that go by an underlay next hop.
+    users: HashMap<NextHopId, HashSet<NextHopId>>,
+    /// How many tunnels go each way.
+    counts: HashMap<Way, usize>,
+    /// Counts ways that came or went, and gateways.
+    turns: u64,
+}
+
+impl Index {
+    /// Adds the new next hops and touches them. Removed ones stay until [`Index::remove`].
+    pub fn add_new(&mut self, state: &State, hops: &Swept<(VrfId, Hop)>, touched: &mut Touched) {
+        for &number in &hops.created {
+            let id = NextHopId(number);
+            let Some((vrf, hop)) = state.hop(id) else { continue };
+            if let Hop::Tunnel { remote, .. } = hop {
+                self.tunnels.insert((remote, id));
+                touched.tunnels.insert(id);
+                continue;
+            }
+            touched.next_hops.insert(id);
+            match hop {
+                Hop::Vif { vif, .. } | Hop::Connected(vif) => drop(self.by_vif.entry(vif).or_default().insert(id)),
+                Hop::Neighbour(vif, _) => {
+                    self.by_vif.entry(vif).or_default().insert(id);
+                    self.neighbours.insert(id);
+                }
+                Hop::Gateway(_) => {
+                    self.gateways.entry(vrf).or_default().insert(id);
+                    self.turns += 1;
+                }
+                Hop::Drop | Hop::Receive | Hop::Tunnel { .. } => {}
+            }
+        }
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, id: NextHopId, vrf: VrfId, hop: Hop) {
+        match hop {
+            Hop::Vif { vif, .. } | Hop::Connected(vif) => take_out(&mut self.by_vif, vif, id),
+            Hop::Neighbour(vif, _) => {
+                take_out(&mut self.by_vif, vif, id);
+                self.neighbours.remove(&id);
+            }
+            Hop::Gateway(_) => {
+                take_out(&mut self.gateways, vrf, id);
+                self.turns += 1;
+            }
+            Hop::Tunnel { remote, .. } => {
+                self.tunnels.remove(&(remote, id));
+                self.go(id, None);
+            }
+            Hop::Drop | Hop::Receive => {}
+        }
+    }
+
+    /// Notes the way that a tunnel goes now.
+    pub fn go(&mut self, tunnel: NextHopId, way: Option<Way>) {
+        let old = match way {
+            Some(way) => self.ways.insert(tunnel, way),
+            None => self.ways.remove(&tunnel),
+        };
+        if old == way {
+            return;
+        }
+        if let Some(old) = old {
+            take_out(&mut self.users, old.0, tunnel);
+            let count = self.counts.get_mut(&old).expect("a way that is gone is counted");
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&old);
+                self.turns += 1;
+            }
+        }
+        if let Some(way) = way {
+            self.users.entry(way.0).or_default().insert(tunnel);
+            let count = self.counts.entry(way).or_default();
+            *count += 1;
+            self.turns += u64::from(*count == 1);
+        }
+    }
+
+    /// Whether this is, or was until this batch, a resolved neighbour's.
+    pub fn is_neighbour(&self, id: NextHopId) -> bool {
+        self.neighbours.contains(&id)
+    }
+
+    /// The next hops that lead to a VIF, but for gateways.
+    pub fn to_vif(&self, vif: VifId) -> impl Iterator<Item = NextHopId> {
+        self.by_vif.get(&vif).into_iter().flatten().copied()
+    }
+
+    /// The gateways of a VRF.
+    pub fn gateways(&self, vrf: VrfId) -> impl Iterator<Item = NextHopId> {
+        self.gateways.get(&vrf).into_iter().flatten().copied()
+    }
+
+    /// All tunnels.
+    pub fn all_tunnels(&self) -> impl Iterator<Item = NextHopId> {
+        self.tunnels.iter().map(|&(_, id)| id)
+    }
+
+    /// The tunnels whose far end is in this prefix.
+    pub fn tunnels_within(&self, prefix: Prefix) -> impl Iterator<Item = NextHopId> {
+        let range = match prefix.address {
+            IpAddr::V4(first) => {
+                let hosts = u32::MAX.checked_shr(prefix.length.into()).unwrap_or(0);
+                let last = Ipv4Addr::from_bits(first.to_bits() | hosts);
+                Some((first, NextHopId(0))..=(last, NextHopId(u32::MAX)))
+            }
+            IpAddr::V6(_) => None,
+        };
+        range.into_iter().flat_map(|range| self.tunnels.range(range)).map(|&(_, id)| id)
+    }
+
+    /// The tunnels that go by an underlay next hop.
+    pub fn users_of(&self, via: NextHopId) -> impl Iterator<Item = NextHopId> {
+        self.users.get(&via).into_iter().flatten().copied()
+    }
+
+    /// The ways that tunnels go, each once.
+    pub fn ways(&self) -> impl Iterator<Item = Way> {
+        self.counts.keys().copied()
+    }
+
+    /// All gateways.
+    pub fn all_gateways(&self) -> impl Iterator<Item = NextHopId> {
+        self.gateways.values().flatten().copied()
+    }
+
+    /// Rises when a way or a gateway comes or goes.
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+}
+
+fn take_out<K: Hash + Eq>(map: &mut HashMap<K, HashSet<NextHopId>>, key: K, id: NextHopId) {
+    if let Some(ids) = map.get_mut(&key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            map.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The objects compiled into the next [`Snapshot`]: only what a batch touched, in the order of dependence.
+//!
+//! Policies first, then VRFs with their routes, VIFs, next hops, and what arrives from tunnels. A stamp is raised where flows must
+//! notice; see [`crate::tables::Vif::stamp`].
+
+mod acls;
+mod index;
+mod next_hops;
+mod rows;
+mod template;
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::interner::Swept;
+use super::records::{Hop, LabelTarget, Settings, Vif};
+use super::state::{Dirty, State};
+use crate::ids::{Generation, NextHopId, Tick, VifId, VrfId};
+use crate::tables::acl::Acl;
+use crate::tables::fib::PrefixSet;
+use crate::tables::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, VifKind};
+use index::Index;
+
+/// Punts per VIF and second unless given.
+const PUNTS_PER_SECOND: u32 = 1000;
+
+/// What was compiled so far.
+pub(super) struct Compiled {
+    pub snapshot: Arc<Snapshot>,
+    acls: HashMap<Arc<str>, Arc<Acl>>,
+    groups: HashMap<Arc<str>, Arc<PrefixSet>>,
+    /// VIFs as they were when their rows were made.
+    vifs: HashMap<VifId, Arc<Vif>>,
+    settings: Arc<Settings>,
+    index: Index,
+    /// The neighbours that gateways and tunnels go by, in order, without static ones.
+    pub needed: Vec<(VifId, Ipv4Addr)>,
+    /// When that last changed.
+    pub needed_since: Generation,
+}
+
+/// What one compilation found out for its later steps.
+#[derive(Default)]
+struct Touched {
+    /// VRFs whose policy flows to their VIFs must notice.
+    policies: HashSet<VrfId>,
+    /// Next hops to compile.
+    next_hops: HashSet<NextHopId>,
+    /// Those of them that are tunnels.
+    tunnels: HashSet<NextHopId>,
+}
+
+impl Compiled {
+    /// The empty model of these ports.
+    pub fn new(state: &State) -> Compiled {
+        let mut snapshot =
+            Snapshot { ports: Arc::new(vec![PortRow::default(); state.ports.len()]), ..Snapshot::default() };
+        apply_settings(&mut snapshot, &state.settings);
+        Compiled {
+            snapshot: Arc::new(snapshot),
+            acls: HashMap::new(),
+            groups: HashMap::new(),
+            vifs: HashMap::new(),
+            settings: state.settings.clone(),
+            index: Index::default(),
+            needed: Vec::new(),
+            needed_since: Generation(0),
+        }
+    }
+
+    /// Makes the next generation's snapshot of what a commit touched.
+    pub fn advance(&mut self, state: &State, dirty: Dirty, hops: Swept<(VrfId, Hop)>) -> Arc<Snapshot> {
+        let mut next = (*self.snapshot).clone();
+        next.generation.0 += 1;
+        let mut touched = Touched::default();
+        let turns = self.index.turns();
+        let neighbours = !dirty.neighbours.is_empty();
+        let of_fabric = |vif: &Arc<Vif>| vif.kind == VifKind::Fabric;
+        let was_or_is = |vif| [self.vifs.get(vif), state.vif_by_id.get(vif)].into_iter().flatten().any(of_fabric);
+        let fabric = dirty.vifs.iter().any(was_or_is);
+        self.index.add_new(state, &hops, &mut touched);
+        let mut users = acls::compile(self, state, &dirty);
+        users.vrfs.extend(&dirty.vrfs);
+        users.vifs.extend(&dirty.vifs);
+        if dirty.settings {
+            self.compile_settings(state, &mut next, &mut users, &mut touched);
+        }
+        rows::compile_vrfs(self, state, &users, &dirty, &mut next, &mut touched);
+        rows::compile_vifs(self, state, &users, &mut next, &mut touched);
+        next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
+        compile_arrivals(state, &dirty, &mut next);
+        // A neighbour that is now static, or a VIF that is now connected to a gateway, changes the list as well.
+        if self.index.turns() != turns || neighbours || fabric {
+            self.renew_needed(state, next.generation);
+        }
+        self.snapshot = Arc::new(next);
+        self.snapshot.clone()
+    }
+
+    fn renew_needed(&mut self, state: &State, now: Generation) {
+        let on = |vrf, address| state.connected(vrf, address).map(|vif| (vif.id, address));
+        let gateways = self.index.all_gateways().filter_map(|id| match state.hop(id)? {
+            (vrf, Hop::Gateway(gateway)) => on(vrf, gateway),
+            _ => None,
+        });
+        let ends = self.index.ways().filter_map(|(via, remote)| match state.hop(via)?.1 {
+            Hop::Connected(vif) | Hop::Neighbour(vif, _) => Some((vif, remote)),
+            _ => None,
+        });
+        let fixed = |key: &_| state.neighbours.get(key).is_some_and(|neighbour| !neighbour.learnt);
+        let needed: BTreeSet<_> = gateways.chain(ends).filter(|key| !fixed(key)).collect();
+        if !self.needed.iter().eq(&needed) {
+            self.needed = needed.into_iter().collect();
+            self.needed_since = now;
+        }
+    }
+
+    fn compile_settings(&mut self, state: &State, next: &mut Snapshot, users: &mut Users, touched: &mut Touched) {
+        let (old, new) = (std::mem::replace(&mut self.settings, state.settings.clone()), &state.settings);
+        apply_settings(next, new);
+        if old.gateway_mac() != new.gateway_mac() {
+            users.vifs.extend(state.vif_by_id.keys());
+        }
+        let of_tunnels = |settings: &Settings| (settings.underlay, settings.vtep, settings.router_mac());
+        if of_tunnels(&old) != of_tunnels(new) {
+            touched.tunnels.extend(self.index.all_tunnels());
+        }
+    }
+}
+
+/// VRFs and VIFs whose rows must be made anew.
+#[derive(Default)]
+struct Users {
+    vrfs: HashSet<VrfId>,
+    vifs: HashSet<VifId>,
+}
+
+fn apply_settings(next: &mut Snapshot, settings: &Settings) {
+    next.local = LocalHost { underlay: settings.underlay, vtep: settings.vtep, router_mac: settings.router_mac() };
+    let default = Lifetimes::default();
+    let ticks = |seconds: u32, default: u32| if seconds == 0 { default } else { seconds * Tick::PER_SECOND };
+    let [established, opening, closing, unanswered, answered, icmp] = settings.lifetimes;
+    next.lifetimes = Lifetimes {
+        tcp_established: ticks(established, default.tcp_established),
+        tcp_opening: ticks(opening, default.tcp_opening),
+        tcp_closing: ticks(closing, default.tcp_closing),
+        udp_unanswered: ticks(unanswered, default.udp_unanswered),
+        udp_answered: ticks(answered, default.udp_answered),
+        icmp: ticks(icmp, default.icmp),
+    };
+    next.tcp_strict = settings.tcp_strict;
+    next.punts_per_second = if settings.icmp_per_second == 0 { PUNTS_PER_SECOND } else { settings.icmp_per_second };
+}
+
+fn compile_arrivals(state: &State, dirty: &Dirty, next: &mut Snapshot) {
+    if !dirty.vnis.is_empty() {
+        let vnis = Arc::make_mut(&mut next.vnis);
+        for vni in &dirty.vnis {
+            match state.vnis.get(vni) {
+                Some(&vrf) => vnis.insert(*vni, vrf),
+                None => vnis.remove(vni),
+            };
+        }
+    }
+    if !dirty.labels.is_empty() {
+        let labels = Arc::make_mut(&mut next.labels);
+        for label in &dirty.labels {
+            let target = match state.labels.get(label) {
+                Some(&LabelTarget::Vrf(vrf)) => DecapTarget::Vrf(vrf),
+                Some(&LabelTarget::Vif(vif, next_hop)) => DecapTarget::Vif { vrf: state.vif_by_id[&vif].vrf, next_hop },
+                None => {
+                    labels.remove(label);
+                    continue;
+                }
+            };
+            labels.insert(*label, target);
+        }
+    }
+}

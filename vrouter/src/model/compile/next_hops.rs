@@ -1,0 +1,160 @@
+//! Rows of next hops, and the way of tunnels through the underlay.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::{Compiled, Touched, template};
+use crate::ids::{Generation, NextHopId, VifId, VrfId};
+use crate::model::interner::Swept;
+use crate::model::records::{self, Hop};
+use crate::model::state::{Dirty, State};
+use crate::tables::{Adjacency, Encap, NextHop, NextHopKind, Snapshot, Template, Tunnel, Underlay, Vif};
+
+/// Makes the rows of the next hops that were touched: first those that lead to a VIF, then the tunnels that go by them.
+pub(super) fn compile(
+    compiled: &mut Compiled,
+    state: &State,
+    dirty: &Dirty,
+    hops: &Swept<(VrfId, Hop)>,
+    next: &mut Snapshot,
+    mut touched: Touched,
+) {
+    for &(vif, address) in &dirty.neighbours {
+        let Some(vif) = state.vif_by_id.get(&vif) else { continue };
+        let ids = [Hop::Neighbour(vif.id, address), Hop::Gateway(address)].map(|hop| state.hop_id(vif.vrf, hop));
+        touched.next_hops.extend(ids.into_iter().flatten());
+    }
+    let index = &mut compiled.index;
+    for &id in &touched.next_hops {
+        let Some((vrf, hop)) = state.hop(id) else { continue };
+        let row = plain(state, next, vrf, hop);
+        let raised = egress(&row.kind).is_some_and(|vif| {
+            let vif = next.vifs.row(vif.index());
+            vif.is_some_and(|vif| vif.stamp == next.generation || touched.policies.contains(&vif.vrf))
+        });
+        if set(next, id, row, raised) {
+            touched.tunnels.extend(index.users_of(id));
+        }
+    }
+    for &id in &touched.tunnels {
+        let Some((vrf, Hop::Tunnel { remote, encap })) = state.hop(id) else { continue };
+        let (row, via) = tunnel(state, next, vrf, remote, encap);
+        index.go(id, via.map(|via| (via, remote)));
+        set(next, id, row, false);
+    }
+    for &(number, (vrf, hop)) in &hops.removed {
+        index.remove(NextHopId(number), vrf, hop);
+        next.next_hops.set(number as usize, None);
+    }
+}
+
+/// Stores a row; its stamp rises if it is new, leaves by another VIF, or is `raised`. False: nothing changed.
+fn set(next: &mut Snapshot, id: NextHopId, mut row: NextHop, raised: bool) -> bool {
+    row.stamp = next.generation;
+    if let Some(old) = next.next_hops.row(id.index()) {
+        let tunnel = matches!(row.kind, NextHopKind::Tunnel(_));
+        if !raised && (tunnel || egress(&old.kind) == egress(&row.kind)) {
+            row.stamp = old.stamp;
+        }
+        if *old == row {
+            return false;
+        }
+    }
+    next.next_hops.set(id.index(), Some(Arc::new(row)));
+    true
+}
+
+fn egress(kind: &NextHopKind) -> Option<VifId> {
+    match kind {
+        NextHopKind::Vif { vif, .. } => Some(*vif),
+        NextHopKind::Fabric(underlay) => underlay_vif(underlay),
+        NextHopKind::Tunnel(tunnel) => underlay_vif(&tunnel.underlay),
+        NextHopKind::Drop | NextHopKind::Receive => None,
+    }
+}
+
+fn underlay_vif(underlay: &Underlay) -> Option<VifId> {
+    match underlay {
+        Underlay::Resolved(adjacency) => Some(adjacency.vif),
+        Underlay::Resolving { vif, .. } => Some(*vif),
+        Underlay::NoRoute => None,
+    }
+}
+
+/// A next hop that is no tunnel.
+fn plain(state: &State, next: &Snapshot, vrf: VrfId, hop: Hop) -> NextHop {
+    let vif_row = |vif: VifId| next.vifs.row(vif.index());
+    let mut mtu = u16::MAX;
+    let mut through = |vif: &Vif, underlay: Underlay| {
+        mtu = vif.mtu;
+        NextHopKind::Fabric(underlay)
+    };
+    let kind = match hop {
+        Hop::Drop | Hop::Tunnel { .. } => NextHopKind::Drop,
+        Hop::Receive => NextHopKind::Receive,
+        Hop::Vif { vif, mac } => match vif_row(vif) {
+            Some(row) => {
+                mtu = row.mtu;
+                NextHopKind::Vif { vif, port: row.port, dst_mac: mac.unwrap_or(row.mac), src_mac: row.our_mac }
+            }
+            None => NextHopKind::Drop,
+        },
+        Hop::Connected(vif) => match vif_row(vif) {
+            Some(row) => through(row, Underlay::Resolving { vif, neighbour: None }),
+            None => NextHopKind::Fabric(Underlay::NoRoute),
+        },
+        Hop::Neighbour(vif, address) => match vif_row(vif) {
+            Some(row) => through(row, adjacency(state, row, address)),
+            None => NextHopKind::Fabric(Underlay::NoRoute),
+        },
+        Hop::Gateway(address) => match state.connected(vrf, address).and_then(|vif| vif_row(vif.id)) {
+            Some(row) => through(row, adjacency(state, row, address)),
+            None => NextHopKind::Fabric(Underlay::NoRoute),
+        },
+    };
+    NextHop { stamp: Generation(0), mtu, kind }
+}
+
+fn adjacency(state: &State, vif: &Vif, address: Ipv4Addr) -> Underlay {
+    match state.neighbours.get(&(vif.id, address)) {
+        Some(neighbour) => {
+            Underlay::Resolved(Adjacency { vif: vif.id, port: vif.port, dst_mac: neighbour.mac, src_mac: vif.mac })
+        }
+        None => Underlay::Resolving { vif: vif.id, neighbour: Some(address) },
+    }
+}
+
+/// A tunnel, and the underlay next hop that it goes by.
+fn tunnel(
+    state: &State,
+    next: &Snapshot,
+    vrf: VrfId,
+    remote: Ipv4Addr,
+    encap: records::Encap,
+) -> (NextHop, Option<NextHopId>) {
+    let encap = match encap {
+        records::Encap::Vxlan { vni, inner_mac } => {
+            Encap::Vxlan { vni, inner_dst: inner_mac, inner_src: next.local.router_mac }
+        }
+        records::Encap::MplsOverUdp { label } => Encap::MplsOverUdp { label },
+    };
+    let row = next.local.underlay.and_then(|vrf| next.vrfs.row(vrf.index()));
+    let via = row.and_then(|row| row.route(remote.into())).map(|(_, id)| id);
+    let underlay = match (next.local.vtep, via.and_then(|via| next.next_hops.row(via.index()))) {
+        (Some(_), Some(NextHop { kind: NextHopKind::Fabric(underlay), .. })) => match underlay {
+            &Underlay::Resolving { vif, neighbour: None } => Underlay::Resolving { vif, neighbour: Some(remote) },
+            other => other.clone(),
+        },
+        _ => Underlay::NoRoute,
+    };
+    let local = next.local.vtep.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let template = match &underlay {
+        Underlay::Resolved(adjacency) => template::headers(adjacency, local, remote, encap),
+        Underlay::Resolving { .. } | Underlay::NoRoute => Template::EMPTY,
+    };
+    let vif = underlay_vif(&underlay).and_then(|vif| next.vifs.row(vif.index()));
+    let mtu = vif.map_or(u16::MAX, |vif| vif.mtu).saturating_sub(encap.overhead());
+    debug_assert!(state.vrf_by_id.contains_key(&vrf));
+    let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, underlay, template });
+    (NextHop { stamp: Generation(0), mtu, kind }, via)
+}

@@ -1,0 +1,212 @@
+//! Rows of VRFs, with their routes, and of VIFs.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::acls::set_of;
+use super::{Compiled, Touched, Users};
+use crate::ids::{NextHopId, VrfId};
+use crate::model::records::{self, Prefix};
+use crate::model::state::{Dirty, State};
+use crate::tables::acl::Acl;
+use crate::tables::fib::{Bits, Fib, PrefixSet};
+use crate::tables::{Snapshot, Vif, VifKind, Vrf};
+
+/// Makes the rows of VRFs that changed, or whose routes did.
+pub(super) fn compile_vrfs(
+    compiled: &mut Compiled,
+    state: &State,
+    users: &Users,
+    dirty: &Dirty,
+    next: &mut Snapshot,
+    touched: &mut Touched,
+) {
+    let mut routes: HashMap<VrfId, Vec<Prefix>> = HashMap::new();
+    for &(vrf, prefix) in &dirty.routes {
+        routes.entry(vrf).or_default().push(prefix);
+    }
+    let only_routes = routes.keys().filter(|vrf| !users.vrfs.contains(*vrf)).copied().collect::<Vec<_>>();
+    for id in users.vrfs.iter().copied().chain(only_routes) {
+        let Some(record) = state.vrf_by_id.get(&id) else {
+            next.vrfs.set(id.index(), None);
+            continue;
+        };
+        let old = next.vrfs.shared(id.index()).cloned();
+        let mut row = old.as_deref().cloned().unwrap_or_else(|| Vrf::new(id, record.name.clone()));
+        let policy = apply_record(&mut row, record, &compiled.acls) || old.is_none();
+        if policy {
+            touched.policies.insert(id);
+        }
+        let prefixes = routes.get(&id).map_or(&[][..], |prefixes| prefixes);
+        let rerouted = route(&mut row, state, prefixes, compiled, touched);
+        if policy || rerouted == Rerouted::Noticed {
+            row.stamp = next.generation;
+        }
+        if policy
+            || rerouted != Rerouted::No
+            || old.is_none_or(|old| old.proxy_by_default_route != row.proxy_by_default_route)
+        {
+            next.vrfs.set(id.index(), Some(Arc::new(row)));
+        }
+    }
+}
+
+/// What changed routes mean to flows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rerouted {
+    No,
+    /// Only to or from resolved neighbours.
+    Unnoticed,
+    Noticed,
+}
+
+/// Brings the FIB up to date for these prefixes.
+fn route(row: &mut Vrf, state: &State, prefixes: &[Prefix], compiled: &Compiled, touched: &mut Touched) -> Rerouted {
+    let underlay = state.settings.underlay == Some(row.id);
+    let mut rerouted = Rerouted::No;
+    for &prefix in prefixes {
+        let best = state.best(row.id, prefix);
+        let old = match prefix.address {
+            IpAddr::V4(address) => bring(&mut row.v4, address.to_bits(), prefix.length, best),
+            IpAddr::V6(address) => bring(&mut row.v6, address.to_bits(), prefix.length, best),
+        };
+        if old == best {
+            continue;
+        }
+        let neighbour = |id: Option<NextHopId>| id.is_none_or(|id| compiled.index.is_neighbour(id));
+        let noticed = !(neighbour(old) && neighbour(best));
+        rerouted = rerouted.max(if noticed { Rerouted::Noticed } else { Rerouted::Unnoticed });
+        if underlay {
+            touched.tunnels.extend(compiled.index.tunnels_within(prefix));
+        }
+    }
+    rerouted
+}
+
+/// Sets a prefix to what it should be, and copies nothing if it is that already; returns what it was.
+fn bring<A: Bits>(fib: &mut Fib<A>, address: A, length: u8, best: Option<NextHopId>) -> Option<NextHopId> {
+    let old = fib.exact(address, length);
+    match best {
+        best if best == old => old,
+        Some(best) => fib.insert(address, length, best),
+        None => fib.remove(address, length),
+    }
+}
+
+/// Copies what is not routes; true: flows must notice.
+fn apply_record(row: &mut Vrf, record: &records::Vrf, acls: &HashMap<Arc<str>, Arc<Acl>>) -> bool {
+    let acl = record.acl.as_ref().map(|acl| acls[acl].clone());
+    let allowed_vteps = (!record.allowed_vteps.is_empty()).then(|| Arc::from(&record.allowed_vteps[..]));
+    let same = same_acl(&row.acl, &acl) && row.flows == record.flows && row.allowed_vteps == allowed_vteps;
+    row.acl = acl;
+    row.flows = record.flows;
+    row.allowed_vteps = allowed_vteps;
+    row.proxy_by_default_route = record.proxy_by_default_route;
+    !same
+}
+
+fn same_acl(a: &Option<Arc<Acl>>, b: &Option<Arc<Acl>>) -> bool {
+    a.as_ref().map(Arc::as_ptr) == b.as_ref().map(Arc::as_ptr)
+}
+
+/// Makes the rows of VIFs that changed, or whose ACLs did.
+pub(super) fn compile_vifs(
+    compiled: &mut Compiled,
+    state: &State,
+    users: &Users,
+    next: &mut Snapshot,
+    touched: &mut Touched,
+) {
+    for &id in &users.vifs {
+        let before = compiled.vifs.remove(&id);
+        let old = next.vifs.shared(id.index()).cloned();
+        if let Some(old) = &old {
+            set_port(next, old, false);
+        }
+        touched.next_hops.extend(compiled.index.to_vif(id));
+        let record = state.vif_by_id.get(&id);
+        for vrf in [old.as_ref().map(|old| old.vrf), record.map(|record| record.vrf)].into_iter().flatten() {
+            touched.next_hops.extend(compiled.index.gateways(vrf));
+        }
+        let Some(record) = record else {
+            next.vifs.set(id.index(), None);
+            continue;
+        };
+        let same_sources = before.is_some_and(|before| {
+            let of = |vif: &records::Vif| (vif.addresses.clone(), vif.allowed_sources.clone(), vif.spoofing_allowed);
+            of(&before) == of(record)
+        });
+        let sources = match &old {
+            Some(old) if same_sources => old.sources.clone(),
+            _ => sources(record).map(Arc::new),
+        };
+        let mut row = row(record, state, &compiled.acls, sources);
+        let noticed = old.is_none_or(|old| {
+            row.stamp = old.stamp;
+            !same_sources
+                || (old.vrf, old.mac) != (row.vrf, row.mac)
+                || !same_acl(&old.from_vif, &row.from_vif)
+                || !same_acl(&old.to_vif, &row.to_vif)
+        });
+        if noticed {
+            row.stamp = next.generation;
+        }
+        compiled.vifs.insert(id, record.clone());
+        next.vifs.set(id.index(), Some(Arc::new(row)));
+    }
+    for id in users.vifs.iter().filter(|id| state.vif_by_id.contains_key(*id)) {
+        if let Some(row) = next.vifs.shared(id.index()).cloned() {
+            set_port(next, &row, true);
+        }
+    }
+    for vrf in &touched.policies {
+        for vif in state.of_vrf.get(vrf).into_iter().flat_map(|of| &of.vifs) {
+            touched.next_hops.extend(compiled.index.to_vif(*vif));
+        }
+    }
+}
+
+fn set_port(next: &mut Snapshot, vif: &Vif, there: bool) {
+    let held = next.ports[vif.port.index()].vif;
+    let vif_now = there.then_some(vif.id);
+    if held != vif_now {
+        Arc::make_mut(&mut next.ports)[vif.port.index()].vif = vif_now;
+    }
+}
+
+fn row(vif: &records::Vif, state: &State, acls: &HashMap<Arc<str>, Arc<Acl>>, sources: Option<Arc<PrefixSet>>) -> Vif {
+    let port = &state.ports[vif.port.index()];
+    let mac = vif.mac.unwrap_or(port.mac);
+    let acl = |name: &Option<Arc<str>>| name.as_ref().map(|name| acls[name].clone());
+    Vif {
+        id: vif.id,
+        slot: vif.slot,
+        name: vif.name.clone(),
+        kind: vif.kind,
+        port: vif.port,
+        vrf: vif.vrf,
+        mac,
+        our_mac: if vif.kind == VifKind::Tenant { state.settings.gateway_mac() } else { mac },
+        addresses: vif.addresses.clone(),
+        gateway_v4: vif.gateway_v4,
+        gateway_v6: vif.gateway_v6,
+        gateway_link_local: vif.link_local(),
+        mtu: vif.mtu.unwrap_or(port.mtu),
+        sources,
+        from_vif: acl(&vif.from_vif),
+        to_vif: acl(&vif.to_vif),
+        stamp: Default::default(),
+    }
+}
+
+/// The source addresses that a VIF may use; `None`: any. Link-local ones are for ND.
+fn sources(vif: &records::Vif) -> Option<PrefixSet> {
+    if vif.spoofing_allowed || vif.kind == VifKind::Fabric {
+        return None;
+    }
+    let link_local = Prefix { address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), length: 10 };
+    let own: Vec<Prefix> = vif.addresses.iter().copied().map(Prefix::host).collect();
+    Some(set_of(own.iter().chain(&vif.allowed_sources).chain([&link_local])))
+}

@@ -1,0 +1,83 @@
+//! The headers of a tunnel, made ready.
+
+use std::net::Ipv4Addr;
+
+use crate::tables::{Adjacency, Encap, Template};
+
+/// Destination ports: RFC 7348, section 8, and RFC 7510, section 3.
+const VXLAN_PORT: u16 = 4789;
+const MPLS_PORT: u16 = 6635;
+const TTL: u8 = 64;
+const UDP: u8 = 17;
+/// Flags and fragment offset: don't fragment.
+const DF: [u8; 2] = [0x40, 0];
+
+/// The headers from `local` to `remote` as [`Template`] says.
+pub(super) fn headers(adjacency: &Adjacency, local: Ipv4Addr, remote: Ipv4Addr, encap: Encap) -> Template {
+    let mut bytes = Vec::with_capacity(Template::MAX);
+    bytes.extend(adjacency.dst_mac.0);
+    bytes.extend(adjacency.src_mac.0);
+    bytes.extend([0x08, 0x00]);
+    bytes.extend([0x45, 0, 0, 0, 0, 0]);
+    bytes.extend(DF);
+    bytes.extend([TTL, UDP, 0, 0]);
+    bytes.extend(local.octets());
+    bytes.extend(remote.octets());
+    let port = match encap {
+        Encap::Vxlan { .. } => VXLAN_PORT,
+        Encap::MplsOverUdp { .. } => MPLS_PORT,
+    };
+    bytes.extend([0, 0]);
+    bytes.extend(port.to_be_bytes());
+    bytes.extend([0, 0, 0, 0]);
+    match encap {
+        Encap::Vxlan { vni, inner_dst, inner_src } => {
+            bytes.extend([0x08, 0, 0, 0]);
+            bytes.extend((vni.0 << 8).to_be_bytes());
+            bytes.extend(inner_dst.0);
+            bytes.extend(inner_src.0);
+            bytes.extend([0, 0]);
+        }
+        // Bottom of stack, TC and TTL zero (RFC 3032, section 2.1).
+        Encap::MplsOverUdp { label } => bytes.extend((label.0 << 12 | 1 << 8).to_be_bytes()),
+    }
+    Template::new(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{Label, Mac, PortIndex, VifId, Vni};
+
+    const ADJACENCY: Adjacency = Adjacency {
+        vif: VifId(0),
+        port: PortIndex(0),
+        dst_mac: Mac([0x52, 0, 0, 0, 0, 2]),
+        src_mac: Mac([0x52, 0, 0, 0, 0, 1]),
+    };
+    const OUTER: [u8; 34] = [
+        0x52, 0, 0, 0, 0, 2, 0x52, 0, 0, 0, 0, 1, 8, 0, // Ethernet
+        0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IPv4
+    ];
+
+    #[test]
+    fn vxlan_bytes() {
+        let [inner_dst, inner_src] = [Mac([2, 10, 0, 0, 2, 1]), Mac([2, 10, 0, 0, 1, 1])];
+        let encap = Encap::Vxlan { vni: Vni(0x12_3456), inner_dst, inner_src };
+        let template = headers(&ADJACENCY, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), encap);
+        let mut expected = OUTER.to_vec();
+        expected.extend([0, 0, 0x12, 0xb5, 0, 0, 0, 0]);
+        expected.extend([8, 0, 0, 0, 0x12, 0x34, 0x56, 0]);
+        expected.extend([2, 10, 0, 0, 2, 1, 2, 10, 0, 0, 1, 1, 0, 0]);
+        assert_eq!(template.headers(), expected);
+    }
+
+    #[test]
+    fn mpls_over_udp_bytes() {
+        let encap = Encap::MplsOverUdp { label: Label(0xabcde) };
+        let template = headers(&ADJACENCY, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), encap);
+        let mut expected = OUTER.to_vec();
+        expected.extend([0, 0, 0x19, 0xeb, 0, 0, 0, 0, 0xab, 0xcd, 0xe1, 0]);
+        assert_eq!(template.headers(), expected);
+    }
+}

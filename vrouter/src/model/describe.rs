@@ -1,0 +1,82 @@
+//! Objects and next hops in words.
+
+use std::net::IpAddr;
+
+use super::records::{Encap, Hop};
+use super::refusal::shown;
+use super::state::State;
+use crate::api::v1;
+use crate::ids::NextHopId;
+use v1::change::Op;
+use v1::object::Kind;
+use v1::object_key::Kind as Key;
+
+/// The object of a change as kind and key, e.g. `vif web1`; empty if it names none.
+pub(super) fn object(change: &v1::Change, owner: &str) -> String {
+    match &change.op {
+        Some(Op::Create(object) | Op::Put(object)) => match &object.kind {
+            Some(Kind::Settings(_)) => "settings".into(),
+            Some(Kind::Vrf(vrf)) => format!("vrf {}", shown(&vrf.name)),
+            Some(Kind::Vif(vif)) => format!("vif {}", shown(&vif.name)),
+            Some(Kind::Route(given)) => route(given.key.as_ref(), owner),
+            Some(Kind::Neighbour(given)) => neighbour(given.key.as_ref()),
+            Some(Kind::Vni(vni)) => format!("vni {}", vni.vni),
+            Some(Kind::Label(label)) => format!("label {}", label.label),
+            Some(Kind::Acl(acl)) => format!("acl {}", shown(&acl.name)),
+            Some(Kind::Group(group)) => format!("group {}", shown(&group.name)),
+            Some(Kind::Port(port)) => format!("port {}", shown(&port.name)),
+            None => String::new(),
+        },
+        Some(Op::Delete(key)) => match &key.kind {
+            Some(Key::Vrf(name)) => format!("vrf {}", shown(name)),
+            Some(Key::Vif(name)) => format!("vif {}", shown(name)),
+            Some(Key::Route(key)) => route(Some(key), owner),
+            Some(Key::Neighbour(key)) => neighbour(Some(key)),
+            Some(Key::Vni(vni)) => format!("vni {vni}"),
+            Some(Key::Label(label)) => format!("label {label}"),
+            Some(Key::Acl(name)) => format!("acl {}", shown(name)),
+            Some(Key::Group(name)) => format!("group {}", shown(name)),
+            None => String::new(),
+        },
+        None => String::new(),
+    }
+}
+
+fn route(key: Option<&v1::RouteKey>, owner: &str) -> String {
+    let Some(key) = key else { return "route".into() };
+    let owner = if key.owner.is_empty() { owner } else { &key.owner };
+    let prefix = key.prefix.as_ref().map(|prefix| format!("{}/{}", address(&prefix.address), prefix.length));
+    format!("route {} {} of {}", shown(&key.vrf), prefix.unwrap_or_default(), shown(owner))
+}
+
+fn neighbour(key: Option<&v1::NeighbourKey>) -> String {
+    let Some(key) = key else { return "neighbour".into() };
+    format!("neighbour {} {}", shown(&key.vif), address(&key.address))
+}
+
+/// An address of 4 or 16 bytes, or whatever bytes there are (at most 16 of them).
+fn address(bytes: &[u8]) -> String {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return IpAddr::from(v4).to_string();
+    }
+    if let Ok(v6) = <[u8; 16]>::try_from(bytes) {
+        return IpAddr::from(v6).to_string();
+    }
+    format!("{:02x?}", &bytes[..bytes.len().min(16)])
+}
+
+/// A next hop, e.g. `vxlan 10.0.0.2 vni 100`.
+pub(super) fn next_hop(state: &State, id: NextHopId) -> String {
+    match state.hop(id).map(|(_, hop)| hop) {
+        None => format!("next hop {id} (gone)"),
+        Some(Hop::Drop) => "drop".into(),
+        Some(Hop::Receive) => "receive".into(),
+        Some(Hop::Vif { vif, mac: None }) => format!("vif {}", state.vif_name(vif)),
+        Some(Hop::Vif { vif, mac: Some(mac) }) => format!("vif {} mac {mac}", state.vif_name(vif)),
+        Some(Hop::Gateway(address)) => format!("gateway {address}"),
+        Some(Hop::Connected(vif)) => format!("connected {}", state.vif_name(vif)),
+        Some(Hop::Neighbour(vif, address)) => format!("neighbour {address} on {}", state.vif_name(vif)),
+        Some(Hop::Tunnel { remote, encap: Encap::Vxlan { vni, .. } }) => format!("vxlan {remote} vni {vni}"),
+        Some(Hop::Tunnel { remote, encap: Encap::MplsOverUdp { label } }) => format!("mpls {remote} label {label}"),
+    }
+}

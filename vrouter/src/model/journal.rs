@@ -1,0 +1,320 @@
+//! The only ways to change [`State`]: each takes the new value (`None`: gone), keeps the indexes, writes the old value into the
+//! journal and marks what must be compiled anew. Undoing is the same call with the old value.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::interner::Swept;
+use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Prefix, Settings, Vif, Vrf};
+use super::refusal::Reason;
+use super::routes::Source;
+use super::state::{Dirty, State};
+use crate::ids::{Label, NextHopId, VifId, Vni, VrfId};
+use crate::tables::VifKind;
+
+/// A value before its change.
+pub(crate) enum Undo {
+    Settings(Arc<Settings>),
+    Vrf(Arc<str>, Option<Arc<Vrf>>),
+    Vif(Arc<str>, Option<Arc<Vif>>),
+    Acl(Arc<str>, Option<Arc<Acl>>),
+    Group(Arc<str>, Option<Arc<Group>>),
+    Neighbour((VifId, Ipv4Addr), Option<Neighbour>),
+    Vni(Vni, Option<VrfId>),
+    Label(Label, Option<LabelTarget>),
+    Route(VrfId, Prefix, Source, Option<(u32, NextHopId)>),
+    /// A number handed out since.
+    NextVrf(u32),
+    NextVif(u32),
+}
+
+impl State {
+    /// Keeps all changes since the last commit or rollback; returns what they touched and which next hops came and went.
+    pub fn commit(&mut self) -> (Dirty, Swept<(VrfId, Hop)>) {
+        self.journal = Vec::new();
+        self.owners.sweep();
+        (std::mem::take(&mut self.dirty), self.hops.sweep())
+    }
+
+    /// Takes all changes since the last commit or rollback back.
+    pub fn rollback(&mut self) {
+        for undo in std::mem::take(&mut self.journal).into_iter().rev() {
+            match undo {
+                Undo::Settings(old) => self.set_settings(old),
+                Undo::Vrf(name, old) => self.set_vrf(name, old),
+                Undo::Vif(name, old) => self.set_vif(name, old),
+                Undo::Acl(name, old) => self.set_acl(name, old),
+                Undo::Group(name, old) => self.set_group(name, old),
+                Undo::Neighbour(key, old) => self.set_neighbour(key, old),
+                Undo::Vni(vni, old) => self.set_vni(vni, old),
+                Undo::Label(label, old) => self.set_label(label, old),
+                Undo::Route(vrf, prefix, source, old) => self.set_route(vrf, prefix, source, old),
+                Undo::NextVrf(old) => self.next_vrf = old,
+                Undo::NextVif(old) => self.next_vif = old,
+            }
+        }
+        self.journal = Vec::new();
+        self.dirty = Dirty::default();
+        self.owners.sweep_back();
+        self.hops.sweep_back();
+    }
+
+    /// A number for a new VRF.
+    pub fn number_vrf(&mut self) -> Result<VrfId, Reason> {
+        self.journal.push(Undo::NextVrf(self.next_vrf));
+        Ok(VrfId(take_number(&mut self.next_vrf)?))
+    }
+
+    /// A number for a new VIF.
+    pub fn number_vif(&mut self) -> Result<VifId, Reason> {
+        self.journal.push(Undo::NextVif(self.next_vif));
+        Ok(VifId(take_number(&mut self.next_vif)?))
+    }
+
+    pub fn set_settings(&mut self, new: Arc<Settings>) {
+        let old = std::mem::replace(&mut self.settings, new);
+        self.dirty.settings = true;
+        self.journal.push(Undo::Settings(old));
+    }
+
+    pub fn set_vrf(&mut self, name: Arc<str>, new: Option<Arc<Vrf>>) {
+        let old = replace(&mut self.vrfs, name.clone(), new.clone());
+        if let Some(old) = &old {
+            self.vrf_by_id.remove(&old.id);
+            self.dirty.vrfs.insert(old.id);
+            if let Some(acl) = &old.acl {
+                self.use_acl(acl, |of| of.vrfs.remove(&old.id));
+            }
+        }
+        if let Some(new) = new {
+            self.dirty.vrfs.insert(new.id);
+            if let Some(acl) = &new.acl {
+                self.use_acl(acl, |of| of.vrfs.insert(new.id));
+            }
+            self.vrf_by_id.insert(new.id, new);
+        }
+        self.journal.push(Undo::Vrf(name, old));
+    }
+
+    pub fn set_vif(&mut self, name: Arc<str>, new: Option<Arc<Vif>>) {
+        let old = replace(&mut self.vifs, name.clone(), new.clone());
+        if let Some(old) = &old {
+            self.dirty.vifs.insert(old.id);
+            self.vif_by_id.remove(&old.id);
+            self.vif_by_port[usize::from(old.port.0)] = None;
+            self.free_slots.insert(old.slot);
+            for acl in [&old.from_vif, &old.to_vif].into_iter().flatten() {
+                self.use_acl(acl, |of| of.vifs.remove(&old.id));
+            }
+            let of = self.of_vrf.entry(old.vrf).or_default();
+            of.vifs.remove(&old.id);
+            of.fabric_vifs -= usize::from(old.kind == VifKind::Fabric);
+            self.drop_unused_vrf(old.vrf);
+        }
+        if let Some(new) = new {
+            self.dirty.vifs.insert(new.id);
+            self.vif_by_port[usize::from(new.port.0)] = Some(new.id);
+            self.free_slots.remove(&new.slot);
+            for acl in [&new.from_vif, &new.to_vif].into_iter().flatten() {
+                self.use_acl(acl, |of| of.vifs.insert(new.id));
+            }
+            let of = self.of_vrf.entry(new.vrf).or_default();
+            of.vifs.insert(new.id);
+            of.fabric_vifs += usize::from(new.kind == VifKind::Fabric);
+            self.vif_by_id.insert(new.id, new);
+        }
+        self.journal.push(Undo::Vif(name, old));
+    }
+
+    pub fn set_acl(&mut self, name: Arc<str>, new: Option<Arc<Acl>>) {
+        let old = replace(&mut self.acls, name.clone(), new.clone());
+        if let Some(old) = &old {
+            self.acl_rules -= old.rules.len();
+            for group in old.rules.iter().flat_map(|rule| rule.groups()) {
+                if let Some(of) = self.of_group.get_mut(group) {
+                    of.remove(&name);
+                    if of.is_empty() {
+                        self.of_group.remove(group);
+                    }
+                }
+            }
+        }
+        if let Some(new) = &new {
+            self.acl_rules += new.rules.len();
+            for group in new.rules.iter().flat_map(|rule| rule.groups()) {
+                self.of_group.entry(group.clone()).or_default().insert(name.clone());
+            }
+        }
+        self.dirty.acls.insert(name.clone());
+        self.journal.push(Undo::Acl(name, old));
+    }
+
+    pub fn set_group(&mut self, name: Arc<str>, new: Option<Arc<Group>>) {
+        self.group_prefixes += new.as_ref().map_or(0, |group| group.prefixes.len());
+        let old = replace(&mut self.groups, name.clone(), new);
+        self.group_prefixes -= old.as_ref().map_or(0, |group| group.prefixes.len());
+        self.dirty.groups.insert(name.clone());
+        self.journal.push(Undo::Group(name, old));
+    }
+
+    pub fn set_neighbour(&mut self, key: (VifId, Ipv4Addr), new: Option<Neighbour>) {
+        let old = replace(&mut self.neighbours, key, new);
+        let fixed = |neighbour: Option<Neighbour>| usize::from(neighbour.is_some_and(|neighbour| !neighbour.learnt));
+        let of = self.of_vif.entry(key.0).or_default();
+        of.static_neighbours = of.static_neighbours + fixed(new) - fixed(old);
+        self.drop_unused_vif(key.0);
+        self.dirty.neighbours.insert(key);
+        self.journal.push(Undo::Neighbour(key, old));
+    }
+
+    pub fn set_vni(&mut self, vni: Vni, new: Option<VrfId>) {
+        let old = replace(&mut self.vnis, vni, new);
+        if let Some(old) = old {
+            self.of_vrf.entry(old).or_default().vnis -= 1;
+            self.drop_unused_vrf(old);
+        }
+        if let Some(new) = new {
+            self.of_vrf.entry(new).or_default().vnis += 1;
+        }
+        self.dirty.vnis.insert(vni);
+        self.journal.push(Undo::Vni(vni, old));
+    }
+
+    /// A target that is a VIF gets a user more of its next hop.
+    pub fn set_label(&mut self, label: Label, new: Option<LabelTarget>) {
+        let old = replace(&mut self.labels, label, new);
+        match new {
+            Some(LabelTarget::Vrf(vrf)) => self.of_vrf.entry(vrf).or_default().labels += 1,
+            Some(LabelTarget::Vif(vif, next_hop)) => {
+                self.of_vif.entry(vif).or_default().labels += 1;
+                self.hops.retain(next_hop.0);
+            }
+            None => {}
+        }
+        match old {
+            Some(LabelTarget::Vrf(vrf)) => {
+                self.of_vrf.entry(vrf).or_default().labels -= 1;
+                self.drop_unused_vrf(vrf);
+            }
+            Some(LabelTarget::Vif(vif, next_hop)) => {
+                self.of_vif.entry(vif).or_default().labels -= 1;
+                self.drop_unused_vif(vif);
+                self.hops.release(next_hop.0);
+            }
+            None => {}
+        }
+        self.dirty.labels.insert(label);
+        self.journal.push(Undo::Label(label, old));
+    }
+
+    /// Sets one source's offer; it gets a user more of its next hop and of its owner.
+    pub fn set_route(&mut self, vrf: VrfId, prefix: Prefix, source: Source, new: Option<(u32, NextHopId)>) {
+        let table = self.routes.entry(vrf).or_default();
+        let old = table.set(prefix, source, new);
+        if table.is_empty() {
+            self.routes.remove(&vrf);
+        }
+        if let Some((_, next_hop)) = new {
+            self.hops.retain(next_hop.0);
+            self.offers += 1;
+            self.count_route(vrf, source, next_hop, 1);
+        }
+        if let Some((_, next_hop)) = old {
+            self.count_route(vrf, source, next_hop, -1);
+            self.hops.release(next_hop.0);
+            self.offers -= 1;
+        }
+        self.dirty.routes.push((vrf, prefix));
+        self.journal.push(Undo::Route(vrf, prefix, source, old));
+    }
+
+    /// The number of a next hop, with one user more.
+    pub fn take_hop(&mut self, vrf: VrfId, hop: Hop) -> Result<NextHopId, Reason> {
+        self.hops.take(&(vrf, hop), Clone::clone).map(NextHopId).ok_or(Reason::NumbersUsedUp)
+    }
+
+    /// Sets or clears what a VIF itself offers for a prefix.
+    pub fn set_implicit(&mut self, vif: &Vif, prefix: Prefix, hop: Option<Hop>) -> Result<(), Reason> {
+        let source = Source::Vif(vif.id);
+        let Some(hop) = hop else {
+            self.set_route(vif.vrf, prefix, source, None);
+            return Ok(());
+        };
+        // Our own address before a neighbour that claims it.
+        let preference = if matches!(hop, Hop::Neighbour(..)) { 0 } else { u32::MAX };
+        let next_hop = self.take_hop(vif.vrf, hop)?;
+        self.set_route(vif.vrf, prefix, source, Some((preference, next_hop)));
+        self.hops.release(next_hop.0);
+        Ok(())
+    }
+
+    fn count_route(&mut self, vrf: VrfId, source: Source, next_hop: NextHopId, by: isize) {
+        let Source::Owner(owner) = source else { return };
+        if by > 0 {
+            self.owners.retain(owner);
+        } else {
+            self.owners.release(owner);
+        }
+        let hop = self.hop(next_hop).map(|(_, hop)| hop);
+        let of = self.of_vrf.entry(vrf).or_default();
+        let add = |count: &mut usize| *count = count.strict_add_signed(by);
+        add(&mut of.routes);
+        match hop {
+            Some(Hop::Vif { vif, .. }) => {
+                add(&mut of.tenant_routes);
+                if self.vif_by_id.get(&vif).is_some_and(|vif| vif.vrf != vrf) {
+                    add(&mut of.foreign_routes);
+                }
+                add(&mut self.of_vif.entry(vif).or_default().routes);
+                self.drop_unused_vif(vif);
+            }
+            Some(Hop::Tunnel { .. }) => add(&mut of.tenant_routes),
+            Some(Hop::Gateway(gateway)) => {
+                let count = of.gateways.entry(gateway).or_default();
+                add(count);
+                if *count == 0 {
+                    of.gateways.remove(&gateway);
+                }
+            }
+            _ => {}
+        }
+        self.drop_unused_vrf(vrf);
+    }
+
+    fn use_acl<R>(&mut self, acl: &Arc<str>, change: impl FnOnce(&mut super::state::AclUse) -> R) {
+        let of = self.of_acl.entry(acl.clone()).or_default();
+        change(of);
+        if *of == Default::default() {
+            self.of_acl.remove(acl);
+        }
+    }
+
+    fn drop_unused_vrf(&mut self, vrf: VrfId) {
+        if self.of_vrf.get(&vrf).is_some_and(|of| *of == Default::default()) {
+            self.of_vrf.remove(&vrf);
+        }
+    }
+
+    fn drop_unused_vif(&mut self, vif: VifId) {
+        if self.of_vif.get(&vif).is_some_and(|of| *of == Default::default()) {
+            self.of_vif.remove(&vif);
+        }
+    }
+}
+
+fn replace<K: Ord, V>(map: &mut std::collections::BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
+    match value {
+        Some(value) => map.insert(key, value),
+        None => map.remove(&key),
+    }
+}
+
+/// Below 2^31: the upper half of a flow's context says where a packet came from.
+fn take_number(next: &mut u32) -> Result<u32, Reason> {
+    let number = *next;
+    if number >= 1 << 31 {
+        return Err(Reason::NumbersUsedUp);
+    }
+    *next += 1;
+    Ok(number)
+}

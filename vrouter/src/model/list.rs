@@ -1,0 +1,237 @@
+//! Objects back into the contract's messages.
+
+use std::net::IpAddr;
+
+use super::change::VIF_OWNER;
+use super::records::{Acl, AddressMatch, Encap, Group, Hop, LabelTarget, Neighbour, Prefix, Rule, Settings, Vif, Vrf};
+use super::routes::{Offer, Source};
+use super::state::State;
+use crate::api::v1;
+use crate::ids::{Label, Mac, VifId, Vni, VrfId};
+use crate::tables::VifKind;
+use v1::Kind;
+use v1::object::Kind as Object;
+
+/// The objects of one kind, or of all, in an order in which they can be written. Routes and, when `kind` is all, only routes are
+/// narrowed to `vrf` unless it is empty.
+pub(super) fn list(state: &State, kind: Kind, vrf: &str) -> Vec<v1::Object> {
+    let wants = |one: Kind| kind == Kind::All || kind == one;
+    let mut objects: Vec<Object> = Vec::new();
+    if wants(Kind::Port) {
+        objects.extend(state.ports.iter().map(|port| {
+            Object::Port(v1::Port {
+                name: port.name.clone(),
+                devargs: port.devargs.clone(),
+                mac: port.mac.0.into(),
+                mtu: port.mtu.into(),
+                link_up: false,
+                queues: port.queues.into(),
+            })
+        }));
+    }
+    if wants(Kind::Group) {
+        objects.extend(state.groups.values().map(|group| Object::Group(self::group(group))));
+    }
+    if wants(Kind::Acl) {
+        objects.extend(state.acls.values().map(|acl| Object::Acl(self::acl(acl))));
+    }
+    if wants(Kind::Vrf) {
+        objects.extend(state.vrfs.values().map(|vrf| Object::Vrf(self::vrf(vrf))));
+    }
+    if wants(Kind::Vif) {
+        objects.extend(state.vifs.values().map(|vif| Object::Vif(self::vif(state, vif))));
+    }
+    if wants(Kind::Settings) {
+        objects.push(Object::Settings(settings(state, &state.settings)));
+    }
+    if wants(Kind::Neighbour) {
+        let one = |(&(vif, address), neighbour): (&(VifId, _), &Neighbour)| {
+            Object::Neighbour(self::neighbour(state, vif, address, neighbour))
+        };
+        objects.extend(state.neighbours.iter().map(one));
+    }
+    if wants(Kind::Vni) {
+        objects
+            .extend(state.vnis.iter().map(|(&Vni(vni), &vrf)| Object::Vni(v1::Vni { vni, vrf: state.vrf_name(vrf) })));
+    }
+    if wants(Kind::Label) {
+        objects.extend(state.labels.iter().map(|(label, target)| Object::Label(self::label(state, *label, target))));
+    }
+    if wants(Kind::Route) {
+        let vrfs = state.vrfs.values().filter(|of| vrf.is_empty() || *of.name == *vrf);
+        objects.extend(vrfs.flat_map(|vrf| routes(state, vrf)));
+    }
+    objects.into_iter().map(|kind| v1::Object { kind: Some(kind) }).collect()
+}
+
+/// A VRF's routes by family, prefix, and rank.
+fn routes(state: &State, vrf: &Vrf) -> impl Iterator<Item = Object> {
+    let table = state.routes.get(&vrf.id);
+    let mut prefixes: Vec<_> = table.into_iter().flat_map(|table| table.iter()).collect();
+    prefixes.sort_unstable_by_key(|&(prefix, _)| prefix);
+    prefixes.into_iter().flat_map(move |(prefix, offers)| {
+        let mut offers = offers.to_vec();
+        offers.sort_by_key(|offer| state.rank(offer));
+        offers.into_iter().map(move |offer| Object::Route(route(state, vrf, prefix, &offer)))
+    })
+}
+
+fn route(state: &State, vrf: &Vrf, prefix: Prefix, offer: &Offer) -> v1::Route {
+    let owner = match offer.source {
+        Source::Vif(_) => VIF_OWNER.into(),
+        Source::Owner(owner) => state.owners.value(owner).map(|name| name.to_string()).unwrap_or_default(),
+    };
+    v1::Route {
+        key: Some(v1::RouteKey { vrf: vrf.name.to_string(), prefix: Some(self::prefix(prefix)), owner }),
+        preference: if matches!(offer.source, Source::Vif(_)) { u32::MAX } else { offer.preference },
+        next_hop: state.hop(offer.next_hop).and_then(|(_, hop)| next_hop(state, hop)),
+    }
+}
+
+/// Absent: one that only VIFs bring.
+fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
+    use v1::next_hop::{Kind, ViaGateway, ViaVif};
+    let kind = match hop {
+        Hop::Drop => Kind::Drop(v1::next_hop::Drop {}),
+        Hop::Vif { vif, mac } => Kind::Vif(ViaVif { vif: state.vif_name(vif), mac: self::mac(mac) }),
+        Hop::Gateway(address) => Kind::Gateway(ViaGateway { address: address.octets().into() }),
+        Hop::Tunnel { remote, encap } => Kind::Tunnel(v1::Tunnel {
+            remote: remote.octets().into(),
+            encap: Some(match encap {
+                Encap::Vxlan { vni, inner_mac } => {
+                    v1::tunnel::Encap::Vxlan(v1::tunnel::Vxlan { vni: vni.0, inner_mac: inner_mac.0.into() })
+                }
+                Encap::MplsOverUdp { label } => {
+                    v1::tunnel::Encap::MplsOverUdp(v1::tunnel::MplsOverUdp { label: label.0 })
+                }
+            }),
+        }),
+        Hop::Receive | Hop::Connected(_) | Hop::Neighbour(..) => return None,
+    };
+    Some(v1::NextHop { kind: Some(kind) })
+}
+
+fn settings(state: &State, settings: &Settings) -> v1::Settings {
+    let [tcp_established, tcp_opening, tcp_closing, udp_unanswered, udp_answered, icmp] = settings.lifetimes;
+    let lifetimes = v1::Lifetimes { tcp_established, tcp_opening, tcp_closing, udp_unanswered, udp_answered, icmp };
+    v1::Settings {
+        underlay_vrf: settings.underlay.map(|vrf| state.vrf_name(vrf)).unwrap_or_default(),
+        vtep: settings.vtep.map(|vtep| vtep.octets().into()).unwrap_or_default(),
+        router_mac: mac(settings.router_mac),
+        gateway_mac: mac(settings.gateway_mac),
+        tcp_strict: settings.tcp_strict,
+        lifetimes: Some(lifetimes),
+        icmp_per_second: settings.icmp_per_second,
+    }
+}
+
+fn vrf(vrf: &Vrf) -> v1::Vrf {
+    v1::Vrf {
+        name: vrf.name.to_string(),
+        tenant: vrf.tenant.clone(),
+        flows_off: !vrf.flows,
+        acl: name(&vrf.acl),
+        proxy_by_default_route: vrf.proxy_by_default_route,
+        allowed_vteps: vrf.allowed_vteps.iter().map(|vtep| vtep.octets().into()).collect(),
+    }
+}
+
+fn vif(state: &State, vif: &Vif) -> v1::Vif {
+    v1::Vif {
+        name: vif.name.to_string(),
+        kind: match vif.kind {
+            VifKind::Tenant => v1::VifKind::VifTenant,
+            VifKind::Fabric => v1::VifKind::VifFabric,
+        }
+        .into(),
+        port: state.ports[vif.port.index()].name.clone(),
+        vrf: state.vrf_name(vif.vrf),
+        mac: mac(vif.mac),
+        addresses: vif.addresses.iter().copied().map(address).collect(),
+        subnets: vif.subnets.iter().copied().map(prefix).collect(),
+        gateway_v4: vif.gateway_v4.map(|gateway| gateway.octets().into()).unwrap_or_default(),
+        gateway_v6: vif.gateway_v6.map(|gateway| gateway.octets().into()).unwrap_or_default(),
+        gateway_link_local: vif.gateway_link_local.map(|gateway| gateway.octets().into()).unwrap_or_default(),
+        mtu: vif.mtu.unwrap_or(0).into(),
+        acl_from_vif: name(&vif.from_vif),
+        acl_to_vif: name(&vif.to_vif),
+        spoofing_allowed: vif.spoofing_allowed,
+        allowed_sources: vif.allowed_sources.iter().copied().map(prefix).collect(),
+    }
+}
+
+fn neighbour(state: &State, vif: VifId, address: std::net::Ipv4Addr, neighbour: &Neighbour) -> v1::Neighbour {
+    v1::Neighbour {
+        key: Some(v1::NeighbourKey { vif: state.vif_name(vif), address: address.octets().into() }),
+        mac: neighbour.mac.0.into(),
+        learnt: neighbour.learnt,
+        state: if neighbour.learnt { "reachable" } else { "static" }.into(),
+    }
+}
+
+fn label(state: &State, label: Label, target: &LabelTarget) -> v1::MplsLabel {
+    use v1::mpls_label::Target;
+    let target = match *target {
+        LabelTarget::Vrf(vrf) => Target::Vrf(vrf_name(state, vrf)),
+        LabelTarget::Vif(vif, _) => Target::Vif(state.vif_name(vif)),
+    };
+    v1::MplsLabel { label: label.0, target: Some(target) }
+}
+
+fn vrf_name(state: &State, vrf: VrfId) -> String {
+    state.vrf_name(vrf)
+}
+
+fn group(group: &Group) -> v1::AddressGroup {
+    v1::AddressGroup { name: group.name.to_string(), prefixes: group.prefixes.iter().copied().map(prefix).collect() }
+}
+
+fn acl(acl: &Acl) -> v1::Acl {
+    v1::Acl { name: acl.name.to_string(), rules: acl.rules.iter().map(rule).collect() }
+}
+
+fn rule(rule: &Rule) -> v1::Rule {
+    let ports = |ranges: &[(u16, u16)]| {
+        ranges.iter().map(|&(first, last)| v1::PortRange { first: first.into(), last: last.into() }).collect()
+    };
+    v1::Rule {
+        name: rule.name.to_string(),
+        permit: rule.permit,
+        protocol: rule.protocol.map(u32::from),
+        source: address_match(&rule.source),
+        destination: address_match(&rule.destination),
+        source_ports: ports(&rule.source_ports),
+        destination_ports: ports(&rule.destination_ports),
+        icmp_type: rule.icmp_type.map(u32::from),
+        icmp_code: rule.icmp_code.map(u32::from),
+    }
+}
+
+fn address_match(side: &AddressMatch) -> Option<v1::AddressMatch> {
+    use v1::address_match::By;
+    let by = match side {
+        AddressMatch::Any => return None,
+        AddressMatch::Prefix(prefix) => By::Prefix(self::prefix(*prefix)),
+        AddressMatch::Group(name) => By::Group(name.to_string()),
+    };
+    Some(v1::AddressMatch { by: Some(by) })
+}
+
+fn name(name: &Option<std::sync::Arc<str>>) -> String {
+    name.as_deref().unwrap_or_default().into()
+}
+
+fn mac(mac: Option<Mac>) -> Vec<u8> {
+    mac.map(|mac| mac.0.into()).unwrap_or_default()
+}
+
+fn address(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().into(),
+        IpAddr::V6(address) => address.octets().into(),
+    }
+}
+
+fn prefix(prefix: Prefix) -> v1::Prefix {
+    v1::Prefix { address: address(prefix.address), length: prefix.length.into() }
+}

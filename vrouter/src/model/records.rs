@@ -1,0 +1,214 @@
+//! Objects as the model keeps them: parsed and checked, with references as numbers where the number never changes.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use crate::ids::{Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
+use crate::tables::VifKind;
+use crate::tables::fib::Bits;
+
+/// An IP prefix whose bits beyond `length` are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Prefix {
+    pub address: IpAddr,
+    pub length: u8,
+}
+
+impl Prefix {
+    /// The prefix of this length that holds `address`; `length` at most the family's width.
+    pub fn holding(address: IpAddr, length: u8) -> Prefix {
+        let address = match address {
+            IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits().masked(length))),
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits().masked(length))),
+        };
+        Prefix { address, length }
+    }
+
+    /// The prefix of one address.
+    pub fn host(address: IpAddr) -> Prefix {
+        Prefix { address, length: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// Whether it holds `address`.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4() && Prefix::holding(address, self.length) == *self
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.length)
+    }
+}
+
+/// The settings as given; what is absent has its default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// False until a controller puts them.
+    pub given: bool,
+    pub underlay: Option<VrfId>,
+    pub vtep: Option<Ipv4Addr>,
+    pub router_mac: Option<Mac>,
+    pub gateway_mac: Option<Mac>,
+    pub tcp_strict: bool,
+    /// Seconds in the proto's order; 0: the default.
+    pub lifetimes: [u32; 6],
+    /// 0: the default.
+    pub icmp_per_second: u32,
+}
+
+impl Settings {
+    /// 00:00:5e:00:01:00 unless given.
+    pub fn gateway_mac(&self) -> Mac {
+        self.gateway_mac.unwrap_or(Mac([0, 0, 0x5e, 0, 1, 0]))
+    }
+
+    /// 02:VTEP:01 unless given.
+    pub fn router_mac(&self) -> Mac {
+        let [a, b, c, d] = self.vtep.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+        self.router_mac.unwrap_or(Mac([2, a, b, c, d, 1]))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vrf {
+    pub id: VrfId,
+    pub name: Arc<str>,
+    pub tenant: String,
+    pub flows: bool,
+    pub acl: Option<Arc<str>>,
+    pub proxy_by_default_route: bool,
+    /// Sorted; empty: any.
+    pub allowed_vteps: Vec<Ipv4Addr>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vif {
+    pub id: VifId,
+    pub slot: usize,
+    pub name: Arc<str>,
+    pub kind: VifKind,
+    pub port: PortIndex,
+    pub vrf: VrfId,
+    /// Absent: the port's (fabric only).
+    pub mac: Option<Mac>,
+    pub addresses: Vec<IpAddr>,
+    pub subnets: Vec<Prefix>,
+    pub gateway_v4: Option<Ipv4Addr>,
+    pub gateway_v6: Option<Ipv6Addr>,
+    /// The given one; the default is applied by [`Vif::link_local`].
+    pub gateway_link_local: Option<Ipv6Addr>,
+    /// Absent: the port's.
+    pub mtu: Option<u16>,
+    pub from_vif: Option<Arc<str>>,
+    pub to_vif: Option<Arc<str>>,
+    pub spoofing_allowed: bool,
+    pub allowed_sources: Vec<Prefix>,
+}
+
+impl Vif {
+    /// The link-local gateway: the given one, or fe80::1 where there is an IPv6 gateway.
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        self.gateway_link_local.or(self.gateway_v6.map(|_| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)))
+    }
+
+    /// All its gateways.
+    pub fn gateways(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        [self.gateway_v4.map(IpAddr::V4), self.gateway_v6.map(IpAddr::V6), self.link_local().map(IpAddr::V6)]
+            .into_iter()
+            .flatten()
+    }
+
+    /// Whether an ACL judges its packets.
+    pub fn has_acl(&self) -> bool {
+        self.from_vif.is_some() || self.to_vif.is_some()
+    }
+
+    /// Fabric: whether the address is on a connected subnet.
+    pub fn connects(&self, address: IpAddr) -> bool {
+        self.subnets.iter().any(|subnet| subnet.holds(address))
+    }
+}
+
+/// What a route says, without its numbers resolved. Equal ones of a VRF share a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Hop {
+    Drop,
+    /// Implicit only: an address of ours.
+    Receive,
+    Vif {
+        vif: VifId,
+        mac: Option<Mac>,
+    },
+    Gateway(Ipv4Addr),
+    /// Implicit only: a connected subnet of a fabric VIF.
+    Connected(VifId),
+    /// Implicit only: a resolved neighbour of a fabric VIF.
+    Neighbour(VifId, Ipv4Addr),
+    Tunnel {
+        remote: Ipv4Addr,
+        encap: Encap,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Encap {
+    Vxlan { vni: Vni, inner_mac: Mac },
+    MplsOverUdp { label: Label },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Neighbour {
+    pub mac: Mac,
+    pub learnt: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LabelTarget {
+    Vrf(VrfId),
+    /// With the next hop that delivers to the VIF, in the VIF's VRF.
+    Vif(VifId, NextHopId),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub name: Arc<str>,
+    pub prefixes: Vec<Prefix>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Acl {
+    pub name: Arc<str>,
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub name: Arc<str>,
+    pub permit: bool,
+    pub protocol: Option<u8>,
+    pub source: AddressMatch,
+    pub destination: AddressMatch,
+    pub source_ports: Vec<(u16, u16)>,
+    pub destination_ports: Vec<(u16, u16)>,
+    pub icmp_type: Option<u8>,
+    pub icmp_code: Option<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AddressMatch {
+    Any,
+    Prefix(Prefix),
+    Group(Arc<str>),
+}
+
+impl Rule {
+    /// The groups that it names.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
+        [&self.source, &self.destination].into_iter().filter_map(|side| match side {
+            AddressMatch::Group(name) => Some(name),
+            AddressMatch::Any | AddressMatch::Prefix(_) => None,
+        })
+    }
+}

@@ -1,0 +1,252 @@
+//! All objects, their indexes, and the journal that takes a refused batch back.
+//!
+//! Everything changes through the `set_*` functions of [`super::journal`], each of which is its own inverse.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::interner::Interner;
+use super::journal::Undo;
+use super::limits::{Limits, PortInfo};
+use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Prefix, Settings, Vif, Vrf};
+use super::refusal::{Reason, shown};
+use super::routes::{Offer, RouteTable, Source};
+use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
+use crate::tables::VifKind;
+
+/// The truth.
+pub(crate) struct State {
+    pub limits: Limits,
+    pub ports: Vec<PortInfo>,
+    pub settings: Arc<Settings>,
+    pub vrfs: BTreeMap<Arc<str>, Arc<Vrf>>,
+    pub vifs: BTreeMap<Arc<str>, Arc<Vif>>,
+    pub acls: BTreeMap<Arc<str>, Arc<Acl>>,
+    pub groups: BTreeMap<Arc<str>, Arc<Group>>,
+    pub neighbours: BTreeMap<(VifId, Ipv4Addr), Neighbour>,
+    pub vnis: BTreeMap<Vni, VrfId>,
+    pub labels: BTreeMap<Label, LabelTarget>,
+    pub routes: HashMap<VrfId, RouteTable>,
+    pub hops: Interner<(VrfId, Hop)>,
+    pub owners: Interner<Arc<str>>,
+
+    pub vrf_by_id: HashMap<VrfId, Arc<Vrf>>,
+    pub vif_by_id: HashMap<VifId, Arc<Vif>>,
+    pub port_by_name: HashMap<String, PortIndex>,
+    pub vif_by_port: Vec<Option<VifId>>,
+    pub free_slots: BTreeSet<usize>,
+    pub of_vrf: HashMap<VrfId, VrfUse>,
+    pub of_vif: HashMap<VifId, VifUse>,
+    pub of_acl: HashMap<Arc<str>, AclUse>,
+    /// ACLs by the group that they name.
+    pub of_group: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
+    pub acl_rules: usize,
+    pub group_prefixes: usize,
+    pub offers: usize,
+    pub next_vrf: u32,
+    pub next_vif: u32,
+
+    pub(super) journal: Vec<Undo>,
+    pub(super) dirty: Dirty,
+}
+
+/// What refers to a VRF.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct VrfUse {
+    pub vifs: BTreeSet<VifId>,
+    pub fabric_vifs: usize,
+    pub vnis: usize,
+    pub labels: usize,
+    /// Offers of controllers.
+    pub routes: usize,
+    /// Of these, the ones to VIFs and tunnels.
+    pub tenant_routes: usize,
+    /// Of these, the ones to VIFs of other VRFs.
+    pub foreign_routes: usize,
+    /// Gateways with how many offers go by each.
+    pub gateways: BTreeMap<Ipv4Addr, usize>,
+}
+
+/// What refers to a VIF.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct VifUse {
+    pub routes: usize,
+    pub static_neighbours: usize,
+    pub labels: usize,
+}
+
+/// What refers to an ACL.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct AclUse {
+    pub vrfs: BTreeSet<VrfId>,
+    pub vifs: BTreeSet<VifId>,
+}
+
+/// What to compile anew.
+#[derive(Default)]
+pub(crate) struct Dirty {
+    pub settings: bool,
+    pub vrfs: HashSet<VrfId>,
+    pub vifs: HashSet<VifId>,
+    pub acls: HashSet<Arc<str>>,
+    pub groups: HashSet<Arc<str>>,
+    pub vnis: HashSet<Vni>,
+    pub labels: HashSet<Label>,
+    pub neighbours: HashSet<(VifId, Ipv4Addr)>,
+    pub routes: Vec<(VrfId, Prefix)>,
+}
+
+impl State {
+    /// Nothing but ports.
+    pub fn new(limits: Limits, ports: Vec<PortInfo>) -> State {
+        State {
+            port_by_name: ports.iter().enumerate().map(|(at, p)| (p.name.clone(), PortIndex(at as u16))).collect(),
+            vif_by_port: vec![None; ports.len()],
+            free_slots: (0..limits.vifs).collect(),
+            limits,
+            ports,
+            settings: Arc::default(),
+            vrfs: BTreeMap::new(),
+            vifs: BTreeMap::new(),
+            acls: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
+            vnis: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            routes: HashMap::new(),
+            hops: Interner::default(),
+            owners: Interner::default(),
+            vrf_by_id: HashMap::new(),
+            vif_by_id: HashMap::new(),
+            of_vrf: HashMap::new(),
+            of_vif: HashMap::new(),
+            of_acl: HashMap::new(),
+            of_group: HashMap::new(),
+            acl_rules: 0,
+            group_prefixes: 0,
+            offers: 0,
+            next_vrf: 0,
+            next_vif: 0,
+            journal: Vec::new(),
+            dirty: Dirty::default(),
+        }
+    }
+
+    /// The VRF with this name.
+    pub fn vrf(&self, name: &str) -> Result<&Arc<Vrf>, Reason> {
+        self.vrfs.get(name).ok_or_else(|| Reason::Unknown { kind: "VRF", name: shown(name) })
+    }
+
+    /// The VIF with this name.
+    pub fn vif(&self, name: &str) -> Result<&Arc<Vif>, Reason> {
+        self.vifs.get(name).ok_or_else(|| Reason::Unknown { kind: "VIF", name: shown(name) })
+    }
+
+    /// The name of a VRF that is there.
+    pub fn vrf_name(&self, vrf: VrfId) -> String {
+        self.vrf_by_id.get(&vrf).map_or_else(|| format!("#{vrf}"), |vrf| vrf.name.to_string())
+    }
+
+    /// The name of a VIF that is there.
+    pub fn vif_name(&self, vif: VifId) -> String {
+        self.vif_by_id.get(&vif).map_or_else(|| format!("#{vif}"), |vif| vif.name.to_string())
+    }
+
+    /// The next hop behind a number.
+    pub fn hop(&self, id: NextHopId) -> Option<(VrfId, Hop)> {
+        self.hops.value(id.0).copied()
+    }
+
+    /// The number of a next hop.
+    pub fn hop_id(&self, vrf: VrfId, hop: Hop) -> Option<NextHopId> {
+        self.hops.number(&(vrf, hop)).map(NextHopId)
+    }
+
+    /// All offers for this very prefix.
+    pub fn offers(&self, vrf: VrfId, prefix: Prefix) -> &[Offer] {
+        self.routes.get(&vrf).map_or(&[], |table| table.offers(prefix))
+    }
+
+    /// The next hop that forwards.
+    pub fn best(&self, vrf: VrfId, prefix: Prefix) -> Option<NextHopId> {
+        match self.offers(vrf, prefix) {
+            [] => None,
+            [one] => Some(one.next_hop),
+            several => several.iter().min_by_key(|offer| self.rank(offer)).map(|offer| offer.next_hop),
+        }
+    }
+
+    /// Sorts the best offer first: a VIF's before all others, then the highest preference, then the first owner name.
+    pub fn rank(&self, offer: &Offer) -> impl Ord + use<> {
+        let (class, name) = match offer.source {
+            Source::Vif(vif) => (0, Err(vif)),
+            Source::Owner(owner) => (1, Ok(self.owners.value(owner).cloned())),
+        };
+        (class, u32::MAX - offer.preference, name)
+    }
+
+    /// Whose address, gateway or neighbour this is in the VRF, but for what `but` itself has; neighbours last.
+    pub fn implicit_at(&self, vrf: VrfId, address: IpAddr, but: Option<VifId>) -> Option<(VifId, Hop)> {
+        let offers = self.offers(vrf, Prefix::host(address)).iter().filter_map(|offer| match offer.source {
+            Source::Vif(vif) if Some(vif) != but => Some((offer.preference, vif, self.hop(offer.next_hop)?.1)),
+            _ => None,
+        });
+        offers.max_by_key(|&(preference, ..)| preference).map(|(_, vif, hop)| (vif, hop))
+    }
+
+    /// The fabric VIF of this VRF with the longest connected subnet that holds the address.
+    pub fn connected(&self, vrf: VrfId, address: Ipv4Addr) -> Option<&Arc<Vif>> {
+        let vifs = self.of_vrf.get(&vrf)?.vifs.iter().filter_map(|vif| self.vif_by_id.get(vif));
+        let of = |vif: &Arc<Vif>| vif.subnets.iter().filter(|s| s.holds(address.into())).map(|s| s.length).max();
+        vifs.filter_map(|vif| Some((of(vif)?, vif))).max_by_key(|&(length, _)| length).map(|(_, vif)| vif)
+    }
+
+    /// Why a VRF is of the fabric, if it is.
+    pub fn fabric_use(&self, vrf: VrfId) -> Option<&'static str> {
+        if self.settings.underlay == Some(vrf) {
+            return Some("the underlay of the settings");
+        }
+        self.of_vrf.get(&vrf).is_some_and(|of| of.fabric_vifs > 0).then_some("it has fabric VIFs")
+    }
+
+    /// What makes a VRF one of tenants, if anything does.
+    pub fn tenant_use(&self, vrf: VrfId) -> Option<String> {
+        let of = self.of_vrf.get(&vrf)?;
+        let tenant = of.vifs.iter().find(|vif| self.vif_by_id.get(*vif).is_some_and(|v| v.kind == VifKind::Tenant));
+        if let Some(&vif) = tenant {
+            return Some(format!("VIF {}", self.vif_name(vif)));
+        }
+        let counts = [(of.vnis, "VNIs"), (of.labels, "labels"), (of.tenant_routes, "routes to VIFs or tunnels")];
+        counts.into_iter().find(|&(count, _)| count > 0).map(|(count, what)| format!("{count} {what}"))
+    }
+
+    /// How many of everything there are.
+    pub fn used(&self) -> Limits {
+        Limits {
+            vrfs: self.vrfs.len(),
+            vifs: self.vifs.len(),
+            routes: self.offers,
+            next_hops: self.hops.used(),
+            acls: self.acls.len(),
+            acl_rules: self.acl_rules,
+            groups: self.groups.len(),
+            group_prefixes: self.group_prefixes,
+            neighbours: self.neighbours.len(),
+            vnis: self.vnis.len(),
+            labels: self.labels.len(),
+            owners: self.owners.used(),
+        }
+    }
+
+    /// The first limit that is exceeded.
+    pub fn within_limits(&self) -> Result<(), Reason> {
+        let used = self.used().named();
+        match self.limits.named().into_iter().zip(used).find(|((_, limit), (_, used))| used > limit) {
+            Some(((what, limit), _)) => Err(Reason::Limit { what, limit }),
+            None => Ok(()),
+        }
+    }
+}

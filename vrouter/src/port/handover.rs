@@ -1,0 +1,140 @@
+//! Fewer queues than workers: a worker without a queue of its own hands its frames over to the worker that owns one.
+//!
+//! What was handed over counts as sent by who handed it over. So the owner loses none of it: what the device refuses waits
+//! here and is offered again, the ring fills, and the senders see [`DropReason::TxHandoverFull`].
+
+use std::sync::Arc;
+
+use crossbeam::queue::ArrayQueue;
+
+use super::{BURST, Frame, Port, RxReport, TxReport};
+use crate::drops::DropReason;
+
+/// The port of a worker that has no queue: receives nothing, hands over what it sends.
+pub struct HandoverPort {
+    ring: Arc<ArrayQueue<Frame>>,
+}
+
+/// The port of the worker that owns the queue: also sends what the others handed over, whenever it receives.
+pub struct OwnerPort<P> {
+    port: P,
+    ring: Arc<ArrayQueue<Frame>>,
+    /// Taken off the ring and not yet sent.
+    waiting: Vec<Frame>,
+}
+
+/// Shares `port` between its owner and `others` further workers, over one ring of `room` frames.
+pub fn handover<P: Port>(port: P, others: usize, room: usize) -> (OwnerPort<P>, Vec<HandoverPort>) {
+    let ring = Arc::new(ArrayQueue::new(room.max(1)));
+    let others = (0..others).map(|_| HandoverPort { ring: ring.clone() }).collect();
+    (OwnerPort { port, ring, waiting: Vec::with_capacity(BURST) }, others)
+}
+
+impl<P> OwnerPort<P> {
+    /// Frames that were handed over and not yet sent. The owner's thread.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len() + self.ring.len()
+    }
+}
+
+impl Port for HandoverPort {
+    fn rx(&mut self, _frames: &mut Vec<Frame>) -> RxReport {
+        RxReport::default()
+    }
+
+    fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
+        let mut report = TxReport::default();
+        // From the end, so that taking the first frame moves no other one and needs no second vector.
+        frames.reverse();
+        while let Some(frame) = frames.pop() {
+            let bytes = frame.len();
+            if let Err(frame) = self.ring.push(frame) {
+                frames.push(frame);
+                break;
+            }
+            report.frames += 1;
+            report.bytes += bytes;
+        }
+        frames.reverse();
+        report
+    }
+
+    fn refusal(&self) -> DropReason {
+        DropReason::TxHandoverFull
+    }
+}
+
+impl<P: Port> Port for OwnerPort<P> {
+    fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
+        let room = BURST - self.waiting.len();
+        self.waiting.extend(std::iter::from_fn(|| self.ring.pop()).take(room));
+        if !self.waiting.is_empty() {
+            self.port.tx(&mut self.waiting);
+        }
+        self.port.rx(frames)
+    }
+
+    fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
+        self.port.tx(frames)
+    }
+
+    fn refusal(&self) -> DropReason {
+        self.port.refusal()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::wire;
+
+    fn frames(bytes: &[u8]) -> Vec<Frame> {
+        bytes.iter().map(|&byte| Frame::from_bytes(&[byte]).unwrap()).collect()
+    }
+
+    fn first_bytes<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> Vec<u8> {
+        frames.into_iter().map(|frame| frame.bytes()[0]).collect()
+    }
+
+    #[test]
+    fn what_is_handed_over_leaves_by_the_owner_in_order() {
+        let (port, end) = wire::wire(8);
+        let (mut owner, mut others) = handover(port, 2, 8);
+        let [one, two] = &mut others[..] else { panic!() };
+        assert_eq!(one.tx(&mut frames(&[1, 2])), TxReport { frames: 2, bytes: 2 });
+        assert_eq!(two.tx(&mut frames(&[3])), TxReport { frames: 1, bytes: 1 });
+        assert_eq!(owner.waiting(), 3);
+        assert!(end.put(Frame::from_bytes(&[9]).unwrap()));
+        let mut received = Vec::with_capacity(BURST);
+        assert_eq!(owner.rx(&mut received).frames, 1);
+        assert_eq!(one.rx(&mut Vec::with_capacity(BURST)), RxReport::default());
+        let sent: Vec<Frame> = std::iter::from_fn(|| end.take()).collect();
+        assert_eq!(first_bytes(&sent), [1, 2, 3]);
+        assert_eq!(owner.waiting(), 0);
+    }
+
+    #[test]
+    fn a_full_ring_refuses_by_name_and_keeps_the_order() {
+        let (port, _end) = wire::wire(8);
+        let (owner, mut others) = handover(port, 1, 2);
+        let mut burst = frames(&[1, 2, 3, 4]);
+        assert_eq!(others[0].tx(&mut burst), TxReport { frames: 2, bytes: 2 });
+        assert_eq!(first_bytes(&burst), [3, 4]);
+        assert_eq!(others[0].refusal(), DropReason::TxHandoverFull);
+        assert_eq!(owner.refusal(), DropReason::TxRefused);
+    }
+
+    #[test]
+    fn what_the_device_refuses_waits_and_nothing_is_lost() {
+        let (port, end) = wire::wire(1);
+        let (mut owner, mut others) = handover(port, 1, 4);
+        assert_eq!(others[0].tx(&mut frames(&[1, 2, 3])).frames, 3);
+        let mut received = Vec::with_capacity(BURST);
+        for expected in [1, 2, 3] {
+            owner.rx(&mut received);
+            owner.rx(&mut received);
+            assert_eq!(owner.waiting(), 3 - usize::from(expected));
+            assert_eq!(end.take().unwrap().bytes(), [expected]);
+        }
+    }
+}

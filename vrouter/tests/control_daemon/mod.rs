@@ -1,0 +1,335 @@
+//! A daemon for tests of the control socket: the real server in front of a plain in-memory thread, which answers requests and
+//! records what it was asked.
+// Each test binary uses a part of it.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use tokio::sync::{mpsc, oneshot};
+use vrouter::api::v1;
+use vrouter::control::{Bounds, Listed, Reply, Request, Socket, serve};
+
+/// A folder of its own, gone at the end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("vrouter-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub struct Daemon {
+    pub folder: Folder,
+    pub asked: Arc<Mutex<Vec<String>>>,
+    stop: Option<oneshot::Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Daemon {
+    pub fn start(bounds: Bounds) -> Daemon {
+        let folder = Folder::new();
+        let socket = Socket::bind(&folder.file("sock")).unwrap();
+        let (requests, inbox) = mpsc::channel(8);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let mut control =
+            Control { asked: asked.clone(), objects: BTreeMap::new(), generation: 0, waiters: Vec::new() };
+        let threads = vec![
+            std::thread::spawn(move || control.run(inbox)),
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(serve(socket, requests, bounds, async { drop(stopped.await) })).unwrap();
+            }),
+        ];
+        Daemon { folder, asked, stop: Some(stop), threads }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.file("sock")
+    }
+
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Stops the server; fails the test if it or the control thread panicked.
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+        for thread in self.threads.drain(..) {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+    }
+}
+
+/// A client of the socket.
+pub async fn client(path: &Path) -> v1::v_router_client::VRouterClient<tonic::transport::Channel> {
+    let path = path.to_owned();
+    let connect = move |_| {
+        let path = path.clone();
+        async move { tokio::net::UnixStream::connect(path).await.map(hyper_util::rt::TokioIo::new) }
+    };
+    let channel = tonic::transport::Endpoint::from_static("http://control")
+        .connect_with_connector(tower::service_fn(connect))
+        .await
+        .unwrap();
+    v1::v_router_client::VRouterClient::new(channel)
+}
+
+struct Control {
+    asked: Arc<Mutex<Vec<String>>>,
+    objects: BTreeMap<String, v1::Object>,
+    generation: u64,
+    waiters: Vec<(u64, Reply<u64>)>,
+}
+
+impl Control {
+    fn run(&mut self, mut inbox: mpsc::Receiver<Request>) {
+        while let Some(request) = inbox.blocking_recv() {
+            self.answer(request);
+        }
+    }
+
+    fn answer(&mut self, request: Request) {
+        let asked = |text: String| self.asked.lock().unwrap().push(text);
+        match request {
+            Request::Apply { owner, changes, reply } => {
+                asked(format!("apply {owner} {}", changes.len()));
+                let _ = reply.send(self.apply(&owner, changes));
+                let generation = self.generation;
+                for (_, reply) in self.waiters.extract_if(.., |(wanted, _)| *wanted <= generation) {
+                    let _ = reply.send(generation);
+                }
+            }
+            Request::List { filter, reply } => {
+                asked(format!("list {} {}", filter.kind().as_str_name(), filter.vrf));
+                let objects: Vec<_> = self.objects.values().filter(|object| listed(object, &filter)).cloned().collect();
+                let _ = reply.send(Ok(Listed { generation: self.generation, objects: Box::new(objects.into_iter()) }));
+            }
+            Request::Sync { generation, reply } if generation <= self.generation => {
+                let _ = reply.send(self.generation);
+            }
+            Request::Sync { generation, reply } => self.waiters.push((generation, reply)),
+            Request::Flows { filter, .. } if filter.vrf == "hang up" => {}
+            Request::Flows { filter, reply } if filter.vrf == "nowhere" => {
+                let _ = reply.send(Err(refused(0, "vrf nowhere", "", "is not there")));
+            }
+            Request::Flows { filter, reply } => {
+                asked(format!("{filter:?}"));
+                let flows = (0..if filter.limit == 0 { 2500 } else { filter.limit }).map(flow);
+                let _ = reply.send(Ok(Box::new(flows)));
+            }
+            Request::Stats { reply } => {
+                let _ = reply.send(stats(self.generation));
+            }
+            Request::Victims { filter, reply } => {
+                let all = victims().into_iter().filter(|it| filter.reason.is_empty() || it.reason == filter.reason);
+                let _ = reply.send(Ok(v1::VictimsReply { victims: all.collect() }));
+            }
+            Request::Explain { query, reply } => {
+                asked(format!("{query:?}"));
+                let _ = reply.send(if query.place == Some(v1::explain_request::Place::Vif("nowhere".into())) {
+                    Err(refused(0, "vif nowhere", "", "is not there"))
+                } else {
+                    Ok(explain(self.generation))
+                });
+            }
+            Request::Status { reply } => {
+                let limits = vec![v1::Limit { name: "vrfs".into(), value: 8, bytes: 4096, used: 1 }];
+                let _ = reply.send(v1::StatusReply {
+                    version: "0.1.0".into(),
+                    generation: self.generation,
+                    limits,
+                    uptime_ms: 61_000,
+                    workers: 2,
+                    idle: "backoff".into(),
+                });
+            }
+        }
+    }
+
+    fn apply(&mut self, owner: &str, changes: Vec<v1::Change>) -> Result<u64, v1::Refused> {
+        let mut objects = self.objects.clone();
+        for (at, change) in changes.into_iter().enumerate() {
+            let (mut object, creates) = match change.op.unwrap() {
+                v1::change::Op::Create(object) => (object, true),
+                v1::change::Op::Put(object) => (object, false),
+                v1::change::Op::Delete(key) => {
+                    let key = deleted(&key, owner);
+                    objects.remove(&key).ok_or_else(|| refused(at, &key, "", "is not there"))?;
+                    continue;
+                }
+            };
+            if let Some(v1::object::Kind::Route(route)) = &mut object.kind {
+                let key = route.key.as_mut().unwrap();
+                if key.owner.is_empty() {
+                    key.owner = owner.to_owned();
+                }
+            }
+            let key = key(&object);
+            if key == "vrf forbidden" {
+                return Err(refused(at, &key, "name", "is forbidden"));
+            }
+            if objects.insert(key.clone(), object).is_some() && creates {
+                return Err(refused(at, &key, "", "is already there"));
+            }
+        }
+        self.objects = objects;
+        self.generation += 1;
+        Ok(self.generation)
+    }
+}
+
+fn refused(at: usize, object: &str, field: &str, reason: &str) -> v1::Refused {
+    v1::Refused { change: at as u64, object: object.into(), field: field.into(), reason: reason.into() }
+}
+
+fn key(object: &v1::Object) -> String {
+    use v1::object::Kind;
+    match object.kind.as_ref().unwrap() {
+        Kind::Settings(_) => "settings".into(),
+        Kind::Vrf(vrf) => format!("vrf {}", vrf.name),
+        Kind::Vif(vif) => format!("vif {}", vif.name),
+        Kind::Route(route) => format!("route {:?}", route.key),
+        Kind::Neighbour(neighbour) => format!("neighbour {:?}", neighbour.key),
+        Kind::Vni(vni) => format!("vni {}", vni.vni),
+        Kind::Label(label) => format!("label {}", label.label),
+        Kind::Acl(acl) => format!("acl {}", acl.name),
+        Kind::Group(group) => format!("group {}", group.name),
+        Kind::Port(port) => format!("port {}", port.name),
+    }
+}
+
+fn deleted(key: &v1::ObjectKey, owner: &str) -> String {
+    use v1::object_key::Kind;
+    match key.kind.clone().unwrap() {
+        Kind::Vrf(name) => format!("vrf {name}"),
+        Kind::Vif(name) => format!("vif {name}"),
+        Kind::Route(mut key) => {
+            if key.owner.is_empty() {
+                key.owner = owner.to_owned();
+            }
+            format!("route {:?}", Some(key))
+        }
+        Kind::Neighbour(key) => format!("neighbour {:?}", Some(key)),
+        Kind::Vni(vni) => format!("vni {vni}"),
+        Kind::Label(label) => format!("label {label}"),
+        Kind::Acl(name) => format!("acl {name}"),
+        Kind::Group(name) => format!("group {name}"),
+    }
+}
+
+fn listed(object: &v1::Object, filter: &v1::ListRequest) -> bool {
+    use v1::object::Kind;
+    let kind = match object.kind.as_ref().unwrap() {
+        Kind::Settings(_) => v1::Kind::Settings,
+        Kind::Vrf(_) => v1::Kind::Vrf,
+        Kind::Vif(_) => v1::Kind::Vif,
+        Kind::Route(route) if !filter.vrf.is_empty() && route.key.as_ref().unwrap().vrf != filter.vrf => return false,
+        Kind::Route(_) => v1::Kind::Route,
+        Kind::Neighbour(_) => v1::Kind::Neighbour,
+        Kind::Vni(_) => v1::Kind::Vni,
+        Kind::Label(_) => v1::Kind::Label,
+        Kind::Acl(_) => v1::Kind::Acl,
+        Kind::Group(_) => v1::Kind::Group,
+        Kind::Port(_) => v1::Kind::Port,
+    };
+    filter.kind() == v1::Kind::All || filter.kind() == kind
+}
+
+fn flow(at: u32) -> v1::Flow {
+    v1::Flow {
+        place: "vif web1".into(),
+        reverse_place: "tunnel red".into(),
+        source: vec![10, 1, 1, 10],
+        destination: vec![10, 1, 1, 20],
+        protocol: 6,
+        source_port: 1000 + at,
+        destination_port: 80,
+        state: "established".into(),
+        verdict: "forward".into(),
+        reverse_verdict: "forward".into(),
+        packets: 3,
+        bytes: 180,
+        reverse_packets: 2,
+        reverse_bytes: 120,
+        idle_ms: 1500,
+        next_hop: "vxlan 172.31.0.2 vni 100".into(),
+        reverse_next_hop: "vif web1".into(),
+        fragments: false,
+    }
+}
+
+fn stats(generation: u64) -> v1::StatsReply {
+    let drop = |reason: &str, vif: &str, packets| v1::DropCount { reason: reason.into(), vif: vif.into(), packets };
+    v1::StatsReply {
+        generation,
+        vifs: vec![v1::VifStats {
+            vif: "web1".into(),
+            rx_packets: 10,
+            rx_bytes: 600,
+            dropped: 5,
+            ..Default::default()
+        }],
+        drops: vec![drop("no_route", "web1", 2), drop("no_route", "web2", 1), drop("rx_missed", "", 7)],
+        workers: vec![v1::WorkerStats { worker: 0, polls: 100, busy_polls: 10, rx_packets: 10, ..Default::default() }],
+        flows: Some(v1::FlowTableStats { capacity_v4: 1024, used_v4: 3, ..Default::default() }),
+        ports: vec![v1::PortStats { port: "p0".into(), link_up: true, rx_packets: 10, ..Default::default() }],
+        conservation: Some(v1::Conservation { received: 17, sent: 7, dropped: 10, ..Default::default() }),
+    }
+}
+
+fn victims() -> Vec<v1::Victim> {
+    let mut head = vec![0x02, 0, 0, 0, 0, 0xfe, 0x02, 0, 0, 0, 0, 0x01, 0x08, 0x00];
+    head.extend([0x45, 0, 0, 0x28, 0, 0, 0, 0, 64, 6, 0, 0, 10, 1, 1, 10, 10, 9, 9, 9, 0x03, 0xe8, 0, 80]);
+    let victim = |reason: &str, head: &[u8]| v1::Victim {
+        reason: reason.into(),
+        vif: "web1".into(),
+        object: "vrf red".into(),
+        length: 54,
+        head: head.to_vec(),
+        age_ms: 1200,
+        worker: 0,
+    };
+    vec![victim("no_route", &head), victim("frame_too_short", &head[..10])]
+}
+
+fn explain(generation: u64) -> v1::ExplainReply {
+    let step = |name: &str, object: &str, detail: &str| v1::Step {
+        name: name.into(),
+        object: object.into(),
+        detail: detail.into(),
+    };
+    v1::ExplainReply {
+        generation,
+        steps: vec![
+            step("route", "vrf red", "10.1.1.20/32"),
+            step("acl_from_vif", "acl web rule 2 (allow-http)", "permit"),
+        ],
+        verdict: "forward".into(),
+        result: "vxlan to 172.31.0.2 vni 100".into(),
+    }
+}
