@@ -167,6 +167,14 @@ impl<const K: usize> Pairs<K> {
         true
     }
 
+    /// Sets bits of the direction's state without counting a packet. False when the handle is stale.
+    pub fn set_state(&self, handle: Handle, bits: u16) -> bool {
+        let Some((slot, guard)) = self.locked_slot(handle) else { return false };
+        slot.set_state(bits);
+        slot.unlock(guard);
+        true
+    }
+
     /// Removes the pair, given either direction's handle. False when the handle is stale.
     pub fn remove(&self, handle: Handle) -> bool {
         self.take(handle).is_some()

@@ -21,8 +21,10 @@ use crate::ids::VifId;
 use crate::local;
 use crate::model::Model;
 
-/// Calls and punts that are taken before the other gets its turn.
+/// Punts of each class that are taken before calls get their turn.
 const TURN: usize = 64;
+/// How long calls are answered before the slow path gets its turn (a call that takes longer is not cut short).
+const TURN_TIME: Duration = Duration::from_millis(2);
 /// How long the thread sleeps when there is nothing to do: bounds the latency of an answer.
 const SLEEP: Duration = Duration::from_micros(500);
 /// Milliseconds between two rounds of what is due.
@@ -96,7 +98,8 @@ impl Control {
         // relaxed: a flag that carries nothing but itself
         while !stop.load(Ordering::Relaxed) {
             let mut busy = self.step();
-            for _ in 0..TURN {
+            let turn = std::time::Instant::now();
+            while turn.elapsed() < TURN_TIME {
                 match calls.try_recv() {
                     Ok(request) => {
                         self.answer(request);
@@ -189,15 +192,18 @@ impl Control {
     }
 
     fn want_neighbours(&mut self) {
-        let needed: HashSet<_> = self.model.needed_neighbours().into_iter().collect();
+        let mut needed: HashSet<_> = self.model.needed_neighbours().into_iter().collect();
         for &(vif, address) in self.wanted.difference(&needed) {
             self.slow.local().unwant(vif, address);
         }
-        for &(vif, address) in needed.difference(&self.wanted) {
-            if !self.slow.local().want(vif, address) {
+        // what the full table refuses is asked for again with the next change
+        needed.retain(|&(vif, address)| {
+            let granted = self.wanted.contains(&(vif, address)) || self.slow.local().want(vif, address);
+            if !granted {
                 tracing::warn!(%address, "the neighbour table is full");
             }
-        }
+            granted
+        });
         self.wanted = needed;
     }
 

@@ -53,7 +53,7 @@ impl Port for WirePort {
         let mut wire = self.shared.lock();
         let count = wire.to_worker.len().min(BURST).min(frames.capacity() - frames.len());
         frames.extend(wire.to_worker.drain(..count));
-        RxReport { frames: count, multi_segment: 0 }
+        RxReport { frames: count, ..RxReport::default() }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
