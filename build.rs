@@ -12,7 +12,7 @@ const OLDEST: &str = "22.11";
 /// The libraries whose functions the bindings and the shim call.
 const LIBRARIES: [&str; 4] = ["rte_ethdev", "rte_mbuf", "rte_mempool", "rte_eal"];
 
-const FUNCTIONS: &str = "vr_.*|rte_eal_init|rte_strerror|rte_mp_disable|rte_thread_(un)?register|rte_dev_(probe|remove)\
+const FUNCTIONS: &str = "vr_.*|rte_eal_(init|get_runtime_dir)|rte_strerror|rte_mp_disable|rte_thread_(un)?register|rte_dev_(probe|remove)\
     |rte_pktmbuf_pool_create|rte_pktmbuf_free_bulk|rte_mempool_(avail|in_use)_count\
     |rte_eth_dev_(get_port_by_name|info_get|configure|adjust_nb_rx_tx_desc|set_mtu|get_mtu|socket_id|start|stop|close)\
     |rte_eth_(rx|tx)_queue_setup|rte_eth_promiscuous_enable|rte_eth_stats_get|rte_eth_macaddr_get\
@@ -22,6 +22,9 @@ fn main() {
     let shim = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("shim");
     println!("cargo:rerun-if-changed=../build.rs");
     println!("cargo:rerun-if-changed={}", shim.display());
+    for name in ["PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LIBCLANG_PATH"] {
+        println!("cargo:rerun-if-env-changed={name}");
+    }
     let flags = dpdk();
     bind(&shim, &flags);
     let mut shim_build = cc::Build::new();
@@ -71,7 +74,7 @@ fn bind(shim: &std::path::Path, flags: &[String]) {
         .header(shim.join("shim.h").display().to_string())
         .clang_args(flags)
         .allowlist_function(FUNCTIONS)
-        .allowlist_var("VR_.*|RTE_ETHER_(HDR|CRC)_LEN|RTE_MEMPOOL_CACHE_MAX_SIZE")
+        .allowlist_var("VR_.*|RTE_ETHER_(HDR_LEN|CRC_LEN|MTU)|RTE_MEMPOOL_CACHE_MAX_SIZE")
         .allowlist_type("cpu_set_t|vr_mbuf|rte_eth_(conf|dev_info|stats)|rte_ether_addr")
         // Only pointers to these pass through Rust; mbufs are seen as struct vr_mbuf.
         .opaque_type("rte_mempool|rte_mbuf|rte_device|rte_eth_(vmdq|dcb)_.*")

@@ -1,9 +1,9 @@
 //! Network devices: attached by devargs, configured, started; stopped and closed when their last handle is gone.
 
-use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Eal, Mempool, QueuePair, eal, error_text, sys};
+use crate::start::{attach, device_info, set_up};
+use crate::{Eal, Mempool, QueuePair, eal, sys};
 
 /// How a device is started.
 #[derive(Clone, Copy, Debug)]
@@ -110,9 +110,12 @@ pub struct Device {
 /// A started port. Its drop, when the last queue and [`Device`] are gone, stops and closes it.
 #[derive(Debug)]
 pub(crate) struct Started {
-    port: u16,
-    offloads: Offloads,
-    vdev: bool,
+    pub(crate) port: u16,
+    pub(crate) offloads: Offloads,
+    /// L3, bytes.
+    pub(crate) mtu: u16,
+    pub(crate) vdev: bool,
+    pub(crate) running: bool,
 }
 
 /// Ports in use. DPDK's control calls are not thread-safe: whoever makes one holds this lock.
@@ -132,7 +135,8 @@ impl Device {
             return Err(DeviceError::InUse(devargs.to_owned()));
         }
         ports.push(port);
-        let mut started = Started { port, offloads: Offloads::default(), vdev: eal::pci_address(devargs).is_none() };
+        let vdev = eal::pci_address(devargs).is_none();
+        let mut started = Started { port, offloads: Offloads::default(), mtu: 0, vdev, running: false };
         let queues = set_up(config, &mut started);
         // Its drop, on failure, takes the lock itself.
         drop(ports);
@@ -150,8 +154,7 @@ impl Device {
 
     /// Its L3 MTU in bytes.
     pub fn mtu(&self) -> u16 {
-        let _lock = ports();
-        mtu(self.started.port)
+        self.started.mtu
     }
 
     /// Whether the link is up; absent when the device cannot say.
@@ -190,25 +193,16 @@ impl Device {
     }
 }
 
-impl Started {
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    pub(crate) fn offloads(&self) -> Offloads {
-        self.offloads
-    }
-}
-
 impl Drop for Started {
     fn drop(&mut self) {
         let mut ports = ports();
         let info = device_info(self.port);
-        // SAFETY: no queue handle is left, so nobody polls the port; the lock keeps other control calls away.
-        unsafe {
-            sys::rte_eth_dev_stop(self.port);
-            sys::rte_eth_dev_close(self.port);
+        if self.running {
+            // SAFETY: no queue handle is left, so nobody polls the port; the lock keeps other control calls away.
+            unsafe { sys::rte_eth_dev_stop(self.port) };
         }
+        // SAFETY: as above, and the port is stopped.
+        unsafe { sys::rte_eth_dev_close(self.port) };
         // A PCI device may carry further ports and stays attached; a vdev goes, so that it can be started anew.
         if let (true, Ok(info)) = (self.vdev, info) {
             // SAFETY: the device was probed by `attach` and not removed since: `ports` admits one Started a port.
@@ -216,139 +210,4 @@ impl Drop for Started {
         }
         ports.retain(|&port| port != self.port);
     }
-}
-
-/// The port of these devargs, probed if it was not.
-fn attach(devargs: &str) -> Result<u16, DeviceError> {
-    let bad = || DeviceError::Devargs(devargs.to_owned());
-    let name = devargs.split(',').next().filter(|name| !name.is_empty()).ok_or_else(bad)?;
-    let (c_name, c_devargs) = (CString::new(name).map_err(|_| bad())?, CString::new(devargs).map_err(|_| bad())?);
-    if let Some(port) = port_named(&c_name) {
-        return Ok(port);
-    }
-    // SAFETY: the EAL runs (`Device::start` takes an Eal); DPDK copies the NUL-terminated text; the caller holds the lock.
-    let failed = unsafe { sys::rte_dev_probe(c_devargs.as_ptr()) };
-    let (devargs, reason) = (devargs.to_owned(), error_text(failed));
-    // What DPDK 22.11 to 24.11 answer when no bus or no driver knows the name; drivers' own refusals are others.
-    const EFAULT: i32 = 14;
-    const ENODEV: i32 = 19;
-    match failed.checked_neg() {
-        Some(0) => port_named(&c_name).ok_or(DeviceError::Absent { devargs, reason: "it gave no port".to_owned() }),
-        Some(EFAULT | ENODEV) => Err(DeviceError::Absent { devargs, reason }),
-        _ => Err(DeviceError::Probe { devargs, reason }),
-    }
-}
-
-fn port_named(name: &CStr) -> Option<u16> {
-    let mut port = 0;
-    // SAFETY: a NUL-terminated name; DPDK writes the port's number.
-    let failed = unsafe { sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &mut port) };
-    (failed == 0).then_some(port)
-}
-
-/// Configures and starts the port; returns its queue pairs and MAC.
-fn set_up(config: &DeviceConfig, started: &mut Started) -> Result<(u16, [u8; 6]), DeviceError> {
-    let step = |step: &'static str| {
-        move |errno: i32| match errno {
-            0.. => Ok(()),
-            _ => Err(DeviceError::Step { devargs: config.devargs.to_owned(), step, reason: error_text(errno) }),
-        }
-    };
-    let port = started.port;
-    let info =
-        device_info(port).or_else(|errno| step("asking its capabilities")(errno).map(|()| Default::default()))?;
-    let queues = config.queue_pairs.min(info.max_rx_queues).min(info.max_tx_queues);
-    if queues == 0 {
-        return Err(DeviceError::NoQueues(config.devargs.to_owned()));
-    }
-    check_mtu(config, &info)?;
-    let mut key = rss_key(&info);
-    let conf = port_conf(config, &info, queues, &mut key);
-    started.offloads = Offloads {
-        rx_ip_checksum: conf.rxmode.offloads & sys::VR_RX_OFFLOAD_IPV4_CKSUM != 0,
-        tx_ip_checksum: conf.txmode.offloads & sys::VR_TX_OFFLOAD_IPV4_CKSUM != 0,
-        rss: conf.rx_adv_conf.rss_conf.rss_hf != 0,
-    };
-    // SAFETY: the port is attached, not started and, by the caller's lock, nobody else's; `conf` and `key` outlive the call.
-    step("configuring it")(unsafe { sys::rte_eth_dev_configure(port, queues, queues, &conf) })?;
-    let (mut rx_size, mut tx_size) = (config.descriptors, config.descriptors);
-    // SAFETY: as above; DPDK adjusts the two numbers.
-    step("sizing its queues")(unsafe { sys::rte_eth_dev_adjust_nb_rx_tx_desc(port, &mut rx_size, &mut tx_size) })?;
-    // SAFETY: reads a field of an attached port.
-    let socket = unsafe { sys::rte_eth_dev_socket_id(port) } as u32;
-    let mut rx_conf = info.default_rxconf;
-    rx_conf.offloads = conf.rxmode.offloads;
-    let mut tx_conf = info.default_txconf;
-    tx_conf.offloads = conf.txmode.offloads;
-    for queue in 0..queues {
-        let pool = config.pool.raw();
-        // SAFETY: the queue is below the configured count; the pool is never freed; DPDK copies the configuration.
-        step("setting up an rx queue")(unsafe {
-            sys::rte_eth_rx_queue_setup(port, queue, rx_size, socket, &rx_conf, pool)
-        })?;
-        // SAFETY: as above.
-        step("setting up a tx queue")(unsafe { sys::rte_eth_tx_queue_setup(port, queue, tx_size, socket, &tx_conf) })?;
-    }
-    if let Some(wanted) = config.mtu.filter(|&wanted| wanted != mtu(port)) {
-        // SAFETY: the port is configured and not started.
-        step("setting its MTU")(unsafe { sys::rte_eth_dev_set_mtu(port, wanted) })?;
-    }
-    // SAFETY: the port is configured.
-    step("starting it")(unsafe { sys::rte_eth_dev_start(port) })?;
-    // VIFs may have MACs that are not the device's. A device that cannot filter cannot be told not to: no error.
-    // SAFETY: the port is started.
-    unsafe { sys::rte_eth_promiscuous_enable(port) };
-    let mut mac = sys::rte_ether_addr::default();
-    // SAFETY: DPDK writes six bytes.
-    step("asking its MAC")(unsafe { sys::rte_eth_macaddr_get(port, &mut mac) })?;
-    Ok((queues, mac.addr_bytes))
-}
-
-fn port_conf(config: &DeviceConfig, info: &sys::rte_eth_dev_info, queues: u16, key: &mut [u8]) -> sys::rte_eth_conf {
-    let mut conf = sys::rte_eth_conf::default();
-    conf.rxmode.mtu = config.mtu.map_or(0, u32::from);
-    conf.rxmode.offloads = info.rx_offload_capa & sys::VR_RX_OFFLOAD_IPV4_CKSUM;
-    conf.txmode.offloads = info.tx_offload_capa & sys::VR_TX_OFFLOAD_IPV4_CKSUM;
-    let hashes = info.flow_type_rss_offloads & sys::VR_RSS_WANTED;
-    if queues > 1 && hashes != 0 {
-        conf.rxmode.mq_mode = sys::VR_MQ_RX_RSS;
-        conf.rx_adv_conf.rss_conf.rss_hf = hashes;
-        if !key.is_empty() {
-            conf.rx_adv_conf.rss_conf.rss_key = key.as_mut_ptr();
-            conf.rx_adv_conf.rss_conf.rss_key_len = info.hash_key_size;
-        }
-    }
-    conf
-}
-
-/// A Toeplitz key of one repeated 16-bit word: both directions of a flow then hash alike (Woo and Park, 2012).
-fn rss_key(info: &sys::rte_eth_dev_info) -> Vec<u8> {
-    [0x6d, 0x5a].into_iter().cycle().take(usize::from(info.hash_key_size)).collect()
-}
-
-fn check_mtu(config: &DeviceConfig, info: &sys::rte_eth_dev_info) -> Result<(), DeviceError> {
-    let Some(mtu) = config.mtu else { return Ok(()) };
-    let room = usize::from(config.pool.room()) - crate::HEADROOM;
-    let overhead = (sys::RTE_ETHER_HDR_LEN + sys::RTE_ETHER_CRC_LEN) as usize;
-    let (least, most) = (info.min_mtu, info.max_mtu.min(room.saturating_sub(overhead) as u16));
-    if (least..=most).contains(&mtu) {
-        return Ok(());
-    }
-    Err(DeviceError::Mtu { devargs: config.devargs.to_owned(), mtu, least, most })
-}
-
-fn device_info(port: u16) -> Result<sys::rte_eth_dev_info, i32> {
-    let mut info = sys::rte_eth_dev_info::default();
-    // SAFETY: DPDK fills the struct, whose size both sides took from the same header; a bad port is an error.
-    match unsafe { sys::rte_eth_dev_info_get(port, &mut info) } {
-        0 => Ok(info),
-        errno => Err(errno),
-    }
-}
-
-fn mtu(port: u16) -> u16 {
-    let mut mtu = 0;
-    // SAFETY: DPDK writes the number; a bad port is an error, which leaves 0.
-    unsafe { sys::rte_eth_dev_get_mtu(port, &mut mtu) };
-    mtu
 }

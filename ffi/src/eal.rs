@@ -1,6 +1,7 @@
 //! The environment abstraction layer: memory and devices of the process. Started once.
 
-use std::ffi::{CString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys;
@@ -86,6 +87,9 @@ impl Eal {
         if parsed < 0 {
             return Err(EalError::Init { arguments: words.join(" "), reason: crate::error_text(errno) });
         }
+        if config.in_memory {
+            remove_runtime_folder();
+        }
         Ok(Eal(()))
     }
 }
@@ -135,6 +139,14 @@ pub fn pci_address(devargs: &str) -> Option<&str> {
     let parts = bus.split(':').filter(|part| hex(part)).count();
     let all = bus.split(':').count();
     (hex(function) && parts == all && (2..=3).contains(&all)).then_some(name)
+}
+
+/// The EAL makes a folder for its files even when it keeps none: it would be left behind at every start.
+fn remove_runtime_folder() {
+    // SAFETY: the EAL runs; the path is NUL-terminated and lives as long as the process.
+    let path = unsafe { CStr::from_ptr(sys::rte_eal_get_runtime_dir()) };
+    // Not empty, or not there: then it is not ours to remove.
+    let _ = std::fs::remove_dir(OsStr::from_bytes(path.to_bytes()));
 }
 
 struct CpuMask(sys::cpu_set_t);

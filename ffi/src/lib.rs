@@ -25,6 +25,7 @@ mod lcore;
 mod mbuf;
 mod mempool;
 mod queue;
+mod start;
 #[allow(clippy::undocumented_unsafe_blocks)]
 mod sys;
 

@@ -61,10 +61,13 @@ impl RxQueue {
     pub fn rx_burst(&mut self, mbufs: &mut Vec<Mbuf>, limit: usize) -> RxBurst {
         let old = mbufs.len();
         let spare = (mbufs.capacity() - old).min(limit).min(usize::from(u16::MAX)) as u16;
+        if spare == 0 {
+            return RxBurst::default();
+        }
         // Mbuf is transparent over the pointer that the PMD writes.
         let slots = mbufs.spare_capacity_mut().as_mut_ptr().cast::<*mut sys::vr_mbuf>();
         // SAFETY: invariant **queue** (this thread alone polls it, the device runs); `slots` has room for `spare` pointers.
-        let got = unsafe { sys::vr_rx_burst(self.device.port(), self.queue, slots, spare) };
+        let got = unsafe { sys::vr_rx_burst(self.device.port, self.queue, slots, spare) };
         let mut kept = 0;
         for index in 0..usize::from(got) {
             // SAFETY: the PMD wrote non-null pointers to the first `got` slots and gave those mbufs to us; `kept <= index`.
@@ -92,7 +95,7 @@ impl TxQueue {
         let count = mbufs.len().min(usize::from(u16::MAX)) as u16;
         let slots = mbufs.as_mut_ptr().cast::<*mut sys::vr_mbuf>();
         // SAFETY: invariant **queue**; `slots` holds `count` pointers to mbufs that we own.
-        let sent = usize::from(unsafe { sys::vr_tx_burst(self.device.port(), self.queue, slots, count) });
+        let sent = usize::from(unsafe { sys::vr_tx_burst(self.device.port, self.queue, slots, count) });
         let left = mbufs.len() - sent;
         // SAFETY: the PMD took over the first `sent` mbufs, so they are moved out without being dropped; the rest move to the
         // front. Both ranges lie within the vector.
@@ -106,7 +109,7 @@ impl TxQueue {
 
     /// Whether the device completes IPv4 header checksums ([`Mbuf::request_tx_ip_checksum`]).
     pub fn completes_ip_checksum(&self) -> bool {
-        self.device.offloads().tx_ip_checksum
+        self.device.offloads.tx_ip_checksum
     }
 }
 

@@ -76,3 +76,8 @@ pub use pairs::{Counters, InsertError, Pairs};
 pub use prefetch::prefetch;
 pub use region::Region;
 pub use table::FlowTable;
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod stress;

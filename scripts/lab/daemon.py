@@ -84,7 +84,7 @@ class Vrouter:
             path = f"{self.lab.folder}/{self.host.name}.network.yaml"
             with open(path, "w") as file:
                 yaml.safe_dump(network, file, sort_keys=False)
-        return self.vrctl("apply", "-f", str(path)).stdout
+        return self.vrctl("apply", "--sync", "-f", str(path)).stdout
 
     def stats(self):
         return self.ask("stats")

@@ -168,7 +168,7 @@ It is still running. Look around:
   {vrctl} show routes
   {vrctl} flows
   {vrctl} drops
-  {vrctl} explain --vif red1 --source {V4['1']} --destination {V4['2']} --protocol icmp
+  {vrctl} explain --vif red1 --src {V4['1']} --dst {V4['2']} --proto tcp --sport 40000 --dport 80
   ip netns exec {PREFIX}-underlay tcpdump -ni br0 udp
 h2's socket is {net.vrouters['h2'].socket}; logs and configurations are in {FOLDER}.
 Remove it all:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import glob
 import os
 import re
 import shutil
@@ -31,7 +32,7 @@ class Lab:
             _sweep_dead()
         if _names(self.prefix):
             raise Failure(f"there are namespaces named {self.prefix}-* already: {' '.join(_names(self.prefix))}")
-        self.folder = folder or tempfile.mkdtemp(prefix="vrouter-lab-")
+        self.folder = folder or tempfile.mkdtemp(prefix=f"vrouter-{self.prefix}-")
         os.makedirs(self.folder, exist_ok=True)
         self._processes = []
         self._cleanups = contextlib.ExitStack()
@@ -146,9 +147,12 @@ def _names(prefix):
 
 def _sweep_dead():
     """Removes what labs have left that were killed: their prefix holds the pid."""
-    for pid in {match.group(1) for match in map(re.compile(r"vt-(\d+)-").match, _names("vt")) if match}:
+    folders = glob.glob(f"{tempfile.gettempdir()}/vrouter-vt-*")
+    for pid in set(re.findall(r"vt-(\d+)-", " ".join(_names("vt") + folders))):
         if not os.path.exists(f"/proc/{pid}"):
             remove(f"vt-{pid}")
+            for folder in glob.glob(f"{tempfile.gettempdir()}/vrouter-vt-{pid}-*"):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _setns(file):

@@ -128,6 +128,7 @@ fn a_wrong_arrow_is_seen() {
     complains(rule, "vrouter/src/datapath/mod.rs", "use ffi::Mbuf;", "must not use ffi");
     complains(rule, "vrouter/src/packet/mod.rs", "fn f() { flowtable::prefetch(&1) }", "must not use flowtable");
     complains(rule, "vrouter/src/bin/vrctl.rs", "use vrouter::{api::v1, model};", "must not use model");
+    complains(rule, "vrouter/src/vrctl/show.rs", "use vrouter::daemon::view;", "must not use daemon");
     complains(rule, "vrouter/src/attic/mod.rs", "", "in no module");
     accepts(rule, "vrouter/src/port/dpdk/mod.rs", "use crate::{ids::Mac, port::Port};\nuse ffi::Mempool;");
     accepts(rule, "vrouter/src/datapath/mod.rs", "// use crate::model;\nuse crate::tables::{self, Snapshot};");

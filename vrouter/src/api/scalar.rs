@@ -112,6 +112,12 @@ pub fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Ports>, D::
     from.deserialize_any(OneOrMany)
 }
 
+/// The schema of what [`one_or_many`] reads.
+pub fn one_or_many_schema(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<Ports>();
+    json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
 /// An address type whose error names the text (the standard library's says only that it is invalid).
 pub trait Address: FromStr {
     const ERROR: fn(String) -> TextError;

@@ -1,2 +1,9 @@
 //! The command line tool.
-fn main() {}
+#![forbid(unsafe_code)]
+
+#[path = "../vrctl/mod.rs"]
+mod vrctl;
+
+fn main() -> std::process::ExitCode {
+    vrctl::main()
+}

@@ -63,16 +63,9 @@ fn check(config: &Config) -> ExitCode {
 
 #[cfg(feature = "dpdk")]
 fn run(config: &Config) -> ExitCode {
-    use vrouter::control::SocketError;
-    use vrouter::daemon::StartError;
     let Err(error) = daemon::run(config) else { return ExitCode::SUCCESS };
     eprintln!("vrouter: {error}");
-    ExitCode::from(match error {
-        StartError::Serve(_) => 1,
-        StartError::State { .. } => REFUSED,
-        StartError::Socket(SocketError::InUse(_)) => 5,
-        _ => 4,
-    })
+    ExitCode::from(error.exit_code())
 }
 
 #[cfg(not(feature = "dpdk"))]

@@ -9,7 +9,7 @@ use crate::port::dpdk::{DeviceConfig, DeviceError, DpdkDevice, Eal, Mempool};
 use crate::port::handover::handover;
 
 /// Frames that may wait for the worker that owns a queue.
-const HANDOVER: usize = 1024;
+pub const HANDOVER: usize = 1024;
 
 /// All devices, and what each worker polls: by worker, by port.
 pub struct Opened {

@@ -126,7 +126,7 @@ impl SlowPath {
         match outcome {
             Outcome::Consumed => self.consumed += 1,
             Outcome::Held => {}
-            Outcome::Dropped(reason) => self.drop(snapshot, Some(punt.vif), reason),
+            Outcome::Dropped(reason) => self.drop(snapshot, punt.vif, reason),
         }
         ring.give_back(punt.frame);
         self.carry_out(snapshot, out, worker, tell);
@@ -154,7 +154,7 @@ impl SlowPath {
                 }
                 Output::Replay { bytes, .. } => {
                     if let Some((next_hop, vif, packet)) = untoken(&bytes) {
-                        self.inject(snapshot, worker, Inject::Via(next_hop, vif), packet, Some(vif));
+                        self.inject(snapshot, worker, Inject::Via(next_hop, vif), packet, vif);
                     }
                 }
             }
@@ -199,11 +199,13 @@ fn tunnel(source: punt::TunnelSource) -> TunnelSource {
 
 fn token(punt: &punt::Punt) -> Vec<u8> {
     let punt::Why::Resolve { next_hop, .. } = punt.why else { return Vec::new() };
-    [&next_hop.0.to_be_bytes()[..], &punt.vif.0.to_be_bytes(), punt.frame.bytes()].concat()
+    let vif = punt.vif.map_or(u32::MAX, |vif| vif.0);
+    [&next_hop.0.to_be_bytes()[..], &vif.to_be_bytes(), punt.frame.bytes()].concat()
 }
 
-fn untoken(bytes: &[u8]) -> Option<(NextHopId, VifId, &[u8])> {
+fn untoken(bytes: &[u8]) -> Option<(NextHopId, Option<VifId>, &[u8])> {
     let (next_hop, rest) = bytes.split_first_chunk::<4>()?;
     let (vif, packet) = rest.split_first_chunk::<4>()?;
-    Some((NextHopId(u32::from_be_bytes(*next_hop)), VifId(u32::from_be_bytes(*vif)), packet))
+    let vif = u32::from_be_bytes(*vif);
+    Some((NextHopId(u32::from_be_bytes(*next_hop)), (vif != u32::MAX).then_some(VifId(vif)), packet))
 }

@@ -43,6 +43,19 @@ pub enum StartError {
     Serve(#[from] ServeError),
 }
 
+impl StartError {
+    /// The process's exit code: 1 failed while running, 3 the configuration is refused, 4 something cannot be had, 5 another
+    /// daemon serves the socket.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Serve(_) => 1,
+            StartError::State { .. } => 3,
+            StartError::Socket(SocketError::InUse(_)) => 5,
+            _ => 4,
+        }
+    }
+}
+
 /// Runs the daemon until SIGTERM or SIGINT. Blocks; main thread.
 pub fn run(config: &Config) -> Result<(), StartError> {
     let available: Vec<usize> =
@@ -51,6 +64,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let socket = Socket::bind(&config.socket)?;
     let eal = Arc::new(Eal::init(&eal_config(config))?);
     let pool = dpdk::mempool(&eal, "frames", config.mempool.mbufs, config.mempool.cache)?;
+    warn_of_small_pool(config);
     let opened = devices::open(&eal, config, &pool).map_err(|(port, error)| StartError::Port(port, error))?;
     let clock = Clock::new();
     let flows = memory::flow_table(config, random_seed(), clock.millis())?;
@@ -80,6 +94,17 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     }
     tracing::info!(mbufs_in_use = leaked, "stopped");
     result
+}
+
+/// A pool that full rings and caches can empty loses packets to `rx_no_mbuf`; virtual devices fill fewer descriptors than NICs.
+fn warn_of_small_pool(config: &Config) {
+    let workers = config.worker_count() as u32;
+    let queue_pairs = config.ports.iter().map(|port| port.queues.map_or(workers, u32::from)).sum();
+    let parts = dpdk::PoolParts { queue_pairs, workers, held: devices::HANDOVER as u32 };
+    if config.mempool.mbufs < parts.size() {
+        let (mbufs, wanted) = (config.mempool.mbufs, parts.size());
+        tracing::warn!(mbufs, wanted, "mempool.mbufs is less than full rings and caches hold");
+    }
 }
 
 fn apply_state(config: &Config, model: &mut Model) -> Result<(), StartError> {

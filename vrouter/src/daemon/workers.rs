@@ -48,11 +48,6 @@ impl Workers {
         }
         Ok(Workers { stop, threads })
     }
-
-    /// Threads that have ended although nobody asked them to.
-    pub fn dead(&self) -> Vec<usize> {
-        self.threads.iter().enumerate().filter(|(_, thread)| thread.is_finished()).map(|(index, _)| index).collect()
-    }
 }
 
 impl Drop for Workers {

@@ -17,7 +17,8 @@ pub(super) fn outcome(snapshot: &Snapshot, side: &Side<'_>, punt: &Punt<'_>, out
         Ok(l3) => l3,
         Err(reason) => return Outcome::Dropped(reason),
     };
-    let for_us = l3.fragment == Fragment::Whole && side.is_ours(snapshot, l3.destination);
+    let whole = matches!(l3.fragment, Fragment::Whole | Fragment::Atomic);
+    let for_us = whole && side.is_ours(snapshot, l3.destination);
     match for_us
         .then(|| reply(&l3))
         .flatten()

@@ -29,14 +29,17 @@ pub(super) struct L3<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fragment {
     Whole,
+    /// Whole, yet with an IPv6 fragment header (RFC 6946).
+    Atomic,
     First,
     Later,
 }
 
 impl Fragment {
-    fn of(offset: u16, more: bool) -> Fragment {
+    /// `whole`: what the only part is.
+    fn of(offset: u16, more: bool, whole: Fragment) -> Fragment {
         match (offset, more) {
-            (0, false) => Fragment::Whole,
+            (0, false) => whole,
             (0, true) => Fragment::First,
             _ => Fragment::Later,
         }
@@ -67,7 +70,7 @@ impl<'a> L3<'a> {
             payload: packet.payload(),
             hop_limit: packet.hop_limit(),
             class: packet.dscp() << 2 | packet.ecn(),
-            fragment: Fragment::of(packet.frag_offset(), packet.more_frags()),
+            fragment: Fragment::of(packet.frag_offset(), packet.more_frags(), Fragment::Whole),
         })
     }
 
@@ -101,7 +104,7 @@ impl<'a> L3<'a> {
         let header = if is_fragment {
             let fields = self.payload.get(2..8).ok_or(DropReason::Ipv6Header)?;
             let fragment = Ipv6FragmentHeader::new_unchecked(fields);
-            self.fragment = Fragment::of(fragment.frag_offset(), fragment.more_frags());
+            self.fragment = Fragment::of(fragment.frag_offset(), fragment.more_frags(), Fragment::Atomic);
             Ipv6ExtHeader::new_unchecked(self.payload)
         } else {
             Ipv6ExtHeader::new_checked(self.payload).map_err(|_| DropReason::Ipv6Header)?

@@ -16,6 +16,8 @@ mod l3;
 mod nd;
 mod neighbour;
 mod side;
+#[cfg(test)]
+mod tests;
 
 use std::net::Ipv4Addr;
 

@@ -90,7 +90,7 @@ impl<'a> Message<'a> {
         let frame = EthernetFrame::new_checked(punt.frame).ok()?;
         let l3 = L3::read(punt.frame, punt.l3_offset).ok()?;
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (l3.source, l3.destination) else { return None };
-        // Fragments never carry ND (RFC 6980).
+        // Fragments never carry ND, not even atomic ones (RFC 6980).
         let whole = l3.fragment == Fragment::Whole && l3.protocol == IpProtocol::Icmpv6;
         if !whole || l3.hop_limit != HOP_LIMIT || source.is_multicast() || source.is_loopback() {
             return None;

@@ -104,6 +104,8 @@ struct Entry {
     asked_at: Option<u64>,
     /// When `state` wants attention.
     due: u64,
+    /// When a frame last waited for it.
+    used_at: u64,
     hold: VecDeque<Held>,
 }
 
@@ -117,7 +119,14 @@ enum State {
 
 impl Entry {
     fn new(wanted: bool, due: u64) -> Entry {
-        Entry { state: State::Incomplete { tries: 0 }, wanted, asked_at: None, due, hold: VecDeque::new() }
+        Entry {
+            state: State::Incomplete { tries: 0 },
+            wanted,
+            asked_at: None,
+            due,
+            used_at: due,
+            hold: VecDeque::new(),
+        }
     }
 
     fn mac(&self) -> Option<Mac> {
@@ -190,16 +199,18 @@ impl Neighbours {
         if !is_unicast_v4(key.1) {
             return Outcome::Dropped(DropReason::NeighbourUnresolved);
         }
-        if !self.entries.contains_key(&key) && self.entries.len() >= self.limits.neighbours {
+        if !self.entries.contains_key(&key) && !self.make_room(out) {
             return Outcome::Dropped(DropReason::NeighbourHoldFull);
         }
         let entry = self.entries.entry(key).or_insert_with(|| Entry::new(false, now));
+        entry.used_at = now;
         if let Some(mac) = entry.mac() {
             // The worker did not see the resolved next hop yet, or the model lost it: say it again.
             out.push(Output::Learn { vif: key.0, address: key.1, mac });
             out.push(Output::Replay { place: held.place, tunnel: held.tunnel, bytes: held.bytes });
             return Outcome::Held;
         }
+        self.next_due = self.next_due.min(entry.due);
         let full = entry.hold.len() >= self.limits.held_per_neighbour || self.held >= self.limits.held;
         match entry.hold.pop_front_if(|_| full) {
             Some(oldest) => out.push(oldest.dropped(DropReason::NeighbourHoldFull)),
@@ -216,6 +227,18 @@ impl Neighbours {
         }
         self.next_due = self.next_due.min(entry.due);
         Outcome::Held
+    }
+
+    /// Room for one more neighbour, if need be in place of a resolved one that the model does not want.
+    fn make_room(&mut self, out: &mut Vec<Output>) -> bool {
+        if self.entries.len() < self.limits.neighbours {
+            return true;
+        }
+        let spare = self.entries.iter().filter(|(_, entry)| !entry.wanted && entry.mac().is_some());
+        let Some((&key, _)) = spare.min_by_key(|(_, entry)| entry.used_at) else { return false };
+        self.entries.remove(&key);
+        out.push(Output::Forget { vif: key.0, address: key.1 });
+        true
     }
 
     /// A neighbour said what its MAC is. False: nobody asked for it, nothing is learnt.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::records::{Encap, Hop};
+use super::refusal::shown;
 use super::state::State;
 use crate::api::v1;
 use crate::ids::NextHopId;
@@ -15,26 +16,26 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
     match &change.op {
         Some(Op::Create(object) | Op::Put(object)) => match &object.kind {
             Some(Kind::Settings(_)) => "settings".into(),
-            Some(Kind::Vrf(vrf)) => format!("vrf {}", vrf.name),
-            Some(Kind::Vif(vif)) => format!("vif {}", vif.name),
+            Some(Kind::Vrf(vrf)) => format!("vrf {}", shown(&vrf.name)),
+            Some(Kind::Vif(vif)) => format!("vif {}", shown(&vif.name)),
             Some(Kind::Route(given)) => route(given.key.as_ref(), owner),
             Some(Kind::Neighbour(given)) => neighbour(given.key.as_ref()),
             Some(Kind::Vni(vni)) => format!("vni {}", vni.vni),
             Some(Kind::Label(label)) => format!("label {}", label.label),
-            Some(Kind::Acl(acl)) => format!("acl {}", acl.name),
-            Some(Kind::Group(group)) => format!("group {}", group.name),
-            Some(Kind::Port(port)) => format!("port {}", port.name),
+            Some(Kind::Acl(acl)) => format!("acl {}", shown(&acl.name)),
+            Some(Kind::Group(group)) => format!("group {}", shown(&group.name)),
+            Some(Kind::Port(port)) => format!("port {}", shown(&port.name)),
             None => String::new(),
         },
         Some(Op::Delete(key)) => match &key.kind {
-            Some(Key::Vrf(name)) => format!("vrf {name}"),
-            Some(Key::Vif(name)) => format!("vif {name}"),
+            Some(Key::Vrf(name)) => format!("vrf {}", shown(name)),
+            Some(Key::Vif(name)) => format!("vif {}", shown(name)),
             Some(Key::Route(key)) => route(Some(key), owner),
             Some(Key::Neighbour(key)) => neighbour(Some(key)),
             Some(Key::Vni(vni)) => format!("vni {vni}"),
             Some(Key::Label(label)) => format!("label {label}"),
-            Some(Key::Acl(name)) => format!("acl {name}"),
-            Some(Key::Group(name)) => format!("group {name}"),
+            Some(Key::Acl(name)) => format!("acl {}", shown(name)),
+            Some(Key::Group(name)) => format!("group {}", shown(name)),
             None => String::new(),
         },
         None => String::new(),
@@ -45,12 +46,12 @@ fn route(key: Option<&v1::RouteKey>, owner: &str) -> String {
     let Some(key) = key else { return "route".into() };
     let owner = if key.owner.is_empty() { owner } else { &key.owner };
     let prefix = key.prefix.as_ref().map(|prefix| format!("{}/{}", address(&prefix.address), prefix.length));
-    format!("route {} {} of {owner}", key.vrf, prefix.unwrap_or_default())
+    format!("route {} {} of {}", shown(&key.vrf), prefix.unwrap_or_default(), shown(owner))
 }
 
 fn neighbour(key: Option<&v1::NeighbourKey>) -> String {
     let Some(key) = key else { return "neighbour".into() };
-    format!("neighbour {} {}", key.vif, address(&key.address))
+    format!("neighbour {} {}", shown(&key.vif), address(&key.address))
 }
 
 /// An address of 4 or 16 bytes, or whatever bytes there are (at most 16 of them).

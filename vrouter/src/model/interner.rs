@@ -1,5 +1,6 @@
 //! Equal values under one number, counted by their users.
 
+use std::borrow::Borrow;
 use std::hash::Hash;
 
 use hashbrown::HashMap;
@@ -38,16 +39,21 @@ impl<T> Default for Interner<T> {
 }
 
 impl<T: Clone + Eq + Hash> Interner<T> {
-    /// The value's number, with one user more. `None`: all numbers are used up.
-    pub fn take(&mut self, value: &T) -> Option<u32> {
-        if let Some(&number) = self.numbers.get(value) {
+    /// The value's number, with one user more; `owned` is asked for a value that is new. `None`: all numbers are used up.
+    pub fn take<Q>(&mut self, value: &Q, owned: impl FnOnce(&Q) -> T) -> Option<u32>
+    where
+        Q: Eq + Hash + ?Sized,
+        T: Borrow<Q>,
+    {
+        if let Some(number) = self.number(value) {
             self.retain(number);
             return Some(number);
         }
         let number = self.next;
         self.next = number.checked_add(1)?;
+        let value = owned(value);
         self.numbers.insert(value.clone(), number);
-        self.values.insert(number, Interned { value: value.clone(), users: 1 });
+        self.values.insert(number, Interned { value, users: 1 });
         self.used += 1;
         Some(number)
     }
@@ -75,7 +81,11 @@ impl<T: Clone + Eq + Hash> Interner<T> {
     }
 
     /// The number of a value.
-    pub fn number(&self, value: &T) -> Option<u32> {
+    pub fn number<Q>(&self, value: &Q) -> Option<u32>
+    where
+        Q: Eq + Hash + ?Sized,
+        T: Borrow<Q>,
+    {
         self.numbers.get(value).copied()
     }
 

@@ -31,7 +31,7 @@ pub(crate) enum Undo {
 impl State {
     /// Keeps all changes since the last commit or rollback; returns what they touched and which next hops came and went.
     pub fn commit(&mut self) -> (Dirty, Swept<(VrfId, Hop)>) {
-        self.journal.clear();
+        self.journal = Vec::new();
         self.owners.sweep();
         (std::mem::take(&mut self.dirty), self.hops.sweep())
     }
@@ -53,7 +53,7 @@ impl State {
                 Undo::NextVif(old) => self.next_vif = old,
             }
         }
-        self.journal.clear();
+        self.journal = Vec::new();
         self.dirty = Dirty::default();
         self.owners.sweep_back();
         self.hops.sweep_back();
@@ -230,7 +230,7 @@ impl State {
 
     /// The number of a next hop, with one user more.
     pub fn take_hop(&mut self, vrf: VrfId, hop: Hop) -> Result<NextHopId, Reason> {
-        self.hops.take(&(vrf, hop)).map(NextHopId).ok_or(Reason::NumbersUsedUp)
+        self.hops.take(&(vrf, hop), Clone::clone).map(NextHopId).ok_or(Reason::NumbersUsedUp)
     }
 
     /// Sets or clears what a VIF itself offers for a prefix.

@@ -1,8 +1,17 @@
 //! Why a change is refused.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::records::Prefix;
+
+/// A name as given, which may be of any length, cut for a message.
+pub(crate) fn shown(name: &str) -> String {
+    const MOST: usize = 63;
+    match name.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.into(),
+    }
+}
 
 /// A refusal: the path of the bad field inside its object, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +48,8 @@ pub(crate) enum Reason {
     NotUnicast(IpAddr),
     #[error("link-local addresses are not routed")]
     LinkLocal,
+    #[error("{0} is link-local and belongs into gateway_link_local")]
+    LinkLocalField(Ipv6Addr),
     #[error("{0} is not link-local")]
     NotLinkLocal(IpAddr),
     #[error("a group or zero MAC address")]

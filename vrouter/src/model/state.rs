@@ -12,7 +12,7 @@ use super::interner::Interner;
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
 use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Prefix, Settings, Vif, Vrf};
-use super::refusal::Reason;
+use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
 use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
 use crate::tables::VifKind;
@@ -137,12 +137,12 @@ impl State {
 
     /// The VRF with this name.
     pub fn vrf(&self, name: &str) -> Result<&Arc<Vrf>, Reason> {
-        self.vrfs.get(name).ok_or_else(|| Reason::Unknown { kind: "VRF", name: name.into() })
+        self.vrfs.get(name).ok_or_else(|| Reason::Unknown { kind: "VRF", name: shown(name) })
     }
 
     /// The VIF with this name.
     pub fn vif(&self, name: &str) -> Result<&Arc<Vif>, Reason> {
-        self.vifs.get(name).ok_or_else(|| Reason::Unknown { kind: "VIF", name: name.into() })
+        self.vifs.get(name).ok_or_else(|| Reason::Unknown { kind: "VIF", name: shown(name) })
     }
 
     /// The name of a VRF that is there.
@@ -188,12 +188,13 @@ impl State {
         (class, u32::MAX - offer.preference, name)
     }
 
-    /// The address of VIFs in this VRF that this is, but for what `but` itself has.
+    /// Whose address, gateway or neighbour this is in the VRF, but for what `but` itself has; neighbours last.
     pub fn implicit_at(&self, vrf: VrfId, address: IpAddr, but: Option<VifId>) -> Option<(VifId, Hop)> {
-        self.offers(vrf, Prefix::host(address)).iter().find_map(|offer| match offer.source {
-            Source::Vif(vif) if Some(vif) != but => Some((vif, self.hop(offer.next_hop)?.1)),
+        let offers = self.offers(vrf, Prefix::host(address)).iter().filter_map(|offer| match offer.source {
+            Source::Vif(vif) if Some(vif) != but => Some((offer.preference, vif, self.hop(offer.next_hop)?.1)),
             _ => None,
-        })
+        });
+        offers.max_by_key(|&(preference, ..)| preference).map(|(_, vif, hop)| (vif, hop))
     }
 
     /// The fabric VIF of this VRF with the longest connected subnet that holds the address.

@@ -51,8 +51,39 @@ pub struct DpdkPort {
     shortest: u16,
 }
 
-/// A pool whose buffers hold what a heap frame holds. `size` buffers: descriptors of all queues, bursts and caches of all
-/// workers, and what is held. Control thread, at start.
+/// What a pool's buffers are for; their sum is its size.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolParts {
+    /// Queue pairs of all devices: each may fill its rx and its tx ring.
+    pub queue_pairs: u32,
+    /// Workers: each has its cache, and a burst on its way in and out.
+    pub workers: u32,
+    /// Frames in handover rings and in hold queues.
+    pub held: u32,
+}
+
+impl PoolParts {
+    /// Buffers in all.
+    pub fn size(&self) -> u32 {
+        let worker = CACHE * 3 / 2 + 2 * BURST as u32;
+        self.queue_pairs * 2 * u32::from(DESCRIPTORS) + self.workers * worker + self.held
+    }
+
+    /// Their memory in huge pages, in bytes: room, DPDK's two headers, a place in the ring.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.size()) * (ROOM as u64 + 128 + 64 + 16)
+    }
+
+    /// MiB that an EAL without huge pages needs for them, with some for what drivers take. No buffer crosses a page there, so
+    /// each has one of 4 KiB for itself.
+    pub fn eal_mib(&self) -> u32 {
+        const PAGE: u64 = 4096;
+        ((u64::from(self.size()) * (PAGE + 16)) >> 20) as u32 + 32
+    }
+}
+
+/// A pool whose buffers hold what a heap frame holds. `size` is [`PoolParts::size`] or more. Control thread, at
+/// start.
 pub fn mempool(eal: &Eal, name: &str, size: u32, cache: u32) -> Result<Mempool, MempoolError> {
     Mempool::create(eal, &MempoolConfig { name, size, cache, room: ROOM as u16 })
 }

@@ -1,5 +1,7 @@
 //! A daemon for tests of the control socket: the real server in front of a plain in-memory thread, which answers requests and
 //! records what it was asked.
+// Each test binary uses a part of it.
+#![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

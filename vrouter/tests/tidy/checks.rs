@@ -41,7 +41,9 @@ pub const ARROWS: &[(&str, &[&str])] = &[
             "ffi",
         ],
     ),
-    ("bin/vrctl", &["ids", "drops", "packet", "api"]),
+    // The tool's own modules, in its own crate.
+    ("vrctl", &["ids", "drops", "packet", "api"]),
+    ("bin/vrctl", &["ids", "drops", "packet", "api", "vrctl"]),
     ("bin/vrouter", &["ids", "drops", "api", "daemon"]),
 ];
 
@@ -97,7 +99,7 @@ fn used_modules(source: &Source) -> Vec<(usize, String)> {
         match (word, is_path) {
             ("flowtable" | "ffi", Some(_)) if leads => used.push((at, word.to_owned())),
             ("crate", Some(path)) => used.extend(first_segments(path).into_iter().map(|name| (at, name))),
-            ("vrouter", Some(path)) if leads && source.path.contains("/bin/") => {
+            ("vrouter", Some(path)) if leads => {
                 used.extend(first_segments(path).into_iter().map(|name| (at, name)));
             }
             _ => {}

@@ -8,7 +8,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::api::scalar::{addresses, named_address, one_or_many, optional_address, protocol_or_any};
+use crate::api::scalar::{
+    addresses, named_address, one_or_many, one_or_many_schema, optional_address, protocol_or_any,
+};
 use crate::api::text::{Ports, Prefix, Protocol};
 use crate::ids::Mac;
 
@@ -146,14 +148,19 @@ pub struct Route {
 #[serde(deny_unknown_fields, default)]
 pub struct Via {
     /// Deliver to this tenant VIF.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vif: Option<String>,
     /// With `vif`: the destination MAC; default the VIF's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
     /// A neighbour on a connected subnet of a fabric VIF.
-    #[serde(deserialize_with = "optional_address")]
+    #[serde(deserialize_with = "optional_address", skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub vxlan: Option<Vxlan>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mpls_udp: Option<MplsUdp>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drop: bool,
 }
 
@@ -261,8 +268,10 @@ pub struct Rule {
     pub destination: Option<AddressMatch>,
     /// One or a list; absent: any. Needs protocol tcp, udp, sctp or udplite.
     #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "one_or_many_schema")]
     pub source_ports: Vec<Ports>,
     #[serde(default, deserialize_with = "one_or_many")]
+    #[schemars(schema_with = "one_or_many_schema")]
     pub destination_ports: Vec<Ports>,
     /// Needs protocol icmp or icmpv6.
     #[serde(default)]

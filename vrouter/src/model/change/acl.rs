@@ -6,7 +6,7 @@ use super::Mode;
 use crate::api::v1;
 use crate::model::read;
 use crate::model::records::{Acl, AddressMatch, Group, Rule};
-use crate::model::refusal::{At, Reason, Refusal};
+use crate::model::refusal::{At, Reason, Refusal, shown};
 use crate::model::state::State;
 use v1::address_match::By;
 
@@ -111,7 +111,7 @@ fn address_match(state: &State, given: Option<&v1::AddressMatch>) -> Result<Addr
         By::Prefix(prefix) => Ok(AddressMatch::Prefix(read::prefix(prefix).at("prefix")?)),
         By::Group(name) => match state.groups.get(name.as_str()) {
             Some(group) => Ok(AddressMatch::Group(group.name.clone())),
-            None => Err(Reason::Unknown { kind: "address group", name: name.clone() }.at("group")),
+            None => Err(Reason::Unknown { kind: "address group", name: shown(name) }.at("group")),
         },
     }
 }

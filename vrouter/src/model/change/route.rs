@@ -29,7 +29,7 @@ pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Rout
     let preference = if given.preference == 0 { PREFERENCE } else { given.preference };
 
     let used_up = Reason::NumbersUsedUp;
-    let owner = state.owners.take(&Arc::from(owner)).ok_or(used_up).at("key.owner")?;
+    let owner = state.owners.take(owner, |owner| owner.into()).ok_or(used_up).at("key.owner")?;
     let source = Source::Owner(owner);
     let old = offer(state, vrf.id, prefix, source);
     let written = mode.allows(old.is_some()).and_then(|()| {
@@ -46,7 +46,7 @@ pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Rout
 
 pub(super) fn delete(state: &mut State, owner: &str, given: &v1::RouteKey) -> Result<(), Refusal> {
     let (vrf, prefix, owner) = key(state, owner, Some(given))?;
-    let source = state.owners.number(&Arc::from(owner)).map(Source::Owner).ok_or(Reason::NotThere).at("")?;
+    let source = state.owners.number(owner).map(Source::Owner).ok_or(Reason::NotThere).at("")?;
     offer(state, vrf.id, prefix, source).ok_or(Reason::NotThere).at("")?;
     state.set_route(vrf.id, prefix, source, None);
     Ok(())

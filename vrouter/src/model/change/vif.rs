@@ -8,7 +8,7 @@ use crate::api::v1;
 use crate::ids::VifId;
 use crate::model::read;
 use crate::model::records::{Hop, Prefix, Vif};
-use crate::model::refusal::{At, Reason, Refusal};
+use crate::model::refusal::{At, Reason, Refusal, shown};
 use crate::model::state::State;
 use crate::tables::VifKind;
 
@@ -30,20 +30,17 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vif) -> Result<()
     }
     if let Some(old) = &old {
         set_implicit_routes(state, old, false).at("")?;
+        part_from_neighbours(state, old, &vif)?;
     }
     state.set_vif(vif.name.clone(), Some(Arc::new(vif.clone())));
     set_implicit_routes(state, &vif, true).at("")?;
-    check_neighbours(state, &vif)?;
     check_dependants(state, old.as_deref().unwrap_or(&vif))
 }
 
 pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
     let vif = state.vifs.get(name).ok_or(Reason::NotThere).at("")?.clone();
-    if let Some(of) = state.of_vif.get(&vif.id) {
-        let counts = [(of.routes, "routes"), (of.static_neighbours, "static neighbours"), (of.labels, "labels")];
-        if let Some((count, what)) = counts.into_iter().find(|&(count, _)| count > 0) {
-            return Err(Reason::InUse(format!("{count} {what}")).at(""));
-        }
+    if let Some(by) = in_use(state, vif.id) {
+        return Err(Reason::InUse(by).at(""));
     }
     for address in neighbours(state, vif.id) {
         neighbour::set(state, &vif, address, None).at("")?;
@@ -62,7 +59,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     if old.is_some_and(|old| old.kind != kind) {
         return Err(Reason::Fixed.at("kind"));
     }
-    let unknown_port = || Reason::Unknown { kind: "port", name: given.port.clone() };
+    let unknown_port = || Reason::Unknown { kind: "port", name: shown(&given.port) };
     let port = *state.port_by_name.get(&given.port).ok_or_else(unknown_port).at("port")?;
     if let Some(holder) = state.vif_by_port[port.index()]
         && old.is_none_or(|old| old.id != holder)
@@ -131,10 +128,9 @@ fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
 fn check_vrf(state: &State, vif: &Vif, old: Option<&Vif>) -> Result<(), Refusal> {
     let vrf = &state.vrf_by_id[&vif.vrf];
     if old.is_some_and(|old| old.vrf != vif.vrf)
-        && let Some(of) = state.of_vif.get(&vif.id)
-        && (of.routes > 0 || of.labels > 0)
+        && let Some(by) = in_use(state, vif.id)
     {
-        return Err(Reason::InUse(format!("{} routes and {} labels", of.routes, of.labels)).at("vrf"));
+        return Err(Reason::InUse(by).at("vrf"));
     }
     match vif.kind {
         VifKind::Tenant => match state.fabric_use(vif.vrf) {
@@ -152,7 +148,7 @@ fn check_acls(state: &State, vif: &Vif) -> Result<(), Refusal> {
     for (field, acl) in [("acl_from_vif", &vif.from_vif), ("acl_to_vif", &vif.to_vif)] {
         let Some(acl) = acl else { continue };
         if !state.acls.contains_key(acl) {
-            return Err(Reason::Unknown { kind: "ACL", name: acl.to_string() }.at(field));
+            return Err(Reason::Unknown { kind: "ACL", name: shown(acl) }.at(field));
         }
         let vrf = &state.vrf_by_id[&vif.vrf];
         if !vrf.flows {
@@ -183,7 +179,7 @@ fn check_addresses(state: &State, vif: &Vif) -> Result<(), Refusal> {
         check_free(state, vif, address, false).at(&field)?;
     }
     if let Some(v6) = vif.gateway_v6.filter(|v6| v6.is_unicast_link_local()) {
-        return Err(Reason::NotUnicast(v6.into()).at("gateway_v6"));
+        return Err(Reason::LinkLocalField(v6).at("gateway_v6"));
     }
     if let Some(link_local) = vif.gateway_link_local.filter(|address| !address.is_unicast_link_local()) {
         return Err(Reason::NotLinkLocal(link_local.into()).at("gateway_link_local"));
@@ -230,18 +226,19 @@ fn check_subnets(state: &State, vif: &Vif) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Forgets learnt neighbours that no longer fit the VIF, refuses to leave static ones behind.
-fn check_neighbours(state: &mut State, vif: &Vif) -> Result<(), Refusal> {
-    for address in neighbours(state, vif.id) {
-        let ours = vif.addresses.contains(&address.into());
-        if vif.connects(address.into()) && !ours {
+/// Forgets learnt neighbours that the VIF will no longer have, refuses to leave static ones behind. Before the new VIF offers its
+/// own routes: an address may turn from a neighbour's into ours.
+fn part_from_neighbours(state: &mut State, old: &Vif, new: &Vif) -> Result<(), Refusal> {
+    for address in neighbours(state, old.id) {
+        let ours = new.addresses.contains(&address.into());
+        if old.vrf == new.vrf && new.connects(address.into()) && !ours {
             continue;
         }
-        if state.neighbours[&(vif.id, address)].learnt {
-            neighbour::set(state, vif, address, None).at("")?;
+        if state.neighbours[&(old.id, address)].learnt {
+            neighbour::set(state, old, address, None).at("")?;
         } else if ours {
             return Err(
-                Reason::AddressOfNeighbour { address: address.into(), vif: vif.name.to_string() }.at("addresses")
+                Reason::AddressOfNeighbour { address: address.into(), vif: old.name.to_string() }.at("addresses")
             );
         } else {
             return Err(Reason::NoLongerConnected(address.into(), "a static neighbour").at("subnets"));
@@ -272,6 +269,12 @@ fn check_dependants(state: &State, before: &Vif) -> Result<(), Refusal> {
         return Err(Reason::VtepInUse(vtep.into()).at("addresses"));
     }
     Ok(())
+}
+
+fn in_use(state: &State, vif: VifId) -> Option<String> {
+    let of = state.of_vif.get(&vif)?;
+    let counts = [(of.routes, "routes"), (of.static_neighbours, "static neighbours"), (of.labels, "labels")];
+    counts.into_iter().find(|&(count, _)| count > 0).map(|(count, what)| format!("{count} {what}"))
 }
 
 fn neighbours(state: &State, vif: VifId) -> Vec<Ipv4Addr> {

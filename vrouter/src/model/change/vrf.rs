@@ -7,7 +7,7 @@ use crate::api::v1;
 use crate::ids::VrfId;
 use crate::model::read;
 use crate::model::records::Vrf;
-use crate::model::refusal::{At, Reason, Refusal};
+use crate::model::refusal::{At, Reason, Refusal, shown};
 use crate::model::state::State;
 
 pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vrf) -> Result<(), Refusal> {
@@ -22,7 +22,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vrf) -> Result<()
     if let Some(acl) = &acl
         && !state.acls.contains_key(acl)
     {
-        return Err(Reason::Unknown { kind: "ACL", name: acl.to_string() }.at("acl"));
+        return Err(Reason::Unknown { kind: "ACL", name: shown(acl) }.at("acl"));
     }
     let vrf = Vrf {
         id: VrfId(0),

@@ -114,6 +114,75 @@ fn tunnels_follow_their_neighbours_in_place() {
 }
 
 #[test]
+fn a_changed_uplink_reaches_neighbours_gateways_and_tunnels() {
+    let mut model = model();
+    let up0 = model.vif_id("up0").unwrap();
+    model.learn(up0, Ipv4Addr::new(10, 0, 0, 2), NEIGHBOUR_MAC).unwrap();
+    model.learn(up0, Ipv4Addr::new(10, 0, 0, 254), NEIGHBOUR_MAC).unwrap();
+    let moved = v1::Vif { mtu: 1400, port: "p6".into(), mac: vec![2, 0, 0, 0, 6, 6], ..uplink() };
+    let after = model.apply("", &[put(Kind::Vif(moved))]).unwrap();
+    assert_eq!((after.ports[0].vif, after.ports[6].vif), (None, Some(up0)));
+    for (vrf, to, mtu) in [("red", "192.168.0.12", 1350), ("blue", "192.168.0.12", 1368), ("blue", "fd00:1::1", 1350)] {
+        assert_eq!(route_to(&model, &after, vrf, to).unwrap().mtu, mtu);
+        let tunnel = tunnel(&model, &after, vrf, to);
+        assert!(matches!(tunnel.underlay, Underlay::Resolved(a) if a.port == PortIndex(6)), "{tunnel:?}");
+        assert_eq!(tunnel.template.headers()[6..12], [2, 0, 0, 0, 6, 6]);
+    }
+    for to in ["10.0.0.2", "10.0.0.77", "10.1.0.1"] {
+        assert_eq!(route_to(&model, &after, "underlay", to).unwrap().mtu, 1400, "{to}");
+    }
+}
+
+#[test]
+fn an_uplink_that_moves_forgets_its_neighbours() {
+    let mut model = model();
+    let up1 = v1::Vif {
+        name: "up1".into(),
+        port: "p5".into(),
+        addresses: vec![ip("10.0.1.1")],
+        subnets: vec![prefix("10.0.1.0/24")],
+        ..uplink()
+    };
+    model.apply("", &[put(Kind::Vif(up1.clone())), put(Kind::Vrf(vrf("spare")))]).unwrap();
+    model.learn(model.vif_id("up1").unwrap(), Ipv4Addr::new(10, 0, 1, 7), NEIGHBOUR_MAC).unwrap();
+    let host = |vrf: &str, model: &Model| {
+        let snapshot = model.snapshot();
+        vrf_row(model, &snapshot, vrf).route("10.0.1.7".parse().unwrap()).map(|(length, _)| length)
+    };
+    assert_eq!((host("underlay", &model), host("spare", &model)), (Some(32), None));
+    model.apply("", &[put(Kind::Vif(v1::Vif { vrf: "spare".into(), ..up1 }))]).unwrap();
+    assert_eq!((host("underlay", &model), host("spare", &model)), (None, Some(24)));
+    assert!(model.list(v1::Kind::Neighbour, "").is_empty());
+}
+
+#[test]
+fn a_neighbours_address_becomes_ours() {
+    let mut model = model();
+    let up0 = model.vif_id("up0").unwrap();
+    model.learn(up0, Ipv4Addr::new(10, 0, 0, 3), NEIGHBOUR_MAC).unwrap();
+    let both = v1::Vif { addresses: vec![ip("10.0.0.1"), ip("10.0.0.3")], ..uplink() };
+    let after = model.apply("", &[put(Kind::Vif(both))]).unwrap();
+    assert_eq!(route_to(&model, &after, "underlay", "10.0.0.3").unwrap().kind, NextHopKind::Receive);
+    assert!(model.forget(up0, Ipv4Addr::new(10, 0, 0, 3)).is_none());
+}
+
+#[test]
+fn an_address_is_taken_though_another_vif_had_learnt_it() {
+    let mut model = model();
+    let up0 = model.vif_id("up0").unwrap();
+    model.learn(up0, Ipv4Addr::new(10, 0, 0, 3), NEIGHBOUR_MAC).unwrap();
+    let spare = |name: &str, port: &str| {
+        let addresses = vec![ip("10.0.0.3")];
+        put(Kind::Vif(v1::Vif { name: name.into(), port: port.into(), addresses, subnets: vec![], ..uplink() }))
+    };
+    let after = model.apply("", &[spare("up1", "p5")]).unwrap();
+    assert_eq!(route_to(&model, &after, "underlay", "10.0.0.3").unwrap().kind, NextHopKind::Receive);
+    assert!(model.learn(up0, Ipv4Addr::new(10, 0, 0, 3), Mac([2; 6])).is_none());
+    let refused = model.apply("", &[spare("up2", "p6")]).map(drop).unwrap_err();
+    assert_eq!(refused.reason, "10.0.0.3 is an address of VIF up1 in this VRF");
+}
+
+#[test]
 fn the_best_owner_forwards_and_the_next_takes_over() {
     let mut model = model();
     let offer = |owner: &str, preference, next_hop| {

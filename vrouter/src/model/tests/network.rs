@@ -98,12 +98,21 @@ pub(super) fn mpls(remote: &str, label: u32) -> v1::next_hop::Kind {
     v1::next_hop::Kind::Tunnel(v1::Tunnel { remote: ip(remote), encap: Some(encap) })
 }
 
+pub(super) fn via_vif(vif: &str) -> v1::next_hop::Kind {
+    v1::next_hop::Kind::Vif(v1::next_hop::ViaVif { vif: vif.into(), mac: Vec::new() })
+}
+
 pub(super) fn gateway(address: &str) -> v1::next_hop::Kind {
     v1::next_hop::Kind::Gateway(v1::next_hop::ViaGateway { address: ip(address) })
 }
 
 pub(super) fn discard() -> v1::next_hop::Kind {
     v1::next_hop::Kind::Drop(v1::next_hop::Drop {})
+}
+
+pub(super) fn neighbour(vif: &str, address: &str, mac: [u8; 6]) -> v1::Neighbour {
+    let key = Some(v1::NeighbourKey { vif: vif.into(), address: ip(address) });
+    v1::Neighbour { key, mac: mac.into(), ..Default::default() }
 }
 
 pub(super) fn label(label: u32, target: v1::mpls_label::Target) -> v1::MplsLabel {

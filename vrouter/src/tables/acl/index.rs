@@ -28,11 +28,11 @@ impl Index {
     #[inline]
     pub(super) fn first(&self, tuple: &Tuple, accepts: impl Fn(usize) -> bool) -> Option<usize> {
         let sets = [
+            self.source.set(tuple.source),
+            self.destination.set(tuple.destination),
             self.destination_port.set(tuple.ports.map(|ports| ports.1)),
             self.source_port.set(tuple.ports.map(|ports| ports.0)),
             self.protocol.set(tuple.protocol),
-            self.destination.set(tuple.destination),
-            self.source.set(tuple.source),
         ];
         first_common(sets, accepts)
     }

@@ -99,7 +99,7 @@ impl RuleSets {
     }
 }
 
-/// The lowest rule that is in all the sets (which are of the same rules) and that `accepts`.
+/// The lowest rule that is in all the sets (which are of the same rules) and that `accepts`. Faster if small sets come first.
 #[inline]
 pub(super) fn first_common<const N: usize>(sets: [Set<'_>; N], accepts: impl Fn(usize) -> bool) -> Option<usize> {
     let mut begins = [0; N];
@@ -118,6 +118,9 @@ pub(super) fn first_common<const N: usize>(sets: [Set<'_>; N], accepts: impl Fn(
                     rules |= set.words[begin + (summary & ((1 << bit) - 1)).count_ones() as usize];
                 }
                 word &= rules;
+                if word == 0 {
+                    break;
+                }
             }
             while word != 0 {
                 let rule = place * 64 + word.trailing_zeros() as usize;

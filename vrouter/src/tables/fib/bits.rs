@@ -4,6 +4,9 @@
 pub trait Bits: Copy + Eq + Ord + Send + Sync + 'static {
     /// 32 or 128.
     const WIDTH: u8;
+    /// Where the bases of a trie's nodes begin anew; between, they are six bits apart. Chosen so that the lengths of most routes
+    /// (hosts, IPv4 /24, IPv6 /48 and /64) end a node, which then has many of them, and do not begin one each.
+    const ANEW: &'static [u8];
     /// All bits zero.
     const ZERO: Self;
     /// The first `length` bits, the others zero.
@@ -21,9 +24,10 @@ pub trait Bits: Copy + Eq + Ord + Send + Sync + 'static {
 }
 
 macro_rules! bits {
-    ($type:ty, $width:literal) => {
+    ($type:ty, $width:literal, $anew:expr) => {
         impl Bits for $type {
             const WIDTH: u8 = $width;
+            const ANEW: &'static [u8] = &$anew;
             const ZERO: $type = 0;
 
             #[inline]
@@ -59,5 +63,5 @@ macro_rules! bits {
     };
 }
 
-bits!(u32, 32);
-bits!(u128, 128);
+bits!(u32, 32, [1, 25, 27]);
+bits!(u128, 128, [1, 49, 53, 65, 69]);

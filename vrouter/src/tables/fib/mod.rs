@@ -1,9 +1,8 @@
 //! Longest-prefix match: a persistent trie.
 //!
-//! A [`Fib`] is a tree bitmap of stride 6 with path compression. A node stands at a *base*, 1, 7, 13 and so on, and holds the
-//! routes whose length is base to base + 5, so that the lengths that are common in the Internet (/24, /48) end a node rather than
-//! begin one each. Nodes are counted references: a change copies the nodes on its path when another clone holds them too, and
-//! writes in place when none does.
+//! A [`Fib`] is a tree bitmap of stride 6 with path compression: a node stands at a *base*, a number of leading bits, and holds the
+//! routes from that length to just before the next base. Nodes are counted references: a change copies the nodes on its path when
+//! another clone holds them too, and writes in place when none does.
 
 mod bits;
 mod iter;
@@ -84,7 +83,7 @@ impl<A: Bits, V: Copy> Fib<A, V> {
             return self.default;
         }
         let mut node = self.halves[address.first_bit()].as_deref()?;
-        while node.base < node::base(length) {
+        while node.base < node::base::<A>(length) {
             node = node.child(address)?;
         }
         node.exact(address, length)

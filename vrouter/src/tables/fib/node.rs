@@ -4,30 +4,46 @@ use std::sync::Arc;
 
 use super::Bits;
 
-/// The routes below one prefix of `base` bits whose lengths are `base` to `base + 5`, and the nodes below it.
+/// The routes below one prefix of `base` bits that are shorter than the next base (six more, or less), and the nodes below it.
 ///
 /// A route of length `base + r` has the *position* `1 << r | v`, v its r bits after the base: the numbering of a binary heap, in
-/// which what is longer is higher. No node is without routes unless it has two children.
+/// which what is longer is higher. A child's *branch* is the six bits after the base, those from the next base on as zeros. No node
+/// is without routes unless it has two children.
 #[derive(Clone)]
 pub(super) struct Node<A: Bits, V: Copy> {
     /// Bits beyond `base` are zero.
     prefix: A,
     /// Bit per position (1 to 63) that has a route.
     positions: u64,
-    /// Bit per value of the six bits after the base under which there is a child.
+    /// Bit per branch that has a child.
     branches: u64,
     /// By rising position.
-    routes: Box<[V]>,
-    /// By rising branch. A child's base is at least six more.
+    routes: Routes<V>,
+    /// By rising branch.
     children: Box<[Arc<Node<A, V>>]>,
-    /// 1, 7, 13, ...
     pub(super) base: u8,
+    /// Which of the six bits after the base are before the next one.
+    branch_bits: u8,
+}
+
+/// The values of a node's routes. One, as most IPv6 nodes have, costs no memory and no cache miss of its own.
+#[derive(Clone)]
+enum Routes<V> {
+    One(V),
+    Many(Box<[V]>),
 }
 
 /// The base of the node that holds routes of this length (at least 1).
 #[inline]
-pub(super) const fn base(length: u8) -> u8 {
-    (length - 1) / 6 * 6 + 1
+pub(super) fn base<A: Bits>(length: u8) -> u8 {
+    let anew = A::ANEW.iter().rev().find(|&&anew| anew <= length).map_or(1, |&anew| anew);
+    anew + (length - anew) / 6 * 6
+}
+
+/// Which of the six bits after this base are before the next.
+fn branch_bits<A: Bits>(at: u8) -> u8 {
+    let stride = (1..6).find(|beyond| base::<A>(at + beyond) != at).unwrap_or(6);
+    0x3f & 0x3f << (6 - stride)
 }
 
 /// By the first five of the six bits: the positions that hold such an address.
@@ -48,15 +64,16 @@ const HOLDING: [u64; 32] = {
 impl<A: Bits, V: Copy> Node<A, V> {
     /// A node with one route and no child. `length` at least 1.
     pub(super) fn with_route(address: A, length: u8, value: V) -> Self {
-        let base = base(length);
+        let base = base::<A>(length);
         let position = position(address, base, length);
         Node {
             prefix: address.masked(base),
             positions: 1 << position,
             branches: 0,
-            routes: Box::new([value]),
+            routes: Routes::One(value),
             children: Box::default(),
             base,
+            branch_bits: branch_bits::<A>(base),
         }
     }
 
@@ -75,39 +92,39 @@ impl<A: Bits, V: Copy> Node<A, V> {
     /// Length and value of the route at a position that has one.
     #[inline]
     pub(super) fn route(&self, position: u32) -> (u8, V) {
-        (self.base + position.ilog2() as u8, self.routes[rank(self.positions, position)])
+        (self.base + position.ilog2() as u8, self.routes.all()[rank(self.positions, position)])
     }
 
     /// The child on the address's way, which may or may not hold it.
     #[inline]
     pub(super) fn child(&self, address: A) -> Option<&Self> {
-        let branch = address.six(self.base) as u32;
+        let branch = self.branch(address);
         if self.branches >> branch & 1 == 0 { None } else { Some(&self.children[rank(self.branches, branch)]) }
     }
 
     /// The value of this very prefix, if this is its node.
     pub(super) fn exact(&self, address: A, length: u8) -> Option<V> {
-        if self.base != base(length) || !self.holds(address) {
+        if self.base != base::<A>(length) || !self.holds(address) {
             return None;
         }
         let position = position(address, self.base, length);
-        (self.positions >> position & 1 != 0).then(|| self.routes[rank(self.positions, position)])
+        (self.positions >> position & 1 != 0).then(|| self.routes.all()[rank(self.positions, position)])
     }
 
     /// Sets a route at or below `slot`, at least 1 long, with no bits beyond its length; returns the value before.
     pub(super) fn insert(mut slot: &mut Arc<Self>, address: A, length: u8, value: V) -> Option<V> {
-        let target = base(length);
+        let target = base::<A>(length);
         loop {
             let common = slot.prefix.common(address).min(slot.base).min(target);
             if common < slot.base {
-                Self::insert_above(slot, base(common), address, length, value);
+                Self::insert_above(slot, base::<A>(common), address, length, value);
                 return None;
             }
             let node = Arc::make_mut(slot);
             if node.base == target {
                 return node.set(position(address, target, length), value);
             }
-            let branch = address.six(node.base) as u32;
+            let branch = node.branch(address);
             let at = rank(node.branches, branch);
             if node.branches >> branch & 1 == 0 {
                 node.branches |= 1 << branch;
@@ -122,11 +139,12 @@ impl<A: Bits, V: Copy> Node<A, V> {
     fn insert_above(slot: &mut Arc<Self>, base: u8, address: A, length: u8, value: V) {
         let added = Node::with_route(address, length, value);
         let below = slot.clone();
-        let branch = below.prefix.six(base);
+        let branch_bits = branch_bits::<A>(base);
+        let branch = below.prefix.six(base) & usize::from(branch_bits);
         *slot = Arc::new(if added.base == base {
             Node { branches: 1 << branch, children: Box::new([below]), ..added }
         } else {
-            let other = address.six(base);
+            let other = address.six(base) & usize::from(branch_bits);
             let mut children = [below, Arc::new(added)];
             if other < branch {
                 children.reverse();
@@ -135,9 +153,10 @@ impl<A: Bits, V: Copy> Node<A, V> {
                 prefix: address.masked(base),
                 positions: 0,
                 branches: 1 << branch | 1 << other,
-                routes: Box::default(),
+                routes: Routes::Many(Box::default()),
                 children: Box::new(children),
                 base,
+                branch_bits,
             }
         });
     }
@@ -145,13 +164,13 @@ impl<A: Bits, V: Copy> Node<A, V> {
     /// Takes a route out that is there, at or below `slot`. Afterwards `slot` itself may stand for less than a node.
     pub(super) fn remove(slot: &mut Arc<Self>, address: A, length: u8) {
         let node = Arc::make_mut(slot);
-        if node.base == base(length) {
+        if node.base == base::<A>(length) {
             let position = position(address, node.base, length);
-            node.routes = without(&mut node.routes, rank(node.positions, position));
+            node.routes.remove(rank(node.positions, position));
             node.positions &= !(1 << position);
             return;
         }
-        let branch = address.six(node.base) as u32;
+        let branch = node.branch(address);
         let at = rank(node.branches, branch);
         let child = &mut node.children[at];
         Self::remove(child, address, length);
@@ -194,14 +213,55 @@ impl<A: Bits, V: Copy> Node<A, V> {
         &self.children
     }
 
+    #[inline]
+    fn branch(&self, address: A) -> u32 {
+        address.six(self.base) as u32 & u32::from(self.branch_bits)
+    }
+
     fn set(&mut self, position: u32, value: V) -> Option<V> {
         let at = rank(self.positions, position);
         if self.positions >> position & 1 != 0 {
-            return Some(std::mem::replace(&mut self.routes[at], value));
+            return Some(std::mem::replace(&mut self.routes.all_mut()[at], value));
         }
         self.positions |= 1 << position;
-        self.routes = with(&mut self.routes, at, value);
+        self.routes.insert(at, value);
         None
+    }
+}
+
+impl<V: Copy> Routes<V> {
+    #[inline]
+    fn all(&self) -> &[V] {
+        match self {
+            Routes::One(one) => std::slice::from_ref(one),
+            Routes::Many(all) => all,
+        }
+    }
+
+    fn all_mut(&mut self) -> &mut [V] {
+        match self {
+            Routes::One(one) => std::slice::from_mut(one),
+            Routes::Many(all) => all,
+        }
+    }
+
+    fn insert(&mut self, at: usize, value: V) {
+        *self = match self {
+            Routes::One(one) if at == 0 => Routes::Many(Box::new([value, *one])),
+            Routes::One(one) => Routes::Many(Box::new([*one, value])),
+            Routes::Many(all) if all.is_empty() => Routes::One(value),
+            Routes::Many(all) => Routes::Many(with(all, at, value)),
+        };
+    }
+
+    fn remove(&mut self, at: usize) {
+        *self = match self {
+            Routes::One(_) => Routes::Many(Box::default()),
+            Routes::Many(all) => match **all {
+                [one, other] => Routes::One(if at == 0 { other } else { one }),
+                _ => Routes::Many(without(all, at)),
+            },
+        };
     }
 }
 

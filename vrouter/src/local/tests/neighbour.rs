@@ -1,0 +1,314 @@
+//! The neighbour table, with a clock that the tests move.
+
+use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetFrame};
+
+use super::super::NeighbourState;
+use super::bytes::{FABRIC_REPLY, FABRIC_REQUEST};
+use super::*;
+use crate::drops::DropReason;
+
+/// A `Local`, its snapshot and a clock.
+struct Clocked {
+    local: Local,
+    snapshot: Snapshot,
+    now: u64,
+}
+
+impl Clocked {
+    fn new(limits: Limits) -> Clocked {
+        Clocked { local: Local::new(limits), snapshot: world(), now: 100_000 }
+    }
+
+    fn resolve(&mut self, neighbour: Ipv4Addr, frame: &[u8]) -> (Outcome, Vec<Output>) {
+        let mut out = Vec::new();
+        let why = Why::Resolve { vif: FABRIC, neighbour };
+        let punt = Punt { place: Place::Vif(WEB), why, frame, tunnel: None, l3_offset: 14 };
+        (self.local.punt(&self.snapshot, punt, self.now, &mut out), out)
+    }
+
+    fn arp(&mut self, frame: &[u8]) -> (Outcome, Vec<Output>) {
+        let mut out = Vec::new();
+        let punt = Punt { place: Place::Vif(FABRIC), why: Why::Arp, frame, tunnel: None, l3_offset: 14 };
+        (self.local.punt(&self.snapshot, punt, self.now, &mut out), out)
+    }
+
+    /// Moves the clock by steps of 100 ms; what came out, with the time since the start of the wait.
+    fn wait(&mut self, ms: u64) -> Vec<(u64, Output)> {
+        let mut all = Vec::new();
+        for step in (100..=ms).step_by(100) {
+            let mut out = Vec::new();
+            self.local.tick(&self.snapshot, self.now + step, &mut out);
+            all.extend(out.into_iter().map(|output| (step, output)));
+        }
+        self.now += ms;
+        all
+    }
+
+    fn state(&self) -> Option<(NeighbourState, Option<Mac>)> {
+        self.local.neighbours().next().map(|neighbour| (neighbour.state, neighbour.mac))
+    }
+}
+
+/// The MAC that a request for `address` goes to.
+fn asked(output: &Output, address: Ipv4Addr) -> Mac {
+    let Output::Frame { vif: FABRIC, bytes } = output else { panic!("{output:?}") };
+    let frame = EthernetFrame::new_checked(bytes.as_slice()).unwrap();
+    let arp = ArpRepr::parse(&ArpPacket::new_checked(frame.payload()).unwrap()).unwrap();
+    let ArpRepr::EthernetIpv4 { operation, source_hardware_addr, source_protocol_addr, target_protocol_addr, .. } = arp
+    else {
+        panic!("{arp:?}")
+    };
+    assert_eq!((operation, target_protocol_addr), (ArpOperation::Request, address));
+    assert_eq!((source_hardware_addr.0, source_protocol_addr), (FABRIC_MAC.0, VTEP), "the address on their subnet");
+    Mac(frame.dst_addr().0)
+}
+
+fn learn(mac: Mac) -> Output {
+    Output::Learn { vif: FABRIC, address: PEER, mac }
+}
+
+fn replay(frame: &[u8]) -> Output {
+    Output::Replay { place: Place::Vif(WEB), tunnel: None, bytes: frame.to_vec() }
+}
+
+#[test]
+fn a_frame_waits_for_the_reply() {
+    let mut clocked = Clocked::new(Limits::default());
+    let (outcome, out) = clocked.resolve(PEER, b"first");
+    assert_eq!(outcome, Outcome::Held);
+    assert_eq!(asked(&out[0], PEER), Mac::BROADCAST);
+    assert_eq!(clocked.resolve(PEER, b"second"), (Outcome::Held, vec![]), "asked once");
+    assert_eq!(clocked.local.held(), 2);
+    assert_eq!(clocked.state(), Some((NeighbourState::Incomplete, None)));
+    let (outcome, out) = clocked.arp(&bytes(FABRIC_REPLY));
+    assert_eq!(outcome, Outcome::Consumed);
+    assert_eq!(out, [learn(PEER_MAC), replay(b"first"), replay(b"second")]);
+    assert_eq!(clocked.local.held(), 0);
+    assert_eq!(clocked.state(), Some((NeighbourState::Reachable, Some(PEER_MAC))));
+    // A worker with the snapshot of before.
+    assert_eq!(clocked.resolve(PEER, b"late"), (Outcome::Held, vec![learn(PEER_MAC), replay(b"late")]));
+    assert_eq!(clocked.local.held(), 0);
+}
+
+#[test]
+fn a_request_from_the_neighbour_resolves_it_too_and_is_answered() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert_eq!(clocked.resolve(PEER, b"first").0, Outcome::Held);
+    let (outcome, out) = clocked.arp(&bytes(FABRIC_REQUEST));
+    assert_eq!(outcome, Outcome::Consumed);
+    assert_eq!(out[..2], [learn(PEER_MAC), replay(b"first")]);
+    assert!(matches!(&out[2..], [Output::Frame { vif: FABRIC, .. }]));
+}
+
+#[test]
+fn nobody_answers() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert_eq!(clocked.resolve(PEER, b"first").0, Outcome::Held);
+    let out = clocked.wait(5000);
+    let times: Vec<u64> = out.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [1000, 2000, 3000]);
+    assert!(out[..2].iter().all(|(_, output)| asked(output, PEER) == Mac::BROADCAST));
+    assert_eq!(out[2].1, Output::Dropped(DropReason::NeighbourUnresolved, Some(WEB)));
+    assert_eq!((clocked.local.held(), clocked.state()), (0, None));
+    // The next frame starts over.
+    let (outcome, out) = clocked.resolve(PEER, b"again");
+    assert_eq!((outcome, asked(&out[0], PEER)), (Outcome::Held, Mac::BROADCAST));
+}
+
+#[test]
+fn a_wanted_neighbour_is_asked_for_ever_more_seldom_and_traffic_starts_over() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert!(clocked.local.want(FABRIC, PEER));
+    let out = clocked.wait(131_000);
+    assert!(out.iter().all(|(_, output)| asked(output, PEER) == Mac::BROADCAST));
+    let times: Vec<u64> = out.iter().map(|(at, _)| at / 100).collect();
+    assert_eq!(times, [1, 11, 21, 51, 91, 171, 331, 651, 971, 1291]);
+    let (outcome, out) = clocked.resolve(PEER, b"traffic");
+    assert_eq!((outcome, out.len()), (Outcome::Held, 1));
+    let dropped = clocked.wait(3000);
+    assert_eq!(dropped.last().unwrap().1, Output::Dropped(DropReason::NeighbourUnresolved, Some(WEB)));
+    // Steady traffic to nobody asks once a second, no more (RFC 1122, section 2.3.2.1).
+    let mut asked_at = Vec::new();
+    for _ in 0..100 {
+        let at = clocked.now;
+        let now = clocked.resolve(PEER, b"traffic").1.into_iter().map(|output| (0, output));
+        let sent = now.chain(clocked.wait(100)).filter(|(_, output)| matches!(output, Output::Frame { .. }));
+        asked_at.extend(sent.map(|(after, _)| at + after));
+    }
+    assert!(asked_at.len() >= 7 && asked_at.windows(2).all(|pair| pair[1] - pair[0] >= 1000), "{asked_at:?}");
+    clocked.local.unwant(FABRIC, PEER);
+    clocked.wait(4000);
+    assert_eq!((clocked.state(), clocked.local.held()), (None, 0));
+}
+
+#[test]
+fn traffic_does_not_ask_sooner_than_a_second_after_the_last_request() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert!(clocked.local.want(FABRIC, PEER));
+    let out = clocked.wait(5100);
+    assert_eq!(out.last().map(|(at, _)| *at), Some(5100));
+    assert_eq!(clocked.resolve(PEER, b"traffic"), (Outcome::Held, vec![]));
+    let times: Vec<u64> = clocked.wait(5000).iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [1000, 2000, 3000, 4000], "three requests and the end");
+}
+
+#[test]
+fn what_is_no_more_wanted_and_unresolved_goes_at_once() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert!(clocked.local.want(FABRIC, PEER) && !clocked.local.want(FABRIC, Ipv4Addr::BROADCAST));
+    clocked.local.unwant(FABRIC, PEER);
+    assert_eq!(clocked.state(), None);
+}
+
+#[test]
+fn neighbours_learnt_together_are_probed_apart() {
+    let mut clocked = Clocked::new(Limits::default());
+    for last in 2..10 {
+        assert!(clocked.local.want(FABRIC, [192, 0, 2, last].into()));
+        assert_eq!(clocked.arp(&patched(FABRIC_REPLY, 28, &[192, 0, 2, last])).0, Outcome::Consumed);
+    }
+    clocked.now += 22_000;
+    let mut times: Vec<u64> = clocked.wait(900).iter().map(|(at, _)| *at).collect();
+    times.extend(clocked.wait(4400).iter().map(|(at, _)| *at + 900));
+    times.dedup();
+    assert!(times.len() >= 6, "{times:?}");
+}
+
+#[test]
+fn it_is_probed_by_unicast_before_it_expires() {
+    let mut clocked = Clocked::new(Limits::default());
+    clocked.local.want(FABRIC, PEER);
+    clocked.wait(100);
+    assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)), (Outcome::Consumed, vec![learn(PEER_MAC)]));
+    for _ in 0..5 {
+        let out = loop {
+            let out = clocked.wait(100);
+            if !out.is_empty() {
+                break out;
+            }
+        };
+        assert_eq!(asked(&out[0].1, PEER), PEER_MAC);
+        assert_eq!(clocked.state(), Some((NeighbourState::Probing, Some(PEER_MAC))));
+        assert_eq!(clocked.resolve(PEER, b"x").1.len(), 2, "still used meanwhile");
+        assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)), (Outcome::Consumed, vec![]), "nothing changed");
+        assert_eq!(clocked.state(), Some((NeighbourState::Reachable, Some(PEER_MAC))));
+    }
+}
+
+#[test]
+fn a_silent_neighbour_is_probed_then_asked_for_by_broadcast_then_forgotten() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert_eq!(clocked.resolve(PEER, b"first").0, Outcome::Held);
+    assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)).0, Outcome::Consumed);
+    let out = clocked.wait(40_000);
+    let to: Vec<Mac> =
+        out.iter().filter(|(_, o)| matches!(o, Output::Frame { .. })).map(|(_, o)| asked(o, PEER)).collect();
+    assert_eq!(to, [PEER_MAC, PEER_MAC, PEER_MAC, Mac::BROADCAST, Mac::BROADCAST, Mac::BROADCAST]);
+    let (at, forget) = &out[3];
+    assert_eq!(forget, &Output::Forget { vif: FABRIC, address: PEER });
+    assert!((25_000..=30_100).contains(at), "{at}");
+    assert_eq!(clocked.state(), None);
+}
+
+#[test]
+fn a_changed_mac_is_followed() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert_eq!(clocked.resolve(PEER, b"first").0, Outcome::Held);
+    assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)).0, Outcome::Consumed);
+    let moved = Mac([2, 0, 0, 0, 0, 0x0c]);
+    // A gratuitous reply, and a gratuitous request.
+    let mut reply = patched(FABRIC_REPLY, 22, &moved.0);
+    reply[38..42].copy_from_slice(&PEER.octets());
+    assert_eq!(clocked.arp(&reply), (Outcome::Consumed, vec![learn(moved)]));
+    let request = patched(FABRIC_REQUEST, 38, &PEER.octets());
+    assert_eq!(clocked.arp(&request), (Outcome::Consumed, vec![learn(PEER_MAC)]));
+}
+
+#[test]
+fn the_hold_is_bounded_per_neighbour_and_in_all() {
+    let mut clocked = Clocked::new(Limits { neighbours: 3, held: 5, held_per_neighbour: 3 });
+    clocked.wait(100);
+    for number in 0..3_u8 {
+        assert_eq!(clocked.resolve(PEER, &[number]).0, Outcome::Held);
+    }
+    let full = Output::Dropped(DropReason::NeighbourHoldFull, Some(WEB));
+    assert_eq!(clocked.resolve(PEER, &[3]), (Outcome::Held, vec![full]), "the newest stays");
+    assert_eq!(clocked.local.held(), 3);
+    let other = Ipv4Addr::new(192, 0, 2, 3);
+    let third = Ipv4Addr::new(192, 0, 2, 4);
+    assert_eq!(clocked.resolve(other, b"a").0, Outcome::Held);
+    assert_eq!(clocked.resolve(other, b"b").0, Outcome::Held);
+    assert_eq!(clocked.resolve(third, b"c").0, Outcome::Dropped(DropReason::NeighbourHoldFull), "full in all");
+    assert_eq!(clocked.local.held(), 5);
+    let asked_for: Vec<Mac> = clocked.wait(100).iter().map(|(_, output)| asked(output, third)).collect();
+    assert_eq!(asked_for, [Mac::BROADCAST], "asked for all the same");
+    let fourth = Ipv4Addr::new(192, 0, 2, 5);
+    assert_eq!(clocked.resolve(fourth, b"d"), (Outcome::Dropped(DropReason::NeighbourHoldFull), vec![]));
+    assert!(!clocked.local.want(FABRIC, fourth), "no room for it in the table");
+    let (_, out) = clocked.arp(&bytes(FABRIC_REPLY));
+    assert_eq!(out, [learn(PEER_MAC), replay(&[1]), replay(&[2]), replay(&[3])]);
+    assert_eq!(clocked.local.held(), 2);
+}
+
+#[test]
+fn a_full_table_gives_up_a_resolved_neighbour_that_nobody_wants() {
+    let mut clocked = Clocked::new(Limits { neighbours: 2, ..Limits::default() });
+    assert_eq!(clocked.resolve(PEER, b"a").0, Outcome::Held);
+    assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)).0, Outcome::Consumed);
+    let [second, third] = [3, 4].map(|last| Ipv4Addr::new(192, 0, 2, last));
+    assert_eq!(clocked.resolve(second, b"b").0, Outcome::Held);
+    let (outcome, out) = clocked.resolve(third, b"c");
+    assert_eq!((outcome, &out[0]), (Outcome::Held, &Output::Forget { vif: FABRIC, address: PEER }));
+    assert_eq!(asked(&out[1], third), Mac::BROADCAST);
+    // The one that no frame needed for longest.
+    let mut clocked = Clocked::new(Limits { neighbours: 2, ..Limits::default() });
+    for (address, last) in [(PEER, 2), (second, 3)] {
+        assert_eq!(clocked.resolve(address, b"a").0, Outcome::Held);
+        assert_eq!(clocked.arp(&patched(FABRIC_REPLY, 28, &[192, 0, 2, last])).0, Outcome::Consumed);
+    }
+    clocked.now += 1;
+    assert_eq!(clocked.resolve(PEER, b"b").0, Outcome::Held);
+    assert_eq!(clocked.resolve(third, b"c").1[0], Output::Forget { vif: FABRIC, address: second });
+    // Nor one that is wanted: it stays, and the newcomer is refused.
+    let mut clocked = Clocked::new(Limits { neighbours: 1, ..Limits::default() });
+    assert!(clocked.local.want(FABRIC, PEER));
+    assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)).0, Outcome::Consumed);
+    assert_eq!(clocked.resolve(second, b"b"), (Outcome::Dropped(DropReason::NeighbourHoldFull), vec![]));
+}
+
+#[test]
+fn what_cannot_be_resolved_is_dropped_at_once() {
+    let mut clocked = Clocked::new(Limits::default());
+    for bad in [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255; 4]] {
+        let outcome = clocked.resolve(bad.into(), b"x");
+        assert_eq!(outcome, (Outcome::Dropped(DropReason::NeighbourUnresolved), vec![]));
+    }
+    let punt = |vif| Punt {
+        place: Place::Tunnel(RED),
+        why: Why::Resolve { vif, neighbour: PEER },
+        frame: b"x",
+        tunnel: Some(TUNNEL),
+        l3_offset: 0,
+    };
+    for vif in [WEB, VifId(77)] {
+        let outcome = clocked.local.punt(&clocked.snapshot, punt(vif), clocked.now, &mut Vec::new());
+        assert_eq!(outcome, Outcome::Dropped(DropReason::NextHopGone));
+    }
+    assert_eq!(clocked.local.neighbours().count(), 0);
+}
+
+#[test]
+fn a_vif_that_goes_takes_its_neighbours_along() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert_eq!(clocked.resolve(PEER, b"first").0, Outcome::Held);
+    assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)).0, Outcome::Consumed);
+    let other = Ipv4Addr::new(192, 0, 2, 3);
+    assert_eq!(clocked.resolve(other, b"waits").0, Outcome::Held);
+    clocked.wait(100);
+    clocked.snapshot.vifs.set(FABRIC.index(), None);
+    clocked.snapshot.generation = Generation(2);
+    let out: Vec<Output> = clocked.wait(100).into_iter().map(|(_, output)| output).collect();
+    let forget = Output::Forget { vif: FABRIC, address: PEER };
+    assert_eq!(out, [forget, Output::Dropped(DropReason::NextHopGone, Some(WEB))]);
+    assert_eq!((clocked.local.held(), clocked.local.neighbours().count()), (0, 0));
+}

@@ -1,0 +1,141 @@
+//! What a model and its snapshot answer, in words without numbers, so that two models can be compared.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::ids::{NextHopId, VifId};
+use crate::model::Model;
+use crate::tables::acl::{Acl, Tuple};
+use crate::tables::{DecapTarget, NextHopKind, Snapshot, Underlay, Vif, Vrf};
+
+const ADDRESSES: [&str; 16] = [
+    "10.0.0.1",
+    "10.0.0.2",
+    "10.0.0.3",
+    "10.0.0.254",
+    "10.0.1.1",
+    "10.0.1.7",
+    "10.1.0.1",
+    "10.1.2.3",
+    "10.2.0.1",
+    "172.16.0.1",
+    "172.16.0.2",
+    "172.16.0.3",
+    "8.8.8.8",
+    "fd00::1",
+    "fd00::2",
+    "fd01::1",
+];
+
+/// Everything that forwarding asks, asked at the addresses that tests use.
+pub(super) fn answers(model: &Model) -> Vec<String> {
+    let snapshot = model.snapshot();
+    let name = |vif: VifId| model.vif_name(vif).map(|name| name.to_string());
+    let mut answers = vec![
+        format!("vtep {:?} router {}", snapshot.local.vtep, snapshot.local.router_mac),
+        format!("underlay {:?}", snapshot.local.underlay.and_then(|vrf| model.vrf_name(vrf))),
+        format!("{:?} {} {}", snapshot.lifetimes, snapshot.tcp_strict, snapshot.punts_per_second),
+        format!("ports {:?}", snapshot.ports.iter().map(|port| port.vif.and_then(name)).collect::<Vec<_>>()),
+        format!(
+            "needed {:?}",
+            model.needed_neighbours().into_iter().map(|(vif, a)| (name(vif), a)).collect::<Vec<_>>()
+        ),
+        format!("used {:?}", model.used()),
+        format!("next hops {}", snapshot.next_hops.count()),
+    ];
+    for (id, row) in snapshot.vrfs.iter() {
+        assert_eq!(id, row.id.index());
+        vrf(model, &snapshot, row, &mut answers);
+    }
+    for (id, row) in snapshot.vifs.iter() {
+        assert_eq!(id, row.id.index());
+        vif(model, row, &mut answers);
+    }
+    for (vni, vrf) in snapshot.vnis.iter() {
+        answers.push(format!("vni {vni} {:?}", model.vrf_name(*vrf)));
+    }
+    for (label, target) in snapshot.labels.iter() {
+        answers.push(match target {
+            DecapTarget::Vrf(vrf) => format!("label {label} vrf {:?}", model.vrf_name(*vrf)),
+            DecapTarget::Vif { vrf, next_hop } => {
+                format!("label {label} {:?} {}", model.vrf_name(*vrf), next_hop_row(model, &snapshot, *next_hop))
+            }
+        });
+    }
+    answers.sort();
+    answers
+}
+
+fn vrf(model: &Model, snapshot: &Snapshot, row: &Vrf, answers: &mut Vec<String>) {
+    let name = &row.name;
+    answers.push(format!("vrf {name} {} {} {:?}", row.flows, row.proxy_by_default_route, row.allowed_vteps));
+    answers.push(format!("vrf {name} v4 {} v6 {}", row.v4.len(), row.v6.len()));
+    for address in ADDRESSES {
+        let route = row.route(address.parse().unwrap());
+        let route = route.map(|(length, id)| (length, next_hop_row(model, snapshot, id)));
+        answers.push(format!("vrf {name} route {address} {route:?}"));
+    }
+    verdicts(&format!("vrf {name} acl"), row.acl.as_deref(), answers);
+}
+
+fn vif(model: &Model, row: &Vif, answers: &mut Vec<String>) {
+    let name = &row.name;
+    answers.push(format!("vif {name} {:?} {} {:?}", row.kind, row.port, model.vrf_name(row.vrf)));
+    answers.push(format!("vif {name} {} {} {} {:?}", row.mac, row.our_mac, row.mtu, row.addresses));
+    answers.push(format!("vif {name} {:?} {:?} {:?}", row.gateway_v4, row.gateway_v6, row.gateway_link_local));
+    for address in ADDRESSES.into_iter().chain(["fe80::77"]) {
+        let address: IpAddr = address.parse().unwrap();
+        answers
+            .push(format!("vif {name} source {address} {:?}", row.sources.as_ref().map(|set| set.contains(address))));
+    }
+    verdicts(&format!("vif {name} from"), row.from_vif.as_deref(), answers);
+    verdicts(&format!("vif {name} to"), row.to_vif.as_deref(), answers);
+}
+
+fn verdicts(whose: &str, acl: Option<&Acl>, answers: &mut Vec<String>) {
+    let Some(acl) = acl else { return answers.push(format!("{whose} none")) };
+    for (source, destination) in ADDRESSES.iter().zip(ADDRESSES.iter().rev()).chain(ADDRESSES.iter().zip(&ADDRESSES)) {
+        for (protocol, ports, icmp) in
+            [(6, Some((1000, 80)), None), (17, Some((53, 4000)), None), (1, None, Some((8, 0)))]
+        {
+            let [source, destination] = [source, destination].map(|address| address.parse::<IpAddr>().unwrap());
+            if source.is_ipv4() != destination.is_ipv4() {
+                continue;
+            }
+            let judgement = acl.judge(&Tuple { source, destination, protocol, ports, icmp });
+            answers.push(format!("{whose} {} {source} {destination} {protocol} {judgement:?}", acl.name));
+        }
+    }
+}
+
+fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
+    let name = |vif: VifId| model.vif_name(vif).map(|name| name.to_string());
+    let text = model.next_hop_text(id);
+    let row = snapshot.next_hops.row(id.index()).expect("a route's next hop has a row");
+    let mtu = row.mtu;
+    match &row.kind {
+        NextHopKind::Drop => format!("{text}: drop {mtu}"),
+        NextHopKind::Receive => format!("{text}: receive {mtu}"),
+        NextHopKind::Vif { vif, port, dst_mac, src_mac } => {
+            format!("{text}: {:?} {port} {dst_mac} {src_mac} {mtu}", name(*vif))
+        }
+        NextHopKind::Fabric(underlay) => format!("{text}: {} {mtu}", underlay_text(model, underlay)),
+        NextHopKind::Tunnel(tunnel) => format!(
+            "{text}: {:?} {} {} {:?} {} {:?} {mtu}",
+            model.vrf_name(tunnel.vrf),
+            tunnel.local,
+            tunnel.remote,
+            tunnel.encap,
+            underlay_text(model, &tunnel.underlay),
+            tunnel.template
+        ),
+    }
+}
+
+fn underlay_text(model: &Model, underlay: &Underlay) -> String {
+    let on = |vif: VifId, neighbour: Option<Ipv4Addr>| format!("{:?} {neighbour:?}", model.vif_name(vif));
+    match underlay {
+        Underlay::Resolved(to) => format!("{} {} {} {}", on(to.vif, None), to.port, to.dst_mac, to.src_mac),
+        Underlay::Resolving { vif, neighbour } => format!("resolving {}", on(*vif, *neighbour)),
+        Underlay::NoRoute => "no route".into(),
+    }
+}

@@ -1,0 +1,154 @@
+//! Random batches: a refused one leaves no trace, and what is left of many is what a fresh model makes of the list.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::answers::answers;
+use super::network::{ports, put};
+use super::random::{batch, furniture};
+use crate::api::v1;
+use crate::ids::{Generation, Mac};
+use crate::model::{Limits, Model};
+use v1::object::Kind;
+
+#[derive(Clone, Debug)]
+enum Event {
+    Batch(Vec<v1::Change>),
+    Learn(&'static str, u8, u8),
+    Forget(&'static str, u8),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let vif = prop::sample::select(&["up0", "up1", "red1"][..]);
+    let host = prop::sample::select(&[1_u8, 2, 3, 254][..]);
+    let event = prop_oneof![
+        8 => batch().prop_map(Event::Batch),
+        2 => (vif.clone(), host.clone(), 0_u8..3).prop_map(|(vif, host, mac)| Event::Learn(vif, host, mac)),
+        1 => (vif, host).prop_map(|(vif, host)| Event::Forget(vif, host)),
+    ];
+    prop::collection::vec(event, 1..50)
+}
+
+fn start(furnished: bool, limits: Limits) -> Model {
+    let mut model = Model::new(limits, ports());
+    if furnished {
+        model.apply("", &furniture()).unwrap();
+    }
+    model
+}
+
+/// True: accepted, or something was learnt or forgotten.
+fn happen(model: &mut Model, event: &Event) -> bool {
+    match event {
+        Event::Batch(batch) => model.apply("", batch).is_ok(),
+        Event::Learn(vif, host, mac) => {
+            let Some(vif) = model.vif_id(vif) else { return false };
+            model.learn(vif, Ipv4Addr::new(10, 0, 0, *host), Mac([2, 0, 0, 0, 8, *mac])).is_some()
+        }
+        Event::Forget(vif, host) => {
+            let Some(vif) = model.vif_id(vif) else { return false };
+            model.forget(vif, Ipv4Addr::new(10, 0, 0, *host)).is_some()
+        }
+    }
+}
+
+/// A fresh model of what a model lists, neighbours learnt again.
+fn rebuilt(model: &Model) -> Model {
+    let mut fresh = Model::new(*model.limits(), ports());
+    let mut learnt = Vec::new();
+    for object in model.list(v1::Kind::All, "") {
+        match object.kind.unwrap() {
+            Kind::Port(_) => {}
+            Kind::Route(route) if route.key.as_ref().unwrap().owner == "vif" => {}
+            Kind::Neighbour(neighbour) if neighbour.learnt => learnt.push(neighbour),
+            kind => drop(fresh.apply("", &[put(kind)]).unwrap()),
+        }
+    }
+    for neighbour in learnt {
+        let key = neighbour.key.unwrap();
+        let address = <[u8; 4]>::try_from(key.address).unwrap().into();
+        fresh.learn(fresh.vif_id(&key.vif).unwrap(), address, Mac(neighbour.mac.try_into().unwrap())).unwrap();
+    }
+    fresh
+}
+
+/// Few of everything, so that limits are met too.
+const TIGHT: Limits = Limits { vifs: 4, routes: 14, next_hops: 10, acl_rules: 3, owners: 2, neighbours: 2, ..DEFAULT };
+const DEFAULT: Limits = Limits {
+    vrfs: 9,
+    vifs: 9,
+    routes: 99,
+    next_hops: 99,
+    acls: 9,
+    acl_rules: 99,
+    groups: 9,
+    group_prefixes: 99,
+    neighbours: 9,
+    vnis: 9,
+    labels: 9,
+    owners: 9,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    /// A twin that never sees what is refused stays the same to the last number and stamp.
+    #[test]
+    fn what_is_refused_leaves_no_trace(furnished: bool, tight: bool, events in events()) {
+        let limits = if tight && !furnished { TIGHT } else { DEFAULT };
+        let (mut model, mut twin) = (start(furnished, limits), start(furnished, limits));
+        for event in &events {
+            let before = (model.snapshot(), model.generation());
+            if happen(&mut model, event) {
+                prop_assert_eq!(model.generation(), Generation(before.1.0 + 1));
+                prop_assert!(happen(&mut twin, event));
+            } else {
+                prop_assert!(Arc::ptr_eq(&before.0, &model.snapshot()));
+            }
+            prop_assert!(model.list(v1::Kind::All, "") == twin.list(v1::Kind::All, ""));
+        }
+        let (ours, theirs) = (model.snapshot(), twin.snapshot());
+        prop_assert!(ours.next_hops.iter().eq(theirs.next_hops.iter()));
+        let vifs = |of: &crate::tables::Snapshot| of.vifs.iter().map(|(id, vif)| (id, vif.slot, vif.stamp)).collect::<Vec<_>>();
+        prop_assert_eq!(vifs(&ours), vifs(&theirs));
+        let vrfs = |of: &crate::tables::Snapshot| of.vrfs.iter().map(|(id, vrf)| (id, vrf.stamp)).collect::<Vec<_>>();
+        prop_assert_eq!(vrfs(&ours), vrfs(&theirs));
+        prop_assert_eq!(answers(&model), answers(&twin));
+    }
+
+    /// What was compiled piece by piece is what a fresh model compiles of the list.
+    #[test]
+    fn a_model_is_what_its_list_says(furnished: bool, events in events()) {
+        let mut model = start(furnished, DEFAULT);
+        for event in &events {
+            happen(&mut model, event);
+        }
+        let fresh = rebuilt(&model);
+        prop_assert_eq!(fresh.list(v1::Kind::All, "") == model.list(v1::Kind::All, ""), true);
+        let (ours, theirs) = (answers(&model), answers(&fresh));
+        prop_assert_eq!(ours.len(), theirs.len());
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+}
+
+/// The random batches are worth something: many are accepted, many refused, for many reasons.
+#[test]
+fn random_batches_are_accepted_and_refused() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut reasons = std::collections::BTreeMap::<String, usize>::new();
+    for _ in 0..20 {
+        let mut model = start(true, DEFAULT);
+        for event in events().new_tree(&mut runner).unwrap().current() {
+            let Event::Batch(batch) = event else { continue };
+            let reason = model.apply("", &batch).map_or_else(|refused| refused.reason, |_| "accepted".into());
+            *reasons.entry(reason).or_default() += 1;
+        }
+    }
+    assert!(reasons["accepted"] > 100, "{reasons:#?}");
+    assert!(reasons.len() > 30, "{reasons:#?}");
+}

@@ -1,0 +1,197 @@
+//! Random changes over few names and addresses, so that they meet. Some are malformed.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::network::*;
+use crate::api::v1;
+use v1::object::Kind;
+use v1::object_key::Kind as Key;
+
+const VRFS: [&str; 4] = ["underlay", "spare", "red", "blue"];
+const VIFS: [&str; 6] = ["up0", "up1", "red1", "red2", "blue1", "x"];
+const ACLS: [&str; 3] = ["web", "dns", ""];
+const FABRIC: [&str; 7] = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.254", "10.0.1.1", "10.0.1.7", "10.1.2.3"];
+const GUESTS: [&str; 5] = ["172.16.0.1", "172.16.0.2", "172.16.0.3", "fd00::1", "fd00::2"];
+const PREFIXES: [&str; 9] = [
+    "0.0.0.0/0",
+    "10.0.0.0/8",
+    "10.0.0.0/24",
+    "10.1.0.0/16",
+    "10.0.0.2/32",
+    "172.16.0.0/30",
+    "172.16.0.2/32",
+    "fd00::/64",
+    "::/0",
+];
+const OWNERS: [&str; 3] = ["", "bgp", "cni"];
+
+/// Some of everything that random changes name, for a model to begin with.
+pub(super) fn furniture() -> Vec<v1::Change> {
+    let mut changes = changes();
+    let mut up1 = v1::Vif { name: "up1".into(), port: "p7".into(), addresses: vec![ip("10.0.1.1")], ..uplink() };
+    up1.subnets = vec![prefix("10.0.1.0/24")];
+    changes.extend([
+        put(Kind::Vrf(vrf("spare"))),
+        put(Kind::Group(v1::AddressGroup { name: "all".into(), prefixes: vec![prefix("0.0.0.0/0"), prefix("::/0")] })),
+        put(Kind::Acl(v1::Acl { name: "dns".into(), rules: web_acl().rules })),
+        put(Kind::Vif(up1)),
+        put(Kind::Vif(vif("red2", 3, "red", &["172.16.0.3"]))),
+        put(Kind::Route(route("blue", "10.1.0.0/16", vxlan("10.0.1.7", 7)))),
+        put(Kind::Route(route("blue", "172.16.0.0/30", via_vif("red2")))),
+    ]);
+    changes
+}
+
+/// A batch of mostly one, at most three changes.
+pub(super) fn batch() -> impl Strategy<Value = Vec<v1::Change>> {
+    prop_oneof![4 => prop::collection::vec(change(), 1), 1 => prop::collection::vec(change(), 2..4)]
+}
+
+fn change() -> impl Strategy<Value = v1::Change> {
+    prop_oneof![
+        8 => object().prop_map(put),
+        2 => object().prop_map(create),
+        3 => key().prop_map(delete),
+    ]
+}
+
+fn object() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        1 => any_settings().prop_map(Kind::Settings),
+        2 => any_vrf().prop_map(Kind::Vrf),
+        4 => any_vif().prop_map(Kind::Vif),
+        6 => any_route().prop_map(Kind::Route),
+        2 => (select(&VIFS[..3]), select(&FABRIC[..]), 0_u8..4).prop_map(|(vif, address, mac)| {
+            Kind::Neighbour(neighbour(vif, address, [2, 0, 0, 0, 7, mac]))
+        }),
+        1 => (1_u32..4, select(&VRFS[..])).prop_map(|(vni, vrf)| Kind::Vni(v1::Vni { vni, vrf: vrf.into() })),
+        1 => (15_u32..19, select(&VRFS[..])).prop_map(|(number, vrf)| {
+            Kind::Label(label(number, v1::mpls_label::Target::Vrf(vrf.into())))
+        }),
+        1 => (15_u32..19, select(&VIFS[..])).prop_map(|(number, vif)| {
+            Kind::Label(label(number, v1::mpls_label::Target::Vif(vif.into())))
+        }),
+        1 => any_acl().prop_map(Kind::Acl),
+        1 => any_group().prop_map(Kind::Group),
+    ]
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        1 => select(&VRFS[..]).prop_map(|name| Key::Vrf(name.into())),
+        2 => select(&VIFS[..]).prop_map(|name| Key::Vif(name.into())),
+        4 => (select(&VRFS[..]), select(&PREFIXES[..]), select(&OWNERS[..]))
+            .prop_map(|(vrf, of, owner)| Key::Route(route_key(vrf, of, owner))),
+        1 => (select(&VIFS[..2]), select(&FABRIC[..]))
+            .prop_map(|(vif, address)| Key::Neighbour(v1::NeighbourKey { vif: vif.into(), address: ip(address) })),
+        1 => (1_u32..4).prop_map(Key::Vni),
+        1 => (16_u32..19).prop_map(Key::Label),
+        1 => select(&ACLS[..]).prop_map(|name| Key::Acl(name.into())),
+        1 => select(&["clients", "all"][..]).prop_map(|name| Key::Group(name.into())),
+    ]
+}
+
+fn any_settings() -> impl Strategy<Value = v1::Settings> {
+    (select(&["underlay", "underlay", "spare", ""][..]), any::<bool>(), any::<bool>(), 0_u32..3, any::<bool>())
+        .prop_map(|(underlay_vrf, vtep, gateway, icmp_per_second, tcp_strict)| v1::Settings {
+            underlay_vrf: underlay_vrf.into(),
+            vtep: if vtep { ip("10.0.0.1") } else { Vec::new() },
+            gateway_mac: if gateway { vec![2, 0, 0, 9, 9, 9] } else { Vec::new() },
+            lifetimes: Some(v1::Lifetimes { icmp: icmp_per_second, ..Default::default() }),
+            tcp_strict,
+            icmp_per_second,
+            ..Default::default()
+        })
+}
+
+fn any_vrf() -> impl Strategy<Value = v1::Vrf> {
+    (select(&VRFS[..]), select(&ACLS[..]), prop::bool::weighted(0.2), any::<bool>(), any::<bool>()).prop_map(
+        |(name, acl, flows_off, proxy_by_default_route, vteps)| v1::Vrf {
+            acl: acl.into(),
+            flows_off,
+            proxy_by_default_route,
+            allowed_vteps: if vteps { vec![ip("10.0.0.2")] } else { Vec::new() },
+            ..vrf(name)
+        },
+    )
+}
+
+fn any_vif() -> impl Strategy<Value = v1::Vif> {
+    prop_oneof![any_fabric_vif(), any_tenant_vif(), any_tenant_vif()]
+}
+
+fn any_fabric_vif() -> impl Strategy<Value = v1::Vif> {
+    let addresses = prop::sample::subsequence(vec!["10.0.0.1", "10.0.0.3", "10.0.1.1"], 1..3);
+    let subnets = prop::sample::subsequence(vec!["10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/16"], 1..3);
+    (select(&VIFS[..2]), 0_u8..3, select(&VRFS[..2]), addresses, subnets, select(&[0_u32, 1400, 100][..])).prop_map(
+        |(name, at, vrf, addresses, subnets, mtu)| v1::Vif {
+            name: name.into(),
+            port: format!("p{at}"),
+            vrf: vrf.into(),
+            addresses: addresses.into_iter().map(ip).collect(),
+            subnets: subnets.into_iter().map(prefix).collect(),
+            mtu,
+            ..uplink()
+        },
+    )
+}
+
+fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {
+    let addresses = prop::sample::subsequence(GUESTS.to_vec(), 0..3);
+    let policy = (select(&ACLS[..]), select(&ACLS[..]), any::<bool>(), any::<bool>());
+    (select(&VIFS[2..]), 2_u8..7, select(&VRFS[1..]), addresses, select(&["", "fd00::2"][..]), policy).prop_map(
+        |(name, at, vrf, addresses, gateway_v6, (from, to, spoofing_allowed, sources))| v1::Vif {
+            acl_from_vif: from.into(),
+            acl_to_vif: to.into(),
+            spoofing_allowed,
+            allowed_sources: if sources { vec![prefix("10.1.0.0/16")] } else { Vec::new() },
+            gateway_v4: ip("172.16.0.1"),
+            gateway_v6: if gateway_v6.is_empty() { Vec::new() } else { ip(gateway_v6) },
+            ..vif(name, at, vrf, &addresses)
+        },
+    )
+}
+
+fn any_route() -> impl Strategy<Value = v1::Route> {
+    let next_hop = prop_oneof![
+        select(&FABRIC[..]).prop_map(|remote| vxlan(remote, 7)),
+        select(&FABRIC[..]).prop_map(|remote| mpls(remote, 70)),
+        select(&FABRIC[..]).prop_map(gateway),
+        select(&VIFS[..]).prop_map(via_vif),
+        Just(discard()),
+        Just(mpls("10.0.0.2", 1)),
+    ];
+    (select(&VRFS[..]), select(&PREFIXES[..]), select(&OWNERS[..]), 0_u32..3, next_hop).prop_map(
+        |(vrf, of, owner, preference, next_hop)| v1::Route {
+            key: Some(route_key(vrf, of, owner)),
+            preference,
+            ..route(vrf, of, next_hop)
+        },
+    )
+}
+
+fn any_acl() -> impl Strategy<Value = v1::Acl> {
+    let side = prop_oneof![
+        Just(None),
+        select(&["clients", "all"][..]).prop_map(|name| Some(v1::address_match::By::Group(name.into()))),
+        select(&PREFIXES[..]).prop_map(|of| Some(v1::address_match::By::Prefix(prefix(of)))),
+    ];
+    let rule =
+        (side, any::<bool>(), select(&[1_u32, 6, 17][..]), any::<bool>()).prop_map(|(by, permit, protocol, ports)| {
+            v1::Rule {
+                permit,
+                protocol: Some(protocol),
+                source: by.map(|by| v1::AddressMatch { by: Some(by) }),
+                destination_ports: if ports { vec![v1::PortRange { first: 1, last: 80 }] } else { Vec::new() },
+                ..Default::default()
+            }
+        });
+    (select(&ACLS[..2]), prop::collection::vec(rule, 0..4))
+        .prop_map(|(name, rules)| v1::Acl { name: name.into(), rules })
+}
+
+fn any_group() -> impl Strategy<Value = v1::AddressGroup> {
+    (select(&["clients", "all"][..]), prop::sample::subsequence(PREFIXES.to_vec(), 0..4))
+        .prop_map(|(name, prefixes)| v1::AddressGroup { name: name.into(), ..group(&prefixes) })
+}

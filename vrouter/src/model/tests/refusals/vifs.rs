@@ -1,0 +1,181 @@
+use super::*;
+
+pub(super) fn put_vif(change: impl FnOnce(&mut v1::Vif)) -> v1::Change {
+    let mut vif = vif("web", 3, "red", &["192.168.0.33"]);
+    change(&mut vif);
+    put(Kind::Vif(vif))
+}
+
+fn put_uplink(change: impl FnOnce(&mut v1::Vif)) -> v1::Change {
+    let mut vif = uplink();
+    change(&mut vif);
+    put(Kind::Vif(vif))
+}
+
+#[test]
+fn vifs() {
+    check(vec![
+        (put_vif(|vif| vif.kind = 7), "vif web", "kind", "no kind 7"),
+        (put_vif(|vif| vif.port = "x".into()), "vif web", "port", "no port x"),
+        (put_vif(|vif| vif.port = "p1".into()), "vif web", "port", "has VIF red1 already"),
+        (put_vif(|vif| vif.vrf = "x".into()), "vif web", "vrf", "no VRF x"),
+        (put_vif(|vif| vif.vrf = "underlay".into()), "vif web", "vrf", "of the fabric"),
+        (put_vif(|vif| vif.mac.clear()), "vif web", "mac", "is missing"),
+        (put_vif(|vif| vif.mac = vec![2; 5]), "vif web", "mac", "5 bytes, but 6"),
+        (put_vif(|vif| vif.mac = vec![3; 6]), "vif web", "mac", "a group or zero"),
+        (put_vif(|vif| vif.mac = vec![0; 6]), "vif web", "mac", "a group or zero"),
+        (put_vif(|vif| vif.mac = vec![0, 0, 0x5e, 0, 1, 0]), "vif web", "mac", "the gateway's"),
+        (put_vif(|vif| vif.mtu = 575), "vif web", "mtu", "576 to 1500"),
+        (put_vif(|vif| vif.mtu = 1501), "vif web", "mtu", "576 to 1500"),
+        (put_vif(|vif| (vif.mtu, vif.gateway_v6) = (1279, ip("fd00::1"))), "vif web", "mtu", "1280 to 1500"),
+        (put_vif(|vif| vif.acl_from_vif = "x".into()), "vif web", "acl_from_vif", "no ACL x"),
+        (put_vif(|vif| vif.acl_to_vif = "x".into()), "vif web", "acl_to_vif", "no ACL x"),
+        (put_vif(|vif| vif.subnets = vec![prefix("10.0.0.0/24")]), "vif web", "subnets", "only a fabric VIF"),
+        (
+            put_vif(|vif| vif.allowed_sources = vec![prefix("10.0.0.1/24")]),
+            "vif web",
+            "allowed_sources[0].address",
+            "10.0.0.0/24",
+        ),
+    ]);
+    let mut model = model_with(&[put(Kind::Vrf(v1::Vrf { flows_off: true, ..vrf("bulk") }))]);
+    for field in ["acl_from_vif", "acl_to_vif"] {
+        let mut vif = vif("b", 3, "bulk", &[]);
+        *(if field == "acl_to_vif" { &mut vif.acl_to_vif } else { &mut vif.acl_from_vif }) = "web".into();
+        let refused = refusal(&mut model, "", &[put(Kind::Vif(vif))]);
+        assert_eq!((&*refused.field, &*refused.reason), (field, "flows are off in VRF bulk"));
+    }
+}
+
+#[test]
+fn vifs_of_the_fabric() {
+    check(vec![
+        (put_uplink(|vif| vif.kind = 0), "vif up0", "kind", "cannot change"),
+        (put_uplink(|vif| vif.gateway_v4 = ip("10.0.0.9")), "vif up0", "gateway_v4", "only a tenant VIF"),
+        (put_uplink(|vif| vif.gateway_v6 = ip("fd00::9")), "vif up0", "gateway_v6", "only a tenant VIF"),
+        (
+            put_uplink(|vif| vif.gateway_link_local = ip("fe80::9")),
+            "vif up0",
+            "gateway_link_local",
+            "only a tenant VIF",
+        ),
+        (put_uplink(|vif| vif.acl_from_vif = "web".into()), "vif up0", "acl_from_vif", "only a tenant VIF"),
+        (put_uplink(|vif| vif.acl_to_vif = "web".into()), "vif up0", "acl_to_vif", "only a tenant VIF"),
+        (put_uplink(|vif| vif.spoofing_allowed = true), "vif up0", "spoofing_allowed", "only a tenant VIF"),
+        (
+            put_uplink(|vif| vif.allowed_sources = vec![prefix("1.0.0.0/8")]),
+            "vif up0",
+            "allowed_sources",
+            "only a tenant VIF",
+        ),
+        (put_uplink(|vif| vif.vrf = "red".into()), "vif up0", "vrf", "of tenants (it has VIF red1)"),
+        (put_uplink(|vif| vif.addresses.push(ip("fd00::1"))), "vif up0", "addresses[1]", "the underlay is IPv4"),
+        (put_uplink(|vif| vif.subnets.push(prefix("fd00::/64"))), "vif up0", "subnets[1]", "the underlay is IPv4"),
+        (
+            put_uplink(|vif| vif.subnets.push(prefix("10.3.0.0/24"))),
+            "vif up0",
+            "subnets[1]",
+            "none of the VIF's addresses",
+        ),
+        (put_uplink(|vif| vif.subnets.push(prefix("10.0.0.0/24"))), "vif up0", "subnets[1]", "twice"),
+        (put_uplink(|vif| vif.addresses = vec![ip("10.0.0.3")]), "vif up0", "addresses", "10.0.0.1 is the VTEP"),
+        (put_uplink(|vif| vif.subnets.clear()), "vif up0", "subnets", "10.0.0.254 would be on no connected subnet"),
+        (
+            put_uplink(|vif| vif.addresses.push(ip("10.0.0.254"))),
+            "vif up0",
+            "addresses",
+            "routes by gateway 10.0.0.254",
+        ),
+        (
+            put_uplink(|vif| (vif.name, vif.port, vif.addresses) = ("up1".into(), "p5".into(), vec![ip("10.0.0.5")])),
+            "vif up1",
+            "subnets[0]",
+            "connected subnet of VIF up0",
+        ),
+        (
+            put_uplink(|vif| (vif.name, vif.port, vif.subnets) = ("up1".into(), "p5".into(), vec![])),
+            "vif up1",
+            "addresses[0]",
+            "10.0.0.1 is an address of VIF up0",
+        ),
+    ]);
+    let mut model = model_with(&[put(Kind::Neighbour(neighbour("up0", "10.0.0.9", [2; 6])))]);
+    let mut refuse = |change, field: &str, reason: &str| {
+        let refused = refusal(&mut model, "", &[change]);
+        assert_eq!(&*refused.field, field);
+        assert!(refused.reason.contains(reason), "{refused:?}");
+    };
+    refuse(put_uplink(|vif| vif.addresses.push(ip("10.0.0.9"))), "addresses", "10.0.0.9 is neighbour of VIF up0");
+    let moved = |vif: &mut v1::Vif| vif.vrf = "empty".into();
+    model.apply("", &[put(Kind::Vrf(vrf("empty")))]).unwrap();
+    let mut refuse = |change, field: &str, reason: &str| {
+        let refused = refusal(&mut model, "", &[change]);
+        assert_eq!(&*refused.field, field);
+        assert!(refused.reason.contains(reason), "{refused:?}");
+    };
+    refuse(put_uplink(moved), "vrf", "1 static neighbours");
+    let narrow = |vif: &mut v1::Vif| {
+        vif.addresses = vec![ip("10.0.0.1"), ip("10.0.0.253")];
+        vif.subnets = vec![prefix("10.0.0.252/30")];
+    };
+    refuse(put_uplink(narrow), "subnets", "10.0.0.9 would be on no connected subnet");
+    let other = |vif: &mut v1::Vif| {
+        (vif.name, vif.port, vif.subnets) = ("up1".into(), "p5".into(), vec![]);
+        vif.addresses = vec![ip("10.0.0.9")];
+    };
+    refuse(put_uplink(other), "addresses[0]", "10.0.0.9 is neighbour of VIF up0");
+}
+
+#[test]
+fn addresses_of_vifs() {
+    let with = |address: &str| put_vif(|vif| vif.addresses.push(ip(address)));
+    check(vec![
+        (put_vif(|vif| vif.addresses = vec![vec![1, 2, 3]]), "vif web", "addresses[0]", "3 bytes, but 4 or 16"),
+        (put_vif(|vif| vif.addresses = vec![vec![]]), "vif web", "addresses[0]", "is missing"),
+        (with("0.0.0.0"), "vif web", "addresses[1]", "0.0.0.0 is no address of one host"),
+        (with("127.0.0.1"), "vif web", "addresses[1]", "no address of one host"),
+        (with("224.0.0.5"), "vif web", "addresses[1]", "no address of one host"),
+        (with("255.255.255.255"), "vif web", "addresses[1]", "no address of one host"),
+        (with("::"), "vif web", "addresses[1]", "no address of one host"),
+        (with("::1"), "vif web", "addresses[1]", "no address of one host"),
+        (with("ff02::1"), "vif web", "addresses[1]", "no address of one host"),
+        (with("fe80::5"), "vif web", "addresses[1]", "link-local"),
+        (with("192.168.0.33"), "vif web", "addresses[1]", "twice"),
+        (with("192.168.0.11"), "vif web", "addresses[1]", "192.168.0.11 is an address of VIF red1"),
+        (with("192.168.0.1"), "vif web", "addresses[1]", "is a gateway of VIF web"),
+        (
+            put_vif(|vif| (vif.gateway_v4, vif.addresses) = (vec![], vec![ip("192.168.0.1")])),
+            "vif web",
+            "addresses[0]",
+            "is a gateway of VIF red1",
+        ),
+        (put_vif(|vif| vif.gateway_v4 = ip("192.168.0.11")), "vif web", "gateway_v4", "an address of VIF red1"),
+        (put_vif(|vif| vif.gateway_v4 = ip("fd00::1")), "vif web", "gateway_v4", "16 bytes, but 4"),
+        (put_vif(|vif| vif.gateway_v4 = ip("224.0.0.1")), "vif web", "gateway_v4", "no address of one host"),
+        (put_vif(|vif| vif.gateway_v6 = ip("10.0.0.1")), "vif web", "gateway_v6", "4 bytes, but 16"),
+        (put_vif(|vif| vif.gateway_v6 = ip("fe80::1")), "vif web", "gateway_v6", "link-local"),
+        (
+            put_vif(|vif| vif.gateway_link_local = ip("fd00::1")),
+            "vif web",
+            "gateway_link_local",
+            "fd00::1 is not link-local",
+        ),
+        (
+            put_vif(|vif| (vif.vrf, vif.gateway_v6) = ("blue".into(), ip("fd00::11"))),
+            "vif web",
+            "gateway_v6",
+            "an address of VIF blue1",
+        ),
+    ]);
+}
+
+#[test]
+fn a_vif_that_is_referred_to_stays_in_its_vrf() {
+    let mut moved = vif("red1", 1, "blue", &["192.168.0.44"]);
+    check(vec![(put(Kind::Vif(moved.clone())), "vif red1", "vrf", "by 1 labels")]);
+    let mut model = model_with(&[delete(Key::Label(1001)), put_route("blue", "1.0.0.0/8", via_vif("red1"))]);
+    let refused = refusal(&mut model, "", &[put(Kind::Vif(moved.clone()))]);
+    assert_eq!((&*refused.field, &*refused.reason), ("vrf", "still referred to by 1 routes"));
+    moved.acl_to_vif = "web".into();
+    model.apply("", &[delete(Key::Route(route_key("blue", "1.0.0.0/8", ""))), put(Kind::Vif(moved))]).unwrap();
+}

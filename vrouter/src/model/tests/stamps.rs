@@ -1,0 +1,147 @@
+//! What flows must notice raises stamps, and nothing else does; what did not change is shared.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::network::*;
+use crate::api::v1;
+use crate::ids::{Generation, Mac};
+use crate::model::{Limits, Model};
+use v1::object::Kind;
+use v1::object_key::Kind as Key;
+
+/// The stamps of VRFs, VIFs and next hops by what they are called.
+fn stamps(model: &Model) -> BTreeMap<String, Generation> {
+    let snapshot = model.snapshot();
+    let vrfs = snapshot.vrfs.iter().map(|(_, vrf)| (format!("vrf {}", vrf.name), vrf.stamp));
+    let vifs = snapshot.vifs.iter().map(|(_, vif)| (format!("vif {}", vif.name), vif.stamp));
+    let text = |id: usize| model.next_hop_text(crate::ids::NextHopId(id as u32));
+    let hops = snapshot.next_hops.iter().map(|(id, row)| (format!("hop {id} {}", text(id)), row.stamp));
+    vrfs.chain(vifs).chain(hops).collect()
+}
+
+/// What a batch raises, without the numbers of next hops; sorted.
+fn raised(model: &mut Model, batch: &[v1::Change]) -> Vec<String> {
+    let before = stamps(model);
+    let generation = model.apply("", batch).unwrap().generation;
+    let after = stamps(model).into_iter().filter(|(name, stamp)| {
+        assert!(*stamp == generation || before.get(name) == Some(stamp), "{name}");
+        *stamp == generation
+    });
+    let plain = |name: String| match name.strip_prefix("hop ") {
+        Some(hop) => format!("hop {}", hop.split_once(' ').unwrap().1),
+        None => name,
+    };
+    let mut names: Vec<String> = after.map(|(name, _)| plain(name)).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn routes_raise_their_vrf() {
+    let mut model = model();
+    let more = put(Kind::Route(route("red", "9.0.0.0/8", vxlan("10.0.0.2", 100))));
+    assert_eq!(raised(&mut model, std::slice::from_ref(&more)), ["vrf red"]);
+    assert!(raised(&mut model, &[more]).is_empty(), "the same again");
+    let other = put(Kind::Route(route("red", "9.0.0.0/8", vxlan("10.0.0.2", 101))));
+    assert_eq!(raised(&mut model, &[other]), ["hop vxlan 10.0.0.2 vni 101", "vrf red"]);
+    assert_eq!(raised(&mut model, &[delete(Key::Route(route_key("red", "9.0.0.0/8", "")))]), ["vrf red"]);
+    // Tunnels that go another way in the underlay are only rewritten.
+    let way = put(Kind::Route(route("underlay", "10.1.0.0/16", gateway("10.0.0.253"))));
+    assert_eq!(raised(&mut model, &[way]), ["hop gateway 10.0.0.253", "vrf underlay"]);
+}
+
+#[test]
+fn policies_raise_those_that_use_them() {
+    let mut model = model();
+    let red1 = ["hop vif red1", "vif red1"];
+    assert_eq!(raised(&mut model, &[put(Kind::Group(group(&["172.16.0.0/12"])))]), red1);
+    assert!(raised(&mut model, &[put(Kind::Group(group(&["172.16.0.0/12"])))]).is_empty(), "the same again");
+    let mut acl = web_acl();
+    acl.rules.clear();
+    assert_eq!(raised(&mut model, &[put(Kind::Acl(acl))]), red1);
+    let judged = put(Kind::Vrf(v1::Vrf { acl: "web".into(), ..vrf("blue") }));
+    assert_eq!(raised(&mut model, &[judged]), ["hop vif blue1", "vrf blue"]);
+    let both = ["hop vif blue1", "hop vif red1", "vif red1", "vrf blue"];
+    assert_eq!(raised(&mut model, &[put(Kind::Acl(web_acl()))]), both);
+    let tenant = put(Kind::Vrf(v1::Vrf { acl: "web".into(), tenant: "b".into(), ..vrf("blue") }));
+    assert!(raised(&mut model, &[tenant]).is_empty());
+}
+
+#[test]
+fn vifs_raise_for_policy_and_not_for_rewrites() {
+    let mut model = model();
+    let with = |change: fn(&mut v1::Vif)| {
+        let mut vif = vif("blue1", 2, "blue", &["192.168.0.11", "fd00::11"]);
+        change(&mut vif);
+        [put(Kind::Vif(vif))]
+    };
+    assert!(raised(&mut model, &with(|_| {})).is_empty());
+    assert!(raised(&mut model, &with(|vif| vif.mtu = 1400)).is_empty());
+    assert!(raised(&mut model, &with(|vif| vif.port = "p6".into())).is_empty());
+    let policy = ["hop vif blue1", "vif blue1"];
+    assert_eq!(raised(&mut model, &with(|vif| vif.spoofing_allowed = true)), policy);
+    assert_eq!(raised(&mut model, &with(|vif| vif.acl_from_vif = "web".into())), policy);
+    assert_eq!(raised(&mut model, &with(|vif| vif.mac = vec![2, 0, 0, 0, 9, 9])), policy);
+    let moved = ["hop vif blue1", "vif blue1", "vrf blue"];
+    assert_eq!(raised(&mut model, &with(|vif| vif.addresses.truncate(1))), moved);
+    let gateway_mac = v1::Settings { gateway_mac: vec![2, 0, 0, 9, 9, 9], ..settings() };
+    assert!(raised(&mut model, &[put(Kind::Settings(gateway_mac))]).is_empty());
+    let snapshot = model.snapshot();
+    assert_eq!(snapshot.vifs.row(model.vif_id("red1").unwrap().index()).unwrap().our_mac, Mac([2, 0, 0, 9, 9, 9]));
+}
+
+#[test]
+fn numbers_are_never_reused_and_slots_are() {
+    let mut model = model();
+    let of = |model: &Model| {
+        let id = model.vif_id("blue1").unwrap();
+        (id, model.snapshot().vifs.row(id.index()).unwrap().slot)
+    };
+    let first = of(&model);
+    let again = put(Kind::Vif(vif("blue1", 2, "blue", &["192.168.0.11"])));
+    model.apply("", &[delete(Key::Vif("blue1".into())), again]).unwrap();
+    let second = of(&model);
+    assert!(second.0 > first.0);
+    assert_eq!(second.1, first.1);
+    assert!(model.snapshot().vifs.row(first.0.index()).is_none());
+    let hops = model.snapshot().next_hops.iter().map(|(id, _)| id).max().unwrap();
+    model.apply("", &[delete(Key::Route(route_key("red", "0.0.0.0/0", "")))]).unwrap();
+    model.apply("", &[put(Kind::Route(route("red", "0.0.0.0/0", discard())))]).unwrap();
+    assert!(model.snapshot().next_hops.iter().map(|(id, _)| id).max().unwrap() > hops);
+}
+
+#[test]
+fn one_change_beside_100_000_routes_rebuilds_its_own_part() {
+    let mut model = Model::new(Limits::default(), ports());
+    model.apply("", &changes()).unwrap();
+    let many: Vec<_> = (0..100_000_u32)
+        .map(|at| {
+            let address = Ipv4Addr::from_bits(20 << 24 | at << 8).octets().into();
+            let mut route = route("red", "0.0.0.0/0", vxlan("10.0.0.2", at % 50));
+            route.key.as_mut().unwrap().prefix = Some(v1::Prefix { address, length: 24 });
+            put(Kind::Route(route))
+        })
+        .collect();
+    model.apply("bgp", &many).unwrap();
+    let before = model.snapshot();
+    assert_eq!(before.vrfs.row(model.vrf_id("red").unwrap().index()).unwrap().v4.len(), 100_004);
+
+    let after = model.apply("", &[put(Kind::Route(route("blue", "9.0.0.0/8", discard())))]).unwrap();
+    let [red, blue] = ["red", "blue"].map(|name| model.vrf_id(name).unwrap().index());
+    let same = |id: usize| Arc::ptr_eq(before.vrfs.shared(id).unwrap(), after.vrfs.shared(id).unwrap());
+    assert!(same(red) && !same(blue));
+    assert!(
+        before.vifs.iter().all(|(id, _)| Arc::ptr_eq(before.vifs.shared(id).unwrap(), after.vifs.shared(id).unwrap()))
+    );
+    let hop = |id: usize| Arc::ptr_eq(before.next_hops.shared(id).unwrap(), after.next_hops.shared(id).unwrap());
+    assert!(before.next_hops.iter().all(|(id, _)| hop(id)));
+    assert!(Arc::ptr_eq(&before.vnis, &after.vnis) && Arc::ptr_eq(&before.labels, &after.labels));
+    assert!(Arc::ptr_eq(&before.ports, &after.ports));
+
+    // A refused batch over the large VRF touches nothing published.
+    let bad = [put(Kind::Route(route("red", "9.0.0.0/8", discard()))), delete(Key::Vrf("red".into()))];
+    assert!(model.apply("", &bad).is_err());
+    assert!(Arc::ptr_eq(&after, &model.snapshot()));
+}

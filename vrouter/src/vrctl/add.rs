@@ -1,0 +1,259 @@
+//! `vrctl add`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use clap::Subcommand;
+use serde::de::DeserializeOwned;
+use vrouter::api::position::read_yaml;
+use vrouter::api::text::{Mac, Prefix};
+use vrouter::api::v1;
+use vrouter::api::yaml::{
+    Acl, Group, Label, Lifetimes, Neighbour, Route, Rule, Settings, ToProto, Via, Vif, VifKind, Vni, Vrf,
+};
+
+use super::Failure;
+use super::apply::commit;
+use super::args::Commit;
+use super::output::Format;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl add vrf red --tenant acme
+  vrctl add vif web1 --port p1 --vrf red --mac 02:00:00:00:00:01 --address 10.1.1.10 --gateway-v4 10.1.1.1
+  vrctl add route --vrf red 10.1.1.20/32 --via 'vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
+  vrctl add acl web --rule '{action: permit, protocol: tcp, destination_ports: 80}' --rule '{action: deny}'
+")]
+pub struct Add {
+    #[command(subcommand)]
+    object: Object,
+    /// Replace the object if it is there
+    #[arg(long, global = true)]
+    replace: bool,
+    #[command(flatten)]
+    commit: Commit,
+}
+
+#[derive(Subcommand)]
+enum Object {
+    /// A VRF: a tenant's routing table
+    Vrf(AddVrf),
+    /// A VIF: a tenant's interface, or one of the underlay
+    Vif(AddVif),
+    /// A route of --owner
+    Route(AddRoute),
+    /// A static neighbour of a fabric VIF
+    Neighbour {
+        #[arg(long)]
+        vif: String,
+        address: IpAddr,
+        #[arg(long)]
+        mac: Mac,
+    },
+    /// Packets that arrive with this VNI belong to a VRF
+    Vni {
+        vni: u32,
+        #[arg(long)]
+        vrf: String,
+    },
+    /// Packets that arrive with this label belong to a VRF, or go straight to a VIF
+    Label {
+        label: u32,
+        #[arg(long, required_unless_present = "vif", conflicts_with = "vif")]
+        vrf: Option<String>,
+        #[arg(long)]
+        vif: Option<String>,
+    },
+    /// An address group for ACLs
+    Group {
+        name: String,
+        /// Repeatable
+        #[arg(long)]
+        prefix: Vec<Prefix>,
+    },
+    /// Ordered rules, first match decides, ends in deny
+    Acl {
+        name: String,
+        /// A rule as in a network file, e.g. '{action: permit, protocol: tcp, destination_ports: 80}'. Repeatable
+        #[arg(long, value_parser = yaml::<Rule>)]
+        rule: Vec<Rule>,
+    },
+    /// The daemon's settings, replaced whole
+    Settings(AddSettings),
+}
+
+#[derive(clap::Args)]
+struct AddVrf {
+    name: String,
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Packet mode: forward by the FIB alone
+    #[arg(long)]
+    flows_off: bool,
+    /// Every flow that passes the VRF must be permitted by it
+    #[arg(long)]
+    acl: Option<String>,
+    /// ARP and ND proxy answer by a default route too
+    #[arg(long)]
+    proxy_by_default_route: bool,
+    /// A VTEP that may send into it; none: any. Repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    allowed_vtep: Vec<Ipv4Addr>,
+}
+
+#[derive(clap::Args)]
+struct AddVif {
+    name: String,
+    /// The port it sits on
+    #[arg(long)]
+    port: String,
+    /// The VRF it belongs to
+    #[arg(long)]
+    vrf: String,
+    /// A fabric VIF: our side of the underlay
+    #[arg(long)]
+    fabric: bool,
+    /// Tenant: the guest's. Fabric: ours, default the port's
+    #[arg(long)]
+    mac: Option<Mac>,
+    /// Tenant: the guest's. Fabric: ours. Repeatable
+    #[arg(long)]
+    address: Vec<IpAddr>,
+    /// Fabric: a connected subnet. Repeatable
+    #[arg(long)]
+    subnet: Vec<Prefix>,
+    /// Tenant: answered by us
+    #[arg(long, value_name = "ADDRESS")]
+    gateway_v4: Option<Ipv4Addr>,
+    /// Tenant: answered by us
+    #[arg(long, value_name = "ADDRESS")]
+    gateway_v6: Option<Ipv6Addr>,
+    /// Default fe80::1 where there is a gateway v6
+    #[arg(long, value_name = "ADDRESS")]
+    gateway_link_local: Option<Ipv6Addr>,
+    /// L3 bytes; default the port's
+    #[arg(long)]
+    mtu: Option<u16>,
+    /// Judges what the tenant sends
+    #[arg(long, value_name = "ACL")]
+    acl_from_vif: Option<String>,
+    /// Judges what the tenant receives
+    #[arg(long, value_name = "ACL")]
+    acl_to_vif: Option<String>,
+    /// Neither source MAC nor source address are checked
+    #[arg(long)]
+    spoofing_allowed: bool,
+    /// A further source that the tenant may use. Repeatable
+    #[arg(long, value_name = "PREFIX")]
+    allowed_source: Vec<Prefix>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Next hops, as in a network file:
+  --via 'vif: web1'
+  --via 'gateway: 172.31.0.254'
+  --via 'vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
+  --via 'mpls_udp: {remote: 172.31.0.2, label: 100}'
+  --via 'drop: true'
+")]
+struct AddRoute {
+    #[arg(long)]
+    vrf: String,
+    prefix: Prefix,
+    /// The next hop, as in a network file
+    #[arg(long, value_parser = yaml::<Via>)]
+    via: Via,
+    /// The highest wins; default 100
+    #[arg(long)]
+    preference: Option<u32>,
+}
+
+#[derive(clap::Args)]
+struct AddSettings {
+    /// The VRF whose routes resolve tunnels
+    #[arg(long, value_name = "VRF")]
+    underlay_vrf: Option<String>,
+    /// Our outer address
+    #[arg(long, value_name = "ADDRESS")]
+    vtep: Option<Ipv4Addr>,
+    /// Our inner MAC in VXLAN; default 02:VTEP:01
+    #[arg(long, value_name = "MAC")]
+    router_mac: Option<Mac>,
+    /// The MAC of every gateway; default 00:00:5e:00:01:00
+    #[arg(long, value_name = "MAC")]
+    gateway_mac: Option<Mac>,
+    /// Drop TCP that is new without SYN
+    #[arg(long)]
+    tcp_strict: bool,
+    /// Idle lifetimes in seconds, e.g. '{udp_answered: 60}'
+    #[arg(long, value_parser = yaml::<Lifetimes>)]
+    lifetimes: Option<Lifetimes>,
+    /// ICMP errors and punts per VIF and second; default 1000
+    #[arg(long)]
+    icmp_per_second: Option<u32>,
+}
+
+pub async fn run(socket: &Path, format: Format, add: Add) -> Result<(), Failure> {
+    let put = add.replace || matches!(add.object, Object::Settings(_));
+    let kind = object(add.object).map_err(|(field, reason)| Failure::Usage(format!("{field}: {reason}")))?;
+    let object = v1::Object { kind: Some(kind) };
+    let op = if put { v1::change::Op::Put(object) } else { v1::change::Op::Create(object) };
+    commit(socket, format, vec![v1::Change { op: Some(op) }], &add.commit, |_| String::new()).await
+}
+
+fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
+    match object {
+        Object::Vrf(vrf) => Vrf {
+            name: vrf.name,
+            tenant: vrf.tenant,
+            flows: !vrf.flows_off,
+            acl: vrf.acl,
+            proxy_by_default_route: vrf.proxy_by_default_route,
+            allowed_vteps: vrf.allowed_vtep,
+        }
+        .to_proto(),
+        Object::Vif(vif) => Vif {
+            name: vif.name,
+            kind: if vif.fabric { VifKind::Fabric } else { VifKind::Tenant },
+            port: vif.port,
+            vrf: vif.vrf,
+            mac: vif.mac,
+            addresses: vif.address,
+            subnets: vif.subnet,
+            gateway_v4: vif.gateway_v4,
+            gateway_v6: vif.gateway_v6,
+            gateway_link_local: vif.gateway_link_local,
+            mtu: vif.mtu,
+            acl_from_vif: vif.acl_from_vif,
+            acl_to_vif: vif.acl_to_vif,
+            spoofing_allowed: vif.spoofing_allowed,
+            allowed_sources: vif.allowed_source,
+        }
+        .to_proto(),
+        Object::Route(AddRoute { vrf, prefix, via, preference }) => {
+            Route { vrf, prefix, owner: None, preference, via, drop: false }.to_proto()
+        }
+        Object::Neighbour { vif, address, mac } => {
+            Neighbour { vif, address, mac: Some(mac), learnt: false, state: None }.to_proto()
+        }
+        Object::Vni { vni, vrf } => Vni { vni, vrf }.to_proto(),
+        Object::Label { label, vrf, vif } => Label { label, vrf, vif }.to_proto(),
+        Object::Group { name, prefix } => Group { name, prefixes: prefix }.to_proto(),
+        Object::Acl { name, rule } => Acl { name, rules: rule }.to_proto(),
+        Object::Settings(settings) => Settings {
+            underlay_vrf: settings.underlay_vrf,
+            vtep: settings.vtep,
+            router_mac: settings.router_mac,
+            gateway_mac: settings.gateway_mac,
+            tcp_strict: settings.tcp_strict,
+            lifetimes: settings.lifetimes,
+            icmp_per_second: settings.icmp_per_second,
+        }
+        .to_proto(),
+    }
+}
+
+/// An argument that is written as in a network file.
+fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    read_yaml("argument", text).map_err(|error| error.reason)
+}

@@ -1,0 +1,146 @@
+//! `vrctl apply`, `vrctl sync`, and the batches of `add` and `delete`.
+
+use std::io::Read;
+use std::path::Path;
+
+use prost::Message;
+use serde_json::json;
+use vrouter::api::position::{FileError, Position};
+use vrouter::api::v1;
+use vrouter::api::yaml::Network;
+
+use super::Failure;
+use super::args::{Apply, Commit, Sync};
+use super::connect::{Client, connect};
+use super::output::{Format, count, print, print_value};
+use v1::apply_request::Step;
+
+/// Bytes of changes in a message, at most, unless one change alone is larger.
+const MESSAGE: usize = 1 << 20;
+
+pub async fn run(socket: &Path, format: Format, apply: Apply) -> Result<(), Failure> {
+    let name = if apply.file.as_os_str() == "-" { "standard input".into() } else { apply.file.display().to_string() };
+    let text = read(&apply.file).map_err(|error| FileError {
+        file: name.clone(),
+        position: None,
+        field: String::new(),
+        reason: error.to_string(),
+    })?;
+    let network = Network::parse(&name, &text)?;
+    let (changes, positions): (Vec<_>, Vec<Position>) =
+        network.changes().map_err(|fault| fault.of_file(&name))?.into_iter().unzip();
+    if apply.check {
+        print(&format!("{name}: {} objects, no fault found without the daemon\n", count(changes.len() as u64)));
+        return Ok(());
+    }
+    commit(socket, format, changes, &apply.commit, |refused| {
+        let at = positions.get(refused.change as usize).filter(|position| position.line > 0);
+        at.map(|Position { line, column }| format!("{name}:{line}:{column}: ")).unwrap_or_default()
+    })
+    .await
+}
+
+pub async fn sync(socket: &Path, format: Format, sync: Sync) -> Result<(), Failure> {
+    let generation = wait(&mut connect(socket).await?, sync.generation, sync.timeout).await?;
+    match format {
+        Format::Table => print(&format!("every worker forwards by generation {generation}\n")),
+        _ => print_value(format, &json!({ "generation": generation, "synced": true })),
+    }
+    Ok(())
+}
+
+/// Sends one batch and prints its generation. `place` tells where a refused change comes from.
+pub async fn commit(
+    socket: &Path,
+    format: Format,
+    changes: Vec<v1::Change>,
+    commit: &Commit,
+    place: impl Fn(&v1::Refused) -> String,
+) -> Result<(), Failure> {
+    let mut client = connect(socket).await?;
+    let many = changes.len();
+    let steps = tokio_stream::iter(steps(commit.owner.clone(), changes));
+    let reply = client.apply(steps).await?.into_inner().message().await?;
+    use v1::apply_reply::Result;
+    let generation = match reply.and_then(|reply| reply.result) {
+        Some(Result::Applied(applied)) => applied.generation,
+        Some(Result::Refused(refused)) => {
+            let parts = [&refused.object, &refused.field, &refused.reason];
+            let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
+            return Err(Failure::Refused(format!("{}{}", place(&refused), parts.join(": "))));
+        }
+        None => return Err(Failure::Unreachable("the daemon hung up before it answered".into())),
+    };
+    if commit.sync {
+        wait(&mut client, generation, 0).await?;
+    }
+    match format {
+        Format::Table => {
+            let synced = if commit.sync { ", every worker forwards by it" } else { "" };
+            let what = if many == 1 { "change" } else { "changes" };
+            print(&format!("{} {what}, generation {generation}{synced}\n", count(many as u64)));
+        }
+        _ => {
+            print_value(format, &json!({ "generation": generation, "changes": many, "synced": commit.sync }));
+        }
+    }
+    Ok(())
+}
+
+async fn wait(client: &mut Client, generation: u64, timeout_ms: u32) -> Result<u64, Failure> {
+    Ok(client.sync(v1::SyncRequest { generation, timeout_ms }).await?.into_inner().generation)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    if path.as_os_str() != "-" {
+        return std::fs::read_to_string(path);
+    }
+    let mut text = String::new();
+    std::io::stdin().lock().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The steps of one batch.
+fn steps(owner: String, changes: Vec<v1::Change>) -> impl Iterator<Item = v1::ApplyRequest> {
+    let mut changes = changes.into_iter().peekable();
+    let pieces = std::iter::from_fn(move || {
+        let (mut piece, mut bytes) = (Vec::new(), 0);
+        while let Some(change) = changes.next_if(|change| {
+            bytes += change.encoded_len() + 5;
+            bytes <= MESSAGE || piece.is_empty()
+        }) {
+            piece.push(change);
+        }
+        (!piece.is_empty()).then_some(Step::Changes(v1::Changes { changes: piece }))
+    });
+    std::iter::once(Step::Begin(v1::Begin { owner }))
+        .chain(pieces)
+        .chain([Step::Commit(v1::Commit {})])
+        .map(|step| v1::ApplyRequest { step: Some(step) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_cut_into_bounded_messages_that_lose_nothing() {
+        let name = |at: usize| "x".repeat(if at == 700 { 2 << 20 } else { 5000 });
+        let change = |at| {
+            let kind = v1::object_key::Kind::Vrf(name(at));
+            v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: Some(kind) })) }
+        };
+        let changes: Vec<_> = (0..1000).map(change).collect();
+        let messages: Vec<_> = steps("me".into(), changes.clone()).collect();
+        let mut sent = Vec::new();
+        for message in &messages[1..messages.len() - 1] {
+            let Some(Step::Changes(piece)) = &message.step else { panic!("{message:?}") };
+            assert!(message.encoded_len() <= MESSAGE + 16 || piece.changes.len() == 1);
+            sent.extend(piece.changes.clone());
+        }
+        assert!(sent == changes);
+        assert_eq!(messages.len(), 2 + 4 + 1 + 2);
+        assert_eq!(messages[0].step, Some(Step::Begin(v1::Begin { owner: "me".into() })));
+        assert_eq!(messages.last().unwrap().step, Some(Step::Commit(v1::Commit {})));
+    }
+}

@@ -1,0 +1,261 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use vrouter::api::config::SOCKET;
+use vrouter::api::text::{Prefix, Protocol};
+
+use super::add::Add;
+use super::delete::Delete;
+use super::output::Format;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the daemon refused
+  2  wrong usage
+  3  the daemon cannot be reached
+  4  a file cannot be read or is wrong
+
+Examples:
+  vrctl apply -f network.yaml --sync
+  vrctl show routes --vrf red
+  vrctl add route --vrf red 10.1.1.20/32 --via 'vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
+  vrctl flows --vif web1 --proto tcp -o json
+  vrctl drops --victims
+  vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
+";
+
+const GLOBAL: &str = "Global options";
+
+/// Programs and shows a running vRouter through its control socket.
+#[derive(Parser)]
+#[command(name = "vrctl", version, after_help = EXIT_CODES, max_term_width = 120)]
+pub struct Args {
+    /// The daemon's control socket
+    #[arg(long, global = true, help_heading = GLOBAL, env = "VROUTER_SOCKET", default_value = SOCKET, value_name = "PATH")]
+    pub socket: PathBuf,
+    /// A table for people, or json or yaml with stable fields for programs
+    #[arg(short, long, global = true, help_heading = GLOBAL, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show the objects of one kind, or of all
+    Show(Show),
+    /// Add an object
+    Add(Box<Add>),
+    /// Delete an object
+    Delete(Delete),
+    /// Put all objects of a YAML file, as one batch: all of it or nothing
+    Apply(Apply),
+    /// Wait until every worker forwards by the newest generation
+    Sync(Sync),
+    /// Show live flows, one row a pair, told from its initiator
+    Flows(Flows),
+    /// Show dropped packets: each reason, per VIF, with its meaning
+    Drops(Drops),
+    /// Show counters of VIFs, workers, ports and the flow table
+    Stats,
+    /// Show version, generation, limits and their memory
+    Status,
+    /// Tell what would happen to a packet, and why
+    Explain(Explain),
+    /// Print the JSON schema of network files
+    Schema {
+        /// Of the daemon's config file instead
+        #[arg(long)]
+        config: bool,
+    },
+    /// Print completions for a shell
+    #[command(after_help = "Example:\n  vrctl completions bash > /etc/bash_completion.d/vrctl\n")]
+    Completions { shell: Shell },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    All,
+    Settings,
+    #[value(alias = "vrf")]
+    Vrfs,
+    #[value(alias = "vif")]
+    Vifs,
+    #[value(alias = "route")]
+    Routes,
+    #[value(alias = "neighbour")]
+    Neighbours,
+    #[value(alias = "vni")]
+    Vnis,
+    #[value(alias = "label")]
+    Labels,
+    #[value(alias = "group")]
+    Groups,
+    #[value(alias = "acl")]
+    Acls,
+    #[value(alias = "port")]
+    Ports,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl show vifs
+  vrctl show vif web1 -o json
+  vrctl show routes --vrf red
+  vrctl show all -o yaml > network.yaml     # can be applied again
+")]
+pub struct Show {
+    pub kind: Kind,
+    /// A name; a route's prefix; a neighbour's address; a VNI's or label's number
+    pub name: Option<String>,
+    /// Routes of this VRF only
+    #[arg(long)]
+    pub vrf: Option<String>,
+}
+
+/// How a batch is committed.
+#[derive(clap::Args)]
+pub struct Commit {
+    /// Whose routes these are
+    #[arg(long, global = true, default_value = "operator", value_name = "NAME")]
+    pub owner: String,
+    /// Return when every worker forwards by the change
+    #[arg(long, global = true)]
+    pub sync: bool,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example of a file:
+  vrfs:
+    - {name: red, tenant: acme}
+  vifs:
+    - {name: web1, port: p1, vrf: red, mac: 02:00:00:00:00:01, addresses: [10.1.1.10], gateway_v4: 10.1.1.1}
+  routes:
+    - {vrf: red, prefix: 10.1.1.20/32, via: {vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}}}
+    - {vrf: red, prefix: 10.1.1.21/32, via: {mpls_udp: {remote: 172.31.0.2, label: 100}}}
+  vnis:
+    - {vni: 100, vrf: red}
+  acls:
+    - name: web
+      rules:
+        - {action: permit, protocol: tcp, destination_ports: [80, 8000-8099]}
+
+`vrctl schema` prints all that a file may hold.
+")]
+pub struct Apply {
+    /// The file; - is the standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub commit: Commit,
+    /// Only check the file, without the daemon
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(clap::Args)]
+pub struct Sync {
+    /// Wait for this generation; 0: the newest
+    #[arg(long, default_value_t = 0)]
+    pub generation: u64,
+    /// Give up after so many milliseconds
+    #[arg(long, default_value_t = 5000, value_name = "MS")]
+    pub timeout: u32,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl flows --vrf red --dst 10.1.1.0/24
+  vrctl flows --proto tcp --port 80 --limit 20
+  vrctl flows -o json | jq '.flows[] | select(.verdict != \"forward\")'
+")]
+pub struct Flows {
+    /// Of this VRF
+    #[arg(long)]
+    pub vrf: Option<String>,
+    /// That enter or leave here
+    #[arg(long)]
+    pub vif: Option<String>,
+    /// Initiators of this prefix
+    #[arg(long, value_name = "PREFIX")]
+    pub src: Option<Prefix>,
+    /// To this prefix
+    #[arg(long, value_name = "PREFIX")]
+    pub dst: Option<Prefix>,
+    /// Name or number
+    #[arg(long, value_name = "PROTOCOL")]
+    pub proto: Option<Protocol>,
+    /// At either end
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// At most so many; 0: all
+    #[arg(long, default_value_t = 0)]
+    pub limit: u32,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl drops --vif web1
+  vrctl drops --victims --reason no_route
+  vrctl drops --reasons
+")]
+pub struct Drops {
+    /// Of packets that entered here
+    #[arg(long)]
+    pub vif: Option<String>,
+    /// For this reason
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// The last dropped frames, with their first bytes
+    #[arg(long)]
+    pub victims: bool,
+    /// With --victims: at most so many; 0: all that are remembered
+    #[arg(long, default_value_t = 20, requires = "victims")]
+    pub limit: u32,
+    /// All reasons and their meanings; asks no daemon
+    #[arg(long, conflicts_with_all = ["vif", "reason", "victims"])]
+    pub reasons: bool,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
+  vrctl explain --tunnel red --src 10.1.1.20 --dst 10.1.1.10 --proto icmp --icmp-type 8
+")]
+pub struct Explain {
+    /// The packet enters here
+    #[arg(long, required_unless_present = "tunnel", conflicts_with = "tunnel")]
+    pub vif: Option<String>,
+    /// The packet comes out of a tunnel into this VRF
+    #[arg(long, value_name = "VRF")]
+    pub tunnel: Option<String>,
+    /// From this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub src: IpAddr,
+    /// To this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub dst: IpAddr,
+    /// Name or number
+    #[arg(long, value_name = "PROTOCOL", default_value = "tcp")]
+    pub proto: Protocol,
+    /// Source port
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub sport: u16,
+    /// Destination port
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub dport: u16,
+    /// For icmp and icmpv6
+    #[arg(long, value_name = "TYPE")]
+    pub icmp_type: Option<u8>,
+    /// For icmp and icmpv6
+    #[arg(long, value_name = "CODE", requires = "icmp_type")]
+    pub icmp_code: Option<u8>,
+    /// L3 bytes
+    #[arg(long, default_value_t = 64)]
+    pub length: u32,
+}

@@ -1,0 +1,80 @@
+//! `vrctl delete`.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use clap::Subcommand;
+use vrouter::api::text::{Prefix, address_bytes};
+use vrouter::api::v1;
+
+use super::Failure;
+use super::apply::commit;
+use super::args::Commit;
+use super::output::Format;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl delete vif web1
+  vrctl delete route --vrf red 10.1.1.20/32
+  vrctl delete vni 100
+")]
+pub struct Delete {
+    #[command(subcommand)]
+    key: Key,
+    #[command(flatten)]
+    commit: Commit,
+}
+
+#[derive(Subcommand)]
+enum Key {
+    /// A VRF that nothing refers to
+    Vrf {
+        name: String,
+    },
+    Vif {
+        name: String,
+    },
+    /// The route of --owner to this prefix
+    Route {
+        #[arg(long)]
+        vrf: String,
+        prefix: Prefix,
+    },
+    /// A static neighbour
+    Neighbour {
+        #[arg(long)]
+        vif: String,
+        address: IpAddr,
+    },
+    Vni {
+        vni: u32,
+    },
+    Label {
+        label: u32,
+    },
+    /// An address group
+    Group {
+        name: String,
+    },
+    Acl {
+        name: String,
+    },
+}
+
+pub async fn run(socket: &Path, format: Format, delete: Delete) -> Result<(), Failure> {
+    use v1::object_key::Kind;
+    let kind = match delete.key {
+        Key::Vrf { name } => Kind::Vrf(name),
+        Key::Vif { name } => Kind::Vif(name),
+        Key::Route { vrf, prefix } => {
+            Kind::Route(v1::RouteKey { vrf, prefix: Some(prefix.into()), owner: delete.commit.owner.clone() })
+        }
+        Key::Neighbour { vif, address } => Kind::Neighbour(v1::NeighbourKey { vif, address: address_bytes(address) }),
+        Key::Vni { vni } => Kind::Vni(vni),
+        Key::Label { label } => Kind::Label(label),
+        Key::Group { name } => Kind::Group(name),
+        Key::Acl { name } => Kind::Acl(name),
+    };
+    let op = v1::change::Op::Delete(v1::ObjectKey { kind: Some(kind) });
+    commit(socket, format, vec![v1::Change { op: Some(op) }], &delete.commit, |_| String::new()).await
+}

@@ -1,0 +1,114 @@
+//! `vrctl`: programs and shows a running vRouter through its control socket.
+
+mod add;
+mod apply;
+mod args;
+mod connect;
+mod decode;
+mod delete;
+mod drops;
+mod explain;
+mod flows;
+mod output;
+mod rows;
+mod show;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use vrouter::api::config::Config;
+use vrouter::api::position::FileError;
+use vrouter::api::yaml::Network;
+
+use args::{Args, Command};
+use output::{Format, print, print_value};
+
+/// Why a command failed; each kind has its exit code.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The daemon said no.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The command makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// No daemon there, or the connection broke.
+    #[error("{0}")]
+    Unreachable(String),
+    /// A file that cannot be read or is wrong.
+    #[error("{0}")]
+    File(#[from] FileError),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Failure::Refused(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Unreachable(_) => 3,
+            Failure::File(_) => 4,
+        }
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Failure {
+        use tonic::Code;
+        match status.code() {
+            Code::InvalidArgument | Code::ResourceExhausted | Code::DeadlineExceeded => {
+                Failure::Refused(status.message().to_owned())
+            }
+            Code::Unavailable | Code::Cancelled | Code::Unknown => {
+                Failure::Unreachable(format!("the connection to the daemon broke: {}", status.message()))
+            }
+            code => Failure::Refused(format!("{code}: {}", status.message())),
+        }
+    }
+}
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("vrctl: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("vrctl: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Failure> {
+    let Args { socket, output, command } = args;
+    match command {
+        Command::Show(show) => show::run(&socket, output, show).await,
+        Command::Add(add) => add::run(&socket, output, *add).await,
+        Command::Delete(delete) => delete::run(&socket, output, delete).await,
+        Command::Apply(apply) => apply::run(&socket, output, apply).await,
+        Command::Sync(sync) => apply::sync(&socket, output, sync).await,
+        Command::Flows(flows) => flows::run(&socket, output, flows).await,
+        Command::Drops(drops) => drops::run(&socket, output, drops).await,
+        Command::Stats => stats::run(&socket, output).await,
+        Command::Status => stats::status(&socket, output).await,
+        Command::Explain(explain) => explain::run(&socket, output, explain).await,
+        Command::Schema { config } => {
+            let schema = if config { Config::schema() } else { Network::schema() };
+            print_value(if output == Format::Yaml { output } else { Format::Json }, schema.as_value());
+            Ok(())
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "vrctl", &mut script);
+            print(&String::from_utf8_lossy(&script));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Objects as rows of a table.
+
+use vrouter::api::yaml::{
+    Acl, Action, AddressMatch, Group, Label, Neighbour, Port, Route, Rule, Settings, Via, Vif, VifKind, Vni, Vrf,
+};
+
+/// An object that a table shows; columns and cells correspond.
+pub trait Row {
+    const COLUMNS: &[&str];
+
+    /// What it is asked for by.
+    fn name(&self) -> String;
+
+    fn cells(&self) -> Vec<String>;
+}
+
+impl Row for Settings {
+    const COLUMNS: &[&str] = &["underlay vrf", "vtep", "router mac", "gateway mac", "tcp", "icmp/s"];
+
+    fn name(&self) -> String {
+        "settings".into()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            or(&self.underlay_vrf, "-"),
+            or(&self.vtep, "-"),
+            or(&self.router_mac, "default"),
+            or(&self.gateway_mac, "default"),
+            if self.tcp_strict { "strict" } else { "loose" }.into(),
+            or(&self.icmp_per_second, "default"),
+        ]
+    }
+}
+
+impl Row for Vrf {
+    const COLUMNS: &[&str] = &["vrf", "tenant", "flows", "acl", "allowed vteps"];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let flows = if self.flows { "on" } else { "off" };
+        let vteps = if self.allowed_vteps.is_empty() { "any".into() } else { lines(&self.allowed_vteps) };
+        vec![self.name.clone(), or(&self.tenant, "-"), flows.into(), or(&self.acl, "-"), vteps]
+    }
+}
+
+impl Row for Vif {
+    const COLUMNS: &[&str] =
+        &["vif", "kind", "port", "vrf", "mac", "addresses", "gateways", "mtu", "from_vif", "to_vif", "sources"];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let kind = match self.kind {
+            VifKind::Tenant => "tenant",
+            VifKind::Fabric => "fabric",
+        };
+        let gateways: Vec<_> = [
+            self.gateway_v4.map(|it| it.to_string()),
+            self.gateway_v6.map(|it| it.to_string()),
+            self.gateway_link_local.map(|it| it.to_string()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let sources = match (self.kind, self.spoofing_allowed) {
+            (VifKind::Fabric, _) => lines(&self.subnets),
+            (VifKind::Tenant, true) => "any".into(),
+            (VifKind::Tenant, false) => lines(&self.allowed_sources),
+        };
+        vec![
+            self.name.clone(),
+            kind.into(),
+            self.port.clone(),
+            self.vrf.clone(),
+            or(&self.mac, "port's"),
+            lines(&self.addresses),
+            lines(&gateways),
+            or(&self.mtu, "port's"),
+            or(&self.acl_from_vif, "-"),
+            or(&self.acl_to_vif, "-"),
+            sources,
+        ]
+    }
+}
+
+impl Row for Route {
+    const COLUMNS: &[&str] = &["vrf", "prefix", "via", "owner", "preference"];
+
+    fn name(&self) -> String {
+        self.prefix.to_string()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let preference = self.preference.unwrap_or(100).to_string();
+        vec![self.vrf.clone(), self.prefix.to_string(), via(&self.via), or(&self.owner, "-"), preference]
+    }
+}
+
+impl Row for Neighbour {
+    const COLUMNS: &[&str] = &["vif", "address", "mac", "state"];
+
+    fn name(&self) -> String {
+        self.address.to_string()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.vif.clone(), self.address.to_string(), or(&self.mac, "-"), or(&self.state, "static")]
+    }
+}
+
+impl Row for Vni {
+    const COLUMNS: &[&str] = &["vni", "to"];
+
+    fn name(&self) -> String {
+        self.vni.to_string()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.vni.to_string(), format!("vrf {}", self.vrf)]
+    }
+}
+
+impl Row for Label {
+    const COLUMNS: &[&str] = &["label", "to"];
+
+    fn name(&self) -> String {
+        self.label.to_string()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let to = match (&self.vrf, &self.vif) {
+            (Some(vrf), _) => format!("vrf {vrf}"),
+            (None, Some(vif)) => format!("vif {vif}"),
+            (None, None) => "-".into(),
+        };
+        vec![self.label.to_string(), to]
+    }
+}
+
+impl Row for Group {
+    const COLUMNS: &[&str] = &["group", "prefixes"];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), lines(&self.prefixes)]
+    }
+}
+
+impl Row for Acl {
+    const COLUMNS: &[&str] = &["acl", "rules"];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let mut rules: Vec<_> = self.rules.iter().enumerate().map(|(at, it)| format!("{at}  {}", rule(it))).collect();
+        rules.push("-  deny".into());
+        vec![self.name.clone(), rules.join("\n")]
+    }
+}
+
+impl Row for Port {
+    const COLUMNS: &[&str] = &["port", "link", "device", "mac", "mtu", "queues"];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let link = if self.link_up { "up" } else { "down" };
+        vec![
+            self.name.clone(),
+            link.into(),
+            self.devargs.clone(),
+            or(&self.mac, "-"),
+            self.mtu.to_string(),
+            self.queues.to_string(),
+        ]
+    }
+}
+
+/// A next hop in words.
+fn via(via: &Via) -> String {
+    if let Some(vif) = &via.vif {
+        format!("vif {vif}{}", via.mac.map(|mac| format!(" mac {mac}")).unwrap_or_default())
+    } else if let Some(gateway) = via.gateway {
+        format!("gateway {gateway}")
+    } else if let Some(vxlan) = &via.vxlan {
+        format!("vxlan {} vni {} mac {}", vxlan.remote, vxlan.vni, vxlan.mac)
+    } else if let Some(mpls) = &via.mpls_udp {
+        format!("mpls-over-udp {} label {}", mpls.remote, mpls.label)
+    } else if via.drop {
+        "drop".into()
+    } else {
+        "-".into()
+    }
+}
+
+/// A rule in words: `permit tcp from any to 10.1.1.0/24 port 80 (http)`.
+fn rule(rule: &Rule) -> String {
+    let side = |by: &Option<AddressMatch>, ports: &[_]| {
+        let by = match by {
+            None => "any".into(),
+            Some(AddressMatch::Prefix(prefix)) => prefix.to_string(),
+            Some(AddressMatch::Group { group }) => format!("group {group}"),
+        };
+        if ports.is_empty() { by } else { format!("{by} port {}", join(ports, ",")) }
+    };
+    let mut text = format!(
+        "{} {} from {} to {}",
+        if rule.action == Action::Permit { "permit" } else { "deny" },
+        or(&rule.protocol, "any"),
+        side(&rule.source, &rule.source_ports),
+        side(&rule.destination, &rule.destination_ports),
+    );
+    for (what, number) in [(" type ", rule.icmp_type), (" code ", rule.icmp_code)] {
+        if let Some(number) = number {
+            text += &format!("{what}{number}");
+        }
+    }
+    if let Some(name) = &rule.name {
+        text += &format!(" ({name})");
+    }
+    text
+}
+
+fn or<T: ToString>(value: &Option<T>, absent: &str) -> String {
+    value.as_ref().map_or_else(|| absent.to_owned(), T::to_string)
+}
+
+fn join<T: ToString>(all: &[T], with: &str) -> String {
+    all.iter().map(T::to_string).collect::<Vec<_>>().join(with)
+}
+
+fn lines<T: ToString>(all: &[T]) -> String {
+    if all.is_empty() { "-".into() } else { join(all, "\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vrouter::api::yaml::Network;
+
+    #[test]
+    fn rules_and_next_hops_read_like_sentences() {
+        let text = "
+acls:
+- name: web
+  rules:
+  - {name: http, action: permit, protocol: tcp, source: {group: lan}, destination: 10.1.1.0/24, destination_ports: [80, 90-99]}
+  - {action: deny, protocol: icmp, icmp_type: 8, icmp_code: 0}
+routes:
+- {vrf: red, prefix: 10.0.0.0/8, via: {mpls_udp: {remote: 1.2.3.4, label: 16}}}
+- {vrf: red, prefix: 10.0.0.1/32, via: {vif: web1, mac: 02:00:00:00:00:01}}
+";
+        let network = Network::parse("n", text).unwrap();
+        assert_eq!(
+            network.acls[0].cells()[1],
+            "0  permit tcp from group lan to 10.1.1.0/24 port 80,90-99 (http)\n\
+             1  deny icmp from any to any type 8 code 0\n-  deny"
+        );
+        assert_eq!(network.routes[0].cells().join("|"), "red|10.0.0.0/8|mpls-over-udp 1.2.3.4 label 16|-|100");
+        assert_eq!(network.routes[1].cells()[2], "vif web1 mac 02:00:00:00:00:01");
+    }
+}

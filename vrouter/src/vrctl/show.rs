@@ -1,0 +1,177 @@
+//! `vrctl show`.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use vrouter::api::position::At;
+use vrouter::api::v1;
+use vrouter::api::yaml::{Network, Port};
+
+use super::Failure;
+use super::args::{Kind, Show};
+use super::connect::connect;
+use super::output::{Format, print, print_value, table};
+use super::rows::Row;
+
+/// The owner of routes that come and go with their VIF, and cannot be put.
+const VIF_OWNER: &str = "vif";
+
+/// What the daemon listed.
+struct Listing {
+    generation: u64,
+    network: Network,
+    ports: Vec<At<Port>>,
+}
+
+pub async fn run(socket: &Path, format: Format, show: Show) -> Result<(), Failure> {
+    let mut listing = list(socket, &show).await?;
+    if let Some(name) = &show.name {
+        listing.keep(name);
+        if listing.sections(show.kind).iter().all(|section| section.rows.is_empty()) {
+            return Err(Failure::Refused(format!("{name} is not there")));
+        }
+    }
+    match format {
+        Format::Table => {
+            for section in listing.sections(show.kind) {
+                if show.kind == Kind::All && section.rows.is_empty() {
+                    continue;
+                }
+                let title = if show.kind == Kind::All { format!("{}:\n", section.name) } else { String::new() };
+                print(&(title + &table(section.columns, section.rows)));
+            }
+        }
+        Format::Json => {
+            let mut value = Map::from_iter([("generation".to_owned(), json!(listing.generation))]);
+            for section in listing.sections(show.kind) {
+                value.insert(section.name.to_owned(), section.value);
+            }
+            print_value(format, &value.into());
+        }
+        Format::Yaml => {
+            listing.keep_what_can_be_put();
+            let sections = listing.sections(show.kind).into_iter();
+            let sections = sections.filter(|section| show.kind != Kind::All || section.name != "ports");
+            let value = sections.map(|section| (section.name.to_owned(), section.value)).collect::<Map<_, _>>();
+            print_value(format, &without_absent(value.into()).unwrap_or_else(|| json!({})));
+        }
+    }
+    Ok(())
+}
+
+async fn list(socket: &Path, show: &Show) -> Result<Listing, Failure> {
+    let kind = match show.kind {
+        Kind::All => v1::Kind::All,
+        Kind::Settings => v1::Kind::Settings,
+        Kind::Vrfs => v1::Kind::Vrf,
+        Kind::Vifs => v1::Kind::Vif,
+        Kind::Routes => v1::Kind::Route,
+        Kind::Neighbours => v1::Kind::Neighbour,
+        Kind::Vnis => v1::Kind::Vni,
+        Kind::Labels => v1::Kind::Label,
+        Kind::Groups => v1::Kind::Group,
+        Kind::Acls => v1::Kind::Acl,
+        Kind::Ports => v1::Kind::Port,
+    };
+    let filter = v1::ListRequest { kind: kind.into(), vrf: show.vrf.clone().unwrap_or_default() };
+    let mut chunks = connect(socket).await?.list(filter).await?.into_inner();
+    let mut listing = Listing { generation: 0, network: Network::default(), ports: Vec::new() };
+    while let Some(chunk) = chunks.message().await? {
+        listing.generation = chunk.generation;
+        for object in &chunk.objects {
+            let port = listing.network.insert(object);
+            let port =
+                port.map_err(|error| Failure::Unreachable(format!("the daemon's answer is malformed: {error}")))?;
+            listing.ports.extend(port.map(At::nowhere));
+        }
+    }
+    Ok(listing)
+}
+
+/// One kind's objects, ready to print.
+struct Section {
+    name: &'static str,
+    columns: &'static [&'static str],
+    rows: Vec<Vec<String>>,
+    value: Value,
+}
+
+impl Listing {
+    fn sections(&self, kind: Kind) -> Vec<Section> {
+        let network = &self.network;
+        let mut sections = Vec::new();
+        let mut wanted = |of, make: &dyn Fn() -> Section| {
+            if kind == of || kind == Kind::All {
+                sections.push(make());
+            }
+        };
+        wanted(Kind::Settings, &|| {
+            let mut one = section("settings", network.settings.as_slice());
+            // There is one: an object, not a list.
+            one.value = one.value.get(0).cloned().unwrap_or(Value::Null);
+            one
+        });
+        wanted(Kind::Vrfs, &|| section("vrfs", &network.vrfs));
+        wanted(Kind::Vifs, &|| section("vifs", &network.vifs));
+        wanted(Kind::Routes, &|| section("routes", &network.routes));
+        wanted(Kind::Neighbours, &|| section("neighbours", &network.neighbours));
+        wanted(Kind::Vnis, &|| section("vnis", &network.vnis));
+        wanted(Kind::Labels, &|| section("labels", &network.labels));
+        wanted(Kind::Groups, &|| section("groups", &network.groups));
+        wanted(Kind::Acls, &|| section("acls", &network.acls));
+        wanted(Kind::Ports, &|| section("ports", &self.ports));
+        sections
+    }
+
+    /// Forgets what has another name.
+    fn keep(&mut self, name: &str) {
+        fn named<T: Row>(all: &mut Vec<At<T>>, name: &str) {
+            // A host route or its address, as one likes.
+            all.retain(|one| one.name() == name || one.name().split_once('/').is_some_and(|(host, _)| host == name));
+        }
+        let network = &mut self.network;
+        network.settings = network.settings.take().filter(|settings| settings.name() == name);
+        named(&mut network.vrfs, name);
+        named(&mut network.vifs, name);
+        named(&mut network.routes, name);
+        named(&mut network.neighbours, name);
+        named(&mut network.vnis, name);
+        named(&mut network.labels, name);
+        named(&mut network.groups, name);
+        named(&mut network.acls, name);
+        named(&mut self.ports, name);
+    }
+
+    /// Forgets what the daemon makes by itself, so that the rest is a file that `apply` accepts.
+    fn keep_what_can_be_put(&mut self) {
+        self.network.neighbours.retain(|neighbour| !neighbour.learnt);
+        self.network.routes.retain(|route| route.owner.as_deref() != Some(VIF_OWNER));
+        for neighbour in &mut self.network.neighbours {
+            neighbour.value.state = None;
+        }
+    }
+}
+
+fn section<T: Row + Serialize>(name: &'static str, all: &[At<T>]) -> Section {
+    Section {
+        name,
+        columns: T::COLUMNS,
+        rows: all.iter().map(|one| one.cells()).collect(),
+        value: serde_json::to_value(all).unwrap_or(Value::Null),
+    }
+}
+
+/// Without nulls and empty lists, which mean the same as absence.
+fn without_absent(value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Array(all) if all.is_empty() => None,
+        Value::Array(all) => Some(all.into_iter().filter_map(without_absent).collect()),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter_map(|(name, value)| Some((name, without_absent(value)?)));
+            Some(Value::Object(fields.collect()))
+        }
+        other => Some(other),
+    }
+}

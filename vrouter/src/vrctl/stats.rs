@@ -1,0 +1,146 @@
+//! `vrctl stats` and `vrctl status`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use vrouter::api::v1;
+
+use super::Failure;
+use super::connect::connect;
+use super::output::{Format, bytes, count, duration, print, print_value, table};
+
+pub async fn run(socket: &Path, format: Format) -> Result<(), Failure> {
+    let stats = connect(socket).await?.stats(v1::StatsRequest {}).await?.into_inner();
+    match format {
+        Format::Table => print(&told(&stats)),
+        _ => print_value(format, &value(&stats)),
+    }
+    Ok(())
+}
+
+pub async fn status(socket: &Path, format: Format) -> Result<(), Failure> {
+    let status = connect(socket).await?.status(v1::StatusRequest {}).await?.into_inner();
+    match format {
+        Format::Table => {
+            print(&format!(
+                "vrouter {}, up {}, generation {}, {} workers, idle: {}\n",
+                status.version,
+                duration(status.uptime_ms),
+                status.generation,
+                status.workers,
+                status.idle
+            ));
+            let cells = |it: &v1::Limit| vec![it.name.clone(), count(it.value), count(it.used), bytes(it.bytes)];
+            print(&table(&["limit", "at most", "used", "memory"], status.limits.iter().map(cells)));
+        }
+        _ => {
+            let limit =
+                |it: &v1::Limit| json!({ "name": it.name, "value": it.value, "used": it.used, "bytes": it.bytes });
+            let value = json!({
+                "version": status.version,
+                "generation": status.generation,
+                "uptime_ms": status.uptime_ms,
+                "workers": status.workers,
+                "idle": status.idle,
+                "limits": status.limits.iter().map(limit).collect::<Vec<_>>(),
+            });
+            print_value(format, &value);
+        }
+    }
+    Ok(())
+}
+
+fn told(stats: &v1::StatsReply) -> String {
+    let vif = |it: &v1::VifStats| {
+        let numbers = [it.rx_packets, it.rx_bytes, it.tx_packets, it.tx_bytes, it.dropped].map(count);
+        [vec![it.vif.clone()], numbers.to_vec()].concat()
+    };
+    let worker = |it: &v1::WorkerStats| {
+        let busy = if it.polls == 0 { 0.0 } else { it.busy_polls as f64 * 100.0 / it.polls as f64 };
+        let numbers = [it.rx_packets, it.tx_packets, it.flow_hits, it.flow_misses, it.revalidated, it.generation];
+        [vec![it.worker.to_string(), format!("{busy:.1} %")], numbers.map(count).to_vec()].concat()
+    };
+    let port = |it: &v1::PortStats| {
+        let link = if it.link_up { "up" } else { "down" };
+        let numbers = [it.rx_packets, it.tx_packets, it.missed, it.no_mbuf, it.errors].map(count);
+        [vec![it.port.clone(), link.into()], numbers.to_vec()].concat()
+    };
+    let vifs = ["vif", "rx packets", "rx bytes", "tx packets", "tx bytes", "dropped"];
+    let workers = ["worker", "busy polls", "rx packets", "tx packets", "hits", "misses", "revalidated", "generation"];
+    let ports = ["port", "link", "rx packets", "tx packets", "missed", "no mbuf", "errors"];
+    let mut text = table(&vifs, stats.vifs.iter().map(vif));
+    text += &table(&workers, stats.workers.iter().map(worker));
+    text += &table(&ports, stats.ports.iter().map(port));
+    if let Some(flows) = &stats.flows {
+        text += &format!(
+            "flow pairs: v4 {} of {}, v6 {} of {}; {} inserted, {} evicted, {} aged\n",
+            count(flows.used_v4),
+            count(flows.capacity_v4),
+            count(flows.used_v6),
+            count(flows.capacity_v6),
+            count(flows.inserted),
+            count(flows.evicted),
+            count(flows.aged)
+        );
+    }
+    if let Some(it) = &stats.conservation {
+        text += &format!(
+            "frames: received {} + originated {} + copied {} = sent {} + dropped {} + held {} + consumed {}{}\n",
+            it.received,
+            it.originated,
+            it.copied,
+            it.sent,
+            it.dropped,
+            it.held,
+            it.consumed,
+            if balanced(it) { "" } else { "   (counted while packets moved)" }
+        );
+    }
+    text
+}
+
+fn balanced(it: &v1::Conservation) -> bool {
+    let came = u128::from(it.received) + u128::from(it.originated) + u128::from(it.copied);
+    came == [it.sent, it.dropped, it.held, it.consumed].into_iter().map(u128::from).sum()
+}
+
+fn value(stats: &v1::StatsReply) -> Value {
+    let vif = |it: &v1::VifStats| {
+        json!({
+            "vif": it.vif, "rx_packets": it.rx_packets, "rx_bytes": it.rx_bytes, "tx_packets": it.tx_packets,
+            "tx_bytes": it.tx_bytes, "dropped": it.dropped,
+        })
+    };
+    let drop = |it: &v1::DropCount| json!({ "reason": it.reason, "vif": it.vif, "packets": it.packets });
+    let worker = |it: &v1::WorkerStats| {
+        json!({
+            "worker": it.worker, "polls": it.polls, "busy_polls": it.busy_polls, "rx_packets": it.rx_packets,
+            "tx_packets": it.tx_packets, "flow_hits": it.flow_hits, "flow_misses": it.flow_misses,
+            "revalidated": it.revalidated, "generation": it.generation,
+        })
+    };
+    let port = |it: &v1::PortStats| {
+        json!({
+            "port": it.port, "link_up": it.link_up, "rx_packets": it.rx_packets, "tx_packets": it.tx_packets,
+            "missed": it.missed, "no_mbuf": it.no_mbuf, "errors": it.errors,
+        })
+    };
+    let flows = stats.flows.unwrap_or_default();
+    let conservation = stats.conservation.unwrap_or_default();
+    json!({
+        "generation": stats.generation,
+        "vifs": stats.vifs.iter().map(vif).collect::<Vec<_>>(),
+        "drops": stats.drops.iter().map(drop).collect::<Vec<_>>(),
+        "workers": stats.workers.iter().map(worker).collect::<Vec<_>>(),
+        "flows": {
+            "capacity_v4": flows.capacity_v4, "used_v4": flows.used_v4, "capacity_v6": flows.capacity_v6,
+            "used_v6": flows.used_v6, "inserted": flows.inserted, "evicted": flows.evicted, "aged": flows.aged,
+        },
+        "ports": stats.ports.iter().map(port).collect::<Vec<_>>(),
+        "conservation": {
+            "received": conservation.received, "originated": conservation.originated, "copied": conservation.copied,
+            "sent": conservation.sent, "dropped": conservation.dropped, "held": conservation.held,
+            "consumed": conservation.consumed, "balanced": balanced(&conservation),
+        },
+    })
+}

@@ -1,0 +1,83 @@
+//! The same devices with 2 MiB huge pages. Needs root: reserves pages and gives them back.
+#![cfg(feature = "dpdk")]
+
+mod vdev_bed;
+
+use std::fs;
+
+use vdev_bed::{bytes, frame, heap, read_pcap, rx_until, scratch, write_pcap};
+use vrouter::port::Port;
+use vrouter::port::dpdk::{DeviceConfig, DpdkDevice, DpdkPort, Eal, EalConfig, Memory, mempool};
+
+const PAGES: u32 = 64;
+const RESERVED: &str = "/proc/sys/vm/nr_hugepages";
+
+struct Reservation;
+
+impl Reservation {
+    fn take() -> Reservation {
+        let before = reserved();
+        fs::write(RESERVED, (before + PAGES).to_string()).expect("huge pages are reserved by root");
+        let taken = Reservation;
+        assert!(reserved() >= before + PAGES, "the kernel grants no {PAGES} huge pages");
+        taken
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        fs::write(RESERVED, reserved().saturating_sub(PAGES).to_string()).unwrap();
+    }
+}
+
+fn reserved() -> u32 {
+    fs::read_to_string(RESERVED).unwrap().trim().parse().unwrap()
+}
+
+/// KiB of huge pages that this process has.
+fn huge_kib() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("HugetlbPages:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// One test: the EAL starts once per process.
+#[test]
+fn rings_and_files_carry_frames_in_huge_pages() {
+    let _pages = Reservation::take();
+    let prefix = format!("vt-ffi-huge-{}", std::process::id());
+    let eal = Eal::init(&EalConfig { memory: Memory::Huge { mib: None }, ..EalConfig::no_huge(&prefix, 0) }).unwrap();
+    let pool = mempool(&eal, "huge", 4095, 64).unwrap();
+    assert!(huge_kib() >= 4095 * 2048 / 1024, "{} KiB", huge_kib());
+    let start = |devargs: &str| -> (DpdkDevice, DpdkPort) {
+        let config = DeviceConfig { name: "p", devargs, queue_pairs: 1, mtu: None };
+        let (device, mut ports) = DpdkDevice::start(&eal, &config, &pool).unwrap();
+        (device, ports.remove(0))
+    };
+    let frames: Vec<Vec<u8>> = (0..200).map(|n| frame(n, 60 + usize::from(n) * 7)).collect();
+    let (input, output) = (scratch("huge-in.pcap"), scratch("huge-out.pcap"));
+    write_pcap(&input, &frames);
+    {
+        let (_a, mut from) = start(&format!("net_pcap0,rx_pcap={}", input.display()));
+        let (_b, mut ring) = start("net_ring0");
+        let (_c, mut to) = start(&format!("net_pcap1,tx_pcap={}", output.display()));
+        let (_d, mut null) = start("net_null0,no-rx=1");
+        let (mut burst, _) = rx_until(&mut from, 200);
+        assert_eq!(ring.tx(&mut burst).frames, 200);
+        let (mut burst, _) = rx_until(&mut ring, 200);
+        assert_eq!(bytes(&burst), frames);
+        assert_eq!(to.tx(&mut burst).frames, 200);
+        assert_eq!(null.tx(&mut heap(&frames)).frames, 200);
+    }
+    assert_eq!(pool.in_use(), 0);
+    assert_eq!(read_pcap(&output), frames);
+    assert_eq!(
+        fs::read_dir("/dev/hugepages").map_or(0, |files| files
+            .filter(|file| { file.as_ref().is_ok_and(|file| file.file_name().to_string_lossy().starts_with(&prefix)) })
+            .count()),
+        0,
+        "no file is left"
+    );
+    fs::remove_file(input).unwrap();
+    fs::remove_file(output).unwrap();
+}
