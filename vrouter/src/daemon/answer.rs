@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{self, error::TryRecvError};
 
-use super::clock::Clock;
+use super::clock::{Clock, tick_at};
 use super::publish::Publisher;
 use super::slow_path::{SlowPath, Told};
 use super::view::stats::{self, Baselines};
@@ -56,6 +56,8 @@ pub struct Control {
     identity: Identity,
     clock: Clock,
     started: u64,
+    /// When it was stepped last.
+    now: u64,
     due: u64,
     wanted: HashSet<(VifId, Ipv4Addr)>,
     waiters: Vec<(u64, Reply<u64>)>,
@@ -83,6 +85,7 @@ impl Control {
             identity,
             clock,
             started: now,
+            now,
             due: now,
             wanted: HashSet::new(),
             waiters: Vec::new(),
@@ -123,6 +126,7 @@ impl Control {
 
     /// The same at this time (milliseconds).
     pub fn step_at(&mut self, now: u64) -> bool {
+        self.now = now;
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
         let mut learnt = false;
@@ -158,14 +162,14 @@ impl Control {
             Request::Flows { filter, reply } => {
                 let snapshot = self.publisher.current().clone();
                 let rows = flows::Filter::read(&snapshot, &filter).map(|filter| {
-                    let rows = flows::flows(self.shared.clone(), snapshot, filter, self.clock.tick());
+                    let rows = flows::flows(self.shared.clone(), snapshot, filter, tick_at(self.now));
                     Box::new(rows) as crate::control::Rows<v1::Flow>
                 });
                 _ = reply.send(rows.map_err(|error| refused("flows", &error)));
             }
             Request::Stats { reply } => _ = reply.send(self.stats()),
             Request::Victims { filter, reply } => {
-                let rows = victims::victims(&self.shared, self.publisher.current(), &filter, self.clock.tick());
+                let rows = victims::victims(&self.shared, self.publisher.current(), &filter, tick_at(self.now));
                 _ = reply.send(rows.map_err(|error| refused("victims", &error)));
             }
             Request::Explain { query, reply } => {
@@ -262,7 +266,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").into(),
             generation: self.model.generation().0,
             limits,
-            uptime_ms: self.clock.millis().saturating_sub(self.started),
+            uptime_ms: self.now.saturating_sub(self.started),
             workers: self.shared.workers.len() as u32,
             idle: self.identity.idle.clone(),
         }

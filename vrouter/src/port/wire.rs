@@ -46,6 +46,11 @@ impl WireEnd {
     pub fn take(&self) -> Option<Frame> {
         self.shared.lock().sent.pop_front()
     }
+
+    /// Frames that the port has not received yet.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().to_worker.len()
+    }
 }
 
 impl Port for WirePort {
