@@ -28,7 +28,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -38,7 +37,6 @@ use crate::api::v1;
 use crate::ids::{Generation, Mac, NextHopId, VifId, VrfId};
 use crate::tables::Snapshot;
 use compile::Compiled;
-use records::Hop;
 use refusal::{At, Refusal};
 use state::State;
 
@@ -142,17 +140,12 @@ impl Model {
     /// The neighbours that gateways and tunnels go by, resolved or not, but for static ones: what the slow path asks for before
     /// traffic waits, and keeps fresh. In order, none twice.
     pub fn needed_neighbours(&self) -> Vec<(VifId, Ipv4Addr)> {
-        let state = &self.state;
-        let on = |vrf, address| state.connected(vrf, address).map(|vif| (vif.id, address));
-        let gateways = state.of_vrf.iter().flat_map(|(&vrf, of)| of.gateways.keys().filter_map(move |&g| on(vrf, g)));
-        let tunnels = self.compiled.ways().filter_map(|(tunnel, via)| match (state.hop(via)?, state.hop(tunnel)?.1) {
-            ((vrf, Hop::Gateway(gateway)), _) => on(vrf, gateway),
-            ((_, Hop::Connected(vif) | Hop::Neighbour(vif, _)), Hop::Tunnel { remote, .. }) => Some((vif, remote)),
-            _ => None,
-        });
-        let needed: BTreeSet<_> = gateways.chain(tunnels).collect();
-        let fixed = |key: &_| state.neighbours.get(key).is_some_and(|neighbour| !neighbour.learnt);
-        needed.into_iter().filter(|key| !fixed(key)).collect()
+        self.compiled.needed.clone()
+    }
+
+    /// The generation in which [`Model::needed_neighbours`] last changed.
+    pub fn needed_since(&self) -> Generation {
+        self.compiled.needed_since
     }
 
     /// What was given at start.

@@ -12,6 +12,9 @@ use crate::model::interner::Swept;
 use crate::model::records::{Hop, Prefix};
 use crate::model::state::State;
 
+/// By which underlay next hop to which far end.
+pub(super) type Way = (NextHopId, Ipv4Addr);
+
 /// The next hops that are compiled.
 #[derive(Default)]
 pub(super) struct Index {
@@ -19,10 +22,14 @@ pub(super) struct Index {
     gateways: HashMap<VrfId, HashSet<NextHopId>>,
     neighbours: HashSet<NextHopId>,
     tunnels: BTreeSet<(Ipv4Addr, NextHopId)>,
-    /// The underlay next hop that a tunnel goes by.
-    via: HashMap<NextHopId, NextHopId>,
+    /// The way of a tunnel.
+    ways: HashMap<NextHopId, Way>,
     /// The tunnels that go by an underlay next hop.
     users: HashMap<NextHopId, HashSet<NextHopId>>,
+    /// How many tunnels go each way.
+    counts: HashMap<Way, usize>,
+    /// Counts ways that came or went, and gateways.
+    turns: u64,
 }
 
 impl Index {
@@ -43,7 +50,10 @@ impl Index {
                     self.by_vif.entry(vif).or_default().insert(id);
                     self.neighbours.insert(id);
                 }
-                Hop::Gateway(_) => drop(self.gateways.entry(vrf).or_default().insert(id)),
+                Hop::Gateway(_) => {
+                    self.gateways.entry(vrf).or_default().insert(id);
+                    self.turns += 1;
+                }
                 Hop::Drop | Hop::Receive | Hop::Tunnel { .. } => {}
             }
         }
@@ -57,29 +67,41 @@ impl Index {
                 take_out(&mut self.by_vif, vif, id);
                 self.neighbours.remove(&id);
             }
-            Hop::Gateway(_) => take_out(&mut self.gateways, vrf, id),
+            Hop::Gateway(_) => {
+                take_out(&mut self.gateways, vrf, id);
+                self.turns += 1;
+            }
             Hop::Tunnel { remote, .. } => {
                 self.tunnels.remove(&(remote, id));
-                self.go_by(id, None);
+                self.go(id, None);
             }
             Hop::Drop | Hop::Receive => {}
         }
     }
 
-    /// Notes the underlay next hop that a tunnel goes by now.
-    pub fn go_by(&mut self, tunnel: NextHopId, via: Option<NextHopId>) {
-        let old = match via {
-            Some(via) => self.via.insert(tunnel, via),
-            None => self.via.remove(&tunnel),
+    /// Notes the way that a tunnel goes now.
+    pub fn go(&mut self, tunnel: NextHopId, way: Option<Way>) {
+        let old = match way {
+            Some(way) => self.ways.insert(tunnel, way),
+            None => self.ways.remove(&tunnel),
         };
-        if old == via {
+        if old == way {
             return;
         }
         if let Some(old) = old {
-            take_out(&mut self.users, old, tunnel);
+            take_out(&mut self.users, old.0, tunnel);
+            let count = self.counts.get_mut(&old).expect("a way that is gone is counted");
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&old);
+                self.turns += 1;
+            }
         }
-        if let Some(via) = via {
-            self.users.entry(via).or_default().insert(tunnel);
+        if let Some(way) = way {
+            self.users.entry(way.0).or_default().insert(tunnel);
+            let count = self.counts.entry(way).or_default();
+            *count += 1;
+            self.turns += u64::from(*count == 1);
         }
     }
 
@@ -121,9 +143,19 @@ impl Index {
         self.users.get(&via).into_iter().flatten().copied()
     }
 
-    /// Tunnels with the underlay next hop that each goes by.
-    pub fn ways(&self) -> impl Iterator<Item = (NextHopId, NextHopId)> {
-        self.via.iter().map(|(&tunnel, &via)| (tunnel, via))
+    /// The ways that tunnels go, each once.
+    pub fn ways(&self) -> impl Iterator<Item = Way> {
+        self.counts.keys().copied()
+    }
+
+    /// All gateways.
+    pub fn all_gateways(&self) -> impl Iterator<Item = NextHopId> {
+        self.gateways.values().flatten().copied()
+    }
+
+    /// Rises when a way or a gateway comes or goes.
+    pub fn turns(&self) -> u64 {
+        self.turns
     }
 }
 

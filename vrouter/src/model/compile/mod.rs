@@ -9,6 +9,8 @@ mod next_hops;
 mod rows;
 mod template;
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -16,10 +18,10 @@ use hashbrown::{HashMap, HashSet};
 use super::interner::Swept;
 use super::records::{Hop, LabelTarget, Settings, Vif};
 use super::state::{Dirty, State};
-use crate::ids::{NextHopId, Tick, VifId, VrfId};
+use crate::ids::{Generation, NextHopId, Tick, VifId, VrfId};
 use crate::tables::acl::Acl;
 use crate::tables::fib::PrefixSet;
-use crate::tables::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot};
+use crate::tables::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, VifKind};
 use index::Index;
 
 /// Punts per VIF and second unless given.
@@ -34,6 +36,10 @@ pub(super) struct Compiled {
     vifs: HashMap<VifId, Arc<Vif>>,
     settings: Arc<Settings>,
     index: Index,
+    /// The neighbours that gateways and tunnels go by, in order, without static ones.
+    pub needed: Vec<(VifId, Ipv4Addr)>,
+    /// When that last changed.
+    pub needed_since: Generation,
 }
 
 /// What one compilation found out for its later steps.
@@ -60,6 +66,8 @@ impl Compiled {
             vifs: HashMap::new(),
             settings: state.settings.clone(),
             index: Index::default(),
+            needed: Vec::new(),
+            needed_since: Generation(0),
         }
     }
 
@@ -68,6 +76,11 @@ impl Compiled {
         let mut next = (*self.snapshot).clone();
         next.generation.0 += 1;
         let mut touched = Touched::default();
+        let turns = self.index.turns();
+        let neighbours = !dirty.neighbours.is_empty();
+        let of_fabric = |vif: &Arc<Vif>| vif.kind == VifKind::Fabric;
+        let was_or_is = |vif| [self.vifs.get(vif), state.vif_by_id.get(vif)].into_iter().flatten().any(of_fabric);
+        let fabric = dirty.vifs.iter().any(was_or_is);
         self.index.add_new(state, &hops, &mut touched);
         let mut users = acls::compile(self, state, &dirty);
         users.vrfs.extend(&dirty.vrfs);
@@ -79,13 +92,30 @@ impl Compiled {
         rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
         compile_arrivals(state, &dirty, &mut next);
+        // A neighbour that is now static, or a VIF that is now connected to a gateway, changes the list as well.
+        if self.index.turns() != turns || neighbours || fabric {
+            self.renew_needed(state, next.generation);
+        }
         self.snapshot = Arc::new(next);
         self.snapshot.clone()
     }
 
-    /// Tunnels with the underlay next hop that each goes by.
-    pub fn ways(&self) -> impl Iterator<Item = (NextHopId, NextHopId)> {
-        self.index.ways()
+    fn renew_needed(&mut self, state: &State, now: Generation) {
+        let on = |vrf, address| state.connected(vrf, address).map(|vif| (vif.id, address));
+        let gateways = self.index.all_gateways().filter_map(|id| match state.hop(id)? {
+            (vrf, Hop::Gateway(gateway)) => on(vrf, gateway),
+            _ => None,
+        });
+        let ends = self.index.ways().filter_map(|(via, remote)| match state.hop(via)?.1 {
+            Hop::Connected(vif) | Hop::Neighbour(vif, _) => Some((vif, remote)),
+            _ => None,
+        });
+        let fixed = |key: &_| state.neighbours.get(key).is_some_and(|neighbour| !neighbour.learnt);
+        let needed: BTreeSet<_> = gateways.chain(ends).filter(|key| !fixed(key)).collect();
+        if !self.needed.iter().eq(&needed) {
+            self.needed = needed.into_iter().collect();
+            self.needed_since = now;
+        }
     }
 
     fn compile_settings(&mut self, state: &State, next: &mut Snapshot, users: &mut Users, touched: &mut Touched) {

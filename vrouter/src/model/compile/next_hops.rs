@@ -39,7 +39,7 @@ pub(super) fn compile(
     for &id in &touched.tunnels {
         let Some((vrf, Hop::Tunnel { remote, encap })) = state.hop(id) else { continue };
         let (row, via) = tunnel(state, next, vrf, remote, encap);
-        index.go_by(id, via);
+        index.go(id, via.map(|via| (via, remote)));
         set(next, id, row, false);
     }
     for &(number, (vrf, hop)) in &hops.removed {

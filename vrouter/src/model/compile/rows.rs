@@ -11,7 +11,7 @@ use crate::ids::{NextHopId, VrfId};
 use crate::model::records::{self, Prefix};
 use crate::model::state::{Dirty, State};
 use crate::tables::acl::Acl;
-use crate::tables::fib::PrefixSet;
+use crate::tables::fib::{Bits, Fib, PrefixSet};
 use crate::tables::{Snapshot, Vif, VifKind, Vrf};
 
 /// Makes the rows of VRFs that changed, or whose routes did.
@@ -68,11 +68,9 @@ fn route(row: &mut Vrf, state: &State, prefixes: &[Prefix], compiled: &Compiled,
     let mut rerouted = Rerouted::No;
     for &prefix in prefixes {
         let best = state.best(row.id, prefix);
-        let old = match (prefix.address, best) {
-            (IpAddr::V4(address), Some(best)) => row.v4.insert(address.to_bits(), prefix.length, best),
-            (IpAddr::V4(address), None) => row.v4.remove(address.to_bits(), prefix.length),
-            (IpAddr::V6(address), Some(best)) => row.v6.insert(address.to_bits(), prefix.length, best),
-            (IpAddr::V6(address), None) => row.v6.remove(address.to_bits(), prefix.length),
+        let old = match prefix.address {
+            IpAddr::V4(address) => bring(&mut row.v4, address.to_bits(), prefix.length, best),
+            IpAddr::V6(address) => bring(&mut row.v6, address.to_bits(), prefix.length, best),
         };
         if old == best {
             continue;
@@ -85,6 +83,16 @@ fn route(row: &mut Vrf, state: &State, prefixes: &[Prefix], compiled: &Compiled,
         }
     }
     rerouted
+}
+
+/// Sets a prefix to what it should be, and copies nothing if it is that already; returns what it was.
+fn bring<A: Bits>(fib: &mut Fib<A>, address: A, length: u8, best: Option<NextHopId>) -> Option<NextHopId> {
+    let old = fib.exact(address, length);
+    match best {
+        best if best == old => old,
+        Some(best) => fib.insert(address, length, best),
+        None => fib.remove(address, length),
+    }
 }
 
 /// Copies what is not routes; true: flows must notice.

@@ -76,6 +76,14 @@ fn tunnels_follow_their_neighbours_in_place() {
     let gateway = Ipv4Addr::new(10, 0, 0, 254);
     assert_eq!(model.needed_neighbours(), [(up0, peer), (up0, gateway)]);
 
+    let since = model.needed_since();
+    model.apply("", &[put(Kind::Route(route("red", "9.0.0.0/8", mpls("10.0.0.2", 77))))]).unwrap();
+    assert_eq!(model.needed_since(), since, "the same far end");
+    model.apply("", &[put(Kind::Neighbour(neighbour("up0", "10.0.0.254", [2; 6])))]).unwrap();
+    assert_eq!((model.needed_neighbours(), model.needed_since()), (vec![(up0, peer)], model.generation()));
+    let key = v1::NeighbourKey { vif: "up0".into(), address: ip("10.0.0.254") };
+    model.apply("", &[delete(Key::Neighbour(key))]).unwrap();
+
     let before = model.snapshot();
     let red = tunnel(&model, &before, "red", "192.168.0.12");
     assert_eq!(red.underlay, Underlay::Resolving { vif: up0, neighbour: Some(peer) });

@@ -135,6 +135,31 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Whatever a client sends that can be read at all is taken whole or refused whole, and never the end of us.
+    #[test]
+    fn damaged_changes_do_no_harm(
+        batches in prop::collection::vec(batch(), 1..8),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        use prost::Message;
+        let mut model = start(true, DEFAULT);
+        for changes in batches {
+            let mut bytes = v1::Changes { changes }.encode_to_vec();
+            for (at, value) in &damage {
+                let at = at.index(bytes.len());
+                bytes[at] = *value;
+                let Ok(read) = v1::Changes::decode(&bytes[..]) else { continue };
+                let before = model.list(v1::Kind::All, "");
+                if model.apply("", &read.changes).is_err() {
+                    prop_assert!(model.list(v1::Kind::All, "") == before);
+                }
+            }
+        }
+        prop_assert!(rebuilt(&model).list(v1::Kind::All, "") == model.list(v1::Kind::All, ""));
+    }
+}
+
 /// The random batches are worth something: many are accepted, many refused, for many reasons.
 #[test]
 fn random_batches_are_accepted_and_refused() {
