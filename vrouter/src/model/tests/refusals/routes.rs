@@ -10,14 +10,7 @@ fn routes() {
         put(Kind::Route(route))
     };
     let hopless = v1::Route { next_hop: None, ..route("red", "9.0.0.0/8", discard()) };
-    let tunnel = |change: fn(&mut v1::Tunnel)| {
-        let v1::next_hop::Kind::Tunnel(mut tunnel) = vxlan("10.0.0.2", 1) else { unreachable!() };
-        change(&mut tunnel);
-        put_route("red", "9.0.0.0/8", v1::next_hop::Kind::Tunnel(tunnel))
-    };
     let bad_mac = v1::next_hop::ViaVif { vif: "red1".into(), mac: vec![1; 6] };
-    let bad_inner = v1::tunnel::Vxlan { vni: 1, inner_mac: vec![1; 6] };
-    let bad_inner = v1::Tunnel { remote: ip("10.0.0.2"), encap: Some(v1::tunnel::Encap::Vxlan(bad_inner)) };
     check(vec![
         (put(Kind::Route(keyless)), "route", "key", "is missing"),
         (put(Kind::Route(hopless)), text, "next_hop", "is missing"),
@@ -58,6 +51,20 @@ fn routes() {
             "next_hop.gateway.address",
             "on no connected subnet",
         ),
+    ]);
+}
+
+#[test]
+fn tunnels() {
+    let text = "route red 9.0.0.0/8 of operator";
+    let tunnel = |change: fn(&mut v1::Tunnel)| {
+        let v1::next_hop::Kind::Tunnel(mut tunnel) = vxlan("10.0.0.2", 1) else { unreachable!() };
+        change(&mut tunnel);
+        put_route("red", "9.0.0.0/8", v1::next_hop::Kind::Tunnel(tunnel))
+    };
+    let bad_inner = v1::tunnel::Vxlan { vni: 1, inner_mac: vec![1; 6] };
+    let bad_inner = v1::Tunnel { remote: ip("10.0.0.2"), encap: Some(v1::tunnel::Encap::Vxlan(bad_inner)) };
+    check(vec![
         (tunnel(|tunnel| tunnel.remote = ip("fd00::1")), text, "next_hop.tunnel.remote", "the underlay is IPv4"),
         (tunnel(|tunnel| tunnel.remote = ip("224.0.0.1")), text, "next_hop.tunnel.remote", "no address of one host"),
         (tunnel(|tunnel| tunnel.remote = vec![]), text, "next_hop.tunnel.remote", "is missing"),
