@@ -79,3 +79,5 @@ pub use table::FlowTable;
 
 #[cfg(all(test, loom))]
 mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod stress;

@@ -69,12 +69,18 @@ impl<const K: usize> Pairs<K> {
         }
     }
 
-    /// Asks for the entries whose tag matches in that bucket; waits for the bucket.
+    /// Asks for the entries whose tag matches in that bucket, for which it waits; if there is none, and keys of this bucket live
+    /// in their second one, for the second bucket.
     #[inline(always)]
     pub fn prefetch_entry(&self, hash: u64) {
         let place = self.place(hash);
         let bucket = self.bucket(place.first);
-        for slot in bucket.tags().slots(place.tag) {
+        let tags = bucket.tags();
+        let mut slots = tags.slots(place.tag).peekable();
+        if slots.peek().is_none() && tags.overflowed() {
+            prefetch(&self.buckets[place.second as usize]);
+        }
+        for slot in slots {
             if let Some(entry) = self.slot(bucket.index(slot)) {
                 entry.lines().iter().for_each(prefetch);
             }

@@ -134,3 +134,93 @@ impl<const K: usize> Pairs<K> {
         true
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{Half, Handle, Key, Narrow};
+
+    fn key(n: u64) -> Narrow {
+        Key { words: [n, 1], tag: 6 }
+    }
+
+    fn insert(pairs: &Pairs<2>, n: u64) -> Handle {
+        pairs.insert((&key(2 * n), Half::default()), (&key(2 * n + 1), Half::default()), 0, 0).expect("room")
+    }
+
+    /// A table of 40 pairs, 20 in use, after `kill` left it as a killed writer may; then adopted.
+    fn adopted(kill: impl Fn(&Pairs<2>, &[Handle])) -> FlowTable {
+        let config = Config { narrow_pairs: 40, wide_pairs: 0, seed: 5, time_base: 0 };
+        let region = Region::heap(config.bytes().expect("possible")).expect("memory");
+        let table = FlowTable::create(region, &config).expect("laid out");
+        let handles: Vec<Handle> = (0..20).map(|n| insert(table.narrow(), n)).collect();
+        kill(table.narrow(), &handles);
+        FlowTable::adopt(Region::from_words(&table.region().to_words()).expect("memory")).expect("ours")
+    }
+
+    /// All flows but `dropped` are there and can be changed, and the table fills to the last pair.
+    fn sound(table: &FlowTable, dropped: &[u64]) {
+        let pairs = table.narrow();
+        assert_eq!(pairs.counters().odd_dropped, dropped.len() as u64);
+        for n in 0..20 {
+            let found = [2 * n, 2 * n + 1].map(|n| pairs.find(&key(n), pairs.hash(&key(n))));
+            let there = !dropped.contains(&n);
+            assert_eq!(found.map(|found| found.is_some()), [there, there], "flow {n}");
+            for (handle, _) in found.into_iter().flatten() {
+                assert!(pairs.touch(handle, 1, 1, 1) && pairs.update(handle, Half::default()));
+            }
+        }
+        assert_eq!(pairs.used(), 20 - dropped.len() as u32);
+        (0..20 + dropped.len() as u64).for_each(|n| assert_eq!(insert(pairs, 100 + n).index() % 2, 0));
+        assert_eq!(pairs.age(&mut 0, 40, |_| true), 40);
+        assert_eq!(pairs.used(), 0);
+    }
+
+    fn change(pairs: &Pairs<2>, index: u32, change: impl Fn(u64) -> u64) {
+        let guard = pairs.slot(index).expect("there").guard();
+        guard.store(change(guard.load(Relaxed)), Relaxed);
+    }
+
+    #[test]
+    fn locks_are_cleared() {
+        let table = adopted(|pairs, handles| {
+            pairs.buckets.iter().for_each(|line| Bucket(line).lock());
+            handles.iter().for_each(|handle| change(pairs, handle.index(), |guard| guard | LOCK));
+        });
+        sound(&table, &[]);
+    }
+
+    #[test]
+    fn half_written_pairs_are_dropped_and_counted() {
+        let table = adopted(|pairs, handles| {
+            change(pairs, handles[3].index(), |guard| guard | LOCK | WRITING);
+            change(pairs, handles[5].partner().index(), |guard| guard | LOCK | WRITING);
+            change(pairs, handles[7].index(), |guard| guard & !LIVE);
+            change(pairs, handles[9].partner().index(), |guard| guard + (1 << 32));
+        });
+        sound(&table, &[3, 5, 7, 9]);
+    }
+
+    #[test]
+    fn pairs_that_were_taken_linked_or_unlinked_when_the_writer_died_are_whole() {
+        let table = adopted(|pairs, handles| {
+            assert!(pairs.free.take(0).is_some());
+            for (handle, n) in [(handles[2], 4), (handles[4].partner(), 9)] {
+                let place = pairs.place(pairs.hash(&key(n)));
+                let buckets = [place.first, place.second].map(|bucket| Bucket(&pairs.buckets[bucket as usize]));
+                assert!(buckets.iter().any(|bucket| bucket.take(place.tag, handle.index())));
+            }
+        });
+        sound(&table, &[]);
+    }
+
+    #[test]
+    fn a_key_that_two_pairs_have_stays_with_one() {
+        let table = adopted(|pairs, handles| {
+            let (slot, guard) = (pairs.slot(handles[8].index()).expect("there"), LIVE | 1 << 32);
+            assert_eq!(slot.guard().load(Relaxed) & guard, guard);
+            slot.write(1, &key(2), Half::default(), 0, 0);
+        });
+        sound(&table, &[8]);
+    }
+}

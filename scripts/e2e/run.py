@@ -48,9 +48,9 @@ def tests(names):
     """(name, function) of every test, or of those whose name contains one of `names`."""
     for path in sorted(HERE.glob("test_*.py")):
         module = importlib.import_module(path.stem)
-        for name, function in vars(module).items():
+        for name, function in list(vars(module).items()):
             title = f"{path.stem[5:]}: {name[5:].replace('_', ' ')}"
-            if name.startswith("test_") and (not names or any(part in f"{path.stem} {name}" for part in names)):
+            if name.startswith("test_") and (not names or any(part in f"{path.stem[5:]} {name[5:]}" for part in names)):
                 yield title, function
 
 

@@ -103,6 +103,7 @@ def test_one_flow_keeps_its_source_port_and_others_differ(picture):
 
 
 def test_bad_outer_packets_are_dropped_with_their_reason(picture):
+    # Not here: fragments, which the kernel puts together before a net_af_packet device sees them.
     vrouter, wire, ether = start(picture)
     inner = IP(src="10.1.1.99", dst=V4["1"]) / ICMP(id=79)
     cases = [
@@ -114,8 +115,7 @@ def test_bad_outer_packets_are_dropped_with_their_reason(picture):
         ("vxlan_header", outer(ether, 4789) / Raw(b"\x08\0\0\0")),
         ("inner_mac_not_ours", vxlan(ether, dst="02:00:00:00:00:77") / inner),
         ("ttl_expired", vxlan(ether) / IP(src="10.1.1.99", dst=V4["1"], ttl=1) / ICMP(id=80)),
-        ("outer_fragment", outer(ether, 4789, flags="MF") / Raw(b"\x08" + bytes(63))),
-        ("tunnel_udp", ether / IP(src=PEER, dst=VTEPS["h1"]) / UDP(sport=51234, dport=4789, len=900, chksum=0) / Raw(bytes(40))),
+        ("transport_header", ether / IP(src=PEER, dst=VTEPS["h1"]) / UDP(sport=51234, dport=4789, len=900, chksum=0) / Raw(bytes(40))),
         ("ipv4_checksum", ether / IP(src=PEER, dst=VTEPS["h1"], chksum=0x1234) / UDP(dport=4789) / Raw(bytes(40))),
         ("ipv4_checksum", vxlan(ether) / IP(src="10.1.1.99", dst=V4["1"], chksum=0x1234) / ICMP()),
         ("not_for_us", ether / IP(src=PEER, dst="172.31.0.77") / UDP(dport=4789) / Raw(bytes(40))),

@@ -178,7 +178,7 @@ impl Config {
     /// Judges a file's text; `file` is for errors.
     pub fn parse(file: &str, text: &str, cores: &[usize]) -> Result<Config, FileError> {
         let config: Config = read_yaml(file, text)?;
-        config.check(cores).map_err(|fault| fault.of_file(file))?;
+        config.check(cores).map_err(|fault| fault.at_key(text).of_file(file))?;
         Ok(config)
     }
 

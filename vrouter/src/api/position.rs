@@ -117,6 +117,26 @@ impl Fault {
         Fault { position, field: field.into(), reason: reason.to_string() }
     }
 
+    /// The fault at its field's key, if `position` is that of a block mapping in `text` which has the key; else as it is.
+    pub fn at_key(mut self, text: &str) -> Fault {
+        let key = self.field.rsplit('.').next().unwrap_or_default();
+        let first = self.position.line.saturating_sub(1) as usize;
+        let indent = self.position.column.saturating_sub(1) as usize;
+        for (below, line) in text.lines().skip(first).enumerate() {
+            // The first line may begin with the dash of a list, or with the key of the mapping itself.
+            let (lead, rest) = line.split_at_checked(indent).unwrap_or((line, ""));
+            let inside = below == 0 || lead.trim().is_empty();
+            if !inside && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+                break;
+            }
+            if inside && rest.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')) {
+                self.position.line += below as u64;
+                break;
+            }
+        }
+        self
+    }
+
     /// The fault of the file with this name.
     pub fn of_file(self, file: &str) -> FileError {
         FileError {

@@ -163,3 +163,71 @@ fn by_contract(status: Status) -> Status {
         _ => status,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use proptest::prelude::*;
+
+    fn message() -> impl Strategy<Value = v1::ApplyRequest> {
+        use v1::change::Op;
+        let key = |name: String| v1::ObjectKey { kind: Some(v1::object_key::Kind::Vrf(name)) };
+        let change = prop_oneof![
+            8 => "[a-z]{0,20}".prop_map(move |name| v1::Change { op: Some(Op::Delete(key(name))) }),
+            1 => Just(v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind: None })) }),
+            1 => Just(v1::Change { op: None }),
+        ];
+        let step = prop_oneof![
+            3 => "[a-z]{0,3}".prop_map(|owner| Some(Step::Begin(v1::Begin { owner }))),
+            5 => prop::collection::vec(change, 0..4).prop_map(|changes| Some(Step::Changes(v1::Changes { changes }))),
+            3 => Just(Some(Step::Commit(v1::Commit {}))),
+            1 => Just(None),
+        ];
+        step.prop_map(|step| v1::ApplyRequest { step })
+    }
+
+    proptest! {
+        /// Against a twin that says the rules in one line each.
+        #[test]
+        fn steps_are_judged_by_their_order_and_bounds(messages in prop::collection::vec(message(), 0..20)) {
+            let bounds = Bounds { changes: 5, batch_bytes: 150, ..Bounds::default() };
+            let places = Arc::new(Semaphore::new(1));
+            let mut batches = Batches::new(bounds, places.clone());
+            let mut twin: Option<(String, Vec<v1::Change>, usize)> = None;
+            for message in messages {
+                let bytes = message.encoded_len();
+                let want = match (message.step.clone(), twin.take()) {
+                    (Some(Step::Begin(begin)), None) => {
+                        let owner = if begin.owner.is_empty() { OWNER.into() } else { begin.owner };
+                        twin = Some((owner, vec![], 0));
+                        Ok(None)
+                    }
+                    (Some(Step::Changes(more)), Some((owner, mut all, sum))) => {
+                        all.extend(more.changes.iter().cloned());
+                        if sum + bytes > 150 || all.len() > 5 {
+                            Err(Code::ResourceExhausted)
+                        } else if !more.changes.iter().all(is_whole) {
+                            Err(Code::InvalidArgument)
+                        } else {
+                            twin = Some((owner, all, sum + bytes));
+                            Ok(None)
+                        }
+                    }
+                    (Some(Step::Commit(_)), Some((owner, all, _))) => Ok(Some((owner, all))),
+                    _ => Err(Code::InvalidArgument),
+                };
+                let got = batches.step(message).map_err(|status| status.code());
+                let got = got.map(|batch| batch.map(|batch| (batch.owner, batch.changes)));
+                let failed = got.is_err();
+                prop_assert_eq!(got, want);
+                if failed {
+                    break;
+                }
+                prop_assert_eq!(places.available_permits(), usize::from(twin.is_none()));
+            }
+            drop(batches);
+            prop_assert_eq!(places.available_permits(), 1);
+        }
+    }
+}

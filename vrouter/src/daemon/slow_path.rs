@@ -9,7 +9,7 @@ use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, VifId};
 use crate::local::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use crate::port::Frame;
-use crate::tables::Snapshot;
+use crate::tables::{NextHopKind, Snapshot, Underlay};
 
 /// Control thread.
 pub struct SlowPath {
@@ -126,7 +126,7 @@ impl SlowPath {
         match outcome {
             Outcome::Consumed => self.consumed += 1,
             Outcome::Held => {}
-            Outcome::Dropped(reason) => self.drop(snapshot, Some(punt.vif), reason),
+            Outcome::Dropped(reason) => self.drop(snapshot, punt.vif, reason),
         }
         ring.give_back(punt.frame);
         self.carry_out(snapshot, out, worker, tell);
@@ -154,7 +154,7 @@ impl SlowPath {
                 }
                 Output::Replay { bytes, .. } => {
                     if let Some((next_hop, vif, packet)) = untoken(&bytes) {
-                        self.inject(snapshot, worker, Inject::Via(next_hop, vif), packet, Some(vif));
+                        self.inject(snapshot, worker, replayed(snapshot, next_hop, vif), packet, vif);
                     }
                 }
             }
@@ -197,13 +197,27 @@ fn tunnel(source: punt::TunnelSource) -> TunnelSource {
     TunnelSource { remote: source.remote, id }
 }
 
-fn token(punt: &punt::Punt) -> Vec<u8> {
-    let punt::Why::Resolve { next_hop, .. } = punt.why else { return Vec::new() };
-    [&next_hop.0.to_be_bytes()[..], &punt.vif.0.to_be_bytes(), punt.frame.bytes()].concat()
+/// A held packet goes by the next hop that it waited for. That of a connected subnet stays what it is when one of its neighbours is
+/// resolved: there the packet asks the routes again, which have the neighbour now.
+fn replayed(snapshot: &Snapshot, next_hop: NextHopId, entered: Option<VifId>) -> Inject {
+    let row = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind);
+    match row {
+        Some(NextHopKind::Fabric(Underlay::Resolving { vif, neighbour: None })) => {
+            snapshot.vifs.row(vif.index()).map_or(Inject::Via(next_hop, entered), |vif| Inject::Routed(vif.vrf))
+        }
+        _ => Inject::Via(next_hop, entered),
+    }
 }
 
-fn untoken(bytes: &[u8]) -> Option<(NextHopId, VifId, &[u8])> {
+fn token(punt: &punt::Punt) -> Vec<u8> {
+    let punt::Why::Resolve { next_hop, .. } = punt.why else { return Vec::new() };
+    let vif = punt.vif.map_or(u32::MAX, |vif| vif.0);
+    [&next_hop.0.to_be_bytes()[..], &vif.to_be_bytes(), punt.frame.bytes()].concat()
+}
+
+fn untoken(bytes: &[u8]) -> Option<(NextHopId, Option<VifId>, &[u8])> {
     let (next_hop, rest) = bytes.split_first_chunk::<4>()?;
     let (vif, packet) = rest.split_first_chunk::<4>()?;
-    Some((NextHopId(u32::from_be_bytes(*next_hop)), VifId(u32::from_be_bytes(*vif)), packet))
+    let vif = u32::from_be_bytes(*vif);
+    Some((NextHopId(u32::from_be_bytes(*next_hop)), (vif != u32::MAX).then_some(VifId(vif)), packet))
 }

@@ -134,8 +134,8 @@ impl Outbox<'_> {
         let ring = if self.is_underlay(&punt) { &rings.underlay } else { &rings.tenant };
         let bytes = frame.bytes().get(usize::from(punt.from)..).unwrap_or_default();
         let copy = ring.copy(bytes).ok_or(DropReason::PuntRingFull)?;
-        let vif = work.vif.unwrap_or_default();
-        let punt = Punt { place: punt.place, vif, why: punt.why, tunnel: punt.tunnel, l3: punt.l3, frame: copy };
+        let punt =
+            Punt { place: punt.place, vif: work.vif, why: punt.why, tunnel: punt.tunnel, l3: punt.l3, frame: copy };
         ring.punts.push(punt).map_err(|punt| {
             ring.give_back(punt.frame);
             DropReason::PuntRingFull

@@ -271,10 +271,11 @@ impl Worker {
             },
             Inject::Routed(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
             Inject::Via(next_hop, vif) => {
-                let entered = row(vif);
-                (work.vif, work.slot) = (Some(vif), entered.map_or(no_vif, |vif| vif.slot));
+                let entered = vif.and_then(row);
+                (work.vif, work.slot) = (vif, entered.map_or(no_vif, |vif| vif.slot));
                 let vrf = entered.map_or(crate::ids::VrfId(0), |vif| vif.vrf);
-                work.read_l3(&self.snapshot, Place::Vif(vif), vrf, frame, Some(next_hop))
+                let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
+                work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
             }
         };
         work

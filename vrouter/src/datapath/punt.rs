@@ -16,8 +16,8 @@ pub const RING: usize = 256;
 /// A copy on its way to the slow path.
 pub struct Punt {
     pub place: Place,
-    /// The VIF whose port received it.
-    pub vif: VifId,
+    /// The VIF whose port received it; `None` for packets of our own.
+    pub vif: Option<VifId>,
     pub why: Why,
     /// Set when it came out of a tunnel.
     pub tunnel: Option<TunnelSource>,
@@ -75,8 +75,8 @@ pub enum Inject {
     Vif(VifId),
     /// An L3 packet of ours, routed in this VRF.
     Routed(VrfId),
-    /// A held L3 packet whose next hop is decided; it entered by this VIF.
-    Via(NextHopId, VifId),
+    /// A held L3 packet whose next hop is decided; it entered by this VIF, or is ours.
+    Via(NextHopId, Option<VifId>),
 }
 
 /// One worker's rings. The worker's thread and the control thread.

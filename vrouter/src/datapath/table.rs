@@ -162,10 +162,12 @@ impl Flows for FlowTable {
     }
 
     fn pair_of(&self, key: &FlowKey, handle: Handle) -> Option<FlowPair> {
-        match key {
+        let pair = match key {
             FlowKey::V4(_) => self.narrow().pair(handle.index() / 2).map(|pair| FlowPair::v4(&pair)),
             FlowKey::V6(_) => self.wide().pair(handle.index() / 2).map(|pair| FlowPair::v6(&pair)),
-        }
+        };
+        // the place may hold another pair by now
+        pair.filter(|pair| pair.forward.0 == *key || pair.reverse.0 == *key)
     }
 }
 

@@ -329,6 +329,25 @@ proptest! {
     }
 
     #[test]
+    fn no_object_makes_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..400, network in network()) {
+        use prost::Message;
+        if let Ok(object) = v1::Object::decode(bytes.as_slice()) {
+            let _ = Network::default().insert(&object);
+        }
+        // Bytes by chance are seldom an object; a real one with other bytes in it is nearer to home.
+        prop_assume!(network.check().is_ok());
+        for object in objects(&network) {
+            let mut real = object.encode_to_vec();
+            let at = cut % real.len();
+            let end = (at + bytes.len() % 4).min(real.len());
+            real.splice(at..end, bytes.iter().copied().take(3));
+            if let Ok(object) = v1::Object::decode(real.as_slice()) {
+                let _ = Network::default().insert(&object);
+            }
+        }
+    }
+
+    #[test]
     fn no_text_makes_it_panic(text in "[a-z0-9:{}\\[\\],.\\- \n\"/]{0,200}") {
         let _ = Network::parse("n.yaml", &text);
         let _ = Network::parse("n.yaml", &format!("routes: [{{vrf: a, prefix: {text}}}]"));
