@@ -1,4 +1,5 @@
 //! What benches share: generated tables and frames.
+#![forbid(unsafe_code)]
 
 pub mod frames;
 pub mod pipeline;

@@ -151,8 +151,8 @@ def check(net):
 
 def show(net):
     h1 = net.vrouters["h1"]
-    print(coloured(1, "\nflows on h1 (vrctl flows)"))
-    print(h1.vrctl("flows").stdout.rstrip())
+    print(coloured(1, "\nflows of red1 on h1 (vrctl flows --vif red1 --proto tcp)"))
+    print(h1.vrctl("flows", "--vif", "red1", "--proto", "tcp").stdout.rstrip())
     for name, vrouter in net.vrouters.items():
         print(coloured(1, f"\ndrops on {name}, and why (vrctl drops)"))
         print(vrouter.vrctl("drops").stdout.rstrip())

@@ -63,6 +63,7 @@ fn modules_keep_their_invariants() {
 #[test]
 fn unsafe_stays_behind_the_fence() {
     hold(checks::fence);
+    hold(checks::roots);
 }
 
 #[test]
@@ -93,6 +94,7 @@ fn the_top_level_is_the_house() {
     let mut top: Vec<_> = files().iter().map(|path| path.split('/').next().unwrap_or(path).to_owned()).collect();
     top.dedup();
     nothing(checks::strangers(&top));
+    nothing(checks::missing(&top));
 }
 
 #[test]
