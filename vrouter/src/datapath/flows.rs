@@ -21,6 +21,9 @@ const NONE: u32 = u32::MAX;
 /// Pairs that one eviction looks at.
 const EVICT_SCAN: u32 = 128;
 
+/// Searches in a row that find nothing for one owner, after which it is refused without a search until the next tick.
+const BARREN: u32 = 64;
+
 /// What the stages of one burst share.
 pub struct Lookup<'a> {
     pub snapshot: &'a Snapshot,
@@ -38,8 +41,8 @@ pub struct Lookup<'a> {
 pub struct Eviction {
     /// Where the next search goes on.
     pub cursor: u32,
-    /// Who found nothing, and when: not searched for again in that tick.
-    refused: Option<(u32, Tick)>,
+    /// Who found nothing last, when, and how often in a row: after [`BARREN`] searches there is none more in that tick.
+    refused: (u32, Tick, u32),
 }
 
 /// Gives every classified frame its key and hash, and touches its bucket; frames of packet-mode VRFs are decided at once.
@@ -77,7 +80,7 @@ pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
 impl Eviction {
     /// A search that begins at this pair.
     pub fn from(cursor: u32) -> Eviction {
-        Eviction { cursor, refused: None }
+        Eviction { cursor, ..Eviction::default() }
     }
 }
 
@@ -200,12 +203,13 @@ impl Lookup<'_> {
     }
 
     fn evict(&mut self, key: &FlowKey, owner: u32) -> Result<(), DropReason> {
-        let refused = Some((owner, self.now));
-        if self.eviction.refused != refused {
+        let (last, when, times) = self.eviction.refused;
+        let times = if (last, when) == (owner, self.now) { times } else { 0 };
+        if times < BARREN {
             if lifetime::evict(self.flows, key, &mut self.eviction.cursor, EVICT_SCAN, owner, self.now) {
                 return Ok(());
             }
-            self.eviction.refused = refused;
+            self.eviction.refused = (owner, self.now, times + 1);
         }
         Err(DropReason::FlowTableFull)
     }

@@ -97,7 +97,7 @@ impl Port for SmallBuffers {
         let before = frames.len();
         frames.retain(|frame| frame.len() <= self.1);
         let multi_segment = before - frames.len();
-        RxReport { frames: received - multi_segment, multi_segment }
+        RxReport { frames: received - multi_segment, multi_segment, handed_over: 0 }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
