@@ -69,7 +69,9 @@ impl Lookup<'_> {
     pub fn decide_all(&mut self, burst: &mut [Work]) {
         for work in burst.iter_mut().filter(|work| matches!(work.fate, Fate::Pending)) {
             if let (Some(found), Some(key)) = (work.classified, work.key) {
-                work.fate = self.decide_one(&found, &key, work.found, work.slot);
+                // a packet before it in the burst may have set the flow up
+                let hit = work.found.or_else(|| self.flows.find(&key, work.hash));
+                work.fate = self.decide_one(&found, &key, hit, work.slot);
             }
         }
     }
