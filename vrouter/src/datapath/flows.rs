@@ -97,7 +97,7 @@ impl Lookup<'_> {
     }
 
     fn use_entry(&self, found: &Classified, key: &FlowKey, handle: Handle, verdict: u8, next_hop: NextHopId) -> Fate {
-        let bits = state_bits(found.packet.tcp_flags());
+        let bits = state_bits(found.packet.tcp_flags()) | if found.fixed.is_some() { lifetime::LABELLED } else { 0 };
         self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits);
         match verdict.checked_sub(1).and_then(DropReason::numbered) {
             None => Fate::Forward(next_hop),
@@ -191,7 +191,9 @@ impl Lookup<'_> {
             self.flows.remove(key, handle);
             return self.miss(found, key);
         };
-        let fixed = if entry.initiator { found.fixed } else { None };
+        // an answer does not say by which label its flow's packets come: the flow remembers it
+        let labelled = pair.forward.1.state & lifetime::LABELLED != 0;
+        let fixed = if entry.initiator { found.fixed } else { labelled.then_some(NextHopId(pair.forward.1.next_hop)) };
         let answer = decide(self.snapshot, &Question { place, vrf, tuple, fixed }, &mut Silent);
         if answer.forward == Verdict::Local {
             self.flows.remove(key, handle);

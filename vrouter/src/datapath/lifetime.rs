@@ -16,6 +16,9 @@ mod seen {
     pub const ACK: u16 = 8;
 }
 
+/// Bit of an entry's state beside them: its packets come by a label that names their VIF, without a route.
+pub const LABELLED: u16 = 16;
+
 /// A pair's phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
