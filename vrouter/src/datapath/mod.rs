@@ -22,7 +22,7 @@ use flowtable::{Entry, Handle};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
-use crate::tables::Snapshot;
+use crate::tables::{NextHopKind, Snapshot, Underlay};
 use classify::{Classified, Exit, classify, vif_of};
 use counters::Counters;
 use finish::{Outbox, TxQueue};
@@ -268,6 +268,13 @@ impl Worker {
         }
     }
 
+    /// The VRF of a next hop that is a connected subnet, where each packet's own destination is the neighbour.
+    fn connected(&self, next_hop: NextHopId) -> Option<crate::ids::VrfId> {
+        let row = self.snapshot.next_hops.row(next_hop.index())?;
+        let NextHopKind::Fabric(Underlay::Resolving { vif, neighbour: None }) = row.kind else { return None };
+        Some(self.snapshot.vifs.row(vif.index())?.vrf)
+    }
+
     fn injected(&self, how: Inject, frame: &Frame) -> Work {
         let no_vif = self.counters().no_vif();
         let row = |vif: VifId| self.snapshot.vifs.row(vif.index());
@@ -282,9 +289,15 @@ impl Worker {
             Inject::Via(next_hop, vif) => {
                 let entered = vif.and_then(row);
                 (work.vif, work.slot) = (vif, entered.map_or(no_vif, |vif| vif.slot));
-                let vrf = entered.map_or(crate::ids::VrfId(0), |vif| vif.vrf);
-                let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
-                work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
+                match self.connected(next_hop) {
+                    // its neighbour has a host route by now
+                    Some(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
+                    None => {
+                        let vrf = entered.map_or(crate::ids::VrfId(0), |vif| vif.vrf);
+                        let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
+                        work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
+                    }
+                }
             }
         };
         work

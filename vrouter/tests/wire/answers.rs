@@ -3,7 +3,7 @@
 use vrouter::drops::DropReason;
 
 use super::lab::{Lab, scenario};
-use super::network::{RA, UP};
+use super::network::{self, RA, UP};
 
 #[test]
 fn arp_is_answered_for_gateway_and_routes() {
@@ -67,5 +67,41 @@ fn too_big_is_told_from_the_gateway_address() {
             lab.dropped_and_told(RA, name, DropReason::MtuExceeded, &format!("{name}.error"));
         }
         lab.dropped_and_told(RA, "no-route4", DropReason::NoRoute, "no-route4.error");
+    });
+}
+
+#[test]
+fn what_came_by_a_tunnel_is_told_through_it() {
+    scenario("tunnel-errors", Lab::a, |lab| {
+        lab.apply(&network::ra("mtu: 1000").replace(", \"fd01::10\"", "").replace(", gateway_v6: \"fd01::1\"", ""));
+        lab.dropped_and_told(UP, "tunnel.big", DropReason::MtuExceeded, "tunnel.big.wire");
+        lab.dropped_and_told(UP, "tunnel.ttl", DropReason::TtlExpired, "tunnel.ttl.wire");
+    });
+    scenario("tunnel-echo", Lab::a, |lab| {
+        lab.pass(UP, "tunnel.echo", UP, "tunnel.echo.wire");
+        lab.pass(UP, "tunnel.echo6", UP, "tunnel.echo6.wire");
+    });
+}
+
+#[test]
+fn the_last_hop_of_an_echo_is_not_counted() {
+    scenario("echo-ttl", Lab::a, |lab| lab.pass(RA, "echo4.gateway-ttl-1", RA, "echo4.gateway.reply"));
+}
+
+#[test]
+fn an_answer_of_ours_waits_for_its_neighbour_too() {
+    scenario("echo-resolve", Lab::a, |lab| {
+        lab.put(UP, "echo4.vtep-from-c");
+        lab.run();
+        lab.expect(&[(UP, "underlay.ask-c")]);
+        lab.put(UP, "underlay.c-says");
+        lab.run();
+        lab.expect(&[(UP, "echo4.vtep-from-c.reply")]);
+    });
+    scenario("echo-unresolved", Lab::a, |lab| {
+        lab.put(UP, "echo4.vtep-from-c");
+        lab.advance(4000);
+        lab.discard();
+        assert_eq!(lab.rig().dropped("", DropReason::NeighbourUnresolved), 1);
     });
 }

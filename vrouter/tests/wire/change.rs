@@ -122,6 +122,48 @@ fn a_label_that_is_given_to_another_vrf_takes_its_traffic_there() {
 }
 
 #[test]
+fn a_flow_by_a_label_that_names_its_vif_outlives_changes() {
+    scenario("label-vif-change", Lab::a, |lab| {
+        lab.apply(&network::ra2("spoofing_allowed: true"));
+        lab.pass(UP, "label.vif", RA2, "label.vif.out");
+        lab.pass(RA2, "label.vif.back", UP, "label.vif.back.wire");
+        for octet in 1..4 {
+            // something else in the VRF changes, and the answer comes first
+            lab.apply(&format!("routes: [{{vrf: red, prefix: 10.200.{octet}.0/24, drop: true}}]"));
+            lab.pass(RA2, "label.vif.back", UP, "label.vif.back.wire");
+            lab.pass(UP, "label.vif", RA2, "label.vif.out");
+        }
+        assert_eq!(lab.rig().flow().packets, 4);
+    });
+}
+
+#[test]
+fn answers_by_a_label_that_names_the_vif_are_not_judged_again_and_again() {
+    scenario("label-vif-answer", Lab::a, |lab| {
+        lab.pass(RA2, "ra2.asks", UP, "ra2.asks.wire");
+        (0..5).for_each(|_| lab.pass(UP, "ra2.answered", RA2, "ra2.answered.out"));
+        let stats = lab.rig().stats();
+        assert_eq!(stats.workers.iter().map(|worker| worker.revalidated).sum::<u64>(), 0);
+        assert_eq!(lab.rig().flow().reverse_packets, 5);
+    });
+}
+
+#[test]
+fn a_vif_goes_and_comes_back_under_a_live_flow() {
+    scenario("vif-returns", Lab::a, |lab| {
+        lab.rig().delete(Key::Label(3000));
+        lab.pass(RA, "local4", RA2, "local4.out");
+        lab.pass(RA2, "local4.back", RA, "local4.back.out");
+        lab.rig().delete(Key::Vif("ra2".into()));
+        lab.dropped(RA, "local4", DropReason::NoRoute);
+        lab.dropped(RA2, "local4.back", DropReason::NoVif);
+        lab.apply(&network::ra2(""));
+        lab.pass(RA, "local4", RA2, "local4.out");
+        lab.pass(RA2, "local4.back", RA, "local4.back.out");
+    });
+}
+
+#[test]
 fn a_deleted_vif_gives_its_row_back_and_the_next_owner_begins_at_zero() {
     let full = |workers| Lab::one(workers, &Setup { vif_slots: 4, ..Setup::default() });
     scenario("slot-reuse", full, |lab| {

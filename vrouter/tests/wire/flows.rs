@@ -158,6 +158,17 @@ fn a_vif_s_new_flows_are_budgeted_and_others_keep_theirs() {
     });
 }
 
+#[test]
+fn a_burst_of_one_new_flow_is_one_new_flow() {
+    scenario("burst-budget", with_budget, |lab| {
+        (0..40).for_each(|_| lab.put(RA, "udp4.vxlan"));
+        lab.run();
+        assert_eq!(lab.take(UP).len(), 40);
+        let flow = lab.rig().flow();
+        assert_eq!((flow.packets, flow.bytes), (40, 40 * 92));
+    });
+}
+
 fn small_table(workers: usize) -> Lab {
     Lab::one(workers, &Setup { flows: 64, network: network::a(), ..Setup::default() })
 }

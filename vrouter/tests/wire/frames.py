@@ -8,7 +8,7 @@
 import random
 
 from scapy.contrib.mpls import MPLS
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption
 from scapy.layers.inet6 import (
     ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6ND_RS, ICMPv6NDOptDstLLAddr,
     ICMPv6NDOptSrcLLAddr, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
@@ -128,7 +128,7 @@ for name, p in {
     put(name, sent("ra2", p))
     put(name + ".out", got("ra", hop(p)))
 # options in the IPv4 header, an extension header in IPv6
-out("options4", "ra", ip("ra", "rb", id=9, options=[__import__("scapy.layers.inet", fromlist=["x"]).IPOption(b"\x94\x04\x00\x00")])
+out("options4", "ra", ip("ra", "rb", id=9, options=[IPOption(b"\x94\x04\x00\x00")])
     / UDP(sport=5002, dport=7053) / DATA, VX)
 out("extension6", "ra", ip6("ra", "rb") / IPv6ExtHdrDestOpt() / UDP(sport=5002, dport=7053) / DATA, VX)
 into("udp4.vxlan.back", "ra", ip("rb", "ra", id=31) / UDP(sport=7053, dport=5000) / DATA)
@@ -333,6 +333,33 @@ moving = hop(ip("ra", "rb", id=4711, tos=0xb8) / UDP(sport=5000, dport=7053) / D
 put("udp4.by-label.wire", wrap(moving, ("mpls", 1001), outer_tos=0xb8))
 put("udp4.by-vni-101.wire", wrap(moving, ("vxlan", 101), outer_tos=0xb8))
 put("udp4.to-ra2.out", got("ra2", moving))
+
+# ---------------------------------------------------------------- from tunnels, told through tunnels
+p = ip("rb", "ra", id=140, flags="DF") / UDP(sport=5000, dport=7053) / Raw(bytes(1100))
+put("tunnel.big", to_a(p))
+put("tunnel.big.wire", wrap(ip("10.1.1.1", "rb", **ERR) / ICMP(type=3, code=4, nexthopmtu=1000) / Raw(bytes(p)[:548]), VX, outer_tos=0xc0))
+p = ip("rb", "ra", id=141, ttl=1) / UDP(sport=5000, dport=7053) / DATA
+put("tunnel.ttl", to_a(p))
+put("tunnel.ttl.wire", wrap(ip("10.1.1.1", "rb", **ERR) / ICMP(type=11) / Raw(bytes(p)), VX, outer_tos=0xc0))
+put("tunnel.echo", to_a(ip("rb", "10.1.1.1", id=142) / ICMP(id=5, seq=6) / DATA))
+put("tunnel.echo.wire", wrap(ip("10.1.1.1", "rb", **OURS) / ICMP(type=0, id=5, seq=6) / DATA, VX))
+put("tunnel.echo6", to_a(ip6("rb", "fd01::1") / ICMPv6EchoRequest(id=5, seq=6, data=b"hello")))
+put("tunnel.echo6.wire", wrap(ip6("fd01::1", "rb", hlim=64) / ICMPv6EchoReply(id=5, seq=6, data=b"hello"), VX))
+put("echo4.vtep-from-c", Ether(dst=UP_A, src=UP_C) / IP(src="10.0.0.3", dst="10.0.0.1", id=82) / ICMP(id=5, seq=6) / DATA)
+put("echo4.vtep-from-c.reply", Ether(dst=UP_C, src=UP_A) / IP(src="10.0.0.1", dst="10.0.0.3", **OURS) / ICMP(type=0, id=5, seq=6) / DATA)
+put("echo4.gateway-ttl-1", sent("ra", ip("ra", "10.1.1.1", id=80, ttl=1, tos=4) / ICMP(id=5, seq=6) / DATA))
+# an answer to a packet that came by a label which names its VIF
+put("label.vif.back", sent("ra2", ip("10.7.7.7", "rb", id=36) / UDP(sport=9, dport=9) / DATA))
+put("label.vif.back.wire", wrap(hop(ip("10.7.7.7", "rb", id=36) / UDP(sport=9, dport=9) / DATA), VX))
+out("ra2.asks", "ra2", ip("ra2", "rb2", id=37) / UDP(sport=10, dport=11) / DATA, MP)
+into("ra2.answered", "ra2", ip("rb2", "ra2", id=38) / UDP(sport=11, dport=10) / DATA, ("mpls", 3000))
+out("allowed.source", "ra", ip("10.1.1.66", "rb", id=39) / UDP(sport=1, dport=2) / DATA, VX)
+# outer headers that are odd and right
+p = ip("rb", "ra", id=40) / UDP(sport=55, dport=5000) / DATA
+put("outer.options", to_a(p, options=[IPOption(b"\x94\x04\x00\x00")]))
+put("outer.padded", bytes(to_a(p)) + bytes(9))
+put("outer.out", got("ra", hop(p)))
+put("outer.checksum", to_a(p, chksum=0x4242))
 
 # ---------------------------------------------------------------- floods
 for n in range(300):

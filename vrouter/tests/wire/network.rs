@@ -85,14 +85,20 @@ labels:
 
 /// VIF ra of A with these fields besides.
 pub fn ra(more: &str) -> String {
+    let more = and(more);
     format!(
-        r#"vifs: [{{name: ra, port: p1, vrf: red, mac: "02:00:00:00:0a:01", addresses: [10.1.1.10, "fd01::10"], gateway_v4: 10.1.1.1, gateway_v6: "fd01::1", {more}}}]"#
+        r#"vifs: [{{name: ra, port: p1, vrf: red, mac: "02:00:00:00:0a:01", addresses: [10.1.1.10, "fd01::10"], gateway_v4: 10.1.1.1, gateway_v6: "fd01::1"{more}}}]"#
     )
 }
 
 /// VIF ra2 of A with these fields besides.
 pub fn ra2(more: &str) -> String {
+    let more = and(more);
     format!(
-        r#"vifs: [{{name: ra2, port: p3, vrf: red, mac: "02:00:00:00:0a:03", addresses: [10.1.1.11, "fd01::11"], gateway_v4: 10.1.1.1, gateway_v6: "fd01::1", {more}}}]"#
+        r#"vifs: [{{name: ra2, port: p3, vrf: red, mac: "02:00:00:00:0a:03", addresses: [10.1.1.11, "fd01::11"], gateway_v4: 10.1.1.1, gateway_v6: "fd01::1"{more}}}]"#
     )
+}
+
+fn and(more: &str) -> String {
+    if more.is_empty() { String::new() } else { format!(", {more}") }
 }

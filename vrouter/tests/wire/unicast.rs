@@ -1,7 +1,9 @@
 //! Tenants' unicast: over tunnels and between local VIFs, byte by byte.
 
+use vrouter::drops::DropReason;
+
 use super::lab::{Lab, scenario};
-use super::network::{BA, BB, RA, RA2, RB, RB2, UP};
+use super::network::{self, BA, BB, RA, RA2, RB, RB2, UP};
 
 #[test]
 fn tenants_packets_are_encapsulated_byte_by_byte() {
@@ -88,5 +90,26 @@ fn a_packet_that_fills_the_mtu_passes() {
         for name in ["fits4.vxlan", "fits4.mpls"] {
             lab.pass(RA, name, UP, &format!("{name}.wire"));
         }
+    });
+}
+
+#[test]
+fn odd_but_right_outer_headers_are_taken() {
+    scenario("outer-odd", Lab::a, |lab| {
+        lab.pass(UP, "outer.options", RA, "outer.out");
+        lab.pass(UP, "outer.padded", RA, "outer.out");
+        lab.dropped(UP, "outer.checksum", DropReason::Ipv4Checksum);
+    });
+}
+
+#[test]
+fn further_sources_are_allowed_by_name() {
+    scenario("allowed-sources", Lab::a, |lab| {
+        lab.dropped(RA, "allowed.source", DropReason::SourceSpoofed);
+        lab.apply(&network::ra("allowed_sources: [10.1.1.64/29]"));
+        lab.pass(RA, "allowed.source", UP, "allowed.source.wire");
+        lab.dropped(RA, "bad6.source-other", DropReason::SourceSpoofed);
+        lab.apply(&network::ra(""));
+        lab.dropped(RA, "allowed.source", DropReason::SourceSpoofed);
     });
 }
