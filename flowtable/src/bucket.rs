@@ -57,6 +57,13 @@ impl Tags {
 #[derive(Clone, Copy)]
 pub(crate) struct Slots(u64);
 
+impl Slots {
+    #[inline(always)]
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 impl Iterator for Slots {
     type Item = u32;
 
