@@ -76,8 +76,8 @@ impl<const K: usize> Pairs<K> {
         let place = self.place(hash);
         let bucket = self.bucket(place.first);
         let tags = bucket.tags();
-        let mut slots = tags.slots(place.tag).peekable();
-        if slots.peek().is_none() && tags.overflowed() {
+        let slots = tags.slots(place.tag);
+        if slots.is_empty() && tags.overflowed() {
             prefetch(&self.buckets[place.second as usize]);
         }
         for slot in slots {
