@@ -1,6 +1,8 @@
 """Start, stop, crash and what must be refused."""
 
 import os
+import pathlib
+import re
 
 import yaml
 
@@ -55,8 +57,20 @@ def test_a_device_that_is_not_there(picture):
     raise Failure("it started")
 
 
+def test_the_readme_s_configuration_is_good(picture):
+    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    assert blocks, "README.md shows no configuration"
+    for number, block in enumerate(blocks):
+        path = f"{picture.lab.folder}/readme{number}.yaml"
+        with open(path, "w") as file:
+            file.write(block)
+        run(f"{picture.bin}/vrouter", "--check-config", "--config", path)
+
+
 def test_check_config(picture):
     h1 = picture.start("h1")
+    probe.ping(picture["red1"].netns, "10.1.1.1")
     good = run(f"{h1.bin}/vrouter", "--check-config", "--config", h1.config)
     assert good.returncode == 0
     config = yaml.safe_load(open(h1.config))
