@@ -86,8 +86,8 @@ fn a_withdrawn_route_stops_the_flow_and_its_return_lets_it_go_on() {
     scenario("withdraw", closed_ra, |lab| {
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         lab.rig().delete(rb_key());
-        lab.dropped(RA, "udp4.vxlan", DropReason::NoRoute);
-        lab.dropped(RA, "udp4.vxlan", DropReason::NoRoute);
+        lab.dropped_and_told(RA, "udp4.vxlan", DropReason::NoRoute, "udp4.vxlan.no-route");
+        lab.dropped_and_told(RA, "udp4.vxlan", DropReason::NoRoute, "udp4.vxlan.no-route");
         lab.apply(&to_rb("{drop: true}"));
         lab.dropped(RA, "udp4.vxlan", DropReason::RouteDrop);
         lab.apply(&to_rb(BY_VXLAN));
@@ -155,7 +155,7 @@ fn a_vif_goes_and_comes_back_under_a_live_flow() {
         lab.pass(RA, "local4", RA2, "local4.out");
         lab.pass(RA2, "local4.back", RA, "local4.back.out");
         lab.rig().delete(Key::Vif("ra2".into()));
-        lab.dropped(RA, "local4", DropReason::NoRoute);
+        lab.dropped_and_told(RA, "local4", DropReason::NoRoute, "local4.no-route");
         lab.dropped(RA2, "local4.back", DropReason::NoVif);
         lab.apply(&network::ra2(""));
         lab.pass(RA, "local4", RA2, "local4.out");

@@ -303,6 +303,11 @@ for name, to, by, mtu in (("vxlan", "rb", VX, 1450), ("mpls", "rb2", MP, 1468)):
     out("fits4." + name, "ra", fits, by)
 p = ip("ra", "10.99.0.1", id=94) / UDP(sport=5000, dport=7053) / DATA
 put("no-route4", sent("ra", p))
+p = ip("ra", "rb", id=4711, tos=0xb8) / UDP(sport=5000, dport=7053) / DATA
+put("udp4.vxlan.no-route", got("ra", ip("10.1.1.1", "ra", **ERR) / ICMP(type=3, code=0) / Raw(bytes(p))))
+p = ip("ra", "ra2", id=7) / TCP(sport=1, dport=2, flags="S")
+put("local4.no-route", got("ra", ip("10.1.1.1", "ra", **ERR) / ICMP(type=3, code=0) / Raw(bytes(p))))
+p = ip("ra", "10.99.0.1", id=94) / UDP(sport=5000, dport=7053) / DATA
 put("no-route4.error", got("ra", ip("10.1.1.1", "ra", **ERR) / ICMP(type=3, code=0) / Raw(bytes(p))))
 
 # ---------------------------------------------------------------- the underlay

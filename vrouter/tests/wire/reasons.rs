@@ -135,9 +135,12 @@ fn little_budget(lab: &mut Lab) {
 }
 
 fn fill_the_ring(lab: &mut Lab) {
-    (0..600).for_each(|_| lab.put(RA, "arp.gateway"));
-    let now = lab.now;
-    lab.rig().poll_workers(now);
+    // a VIF's budgets fill it over a few ticks only, if nobody empties it
+    for round in 0..4 {
+        (0..200).for_each(|_| ["arp.gateway", "echo4.gateway"].into_iter().for_each(|name| lab.put(RA, name)));
+        let now = lab.now + round * 200;
+        lab.rig().poll_workers(now);
+    }
 }
 
 fn wait_for_c(lab: &mut Lab) {
