@@ -17,6 +17,11 @@ pub struct VifCounters {
     pub rx_bytes: Counter,
     pub tx_packets: Counter,
     pub tx_bytes: Counter,
+    /// Frames that entered here and left by whatever port.
+    pub forwarded: Counter,
+    /// Frames that entered here and went to the slow path; and held ones that came back.
+    pub punted: Counter,
+    pub returned: Counter,
     drops: Box<[Counter]>,
 }
 

@@ -38,6 +38,9 @@ impl TxQueue {
         let slot = vif.map_or(counters.no_vif(), |vif| vif.slot);
         counters.vif(slot).tx_packets.add(report.frames as u64);
         counters.vif(slot).tx_bytes.add(report.bytes as u64);
+        for &entered in &self.slots[..report.frames.min(self.slots.len())] {
+            counters.vif(entered).forwarded.add(1);
+        }
         self.refuse(report.frames, port.refusal(), counters);
     }
 
@@ -125,7 +128,10 @@ impl Outbox<'_> {
             Err(DropReason::PuntBudget)
         };
         match result {
-            Ok(()) => self.end.counters.worker.punted.add(1),
+            Ok(()) => {
+                self.end.counters.worker.punted.add(1);
+                self.end.counters.vif(work.slot).punted.add(1);
+            }
             Err(reason) => self.drop(work, frame, reason, Culprit::Frame),
         }
     }

@@ -195,6 +195,9 @@ impl Worker {
             && let Some(injection) = self.rings().injections.pop()
         {
             let work = self.injected(injection.how, &injection.frame);
+            if matches!(injection.how, Inject::Via(..)) {
+                self.counters().vif(work.slot).returned.add(1);
+            }
             self.frames.push(injection.frame);
             self.burst.push(work);
             taken += 1;

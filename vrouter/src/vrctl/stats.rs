@@ -116,7 +116,8 @@ fn value(stats: &v1::StatsReply) -> Value {
     let vif = |it: &v1::VifStats| {
         json!({
             "vif": it.vif, "rx_packets": it.rx_packets, "rx_bytes": it.rx_bytes, "tx_packets": it.tx_packets,
-            "tx_bytes": it.tx_bytes, "dropped": it.dropped,
+            "tx_bytes": it.tx_bytes, "dropped": it.dropped, "forwarded": it.forwarded, "punted": it.punted,
+            "returned": it.returned, "punts_dropped": it.punts_dropped,
         })
     };
     let drop = |it: &v1::DropCount| json!({ "reason": it.reason, "vif": it.vif, "packets": it.packets });

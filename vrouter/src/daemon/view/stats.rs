@@ -22,8 +22,10 @@ struct Baseline {
 /// One VIF's counters, all threads together.
 #[derive(Clone, Default)]
 struct Sums {
-    traffic: [u64; 4],
+    traffic: [u64; 7],
     drops: Vec<u64>,
+    /// The slow path's part of them, all reasons together.
+    punts_dropped: u64,
 }
 
 /// What only the control thread knows.
@@ -54,19 +56,22 @@ impl Baselines {
 
 impl Sums {
     fn of(shared: &Shared, own: &Counters, slot: usize) -> Sums {
-        let mut sums = Sums { traffic: [0; 4], drops: vec![0; DropReason::COUNT] };
+        let mut sums = Sums { traffic: [0; 7], drops: vec![0; DropReason::COUNT], punts_dropped: 0 };
         for counters in shared.workers.iter().map(|end| &end.counters).chain([own]) {
             let vif = counters.vif(slot);
-            let traffic = [&vif.rx_packets, &vif.rx_bytes, &vif.tx_packets, &vif.tx_bytes];
+            let books = [&vif.forwarded, &vif.punted, &vif.returned];
+            let traffic = [&vif.rx_packets, &vif.rx_bytes, &vif.tx_packets, &vif.tx_bytes].into_iter().chain(books);
             sums.traffic.iter_mut().zip(traffic).for_each(|(sum, counter)| *sum += counter.count());
             sums.drops.iter_mut().zip(DropReason::ALL).for_each(|(sum, &reason)| *sum += vif.dropped(reason));
         }
+        sums.punts_dropped = DropReason::ALL.iter().map(|&reason| own.vif(slot).dropped(reason)).sum();
         sums
     }
 
     fn since(mut self, before: &Sums) -> Sums {
         self.traffic.iter_mut().zip(before.traffic).for_each(|(sum, before)| *sum -= before);
         self.drops.iter_mut().zip(&before.drops).for_each(|(sum, before)| *sum -= before);
+        self.punts_dropped -= before.punts_dropped;
         self
     }
 }
@@ -87,9 +92,20 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
             drops.push(v1::DropCount { reason: reason.name().into(), vif: vif_name(snapshot, vif.id), packets });
             nameless[reason as usize] -= packets;
         }
-        let [rx_packets, rx_bytes, tx_packets, tx_bytes] = sums.traffic;
+        let [rx_packets, rx_bytes, tx_packets, tx_bytes, forwarded, punted, returned] = sums.traffic;
         let dropped = sums.drops.iter().sum();
-        vifs.push(v1::VifStats { vif: vif.name.to_string(), rx_packets, rx_bytes, tx_packets, tx_bytes, dropped });
+        vifs.push(v1::VifStats {
+            vif: vif.name.to_string(),
+            rx_packets,
+            rx_bytes,
+            tx_packets,
+            tx_bytes,
+            dropped,
+            forwarded,
+            punted,
+            returned,
+            punts_dropped: sums.punts_dropped,
+        });
     }
     for (&reason, &packets) in DropReason::ALL.iter().zip(&nameless).filter(|(_, packets)| **packets > 0) {
         drops.push(v1::DropCount { reason: reason.name().into(), vif: String::new(), packets });
