@@ -21,7 +21,7 @@ fn mix(state: &mut u64) -> u64 {
 fn keys(n: u64) -> (Narrow, Narrow) {
     let (here, there) = (0x0a00_0000 | n & 0xff, 0x0a01_0000 | n >> 8 & 0xffff);
     let (port, other) = (1024 + (n >> 6 & 0x7fff), 443u64);
-    let forward = Key { words: [here << 32 | there, port << 48 | other << 32 | 1 + (n & 63)], tag: 6 };
+    let forward = Key { words: [here << 32 | there, port << 48 | other << 32 | (n & 63)], tag: 6 };
     let reverse = Key { words: [there << 32 | here, other << 48 | port << 32 | 1 << 31], tag: 6 };
     (forward, reverse)
 }

@@ -36,7 +36,7 @@ impl Port for Source {
             frame.fill(&self.packets[self.next]);
             self.next = (self.next + 1) % self.packets.len();
         }
-        RxReport { frames: frames.len() - start, multi_segment: 0 }
+        RxReport { frames: frames.len() - start, ..RxReport::default() }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {

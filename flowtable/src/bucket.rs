@@ -57,6 +57,13 @@ impl Tags {
 #[derive(Clone, Copy)]
 pub(crate) struct Slots(u64);
 
+impl Slots {
+    #[inline(always)]
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 impl Iterator for Slots {
     type Item = u32;
 
@@ -72,7 +79,9 @@ impl Iterator for Slots {
 }
 
 impl Bucket<'_> {
-    /// Acquire: a reader that sees a tag sees the index and the entry that were stored before it (`put` releases the tag).
+    /// Acquire: a reader that sees a tag sees the index and the entry that were stored before it (`put` releases the tag). The
+    /// entry's guard alone keeps readers right; without this one could see the tag of a flow just set up before its entry, and
+    /// send the packet the slow way for nothing.
     #[inline(always)]
     pub(crate) fn tags(self) -> Tags {
         Tags([self.0.0[0].load(Acquire), self.0.0[1].load(Acquire), self.0.0[2].load(Acquire)])

@@ -265,6 +265,15 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.word(K + 5).store(self.word(K + 5).load(Relaxed).wrapping_add(u64::from(bytes)), Release);
     }
 
+    /// Sets state bits. Locked.
+    pub(crate) fn set_state(self, bits: u16) {
+        let activity = self.word(K + 1).load(Relaxed);
+        let new = activity | u64::from(bits) << 16;
+        if new != activity {
+            self.word(K + 1).store(new, Release);
+        }
+    }
+
     /// Clears state bits. Locked.
     pub(crate) fn clear_state(self, bits: u16) {
         let activity = self.word(K + 1).load(Relaxed);

@@ -83,6 +83,7 @@ fn a_reader_meets_removal_and_another_flow_in_the_same_place() {
     model(|| {
         let pairs = table(1);
         let handle = insert(&pairs, 1).expect("room");
+        assert!(pairs.touch(handle.partner(), 40, 3, 2));
         let (_, found) = race(
             &pairs,
             move |pairs| {
@@ -93,7 +94,7 @@ fn a_reader_meets_removal_and_another_flow_in_the_same_place() {
             |pairs| find(pairs, 3),
         );
         if let Some((_, entry)) = found {
-            assert_eq!((entry.packets, entry.bytes, entry.state, entry.last_seen), (0, 0, 0, 1), "the next flow's");
+            assert_eq!((entry.packets, entry.bytes, entry.state, entry.last_seen), (1, 40, 2, 3), "the next flow's");
         }
         assert!(find(&pairs, 2).is_none() && find(&pairs, 4).is_some() && find(&pairs, 5).is_some());
     });

@@ -76,8 +76,8 @@ impl<const K: usize> Pairs<K> {
         let place = self.place(hash);
         let bucket = self.bucket(place.first);
         let tags = bucket.tags();
-        let mut slots = tags.slots(place.tag).peekable();
-        if slots.peek().is_none() && tags.overflowed() {
+        let slots = tags.slots(place.tag);
+        if slots.is_empty() && tags.overflowed() {
             prefetch(&self.buckets[place.second as usize]);
         }
         for slot in slots {
@@ -163,6 +163,14 @@ impl<const K: usize> Pairs<K> {
     pub fn clear_state(&self, handle: Handle, bits: u16) -> bool {
         let Some((slot, guard)) = self.locked_slot(handle) else { return false };
         slot.clear_state(bits);
+        slot.unlock(guard);
+        true
+    }
+
+    /// Sets bits of the direction's state without counting a packet. False when the handle is stale.
+    pub fn set_state(&self, handle: Handle, bits: u16) -> bool {
+        let Some((slot, guard)) = self.locked_slot(handle) else { return false };
+        slot.set_state(bits);
         slot.unlock(guard);
         true
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{self, error::TryRecvError};
 
-use super::clock::Clock;
+use super::clock::{Clock, tick_at};
 use super::publish::Publisher;
 use super::slow_path::{SlowPath, Told};
 use super::view::stats::{self, Baselines};
@@ -21,8 +21,10 @@ use crate::ids::VifId;
 use crate::local;
 use crate::model::Model;
 
-/// Calls and punts that are taken before the other gets its turn.
+/// Punts of each class that are taken before calls get their turn.
 const TURN: usize = 64;
+/// How long calls are answered before the slow path gets its turn (a call that takes longer is not cut short).
+const TURN_TIME: Duration = Duration::from_millis(2);
 /// How long the thread sleeps when there is nothing to do: bounds the latency of an answer.
 const SLEEP: Duration = Duration::from_micros(500);
 /// Milliseconds between two rounds of what is due.
@@ -54,6 +56,8 @@ pub struct Control {
     identity: Identity,
     clock: Clock,
     started: u64,
+    /// When it was stepped last.
+    now: u64,
     due: u64,
     wanted: HashSet<(VifId, Ipv4Addr)>,
     waiters: Vec<(u64, Reply<u64>)>,
@@ -81,6 +85,7 @@ impl Control {
             identity,
             clock,
             started: now,
+            now,
             due: now,
             wanted: HashSet::new(),
             waiters: Vec::new(),
@@ -96,7 +101,8 @@ impl Control {
         // relaxed: a flag that carries nothing but itself
         while !stop.load(Ordering::Relaxed) {
             let mut busy = self.step();
-            for _ in 0..TURN {
+            let turn = std::time::Instant::now();
+            while turn.elapsed() < TURN_TIME {
                 match calls.try_recv() {
                     Ok(request) => {
                         self.answer(request);
@@ -120,6 +126,7 @@ impl Control {
 
     /// The same at this time (milliseconds).
     pub fn step_at(&mut self, now: u64) -> bool {
+        self.now = now;
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
         let mut learnt = false;
@@ -155,14 +162,14 @@ impl Control {
             Request::Flows { filter, reply } => {
                 let snapshot = self.publisher.current().clone();
                 let rows = flows::Filter::read(&snapshot, &filter).map(|filter| {
-                    let rows = flows::flows(self.shared.clone(), snapshot, filter, self.clock.tick());
+                    let rows = flows::flows(self.shared.clone(), snapshot, filter, tick_at(self.now));
                     Box::new(rows) as crate::control::Rows<v1::Flow>
                 });
                 _ = reply.send(rows.map_err(|error| refused("flows", &error)));
             }
             Request::Stats { reply } => _ = reply.send(self.stats()),
             Request::Victims { filter, reply } => {
-                let rows = victims::victims(&self.shared, self.publisher.current(), &filter, self.clock.tick());
+                let rows = victims::victims(&self.shared, self.publisher.current(), &filter, tick_at(self.now));
                 _ = reply.send(rows.map_err(|error| refused("victims", &error)));
             }
             Request::Explain { query, reply } => {
@@ -189,15 +196,18 @@ impl Control {
     }
 
     fn want_neighbours(&mut self) {
-        let needed: HashSet<_> = self.model.needed_neighbours().into_iter().collect();
+        let mut needed: HashSet<_> = self.model.needed_neighbours().into_iter().collect();
         for &(vif, address) in self.wanted.difference(&needed) {
             self.slow.local().unwant(vif, address);
         }
-        for &(vif, address) in needed.difference(&self.wanted) {
-            if !self.slow.local().want(vif, address) {
+        // what the full table refuses is asked for again with the next change
+        needed.retain(|&(vif, address)| {
+            let granted = self.wanted.contains(&(vif, address)) || self.slow.local().want(vif, address);
+            if !granted {
                 tracing::warn!(%address, "the neighbour table is full");
             }
-        }
+            granted
+        });
         self.wanted = needed;
     }
 
@@ -256,7 +266,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").into(),
             generation: self.model.generation().0,
             limits,
-            uptime_ms: self.clock.millis().saturating_sub(self.started),
+            uptime_ms: self.now.saturating_sub(self.started),
             workers: self.shared.workers.len() as u32,
             idle: self.identity.idle.clone(),
         }

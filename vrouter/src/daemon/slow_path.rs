@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::datapath::Shared;
 use crate::datapath::counters::{Counter, Counters};
-use crate::datapath::punt::{self, Inject, Injection, Ring};
+use crate::datapath::punt::{self, Inject, Injection, Ring, Rings};
 use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, VifId};
 use crate::local::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
@@ -38,7 +38,7 @@ impl SlowPath {
         SlowPath { shared, local: Local::new(limits), counters, handled: 0, consumed: 0, originated, enqueued }
     }
 
-    /// Takes what waits, at most `most` punts, underlay first. `tell` carries a neighbour to the model, publishes, and gives the
+    /// Takes what waits: at most `most` punts of the underlay, then as many of tenants, each worker its share. `tell` carries a neighbour to the model, publishes, and gives the
     /// snapshot that is current then. Returns how many were taken.
     pub fn take(
         &mut self,
@@ -49,11 +49,12 @@ impl SlowPath {
     ) -> usize {
         let shared = self.shared.clone();
         let mut taken = 0;
-        for (worker, end) in shared.workers.iter().enumerate() {
-            for ring in [&end.rings.underlay, &end.rings.tenant] {
-                while taken < most
-                    && let Some(punt) = ring.punts.pop()
-                {
+        let share = most.div_ceil(shared.workers.len().max(1));
+        let classes: [fn(&Rings) -> &Ring; 2] = [|rings| &rings.underlay, |rings| &rings.tenant];
+        for class in classes {
+            for (worker, end) in shared.workers.iter().enumerate() {
+                let ring = class(&end.rings);
+                for punt in std::iter::from_fn(|| ring.punts.pop()).take(share) {
                     taken += 1;
                     self.punt(snapshot, punt, ring, worker, now_ms, &mut tell);
                 }

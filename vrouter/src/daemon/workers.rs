@@ -33,12 +33,12 @@ impl Workers {
         clock: Clock,
         enter: impl Fn() -> G + Send + Clone + 'static,
     ) -> io::Result<Workers> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut threads = Vec::new();
+        // its drop ends what was started, also when a later thread cannot be
+        let mut started = Workers { stop: Arc::default(), threads: Vec::new() };
         for (index, (worker, core)) in workers.into_iter().enumerate() {
-            let (stop, enter) = (stop.clone(), enter.clone());
+            let (stop, enter) = (started.stop.clone(), enter.clone());
             let thread = std::thread::Builder::new().name(format!("vr-worker-{index}"));
-            threads.push(thread.spawn(move || {
+            started.threads.push(thread.spawn(move || {
                 if !core_affinity::set_for_current(core_affinity::CoreId { id: core }) {
                     tracing::warn!(worker = index, core, "cannot pin the worker to its core");
                 }
@@ -46,7 +46,7 @@ impl Workers {
                 run(worker, idle, clock, &stop);
             })?);
         }
-        Ok(Workers { stop, threads })
+        Ok(started)
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::victims::Culprit;
 use crate::drops::DropReason;
 use crate::ids::{Context, NextHopId, Place, VifId, VrfId};
+use crate::packet::ip::is_link_local;
 use crate::packet::tuple::FlowTuple;
 use crate::tables::acl::{Acl, Tuple};
 use crate::tables::{NextHopKind, Snapshot, Vif, Vrf};
@@ -35,6 +36,8 @@ pub struct Answer {
     pub forward: Verdict,
     /// Answers, by the route to the initiator at the place of exit.
     pub reverse: Verdict,
+    /// Where answers leave: elsewhere than the initiator's place when routing is asymmetric, or the source is forged.
+    pub reverse_exit: Option<Place>,
     /// The place where the initiator's packets leave, and the answers enter: the context of the reverse key.
     pub exit: Place,
     /// The VIF to charge: the initiator's, or for flows from a tunnel the one they go to.
@@ -72,6 +75,7 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
     let refused = |reason, culprit| Answer {
         forward: Verdict::Drop(reason),
         reverse: Verdict::Drop(reason),
+        reverse_exit: None,
         exit: question.place,
         owner: Context::from(question.place).0,
         culprit,
@@ -86,11 +90,18 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
     let (exit, exit_vrf, exit_vif) = match leave(snapshot, next_hop) {
         Ok(Some(exit)) => exit,
         Ok(None) => {
+            if let Err((reason, culprit)) = judge(snapshot, question, vrf, vrf.id, None, recorder) {
+                return refused(reason, culprit);
+            }
             let answer = refused(DropReason::LocalUnanswered, Culprit::NextHop(next_hop));
             return Answer { forward: Verdict::Local, ..answer };
         }
         Err(reason) => return refused(reason, Culprit::NextHop(next_hop)),
     };
+    // link-local addresses are for us only (RFC 4291, section 2.5.6)
+    if is_link_local(question.tuple.source) || is_link_local(question.tuple.destination) {
+        return refused(DropReason::SourceSpoofed, Culprit::Frame);
+    }
     if let Err((reason, culprit)) = judge(snapshot, question, vrf, exit_vrf, exit_vif, recorder) {
         return Answer { exit, ..refused(reason, culprit) };
     }
@@ -98,8 +109,8 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         (Place::Tunnel(_), Some(vif)) => vif.id.0,
         (place, _) => Context::from(place).0,
     };
-    let reverse = reverse_verdict(snapshot, question, exit_vrf, recorder);
-    Answer { forward: Verdict::Forward(next_hop), reverse, exit, owner, culprit: Culprit::Frame }
+    let (reverse, reverse_exit) = reverse_verdict(snapshot, question, exit_vrf, recorder);
+    Answer { forward: Verdict::Forward(next_hop), reverse, reverse_exit, exit, owner, culprit: Culprit::Frame }
 }
 
 fn route(vrf: &Vrf, question: &Question, recorder: &mut impl Recorder) -> Result<NextHopId, DropReason> {
@@ -173,13 +184,18 @@ fn judge(
     Ok(())
 }
 
-fn reverse_verdict(snapshot: &Snapshot, question: &Question, exit_vrf: VrfId, recorder: &mut impl Recorder) -> Verdict {
-    let Some(vrf) = snapshot.vrfs.row(exit_vrf.index()) else { return Verdict::Drop(DropReason::NextHopGone) };
+fn reverse_verdict(
+    snapshot: &Snapshot,
+    question: &Question,
+    exit_vrf: VrfId,
+    recorder: &mut impl Recorder,
+) -> (Verdict, Option<Place>) {
+    let Some(vrf) = snapshot.vrfs.row(exit_vrf.index()) else { return (Verdict::Drop(DropReason::NextHopGone), None) };
     let found = vrf.route(question.tuple.source);
     recorder.reverse_route(vrf, question.tuple.source, found);
     match found.map(|(_, next_hop)| (next_hop, leave(snapshot, next_hop))) {
-        None | Some((_, Ok(None))) => Verdict::Drop(DropReason::NoRoute),
-        Some((_, Err(reason))) => Verdict::Drop(reason),
-        Some((next_hop, Ok(Some(_)))) => Verdict::Forward(next_hop),
+        None | Some((_, Ok(None))) => (Verdict::Drop(DropReason::NoRoute), None),
+        Some((_, Err(reason))) => (Verdict::Drop(reason), None),
+        Some((next_hop, Ok(Some((exit, ..))))) => (Verdict::Forward(next_hop), Some(exit)),
     }
 }

@@ -1,7 +1,7 @@
 //! Finish: every frame of the burst leaves by its fate: a tx queue, a counted drop, or a copy for the slow path.
 
 use super::counters::Counters;
-use super::punt::{Budget, Punt, TunnelId, TunnelSource, Why};
+use super::punt::{Budget, Punt, RING, TunnelId, TunnelSource, Why};
 use super::shared::WorkerEnd;
 use super::victims::Culprit;
 use super::{Fate, Work, vif_of};
@@ -57,6 +57,7 @@ pub struct Outbox<'a> {
     pub tx: &'a mut [TxQueue],
     pub ports: &'a mut [Option<Box<dyn Port>>],
     pub budgets: &'a mut [Budget],
+    pub neighbour_budgets: &'a mut [Budget],
     pub now: Tick,
 }
 
@@ -104,7 +105,7 @@ impl Outbox<'_> {
     /// A copy of a dropped packet, so that the slow path can tell its sender; none when the budget is spent.
     fn tell(&mut self, work: &Work, frame: &Frame, why: Why) {
         let Some(punt) = Copied::of(work, why).filter(|_| !work.originated) else { return };
-        if self.budget(work) && self.copy(work, frame, punt).is_ok() {
+        if self.budget(work, why) && self.copy(work, frame, punt).is_ok() {
             self.end.counters.worker.copied.add(1);
         }
     }
@@ -118,7 +119,7 @@ impl Outbox<'_> {
 
     /// The frame goes on as a copy in the slow path.
     fn punt(&mut self, work: &Work, frame: &Frame, punt: Copied) {
-        let result = if self.is_underlay(&punt) || self.budget(work) {
+        let result = if self.is_underlay(&punt) || self.budget(work, punt.why) {
             self.copy(work, frame, punt)
         } else {
             Err(DropReason::PuntBudget)
@@ -142,16 +143,19 @@ impl Outbox<'_> {
         })
     }
 
-    /// Of the underlay itself: it has a ring of its own, and no tenant's flood is charged to it.
+    /// ARP of the underlay: it has a ring of its own, so that nobody's flood keeps neighbours from being resolved.
     fn is_underlay(&self, punt: &Copied) -> bool {
         let Place::Vif(vif) = punt.place else { return false };
         let fabric = self.snapshot.vifs.row(vif.index()).is_some_and(|vif| vif.kind == VifKind::Fabric);
-        fabric && matches!(punt.why, Why::Arp | Why::ForUs(_))
+        fabric && punt.why == Why::Arp
     }
 
-    fn budget(&mut self, work: &Work) -> bool {
-        let slot = work.slot.min(self.budgets.len() - 1);
-        self.budgets[slot].take(self.snapshot.punts_per_second, self.now)
+    /// A token of whom it is charged to. ARP and ND have their own, so that a guest that floods the slow path otherwise still reaches its
+    /// gateway.
+    fn budget(&mut self, work: &Work, why: Why) -> bool {
+        let neighbour = matches!(why, Why::Arp | Why::NeighbourDiscovery);
+        let budgets = if neighbour { &mut *self.neighbour_budgets } else { &mut *self.budgets };
+        budgets[work.charge].take_at_most(self.snapshot.punts_per_second, RING as u32 / 2, self.now)
     }
 }
 

@@ -4,7 +4,7 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError};
 
 use super::classify::Classified;
 use super::counters::Counters;
-use super::decide::{Question, Silent, Verdict, decide};
+use super::decide::{Answer, Question, Silent, Verdict, decide};
 use super::lifetime::{self, state_bits};
 use super::punt::{Budget, Why};
 use super::table::{FlowKey, FlowPair, Flows};
@@ -21,30 +21,43 @@ const NONE: u32 = u32::MAX;
 /// Pairs that one eviction looks at.
 const EVICT_SCAN: u32 = 128;
 
+/// Searches in a row that find nothing for one owner, after which it is refused without a search until the next tick.
+const BARREN: u32 = 64;
+
 /// What the stages of one burst share.
 pub struct Lookup<'a> {
     pub snapshot: &'a Snapshot,
     pub flows: &'a FlowTable,
     pub counters: &'a Counters,
     pub now: Tick,
-    /// New flows, by row of the VIF that the packet entered by.
+    /// New flows, by [`Work::charge`].
     pub budgets: &'a mut [Budget],
     pub budget: u32,
-    /// Where the next eviction goes on.
-    pub evict_cursor: &'a mut u32,
+    pub eviction: &'a mut Eviction,
+}
+
+/// A worker's search for pairs to evict.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Eviction {
+    /// Where the next search goes on.
+    pub cursor: u32,
+    /// Who found nothing last, when, and how often in a row: after [`BARREN`] searches there is none more in that tick.
+    refused: (u32, Tick, u32),
 }
 
 /// Gives every classified frame its key and hash, and touches its bucket; frames of packet-mode VRFs are decided at once.
 pub fn prepare(snapshot: &Snapshot, flows: &FlowTable, burst: &mut [Work]) {
     for work in burst.iter_mut().filter(|work| matches!(work.fate, Fate::Pending)) {
         let Some(found) = &work.classified else { continue };
-        work.fate = match key_of(found) {
-            Some(key) => {
-                work.hash = flows.hash(&key);
-                work.key = Some(key);
-                packet_mode(snapshot, found).unwrap_or(Fate::Pending)
-            }
-            None => Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame),
+        let key = key_of(found);
+        if let Some(key) = &key {
+            work.hash = flows.hash(key);
+        }
+        work.key = key;
+        work.fate = match packet_mode(snapshot, found) {
+            Some(fate) => fate,
+            None if key.is_none() => Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame),
+            None => Fate::Pending,
         };
         if let (Fate::Pending, Some(key)) = (&work.fate, &work.key) {
             flows.prefetch(key, work.hash);
@@ -64,58 +77,67 @@ pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
     newest
 }
 
+impl Eviction {
+    /// A search that begins at this pair.
+    pub fn from(cursor: u32) -> Eviction {
+        Eviction { cursor, ..Eviction::default() }
+    }
+}
+
 impl Lookup<'_> {
     /// Decides every frame that is pending.
     pub fn decide_all(&mut self, burst: &mut [Work]) {
         for work in burst.iter_mut().filter(|work| matches!(work.fate, Fate::Pending)) {
             if let (Some(found), Some(key)) = (work.classified, work.key) {
-                work.fate = self.decide_one(&found, &key, work.found, work.slot);
+                work.fate = self.decide_one(&found, &key, work);
             }
         }
     }
 
-    fn decide_one(&mut self, found: &Classified, key: &FlowKey, hit: Option<(Handle, Entry)>, slot: usize) -> Fate {
-        let Some((handle, entry)) = hit else {
+    fn decide_one(&mut self, found: &Classified, key: &FlowKey, work: &Work) -> Fate {
+        // a packet before this one in the burst may have installed the flow
+        let Some((handle, entry)) = work.found.or_else(|| self.flows.find(key, work.hash)) else {
             self.counters.worker.flow_misses.add(1);
-            let slot = slot.min(self.budgets.len() - 1);
-            if !self.budgets[slot].take(self.budget, self.now) {
-                return Fate::Drop(DropReason::FlowBudget, Culprit::Frame);
-            }
-            return self.miss(found, key);
+            return self.miss(found, key, work.charge);
         };
         self.counters.worker.flow_hits.add(1);
         if self.reopens(found, key, handle, &entry) {
             self.flows.remove(key, handle);
-            return self.miss(found, key);
+            return self.miss(found, key, work.charge);
         }
-        if !self.is_valid(found, &entry) {
-            return self.revalidate(found, key, handle, &entry);
+        if self.is_valid(found, &entry) {
+            return self.use_entry(found, key, handle, entry.verdict, NextHopId(entry.next_hop));
         }
-        self.use_entry(found, key, handle, entry.verdict, NextHopId(entry.next_hop))
+        self.revalidate(found, key, handle, work.charge)
     }
 
     fn use_entry(&self, found: &Classified, key: &FlowKey, handle: Handle, verdict: u8, next_hop: NextHopId) -> Fate {
-        let bits = state_bits(found.packet.tcp_flags());
-        self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits);
+        // an ICMP error is neither traffic of the flow that it quotes nor an answer to it
+        if !matches!(found.packet.upper, Upper::IcmpError { .. }) {
+            let bits = state_bits(found.packet.tcp_flags());
+            self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits);
+        }
         match verdict.checked_sub(1).and_then(DropReason::numbered) {
             None => Fate::Forward(next_hop),
             Some(reason) => Fate::Drop(reason, Culprit::NextHop(next_hop)),
         }
     }
 
-    /// Nothing that the decision rests on has changed since it was made.
+    /// The entry forwards, and nothing that the decision rests on has changed since it was made. (A refusal is decided again for each
+    /// packet, as that of a packet without a flow is: what may lift it need not be in the entry.)
     fn is_valid(&self, found: &Classified, entry: &Entry) -> bool {
+        if entry.verdict != 0 {
+            return false;
+        }
         let place = match found.place {
             Place::Vif(vif) => self.snapshot.vifs.row(vif.index()).map(|vif| vif.stamp),
             Place::Tunnel(_) => Some(crate::ids::Generation(0)),
         };
         let vrf = self.snapshot.vrfs.row(found.vrf.index()).map(|vrf| vrf.stamp);
-        let next_hop = match entry.next_hop {
-            NONE => Some(crate::ids::Generation(0)),
-            number => self.snapshot.next_hops.row(number as usize).map(|row| row.stamp),
-        };
+        let next_hop = self.snapshot.next_hops.row(entry.next_hop as usize).map(|row| row.stamp);
         let (Some(place), Some(vrf), Some(next_hop)) = (place, vrf, next_hop) else { return false };
-        entry.stamp >= place.max(vrf).max(next_hop).0 && found.fixed.is_none_or(|fixed| fixed.0 == entry.next_hop)
+        let labelled = found.fixed.filter(|_| entry.initiator);
+        entry.stamp >= place.max(vrf).max(next_hop).0 && labelled.is_none_or(|fixed| fixed.0 == entry.next_hop)
     }
 
     /// A new SYN on a connection that is closing is a new flow (RFC 9293, section 3.6.1).
@@ -126,7 +148,7 @@ impl Lookup<'_> {
     }
 
     /// A packet without a flow: judged by its own tuple, and both halves installed.
-    fn miss(&mut self, found: &Classified, key: &FlowKey) -> Fate {
+    fn miss(&mut self, found: &Classified, key: &FlowKey, charge: usize) -> Fate {
         if matches!(found.packet.upper, Upper::IcmpError { .. }) {
             return Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame);
         }
@@ -145,60 +167,78 @@ impl Lookup<'_> {
             Verdict::Drop(reason) => return Fate::Drop(reason, answer.culprit),
             Verdict::Forward(next_hop) => next_hop,
         };
-        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
-        let halves = (self.half(answer.forward, NONE), self.half(answer.reverse, NONE));
-        match self.install((key, halves.0), (&reverse, halves.1), answer.owner) {
-            Ok(handle) => self.use_entry(found, key, handle, 0, next_hop),
+        if !self.budgets[charge].take(self.budget, self.now) {
+            return Fate::Drop(DropReason::FlowBudget, Culprit::Frame);
+        }
+        match self.install(key, &answer, found.fixed.is_some()) {
+            Ok(Some(handle)) => self.use_entry(found, key, handle, 0, next_hop),
+            Ok(None) => Fate::Forward(next_hop),
             Err(reason) => Fate::Drop(reason, Culprit::Frame),
         }
     }
 
-    /// Installs a pair; room is made by eviction, a stale pair in its place gives way.
-    fn install(
-        &mut self,
-        forward: (&FlowKey, Half),
-        reverse: (&FlowKey, Half),
-        owner: u32,
-    ) -> Result<Handle, DropReason> {
+    /// Installs the pair of a decision; room is made by eviction. A pair that has its reverse key already is stale and gives way when the
+    /// answers' route leads to this initiator; else the packet is from a wrong place, goes its way, and gets no flow (`Ok(None)`).
+    fn install(&mut self, key: &FlowKey, answer: &Answer, labelled: bool) -> Result<Option<Handle>, DropReason> {
+        let (tuple, context) = key.parts();
+        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
+        let halves = (self.half(answer.forward, NONE), self.half(answer.reverse, NONE));
         for _ in 0..4 {
-            match self.flows.insert(forward, reverse, owner, self.now.0) {
-                Ok(handle) | Err(InsertError::Exists(handle)) => return Ok(handle),
-                Err(InsertError::ReverseTaken(stale)) => {
-                    self.flows.remove(reverse.0, stale);
-                }
-                Err(InsertError::Full) => {
-                    let room = lifetime::evict(self.flows, forward.0, self.evict_cursor, EVICT_SCAN, owner, self.now);
-                    if !room {
-                        return Err(DropReason::FlowTableFull);
+            match self.flows.insert((key, halves.0), (&reverse, halves.1), answer.owner, self.now.0) {
+                Err(InsertError::Exists(handle)) => return Ok(Some(handle)),
+                Ok(handle) => {
+                    if labelled {
+                        self.flows.set_state(key, handle, lifetime::LABELLED);
                     }
+                    return Ok(Some(handle));
                 }
+                Err(InsertError::ReverseTaken(_)) if answer.reverse_exit != Some(context.into()) => return Ok(None),
+                Err(InsertError::ReverseTaken(stale)) => {
+                    self.flows.remove(&reverse, stale);
+                }
+                Err(InsertError::Full) => self.evict(key, answer.owner)?,
             }
+        }
+        Err(DropReason::FlowTableFull)
+    }
+
+    fn evict(&mut self, key: &FlowKey, owner: u32) -> Result<(), DropReason> {
+        let (last, when, times) = self.eviction.refused;
+        let times = if (last, when) == (owner, self.now) { times } else { 0 };
+        if times < BARREN {
+            if lifetime::evict(self.flows, key, &mut self.eviction.cursor, EVICT_SCAN, owner, self.now) {
+                return Ok(());
+            }
+            self.eviction.refused = (owner, self.now, times + 1);
         }
         Err(DropReason::FlowTableFull)
     }
 
     /// Decides again about a flow whose ground has changed. The ACLs are asked with the initiator's tuple and place, whichever
     /// direction's packet came; each direction asks the FIB for its own destination.
-    fn revalidate(&mut self, found: &Classified, key: &FlowKey, handle: Handle, entry: &Entry) -> Fate {
-        let Some(pair) = self.flows.pair_of(key, handle) else { return self.miss(found, key) };
+    fn revalidate(&mut self, found: &Classified, key: &FlowKey, handle: Handle, charge: usize) -> Fate {
+        let Some(pair) = self.flows.pair_of(key, handle) else { return self.miss(found, key, charge) };
         self.counters.worker.revalidated.add(1);
         let (tuple, context) = pair.forward.0.parts();
         let place = Place::from(context);
         let Some(vrf) = self.vrf_of(place) else {
             // the initiator's place is gone: its flow with it
-            self.flows.remove(key, handle);
-            return self.miss(found, key);
+            self.flows.remove(key, pair.handle);
+            return self.miss(found, key, charge);
         };
-        let fixed = if entry.initiator { found.fixed } else { None };
+        let initiator = pair.forward.0 == *key;
+        let handle = if initiator { pair.handle } else { pair.handle.partner() };
+        let labelled = pair.forward.1.state & lifetime::LABELLED != 0;
+        let fixed = if initiator { found.fixed } else { labelled.then_some(NextHopId(pair.forward.1.next_hop)) };
         let answer = decide(self.snapshot, &Question { place, vrf, tuple, fixed }, &mut Silent);
         if answer.forward == Verdict::Local {
             self.flows.remove(key, handle);
-            return self.miss(found, key);
+            return self.miss(found, key, charge);
         }
         let moved =
             matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.parts().1;
         if moved {
-            return self.rekey(found, key, &pair, &answer);
+            return self.rekey(found, key, &pair, &answer, charge);
         }
         // a flow that is refused is refused both ways
         let denied = matches!(answer.forward, Verdict::Drop(_));
@@ -206,30 +246,39 @@ impl Lookup<'_> {
         let halves = (self.half(answer.forward, pair.forward.1.next_hop), self.half(reverse, pair.reverse.1.next_hop));
         self.flows.update(key, pair.handle, halves.0);
         self.flows.update(key, pair.handle.partner(), halves.1);
-        let mine = if entry.initiator { halves.0 } else { halves.1 };
+        let mine = if initiator { halves.0 } else { halves.1 };
         match self.use_entry(found, key, handle, mine.verdict, NextHopId(mine.next_hop)) {
+            Fate::Drop(DropReason::NoRoute, _) if initiator => {
+                Fate::DropAndTell(DropReason::NoRoute, answer.culprit, Why::NoRoute(found.vrf))
+            }
             Fate::Drop(reason, _) if denied => Fate::Drop(reason, answer.culprit),
             fate => fate,
         }
     }
 
     /// The flow leaves by another place now: its answers will enter there, so the pair gets a new reverse key.
-    fn rekey(&mut self, found: &Classified, key: &FlowKey, old: &FlowPair, answer: &super::decide::Answer) -> Fate {
+    fn rekey(&mut self, found: &Classified, key: &FlowKey, old: &FlowPair, answer: &Answer, charge: usize) -> Fate {
         let forward = old.forward.0;
-        let (tuple, _) = forward.parts();
-        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
-        let halves = (self.half(answer.forward, NONE), self.half(answer.reverse, NONE));
+        let labelled = old.forward.1.state & lifetime::LABELLED != 0;
         self.flows.remove(&forward, old.handle);
-        let handle = match self.install((&forward, halves.0), (&reverse, halves.1), answer.owner) {
-            Ok(handle) => handle,
+        let handle = match self.install(&forward, answer, labelled) {
+            Ok(Some(handle)) => handle,
+            Ok(None) => return self.miss(found, key, charge),
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
         };
-        if *key != forward && *key != reverse {
+        // the connection goes on where it was
+        self.flows.set_state(&forward, handle, old.forward.1.state);
+        self.flows.set_state(&forward, handle.partner(), old.reverse.1.state);
+        let (tuple, _) = forward.parts();
+        let half = if *key == forward {
+            (handle, self.half(answer.forward, NONE))
+        } else if *key == FlowKey::new(&tuple.reversed(), answer.exit.into()) {
+            (handle.partner(), self.half(answer.reverse, NONE))
+        } else {
             // an answer from the place where the flow no longer leaves
-            return self.miss(found, key);
-        }
-        let (handle, half) = if *key == forward { (handle, halves.0) } else { (handle.partner(), halves.1) };
-        self.use_entry(found, key, handle, half.verdict, NextHopId(half.next_hop))
+            return self.miss(found, key, charge);
+        };
+        self.use_entry(found, key, half.0, half.1.verdict, NextHopId(half.1.next_hop))
     }
 
     fn vrf_of(&self, place: Place) -> Option<VrfId> {

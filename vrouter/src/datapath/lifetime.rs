@@ -16,6 +16,9 @@ mod seen {
     pub const ACK: u16 = 8;
 }
 
+/// Bit of an initiator's state: a label named its next hop, not a route.
+pub const LABELLED: u16 = 16;
+
 /// A pair's phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

@@ -22,15 +22,18 @@ use flowtable::{Entry, Handle};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
-use crate::tables::Snapshot;
+use crate::tables::{NextHopKind, Snapshot, Underlay};
 use classify::{Classified, Exit, classify, vif_of};
 use counters::Counters;
 use finish::{Outbox, TxQueue};
-use flows::{Lookup, lookup, prepare};
+use flows::{Eviction, Lookup, lookup, prepare};
 use punt::{Budget, Inject, TunnelSource, Why};
 pub use shared::Shared;
 use table::FlowKey;
 use victims::Culprit;
+
+/// Rows of budgets for the tunnel sides of VRFs: a VRF has the row of its number, modulo this.
+const TUNNEL_ROWS: usize = 4096;
 
 /// One pinned thread's share of the datapath.
 pub struct Worker {
@@ -41,10 +44,12 @@ pub struct Worker {
     tx: Vec<TxQueue>,
     frames: Vec<Frame>,
     burst: Vec<Work>,
+    /// By [`Work::charge`]: what tenants resolve addresses by, everything else that goes to the slow path, new flows.
+    neighbour_budgets: Vec<Budget>,
     budgets: Vec<Budget>,
     flow_budgets: Vec<Budget>,
     now: Tick,
-    evict_cursor: u32,
+    eviction: Eviction,
     age_cursors: (u32, u32),
     age_debt: u32,
 }
@@ -55,6 +60,8 @@ pub struct Work {
     /// The VIF that it entered by, and its row of counters; `None` in the row of no VIF.
     pub vif: Option<VifId>,
     pub slot: usize,
+    /// Whose budgets it spends: its VIF's row, or one of the rows of VRFs' tunnel sides.
+    pub charge: usize,
     pub classified: Option<Classified>,
     pub key: Option<FlowKey>,
     pub hash: u64,
@@ -93,10 +100,10 @@ impl Worker {
     pub fn new(index: WorkerIndex, shared: Arc<Shared>, ports: Vec<Option<Box<dyn Port>>>) -> Worker {
         let tx = ports.iter().map(|_| TxQueue::default()).collect();
         let snapshot = shared.snapshot.load_full();
-        let budgets = vec![Budget::default(); shared.vif_slots + 1];
+        let budgets = vec![Budget::default(); shared.vif_slots + 1 + TUNNEL_ROWS];
         // workers begin their scans of the flow table in different places
-        let share = shared.flows.narrow().capacity() / shared.workers.len().max(1) as u32;
-        let start = share * u32::from(index.0);
+        let count = shared.workers.len().max(1) as u32;
+        let start = |capacity: u32| capacity / count * u32::from(index.0);
         Worker {
             index,
             snapshot,
@@ -105,10 +112,11 @@ impl Worker {
             frames: Vec::with_capacity(BURST),
             burst: Vec::with_capacity(BURST),
             flow_budgets: budgets.clone(),
+            neighbour_budgets: budgets.clone(),
             budgets,
             now: Tick(0),
-            evict_cursor: start,
-            age_cursors: (start, start),
+            eviction: Eviction::from(start(shared.flows.narrow().capacity())),
+            age_cursors: (start(shared.flows.narrow().capacity()), start(shared.flows.wide().capacity())),
             age_debt: 0,
             shared,
         }
@@ -136,7 +144,7 @@ impl Worker {
         let report = device.rx(&mut self.frames);
         let received = report.frames + report.multi_segment;
         if received == 0 {
-            return 0;
+            return report.handed_over;
         }
         let (vif, slot) = match vif_of(&self.snapshot, port) {
             Some(vif) => (Some(vif.id), vif.slot),
@@ -153,7 +161,7 @@ impl Worker {
         let work = Work::new(vif, slot);
         self.burst.extend(self.frames.iter().map(|_| work));
         self.forward();
-        received
+        received + report.handed_over
     }
 
     /// The path of a burst.
@@ -161,7 +169,7 @@ impl Worker {
         let Worker { snapshot, frames, burst, shared, .. } = self;
         // classify: every frame -> place, VRF, inner packet, or an exit
         for (frame, work) in frames.iter().zip(burst.iter_mut()) {
-            work.classify(snapshot, frame);
+            work.classify(snapshot, frame, shared.vif_slots);
         }
         // lookup: hash all, prefetch all buckets, then compare
         prepare(snapshot, &shared.flows, burst);
@@ -170,10 +178,10 @@ impl Worker {
             self.take_snapshot();
         }
         // slow path: a miss, or a hit whose ground has changed, is decided by route and ACLs and installed both ways
-        let Worker { snapshot, frames, burst, shared, evict_cursor, flow_budgets: budgets, now, index, .. } = self;
+        let Worker { snapshot, frames, burst, shared, eviction, flow_budgets: budgets, now, index, .. } = self;
         let counters = &shared.workers[index.index()].counters;
         let budget = shared.new_flows_per_second;
-        Lookup { snapshot, flows: &shared.flows, counters, now: *now, budgets, budget, evict_cursor }.decide_all(burst);
+        Lookup { snapshot, flows: &shared.flows, counters, now: *now, budgets, budget, eviction }.decide_all(burst);
         // act: rewrite, decap, encap, TTL, or a drop with its reason
         act::act(snapshot, frames, burst);
         // tx: grouped by port; drops counted, punts copied
@@ -247,6 +255,7 @@ impl Worker {
             tx: &mut self.tx,
             ports: &mut self.ports,
             budgets: &mut self.budgets,
+            neighbour_budgets: &mut self.neighbour_budgets,
             now: self.now,
         };
         outbox.finish(&mut self.frames, &mut self.burst);
@@ -257,6 +266,13 @@ impl Worker {
         for (port, (queue, device)) in self.tx.iter_mut().zip(&mut self.ports).enumerate() {
             queue.flush(device, vif_of(&self.snapshot, port), &end.counters);
         }
+    }
+
+    /// The VRF of a next hop that is a connected subnet, where each packet's own destination is the neighbour.
+    fn connected(&self, next_hop: NextHopId) -> Option<crate::ids::VrfId> {
+        let row = self.snapshot.next_hops.row(next_hop.index())?;
+        let NextHopKind::Fabric(Underlay::Resolving { vif, neighbour: None }) = row.kind else { return None };
+        Some(self.snapshot.vifs.row(vif.index())?.vrf)
     }
 
     fn injected(&self, how: Inject, frame: &Frame) -> Work {
@@ -273,9 +289,15 @@ impl Worker {
             Inject::Via(next_hop, vif) => {
                 let entered = vif.and_then(row);
                 (work.vif, work.slot) = (vif, entered.map_or(no_vif, |vif| vif.slot));
-                let vrf = entered.map_or(crate::ids::VrfId(0), |vif| vif.vrf);
-                let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
-                work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
+                match self.connected(next_hop) {
+                    // its neighbour has a host route by now
+                    Some(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
+                    None => {
+                        let vrf = entered.map_or(crate::ids::VrfId(0), |vif| vif.vrf);
+                        let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
+                        work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
+                    }
+                }
             }
         };
         work
@@ -285,10 +307,20 @@ impl Worker {
 impl Work {
     /// A frame of this VIF, not looked at yet.
     fn new(vif: Option<VifId>, slot: usize) -> Work {
-        Work { vif, slot, classified: None, key: None, hash: 0, found: None, originated: false, fate: Fate::Pending }
+        Work {
+            vif,
+            slot,
+            charge: slot,
+            classified: None,
+            key: None,
+            hash: 0,
+            found: None,
+            originated: false,
+            fate: Fate::Pending,
+        }
     }
 
-    fn classify(&mut self, snapshot: &Snapshot, frame: &Frame) {
+    fn classify(&mut self, snapshot: &Snapshot, frame: &Frame, vif_slots: usize) {
         let row = self.vif.and_then(|vif| snapshot.vifs.row(vif.index()));
         self.fate = match row.ok_or(Exit::Drop(DropReason::NoVif)).and_then(|vif| classify(snapshot, vif, frame)) {
             Ok(classified) => {
@@ -298,6 +330,15 @@ impl Work {
             Err(Exit::Drop(reason)) => Fate::Drop(reason, Culprit::Frame),
             Err(Exit::Punt { place, why, tunnel, from, l3 }) => Fate::PuntUnread { place, why, tunnel, from, l3 },
         };
+        // one tenant's tunnels do not spend another's budget, though they share the fabric VIF
+        let place = match (&self.classified, self.fate) {
+            (Some(found), _) => Some(found.place),
+            (None, Fate::PuntUnread { place, .. }) => Some(place),
+            _ => None,
+        };
+        if let Some(Place::Tunnel(vrf)) = place {
+            self.charge = vif_slots + 1 + vrf.index() % TUNNEL_ROWS;
+        }
     }
 
     /// Reads a bare L3 packet of the slow path and gives it its next hop: this one, or by route.

@@ -130,18 +130,24 @@ pub struct Budget {
 impl Budget {
     /// Takes a token, if there is one.
     pub fn take(&mut self, rate: u32, now: Tick) -> bool {
+        self.take_at_most(rate, rate, now)
+    }
+
+    /// The same from a bucket that holds at most `burst` tokens.
+    pub fn take_at_most(&mut self, rate: u32, burst: u32, now: Tick) -> bool {
+        let burst = burst.min(rate);
         if !self.started {
-            *self = Budget { tokens: rate, filled: now, started: true };
+            *self = Budget { tokens: burst, filled: now, started: true };
         }
         let ticks = now.since(self.filled);
         if ticks > 0 {
             let more = u64::from(ticks) * u64::from(rate) / u64::from(Tick::PER_SECOND);
             if more > 0 {
-                self.tokens = (u64::from(self.tokens) + more).min(u64::from(rate)) as u32;
+                self.tokens = (u64::from(self.tokens) + more).min(u64::from(burst)) as u32;
                 self.filled = now;
             }
         }
-        self.tokens = self.tokens.min(rate);
+        self.tokens = self.tokens.min(burst);
         let granted = self.tokens > 0;
         self.tokens -= u32::from(granted);
         granted

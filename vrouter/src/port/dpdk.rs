@@ -184,7 +184,7 @@ impl Port for DpdkPort {
     fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
         let burst = self.queues.rx.rx_burst(&mut self.mbufs, BURST.min(frames.capacity() - frames.len()));
         frames.extend(self.mbufs.drain(..).map(frame_of));
-        RxReport { frames: burst.received, multi_segment: burst.multi_segment }
+        RxReport { frames: burst.received, multi_segment: burst.multi_segment, handed_over: 0 }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {

@@ -10,6 +10,9 @@ use crossbeam::queue::ArrayQueue;
 use super::{BURST, Frame, Port, RxReport, TxReport};
 use crate::drops::DropReason;
 
+/// Bursts of others that the owner sends before it receives one of its own.
+const BURSTS: usize = 4;
+
 /// The port of a worker that has no queue: receives nothing, hands over what it sends.
 pub struct HandoverPort {
     ring: Arc<ArrayQueue<Frame>>,
@@ -66,12 +69,19 @@ impl Port for HandoverPort {
 
 impl<P: Port> Port for OwnerPort<P> {
     fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
-        let room = BURST - self.waiting.len();
-        self.waiting.extend(std::iter::from_fn(|| self.ring.pop()).take(room));
-        if !self.waiting.is_empty() {
-            self.port.tx(&mut self.waiting);
+        let mut handed_over = 0;
+        for _ in 0..BURSTS {
+            let room = BURST - self.waiting.len();
+            self.waiting.extend(std::iter::from_fn(|| self.ring.pop()).take(room));
+            if self.waiting.is_empty() {
+                break;
+            }
+            handed_over += self.port.tx(&mut self.waiting).frames;
+            if !self.waiting.is_empty() {
+                break;
+            }
         }
-        self.port.rx(frames)
+        RxReport { handed_over, ..self.port.rx(frames) }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {

@@ -39,6 +39,8 @@ pub struct RxReport {
     pub frames: usize,
     /// Frames of several segments, received and dropped.
     pub multi_segment: usize,
+    /// Frames of other workers that were sent on this occasion.
+    pub handed_over: usize,
 }
 
 /// What one `tx` took.

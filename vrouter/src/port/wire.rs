@@ -46,6 +46,11 @@ impl WireEnd {
     pub fn take(&self) -> Option<Frame> {
         self.shared.lock().sent.pop_front()
     }
+
+    /// Frames that the port has not received yet.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().to_worker.len()
+    }
 }
 
 impl Port for WirePort {
@@ -53,7 +58,7 @@ impl Port for WirePort {
         let mut wire = self.shared.lock();
         let count = wire.to_worker.len().min(BURST).min(frames.capacity() - frames.len());
         frames.extend(wire.to_worker.drain(..count));
-        RxReport { frames: count, multi_segment: 0 }
+        RxReport { frames: count, ..RxReport::default() }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {

@@ -3,8 +3,7 @@
 use std::io::{ErrorKind, Write};
 
 use clap::ValueEnum;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde_json::Value;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,13 +32,22 @@ pub fn print_value(format: Format, value: &Value) {
     print(&text);
 }
 
-/// A table as text; without rows it says so.
+/// A table as text; without rows it says so. Rows of several lines are set apart.
 pub fn table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    const LINE: LineStyle = LineStyle::none().fill('─').junction('─');
+    let rows: Vec<_> = rows.into_iter().collect();
+    if rows.is_empty() {
+        return "none\n".to_owned();
+    }
+    let mut style = TableStyle::new().header_separator(LINE);
+    if rows.iter().flatten().any(|cell| cell.contains('\n')) {
+        style = style.row_separator(LineStyle::none().fill('╌').junction('╌'));
+    }
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(columns.iter().map(|column| column.to_uppercase()));
     table.add_rows(rows);
-    if table.is_empty() { "none\n".to_owned() } else { format!("{}\n", table.trim_fmt()) }
+    format!("{}\n", table.trim_fmt())
 }
 
 /// A count with its thousands apart.

@@ -68,9 +68,17 @@ fn told(stats: &v1::StatsReply) -> String {
     let vifs = ["vif", "rx packets", "rx bytes", "tx packets", "tx bytes", "dropped"];
     let workers = ["worker", "busy polls", "rx packets", "tx packets", "hits", "misses", "revalidated", "generation"];
     let ports = ["port", "link", "rx packets", "tx packets", "missed", "no mbuf", "errors"];
-    let mut text = table(&vifs, stats.vifs.iter().map(vif));
-    text += &table(&workers, stats.workers.iter().map(worker));
-    text += &table(&ports, stats.ports.iter().map(port));
+    let mut text = table(&workers, stats.workers.iter().map(worker));
+    for (table, rows) in [
+        (table(&vifs, stats.vifs.iter().map(vif)), stats.vifs.len()),
+        (table(&ports, stats.ports.iter().map(port)), stats.ports.len()),
+    ] {
+        if rows > 0 {
+            text += "\n";
+            text += &table;
+        }
+    }
+    text += "\n";
     if let Some(flows) = &stats.flows {
         text += &format!(
             "flow pairs: v4 {} of {}, v6 {} of {}; {} inserted, {} evicted, {} aged\n",

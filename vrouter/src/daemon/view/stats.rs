@@ -75,13 +75,14 @@ impl Sums {
 pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapshot: &Snapshot) -> v1::StatsReply {
     let mut vifs = Vec::new();
     let mut drops = Vec::new();
+    // each row is read once, so that the sum and its parts agree while workers go on
+    let rows: Vec<Sums> = (0..=shared.vif_slots).map(|slot| Sums::of(shared, slow.counters, slot)).collect();
     let mut nameless = vec![0_u64; DropReason::COUNT];
-    for slot in 0..=shared.vif_slots {
-        let sums = Sums::of(shared, slow.counters, slot);
+    for sums in &rows {
         nameless.iter_mut().zip(&sums.drops).for_each(|(sum, more)| *sum += more);
     }
     for (_, vif) in snapshot.vifs.iter() {
-        let sums = Sums::of(shared, slow.counters, vif.slot).since(&baselines.rows[vif.slot].sums);
+        let sums = rows[vif.slot].clone().since(&baselines.rows[vif.slot].sums);
         for (&reason, &packets) in DropReason::ALL.iter().zip(&sums.drops).filter(|(_, packets)| **packets > 0) {
             drops.push(v1::DropCount { reason: reason.name().into(), vif: vif_name(snapshot, vif.id), packets });
             nameless[reason as usize] -= packets;

@@ -55,7 +55,7 @@ fn routes() {
 }
 
 #[test]
-fn routes_by_tunnels() {
+fn tunnels() {
     let text = "route red 9.0.0.0/8 of operator";
     let tunnel = |change: fn(&mut v1::Tunnel)| {
         let v1::next_hop::Kind::Tunnel(mut tunnel) = vxlan("10.0.0.2", 1) else { unreachable!() };

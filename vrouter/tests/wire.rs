@@ -1,0 +1,30 @@
+//! Virtual-wire tests: whole vRouters in memory, between frames that scapy built. Start at `wire/lab.rs`.
+
+#[path = "wire/answers.rs"]
+mod answers;
+#[path = "wire/books.rs"]
+mod books;
+#[path = "wire/change.rs"]
+mod change;
+#[path = "wire/drops.rs"]
+mod drops;
+#[path = "wire/flows.rs"]
+mod flows;
+#[path = "wire/frames.rs"]
+mod frames;
+#[path = "wire/hostile.rs"]
+mod hostile;
+#[path = "wire/lab.rs"]
+mod lab;
+#[path = "wire/network.rs"]
+mod network;
+#[path = "wire/policy.rs"]
+mod policy;
+#[path = "wire/reasons.rs"]
+mod reasons;
+#[path = "wire/underlay.rs"]
+mod underlay;
+#[path = "wire/unicast.rs"]
+mod unicast;
+#[path = "wire/views.rs"]
+mod views;

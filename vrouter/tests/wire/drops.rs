@@ -1,0 +1,132 @@
+//! Every drop reason, provoked with bytes from scapy.
+
+use vrouter::drops::DropReason;
+
+use super::lab::{Lab, Setup, scenario};
+use super::network::{self, RA, UP};
+
+#[test]
+fn bad_tenant_frames_are_dropped_by_reason() {
+    scenario("bad-tenant", Lab::a, |lab| {
+        use DropReason::*;
+        let table = [
+            ("bad.short", FrameTooShort),
+            ("bad.not-ours", MacNotOurs),
+            ("bad.broadcast", Multicast),
+            ("bad.multicast", Multicast),
+            ("bad.multicast6", Multicast),
+            ("bad.vlan", EthertypeUnknown),
+            ("bad.llc", EthertypeUnknown),
+            ("bad.mac-spoofed", MacSpoofed),
+            ("bad.version", Ipv4Header),
+            ("bad.header-length", Ipv4Header),
+            ("bad.header-truncated", Ipv4Header),
+            ("bad.checksum", Ipv4Checksum),
+            ("bad.length", IpLength),
+            ("bad.length-small", IpLength),
+            ("bad6.truncated", Ipv6Header),
+            ("bad6.version", Ipv6Header),
+            ("bad6.length", IpLength),
+            ("bad6.extension", Ipv6Header),
+            ("bad6.chain", Ipv6Header),
+            ("bad.udp-truncated", TransportHeader),
+            ("bad.udp-length", TransportHeader),
+            ("bad.tcp-truncated", TransportHeader),
+            ("bad.tcp-offset", TransportHeader),
+            ("bad.icmp-truncated", TransportHeader),
+            ("bad.icmp-quote", TransportHeader),
+            ("bad.source-loopback", SourceSpoofed),
+            ("bad.source-zero", SourceSpoofed),
+            ("bad.source-multicast", SourceSpoofed),
+            ("bad.source-itself", SourceSpoofed),
+            ("bad.source-other", SourceSpoofed),
+            ("bad6.source-other", SourceSpoofed),
+            ("bad6.source-loopback", SourceSpoofed),
+            ("fragment4.tiny", FragmentTooShort),
+            ("fragment4.tcp-offset-1", FragmentTooShort),
+            ("fragment6.tiny", FragmentTooShort),
+            ("arp.forged-sender", ArpInvalid),
+            ("arp.forged-source", MacSpoofed),
+            ("arp.forged-mac", ArpInvalid),
+            ("arp.truncated", ArpInvalid),
+            ("arp.unicast-elsewhere", MacNotOurs),
+            ("nd.hop-limit", NdInvalid),
+            ("nd.forged-source", NdInvalid),
+            ("nd.forged-option", NdInvalid),
+            ("udp4.gateway", LocalUnanswered),
+        ];
+        for (name, reason) in table {
+            lab.dropped(RA, name, reason);
+        }
+        assert!(lab.rig().flows(Default::default()).is_empty());
+        lab.dropped((0, 5), "udp4.vxlan", NoVif);
+    });
+}
+
+#[test]
+fn bad_fabric_frames_are_dropped_by_reason() {
+    scenario("bad-fabric", Lab::a, |lab| {
+        use DropReason::*;
+        let table = [
+            ("bad.short", FrameTooShort),
+            ("fabric.not-for-us", NotForUs),
+            ("fabric.mac", MacNotOurs),
+            ("fabric.broadcast", Multicast),
+            ("fabric.ethertype", EthertypeUnknown),
+            ("fabric.source", SourceSpoofed),
+            ("fabric.udp-unknown", LocalUnanswered),
+            ("fabric.tcp", LocalUnanswered),
+            ("fabric.fragment-first", OuterFragment),
+            ("fabric.fragment-later", OuterFragment),
+            ("fabric.udp-length", TransportHeader),
+            ("vxlan.truncated", VxlanHeader),
+            ("vxlan.no-i-bit", VxlanHeader),
+            ("vxlan.vni-unknown", VniUnknown),
+            ("vxlan.inner-short", FrameTooShort),
+            ("vxlan.inner-mac", InnerMacNotOurs),
+            ("vxlan.inner-arp-mac", InnerMacNotOurs),
+            ("vxlan.inner-broadcast", Multicast),
+            ("vxlan.inner-vlan", EthertypeUnknown),
+            ("vxlan.inner-truncated", IpLength),
+            ("vxlan.inner-length", IpLength),
+            ("vxlan.inner-checksum", Ipv4Checksum),
+            ("vxlan.inner-source", SourceSpoofed),
+            ("mpls.truncated", MplsHeader),
+            ("mpls.deep", MplsHeader),
+            ("mpls.label-unknown", LabelUnknown),
+            ("mpls.inner-empty", EthertypeUnknown),
+            ("mpls.inner-version", EthertypeUnknown),
+            ("mpls.inner-multicast", Multicast),
+            ("mpls.inner-truncated", Ipv4Header),
+            ("nd.label", NeighbourNotOurs),
+            ("error4.in", IcmpErrorNoFlow),
+            ("underlay.conflict", ArpInvalid),
+            ("underlay.stranger-says", NeighbourNotOurs),
+        ];
+        for (name, reason) in table {
+            lab.dropped(UP, name, reason);
+        }
+        assert!(lab.rig().flows(Default::default()).is_empty());
+    });
+}
+
+#[test]
+fn only_allowed_vteps_send_into_a_vrf() {
+    scenario("vteps", Lab::a, |lab| {
+        lab.apply("vrfs: [{name: red, allowed_vteps: [10.0.0.2, 10.0.0.3]}]");
+        lab.dropped(UP, "vxlan.other-vtep", DropReason::VtepNotAllowed);
+        lab.pass(UP, "udp4.vxlan.back", RA, "udp4.vxlan.back.out");
+    });
+}
+
+#[test]
+fn a_full_wire_refuses_and_counts() {
+    let small = |workers| Lab::one(workers, &Setup { room: 2, network: network::a(), ..Setup::default() });
+    scenario("tx-refused", small, |lab| {
+        for _ in 0..2 * lab.rig().workers.len() {
+            lab.pass_silently(RA, "udp4.vxlan");
+        }
+        lab.counts_drop(RA, super::frames::frame("udp4.vxlan"), DropReason::TxRefused, "a third frame");
+        lab.take(UP);
+    });
+}

@@ -1,0 +1,225 @@
+//! No drop reason without a test: each is provoked here, with bytes from scapy wherever bytes can provoke it.
+
+use vrouter::drops::DropReason;
+use vrouter::port::{self, ROOM, Store};
+
+use super::books;
+use super::frames::frame;
+use super::lab::{At, Lab, Setup};
+use super::network::{self, BA, RA, RA2, UP};
+
+/// How a reason comes about.
+enum By {
+    /// This frame at this port of A.
+    Frame(At, &'static str),
+    /// This lab, and what is done in it.
+    Scenario(fn(usize) -> Lab, fn(&mut Lab)),
+}
+
+/// Every reason. A new one does not compile until it is here.
+fn provoked(reason: DropReason) -> By {
+    use By::{Frame, Scenario};
+    use DropReason::*;
+    match reason {
+        // a device's own word; tests/vdev.rs empties a real device's pool
+        RxMissed => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().missed = 1),
+        RxNoMbuf => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().no_mbuf = 1),
+        RxErrors => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().errors = 1),
+        MultiSegment => Scenario(small_buffers, |lab| lab.put(RA, "big4.vxlan")),
+        NoVif => Frame((0, 5), "udp4.vxlan"),
+        FrameTooShort => Frame(RA, "bad.short"),
+        MacNotOurs => Frame(RA, "bad.not-ours"),
+        Multicast => Frame(RA, "bad.multicast"),
+        EthertypeUnknown => Frame(RA, "bad.vlan"),
+        MacSpoofed => Frame(RA, "bad.mac-spoofed"),
+        Ipv4Header => Frame(RA, "bad.header-length"),
+        Ipv4Checksum => Frame(RA, "bad.checksum"),
+        Ipv6Header => Frame(RA, "bad6.chain"),
+        IpLength => Frame(RA, "bad.length"),
+        TransportHeader => Frame(RA, "bad.tcp-offset"),
+        FragmentTooShort => Frame(RA, "fragment4.tiny"),
+        SourceSpoofed => Frame(RA, "bad.source-other"),
+        NotForUs => Frame(UP, "fabric.not-for-us"),
+        OuterFragment => Frame(UP, "fabric.fragment-first"),
+        VxlanHeader => Frame(UP, "vxlan.no-i-bit"),
+        VniUnknown => Frame(UP, "vxlan.vni-unknown"),
+        MplsHeader => Frame(UP, "mpls.deep"),
+        LabelUnknown => Frame(UP, "mpls.label-unknown"),
+        VtepNotAllowed => Scenario(Lab::a, from_a_stranger),
+        InnerMacNotOurs => Frame(UP, "vxlan.inner-mac"),
+        TtlExpired => Frame(RA, "ttl4.1"),
+        TcpNotSyn => Scenario(Lab::a, strict),
+        IcmpErrorNoFlow => Frame(UP, "error4.in"),
+        NoRoute => Frame(RA, "no-route4"),
+        RouteDrop => Scenario(Lab::a, to_drop),
+        NextHopGone => Scenario(lonely_port, by_the_lonely_port),
+        NoUnderlayRoute => Scenario(Lab::a, no_underlay_route),
+        AclFromVif => Scenario(Lab::a, from_vif),
+        AclVrf => Scenario(Lab::a, vrf),
+        AclToVif => Scenario(Lab::a, to_vif),
+        FlowBudget => Scenario(small, |lab| (0..20).for_each(|n| lab.put(RA2, &format!("flood.{n}")))),
+        FlowTableFull => Scenario(small, fill_the_table),
+        MtuExceeded => Frame(RA, "big4.vxlan"),
+        NoHeadroom => Scenario(Lab::a, no_headroom),
+        NeighbourHoldFull => Scenario(with_c, |lab| (0..20).for_each(|n| lab.put(RA, &format!("to-c.{n}")))),
+        NeighbourUnresolved => Scenario(with_c, wait_for_c),
+        PuntBudget => Scenario(Lab::a, little_budget),
+        PuntRingFull => Scenario(Lab::a, fill_the_ring),
+        ArpInvalid => Frame(RA, "arp.forged-sender"),
+        NdInvalid => Frame(RA, "nd.hop-limit"),
+        NeighbourNotOurs => Frame(RA, "arp.nobody"),
+        LocalUnanswered => Frame(RA, "udp4.gateway"),
+        TxHandoverFull => Scenario(shared_port, |lab| (0..8).for_each(|_| lab.put(RA, "local4"))),
+        TxRefused => Scenario(narrow_wires, fill_the_wire),
+    }
+}
+
+fn from_a_stranger(lab: &mut Lab) {
+    lab.apply("vrfs: [{name: red, allowed_vteps: [10.0.0.2]}]");
+    lab.put(UP, "vxlan.other-vtep");
+}
+
+fn strict(lab: &mut Lab) {
+    lab.apply("settings: {underlay_vrf: underlay, vtep: 10.0.0.1, tcp_strict: true}");
+    lab.put(RA, "tcp.out.A");
+}
+
+fn to_drop(lab: &mut Lab) {
+    lab.apply("routes: [{vrf: red, prefix: 10.6.0.0/16, drop: true}]");
+    lab.put(RA, "to-drop");
+}
+
+fn no_underlay_route(lab: &mut Lab) {
+    lab.apply(r#"routes: [{vrf: red, prefix: 10.8.0.0/16, via: {mpls_udp: {remote: 198.51.100.9, label: 77}}}]"#);
+    lab.put(RA, "nowhere");
+}
+
+fn from_vif(lab: &mut Lab) {
+    lab.apply("acls: [{name: none, rules: []}]");
+    lab.apply(&network::ra("acl_from_vif: none"));
+    lab.put(RA, "udp4.vxlan");
+}
+
+fn vrf(lab: &mut Lab) {
+    lab.apply("acls: [{name: none, rules: []}]\nvrfs: [{name: blue, acl: none}]");
+    lab.put(BA, "udp4.blue");
+}
+
+fn to_vif(lab: &mut Lab) {
+    lab.apply("acls: [{name: none, rules: []}]");
+    lab.apply(&network::ra("acl_to_vif: none"));
+    lab.put(UP, "udp4.vxlan.back");
+}
+
+fn fill_the_table(lab: &mut Lab) {
+    for n in 0..64 {
+        lab.put(RA, &format!("quiet.{n}"));
+        lab.run();
+        lab.put(UP, &format!("quiet.{n}.back"));
+        lab.now += 1000;
+        lab.run();
+    }
+    lab.put(RA2, "flood.0");
+}
+
+fn no_headroom(lab: &mut Lab) {
+    let bytes = frame("udp4.vxlan");
+    let mut room = Box::new([0; ROOM]);
+    room[..bytes.len()].copy_from_slice(bytes);
+    lab.put_frame(RA, port::Frame::new(Store::Heap(room), 0, bytes.len() as u16));
+}
+
+fn little_budget(lab: &mut Lab) {
+    lab.apply("settings: {underlay_vrf: underlay, vtep: 10.0.0.1, icmp_per_second: 1}");
+    (0..3).for_each(|_| lab.put(RA, "arp.gateway"));
+}
+
+fn fill_the_ring(lab: &mut Lab) {
+    (0..600).for_each(|_| lab.put(RA, "arp.gateway"));
+    let now = lab.now;
+    lab.rig().poll_workers(now);
+}
+
+fn wait_for_c(lab: &mut Lab) {
+    lab.put(RA, "to-c.0");
+    lab.advance(4000);
+}
+
+fn fill_the_wire(lab: &mut Lab) {
+    for _ in 0..5 {
+        lab.put(RA, "udp4.vxlan");
+        lab.run();
+    }
+}
+
+fn by_the_lonely_port(lab: &mut Lab) {
+    // worker 1 has no queue of ra2's port
+    (0..2).for_each(|_| lab.put(RA, "local4"));
+}
+
+/// Port 3 belongs to worker 0 alone.
+fn lonely_port(workers: usize) -> Lab {
+    Lab::one(workers.max(2), &Setup { lonely_port: Some(3), ..Setup::default() })
+}
+
+/// Port 3 has one queue.
+fn shared_port(workers: usize) -> Lab {
+    Lab::one(workers.max(2), &Setup { shared_port: Some(3), ..Setup::default() })
+}
+
+fn small_buffers(workers: usize) -> Lab {
+    Lab::one(workers, &Setup { small_buffers: Some((1, 1000)), ..Setup::default() })
+}
+
+fn small(workers: usize) -> Lab {
+    Lab::one(workers, &Setup { flows: 64, new_flows_per_second: 5, ..Setup::default() })
+}
+
+fn narrow_wires(workers: usize) -> Lab {
+    Lab::one(workers, &Setup { room: 2, ..Setup::default() })
+}
+
+fn with_c(workers: usize) -> Lab {
+    let mut lab = Lab::a(workers);
+    lab.apply(
+        r#"routes: [{vrf: red, prefix: 10.1.1.30/32, via: {vxlan: {remote: 10.0.0.3, vni: 100, mac: "02:0a:00:00:03:01"}}}]"#,
+    );
+    lab
+}
+
+fn dropped(lab: &mut Lab, reason: DropReason) -> u64 {
+    let rows = lab.rig().stats().drops.into_iter();
+    rows.filter(|row| row.reason == reason.name()).map(|row| row.packets).sum()
+}
+
+#[test]
+fn every_drop_reason_is_provoked() {
+    let mut unprovoked = Vec::new();
+    for &reason in DropReason::ALL {
+        for workers in [1, 2] {
+            let mut lab = match provoked(reason) {
+                By::Frame(at, name) => {
+                    let mut lab = Lab::a(workers);
+                    assert_eq!(dropped(&mut lab, reason), 0);
+                    lab.put(at, name);
+                    lab
+                }
+                By::Scenario(make, run) => {
+                    let mut lab = make(workers);
+                    assert_eq!(dropped(&mut lab, reason), 0);
+                    run(&mut lab);
+                    lab
+                }
+            };
+            lab.run();
+            if dropped(&mut lab, reason) == 0 {
+                unprovoked.push((reason.name(), workers, lab.rig().stats().drops));
+            }
+            // what waits for a neighbour ends
+            lab.advance(4000);
+            lab.discard();
+            books::close(&mut lab);
+        }
+    }
+    assert!(unprovoked.is_empty(), "{unprovoked:#?}");
+}
