@@ -43,6 +43,20 @@ def test_red_and_blue_do_not_meet(picture):
     assert not heard.seen(lambda packet: ICMP in packet), "blue2 heard red's ping"
 
 
+def test_two_workers_share_devices_of_one_queue(picture):
+    for host in ("h1", "h2"):
+        picture.start(host, workers=2)
+    data = bytes(range(256)) * 2000
+    for one, other in (("red1", "red2"), ("blue1", "blue2")):
+        with probe.Server(picture[other].netns, 9000):
+            for address in (V4["2"], V6["2"]):
+                probe.ping(picture[one].netns, address, count=5)
+                with probe.connect(picture[one].netns, address, 9000, seconds=10) as connection:
+                    probe.echo(connection, data)
+    workers = picture.vrouters["h1"].stats()["workers"]
+    assert len(workers) == 2 and all(int(worker["polls"]) > 0 for worker in workers), workers
+
+
 def test_gateway_answers_its_tenants(picture):
     picture.start("h1")
     probe.ping(picture["red1"].netns, "10.1.1.1")

@@ -12,8 +12,6 @@ from lab.process import Failure
 from lab.space import Lab, remove
 from lab.wire import IP, TCP, Ether, Wire
 
-PREFIX = "vr"
-FOLDER = "/run/vrouter-demo"
 GATEWAY_MAC = "00:00:5e:00:01:00"
 
 ON_A_TERMINAL = sys.stdout.isatty()
@@ -163,14 +161,14 @@ def look_around(net):
     vrctl = f"{h1.bin}/vrctl --socket {h1.socket}"
     print(f"""
 It is still running. Look around:
-  ip netns exec {PREFIX}-red1 ping {V4['2']}
-  ip netns exec {PREFIX}-blue1 ping {V6['2']}
+  ip netns exec {net['red1'].netns.name} ping {V4['2']}
+  ip netns exec {net['blue1'].netns.name} ping {V6['2']}
   {vrctl} show routes
   {vrctl} flows
   {vrctl} drops
   {vrctl} explain --vif red1 --src {V4['1']} --dst {V4['2']} --proto tcp --sport 40000 --dport 80
-  ip netns exec {PREFIX}-underlay tcpdump -ni br0 udp
-h2's socket is {net.vrouters['h2'].socket}; logs and configurations are in {FOLDER}.
+  ip netns exec {net.lab.prefix}-underlay tcpdump -ni br0 udp
+h2's socket is {net.vrouters['h2'].socket}; logs and configurations are in {net.lab.folder}.
 Remove it all:
   scripts/demo --clean""")
 
@@ -180,14 +178,16 @@ def main():
     parser.add_argument("--bin", required=True, type=pathlib.Path)
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--clean", action="store_true")
+    parser.add_argument("--prefix", default="vr", help="of the namespaces' names")
     given = parser.parse_args()
+    folder = f"/run/vrouter-demo-{given.prefix}"
     if given.clean:
-        remove(PREFIX)
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        remove(given.prefix)
+        shutil.rmtree(folder, ignore_errors=True)
         return 0
     begin = time.monotonic()
     try:
-        with Lab(PREFIX, FOLDER, given.keep) as lab:
+        with Lab(given.prefix, folder, given.keep) as lab:
             net = build(lab, given.bin)
             failed = check(net)
             show(net)

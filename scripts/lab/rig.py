@@ -45,6 +45,8 @@ class Scratch:
     def __exit__(self, *_):
         for process in self._processes:
             process.stop()
+        for name in ("floor", "rig"):
+            run("rm", "-rf", f"/run/dpdk/{name}{os.getpid()}")
         run("umount", str(self.huge_folder))
         HUGE_PAGES.write_text(self._pages_before)
         run("rm", "-rf", str(self.folder))

@@ -132,12 +132,14 @@ class Netns:
 
 
 def remove(prefix):
-    """Removes the namespaces `prefix`-* and ends what still runs inside them."""
+    """Removes the namespaces `prefix`-*, ends what still runs inside them, and removes what killed EALs have left."""
     for name in _names(prefix):
         for pid in run("ip", "netns", "pids", name, check=False).stdout.split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         run("ip", "netns", "delete", name, check=False)
+    for folder in glob.glob(f"/run/dpdk/{prefix}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _names(prefix):
