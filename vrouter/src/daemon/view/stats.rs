@@ -76,12 +76,13 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
     let mut vifs = Vec::new();
     let mut drops = Vec::new();
     let mut nameless = vec![0_u64; DropReason::COUNT];
-    for slot in 0..=shared.vif_slots {
-        let sums = Sums::of(shared, slow.counters, slot);
+    // each row is read once: workers count meanwhile
+    let rows: Vec<Sums> = (0..=shared.vif_slots).map(|slot| Sums::of(shared, slow.counters, slot)).collect();
+    for sums in &rows {
         nameless.iter_mut().zip(&sums.drops).for_each(|(sum, more)| *sum += more);
     }
     for (_, vif) in snapshot.vifs.iter() {
-        let sums = Sums::of(shared, slow.counters, vif.slot).since(&baselines.rows[vif.slot].sums);
+        let sums = rows[vif.slot].clone().since(&baselines.rows[vif.slot].sums);
         for (&reason, &packets) in DropReason::ALL.iter().zip(&sums.drops).filter(|(_, packets)| **packets > 0) {
             drops.push(v1::DropCount { reason: reason.name().into(), vif: vif_name(snapshot, vif.id), packets });
             nameless[reason as usize] -= packets;
