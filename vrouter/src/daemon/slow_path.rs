@@ -21,6 +21,8 @@ pub struct SlowPath {
     consumed: u64,
     originated: Counter,
     enqueued: Counter,
+    /// The worker whose tenants' punts come next.
+    turn: usize,
 }
 
 /// What the model must be told.
@@ -35,10 +37,10 @@ impl SlowPath {
     pub fn new(shared: Arc<Shared>, limits: Limits) -> SlowPath {
         let counters = Counters::new(shared.vif_slots);
         let (originated, enqueued) = (Counter::default(), Counter::default());
-        SlowPath { shared, local: Local::new(limits), counters, handled: 0, consumed: 0, originated, enqueued }
+        SlowPath { shared, local: Local::new(limits), counters, handled: 0, consumed: 0, originated, enqueued, turn: 0 }
     }
 
-    /// Takes what waits, at most `most` punts, underlay first. `tell` carries a neighbour to the model, publishes, and gives the
+    /// Takes what waits, at most `most` punts, every worker's underlay first. `tell` carries a neighbour to the model, publishes, and gives the
     /// snapshot that is current then. Returns how many were taken.
     pub fn take(
         &mut self,
@@ -50,14 +52,26 @@ impl SlowPath {
         let shared = self.shared.clone();
         let mut taken = 0;
         for (worker, end) in shared.workers.iter().enumerate() {
-            for ring in [&end.rings.underlay, &end.rings.tenant] {
-                while taken < most
-                    && let Some(punt) = ring.punts.pop()
-                {
-                    taken += 1;
-                    self.punt(snapshot, punt, ring, worker, now_ms, &mut tell);
-                }
+            let ring = &end.rings.underlay;
+            while taken < most
+                && let Some(punt) = ring.punts.pop()
+            {
+                taken += 1;
+                self.punt(snapshot, punt, ring, worker, now_ms, &mut tell);
             }
+        }
+        // workers in turn: a flood on one keeps none of the others waiting
+        let mut empty = 0;
+        while taken < most && empty < shared.workers.len() {
+            let worker = self.turn % shared.workers.len();
+            self.turn = worker + 1;
+            let ring = &shared.workers[worker].rings.tenant;
+            let Some(punt) = ring.punts.pop() else {
+                empty += 1;
+                continue;
+            };
+            (taken, empty) = (taken + 1, 0);
+            self.punt(snapshot, punt, ring, worker, now_ms, &mut tell);
         }
         taken
     }
