@@ -5,6 +5,8 @@
 pub mod checksum;
 pub mod ether;
 pub mod ip;
+#[cfg(test)]
+mod tests;
 pub mod transport;
 pub mod tunnel;
 pub mod tuple;

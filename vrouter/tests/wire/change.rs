@@ -236,36 +236,90 @@ fn nothing_is_lost_while_workers_see_changes_at_different_times() {
                 }
             });
         }
-        for round in 0..400 {
-            lab.apply(&to_rb([BY_LABEL, BY_101, BY_VXLAN][round % 3]));
-            for _ in 0..4 {
-                lab.put(RA, "udp4.vxlan");
-                lab.put(UP, "udp4.vxlan.back");
-                sent += 1;
-            }
-            lab.rig().control.step_at(now);
-            while there < sent || back < sent {
-                for bytes in lab.take(UP) {
-                    let ways = ["udp4.vxlan.wire", "udp4.by-label.wire", "udp4.by-vni-101.wire"];
-                    assert!(ways.iter().any(|way| is_like(&bytes, way)), "{bytes:02x?}");
-                    there += 1;
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for round in 0..400 {
+                lab.apply(&to_rb([BY_LABEL, BY_101, BY_VXLAN][round % 3]));
+                for _ in 0..4 {
+                    lab.put(RA, "udp4.vxlan");
+                    lab.put(UP, "udp4.vxlan.back");
+                    sent += 1;
                 }
-                let came = lab.take(RA);
-                assert!(came.iter().all(|bytes| bytes == frame("udp4.vxlan.back.out")));
-                back += came.len();
-                let drops = lab.rig().stats().drops;
-                if !drops.is_empty() {
-                    stop.store(true, Ordering::Relaxed);
-                    panic!("round {round}: {drops:?}");
+                lab.rig().control.step_at(now);
+                while there < sent || back < sent {
+                    for bytes in lab.take(UP) {
+                        let ways = ["udp4.vxlan.wire", "udp4.by-label.wire", "udp4.by-vni-101.wire"];
+                        assert!(ways.iter().any(|way| is_like(&bytes, way)), "{bytes:02x?}");
+                        there += 1;
+                    }
+                    let came = lab.take(RA);
+                    assert!(came.iter().all(|bytes| bytes == frame("udp4.vxlan.back.out")));
+                    back += came.len();
+                    let drops = lab.rig().stats().drops;
+                    assert!(drops.is_empty(), "round {round}: {drops:?}");
+                    std::thread::yield_now();
                 }
-                std::thread::yield_now();
             }
-        }
+        }));
         stop.store(true, Ordering::Relaxed);
+        result.unwrap();
     });
     lab.rig().workers = workers;
     lab.run();
     assert_eq!((there, back), (1600, 1600));
     assert_eq!(lab.rig().flow().packets, 1601);
+    super::books::close(&mut lab);
+}
+
+/// After `Sync` no worker forwards by the rules from before, whichever direction's packet comes first.
+#[test]
+fn the_first_packets_after_sync_obey() {
+    let mut lab = Lab::a(2);
+    lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+    let mut workers = std::mem::take(&mut lab.rig().workers);
+    let stop = AtomicBool::new(false);
+    let now = lab.now;
+    std::thread::scope(|scope| {
+        for worker in &mut workers {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    worker.poll(Tick((now / 100) as u32));
+                    std::thread::yield_now();
+                }
+            });
+        }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for round in 0..200 {
+                let permitted = round % 2 == 1;
+                let action = if permitted { "permit" } else { "deny" };
+                lab.apply(&format!("acls: [{{name: out, rules: [{{action: {action}}}]}}]"));
+                lab.apply(&network::ra("acl_from_vif: out"));
+                let (reply, mut synced) = tokio::sync::oneshot::channel();
+                lab.rig().control.answer(Request::Sync { generation: 0, reply });
+                while synced.try_recv().is_err() {
+                    lab.rig().control.step_at(now);
+                    std::thread::yield_now();
+                }
+                let counted = |lab: &mut Lab| lab.rig().stats().conservation.unwrap();
+                let before = counted(&mut lab);
+                lab.put(RA, "udp4.vxlan");
+                lab.put(UP, "udp4.vxlan.back");
+                loop {
+                    let after = counted(&mut lab);
+                    let (sent, dropped) = (after.sent - before.sent, after.dropped - before.dropped);
+                    if sent + dropped == 2 {
+                        assert_eq!((sent, dropped), if permitted { (2, 0) } else { (0, 2) }, "round {round}");
+                        break;
+                    }
+                    std::thread::yield_now();
+                }
+            }
+        }));
+        stop.store(true, Ordering::Relaxed);
+        result.unwrap();
+    });
+    lab.rig().workers = workers;
+    lab.run();
+    lab.discard();
     super::books::close(&mut lab);
 }

@@ -235,3 +235,40 @@ fn closing_flows_go_first_then_unanswered_ones() {
         assert!(!there(lab, 5000) && there(lab, 10_000));
     });
 }
+
+#[test]
+fn a_flood_of_punts_is_bounded_by_vif_and_spares_others_and_the_underlay() {
+    scenario("punt-flood", Lab::a, |lab| {
+        lab.apply("settings: {underlay_vrf: underlay, vtep: 10.0.0.1, icmp_per_second: 20}");
+        let workers = lab.rig().workers.len();
+        (0..200).for_each(|_| lab.put(RA, "arp.gateway"));
+        lab.run();
+        lab.expect(&vec![(RA, "arp.gateway.reply"); 20 * workers]);
+        assert_eq!(lab.rig().dropped("ra", DropReason::PuntBudget), 200 - 20 * workers as u64);
+        lab.pass(RA2, "echo4.from-ra2", RA2, "echo4.from-ra2.reply");
+        lab.pass(UP, "underlay.ask-us", UP, "underlay.ask-us.reply");
+        lab.now += 1000;
+        lab.pass(RA, "arp.gateway", RA, "arp.gateway.reply");
+    });
+}
+
+#[test]
+fn a_full_tenant_ring_does_not_hold_up_the_underlay() {
+    scenario("punt-ring", Lab::a, |lab| {
+        let workers = lab.rig().workers.len();
+        (0..300 * workers).for_each(|_| lab.put(RA, "arp.gateway"));
+        (0..workers).for_each(|_| lab.put(UP, "underlay.ask-us"));
+        let now = lab.now;
+        lab.rig().poll_workers(now);
+        assert_eq!(lab.rig().dropped("ra", DropReason::PuntRingFull), 44 * workers as u64);
+        assert_eq!(lab.rig().dropped("up0", DropReason::PuntRingFull), 0);
+        // answered before the tenants' that wait
+        lab.step();
+        lab.step();
+        let came = lab.take(UP);
+        assert_eq!(came, vec![super::frames::frame("underlay.ask-us.reply"); workers]);
+        assert!(lab.take(RA).len() < 64);
+        lab.run();
+        assert!(lab.take(RA).len() > 256 * workers - 64);
+    });
+}

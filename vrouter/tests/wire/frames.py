@@ -258,6 +258,8 @@ put("nd.router-solicitation", Ether(dst="33:33:00:00:00:02", src=MAC["ra"])
 for name, src, dst in (("echo4.gateway", "ra", "10.1.1.1"),):
     put(name, sent("ra", ip(src, dst, id=80, tos=4) / ICMP(id=5, seq=6) / DATA))
     put(name + ".reply", got("ra", ip(dst, src, tos=4, **OURS) / ICMP(type=0, id=5, seq=6) / DATA))
+put("echo4.from-ra2", sent("ra2", ip("ra2", "10.1.1.1", id=80) / ICMP(id=5, seq=6) / DATA))
+put("echo4.from-ra2.reply", got("ra2", ip("10.1.1.1", "ra2", **OURS) / ICMP(type=0, id=5, seq=6) / DATA))
 put("echo6.gateway", sent("ra", ip6("ra", "fd01::1") / ICMPv6EchoRequest(id=5, seq=6, data=b"hello")))
 put("echo6.gateway.reply", got("ra", ip6("fd01::1", "ra", hlim=64) / ICMPv6EchoReply(id=5, seq=6, data=b"hello")))
 put("echo6.link-local", sent("ra", ip6("fe80::a", "fe80::1") / ICMPv6EchoRequest(id=5, seq=6, data=b"hello")))
@@ -331,6 +333,8 @@ frames["to-c.moved.wire"] = bytes(wrap(hop(ip("ra", "10.1.1.30", id=100) / UDP(s
                                        **dict(c, dmac="52:00:00:00:0c:99")))
 out("to-far", "ra", ip("ra", "10.9.0.1", id=130) / UDP(sport=5200, dport=7053) / DATA, ("vxlan", 100),
     dst="192.0.2.9", dmac=UP_GW, imac="02:0a:00:00:09:01")
+put("to-far.by-b.wire", wrap(hop(ip("ra", "10.9.0.1", id=130) / UDP(sport=5200, dport=7053) / DATA), VX,
+                             dst="192.0.2.9", dmac=UP_B, imac="02:0a:00:00:09:01"))
 put("nowhere", sent("ra", ip("ra", "10.8.0.1", id=131) / UDP(sport=5200, dport=7053) / DATA))
 put("to-drop", sent("ra", ip("ra", "10.6.0.1", id=132) / UDP(sport=5200, dport=7053) / DATA))
 # a flow's packet by other ways, after its route changed

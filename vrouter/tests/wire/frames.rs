@@ -50,11 +50,12 @@ pub fn difference(name: &str, came: &[Vec<u8>]) -> String {
     format!("no {name}\n  want {}\n  came {}", hex(frame(name)), hex_all(came))
 }
 
+/// The first few frames.
 pub fn hex_all(frames: &[Vec<u8>]) -> String {
-    if frames.is_empty() {
-        "nothing".into()
-    } else {
-        frames.iter().map(|f| hex(f)).collect::<Vec<_>>().join("\n       ")
+    let shown: Vec<_> = frames.iter().take(8).map(|frame| hex(frame)).collect();
+    match frames.len() {
+        0 => "nothing".into(),
+        count => format!("{count}:\n       {}", shown.join("\n       ")),
     }
 }
 

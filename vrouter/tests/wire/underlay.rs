@@ -1,5 +1,8 @@
 //! The underlay's neighbours: asked for, waited for, kept fresh, followed when they move.
 
+use vrouter::api::v1;
+use vrouter::api::v1::object_key::Kind as Key;
+use vrouter::control::Request;
 use vrouter::drops::DropReason;
 
 use super::frames::is_like;
@@ -108,6 +111,52 @@ fn tunnels_go_by_gateways() {
         lab.expect(&[(UP, "underlay.ask-gateway")]);
         lab.put(UP, "underlay.gateway-says");
         lab.pass(RA, "to-far", UP, "to-far.wire");
+    });
+}
+
+#[test]
+fn a_tunnel_follows_the_underlay_s_routes_without_judging_flows_anew() {
+    scenario("underlay-route", Lab::a, |lab| {
+        lab.apply(TO_FAR);
+        lab.advance(100);
+        lab.put(UP, "underlay.gateway-says");
+        lab.run();
+        lab.expect(&[(UP, "underlay.ask-gateway")]);
+        for _ in 0..3 {
+            lab.pass(RA, "to-far", UP, "to-far.wire");
+            lab.apply("routes: [{vrf: underlay, prefix: 192.0.2.9/32, via: {gateway: 10.0.0.2}}]");
+            lab.pass(RA, "to-far", UP, "to-far.by-b.wire");
+            let prefix = v1::Prefix { address: vec![192, 0, 2, 9], length: 32 };
+            let key = v1::RouteKey { vrf: "underlay".into(), prefix: Some(prefix), owner: String::new() };
+            lab.rig().delete(Key::Route(key));
+        }
+        assert_eq!(lab.rig().flow().packets, 6);
+        assert_eq!(lab.rig().stats().workers.iter().map(|worker| worker.revalidated).sum::<u64>(), 0);
+    });
+}
+
+#[test]
+fn what_is_learnt_is_listed_and_a_static_entry_may_go() {
+    scenario("neighbours", knows_c, |lab| {
+        let listed = |lab: &mut Lab| {
+            let filter = v1::ListRequest { kind: v1::Kind::Neighbour.into(), ..Default::default() };
+            let objects = lab.rig().ask(|reply| Request::List { filter, reply }).unwrap().objects;
+            let row = |object: v1::Object| match object.kind.unwrap() {
+                v1::object::Kind::Neighbour(row) => (row.key.unwrap().address[3], row.learnt, row.mac[4]),
+                other => panic!("{other:?}"),
+            };
+            objects.map(row).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(lab), [(2, false, 0x0b), (3, true, 0x0c)]);
+        let key = v1::NeighbourKey { vif: "up0".into(), address: vec![10, 0, 0, 2] };
+        lab.rig().delete(Key::Neighbour(key));
+        lab.put(RA, "udp4.vxlan");
+        lab.advance(100);
+        lab.expect(&[(UP, "underlay.ask-b")]);
+        lab.put(UP, "underlay.b-says");
+        lab.run();
+        lab.expect(&[(UP, "udp4.vxlan.wire")]);
+        assert_eq!(listed(lab), [(2, true, 0x0b), (3, true, 0x0c)]);
     });
 }
 

@@ -2,6 +2,7 @@
 
 use vrouter::drops::DropReason;
 
+use super::frames::is_like;
 use super::lab::{Lab, scenario};
 use super::network::{self, BA, BB, RA, RA2, RB, RB2, UP};
 
@@ -111,5 +112,35 @@ fn further_sources_are_allowed_by_name() {
         lab.dropped(RA, "bad6.source-other", DropReason::SourceSpoofed);
         lab.apply(&network::ra(""));
         lab.dropped(RA, "allowed.source", DropReason::SourceSpoofed);
+    });
+}
+
+#[test]
+fn packets_keep_their_order() {
+    let one = |_| Lab::a(1);
+    scenario("order", one, |lab| {
+        for _ in 0..2 {
+            (0..64).for_each(|n| lab.put(RA, &format!("quiet.{n}")));
+            lab.run();
+            let came = lab.take(UP);
+            assert_eq!(came.len(), 64);
+            assert!(came.iter().enumerate().all(|(n, frame)| is_like(frame, &format!("quiet.{n}.wire"))));
+        }
+    });
+}
+
+#[test]
+fn a_flow_keeps_its_source_port_and_flows_have_many() {
+    scenario("entropy", Lab::a, |lab| {
+        let ports = |lab: &mut Lab| {
+            (0..64).for_each(|n| lab.put(RA, &format!("quiet.{n}")));
+            lab.run();
+            let port = |frame: Vec<u8>| (frame[64..].to_vec(), u16::from_be_bytes([frame[34], frame[35]]));
+            lab.take(UP).into_iter().map(port).collect::<std::collections::BTreeMap<_, _>>()
+        };
+        let first = ports(lab);
+        assert_eq!(first, ports(lab));
+        let different: std::collections::BTreeSet<_> = first.values().collect();
+        assert!(different.len() > 50, "64 flows share {} ports", different.len());
     });
 }
