@@ -1,8 +1,6 @@
 """Start, stop, crash and what must be refused."""
 
 import os
-import pathlib
-import re
 
 import yaml
 
@@ -55,17 +53,6 @@ def test_a_device_that_is_not_there(picture):
         assert "nowhere0" in str(failure), failure
         return
     raise Failure("it started")
-
-
-def test_the_readme_s_configuration_is_good(picture):
-    readme = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
-    blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
-    assert blocks, "README.md shows no configuration"
-    for number, block in enumerate(blocks):
-        path = f"{picture.lab.folder}/readme{number}.yaml"
-        with open(path, "w") as file:
-            file.write(block)
-        run(f"{picture.bin}/vrouter", "--check-config", "--config", path)
 
 
 def test_check_config(picture):

@@ -1,0 +1,34 @@
+"""What README.md shows is so: its configurations are good, and its vrctl commands work on a live vRouter."""
+
+import pathlib
+import re
+import shlex
+
+from lab import probe
+from lab.picture import NETWORKS, V4
+from lab.process import run
+
+README = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+
+
+def test_configurations_are_good(picture):
+    blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert blocks, "README.md shows no configuration"
+    for number, block in enumerate(blocks):
+        path = f"{picture.lab.folder}/readme{number}.yaml"
+        with open(path, "w") as file:
+            file.write(block)
+        run(f"{picture.bin}/vrouter", "--check-config", "--config", path)
+
+
+def test_vrctl_commands_work(picture):
+    vrouter, _ = picture.start_both()
+    probe.ping(picture["red1"].netns, V4["2"])
+    lines = re.findall(r"^vrctl (.*)$", README, re.MULTILINE)
+    assert len(lines) >= 8, lines
+    for line in lines:
+        arguments = shlex.split(line, comments=True)
+        if ">" in arguments:
+            arguments = arguments[: arguments.index(">")]
+        arguments = [str(NETWORKS / "h1.yaml") if argument == "network.yaml" else argument for argument in arguments]
+        vrouter.vrctl(*arguments)
