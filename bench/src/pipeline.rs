@@ -10,6 +10,7 @@ use vrouter::datapath::{Shared, Worker};
 use vrouter::ids::{Mac, Tick, WorkerIndex};
 use vrouter::model::{self, Model, PortInfo};
 use vrouter::port::{BURST, Frame, Port, RxReport, TxReport};
+use vrouter::tables::Snapshot;
 
 /// Buffers that go round between source and sink.
 const BUFFERS: usize = 256;
@@ -119,6 +120,11 @@ impl Pipeline {
     /// Packets dropped so far: a bench of forwarding asserts that there are none.
     pub fn dropped(&self) -> u64 {
         self.shared.workers[0].counters.worker.dropped.count()
+    }
+
+    /// What it forwards by.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.snapshot.load_full()
     }
 
     /// Packets sent so far.
