@@ -63,6 +63,12 @@ class Scratch:
         have = int(HUGE_PAGES.read_text())
         if have < wanted:
             raise Failure(f"only {have} of {wanted} huge pages are granted")
+        # The kernel takes a moment to give back those of the process before.
+        until(lambda: free_pages() >= wanted, 20, f"{wanted} huge pages to be free")
+
+
+def free_pages():
+    return int(re.search(r"HugePages_Free: +(\d+)", pathlib.Path("/proc/meminfo").read_text())[1])
 
 
 class Thread:
