@@ -6,6 +6,7 @@ the same frames, in the same minutes. Rounds alternate the two.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import pathlib
@@ -25,6 +26,7 @@ CORES = "0,1"
 WORKER_CORE = 1
 HUGE_PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
 SPARE_MBUFS = 32768
+LOCK = "/run/vrouter-rig.lock"
 
 
 class Scratch:
@@ -58,17 +60,15 @@ class Scratch:
 
     def huge_pages(self, megabytes):
         wanted = megabytes // 2 + 64
-        if int(HUGE_PAGES.read_text()) < wanted:
-            HUGE_PAGES.write_text(str(wanted))
-        have = int(HUGE_PAGES.read_text())
-        if have < wanted:
-            raise Failure(f"only {have} of {wanted} huge pages are granted")
-        # The kernel takes a moment to give back those of the process before.
-        until(lambda: free_pages() >= wanted, 20, f"{wanted} huge pages to be free")
+        if free_pages() < wanted:
+            HUGE_PAGES.write_text(str(int(HUGE_PAGES.read_text()) - free_pages() + wanted))
+        if free_pages() < wanted:
+            raise Failure(f"only {free_pages()} of {wanted} huge pages are free")
 
 
 def free_pages():
-    return int(re.search(r"HugePages_Free: +(\d+)", pathlib.Path("/proc/meminfo").read_text())[1])
+    """Huge pages of 2 MiB that nobody uses."""
+    return int(re.search(r"HugePages_Free:\s*(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1))
 
 
 class Thread:
@@ -247,6 +247,12 @@ def main():
         raise Failure("the rig needs root (huge pages)")
     if len(os.sched_getaffinity(0)) < 2:
         raise Failure("the rig needs two cores")
+    # Cores and huge pages are the machine's: two rigs at once would measure one another.
+    lock = open(LOCK, "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Failure("another rig is running on this machine") from None
     os.sched_setaffinity(0, {0})
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     measure(given)
