@@ -169,12 +169,17 @@ def vrouter(scratch, bin, pcap, count, direction, tunnel, flows, seconds):
     # Every flow is set up before the first sample.
     until(lambda: packets() > 2 * count, 120, "the daemon to forward")
     thread = Thread(process.pid, ("vr-worker",))
-    before = stats()["conservation"]
+    before = stats()
     rate = mega_packets(thread, packets, seconds)
-    after = stats()["conservation"]
+    after = stats()
     process.stop()
-    moved = {name: int(after[name]) - int(before[name]) for name in ("received", "dropped")}
-    return rate, moved["dropped"] / max(moved["received"], 1)
+
+    def reasons(stats):
+        return {(row["reason"], row["vif"]): int(row["packets"]) for row in stats["drops"]}
+    known = reasons(before)
+    drops = {what: count - known.get(what, 0) for what, count in reasons(after).items() if count > known.get(what, 0)}
+    received = int(after["conservation"]["received"]) - int(before["conservation"]["received"])
+    return rate, sum(drops.values()) / max(received, 1), drops
 
 
 def state(tunnel):
@@ -221,17 +226,18 @@ def measure(given):
             with Scratch() as scratch:
                 pcap = scratch.folder / "in.pcap"
                 count = frames.write(pcap, flows, None if direction == "encap" else given.tunnel)
-                floors, ours, lost = [], [], []
+                floors, ours, lost, drops = [], [], [], []
                 for _ in range(given.rounds):
                     floors.append(mhz / testpmd(scratch, pcap, count, given.seconds))
-                    rate, dropped = vrouter(scratch, given.bin, pcap, count, direction, given.tunnel, flows, given.seconds)
+                    rate, dropped, reasons = vrouter(scratch, given.bin, pcap, count, direction, given.tunnel, flows, given.seconds)
                     ours.append(mhz / rate)
                     lost.append(dropped)
+                    drops += [f"{reason} {vif} {count}" for (reason, vif), count in reasons.items()]
             floor, our = statistics.median(floors), statistics.median(ours)
             print(row.format(direction, given.tunnel, flows, f"{floor:.0f}", f"{our:.0f}", f"{our - floor:.0f}",
                              f"{mhz / our:.2f}", f"{statistics.median(lost):.2%}"), flush=True)
             if max(lost) > 0:
-                raise Failure("packets were dropped: the figure is not of forwarding")
+                raise Failure(f"packets were dropped, the figure is not of forwarding: {drops}")
 
 
 def main():
