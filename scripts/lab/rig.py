@@ -198,7 +198,7 @@ def state(tunnel):
         "vifs": [
             {"name": "uplink", "kind": "fabric", "port": "fabric", "vrf": "underlay", "mac": frames.PCAP_MAC,
              "addresses": [frames.OURS], "subnets": ["172.31.0.0/24"]},
-            {"name": "tenant", "port": "tenant", "vrf": "red", "mac": frames.TENANT_MAC, "gateway_v4": "10.128.255.254",
+            {"name": "tenant", "port": "tenant", "vrf": "red", "mac": frames.TENANT_MAC, "gateway_v4": "10.129.0.1",
              "allowed_sources": ["10.128.0.0/16"], "acl_from_vif": "rig", "acl_to_vif": "rig"},
         ],
         "neighbours": [{"vif": "uplink", "address": frames.PEER, "mac": frames.UNDERLAY_MAC}],
