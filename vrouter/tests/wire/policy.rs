@@ -78,6 +78,18 @@ fn a_forged_answer_is_judged_as_new() {
 }
 
 #[test]
+fn a_forged_question_does_not_take_the_answers_of_the_flow_it_imitates() {
+    scenario("forged-question", strict_ra, |lab| {
+        lab.apply(&network::ra2("spoofing_allowed: true"));
+        lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        // the same addresses and ports from another VIF: permitted, but the answers' route leads to ra
+        lab.pass(RA2, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        assert_eq!(&*lab.rig().flow().place, "vif ra");
+        lab.pass(UP, "udp4.vxlan.back", RA, "udp4.vxlan.back.out");
+    });
+}
+
+#[test]
 fn an_icmp_error_belongs_to_the_flow_it_quotes() {
     scenario("icmp-error", strict_ra, |lab| {
         lab.dropped(UP, "error4.in", DropReason::IcmpErrorNoFlow);
