@@ -5,41 +5,9 @@ mod vdev_bed;
 
 use std::fs;
 
-use vdev_bed::{bytes, frame, heap, read_pcap, rx_until, scratch, write_pcap};
+use vdev_bed::{Reservation, bytes, frame, heap, huge_kib, read_pcap, rx_until, scratch, write_pcap};
 use vrouter::port::Port;
 use vrouter::port::dpdk::{DeviceConfig, DpdkDevice, DpdkPort, Eal, EalConfig, Memory, mempool};
-
-const PAGES: u32 = 64;
-const RESERVED: &str = "/proc/sys/vm/nr_hugepages";
-
-struct Reservation;
-
-impl Reservation {
-    fn take() -> Reservation {
-        let before = reserved();
-        fs::write(RESERVED, (before + PAGES).to_string()).expect("huge pages are reserved by root");
-        let taken = Reservation;
-        assert!(reserved() >= before + PAGES, "the kernel grants no {PAGES} huge pages");
-        taken
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        fs::write(RESERVED, reserved().saturating_sub(PAGES).to_string()).unwrap();
-    }
-}
-
-fn reserved() -> u32 {
-    fs::read_to_string(RESERVED).unwrap().trim().parse().unwrap()
-}
-
-/// KiB of huge pages that this process has.
-fn huge_kib() -> u32 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("HugetlbPages:")).unwrap();
-    line.split_whitespace().next().unwrap().parse().unwrap()
-}
 
 /// One test: the EAL starts once per process.
 #[test]

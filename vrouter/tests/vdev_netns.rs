@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use vdev_bed::{bytes, eal, frame, heap, one, pool, rx_until, scratch, start, write_pcap};
+use vdev_bed::{HUGE, Reservation, bytes, eal, frame, heap, one, pool, rx_until, scratch, start, write_pcap};
 use vrouter::port::dpdk::{DeviceConfig, DpdkDevice, DpdkPort, Mempool};
 use vrouter::port::{BURST, IpChecksum, Port, TxReport};
 
@@ -23,11 +23,18 @@ impl Drop for Namespace {
     }
 }
 
-/// Runs `body` in a namespace of its own that has the veth pair v0, v1 of this MTU: this very test, in a new process.
+/// Runs `body` in a namespace of its own that has the veth pair v0, v1 of this MTU: this very test, in a new process, without
+/// huge pages and then with them.
 fn in_namespace(test: &str, mtu: u16, body: impl FnOnce()) {
     if env::var_os(INSIDE).is_some() {
         return body();
     }
+    child(test, mtu, false);
+    let _pages = Reservation::take();
+    child(test, mtu, true);
+}
+
+fn child(test: &str, mtu: u16, huge: bool) {
     let namespace = Namespace(format!("vt-ffi-{}-{}", std::process::id(), test.len()));
     run(&["ip", "netns", "add", &namespace.0]);
     // No address that the kernel would announce by itself.
@@ -41,9 +48,15 @@ fn in_namespace(test: &str, mtu: u16, body: impl FnOnce()) {
     let program = env::current_exe().unwrap();
     let mut child = Command::new("ip");
     child.args(["netns", "exec", &namespace.0]).arg(program).args(["--exact", test, "--nocapture"]).env(INSIDE, "1");
+    if huge {
+        child.env(HUGE, "1");
+    }
     let output = child.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{test} in its namespace:\n{out}\n{err}");
+    assert!(
+        output.status.success() && out.contains("1 passed"),
+        "{test} in its namespace, huge pages {huge}:\n{out}\n{err}"
+    );
 }
 
 fn run(words: &[&str]) {

@@ -3,21 +3,67 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use vrouter::port::dpdk::{DeviceConfig, DeviceError, DpdkDevice, DpdkPort, Eal, EalConfig, Mempool, mempool};
+use vrouter::port::dpdk::{DeviceConfig, DeviceError, DpdkDevice, DpdkPort, Eal, EalConfig, Memory, Mempool, mempool};
 use vrouter::port::{BURST, Frame, Port, RxReport};
 
-/// The EAL of this process, without huge pages.
+/// Set in a process whose EAL is to take huge pages.
+pub const HUGE: &str = "VROUTER_TEST_HUGE_PAGES";
+
+/// The EAL of this process: without huge pages, or with them where [`HUGE`] is set.
 pub fn eal() -> Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
-    *EAL.get_or_init(|| Eal::init(&EalConfig::no_huge(&format!("vt-ffi-{}", std::process::id()), 256)).unwrap())
+    let plain = || EalConfig::no_huge(&format!("vt-ffi-{}", std::process::id()), 256);
+    *EAL.get_or_init(|| match std::env::var_os(HUGE) {
+        None => Eal::init(&plain()).unwrap(),
+        Some(_) => Eal::init(&EalConfig { memory: Memory::Huge { mib: None }, ..plain() }).unwrap(),
+    })
+}
+
+const PAGES: u32 = 64;
+const RESERVED: &str = "/proc/sys/vm/nr_hugepages";
+/// Tests of one process reserve and give back in turn.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// 64 huge pages of 2 MiB, given back when dropped. Needs root.
+pub struct Reservation;
+
+impl Reservation {
+    pub fn take() -> Reservation {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = reserved();
+        fs::write(RESERVED, (before + PAGES).to_string()).expect("huge pages are reserved by root");
+        let taken = reserved();
+        assert!(taken >= before + PAGES, "the kernel grants no {PAGES} huge pages");
+        Reservation
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        fs::write(RESERVED, reserved().saturating_sub(PAGES).to_string()).unwrap();
+    }
+}
+
+fn reserved() -> u32 {
+    fs::read_to_string(RESERVED).unwrap().trim().parse().unwrap()
 }
 
 /// A pool of its own for a test, so that its count is the test's alone.
 pub fn pool(name: &str, size: u32) -> Mempool {
-    mempool(&eal(), name, size, 0).unwrap()
+    let pool = mempool(&eal(), name, size, 0).unwrap();
+    assert_eq!(huge_kib() > 0, std::env::var_os(HUGE).is_some(), "memory from other pages than asked for");
+    pool
+}
+
+/// KiB of huge pages that this process has.
+pub fn huge_kib() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("HugetlbPages:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// Starts a device with the device's own MTU.
