@@ -37,7 +37,7 @@ impl Devices for NoDevices {
 /// The frames that scapy wrote for the virtual wire.
 fn scapy_frames() -> Vec<Vec<u8>> {
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    let lines = include_str!("wire/frames.hex").lines().filter_map(|line| line.split_once(": "));
+    let lines = include_str!("wire/frames/base.hex").lines().filter_map(|line| line.split_once(": "));
     lines.map(|(_, hex)| hex.as_bytes().chunks(2).map(byte).collect()).collect()
 }
 

@@ -1,13 +1,39 @@
-//! Frames that scapy built (`frames.py` writes `frames.hex`), and comparison with what came out.
+//! Frames that scapy built (each `frames/*.py` writes the `.hex` of its name), and comparison with what came out.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::LazyLock;
 
-static FRAMES: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| parse(include_str!("frames.hex")));
+static FRAMES: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| {
+    let mut all = HashMap::new();
+    for path in files("hex") {
+        for (name, frame) in parse(&std::fs::read_to_string(path).expect("text")) {
+            assert!(all.insert(name.clone(), frame).is_none(), "two frames {name}");
+        }
+    }
+    all
+});
 
-/// Where the UDP source port of a tunnel's outer header is.
-const TUNNEL_PORT: std::ops::Range<usize> = 34..36;
+/// The files of `frames/` that end in this, sorted.
+fn files(ending: &str) -> Vec<PathBuf> {
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/frames")).expect("a folder");
+    let paths = folder.map(|entry| entry.expect("readable").path());
+    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
+    paths.sort();
+    paths
+}
+
+/// Where the UDP source port of a tunnel's outer header is; `None`: the outer packet is not UDP.
+fn tunnel_port(frame: &[u8]) -> Option<std::ops::Range<usize>> {
+    let tag = if frame.get(12..14)? == [0x81, 0] { 4 } else { 0 };
+    let ip = 14 + tag;
+    let (protocol, header) = match frame.get(ip)? >> 4 {
+        4 => (*frame.get(ip + 9)?, usize::from(frame[ip] & 15) * 4),
+        _ => (*frame.get(ip + 6)?, 40),
+    };
+    (protocol == 17 && frame.len() >= ip + header + 8).then_some(ip + header..ip + header + 2)
+}
 
 fn parse(text: &str) -> HashMap<String, Vec<u8>> {
     let line = |line: &str| {
@@ -21,7 +47,7 @@ fn parse(text: &str) -> HashMap<String, Vec<u8>> {
 /// The frame with this name.
 #[track_caller]
 pub fn frame(name: &str) -> &'static [u8] {
-    FRAMES.get(name).unwrap_or_else(|| panic!("frames.hex has no {name}"))
+    FRAMES.get(name).unwrap_or_else(|| panic!("frames/*.hex have no {name}"))
 }
 
 /// All frames' names, sorted.
@@ -38,10 +64,10 @@ pub fn is_like(bytes: &[u8], name: &str) -> bool {
     if !name.ends_with(".wire") {
         return bytes == expected;
     }
-    let Some(port) = bytes.get(TUNNEL_PORT) else { return false };
-    let in_range = port[0] >= 0xc0;
+    let Some(port) = tunnel_port(bytes) else { return bytes == expected };
+    let in_range = bytes[port.start] >= 0xc0;
     let mut bytes = bytes.to_vec();
-    bytes[TUNNEL_PORT].fill(0);
+    bytes[port].fill(0);
     in_range && bytes == expected
 }
 
@@ -65,13 +91,16 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn frames_are_what_scapy_builds() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/frames.py");
-    let python = Command::new("/usr/bin/python3").arg(script).output().expect("package python3 is installed");
-    let error = String::from_utf8_lossy(&python.stderr);
-    assert!(python.status.success(), "frames.py needs the packages python3 and python3-scapy: {error}");
-    let built = String::from_utf8(python.stdout).unwrap();
-    for (ours, scapy) in include_str!("frames.hex").lines().zip(built.lines()) {
-        assert_eq!(ours, scapy, "frames.hex is not what frames.py writes: run it again");
+    for script in files("py") {
+        let python = Command::new("/usr/bin/python3").args(["-B".as_ref(), script.as_os_str()]).output();
+        let python = python.expect("package python3 is installed");
+        let error = String::from_utf8_lossy(&python.stderr);
+        assert!(python.status.success(), "{script:?} needs the packages python3 and python3-scapy: {error}");
+        let built = String::from_utf8(python.stdout).unwrap();
+        let kept = std::fs::read_to_string(script.with_extension("hex")).expect("beside its script");
+        for (ours, scapy) in kept.lines().zip(built.lines()) {
+            assert_eq!(ours, scapy, "the .hex is not what {script:?} writes: run it again");
+        }
+        assert_eq!(kept.lines().count(), built.lines().count(), "{script:?}");
     }
-    assert_eq!(include_str!("frames.hex").lines().count(), built.lines().count());
 }

@@ -280,7 +280,7 @@ impl Lab {
         self.rig().apply(yaml);
     }
 
-    /// Gives a frame of `frames.hex` to a port.
+    /// Gives a frame of `frames/*.hex` to a port.
     pub fn put(&mut self, at: At, name: &str) {
         self.put_bytes(at, frame(name));
     }

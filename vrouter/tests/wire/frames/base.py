@@ -1,7 +1,10 @@
 #!/usr/bin/python3
 """Writes the frames of the virtual-wire tests as "name: hex" lines. Needs python3-scapy.
 
-    /usr/bin/python3 frames.py > frames.hex
+    /usr/bin/python3 base.py > base.hex
+
+Every script beside this one writes the .hex of its own name. A feature's script begins with `from base import *` and
+`frames.clear()`, and ends with `write()`.
 
 *.wire are tunnelled frames that we send; their outer UDP source port is 0 here, because it is ours to choose.
 """
@@ -446,5 +449,11 @@ put("mpls.inner-version", FABRIC / IP(src="10.0.0.2", dst="10.0.0.1") / UDP(spor
 put("mpls.inner-multicast", to_a(ip("rb", "239.1.1.1", id=303) / UDP(sport=7053, dport=5000) / DATA, ("mpls", 1000)))
 put("mpls.inner-truncated", FABRIC / IP(src="10.0.0.2", dst="10.0.0.1") / UDP(sport=1, dport=6635) / MPLS(label=1000, s=1, ttl=9) / Raw(bytes(good)[:12]))
 
-for name in sorted(frames):
-    print("%s: %s" % (name, frames[name].hex()))
+
+def write():
+    for name in sorted(frames):
+        print("%s: %s" % (name, frames[name].hex()))
+
+
+if __name__ == "__main__":
+    write()
