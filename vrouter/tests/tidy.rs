@@ -61,6 +61,12 @@ fn modules_keep_their_invariants() {
 }
 
 #[test]
+fn the_reference_model_stands_alone() {
+    hold(checks::independence);
+    assert!(files().iter().any(|path| path == "vrouter/tests/oracle/mod.rs"), "the model is elsewhere");
+}
+
+#[test]
 fn unsafe_stays_behind_the_fence() {
     hold(checks::fence);
     hold(checks::roots);
@@ -145,6 +151,17 @@ fn a_broken_invariant_is_seen() {
     complains(rule, "vrouter/src/packet/arp.rs", "use std::time::Instant;", "must not use Instant");
     accepts(rule, "vrouter/src/packet/arp.rs", "#[cfg(test)]\nmod tests { use std::time::Instant; }");
     accepts(rule, "vrouter/src/daemon/mod.rs", "use std::time::Instant;");
+}
+
+#[test]
+fn a_model_that_leans_on_the_product_is_seen() {
+    let rule = checks::independence;
+    complains(rule, "vrouter/tests/oracle/ip.rs", "use vrouter::packet::ip;", "must not use vrouter");
+    complains(rule, "vrouter/tests/oracle/mod.rs", "fn f() { flowtable::prefetch(&1) }", "must not use flowtable");
+    complains(rule, "vrouter/tests/oracle.rs", "use vrouter as other;", "must not use vrouter");
+    complains(rule, "vrouter/tests/oracle/a.rs", "#[path = \"../../src/packet/ip.rs\"] mod ip;", "must not use path");
+    accepts(rule, "vrouter/tests/oracle/a.rs", "//! The vrouter.\nuse smoltcp::wire::ArpRepr;");
+    accepts(rule, "vrouter/tests/wire/lab.rs", "use vrouter::api::v1;");
 }
 
 #[test]

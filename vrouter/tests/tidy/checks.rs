@@ -253,6 +253,17 @@ pub fn invariants(source: &Source) -> Vec<String> {
     found.map(|(at, word)| format!("{}:{}: {name} must not use {word}", source.path, source.line(at))).collect()
 }
 
+/// The reference model stands alone: what it took from the product would be wrong in both.
+pub fn independence(source: &Source) -> Vec<String> {
+    let inside = source.path.starts_with("vrouter/tests/oracle/");
+    if !inside && source.path != "vrouter/tests/oracle.rs" {
+        return Vec::new();
+    }
+    let product = ["vrouter", "flowtable", "ffi", "include"];
+    let found = source.words().filter(|(_, word)| product.contains(word) || inside && *word == "path");
+    found.map(|(at, word)| format!("{}:{}: the model must not use {word}", source.path, source.line(at))).collect()
+}
+
 /// Folders of one developer's machine and hosts that are no public home of documents or of the toolchain.
 pub fn foreign_places(path: &str, text: &str) -> Vec<String> {
     let folders = ["/wo#rk/", "/ro#ot/", "/ho#me/", "/Us#ers/"].map(|folder| folder.replace('#', ""));
