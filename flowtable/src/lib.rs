@@ -68,6 +68,7 @@ mod region;
 mod scan;
 mod sync;
 mod table;
+mod watchful;
 
 pub use entry::{Entry, Half, Handle, Pair};
 pub use key::{Key, Narrow, Wide};
@@ -76,6 +77,7 @@ pub use pairs::{Counters, InsertError, Pairs};
 pub use prefetch::prefetch;
 pub use region::Region;
 pub use table::FlowTable;
+pub use watchful::{Watchful, without_allocation};
 
 #[cfg(all(test, loom))]
 mod loom_tests;

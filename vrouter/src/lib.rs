@@ -14,3 +14,8 @@ pub mod model;
 pub mod packet;
 pub mod port;
 pub mod tables;
+
+/// Tests end when a worker allocates.
+#[cfg(test)]
+#[global_allocator]
+static ALLOCATOR: flowtable::Watchful = flowtable::Watchful;

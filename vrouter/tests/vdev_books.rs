@@ -16,6 +16,10 @@ use vrouter::ids::{Mac, WorkerIndex};
 use vrouter::model::{self, Model, PortInfo};
 use vrouter::port::Port;
 
+/// A worker that allocates ends the process.
+#[global_allocator]
+static ALLOCATOR: flowtable::Watchful = flowtable::Watchful;
+
 const NETWORK: &str = r#"
 settings: {underlay_vrf: underlay, vtep: 10.0.0.1}
 vrfs: [{name: underlay}, {name: red}]

@@ -1,5 +1,7 @@
 //! Virtual-wire tests: whole vRouters in memory, between frames that scapy built. Start at `wire/lab.rs`.
 
+#[path = "wire/allocation.rs"]
+mod allocation;
 #[path = "wire/answers.rs"]
 mod answers;
 #[path = "wire/books.rs"]
@@ -28,3 +30,7 @@ mod underlay;
 mod unicast;
 #[path = "wire/views.rs"]
 mod views;
+
+/// A worker that allocates ends the process.
+#[global_allocator]
+static ALLOCATOR: flowtable::Watchful = flowtable::Watchful;

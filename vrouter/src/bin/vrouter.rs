@@ -8,6 +8,11 @@ use clap::Parser;
 use vrouter::api::config::Config;
 use vrouter::daemon;
 
+/// Debug builds end when a worker allocates.
+#[cfg(debug_assertions)]
+#[global_allocator]
+static ALLOCATOR: flowtable::Watchful = flowtable::Watchful;
+
 /// Multi-tenant overlay vRouter on DPDK.
 ///
 /// Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failed while running; 2 wrong arguments; 3 the configuration is

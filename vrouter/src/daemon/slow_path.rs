@@ -8,7 +8,7 @@ use crate::datapath::punt::{self, Inject, Injection, Ring, Rings};
 use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, VifId};
 use crate::local::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
-use crate::port::Frame;
+use crate::port::{HEADROOM, ROOM};
 use crate::tables::{NextHopKind, Snapshot, Underlay};
 
 /// Control thread.
@@ -56,7 +56,7 @@ impl SlowPath {
                 let ring = class(&end.rings);
                 for punt in std::iter::from_fn(|| ring.punts.pop()).take(share) {
                     taken += 1;
-                    self.punt(snapshot, punt, ring, worker, now_ms, &mut tell);
+                    self.punt(snapshot, punt, worker, now_ms, &mut tell);
                 }
             }
         }
@@ -106,7 +106,6 @@ impl SlowPath {
         &mut self,
         snapshot: &mut Arc<Snapshot>,
         punt: punt::Punt,
-        ring: &Ring,
         worker: usize,
         now_ms: u64,
         tell: &mut impl FnMut(Told) -> Arc<Snapshot>,
@@ -129,7 +128,7 @@ impl SlowPath {
             Outcome::Held => {}
             Outcome::Dropped(reason) => self.drop(snapshot, punt.vif, reason),
         }
-        ring.give_back(punt.frame);
+        drop(punt);
         self.carry_out(snapshot, out, worker, tell);
     }
 
@@ -163,12 +162,14 @@ impl SlowPath {
     }
 
     fn inject(&mut self, snapshot: &Snapshot, worker: usize, how: Inject, bytes: &[u8], vif: Option<VifId>) {
-        let Some(frame) = Frame::from_bytes(bytes) else {
+        if bytes.len() > ROOM - HEADROOM {
             return self.drop(snapshot, vif, DropReason::NoHeadroom);
-        };
-        match self.shared.workers[worker].rings.injections.push(Injection { how, frame }) {
-            Ok(()) => self.enqueued.add(1),
-            Err(_) => self.drop(snapshot, vif, DropReason::PuntRingFull),
+        }
+        let rings = &self.shared.workers[worker].rings;
+        let frame = rings.injected.copy_or_make(bytes);
+        match frame.map(|frame| rings.injections.push(Injection { how, frame })) {
+            Some(Ok(())) => self.enqueued.add(1),
+            None | Some(Err(_)) => self.drop(snapshot, vif, DropReason::PuntRingFull),
         }
     }
 

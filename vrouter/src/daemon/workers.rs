@@ -65,6 +65,7 @@ fn run(mut worker: Worker, idle: Idle, clock: Clock, stop: &AtomicBool) {
     let mut empty = 0_u32;
     let mut polls = 0_u32;
     let mut now = clock.tick();
+    worker.settle();
     while !stop.load(Ordering::Relaxed) {
         if polls.is_multiple_of(CLOCK_POLLS) || empty > PATIENCE {
             now = clock.tick();

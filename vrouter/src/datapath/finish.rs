@@ -140,13 +140,10 @@ impl Outbox<'_> {
         let rings = &self.end.rings;
         let ring = if self.is_underlay(&punt) { &rings.underlay } else { &rings.tenant };
         let bytes = frame.bytes().get(usize::from(punt.from)..).unwrap_or_default();
-        let copy = ring.copy(bytes).ok_or(DropReason::PuntRingFull)?;
+        let copy = ring.free.copy(bytes).ok_or(DropReason::PuntRingFull)?;
         let punt =
             Punt { place: punt.place, vif: work.vif, why: punt.why, tunnel: punt.tunnel, l3: punt.l3, frame: copy };
-        ring.punts.push(punt).map_err(|punt| {
-            ring.give_back(punt.frame);
-            DropReason::PuntRingFull
-        })
+        ring.punts.push(punt).map_err(|_| DropReason::PuntRingFull)
     }
 
     /// ARP of the underlay: it has a ring of its own, so that nobody's flood keeps neighbours from being resolved.

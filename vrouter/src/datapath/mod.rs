@@ -122,8 +122,18 @@ impl Worker {
         }
     }
 
-    /// Moves what is there: one burst from each port, what the slow path sends, a step of ageing. Returns the frames moved.
+    /// Called once by the thread that is to poll, before: the first reading of the snapshot's pointer allocates the thread's own slot.
+    pub fn settle(&mut self) {
+        self.take_snapshot();
+    }
+
+    /// Moves what is there: one burst from each port, what the slow path sends, a step of ageing. Returns the frames moved. In debug
+    /// builds an allocation in here ends the process.
     pub fn poll(&mut self, now: Tick) -> usize {
+        if cfg!(debug_assertions) { flowtable::without_allocation(|| self.turn(now)) } else { self.turn(now) }
+    }
+
+    fn turn(&mut self, now: Tick) -> usize {
         self.take_snapshot();
         self.owe_ageing(now);
         let mut moved = 0;

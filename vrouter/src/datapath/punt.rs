@@ -1,17 +1,19 @@
 //! Rings between a worker and the slow path, and each VIF's budget for it.
 //!
-//! A punt is a copy in a frame of the ring's own; rx buffers never leave the worker. The frames go round: the control thread gives
-//! each back through `free`.
+//! A punt is a copy in a frame of the ring's own; rx buffers never leave the worker. The frames of punts and of injections go round:
+//! whoever drops one gives its room back, so that the worker frees nothing.
 
 use std::net::Ipv4Addr;
 
 use crossbeam::queue::ArrayQueue;
 
 use crate::ids::{Label, NextHopId, Place, Tick, VifId, Vni, VrfId};
-use crate::port::Frame;
+use crate::port::{Frame, Rooms};
 
 /// Copies of each class that may wait for the control thread, for each worker.
 pub const RING: usize = 256;
+/// Frames that the slow path may have under way to each worker: as many as wait for it, and the same again in its tx queues.
+pub const INJECTED: usize = RING * 8;
 
 /// A copy on its way to the slow path.
 pub struct Punt {
@@ -85,37 +87,26 @@ pub struct Rings {
     pub underlay: Ring,
     pub tenant: Ring,
     pub injections: ArrayQueue<Injection>,
+    /// For the frames of injections; the control thread makes them.
+    pub injected: Rooms,
 }
 
-/// Punts of one class and the frames for them.
+/// Punts of one class and the rooms for them.
 pub struct Ring {
     pub punts: ArrayQueue<Punt>,
-    pub free: ArrayQueue<Frame>,
+    pub free: Rooms,
 }
 
 impl Default for Rings {
     fn default() -> Self {
-        Rings { underlay: Ring::new(), tenant: Ring::new(), injections: ArrayQueue::new(RING * 4) }
+        let injections = ArrayQueue::new(INJECTED / 2);
+        Rings { underlay: Ring::new(), tenant: Ring::new(), injections, injected: Rooms::up_to(INJECTED) }
     }
 }
 
 impl Ring {
     fn new() -> Ring {
-        let ring = Ring { punts: ArrayQueue::new(RING), free: ArrayQueue::new(RING) };
-        while ring.free.push(Frame::on_heap(Box::new([0; crate::port::ROOM]))).is_ok() {}
-        ring
-    }
-
-    /// A copy of `bytes` in one of the ring's frames; `None`: none is free.
-    pub fn copy(&self, bytes: &[u8]) -> Option<Frame> {
-        let mut frame = self.free.pop()?;
-        frame.fill(bytes).then_some(frame)
-    }
-
-    /// Gives a frame back.
-    pub fn give_back(&self, frame: Frame) {
-        // a full ring means that the frame is not of this ring: it is freed
-        let _ = self.free.push(frame);
+        Ring { punts: ArrayQueue::new(RING), free: Rooms::filled(RING) }
     }
 }
 
@@ -168,14 +159,5 @@ mod tests {
         let mut slow = Budget::default();
         assert_eq!((0..100).filter(|&tick| slow.take(1, Tick(tick))).count(), 10);
         assert!(!Budget::default().take(0, Tick(0)));
-    }
-
-    #[test]
-    fn frames_go_round() {
-        let rings = Rings::default();
-        let frames: Vec<Frame> = std::iter::from_fn(|| rings.tenant.copy(b"punt")).collect();
-        assert_eq!(frames.len(), RING);
-        frames.into_iter().for_each(|frame| rings.tenant.give_back(frame));
-        assert!(rings.tenant.copy(b"again").is_some_and(|frame| frame.bytes() == b"again"));
     }
 }

@@ -164,7 +164,7 @@ impl DpdkPort {
                 let Some(mut mbuf) = self.pool.alloc() else {
                     return Err(Frame::new(Store::Heap(room), start, len));
                 };
-                mbuf.room_mut()[window.clone()].copy_from_slice(&room[window]);
+                mbuf.room_mut()[window.clone()].copy_from_slice(&room.bytes()[window]);
                 mbuf
             }
         };

@@ -1,5 +1,9 @@
 //! One frame: a window of bytes in a larger room.
 
+use std::sync::Arc;
+
+use crossbeam::queue::ArrayQueue;
+
 use crate::packet::checksum::IpChecksum;
 
 /// Bytes of room that a heap frame has, headroom included; a DPDK mempool is made with the same.
@@ -22,10 +26,47 @@ pub struct Frame {
 /// Where the bytes are.
 pub enum Store {
     /// The virtual wire's and the slow path's frames.
-    Heap(Box<[u8; ROOM]>),
+    Heap(HeapRoom),
     /// A DPDK buffer.
     #[cfg(feature = "dpdk")]
     Mbuf(ffi::Mbuf),
+}
+
+/// A heap frame's memory. Dropped, it goes back to the [`Rooms`](super::Rooms) that it is of, or is freed when it is of none.
+pub struct HeapRoom(Option<Box<Room>>);
+
+/// The bytes, and while a frame uses them where they go back to.
+pub(super) struct Room {
+    pub bytes: [u8; ROOM],
+    pub home: Option<Arc<ArrayQueue<Box<Room>>>>,
+}
+
+impl HeapRoom {
+    pub(super) fn of(room: Box<Room>) -> HeapRoom {
+        HeapRoom(Some(room))
+    }
+
+    /// All of it, headroom included.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |room| &room.bytes[..])
+    }
+
+    /// The same, to write.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.0.as_mut().map_or(&mut [], |room| &mut room.bytes[..])
+    }
+}
+
+impl Drop for HeapRoom {
+    fn drop(&mut self) {
+        let Some(mut room) = self.0.take() else { return };
+        if let Some(home) = room.home.take() {
+            // it has a place for every room that was made
+            let _ = home.push(room);
+        }
+    }
 }
 
 /// The frame has no room for the header.
@@ -34,14 +75,15 @@ pub enum Store {
 pub struct NoHeadroom;
 
 impl Frame {
-    /// A heap frame with these bytes after [`HEADROOM`], or nothing when they don't fit.
+    /// A heap frame of its own with these bytes after [`HEADROOM`], or nothing when they don't fit. Not on a worker, nor to be
+    /// given to one: it is freed where it is dropped.
     pub fn from_bytes(bytes: &[u8]) -> Option<Frame> {
-        let mut frame = Frame::on_heap(Box::new([0; ROOM]));
+        let mut frame = Frame::on_heap(HeapRoom::of(Box::new(Room { bytes: [0; ROOM], home: None })));
         frame.fill(bytes).then_some(frame)
     }
 
-    /// An empty frame in this box.
-    pub fn on_heap(room: Box<[u8; ROOM]>) -> Frame {
+    /// An empty frame in this room.
+    pub fn on_heap(room: HeapRoom) -> Frame {
         Frame::new(Store::Heap(room), HEADROOM as u16, 0)
     }
 
@@ -64,7 +106,7 @@ impl Frame {
     pub fn bytes(&self) -> &[u8] {
         let window = usize::from(self.start)..usize::from(self.start) + usize::from(self.len);
         match &self.store {
-            Store::Heap(room) => &room[window],
+            Store::Heap(room) => &room.bytes()[window],
             #[cfg(feature = "dpdk")]
             Store::Mbuf(mbuf) => &mbuf.room()[window],
         }
@@ -126,7 +168,7 @@ impl Frame {
     #[inline]
     fn room_mut(&mut self) -> &mut [u8] {
         match &mut self.store {
-            Store::Heap(room) => &mut room[..],
+            Store::Heap(room) => room.bytes_mut(),
             #[cfg(feature = "dpdk")]
             Store::Mbuf(mbuf) => mbuf.room_mut(),
         }

@@ -1,17 +1,19 @@
 //! Frames and the ports that they come from and leave by.
 //!
 //! [`Frame`] is one concrete type: a window of bytes with headroom, which owns its memory (an mbuf of a DPDK port, or a boxed
-//! array of the virtual wire and of the slow path). [`Port`] is one worker's end of a device: a virtual call per burst.
+//! room of the virtual wire and of the slow path). [`Port`] is one worker's end of a device: a virtual call per burst.
 
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 mod frame;
 pub mod handover;
+mod rooms;
 pub mod wire;
 
 use crate::drops::DropReason;
 pub use crate::packet::checksum::IpChecksum;
-pub use frame::{Frame, HEADROOM, NoHeadroom, ROOM, Store};
+pub use frame::{Frame, HEADROOM, HeapRoom, NoHeadroom, ROOM, Store};
+pub use rooms::Rooms;
 
 /// Frames that a worker takes from a queue at once.
 pub const BURST: usize = 32;

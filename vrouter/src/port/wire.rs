@@ -1,75 +1,75 @@
-//! The virtual wire: ports in memory, for tests, simulation and benches. Allocates nothing once made.
+//! The virtual wire: ports in memory, for tests, simulation and benches. Allocates nothing once made, and takes no lock.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use crossbeam::queue::ArrayQueue;
 
 use super::{BURST, Frame, Port, RxReport, TxReport};
 
 /// A port that hands over what its [`WireEnd`] put in, and collects what is sent.
 pub struct WirePort {
-    shared: Arc<Mutex<Wire>>,
+    wire: Arc<Wire>,
 }
 
 /// The tester's end. Any thread.
 #[derive(Clone)]
 pub struct WireEnd {
-    shared: Arc<Mutex<Wire>>,
+    wire: Arc<Wire>,
 }
 
 struct Wire {
-    to_worker: VecDeque<Frame>,
-    sent: VecDeque<Frame>,
-    room: usize,
+    to_worker: ArrayQueue<Frame>,
+    sent: ArrayQueue<Frame>,
 }
 
 /// A wire that holds at most `room` frames in each direction; `tx` refuses the ones beyond.
 pub fn wire(room: usize) -> (WirePort, WireEnd) {
-    let wire = Wire { to_worker: VecDeque::with_capacity(room), sent: VecDeque::with_capacity(room), room };
-    let shared = Arc::new(Mutex::new(wire));
-    (WirePort { shared: shared.clone() }, WireEnd { shared })
+    let wire = Arc::new(Wire { to_worker: ArrayQueue::new(room.max(1)), sent: ArrayQueue::new(room.max(1)) });
+    (WirePort { wire: wire.clone() }, WireEnd { wire })
 }
 
 impl WireEnd {
     /// Lets the port receive this frame. False when the wire is full.
     pub fn put(&self, frame: Frame) -> bool {
-        let mut wire = self.shared.lock();
-        let fits = wire.to_worker.len() < wire.room;
-        if fits {
-            wire.to_worker.push_back(frame);
-        }
-        fits
+        self.wire.to_worker.push(frame).is_ok()
     }
 
     /// The oldest frame that the port sent.
     pub fn take(&self) -> Option<Frame> {
-        self.shared.lock().sent.pop_front()
+        self.wire.sent.pop()
     }
 
     /// Frames that the port has not received yet.
     pub fn waiting(&self) -> usize {
-        self.shared.lock().to_worker.len()
+        self.wire.to_worker.len()
     }
 }
 
 impl Port for WirePort {
     fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
-        let mut wire = self.shared.lock();
-        let count = wire.to_worker.len().min(BURST).min(frames.capacity() - frames.len());
-        frames.extend(wire.to_worker.drain(..count));
-        RxReport { frames: count, ..RxReport::default() }
+        let most = BURST.min(frames.capacity() - frames.len());
+        let before = frames.len();
+        frames.extend(std::iter::from_fn(|| self.wire.to_worker.pop()).take(most));
+        RxReport { frames: frames.len() - before, ..RxReport::default() }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
-        let mut wire = self.shared.lock();
-        let count = (wire.room - wire.sent.len()).min(frames.len());
-        let mut report = TxReport { frames: count, bytes: 0 };
-        for mut frame in frames.drain(..count) {
+        let mut report = TxReport::default();
+        // from the end, so that taking the first frame moves no other one
+        frames.reverse();
+        while !self.wire.sent.is_full()
+            && let Some(mut frame) = frames.pop()
+        {
             frame.finish_outer_checksum();
-            report.bytes += frame.len();
-            wire.sent.push_back(frame);
+            let bytes = frame.len();
+            if let Err(frame) = self.wire.sent.push(frame) {
+                frames.push(frame);
+                break;
+            }
+            report.frames += 1;
+            report.bytes += bytes;
         }
+        frames.reverse();
         report
     }
 }

@@ -15,6 +15,10 @@ pub fn close(lab: &mut Lab) {
         assert!(left.is_empty(), "rig {} port {} sent unlooked-at {}", at.0, at.1, super::frames::hex_all(&left));
     }
     let holds = lab.holds;
+    assert_eq!(lab.rooms.in_use(), 0, "frames that were put in are somewhere still");
+    for end in lab.rigs.iter().flat_map(|rig| &rig.shared.workers) {
+        assert_eq!(end.rings.injected.in_use(), 0, "frames of the slow path are somewhere still");
+    }
     for rig in &mut lab.rigs {
         check(rig, holds);
     }
@@ -24,7 +28,7 @@ pub fn close(lab: &mut Lab) {
 pub fn check(rig: &mut Rig, holds: u64) {
     assert_eq!(rig.frames_on_wires(), 0, "frames are left on the wires");
     for end in &rig.shared.workers {
-        let full = |ring: &Ring| ring.punts.is_empty() && ring.free.len() == RING;
+        let full = |ring: &Ring| ring.punts.is_empty() && ring.free.idle() == RING;
         assert!(full(&end.rings.underlay) && full(&end.rings.tenant), "punts are left in a ring");
         assert!(end.rings.injections.is_empty(), "injections are left in a ring");
     }

@@ -230,6 +230,7 @@ fn nothing_is_lost_while_workers_see_changes_at_different_times() {
         for worker in &mut workers {
             let stop = &stop;
             scope.spawn(move || {
+                worker.settle();
                 while !stop.load(Ordering::Relaxed) {
                     worker.poll(Tick((now / 100) as u32));
                     std::thread::yield_now();
@@ -282,6 +283,7 @@ fn the_first_packets_after_sync_obey() {
         for worker in &mut workers {
             let stop = &stop;
             scope.spawn(move || {
+                worker.settle();
                 while !stop.load(Ordering::Relaxed) {
                     worker.poll(Tick((now / 100) as u32));
                     std::thread::yield_now();

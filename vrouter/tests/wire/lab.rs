@@ -19,7 +19,7 @@ use vrouter::ids::{Mac, WorkerIndex};
 use vrouter::model::{Limits, Model, PortInfo};
 use vrouter::port::handover::handover;
 use vrouter::port::wire::{WireEnd, WirePort, wire};
-use vrouter::port::{Frame, Port, RxReport, TxReport};
+use vrouter::port::{Frame, Port, Rooms, RxReport, TxReport};
 
 use super::frames::{self, frame};
 use super::{books, network};
@@ -229,6 +229,8 @@ impl Rig {
 /// Rigs, the wires between them, and what was exchanged.
 pub struct Lab {
     pub rigs: Vec<Rig>,
+    /// Of the frames that the tests put in: workers give them back and free nothing.
+    pub rooms: Rooms,
     links: Vec<(At, At)>,
     pub now: u64,
     pub exchanged: Vec<(u64, Vec<u8>)>,
@@ -259,7 +261,9 @@ impl Lab {
 
     pub fn with(workers: usize, setups: &[&Setup]) -> Lab {
         let rigs = setups.iter().map(|setup| Rig::new(workers, setup, START)).collect();
-        let mut lab = Lab { rigs, links: Vec::new(), now: START, exchanged: Vec::new(), holds: 0 };
+        let rooms = setups.iter().map(|setup| PORTS * workers * setup.room * 2).sum();
+        let rooms = Rooms::up_to(rooms);
+        let mut lab = Lab { rigs, rooms, links: Vec::new(), now: START, exchanged: Vec::new(), holds: 0 };
         for (rig, setup) in lab.rigs.iter_mut().zip(setups) {
             rig.apply(&setup.network);
         }
@@ -286,7 +290,8 @@ impl Lab {
     }
 
     pub fn put_bytes(&mut self, at: At, bytes: &[u8]) {
-        self.put_frame(at, Frame::from_bytes(bytes).expect("fits"));
+        let frame = self.rooms.copy_or_make(bytes).expect("fits");
+        self.put_frame(at, frame);
     }
 
     pub fn put_frame(&mut self, (rig, port): At, frame: Frame) {

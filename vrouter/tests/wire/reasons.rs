@@ -1,7 +1,7 @@
 //! No drop reason without a test: each is provoked here, with bytes from scapy wherever bytes can provoke it.
 
 use vrouter::drops::DropReason;
-use vrouter::port::{self, ROOM, Store};
+use vrouter::port::{self, Store};
 
 use super::books;
 use super::frames::frame;
@@ -124,8 +124,10 @@ fn fill_the_table(lab: &mut Lab) {
 
 fn no_headroom(lab: &mut Lab) {
     let bytes = frame("udp4.vxlan");
-    let mut room = Box::new([0; ROOM]);
-    room[..bytes.len()].copy_from_slice(bytes);
+    let Some(Store::Heap(mut room)) = lab.rooms.copy_or_make(&[]).map(port::Frame::into_store) else {
+        panic!("a room")
+    };
+    room.bytes_mut()[..bytes.len()].copy_from_slice(bytes);
     lab.put_frame(RA, port::Frame::new(Store::Heap(room), 0, bytes.len() as u16));
 }
 
