@@ -12,7 +12,7 @@ from scapy.layers.inet6 import (  # noqa: E402, F401
     ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptDstLLAddr, ICMPv6NDOptSrcLLAddr,
     ICMPv6PacketTooBig, IPv6,
 )
-from scapy.layers.l2 import ARP, Dot1Q, Ether  # noqa: E402, F401
+from scapy.layers.l2 import ARP, GRE, Dot1Q, Ether  # noqa: E402, F401
 from scapy.layers.vxlan import VXLAN  # noqa: E402
 from scapy.packet import Raw, bind_layers  # noqa: E402, F401
 from scapy.utils import wrpcap  # noqa: E402
@@ -20,6 +20,7 @@ from scapy.utils import wrpcap  # noqa: E402
 from lab.process import Failure, run, until  # noqa: E402
 
 bind_layers(UDP, MPLS, dport=6635)
+bind_layers(GRE, MPLS, proto=0x8847)
 
 _ETH_P_ALL = 3
 _OUTGOING = 4

@@ -71,6 +71,12 @@ reasons! {
     VxlanHeader = "vxlan_header",
     /// No VRF has this VNI.
     VniUnknown = "vni_unknown",
+    /// The GRE header is truncated, of another version, or has bits that may not be ignored (RFC 2784, section 2.2).
+    GreHeader = "gre_header",
+    /// The GRE checksum is wrong.
+    GreChecksum = "gre_checksum",
+    /// GRE carries something other than MPLS (RFC 4023).
+    GreProtocol = "gre_protocol",
     /// The MPLS stack is truncated or deeper than one label (RFC 3032).
     MplsHeader = "mpls_header",
     /// No VRF and no VIF has this label.

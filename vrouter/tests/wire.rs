@@ -14,6 +14,8 @@ mod drops;
 mod flows;
 #[path = "wire/frames.rs"]
 mod frames;
+#[path = "wire/gre.rs"]
+mod gre;
 #[path = "wire/hostile.rs"]
 mod hostile;
 #[path = "wire/lab.rs"]

@@ -72,11 +72,11 @@ fn deliver(frame: &mut Frame, l3: usize, found: &Classified, port: PortIndex, to
 }
 
 /// Puts the tunnel's template before the L3 packet and fills in what differs per packet: TOS (DSCP uniform, RFC 2983), lengths,
-/// the UDP source port, TTL of the label, the inner ethertype. The IPv4 checksum is left to the port.
+/// the UDP source port, the inner ethertype. The IPv4 checksum is left to the port.
 fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port: PortIndex, hash: u64) -> Fate {
     const IP: usize = ether::HEADER;
     const UDP: usize = IP + 20;
-    const TUNNEL: usize = UDP + 8;
+    const INNER_TYPE: usize = UDP + 8 + 8 + 12;
     let headers = tunnel.template.headers();
     if frame.replace_front(l3, headers).is_err() {
         return Fate::Drop(DropReason::NoHeadroom, Culprit::Frame);
@@ -86,12 +86,12 @@ fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port
     let bytes = frame.bytes_mut();
     bytes[IP + 1] = found.packet.tos;
     bytes[IP + 2..IP + 4].copy_from_slice(&length.to_be_bytes());
-    bytes[UDP..UDP + 2].copy_from_slice(&(ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff).to_be_bytes());
-    bytes[UDP + 4..UDP + 6].copy_from_slice(&(length - 20).to_be_bytes());
-    match tunnel.encap {
-        Encap::Vxlan { .. } => bytes[TUNNEL + 20..TUNNEL + 22].copy_from_slice(&ethertype.to_be_bytes()),
-        // pipe model (RFC 3443): the label's TTL is the tunnel's own
-        Encap::MplsOverUdp { .. } => bytes[TUNNEL + 3] = 64,
+    if !matches!(tunnel.encap, Encap::MplsOverGre { .. }) {
+        bytes[UDP..UDP + 2].copy_from_slice(&(ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff).to_be_bytes());
+        bytes[UDP + 4..UDP + 6].copy_from_slice(&(length - 20).to_be_bytes());
+    }
+    if let Encap::Vxlan { .. } = tunnel.encap {
+        bytes[INNER_TYPE..INNER_TYPE + 2].copy_from_slice(&ethertype.to_be_bytes());
     }
     frame.tx_ip_checksum = true;
     Fate::Send(port)

@@ -107,7 +107,14 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, frame: &Frame) -> Resul
         return Err(DropReason::NotForUs.into());
     }
     check_source(&outer)?;
-    if outer.protocol != protocol::UDP || Some(outer.destination) != vtep {
+    if Some(outer.destination) != vtep {
+        return Err(punt(Why::ForUs(vif.vrf)));
+    }
+    let payload = &bytes[usize::from(outer.header)..usize::from(outer.length)];
+    if outer.protocol == protocol::GRE {
+        return gre(snapshot, &outer, payload, l3 + outer.header);
+    }
+    if outer.protocol != protocol::UDP {
         return Err(punt(Why::ForUs(vif.vrf)));
     }
     let (Upper::Ports { destination: port, .. }, IpAddr::V4(remote)) = (outer.upper, outer.source) else {
@@ -119,9 +126,18 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, frame: &Frame) -> Resul
     if outer.fragment {
         return Err(DropReason::OuterFragment.into());
     }
-    let payload = tunnel::udp_payload(&bytes[usize::from(outer.header)..usize::from(outer.length)])?;
+    let payload = tunnel::udp_payload(payload)?;
     let at = l3 + outer.header + tunnel::UDP as u16;
     if port == tunnel::VXLAN_PORT { vxlan(snapshot, remote, payload, at) } else { mpls(snapshot, remote, payload, at) }
+}
+
+/// A label behind GRE (RFC 4023), whose header is at `at` in the frame.
+fn gre(snapshot: &Snapshot, outer: &Ip, payload: &[u8], at: u16) -> Result<Classified, Exit> {
+    let (false, IpAddr::V4(remote)) = (outer.fragment, outer.source) else {
+        return Err(DropReason::OuterFragment.into());
+    };
+    let header = tunnel::read_gre(payload)?;
+    mpls(snapshot, remote, &payload[header..], at + header as u16)
 }
 
 /// Inner Ethernet behind VXLAN; the VXLAN header is at `at` in the frame.

@@ -58,7 +58,7 @@ pub struct TunnelSource {
 pub enum TunnelId {
     /// VXLAN: the packet has an inner Ethernet header.
     Vni(Vni),
-    /// MPLS-over-UDP: the packet is bare L3.
+    /// MPLS over UDP or GRE: the packet is bare L3.
     Label(Label),
 }
 

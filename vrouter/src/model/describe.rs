@@ -78,5 +78,6 @@ pub(super) fn next_hop(state: &State, id: NextHopId) -> String {
         Some(Hop::Neighbour(vif, address)) => format!("neighbour {address} on {}", state.vif_name(vif)),
         Some(Hop::Tunnel { remote, encap: Encap::Vxlan { vni, .. } }) => format!("vxlan {remote} vni {vni}"),
         Some(Hop::Tunnel { remote, encap: Encap::MplsOverUdp { label } }) => format!("mpls {remote} label {label}"),
+        Some(Hop::Tunnel { remote, encap: Encap::MplsOverGre { label } }) => format!("mpls-gre {remote} label {label}"),
     }
 }

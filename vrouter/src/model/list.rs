@@ -104,6 +104,9 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
                 Encap::MplsOverUdp { label } => {
                     v1::tunnel::Encap::MplsOverUdp(v1::tunnel::MplsOverUdp { label: label.0 })
                 }
+                Encap::MplsOverGre { label } => {
+                    v1::tunnel::Encap::MplsOverGre(v1::tunnel::MplsOverGre { label: label.0 })
+                }
             }),
         }),
         Hop::Receive | Hop::Connected(_) | Hop::Neighbour(..) => return None,

@@ -156,6 +156,7 @@ pub(crate) enum Hop {
 pub(crate) enum Encap {
     Vxlan { vni: Vni, inner_mac: Mac },
     MplsOverUdp { label: Label },
+    MplsOverGre { label: Label },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,10 +70,12 @@ pub enum Encap {
     Vxlan { vni: Vni, inner_dst: Mac, inner_src: Mac },
     /// RFC 7510.
     MplsOverUdp { label: Label },
+    /// RFC 4023, without checksum, key and sequence number.
+    MplsOverGre { label: Label },
 }
 
 /// Headers made ready: Ethernet, IPv4 (length, identification, TOS and checksum zero), UDP (source port and length zero,
-/// checksum zero), VXLAN or MPLS (TC and TTL zero), and the inner Ethernet of VXLAN (ethertype zero).
+/// checksum zero) or GRE, VXLAN or MPLS (TC zero), and the inner Ethernet of VXLAN (ethertype zero).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Template {
     bytes: [u8; Template::MAX],
@@ -108,11 +110,12 @@ impl std::fmt::Debug for Template {
 }
 
 impl Encap {
-    /// Bytes between the underlay's L3 MTU and the tenant's: outer IPv4, UDP, and what the kind adds before the inner L3 packet.
+    /// Bytes between the underlay's L3 MTU and the tenant's: outer IPv4, UDP or GRE, and what the kind adds before the inner L3 packet.
     pub fn overhead(self) -> u16 {
         match self {
             Encap::Vxlan { .. } => 20 + 8 + 8 + 14,
             Encap::MplsOverUdp { .. } => 20 + 8 + 4,
+            Encap::MplsOverGre { .. } => 20 + 4 + 4,
         }
     }
 }

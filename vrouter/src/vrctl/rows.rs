@@ -199,6 +199,8 @@ fn via(via: &Via) -> String {
         format!("vxlan {} vni {} mac {}", vxlan.remote, vxlan.vni, vxlan.mac)
     } else if let Some(mpls) = &via.mpls_udp {
         format!("mpls-over-udp {} label {}", mpls.remote, mpls.label)
+    } else if let Some(mpls) = &via.mpls_gre {
+        format!("mpls-over-gre {} label {}", mpls.remote, mpls.label)
     } else if via.drop {
         "drop".into()
     } else {
@@ -262,6 +264,7 @@ acls:
 routes:
 - {vrf: red, prefix: 10.0.0.0/8, via: {mpls_udp: {remote: 1.2.3.4, label: 16}}}
 - {vrf: red, prefix: 10.0.0.1/32, via: {vif: web1, mac: 02:00:00:00:00:01}}
+- {vrf: red, prefix: 11.0.0.0/8, via: {mpls_gre: {remote: 1.2.3.4, label: 16}}}
 ";
         let network = Network::parse("n", text).unwrap();
         assert_eq!(
@@ -271,5 +274,6 @@ routes:
         );
         assert_eq!(network.routes[0].cells().join("|"), "red|10.0.0.0/8|mpls-over-udp 1.2.3.4 label 16|-|100");
         assert_eq!(network.routes[1].cells()[2], "vif web1 mac 02:00:00:00:00:01");
+        assert_eq!(network.routes[2].cells()[2], "mpls-over-gre 1.2.3.4 label 16");
     }
 }

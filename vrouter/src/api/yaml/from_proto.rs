@@ -1,7 +1,7 @@
 //! From the contract back to the language, for what the daemon lists.
 
 use super::objects::{
-    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsUdp, Neighbour, Port, Route, Rule, Settings, Via, Vif,
+    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, Rule, Settings, Via, Vif,
     VifKind, Vni, Vrf, Vxlan,
 };
 use super::v1;
@@ -115,7 +115,8 @@ impl TryFrom<&v1::NextHop> for Via {
                     Some(Encap::Vxlan(vxlan)) => {
                         via.vxlan = Some(Vxlan { remote, vni: vxlan.vni, mac: text::mac(&vxlan.inner_mac)? });
                     }
-                    Some(Encap::MplsOverUdp(mpls)) => via.mpls_udp = Some(MplsUdp { remote, label: mpls.label }),
+                    Some(Encap::MplsOverUdp(mpls)) => via.mpls_udp = Some(MplsTunnel { remote, label: mpls.label }),
+                    Some(Encap::MplsOverGre(mpls)) => via.mpls_gre = Some(MplsTunnel { remote, label: mpls.label }),
                 }
             }
         }

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use objects::{
-    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsUdp, Neighbour, Port, Route, Rule, Settings, Via, Vif,
+    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, Rule, Settings, Via, Vif,
     VifKind, Vni, Vrf, Vxlan,
 };
 

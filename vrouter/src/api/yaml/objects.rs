@@ -143,7 +143,7 @@ pub struct Route {
     pub drop: bool,
 }
 
-/// A next hop: exactly one of `vif` (with an optional `mac`), `gateway`, `vxlan`, `mpls_udp`, `drop`.
+/// A next hop: exactly one of `vif` (with an optional `mac`), `gateway`, `vxlan`, `mpls_udp`, `mpls_gre`, `drop`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Via {
@@ -159,7 +159,9 @@ pub struct Via {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vxlan: Option<Vxlan>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mpls_udp: Option<MplsUdp>,
+    pub mpls_udp: Option<MplsTunnel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mpls_gre: Option<MplsTunnel>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drop: bool,
 }
@@ -179,7 +181,7 @@ pub struct Vxlan {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct MplsUdp {
+pub struct MplsTunnel {
     /// The peer's VTEP.
     #[serde(deserialize_with = "named_address")]
     pub remote: Ipv4Addr,

@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::objects::{
-    Acl, Action, AddressMatch, Group, Label, Lifetimes, Neighbour, Route, Rule, Settings, Via, Vif, VifKind, Vni, Vrf,
+    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsTunnel, Neighbour, Route, Rule, Settings, Via, Vif,
+    VifKind, Vni, Vrf,
 };
 use super::{ToProto, v1};
 use crate::api::text::address_bytes;
@@ -103,7 +104,7 @@ impl Via {
     /// The next hop, or the field that is wrong and why.
     pub fn to_proto(&self) -> Result<v1::NextHop, (String, String)> {
         use v1::next_hop::{Drop, Kind, ViaGateway, ViaVif};
-        use v1::tunnel::{Encap, MplsOverUdp, Vxlan};
+        use v1::tunnel::{Encap, MplsOverGre, MplsOverUdp, Vxlan};
         let wrong = |field: &str, reason: &str| (format!("via{field}"), reason.to_owned());
         let tunnel =
             |remote: Ipv4Addr, encap| Kind::Tunnel(v1::Tunnel { remote: remote.octets().to_vec(), encap: Some(encap) });
@@ -124,18 +125,26 @@ impl Via {
             kinds.push(tunnel(vxlan.remote, Encap::Vxlan(encap)));
         }
         if let Some(mpls) = &self.mpls_udp {
-            if !(16..1 << 20).contains(&mpls.label) {
-                return Err(wrong(".mpls_udp.label", "is not in 16 to 1048575"));
-            }
-            kinds.push(tunnel(mpls.remote, Encap::MplsOverUdp(MplsOverUdp { label: mpls.label })));
+            let label = mpls.label().map_err(|reason| wrong(".mpls_udp.label", reason))?;
+            kinds.push(tunnel(mpls.remote, Encap::MplsOverUdp(MplsOverUdp { label })));
+        }
+        if let Some(mpls) = &self.mpls_gre {
+            let label = mpls.label().map_err(|reason| wrong(".mpls_gre.label", reason))?;
+            kinds.push(tunnel(mpls.remote, Encap::MplsOverGre(MplsOverGre { label })));
         }
         if self.drop {
             kinds.push(Kind::Drop(Drop {}));
         }
         match <[Kind; 1]>::try_from(kinds) {
             Ok([kind]) => Ok(v1::NextHop { kind: Some(kind) }),
-            Err(_) => Err(wrong("", "needs exactly one of vif, gateway, vxlan, mpls_udp, drop")),
+            Err(_) => Err(wrong("", "needs exactly one of vif, gateway, vxlan, mpls_udp, mpls_gre, drop")),
         }
+    }
+}
+
+impl MplsTunnel {
+    fn label(&self) -> Result<u32, &'static str> {
+        if (16..1 << 20).contains(&self.label) { Ok(self.label) } else { Err("is not in 16 to 1048575") }
     }
 }
 

@@ -57,6 +57,7 @@ pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
             let by = match tunnel.encap {
                 Encap::Vxlan { vni, inner_dst, .. } => format!("vxlan vni {vni} mac {inner_dst}"),
                 Encap::MplsOverUdp { label } => format!("mpls-over-udp label {label}"),
+                Encap::MplsOverGre { label } => format!("mpls-over-gre label {label}"),
             };
             format!("{by} to {}, {}", tunnel.remote, underlay_text(snapshot, &tunnel.underlay))
         }

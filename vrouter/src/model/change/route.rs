@@ -120,6 +120,9 @@ fn tunnel(given: &v1::Tunnel) -> Result<Hop, Refusal> {
         v1::tunnel::Encap::MplsOverUdp(mpls) => {
             Encap::MplsOverUdp { label: read::label(mpls.label).at("mpls_over_udp.label")? }
         }
+        v1::tunnel::Encap::MplsOverGre(mpls) => {
+            Encap::MplsOverGre { label: read::label(mpls.label).at("mpls_over_gre.label")? }
+        }
     };
     Ok(Hop::Tunnel { remote, encap })
 }

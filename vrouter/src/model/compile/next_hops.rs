@@ -137,6 +137,7 @@ fn tunnel(
             Encap::Vxlan { vni, inner_dst: inner_mac, inner_src: next.local.router_mac }
         }
         records::Encap::MplsOverUdp { label } => Encap::MplsOverUdp { label },
+        records::Encap::MplsOverGre { label } => Encap::MplsOverGre { label },
     };
     let row = next.local.underlay.and_then(|vrf| next.vrfs.row(vrf.index()));
     let via = row.and_then(|row| row.route(remote.into())).map(|(_, id)| id);

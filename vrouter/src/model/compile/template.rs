@@ -7,8 +7,11 @@ use crate::tables::{Adjacency, Encap, Template};
 /// Destination ports: RFC 7348, section 8, and RFC 7510, section 3.
 const VXLAN_PORT: u16 = 4789;
 const MPLS_PORT: u16 = 6635;
+/// GRE without options: flags and version 0, and the protocol type of MPLS (RFC 4023, section 3).
+const GRE_MPLS: [u8; 4] = [0, 0, 0x88, 0x47];
 const TTL: u8 = 64;
 const UDP: u8 = 17;
+const GRE: u8 = 47;
 /// Flags and fragment offset: don't fragment.
 const DF: [u8; 2] = [0x40, 0];
 
@@ -20,16 +23,15 @@ pub(super) fn headers(adjacency: &Adjacency, local: Ipv4Addr, remote: Ipv4Addr, 
     bytes.extend([0x08, 0x00]);
     bytes.extend([0x45, 0, 0, 0, 0, 0]);
     bytes.extend(DF);
-    bytes.extend([TTL, UDP, 0, 0]);
+    let protocol = if matches!(encap, Encap::MplsOverGre { .. }) { GRE } else { UDP };
+    bytes.extend([TTL, protocol, 0, 0]);
     bytes.extend(local.octets());
     bytes.extend(remote.octets());
-    let port = match encap {
-        Encap::Vxlan { .. } => VXLAN_PORT,
-        Encap::MplsOverUdp { .. } => MPLS_PORT,
-    };
-    bytes.extend([0, 0]);
-    bytes.extend(port.to_be_bytes());
-    bytes.extend([0, 0, 0, 0]);
+    match encap {
+        Encap::Vxlan { .. } => bytes.extend(udp(VXLAN_PORT)),
+        Encap::MplsOverUdp { .. } => bytes.extend(udp(MPLS_PORT)),
+        Encap::MplsOverGre { .. } => bytes.extend(GRE_MPLS),
+    }
     match encap {
         Encap::Vxlan { vni, inner_dst, inner_src } => {
             bytes.extend([0x08, 0, 0, 0]);
@@ -38,10 +40,18 @@ pub(super) fn headers(adjacency: &Adjacency, local: Ipv4Addr, remote: Ipv4Addr, 
             bytes.extend(inner_src.0);
             bytes.extend([0, 0]);
         }
-        // Bottom of stack, TC and TTL zero (RFC 3032, section 2.1).
-        Encap::MplsOverUdp { label } => bytes.extend((label.0 << 12 | 1 << 8).to_be_bytes()),
+        // Bottom of stack, TC zero (RFC 3032, section 2.1); pipe model (RFC 3443): the TTL is the tunnel's own.
+        Encap::MplsOverUdp { label } | Encap::MplsOverGre { label } => {
+            bytes.extend((label.0 << 12 | 1 << 8 | u32::from(TTL)).to_be_bytes());
+        }
     }
     Template::new(&bytes)
+}
+
+/// Source port, length and checksum zero.
+fn udp(port: u16) -> [u8; 8] {
+    let [high, low] = port.to_be_bytes();
+    [0, 0, high, low, 0, 0, 0, 0]
 }
 
 #[cfg(test)]
@@ -77,7 +87,17 @@ mod tests {
         let encap = Encap::MplsOverUdp { label: Label(0xabcde) };
         let template = headers(&ADJACENCY, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), encap);
         let mut expected = OUTER.to_vec();
-        expected.extend([0, 0, 0x19, 0xeb, 0, 0, 0, 0, 0xab, 0xcd, 0xe1, 0]);
+        expected.extend([0, 0, 0x19, 0xeb, 0, 0, 0, 0, 0xab, 0xcd, 0xe1, 64]);
+        assert_eq!(template.headers(), expected);
+    }
+
+    #[test]
+    fn mpls_over_gre_bytes() {
+        let encap = Encap::MplsOverGre { label: Label(0xabcde) };
+        let template = headers(&ADJACENCY, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), encap);
+        let mut expected = OUTER.to_vec();
+        expected[23] = 47;
+        expected.extend([0, 0, 0x88, 0x47, 0xab, 0xcd, 0xe1, 64]);
         assert_eq!(template.headers(), expected);
     }
 }

@@ -64,7 +64,15 @@ fn tunnels() {
     };
     let bad_inner = v1::tunnel::Vxlan { vni: 1, inner_mac: vec![1; 6] };
     let bad_inner = v1::Tunnel { remote: ip("10.0.0.2"), encap: Some(v1::tunnel::Encap::Vxlan(bad_inner)) };
+    let gre = |label| v1::tunnel::Encap::MplsOverGre(v1::tunnel::MplsOverGre { label });
+    let gre = |label| v1::Tunnel { remote: ip("10.0.0.2"), encap: Some(gre(label)) };
     check(vec![
+        (
+            put_route("red", "9.0.0.0/8", v1::next_hop::Kind::Tunnel(gre(15))),
+            text,
+            "next_hop.tunnel.mpls_over_gre.label",
+            "16 to 1048575",
+        ),
         (tunnel(|tunnel| tunnel.remote = ip("fd00::1")), text, "next_hop.tunnel.remote", "the underlay is IPv4"),
         (tunnel(|tunnel| tunnel.remote = ip("224.0.0.1")), text, "next_hop.tunnel.remote", "no address of one host"),
         (tunnel(|tunnel| tunnel.remote = vec![]), text, "next_hop.tunnel.remote", "is missing"),
