@@ -93,6 +93,8 @@ reasons! {
     IcmpErrorNoFlow = "icmp_error_no_flow",
     /// No route to the destination.
     NoRoute = "no_route",
+    /// Routes into other VRFs lead through more than 8 VRFs, or round in a circle.
+    VrfDepth = "vrf_depth",
     /// The route says drop.
     RouteDrop = "route_drop",
     /// The next hop is gone or its VIF has no port.

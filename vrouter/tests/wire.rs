@@ -32,6 +32,8 @@ mod underlay;
 mod unicast;
 #[path = "wire/views.rs"]
 mod views;
+#[path = "wire/vrfs.rs"]
+mod vrfs;
 
 /// A worker that allocates ends the process.
 #[global_allocator]

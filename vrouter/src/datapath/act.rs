@@ -44,6 +44,7 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
         NextHopKind::Tunnel(tunnel) => &tunnel.underlay,
         NextHopKind::Drop => return Fate::Drop(DropReason::RouteDrop, culprit),
         NextHopKind::Receive => return Fate::Drop(DropReason::LocalUnanswered, culprit),
+        NextHopKind::Vrf(_) => return Fate::Drop(DropReason::VrfDepth, culprit),
     };
     let adjacency = match underlay {
         Underlay::Resolved(adjacency) => adjacency,

@@ -8,7 +8,7 @@ use crate::ids::{Context, NextHopId, Place, VifId, VrfId};
 use crate::packet::ip::is_link_local;
 use crate::packet::tuple::FlowTuple;
 use crate::tables::acl::{Acl, Tuple};
-use crate::tables::{NextHopKind, Snapshot, Vif, Vrf};
+use crate::tables::{NextHopKind, Resolved, Snapshot, Unresolved, Vif, Vrf};
 
 /// A flow as its initiator sends it.
 #[derive(Clone, Copy, Debug)]
@@ -80,17 +80,22 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         owner: Context::from(question.place).0,
         culprit,
     };
-    let Some(vrf) = snapshot.vrfs.row(question.vrf.index()) else {
-        return refused(DropReason::NextHopGone, Culprit::Vrf(question.vrf));
+    let found = match question.fixed {
+        Some(next_hop) => Ok(Resolved::without_route(question.vrf, next_hop)),
+        None => {
+            let to = question.tuple.destination;
+            snapshot.resolve(question.vrf, to, |vrf, found| recorder.route(vrf, to, found))
+        }
     };
-    let next_hop = match route(vrf, question, recorder) {
-        Ok(next_hop) => next_hop,
-        Err(reason) => return refused(reason, Culprit::Vrf(question.vrf)),
+    let way = match found.map_err(lost) {
+        Ok(way) => way,
+        Err((reason, vrf)) => return refused(reason, Culprit::Vrf(vrf)),
     };
+    let next_hop = way.next_hop;
     let (exit, exit_vrf, exit_vif) = match leave(snapshot, next_hop) {
         Ok(Some(exit)) => exit,
         Ok(None) => {
-            if let Err((reason, culprit)) = judge(snapshot, question, vrf, vrf.id, None, recorder) {
+            if let Err((reason, culprit)) = judge(snapshot, question, &way, None, recorder) {
                 return refused(reason, culprit);
             }
             let answer = refused(DropReason::LocalUnanswered, Culprit::NextHop(next_hop));
@@ -102,7 +107,7 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
     if is_link_local(question.tuple.source) || is_link_local(question.tuple.destination) {
         return refused(DropReason::SourceSpoofed, Culprit::Frame);
     }
-    if let Err((reason, culprit)) = judge(snapshot, question, vrf, exit_vrf, exit_vif, recorder) {
+    if let Err((reason, culprit)) = judge(snapshot, question, &way, exit_vif, recorder) {
         return Answer { exit, ..refused(reason, culprit) };
     }
     let owner = match (question.place, exit_vif) {
@@ -113,13 +118,13 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
     Answer { forward: Verdict::Forward(next_hop), reverse, reverse_exit, exit, owner, culprit: Culprit::Frame }
 }
 
-fn route(vrf: &Vrf, question: &Question, recorder: &mut impl Recorder) -> Result<NextHopId, DropReason> {
-    if let Some(next_hop) = question.fixed {
-        return Ok(next_hop);
+/// Routes that lead nowhere, as a drop.
+pub fn lost(unresolved: Unresolved) -> (DropReason, VrfId) {
+    match unresolved {
+        Unresolved::NoRoute(vrf) => (DropReason::NoRoute, vrf),
+        Unresolved::TooDeep(vrf) => (DropReason::VrfDepth, vrf),
+        Unresolved::Gone(vrf) => (DropReason::NextHopGone, vrf),
     }
-    let found = vrf.route(question.tuple.destination);
-    recorder.route(vrf, question.tuple.destination, found);
-    found.map(|(_, next_hop)| next_hop).ok_or(DropReason::NoRoute)
 }
 
 /// The place, VRF and tenant VIF by which a next hop leaves; `Ok(None)`: it is for us.
@@ -136,15 +141,17 @@ fn leave(snapshot: &Snapshot, next_hop: NextHopId) -> Result<Option<(Place, VrfI
         NextHopKind::Tunnel(tunnel) => Ok(Some((Place::Tunnel(tunnel.vrf), tunnel.vrf, None))),
         // tenants' flows never leave into the bare underlay
         NextHopKind::Fabric(_) => Err(DropReason::NoRoute),
+        // followed already
+        NextHopKind::Vrf(_) => Err(DropReason::VrfDepth),
     }
 }
 
-/// Asks every ACL on the way, in order: the source VIF's from_vif, each VRF's, the destination VIF's to_vif. All must permit.
+/// Asks every ACL on the way, in order: the source VIF's from_vif, that of each VRF passed (once), the destination VIF's to_vif. All
+/// must permit.
 fn judge(
     snapshot: &Snapshot,
     question: &Question,
-    vrf: &Vrf,
-    exit_vrf: VrfId,
+    way: &Resolved,
     exit_vif: Option<&Vif>,
     recorder: &mut impl Recorder,
 ) -> Result<(), (DropReason, Culprit)> {
@@ -172,11 +179,10 @@ fn judge(
     {
         ask(Stage::FromVif(source), vif.from_vif.as_deref())?;
     }
-    ask(Stage::Vrf(vrf.id), vrf.acl.as_deref())?;
-    if exit_vrf != vrf.id
-        && let Some(other) = snapshot.vrfs.row(exit_vrf.index())
-    {
-        ask(Stage::Vrf(exit_vrf), other.acl.as_deref())?;
+    let last = exit_vif.map(|vif| vif.vrf).filter(|vrf| !way.passed().contains(vrf));
+    for vrf in way.passed().iter().copied().chain(last) {
+        let row = snapshot.vrfs.row(vrf.index());
+        ask(Stage::Vrf(vrf), row.and_then(|row| row.acl.as_deref()))?;
     }
     if let Some(vif) = exit_vif {
         ask(Stage::ToVif(vif.id), vif.to_vif.as_deref())?;
@@ -190,12 +196,12 @@ fn reverse_verdict(
     exit_vrf: VrfId,
     recorder: &mut impl Recorder,
 ) -> (Verdict, Option<Place>) {
-    let Some(vrf) = snapshot.vrfs.row(exit_vrf.index()) else { return (Verdict::Drop(DropReason::NextHopGone), None) };
-    let found = vrf.route(question.tuple.source);
-    recorder.reverse_route(vrf, question.tuple.source, found);
-    match found.map(|(_, next_hop)| (next_hop, leave(snapshot, next_hop))) {
-        None | Some((_, Ok(None))) => (Verdict::Drop(DropReason::NoRoute), None),
-        Some((_, Err(reason))) => (Verdict::Drop(reason), None),
-        Some((next_hop, Ok(Some((exit, ..))))) => (Verdict::Forward(next_hop), Some(exit)),
+    let to = question.tuple.source;
+    let found = snapshot.resolve(exit_vrf, to, |vrf, found| recorder.reverse_route(vrf, to, found));
+    match found.map(|way| (way.next_hop, leave(snapshot, way.next_hop))) {
+        Err(unresolved) => (Verdict::Drop(lost(unresolved).0), None),
+        Ok((_, Ok(None))) => (Verdict::Drop(DropReason::NoRoute), None),
+        Ok((_, Err(reason))) => (Verdict::Drop(reason), None),
+        Ok((next_hop, Ok(Some((exit, ..))))) => (Verdict::Forward(next_hop), Some(exit)),
     }
 }

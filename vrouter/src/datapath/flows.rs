@@ -4,7 +4,7 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError};
 
 use super::classify::Classified;
 use super::counters::Counters;
-use super::decide::{Answer, Question, Silent, Verdict, decide};
+use super::decide::{Answer, Question, Silent, Verdict, decide, lost};
 use super::lifetime::{self, state_bits};
 use super::punt::{Budget, Why};
 use super::table::{FlowKey, FlowPair, Flows};
@@ -14,7 +14,7 @@ use crate::drops::DropReason;
 use crate::ids::{Context, NextHopId, Place, Tick, VrfId};
 use crate::packet::transport::{Upper, tcp};
 use crate::packet::tuple::protocol;
-use crate::tables::{NextHopKind, Snapshot};
+use crate::tables::{NextHopKind, Resolved, Snapshot};
 
 /// The next hop of a half that never had one.
 const NONE: u32 = u32::MAX;
@@ -309,18 +309,30 @@ fn key_of(found: &Classified) -> Option<FlowKey> {
     Some(FlowKey::new(&tuple, found.place.into()))
 }
 
-/// The fate of a frame that no flow applies to: neither its VRF nor the one it is delivered into has flows.
+/// The fate of a frame that no flow applies to: none of the VRFs that it passes, nor the one it is delivered into, has flows.
 fn packet_mode(snapshot: &Snapshot, found: &Classified) -> Option<Fate> {
     let vrf = snapshot.vrfs.row(found.vrf.index()).filter(|vrf| !vrf.flows)?;
-    let route = || vrf.route(found.packet.destination).map(|(_, next_hop)| next_hop);
-    let Some(next_hop) = found.fixed.or_else(route) else {
-        return Some(Fate::DropAndTell(DropReason::NoRoute, Culprit::Vrf(found.vrf), Why::NoRoute(found.vrf)));
+    let mut flows = false;
+    let resolved = match found.fixed {
+        Some(next_hop) => Ok(Resolved::without_route(vrf.id, next_hop)),
+        None => snapshot.resolve(vrf.id, found.packet.destination, |vrf, _| flows |= vrf.flows),
+    };
+    if flows {
+        return None;
+    }
+    let next_hop = match resolved.map_err(lost) {
+        Ok(resolved) => resolved.next_hop,
+        Err((DropReason::NoRoute, vrf)) => {
+            return Some(Fate::DropAndTell(DropReason::NoRoute, Culprit::Vrf(vrf), Why::NoRoute(found.vrf)));
+        }
+        Err((reason, vrf)) => return Some(Fate::Drop(reason, Culprit::Vrf(vrf))),
     };
     match snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
         None => Some(Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop))),
         Some(NextHopKind::Drop) => Some(Fate::Drop(DropReason::RouteDrop, Culprit::NextHop(next_hop))),
         Some(NextHopKind::Receive) => Some(Fate::Punt(Why::ForUs(found.vrf))),
         Some(NextHopKind::Fabric(_)) => Some(Fate::Drop(DropReason::NoRoute, Culprit::NextHop(next_hop))),
+        Some(NextHopKind::Vrf(_)) => Some(Fate::Drop(DropReason::VrfDepth, Culprit::NextHop(next_hop))),
         Some(NextHopKind::Tunnel(_)) => Some(Fate::Forward(next_hop)),
         Some(NextHopKind::Vif { vif, .. }) => {
             let other = snapshot.vifs.row(vif.index()).and_then(|vif| snapshot.vrfs.row(vif.vrf.index()));

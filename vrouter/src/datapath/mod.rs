@@ -378,10 +378,12 @@ impl Work {
             let state = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::new();
             self.hash = state.hash_one(tuple);
         }
-        let route = || snapshot.vrfs.row(vrf.index())?.route(packet.destination).map(|(_, next_hop)| next_hop);
-        match fixed.or_else(route) {
-            Some(next_hop) => Fate::Forward(next_hop),
-            None => Fate::Drop(DropReason::NoRoute, Culprit::Vrf(vrf)),
+        if let Some(next_hop) = fixed {
+            return Fate::Forward(next_hop);
+        }
+        match snapshot.resolve(vrf, packet.destination, |_, _| {}).map_err(decide::lost) {
+            Ok(resolved) => Fate::Forward(resolved.next_hop),
+            Err((reason, vrf)) => Fate::Drop(reason, Culprit::Vrf(vrf)),
         }
     }
 }

@@ -120,6 +120,7 @@ impl<'a> Side<'a> {
             Some((0, _)) if !self.vrf.proxy_by_default_route || is_link_local_v4(target) => false,
             Some((_, NextHopKind::Vif { vif: other, .. })) => *other != vif.id,
             Some((_, NextHopKind::Receive | NextHopKind::Fabric(_) | NextHopKind::Tunnel(_))) => true,
+            Some((_, NextHopKind::Vrf(_))) => false,
         }
     }
 
@@ -129,8 +130,8 @@ impl<'a> Side<'a> {
     }
 
     fn next_hop<'s>(&self, snapshot: &'s Snapshot, address: IpAddr) -> Option<(u8, &'s NextHopKind)> {
-        let (length, next_hop) = self.vrf.route(address)?;
-        Some((length, &snapshot.next_hops.row(next_hop.index())?.kind))
+        let found = snapshot.resolve(self.vrf.id, address, |_, _| {}).ok()?;
+        Some((found.length, &snapshot.next_hops.row(found.next_hop.index())?.kind))
     }
 }
 

@@ -74,6 +74,7 @@ pub(super) fn next_hop(state: &State, id: NextHopId) -> String {
         Some(Hop::Vif { vif, mac: None }) => format!("vif {}", state.vif_name(vif)),
         Some(Hop::Vif { vif, mac: Some(mac) }) => format!("vif {} mac {mac}", state.vif_name(vif)),
         Some(Hop::Gateway(address)) => format!("gateway {address}"),
+        Some(Hop::Vrf(vrf)) => format!("vrf {}", state.vrf_name(vrf)),
         Some(Hop::Connected(vif)) => format!("connected {}", state.vif_name(vif)),
         Some(Hop::Neighbour(vif, address)) => format!("neighbour {address} on {}", state.vif_name(vif)),
         Some(Hop::Tunnel { remote, encap: Encap::Vxlan { vni, .. } }) => format!("vxlan {remote} vni {vni}"),

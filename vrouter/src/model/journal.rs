@@ -269,6 +269,11 @@ impl State {
                 self.drop_unused_vif(vif);
             }
             Some(Hop::Tunnel { .. }) => add(&mut of.tenant_routes),
+            Some(Hop::Vrf(other)) => {
+                add(&mut of.tenant_routes);
+                add(&mut self.of_vrf.entry(other).or_default().routes_into);
+                self.drop_unused_vrf(other);
+            }
             Some(Hop::Gateway(gateway)) => {
                 let count = of.gateways.entry(gateway).or_default();
                 add(count);

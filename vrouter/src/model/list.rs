@@ -94,6 +94,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
     let kind = match hop {
         Hop::Drop => Kind::Drop(v1::next_hop::Drop {}),
         Hop::Vif { vif, mac } => Kind::Vif(ViaVif { vif: state.vif_name(vif), mac: self::mac(mac) }),
+        Hop::Vrf(vrf) => Kind::Vrf(state.vrf_name(vrf)),
         Hop::Gateway(address) => Kind::Gateway(ViaGateway { address: address.octets().into() }),
         Hop::Tunnel { remote, encap } => Kind::Tunnel(v1::Tunnel {
             remote: remote.octets().into(),

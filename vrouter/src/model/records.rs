@@ -142,6 +142,8 @@ pub(crate) enum Hop {
         mac: Option<Mac>,
     },
     Gateway(Ipv4Addr),
+    /// The routes of another VRF.
+    Vrf(VrfId),
     /// Implicit only: a connected subnet of a fabric VIF.
     Connected(VifId),
     /// Implicit only: a resolved neighbour of a fabric VIF.

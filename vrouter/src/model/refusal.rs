@@ -90,6 +90,8 @@ pub(crate) enum Reason {
     FabricVrf { vrf: String, why: String },
     #[error("VRF {vrf} is of tenants (it has {why})")]
     TenantVrf { vrf: String, why: String },
+    #[error("a VRF does not lead into itself")]
+    IntoItself,
     #[error("VIF {0} is no tenant VIF")]
     NotTenantVif(String),
     #[error("VIF {0} is no fabric VIF")]

@@ -62,8 +62,10 @@ pub(crate) struct VrfUse {
     pub labels: usize,
     /// Offers of controllers.
     pub routes: usize,
-    /// Of these, the ones to VIFs and tunnels.
+    /// Of these, the ones to VIFs, tunnels and other VRFs.
     pub tenant_routes: usize,
+    /// Offers of other VRFs that lead into this one.
+    pub routes_into: usize,
     /// Of these, the ones to VIFs of other VRFs.
     pub foreign_routes: usize,
     /// Gateways with how many offers go by each.
@@ -219,7 +221,12 @@ impl State {
         if let Some(&vif) = tenant {
             return Some(format!("VIF {}", self.vif_name(vif)));
         }
-        let counts = [(of.vnis, "VNIs"), (of.labels, "labels"), (of.tenant_routes, "routes to VIFs or tunnels")];
+        let counts = [
+            (of.vnis, "VNIs"),
+            (of.labels, "labels"),
+            (of.tenant_routes, "routes to VIFs, tunnels or VRFs"),
+            (of.routes_into, "routes of other VRFs that lead into it"),
+        ];
         counts.into_iter().find(|&(count, _)| count > 0).map(|(count, what)| format!("{count} {what}"))
     }
 

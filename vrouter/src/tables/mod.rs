@@ -6,9 +6,11 @@
 pub mod acl;
 pub mod fib;
 mod next_hop;
+mod resolve;
 mod rows;
 mod snapshot;
 
 pub use next_hop::{Adjacency, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
+pub use resolve::{Resolved, Unresolved, VRF_DEPTH};
 pub use rows::Rows;
 pub use snapshot::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Vif, VifKind, Vrf};

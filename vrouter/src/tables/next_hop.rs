@@ -22,6 +22,8 @@ pub enum NextHopKind {
     Drop,
     /// An address of ours (gateway, VTEP): the slow path answers.
     Receive,
+    /// Look the same destination up in this VRF.
+    Vrf(VrfId),
     /// Deliver to a tenant's VIF.
     Vif { vif: VifId, port: PortIndex, dst_mac: Mac, src_mac: Mac },
     /// Underlay: to a neighbour on a fabric VIF, or to the packet's own destination there.

@@ -155,6 +155,7 @@ struct AddVif {
   --via 'vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
   --via 'mpls_udp: {remote: 172.31.0.2, label: 100}'
   --via 'mpls_gre: {remote: 172.31.0.2, label: 100}'
+  --via 'vrf: shared'
   --via 'drop: true'
 ")]
 struct AddRoute {

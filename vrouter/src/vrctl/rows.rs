@@ -193,6 +193,8 @@ impl Row for Port {
 fn via(via: &Via) -> String {
     if let Some(vif) = &via.vif {
         format!("vif {vif}{}", via.mac.map(|mac| format!(" mac {mac}")).unwrap_or_default())
+    } else if let Some(vrf) = &via.vrf {
+        format!("vrf {vrf}")
     } else if let Some(gateway) = via.gateway {
         format!("gateway {gateway}")
     } else if let Some(vxlan) = &via.vxlan {
@@ -265,6 +267,7 @@ routes:
 - {vrf: red, prefix: 10.0.0.0/8, via: {mpls_udp: {remote: 1.2.3.4, label: 16}}}
 - {vrf: red, prefix: 10.0.0.1/32, via: {vif: web1, mac: 02:00:00:00:00:01}}
 - {vrf: red, prefix: 11.0.0.0/8, via: {mpls_gre: {remote: 1.2.3.4, label: 16}}}
+- {vrf: red, prefix: 10.7.0.0/16, via: {vrf: shared}}
 ";
         let network = Network::parse("n", text).unwrap();
         assert_eq!(
@@ -275,5 +278,6 @@ routes:
         assert_eq!(network.routes[0].cells().join("|"), "red|10.0.0.0/8|mpls-over-udp 1.2.3.4 label 16|-|100");
         assert_eq!(network.routes[1].cells()[2], "vif web1 mac 02:00:00:00:00:01");
         assert_eq!(network.routes[2].cells()[2], "mpls-over-gre 1.2.3.4 label 16");
+        assert_eq!(network.routes[3].cells()[2], "vrf shared");
     }
 }

@@ -54,6 +54,7 @@ fn provoked(reason: DropReason) -> By {
         TcpNotSyn => Scenario(Lab::a, strict),
         IcmpErrorNoFlow => Frame(UP, "error4.in"),
         NoRoute => Frame(RA, "no-route4"),
+        VrfDepth => Scenario(Lab::a, in_a_circle),
         RouteDrop => Scenario(Lab::a, to_drop),
         NextHopGone => Scenario(lonely_port, by_the_lonely_port),
         NoUnderlayRoute => Scenario(Lab::a, no_underlay_route),
@@ -89,6 +90,11 @@ fn strict(lab: &mut Lab) {
 
 fn to_drop(lab: &mut Lab) {
     lab.apply("routes: [{vrf: red, prefix: 10.6.0.0/16, drop: true}]");
+    lab.put(RA, "to-drop");
+}
+
+fn in_a_circle(lab: &mut Lab) {
+    lab.apply("routes: [{vrf: red, prefix: 10.6.0.0/16, via: {vrf: blue}}, {vrf: blue, prefix: 10.6.0.0/16, via: {vrf: red}}]");
     lab.put(RA, "to-drop");
 }
 

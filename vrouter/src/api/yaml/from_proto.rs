@@ -108,6 +108,7 @@ impl TryFrom<&v1::NextHop> for Via {
             }
             Some(Kind::Gateway(gateway)) => via.gateway = Some(text::address(&gateway.address)?),
             Some(Kind::Drop(_)) => via.drop = true,
+            Some(Kind::Vrf(vrf)) => via.vrf = Some(vrf.clone()),
             Some(Kind::Tunnel(tunnel)) => {
                 let remote = text::ipv4(&tunnel.remote)?;
                 match &tunnel.encap {

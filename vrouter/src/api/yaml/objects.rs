@@ -143,7 +143,7 @@ pub struct Route {
     pub drop: bool,
 }
 
-/// A next hop: exactly one of `vif` (with an optional `mac`), `gateway`, `vxlan`, `mpls_udp`, `mpls_gre`, `drop`.
+/// A next hop: exactly one of `vif` (with an optional `mac`), `vrf`, `gateway`, `vxlan`, `mpls_udp`, `mpls_gre`, `drop`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Via {
@@ -153,6 +153,9 @@ pub struct Via {
     /// With `vif`: the destination MAC; default the VIF's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
+    /// Look the same destination up in this VRF.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vrf: Option<String>,
     /// A neighbour on a connected subnet of a fabric VIF.
     #[serde(deserialize_with = "optional_address", skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,

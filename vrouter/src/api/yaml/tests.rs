@@ -260,6 +260,7 @@ prop_compose! {
 fn via() -> impl Strategy<Value = Via> {
     prop_oneof![
         (name(), some(mac())).prop_map(|(vif, mac)| Via { vif: Some(vif), mac, ..Via::default() }),
+        name().prop_map(|vrf| Via { vrf: Some(vrf), ..Via::default() }),
         address().prop_map(|gateway| Via { gateway: Some(gateway), ..Via::default() }),
         (v4(), 0_u32..1 << 24, mac())
             .prop_map(|(remote, vni, mac)| Via { vxlan: Some(Vxlan { remote, vni, mac }), ..Via::default() }),

@@ -114,6 +114,9 @@ impl Via {
         } else if self.mac.is_some() {
             return Err(wrong(".mac", "is only for vif"));
         }
+        if let Some(vrf) = &self.vrf {
+            kinds.push(Kind::Vrf(vrf.clone()));
+        }
         if let Some(gateway) = self.gateway {
             kinds.push(Kind::Gateway(ViaGateway { address: address_bytes(gateway) }));
         }
@@ -137,7 +140,7 @@ impl Via {
         }
         match <[Kind; 1]>::try_from(kinds) {
             Ok([kind]) => Ok(v1::NextHop { kind: Some(kind) }),
-            Err(_) => Err(wrong("", "needs exactly one of vif, gateway, vxlan, mpls_udp, mpls_gre, drop")),
+            Err(_) => Err(wrong("", "needs exactly one of vif, vrf, gateway, vxlan, mpls_udp, mpls_gre, drop")),
         }
     }
 }

@@ -51,6 +51,7 @@ pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
     match &row.kind {
         NextHopKind::Drop => "drop".into(),
         NextHopKind::Receive => "local".into(),
+        NextHopKind::Vrf(vrf) => format!("vrf {}", vrf_name(snapshot, *vrf)),
         NextHopKind::Vif { vif, dst_mac, .. } => format!("vif {} mac {dst_mac}", vif_name(snapshot, *vif)),
         NextHopKind::Fabric(underlay) => underlay_text(snapshot, underlay),
         NextHopKind::Tunnel(tunnel) => {

@@ -79,6 +79,8 @@ fn hop(state: &State, vrf: &Vrf, prefix: Prefix, given: &Kind) -> Result<Hop, Re
         (Kind::Gateway(via), _) => gateway(state, vrf.id, prefix, &via.address).at("gateway.address"),
         (Kind::Vif(_), Some(reason)) => Err(reason.at("vif")),
         (Kind::Tunnel(_), Some(reason)) => Err(reason.at("tunnel")),
+        (Kind::Vrf(_), Some(reason)) => Err(reason.at("vrf")),
+        (Kind::Vrf(name), None) => into_vrf(state, vrf, name).at("vrf"),
         (Kind::Vif(via), None) => to_vif(state, vrf, via).at("vif"),
         (Kind::Tunnel(tunnel), None) => self::tunnel(tunnel).at("tunnel"),
     }
@@ -94,6 +96,17 @@ fn gateway(state: &State, vrf: VrfId, prefix: Prefix, given: &[u8]) -> Result<Ho
     }
     state.connected(vrf, address).ok_or(Reason::NotConnected(address.into()))?;
     Ok(Hop::Gateway(address))
+}
+
+fn into_vrf(state: &State, vrf: &Vrf, name: &str) -> Result<Hop, Reason> {
+    let other = state.vrf(name)?;
+    if other.id == vrf.id {
+        return Err(Reason::IntoItself);
+    }
+    match state.fabric_use(other.id) {
+        Some(why) => Err(Reason::FabricVrf { vrf: other.name.to_string(), why: why.into() }),
+        None => Ok(Hop::Vrf(other.id)),
+    }
 }
 
 fn to_vif(state: &State, vrf: &Vrf, given: &v1::next_hop::ViaVif) -> Result<Hop, Refusal> {

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use hashbrown::{HashMap, HashSet};
 
 use super::Touched;
+use super::reach::Reach;
 use crate::ids::{NextHopId, VifId, VrfId};
 use crate::model::interner::Swept;
 use crate::model::records::{Hop, Prefix};
@@ -28,6 +29,8 @@ pub(super) struct Index {
     users: HashMap<NextHopId, HashSet<NextHopId>>,
     /// How many tunnels go each way.
     counts: HashMap<Way, usize>,
+    /// Routes between VRFs.
+    pub reach: Reach,
     /// Counts ways that came or went, and gateways.
     turns: u64,
 }
@@ -44,6 +47,7 @@ impl Index {
                 continue;
             }
             touched.next_hops.insert(id);
+            self.reach.add(state, id, vrf, hop);
             match hop {
                 Hop::Vif { vif, .. } | Hop::Connected(vif) => drop(self.by_vif.entry(vif).or_default().insert(id)),
                 Hop::Neighbour(vif, _) => {
@@ -54,13 +58,23 @@ impl Index {
                     self.gateways.entry(vrf).or_default().insert(id);
                     self.turns += 1;
                 }
-                Hop::Drop | Hop::Receive | Hop::Tunnel { .. } => {}
+                Hop::Drop | Hop::Receive | Hop::Vrf(_) | Hop::Tunnel { .. } => {}
+            }
+        }
+    }
+
+    /// Notes the VRFs that these VIFs are in now.
+    pub fn move_vifs(&mut self, state: &State, vifs: &HashSet<VifId>) {
+        for id in vifs.iter().filter_map(|vif| self.by_vif.get(vif)).flatten() {
+            if let Some((vrf, hop)) = state.hop(*id) {
+                self.reach.add(state, *id, vrf, hop);
             }
         }
     }
 
     /// Takes one out.
     pub fn remove(&mut self, id: NextHopId, vrf: VrfId, hop: Hop) {
+        self.reach.remove(id, vrf, hop);
         match hop {
             Hop::Vif { vif, .. } | Hop::Connected(vif) => take_out(&mut self.by_vif, vif, id),
             Hop::Neighbour(vif, _) => {
@@ -75,7 +89,7 @@ impl Index {
                 self.tunnels.remove(&(remote, id));
                 self.go(id, None);
             }
-            Hop::Drop | Hop::Receive => {}
+            Hop::Drop | Hop::Receive | Hop::Vrf(_) => {}
         }
     }
 

@@ -6,6 +6,7 @@
 mod acls;
 mod index;
 mod next_hops;
+mod reach;
 mod rows;
 mod template;
 
@@ -45,6 +46,8 @@ pub(super) struct Compiled {
 /// What one compilation found out for its later steps.
 #[derive(Default)]
 struct Touched {
+    /// VRFs whose change flows must notice.
+    vrfs: BTreeSet<VrfId>,
     /// VRFs whose policy flows to their VIFs must notice.
     policies: HashSet<VrfId>,
     /// Next hops to compile.
@@ -89,6 +92,8 @@ impl Compiled {
             self.compile_settings(state, &mut next, &mut users, &mut touched);
         }
         rows::compile_vrfs(self, state, &users, &dirty, &mut next, &mut touched);
+        self.index.move_vifs(state, &users.vifs);
+        self.index.reach.raise(&mut next, &touched);
         rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
         compile_arrivals(state, &dirty, &mut next);

@@ -69,7 +69,7 @@ fn egress(kind: &NextHopKind) -> Option<VifId> {
         NextHopKind::Vif { vif, .. } => Some(*vif),
         NextHopKind::Fabric(underlay) => underlay_vif(underlay),
         NextHopKind::Tunnel(tunnel) => underlay_vif(&tunnel.underlay),
-        NextHopKind::Drop | NextHopKind::Receive => None,
+        NextHopKind::Drop | NextHopKind::Receive | NextHopKind::Vrf(_) => None,
     }
 }
 
@@ -92,6 +92,7 @@ fn plain(state: &State, next: &Snapshot, vrf: VrfId, hop: Hop) -> NextHop {
     let kind = match hop {
         Hop::Drop | Hop::Tunnel { .. } => NextHopKind::Drop,
         Hop::Receive => NextHopKind::Receive,
+        Hop::Vrf(other) => NextHopKind::Vrf(other),
         Hop::Vif { vif, mac } => match vif_row(vif) {
             Some(row) => {
                 mtu = row.mtu;

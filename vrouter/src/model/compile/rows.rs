@@ -43,6 +43,7 @@ pub(super) fn compile_vrfs(
         let rerouted = route(&mut row, state, prefixes, compiled, touched);
         if policy || rerouted == Rerouted::Noticed {
             row.stamp = next.generation;
+            touched.vrfs.insert(id);
         }
         if policy
             || rerouted != Rerouted::No

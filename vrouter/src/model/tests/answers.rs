@@ -114,6 +114,7 @@ fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
     let mtu = row.mtu;
     match &row.kind {
         NextHopKind::Drop => format!("{text}: drop {mtu}"),
+        NextHopKind::Vrf(other) => format!("{text}: vrf {:?}", model.vrf_name(*other)),
         NextHopKind::Receive => format!("{text}: receive {mtu}"),
         NextHopKind::Vif { vif, port, dst_mac, src_mac } => {
             format!("{text}: {:?} {port} {dst_mac} {src_mac} {mtu}", name(*vif))

@@ -106,6 +106,10 @@ pub(super) fn gateway(address: &str) -> v1::next_hop::Kind {
     v1::next_hop::Kind::Gateway(v1::next_hop::ViaGateway { address: ip(address) })
 }
 
+pub(super) fn via_vrf(vrf: &str) -> v1::next_hop::Kind {
+    v1::next_hop::Kind::Vrf(vrf.into())
+}
+
 pub(super) fn discard() -> v1::next_hop::Kind {
     v1::next_hop::Kind::Drop(v1::next_hop::Drop {})
 }

@@ -159,6 +159,7 @@ fn any_route() -> impl Strategy<Value = v1::Route> {
         select(&FABRIC[..]).prop_map(|remote| mpls(remote, 70)),
         select(&FABRIC[..]).prop_map(gateway),
         select(&VIFS[..]).prop_map(via_vif),
+        select(&VRFS[..]).prop_map(via_vrf),
         Just(discard()),
         Just(mpls("10.0.0.2", 1)),
     ];

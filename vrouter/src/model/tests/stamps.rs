@@ -52,6 +52,34 @@ fn routes_raise_their_vrf() {
     assert_eq!(raised(&mut model, &[way]), ["hop gateway 10.0.0.253", "vrf underlay"]);
 }
 
+/// top leads into red, red into last, and by a VIF into blue; beside leads into last too.
+#[test]
+fn what_changes_in_a_vrf_raises_those_from_which_and_into_which_flows_go() {
+    let mut model = model();
+    let vrfs = ["top", "last", "beside", "alone"].map(|name| put(Kind::Vrf(vrf(name))));
+    let led = [("top", via_vrf("red")), ("red", via_vrf("last")), ("beside", via_vrf("last"))];
+    let led = led.map(|(from, into)| put(Kind::Route(route(from, "9.0.0.0/8", into))));
+    let by_vif = put(Kind::Route(route("red", "11.0.0.0/8", via_vif("blue1"))));
+    model.apply("", &[&vrfs[..], &led, &[by_vif]].concat()).unwrap();
+    let mut vrfs_raised = |change: v1::Change| -> Vec<String> {
+        let names = raised(&mut model, &[change]);
+        names.iter().filter_map(|name| name.strip_prefix("vrf ")).map(String::from).collect()
+    };
+    let dropped = |vrf: &str| put(Kind::Route(route(vrf, "9.9.0.0/16", discard())));
+    assert_eq!(vrfs_raised(dropped("last")), ["beside", "last", "red", "top"]);
+    assert_eq!(vrfs_raised(dropped("red")), ["blue", "last", "red", "top"]);
+    assert_eq!(vrfs_raised(dropped("top")), ["blue", "last", "red", "top"]);
+    assert_eq!(vrfs_raised(dropped("blue")), ["blue"]);
+    assert_eq!(vrfs_raised(dropped("alone")), ["alone"]);
+    let judged = put(Kind::Vrf(v1::Vrf { acl: "web".into(), ..vrf("last") }));
+    assert_eq!(vrfs_raised(judged), ["beside", "last", "red", "top"]);
+    assert_eq!(vrfs_raised(put(Kind::Group(group(&["172.16.0.0/12"])))), ["beside", "last", "red", "top"]);
+    // the last time that top has anything to do with red
+    assert_eq!(vrfs_raised(delete(Key::Route(route_key("top", "9.0.0.0/8", "")))), ["blue", "last", "red", "top"]);
+    assert_eq!(vrfs_raised(delete(Key::Route(route_key("red", "11.0.0.0/8", "")))), ["blue", "last", "red"]);
+    assert_eq!(vrfs_raised(put(Kind::Route(route("red", "9.8.0.0/16", discard())))), ["last", "red"]);
+}
+
 #[test]
 fn policies_raise_those_that_use_them() {
     let mut model = model();

@@ -129,10 +129,36 @@ fn routes_of_the_fabric() {
             "next_hop.gateway.address",
             "another address family",
         ),
+        (put_route("underlay", "9.0.0.0/8", via_vrf("red")), text, "next_hop.vrf", "of the fabric"),
     ]);
     let mut model = model_with(&[put(Kind::Vrf(v1::Vrf { flows_off: true, ..vrf("bulk") }))]);
     let refused = refusal(&mut model, "", &[put_route("bulk", "9.0.0.0/8", via_vif("red1"))]);
     assert_eq!((&*refused.field, &*refused.reason), ("next_hop.vif.vif", "flows are off in VRF bulk"));
+}
+
+#[test]
+fn routes_into_vrfs() {
+    let text = "route red 9.0.0.0/8 of operator";
+    check(vec![
+        (put_route("red", "9.0.0.0/8", via_vrf("x")), text, "next_hop.vrf", "no VRF x"),
+        (put_route("red", "9.0.0.0/8", via_vrf("red")), text, "next_hop.vrf", "into itself"),
+        (put_route("red", "9.0.0.0/8", via_vrf("underlay")), text, "next_hop.vrf", "of the fabric"),
+    ]);
+    let led = [put(Kind::Vrf(vrf("shared"))), put_route("red", "9.0.0.0/8", via_vrf("shared"))];
+    let mut model = model_with(&led);
+    let mut refused = |change: v1::Change| {
+        let refused = refusal(&mut model, "", &[change]);
+        (refused.field, refused.reason)
+    };
+    let of_tenants = "VRF shared is of tenants (it has 1 routes of other VRFs that lead into it)";
+    let in_use = (String::new(), "still referred to by 1 routes of other VRFs".into());
+    assert_eq!(refused(delete(Key::Vrf("shared".into()))), in_use);
+    let uplink = v1::Vif { name: "up1".into(), port: "p6".into(), vrf: "shared".into(), ..uplink() };
+    assert_eq!(refused(put(Kind::Vif(uplink))), ("vrf".into(), of_tenants.into()));
+    let underlay = v1::Settings { underlay_vrf: "shared".into(), ..Default::default() };
+    assert_eq!(refused(put(Kind::Settings(underlay))), ("underlay_vrf".into(), of_tenants.into()));
+    model.apply("", &[delete(Key::Route(route_key("red", "9.0.0.0/8", "")))]).unwrap();
+    model.apply("", &[delete(Key::Vrf("shared".into()))]).unwrap();
 }
 
 #[test]

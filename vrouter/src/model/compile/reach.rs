@@ -1,0 +1,92 @@
+//! Which VRFs a packet comes to from which: what changes in one, flows that entered in another must notice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Touched;
+use crate::ids::{NextHopId, VrfId};
+use crate::model::records::Hop;
+use crate::model::state::State;
+use crate::tables::Snapshot;
+
+/// Routes between VRFs, by their next hops.
+#[derive(Default)]
+pub(super) struct Reach {
+    /// VRFs that routes of this VRF lead into, and the other way round.
+    into: BTreeMap<VrfId, BTreeSet<VrfId>>,
+    from: BTreeMap<VrfId, BTreeSet<VrfId>>,
+    /// Next hops of this VRF to VIFs of other VRFs.
+    vifs: BTreeMap<VrfId, BTreeMap<NextHopId, VrfId>>,
+}
+
+impl Reach {
+    /// Adds a next hop, or puts one to a VIF where the VIF is now.
+    pub fn add(&mut self, state: &State, id: NextHopId, vrf: VrfId, hop: Hop) {
+        match hop {
+            Hop::Vrf(other) => {
+                self.into.entry(vrf).or_default().insert(other);
+                self.from.entry(other).or_default().insert(vrf);
+            }
+            Hop::Vif { vif, .. } => match state.vif_by_id.get(&vif).map(|vif| vif.vrf).filter(|other| *other != vrf) {
+                Some(other) => drop(self.vifs.entry(vrf).or_default().insert(id, other)),
+                None => self.remove(id, vrf, hop),
+            },
+            _ => {}
+        }
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, id: NextHopId, vrf: VrfId, hop: Hop) {
+        fn take_out(map: &mut BTreeMap<VrfId, BTreeSet<VrfId>>, key: VrfId, value: VrfId) {
+            if let Some(set) = map.get_mut(&key) {
+                set.remove(&value);
+                if set.is_empty() {
+                    map.remove(&key);
+                }
+            }
+        }
+        match hop {
+            Hop::Vrf(other) => {
+                take_out(&mut self.into, vrf, other);
+                take_out(&mut self.from, other, vrf);
+            }
+            Hop::Vif { .. } => {
+                if let Some(hops) = self.vifs.get_mut(&vrf) {
+                    hops.remove(&id);
+                    if hops.is_empty() {
+                        self.vifs.remove(&vrf);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Raises, beside the VRFs whose change flows must notice, those from where flows come into them (their packets rest on that
+    /// change), and those where such flows leave (their answers do).
+    pub fn raise(&self, next: &mut Snapshot, touched: &Touched) {
+        if self.into.is_empty() && self.vifs.is_empty() {
+            return;
+        }
+        let mut raised = closure(&self.from, &touched.vrfs);
+        let below = closure(&self.into, &touched.vrfs);
+        let exits = below.iter().filter_map(|vrf| self.vifs.get(vrf)).flat_map(|hops| hops.values());
+        raised.extend(exits.copied());
+        raised.extend(&below);
+        for vrf in raised.into_iter().filter(|vrf| !touched.vrfs.contains(vrf)) {
+            if let Some(mut row) = next.vrfs.shared(vrf.index()).cloned() {
+                std::sync::Arc::make_mut(&mut row).stamp = next.generation;
+                next.vrfs.set(vrf.index(), Some(row));
+            }
+        }
+    }
+}
+
+/// Everything that is reached from these, themselves included.
+fn closure(edges: &BTreeMap<VrfId, BTreeSet<VrfId>>, start: &BTreeSet<VrfId>) -> BTreeSet<VrfId> {
+    let mut reached = start.clone();
+    let mut ahead: Vec<VrfId> = start.iter().copied().collect();
+    while let Some(vrf) = ahead.pop() {
+        ahead.extend(edges.get(&vrf).into_iter().flatten().filter(|vrf| reached.insert(**vrf)));
+    }
+    reached
+}
