@@ -4,6 +4,8 @@
 
 #[path = "tidy/checks.rs"]
 mod checks;
+#[path = "tidy/features.rs"]
+mod features;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -106,6 +108,15 @@ fn the_top_level_is_the_house() {
 #[test]
 fn files_name_no_machine() {
     nothing(files().iter().flat_map(|path| checks::foreign_places(path, &text(path))).collect());
+}
+
+#[test]
+fn features_name_tests_that_exist() {
+    let tests = features::named(&text("README.md"));
+    assert!(tests.len() >= 30, "README.md's table of features is gone");
+    let sources = files().into_iter().filter(|path| path.ends_with(".rs") || path.ends_with(".py"));
+    let sources: Vec<_> = sources.map(|path| (path.clone(), text(&path))).collect();
+    nothing(features::absent(&tests, &sources));
 }
 
 // ------------------------------------------------------------------------------------ each rule sees a planted fault
@@ -233,6 +244,22 @@ fn empty_names_are_seen() {
         "vrouter/src/a.rs",
         "struct Lcore; mod commons; fn getter() {} // struct Manager\nuse core_affinity;",
     );
+}
+
+#[test]
+fn a_feature_without_its_test_is_seen() {
+    let readme = "# x\n\n## Features\n\n| feature | shown by |\n|---|---|\n| a | `wire/a.rs::shown`, `e2e/t.py::test_it` |\n| b | one day |\n\n## y\n| c | |\n";
+    let named = features::named(readme);
+    assert_eq!(
+        named.iter().map(|(_, name)| &**name).collect::<Vec<_>>(),
+        ["wire/a.rs::shown", "e2e/t.py::test_it", ""]
+    );
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let both =
+        [file("vrouter/tests/wire/a.rs", "#[test]\nfn shown() {}"), file("scripts/e2e/t.py", "\ndef test_it(p):")];
+    assert_eq!(features::absent(&named, &both), ["README.md: b: there is no test \"\""]);
+    let no_test = [file("vrouter/tests/wire/a.rs", "#[test]\nfn a() {\n}\nfn shown() {}"), both[1].clone()];
+    assert_eq!(features::absent(&named[..2], &no_test), ["README.md: a: there is no test \"wire/a.rs::shown\""]);
 }
 
 #[test]
