@@ -4,11 +4,11 @@
 //! How to hold a product against it (one vRouter, at rest between two events):
 //!
 //! ```text
-//! let mut oracle = Oracle::new(&ports, start_ms);
+//! let mut oracle = Oracle::new(&ports, start_ms);       in phase with the control thread's rounds, each 100 ms from its start on
 //! oracle.apply(yaml)?                                   the text that the product accepted; refusals are not modelled
 //! oracle.delete("route", "red 10.1.1.20/32 operator")?  kinds and keys: see `delete`
-//! let outcome = oracle.advance(now, &came);             after each apply, delete and link, and at least each 100 ms of the clock:
-//!                                                       timers (requests again, probes, holds given up, ageing)
+//! let outcome = oracle.advance(now, &came);             at each step of the clock, of 100 ms, before what happens at that time:
+//!                                                       timers (requests, probes, holds given up, ageing)
 //! let outcome = oracle.receive(port, &frame, now, &came);
 //! ```
 //!
@@ -27,8 +27,22 @@
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
 #![allow(dead_code)] // each test takes the part that it needs
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+mod config;
+mod emit;
+mod flows;
+mod forward;
+mod headers;
+mod language;
+mod neighbours;
+mod slow_path;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use config::Config;
+use flows::Pair;
+use forward::Key;
+use neighbours::Entry;
 
 /// A port as the product was started with it; its place in the slice is its number.
 #[derive(Clone, Debug)]
@@ -92,24 +106,89 @@ pub struct Flow {
 /// One vRouter.
 pub struct Oracle {
     ports: Vec<Port>,
+    config: Config,
+    flows: Vec<Pair>,
+    entries: BTreeMap<(u32, Ipv4Addr), Entry>,
+    /// UDP source ports that the product chose, by flow.
+    chosen: BTreeMap<Key, u16>,
     now: u64,
+    /// When timers were looked at last.
+    looked: u64,
+    /// Changes of the configuration so far, learnt neighbours included.
+    changes: u64,
+    /// When lifetimes were set last.
+    lifetimes_since: u64,
+    came: Vec<Sent>,
+    outcome: Outcome,
 }
 
 impl Oracle {
     /// A vRouter without objects.
     pub fn new(ports: &[Port], now_ms: u64) -> Oracle {
-        Oracle { ports: ports.to_vec(), now: now_ms }
+        Oracle {
+            ports: ports.to_vec(),
+            config: Config::new(),
+            flows: Vec::new(),
+            entries: BTreeMap::new(),
+            chosen: BTreeMap::new(),
+            now: now_ms,
+            looked: now_ms,
+            changes: 0,
+            lifetimes_since: now_ms,
+            came: Vec::new(),
+            outcome: Outcome::default(),
+        }
     }
 
     /// Puts the objects of a network text, as of owner "operator". Errors: text that is not of the language.
     pub fn apply(&mut self, yaml: &str) -> Result<(), String> {
-        panic!("unmodelled: apply {yaml}")
+        let before = self.config.settings.lifetimes;
+        language::apply(&mut self.config, &self.ports, yaml)?;
+        if self.config.settings.lifetimes != before {
+            self.lifetimes_since = self.now;
+        }
+        self.changed();
+        Ok(())
     }
 
-    /// Deletes an object. Kinds and keys: vrf NAME, vif NAME, route "VRF PREFIX OWNER", neighbour "VIF ADDRESS", vni NUMBER,
+    /// Deletes an object. Kinds and keys: vrf NAME, vif NAME, route "VRF PREFIX [OWNER]", neighbour "VIF ADDRESS", vni NUMBER,
     /// label NUMBER, acl NAME, group NAME.
     pub fn delete(&mut self, kind: &str, key: &str) -> Result<(), String> {
-        panic!("unmodelled: delete {kind} {key}")
+        let config = &mut self.config;
+        let words: Vec<&str> = key.split(' ').collect();
+        let number = || key.parse::<u32>().map_err(|_| format!("{key} is no number"));
+        let there = match (kind, &words[..]) {
+            ("vrf", [name]) => {
+                let vrf = config.vrf_named(name)?.id;
+                config.vrfs.remove(&vrf).is_some()
+            }
+            ("vif", [name]) => {
+                let vif = config.vif_named(name)?.id;
+                config.neighbours.retain(|(of, _), _| *of != vif);
+                config.vifs.remove(&vif).is_some()
+            }
+            ("route", [vrf, prefix, owner @ ..]) => {
+                let owner = owner.first().copied().unwrap_or("operator").to_owned();
+                let key = (config.vrf_named(vrf)?.id, language::prefix(prefix)?, owner);
+                config.routes.remove(&key).is_some()
+            }
+            ("neighbour", [vif, address]) => {
+                let key = (config.vif_named(vif)?.id, language::v4(address)?);
+                config.neighbours.remove(&key).is_some()
+            }
+            ("vni", [_]) => config.vnis.remove(&number()?).is_some(),
+            ("label", [_]) => config.labels.remove(&number()?).is_some(),
+            ("acl", [name]) => config.acls.remove(*name).is_some(),
+            ("group", [name]) => config.groups.remove(*name).is_some(),
+            _ => return Err(format!("delete {kind} {key}: not understood")),
+        };
+        self.changed();
+        if there { Ok(()) } else { Err(format!("no {kind} {key}")) }
+    }
+
+    fn changed(&mut self) {
+        self.changes += 1;
+        self.want_neighbours();
     }
 
     /// A port's link goes or comes.
@@ -117,23 +196,69 @@ impl Oracle {
         panic!("unmodelled: link of port {port} up {up}")
     }
 
-    /// A frame comes in by a port.
+    /// A frame comes in by a port. The clock was moved here by `advance` before.
     pub fn receive(&mut self, port: usize, frame: &[u8], now_ms: u64, came: &[Sent]) -> Outcome {
-        panic!("unmodelled: {} bytes on port {port} at {now_ms}, {} came", frame.len(), came.len())
+        assert!(now_ms == self.now, "the clock is at {}, not at {now_ms}: advance first", self.now);
+        self.came = came.to_vec();
+        self.enter(port, frame);
+        std::mem::take(&mut self.outcome)
     }
 
-    /// The clock is here: does what is due.
+    /// The clock is here: does what is due. A change of the configuration shows in the same way, after 100 ms at most.
     pub fn advance(&mut self, now_ms: u64, came: &[Sent]) -> Outcome {
-        panic!("unmodelled: the time {now_ms} after {}, {} came", self.now, came.len())
+        assert!(now_ms >= self.now, "the clock goes back from {} to {now_ms}", self.now);
+        self.now = now_ms;
+        self.came = came.to_vec();
+        if now_ms >= self.looked + 100 {
+            self.looked = now_ms;
+            self.neighbours_due();
+        }
+        self.age();
+        std::mem::take(&mut self.outcome)
     }
 
     /// The first time from now on when no flow is in limbo, if no packet comes until then.
     pub fn settled_at(&self) -> u64 {
-        self.now
+        self.limbo_ends()
     }
 
     /// The flows, in no order that matters.
     pub fn flows(&self) -> Vec<Flow> {
-        Vec::new()
+        self.flow_rows()
+    }
+
+    fn feature(&mut self, name: &'static str) {
+        self.outcome.features.insert(name);
+    }
+
+    /// Ends a packet that entered by this VIF; none: a packet of ours.
+    fn drop(&mut self, entered: Option<u32>, reason: &'static str) {
+        self.feature(reason);
+        self.outcome.drops.push(Drop { vif: self.config.vif_name(entered), reason });
+    }
+
+    /// Sends a frame. `free`: where a UDP source port from 49152 on is, which the product chooses once for a flow.
+    fn send(&mut self, port: usize, mut bytes: Vec<u8>, free: Option<usize>, flow: Option<Key>) {
+        if let Some(at) = free {
+            let chosen = flow.and_then(|flow| self.chosen.get(&flow).copied());
+            let source = chosen.unwrap_or_else(|| self.choose(port, &bytes, at));
+            bytes[at..at + 2].copy_from_slice(&source.to_be_bytes());
+            if let Some(flow) = flow {
+                self.chosen.insert(flow, source);
+            }
+        }
+        self.outcome.sent.push(Sent { port, bytes });
+    }
+
+    /// What the product chose, if it sent this frame with a port that is allowed.
+    fn choose(&self, port: usize, bytes: &[u8], at: usize) -> u16 {
+        let alike = |sent: &&Sent| {
+            let same = |(place, (a, b)): (usize, (&u8, &u8))| a == b || place == at || place == at + 1;
+            sent.port == port
+                && sent.bytes.len() == bytes.len()
+                && sent.bytes.iter().zip(bytes).enumerate().all(same)
+                && headers::be16(&sent.bytes, at) >= 49152
+        };
+        self.came.iter().find(alike).map_or(49152, |sent| headers::be16(&sent.bytes, at))
     }
 }

@@ -1,0 +1,358 @@
+//! What was configured, and what a search from end to end finds in it.
+//!
+//! VIFs and VRFs have numbers that are never given twice: what is deleted and made again is another.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::headers::{Mac, Tuple};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Prefix {
+    pub address: IpAddr,
+    pub length: u8,
+}
+
+impl Prefix {
+    pub fn host(address: IpAddr) -> Prefix {
+        Prefix { address, length: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// Compares bit by bit.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let octets = |address: IpAddr| match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let (ours, theirs) = (octets(self.address), octets(address));
+        let bit = |octets: &[u8], at: usize| octets[at / 8] >> (7 - at % 8) & 1;
+        ours.len() == theirs.len() && (0..usize::from(self.length)).all(|at| bit(&ours, at) == bit(&theirs, at))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub underlay: Option<u32>,
+    pub vtep: Option<Ipv4Addr>,
+    pub router_mac: Mac,
+    pub gateway_mac: Mac,
+    pub tcp_strict: bool,
+    pub lifetimes: Lifetimes,
+}
+
+/// In seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    pub tcp_established: u64,
+    pub tcp_opening: u64,
+    pub tcp_closing: u64,
+    pub udp_unanswered: u64,
+    pub udp_answered: u64,
+    pub icmp: u64,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Lifetimes {
+            tcp_established: 7200,
+            tcp_opening: 30,
+            tcp_closing: 15,
+            udp_unanswered: 30,
+            udp_answered: 180,
+            icmp: 30,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Vrf {
+    pub id: u32,
+    pub name: String,
+    pub flows: bool,
+    pub acl: Option<String>,
+    pub proxy_by_default_route: bool,
+    pub allowed_vteps: Vec<Ipv4Addr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Tenant,
+    Fabric,
+}
+
+#[derive(Clone, Debug)]
+pub struct Vif {
+    pub id: u32,
+    pub name: String,
+    pub kind: Kind,
+    pub port: usize,
+    pub vrf: u32,
+    pub mac: Mac,
+    pub addresses: Vec<IpAddr>,
+    pub subnets: Vec<Prefix>,
+    pub gateway_v4: Option<Ipv4Addr>,
+    pub gateway_v6: Option<Ipv6Addr>,
+    pub gateway_link_local: Option<Ipv6Addr>,
+    pub mtu: u16,
+    pub acl_from_vif: Option<String>,
+    pub acl_to_vif: Option<String>,
+    pub spoofing_allowed: bool,
+    pub allowed_sources: Vec<Prefix>,
+}
+
+impl Vif {
+    /// Whether a connected subnet holds the address.
+    pub fn connects(&self, address: Ipv4Addr) -> bool {
+        self.subnets.iter().any(|subnet| subnet.holds(address.into()))
+    }
+
+    pub fn is_gateway(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.gateway_v4 == Some(address),
+            IpAddr::V6(address) => [self.gateway_v6, self.gateway_link_local].contains(&Some(address)),
+        }
+    }
+
+    /// Whether the tenant may send from this address.
+    pub fn may_use(&self, address: IpAddr) -> bool {
+        self.kind == Kind::Fabric
+            || self.spoofing_allowed
+            || is_link_local(address)
+            || self.addresses.contains(&address)
+            || self.allowed_sources.iter().any(|prefix| prefix.holds(address))
+    }
+}
+
+/// What a route of a controller says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Which {
+    Drop,
+    Vif {
+        vif: u32,
+        mac: Option<Mac>,
+    },
+    Gateway(Ipv4Addr),
+    Tunnel {
+        remote: Ipv4Addr,
+        encap: Encap,
+    },
+    /// Of VIFs: an address of ours.
+    Receive,
+    /// Of VIFs: on the subnet of this one; the packet's own destination is the neighbour.
+    Connected(u32),
+    /// Of VIFs: a neighbour whose MAC is known.
+    Neighbour(u32, Ipv4Addr),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Encap {
+    Vxlan { vni: u32, mac: Mac },
+    MplsOverUdp { label: u32 },
+}
+
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub preference: u32,
+    pub which: Which,
+}
+
+/// A route's next hop, and the VRF that the route is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hop {
+    pub vrf: u32,
+    pub which: Which,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Neighbour {
+    pub mac: Mac,
+    pub learnt: bool,
+}
+
+/// Where packets of a label go.
+#[derive(Clone, Copy, Debug)]
+pub enum Arrival {
+    Vrf(u32),
+    Vif(u32),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Acl {
+    pub rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub permit: bool,
+    pub protocol: Option<u8>,
+    pub source: Match,
+    pub destination: Match,
+    pub source_ports: Vec<(u16, u16)>,
+    pub destination_ports: Vec<(u16, u16)>,
+    pub icmp_type: Option<u8>,
+    pub icmp_code: Option<u8>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Match {
+    Any,
+    Prefix(Prefix),
+    Group(String),
+}
+
+pub struct Config {
+    pub settings: Settings,
+    pub vrfs: BTreeMap<u32, Vrf>,
+    pub vifs: BTreeMap<u32, Vif>,
+    /// By VRF, prefix and owner.
+    pub routes: BTreeMap<(u32, Prefix, String), Route>,
+    pub neighbours: BTreeMap<(u32, Ipv4Addr), Neighbour>,
+    pub vnis: BTreeMap<u32, u32>,
+    pub labels: BTreeMap<u32, Arrival>,
+    pub groups: BTreeMap<String, Vec<Prefix>>,
+    pub acls: BTreeMap<String, Acl>,
+    numbers: u32,
+}
+
+impl Config {
+    /// Nothing configured.
+    pub fn new() -> Config {
+        let settings = Settings {
+            underlay: None,
+            vtep: None,
+            router_mac: [2, 0, 0, 0, 0, 1],
+            gateway_mac: [0, 0, 0x5e, 0, 1, 0],
+            tcp_strict: false,
+            lifetimes: Lifetimes::default(),
+        };
+        Config {
+            settings,
+            vrfs: BTreeMap::new(),
+            vifs: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
+            vnis: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            acls: BTreeMap::new(),
+            numbers: 0,
+        }
+    }
+
+    /// A number that nothing had before.
+    pub fn number(&mut self) -> u32 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    pub fn vrf_named(&self, name: &str) -> Result<&Vrf, String> {
+        self.vrfs.values().find(|vrf| vrf.name == name).ok_or(format!("no VRF {name}"))
+    }
+
+    pub fn vif_named(&self, name: &str) -> Result<&Vif, String> {
+        self.vifs.values().find(|vif| vif.name == name).ok_or(format!("no VIF {name}"))
+    }
+
+    pub fn vif_of_port(&self, port: usize) -> Option<&Vif> {
+        self.vifs.values().find(|vif| vif.port == port)
+    }
+
+    pub fn vif_name(&self, vif: Option<u32>) -> String {
+        vif.and_then(|vif| self.vifs.get(&vif)).map(|vif| vif.name.clone()).unwrap_or_default()
+    }
+
+    /// The MAC that we have on a VIF's link.
+    pub fn our_mac(&self, vif: &Vif) -> Mac {
+        if vif.kind == Kind::Tenant { self.settings.gateway_mac } else { vif.mac }
+    }
+
+    /// What the VIFs of a VRF bring; the first of a prefix wins.
+    fn brought(&self, vrf: u32) -> Vec<(Prefix, Which)> {
+        let mut routes = Vec::new();
+        for vif in self.vifs.values().filter(|vif| vif.vrf == vrf) {
+            for &address in &vif.addresses {
+                let tenant = Which::Vif { vif: vif.id, mac: None };
+                routes.push((Prefix::host(address), if vif.kind == Kind::Tenant { tenant } else { Which::Receive }));
+            }
+            let v6 = [vif.gateway_v6, vif.gateway_link_local].into_iter().flatten().map(IpAddr::V6);
+            for gateway in vif.gateway_v4.map(IpAddr::V4).into_iter().chain(v6) {
+                routes.push((Prefix::host(gateway), Which::Receive));
+            }
+            let connected = vif.subnets.iter().filter(|subnet| subnet.length < 32);
+            routes.extend(connected.map(|&subnet| (subnet, Which::Connected(vif.id))));
+        }
+        // an address of ours before a neighbour that claims it
+        for &(vif, address) in self.neighbours.keys() {
+            if self.vifs.get(&vif).is_some_and(|vif| vif.vrf == vrf) {
+                routes.push((Prefix::host(address.into()), Which::Neighbour(vif, address)));
+            }
+        }
+        routes
+    }
+
+    /// The longest matching route: its length and next hop. What VIFs bring wins, then the highest preference, then the owner's name.
+    pub fn route(&self, vrf: u32, destination: IpAddr) -> Option<(u8, Hop)> {
+        let brought = self.brought(vrf);
+        let given = || self.routes.iter().filter(|((of, ..), _)| *of == vrf);
+        let prefixes = brought.iter().map(|(prefix, _)| *prefix).chain(given().map(|((_, prefix, _), _)| *prefix));
+        let longest = prefixes.filter(|prefix| prefix.holds(destination)).max_by_key(|prefix| prefix.length)?;
+        let hop = |which| Some((longest.length, Hop { vrf, which }));
+        if let Some((_, which)) = brought.iter().find(|(prefix, _)| *prefix == longest) {
+            return hop(*which);
+        }
+        let mut offers: Vec<_> = given().filter(|((_, prefix, _), _)| *prefix == longest).collect();
+        offers.sort_by_key(|((_, _, owner), route)| (u32::MAX - route.preference, owner.clone()));
+        hop(offers.first()?.1.which)
+    }
+
+    /// The fabric VIF of a VRF with the longest connected subnet that holds the address.
+    pub fn connected(&self, vrf: u32, address: Ipv4Addr) -> Option<&Vif> {
+        let vifs = self.vifs.values().filter(|vif| vif.vrf == vrf);
+        let subnets = vifs.flat_map(|vif| vif.subnets.iter().map(move |subnet| (subnet, vif)));
+        let mut holding: Vec<_> = subnets.filter(|(subnet, _)| subnet.holds(address.into())).collect();
+        holding.sort_by_key(|(subnet, _)| subnet.length);
+        holding.last().map(|(_, vif)| *vif)
+    }
+
+    /// Whether some object still leads by this next hop.
+    pub fn is_in_use(&self, hop: Hop) -> bool {
+        let by_label = |arrival: &Arrival| match (arrival, hop.which) {
+            (Arrival::Vif(vif), Which::Vif { vif: to, mac: None }) => *vif == to && self.vifs[vif].vrf == hop.vrf,
+            _ => false,
+        };
+        self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && route.which == hop.which)
+            || self.brought(hop.vrf).iter().any(|(_, which)| *which == hop.which)
+            || self.labels.values().any(by_label)
+    }
+
+    /// Whether an ACL permits; the absent one does.
+    pub fn permits(&self, acl: &Option<String>, tuple: &Tuple) -> bool {
+        let Some(acl) = acl.as_ref().and_then(|name| self.acls.get(name)) else { return true };
+        acl.rules.iter().find(|rule| self.matches(rule, tuple)).is_some_and(|rule| rule.permit)
+    }
+
+    fn matches(&self, rule: &Rule, tuple: &Tuple) -> bool {
+        let address = |matched: &Match, address: IpAddr| match matched {
+            Match::Any => true,
+            Match::Prefix(prefix) => prefix.holds(address),
+            Match::Group(name) => self.groups.get(name).into_iter().flatten().any(|prefix| prefix.holds(address)),
+        };
+        let port = |ranges: &[(u16, u16)], port: Option<u16>| {
+            ranges.is_empty()
+                || port.is_some_and(|port| ranges.iter().any(|(first, last)| (first..=last).contains(&&port)))
+        };
+        let (ports, icmp) = (tuple.ports(), tuple.icmp());
+        rule.protocol.is_none_or(|protocol| protocol == tuple.protocol)
+            && address(&rule.source, tuple.source)
+            && address(&rule.destination, tuple.destination)
+            && port(&rule.source_ports, ports.map(|ports| ports.0))
+            && port(&rule.destination_ports, ports.map(|ports| ports.1))
+            && rule.icmp_type.is_none_or(|kind| icmp.is_some_and(|icmp| icmp.0 == kind))
+            && rule.icmp_code.is_none_or(|code| icmp.is_some_and(|icmp| icmp.1 == code))
+    }
+}
+
+/// fe80::/10
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.segments()[0] & 0xffc0 == 0xfe80)
+}

@@ -1,0 +1,403 @@
+//! Flows: each packet is judged by what is configured now, the ACLs for the pair's initiator, the route for each direction.
+//!
+//! The model asks again for every packet. A product that remembers must come to the same.
+
+use super::config::{Hop, Kind, Which, is_link_local};
+use super::forward::{Arrived, Fate, Key, Place};
+use super::headers::{Reason, Tuple, Upper};
+use super::slow_path::Problem;
+use super::{Flow, Oracle};
+
+const SYN: u8 = 2;
+const FIN: u8 = 1;
+const RST: u8 = 4;
+const ACK: u8 = 16;
+
+/// How long after the end of its lifetime the product may still have a pair, in milliseconds.
+const SWEEP: u64 = 11_000;
+
+/// What happens to one direction.
+pub type Verdict = Result<Hop, Reason>;
+
+/// One direction's entry.
+#[derive(Clone, Debug)]
+pub struct Half {
+    pub key: Key,
+    pub verdict: Verdict,
+    /// TCP flags seen.
+    flags: u8,
+    packets: u64,
+    bytes: u64,
+    last_seen: u64,
+    /// The number of changes made before its last packet.
+    after: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The initiator's direction, then the answers'.
+    pub halves: [Half; 2],
+    /// The VIF's next hop, when the initiator's label named it.
+    labelled: Option<Hop>,
+    /// The number of changes made before it was judged last.
+    judged_after: u64,
+}
+
+/// A decision about a flow as its initiator sends it.
+struct Decision {
+    forward: Verdict,
+    reverse: Verdict,
+    /// The place where the initiator's packets leave.
+    exit: Place,
+    /// The place where the answers leave.
+    answers_leave: Option<Place>,
+}
+
+enum Leave {
+    ForUs,
+    At(Place, u32, Option<u32>),
+}
+
+impl Pair {
+    pub fn state(&self) -> &'static str {
+        let [forward, reverse] = &self.halves;
+        let (either, both) = (forward.flags | reverse.flags, forward.flags & reverse.flags);
+        match forward.key.1.protocol {
+            // a later fragment of TCP has no flags, and is no connection
+            6 if !forward.key.1.later => match () {
+                () if either & RST != 0 || both & FIN != 0 => "closing",
+                () if both & ACK != 0 => "established",
+                () => "opening",
+            },
+            _ if reverse.packets > 0 => "answered",
+            _ => "unanswered",
+        }
+    }
+}
+
+impl Oracle {
+    /// What becomes of a tenant's packet.
+    pub(super) fn decide(&mut self, arrived: &mut Arrived) -> Fate {
+        if let Some(fate) = self.packet_mode(arrived) {
+            self.feature("packet_mode");
+            return fate;
+        }
+        let Some(key) = arrived.key else { return Fate::Drop("icmp_error_no_flow") };
+        let Some((at, side)) = self.find(key) else { return self.judge_as_new(arrived) };
+        let pair = &self.flows[at];
+        let opens = arrived.packet.flags() & (SYN | ACK) == SYN;
+        if opens && pair.halves[side].packets > 0 && pair.state() == "closing" {
+            self.feature("tcp_reopened");
+            self.forget(at);
+            return self.judge_as_new(arrived);
+        }
+        self.judge_pair(arrived, at, side)
+    }
+
+    /// VRFs without flows: by routes alone.
+    fn packet_mode(&mut self, arrived: &Arrived) -> Option<Fate> {
+        if self.config.vrfs[&arrived.vrf].flows {
+            return None;
+        }
+        let route = self.config.route(arrived.vrf, arrived.packet.destination()).map(|(_, hop)| hop);
+        let Some(hop) = arrived.fixed.or(route) else { return Some(Fate::Tell("no_route", Problem::NoRoute)) };
+        if let Which::Vif { vif, .. } = hop.which {
+            let to = self.config.vifs[&vif].vrf;
+            assert!(!self.config.vrfs[&to].flows, "unmodelled: from a VRF without flows into one with flows");
+        }
+        match self.leave(hop) {
+            Err(reason) => Some(Fate::Drop(reason)),
+            Ok(Leave::ForUs) => Some(Fate::Local),
+            Ok(Leave::At(..)) if has_link_local(&arrived.packet.tuple) => Some(Fate::Drop("source_spoofed")),
+            Ok(Leave::At(..)) => Some(Fate::Forward(hop)),
+        }
+    }
+
+    fn judge_as_new(&mut self, arrived: &Arrived) -> Fate {
+        let (Upper::Flow { flags }, Some(key)) = (arrived.packet.upper, arrived.key) else {
+            return Fate::Drop("icmp_error_no_flow");
+        };
+        let opens = flags & (SYN | ACK) == SYN;
+        let tcp = arrived.packet.tuple.protocol == 6 && !arrived.packet.fragment;
+        if self.config.settings.tcp_strict && tcp && !opens {
+            return Fate::Drop("tcp_not_syn");
+        }
+        let decision = match self.judge(arrived.place, arrived.vrf, key.1, arrived.fixed) {
+            Some(decision) => decision,
+            None => return Fate::Local,
+        };
+        match decision.forward {
+            Err("no_route") => Fate::Tell("no_route", Problem::NoRoute),
+            Err(reason) => Fate::Drop(reason),
+            Ok(hop) => {
+                match self.install(key, &decision, arrived.fixed) {
+                    Some(at) => {
+                        self.feature("flow_new");
+                        self.count(at, 0, arrived);
+                    }
+                    None => self.feature("reverse_key_in_use"),
+                }
+                Fate::Forward(hop)
+            }
+        }
+    }
+
+    /// A new pair; a pair that has its reverse key gives way if answers lead to this initiator, else there is none.
+    fn install(&mut self, key: Key, decision: &Decision, labelled: Option<Hop>) -> Option<usize> {
+        let reverse = (decision.exit, key.1.turned());
+        if let Some((taken, _)) = self.find(reverse) {
+            if decision.answers_leave != Some(key.0) {
+                return None;
+            }
+            self.feature("reverse_key_gives_way");
+            self.forget(taken);
+        }
+        let half = |key, verdict| Half {
+            key,
+            verdict,
+            flags: 0,
+            packets: 0,
+            bytes: 0,
+            last_seen: self.now,
+            after: self.changes,
+        };
+        let halves = [half(key, decision.forward), half(reverse, decision.reverse)];
+        self.flows.push(Pair { halves, labelled, judged_after: self.changes });
+        Some(self.flows.len() - 1)
+    }
+
+    /// A packet of a pair that is there.
+    fn judge_pair(&mut self, arrived: &mut Arrived, at: usize, side: usize) -> Fate {
+        let pair = self.flows[at].clone();
+        let (place, tuple) = pair.halves[0].key;
+        let Some(vrf) = self.vrf_of(place) else {
+            self.feature("flow_place_gone");
+            self.forget(at);
+            return self.judge_as_new(arrived);
+        };
+        let fixed = if side == 0 { arrived.fixed } else { pair.labelled };
+        let Some(decision) = self.judge(place, vrf, tuple, fixed) else {
+            self.forget(at);
+            return self.judge_as_new(arrived);
+        };
+        let denied = decision.forward.is_err();
+        if !denied && decision.exit != pair.halves[1].key.0 {
+            return self.move_pair(arrived, at, decision);
+        }
+        let reverse = if denied { decision.forward } else { decision.reverse };
+        if self.changes != pair.judged_after {
+            self.feature("flow_after_change");
+        }
+        let pair = &mut self.flows[at];
+        pair.judged_after = self.changes;
+        if side == 0 {
+            pair.labelled = fixed;
+        }
+        (pair.halves[0].verdict, pair.halves[1].verdict) = (decision.forward, reverse);
+        self.count(at, side, arrived);
+        self.feature(if side == 0 { "flow_forward" } else { "flow_reverse" });
+        self.fate_of(at, side)
+    }
+
+    /// The initiator's packets leave elsewhere now: answers are expected from there.
+    fn move_pair(&mut self, arrived: &Arrived, at: usize, decision: Decision) -> Fate {
+        self.feature("flow_moved");
+        let old = self.forget(at);
+        let Some(at) = self.install(old.halves[0].key, &decision, old.labelled) else {
+            return self.judge_as_new(arrived);
+        };
+        for side in [0, 1] {
+            self.flows[at].halves[side].flags = old.halves[side].flags;
+        }
+        let Some(side) = self.flows[at].halves.iter().position(|half| Some(half.key) == arrived.key) else {
+            return self.judge_as_new(arrived);
+        };
+        self.count(at, side, arrived);
+        self.fate_of(at, side)
+    }
+
+    fn fate_of(&self, at: usize, side: usize) -> Fate {
+        match self.flows[at].halves[side].verdict {
+            Ok(hop) => Fate::Forward(hop),
+            Err("no_route") if side == 0 => Fate::Tell("no_route", Problem::NoRoute),
+            Err(reason) => Fate::Drop(reason),
+        }
+    }
+
+    /// Errors are neither traffic of the flow that they quote nor answers to it.
+    fn count(&mut self, at: usize, side: usize, arrived: &Arrived) {
+        let Upper::Flow { flags } = arrived.packet.upper else { return self.feature("icmp_error_of_flow") };
+        let (now, changes) = (self.now, self.changes);
+        let half = &mut self.flows[at].halves[side];
+        half.flags |= flags & (SYN | FIN | RST | ACK);
+        half.packets += 1;
+        half.bytes += arrived.packet.bytes.len() as u64;
+        (half.last_seen, half.after) = (now, changes);
+        let state = self.flows[at].state();
+        self.feature(state);
+        if arrived.packet.tuple.later {
+            self.feature("later_fragment");
+        }
+    }
+
+    /// The decision for both directions; `None`: for us.
+    fn judge(&self, place: Place, vrf: u32, tuple: Tuple, fixed: Option<Hop>) -> Option<Decision> {
+        let refused =
+            |reason, exit| Some(Decision { forward: Err(reason), reverse: Err(reason), exit, answers_leave: None });
+        let route = self.config.route(vrf, tuple.destination).map(|(_, hop)| hop);
+        let Some(hop) = fixed.or(route) else { return refused("no_route", place) };
+        let (exit, exit_vrf, exit_vif) = match self.leave(hop) {
+            Err(reason) => return refused(reason, place),
+            Ok(Leave::ForUs) => {
+                return match self.ask_acls(place, &[vrf], None, &tuple) {
+                    Ok(()) => None,
+                    Err(reason) => refused(reason, place),
+                };
+            }
+            Ok(Leave::At(exit, vrf, vif)) => (exit, vrf, vif),
+        };
+        if has_link_local(&tuple) {
+            return refused("source_spoofed", place);
+        }
+        let vrfs = if vrf == exit_vrf { vec![vrf] } else { vec![vrf, exit_vrf] };
+        if let Err(reason) = self.ask_acls(place, &vrfs, exit_vif, &tuple) {
+            return refused(reason, exit);
+        }
+        let back = self.config.route(exit_vrf, tuple.source).map(|(_, hop)| (hop, self.leave(hop)));
+        let (reverse, answers_leave) = match back {
+            None | Some((_, Ok(Leave::ForUs))) => (Err("no_route"), None),
+            Some((_, Err(reason))) => (Err(reason), None),
+            Some((hop, Ok(Leave::At(exit, ..)))) => (Ok(hop), Some(exit)),
+        };
+        Some(Decision { forward: Ok(hop), reverse, exit, answers_leave })
+    }
+
+    /// Every ACL on the way in order: from_vif of the source VIF, of each VRF, to_vif of the destination VIF.
+    fn ask_acls(&self, place: Place, vrfs: &[u32], to: Option<u32>, tuple: &Tuple) -> Result<(), Reason> {
+        let config = &self.config;
+        let ask = |acl: &Option<String>, reason| if config.permits(acl, tuple) { Ok(()) } else { Err(reason) };
+        if let Place::Vif(vif) = place {
+            ask(&config.vifs[&vif].acl_from_vif, "acl_from_vif")?;
+        }
+        for vrf in vrfs {
+            ask(&config.vrfs[vrf].acl, "acl_vrf")?;
+        }
+        to.map_or(Ok(()), |vif| ask(&config.vifs[&vif].acl_to_vif, "acl_to_vif"))
+    }
+
+    /// The place, VRF and tenant VIF by which a next hop leaves.
+    fn leave(&self, hop: Hop) -> Result<Leave, Reason> {
+        match hop.which {
+            Which::Drop => Err("route_drop"),
+            Which::Receive => Ok(Leave::ForUs),
+            Which::Vif { vif, .. } => {
+                let vif = self.config.vifs.get(&vif).ok_or("next_hop_gone")?;
+                assert!(vif.kind == Kind::Tenant, "a route to a fabric VIF");
+                Ok(Leave::At(Place::Vif(vif.id), vif.vrf, Some(vif.id)))
+            }
+            Which::Tunnel { .. } => Ok(Leave::At(Place::Tunnel(hop.vrf), hop.vrf, None)),
+            // tenants' packets do not leave into the bare underlay
+            Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => Err("no_route"),
+        }
+    }
+
+    fn vrf_of(&self, place: Place) -> Option<u32> {
+        match place {
+            Place::Vif(vif) => self.config.vifs.get(&vif).map(|vif| vif.vrf),
+            Place::Tunnel(vrf) => self.config.vrfs.get(&vrf).map(|vrf| vrf.id),
+        }
+    }
+
+    fn find(&self, key: Key) -> Option<(usize, usize)> {
+        let halves =
+            self.flows.iter().enumerate().flat_map(|(at, pair)| [(at, 0, &pair.halves[0]), (at, 1, &pair.halves[1])]);
+        let (at, side, _) = halves.into_iter().find(|(.., half)| half.key == key)?;
+        assert!(self.now < self.ends(&self.flows[at]), "unmodelled: a packet of a flow in limbo; see `settled_at`");
+        Some((at, side))
+    }
+
+    /// Removes a pair, and what was chosen for it.
+    fn forget(&mut self, at: usize) -> Pair {
+        let pair = self.flows.remove(at);
+        for half in &pair.halves {
+            self.chosen.remove(&half.key);
+        }
+        pair
+    }
+
+    /// When its lifetime ends. The product counts tenths of seconds.
+    fn ends(&self, pair: &Pair) -> u64 {
+        let (lifetimes, tuple) = (&self.config.settings.lifetimes, pair.halves[0].key.1);
+        let seconds = match pair.state() {
+            "opening" => lifetimes.tcp_opening,
+            "established" => lifetimes.tcp_established,
+            "closing" => lifetimes.tcp_closing,
+            _ if [1, 58].contains(&tuple.protocol) && !tuple.later => lifetimes.icmp,
+            "unanswered" => lifetimes.udp_unanswered,
+            _ => lifetimes.udp_answered,
+        };
+        let seen = pair.halves[0].last_seen.max(pair.halves[1].last_seen);
+        (seen / 100 + seconds * 10 + 1) * 100
+    }
+
+    /// When it is surely gone.
+    fn gone(&self, pair: &Pair) -> u64 {
+        self.ends(pair).max(self.lifetimes_since) + SWEEP
+    }
+
+    pub(super) fn age(&mut self) {
+        while let Some(at) = self.flows.iter().position(|pair| self.gone(pair) <= self.now) {
+            self.feature("flow_aged");
+            self.forget(at);
+        }
+    }
+
+    pub(super) fn limbo_ends(&self) -> u64 {
+        let mut at = self.now;
+        while let Some(pair) = self.flows.iter().find(|pair| self.ends(pair) <= at && at < self.gone(pair)) {
+            at = self.gone(pair);
+        }
+        at
+    }
+
+    pub(super) fn flow_rows(&self) -> Vec<Flow> {
+        let place = |place| match place {
+            Place::Vif(vif) => format!("vif {}", self.config.vif_name(Some(vif))),
+            Place::Tunnel(vrf) => {
+                format!("tunnel {}", self.config.vrfs.get(&vrf).map(|vrf| &*vrf.name).unwrap_or_default())
+            }
+        };
+        let row = |pair: &Pair| {
+            let [forward, reverse] = &pair.halves;
+            let verdict = |half: &Half| {
+                let sure = half.after == pair.judged_after;
+                sure.then(|| half.verdict.err().unwrap_or("forward"))
+            };
+            let tuple = forward.key.1;
+            Flow {
+                place: place(forward.key.0),
+                reverse_place: place(reverse.key.0),
+                source: tuple.source,
+                destination: tuple.destination,
+                protocol: tuple.protocol,
+                source_port: tuple.source_port,
+                destination_port: tuple.destination_port,
+                fragments: tuple.later,
+                state: pair.state(),
+                verdict: verdict(forward),
+                reverse_verdict: verdict(reverse),
+                packets: forward.packets,
+                bytes: forward.bytes,
+                reverse_packets: reverse.packets,
+                reverse_bytes: reverse.bytes,
+                may_be_gone: self.ends(pair) <= self.now,
+            }
+        };
+        self.flows.iter().map(row).collect()
+    }
+}
+
+/// Link-local addresses are for us only (RFC 4291, section 2.5.6).
+fn has_link_local(tuple: &Tuple) -> bool {
+    is_link_local(tuple.source) || is_link_local(tuple.destination)
+}

@@ -1,0 +1,411 @@
+//! The path of a packet: what a frame is, what becomes of it, and how it leaves.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::config::{Arrival, Encap, Hop, Kind, Vif, Which};
+use super::headers::{self, ARP, Ether, IPV4, IPV6, Mac, Packet, Reason, Tuple, Upper};
+use super::slow_path::{Problem, Side};
+use super::{Oracle, emit};
+
+/// The place where a packet enters: a VIF, or the tunnel side of a VRF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    Vif(u32),
+    Tunnel(u32),
+}
+
+/// What a flow is known by.
+pub type Key = (Place, Tuple);
+
+/// Who sent a tunnelled packet; the VNI unless a label named the VRF.
+#[derive(Clone, Copy, Debug)]
+pub struct Remote {
+    pub address: Ipv4Addr,
+    pub vni: Option<u32>,
+}
+
+/// A packet on its way.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// The VIF whose port it came in by; none for packets of ours.
+    pub entered: Option<u32>,
+    pub place: Place,
+    pub vrf: u32,
+    pub packet: Packet,
+    /// A label that names its VIF: the next hop.
+    pub fixed: Option<Hop>,
+    pub remote: Option<Remote>,
+    /// The Ethernet header that it came with, the inner one behind VXLAN.
+    pub link: Option<(Mac, Mac)>,
+    /// Ours, or on its way again: no TTL step, nobody to tell of errors.
+    pub ours: bool,
+    /// Its flow's; none for ICMP errors that quote what their receiver never sent, and for packets of ours.
+    pub key: Option<Key>,
+    /// Where in the packet is a UDP source port that is free to choose.
+    pub free: Option<usize>,
+}
+
+/// What becomes of it.
+pub enum Fate {
+    Forward(Hop),
+    Drop(Reason),
+    /// Dropped, and its sender is told why.
+    Tell(Reason, Problem),
+    /// For an address of ours.
+    Local,
+}
+
+/// How a packet reaches its next underlay hop.
+enum Way {
+    Known { vif: Vif, mac: Mac },
+    Asked { vif: Vif, neighbour: Ipv4Addr },
+    None,
+}
+
+impl Oracle {
+    /// A frame that a port received.
+    pub(super) fn enter(&mut self, port: usize, frame: &[u8]) {
+        let Some(vif) = self.config.vif_of_port(port).cloned() else { return self.drop(None, "no_vif") };
+        let classified = headers::ether(frame).and_then(|ether| match vif.kind {
+            Kind::Tenant => self.tenant_sent(&vif, &ether, frame),
+            Kind::Fabric => self.fabric_sent(&vif, &ether, frame),
+        });
+        match classified {
+            Err(reason) => self.drop(Some(vif.id), reason),
+            // the slow path has it
+            Ok(None) => {}
+            Ok(Some(arrived)) => self.forward(arrived),
+        }
+    }
+
+    fn forward(&mut self, mut arrived: Arrived) {
+        match self.decide(&mut arrived) {
+            Fate::Forward(hop) => self.leave_by(arrived, hop),
+            Fate::Drop(reason) => self.drop(arrived.entered, reason),
+            Fate::Tell(reason, problem) => {
+                self.drop(arrived.entered, reason);
+                self.tell(&arrived, problem);
+            }
+            Fate::Local => self.for_us(&arrived),
+        }
+    }
+
+    fn tenant_sent(&mut self, vif: &Vif, ether: &Ether, frame: &[u8]) -> Result<Option<Arrived>, Reason> {
+        let gateway = self.config.our_mac(vif);
+        let side =
+            Side { entered: vif.id, place: Place::Vif(vif.id), vrf: vif.vrf, vif: Some(vif.clone()), remote: None };
+        if !vif.spoofing_allowed && ether.source != vif.mac {
+            return Err("mac_spoofed");
+        }
+        if ether.ethertype == ARP {
+            if !headers::is_group(ether.destination) && ether.destination != gateway {
+                return Err("mac_not_ours");
+            }
+            return self.arp(&side, ether, &frame[14..]).map(|()| None);
+        }
+        let packet = headers::ip(ether.ethertype, &frame[14..])?;
+        if packet.upper == Upper::Discovery {
+            return self.discovery(&side, ether, &packet).map(|()| None);
+        }
+        if headers::is_group(ether.destination) || headers::is_of_many(packet.destination()) {
+            return Err("multicast");
+        }
+        if ether.destination != gateway {
+            return Err("mac_not_ours");
+        }
+        check_source(&packet)?;
+        if !vif.may_use(packet.source()) {
+            return Err("source_spoofed");
+        }
+        self.feature("from_vif");
+        Ok(Some(self.arrived(&side, packet, None, Some((ether.destination, ether.source)))))
+    }
+
+    fn fabric_sent(&mut self, vif: &Vif, ether: &Ether, frame: &[u8]) -> Result<Option<Arrived>, Reason> {
+        let side =
+            Side { entered: vif.id, place: Place::Vif(vif.id), vrf: vif.vrf, vif: Some(vif.clone()), remote: None };
+        let to_group = headers::is_group(ether.destination);
+        if ether.ethertype == ARP && (to_group || ether.destination == vif.mac) {
+            return self.arp(&side, ether, &frame[14..]).map(|()| None);
+        }
+        if to_group {
+            return Err("multicast");
+        }
+        if ether.destination != vif.mac {
+            return Err("mac_not_ours");
+        }
+        let outer = headers::ip(ether.ethertype, &frame[14..])?;
+        let settings = &self.config.settings;
+        let vtep = settings.vtep.map(IpAddr::V4) == Some(outer.destination()) && settings.underlay == Some(vif.vrf);
+        if !vif.addresses.contains(&outer.destination()) && !vtep {
+            return Err("not_for_us");
+        }
+        check_source(&outer)?;
+        let udp = outer.tuple.protocol == 17;
+        if udp && vtep && outer.tuple.later {
+            return Err("outer_fragment");
+        }
+        let tunnel = udp && vtep && [4789, 6635].contains(&outer.tuple.destination_port);
+        if !tunnel {
+            let arrived = self.arrived(&side, outer, None, Some((ether.destination, ether.source)));
+            self.for_us(&arrived);
+            return Ok(None);
+        }
+        if outer.fragment {
+            return Err("outer_fragment");
+        }
+        self.detunnel(vif, &outer).inspect(|_| self.feature("decap"))
+    }
+
+    /// What a tunnel's outer packet carries.
+    fn detunnel(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
+        let IpAddr::V4(remote) = outer.source() else { panic!("unmodelled: a tunnel over IPv6") };
+        let datagram = &outer.bytes[outer.payload..];
+        let payload = &datagram[8..usize::from(headers::be16(datagram, 4))];
+        if outer.tuple.destination_port == 4789 {
+            self.vxlan_carried(vif, remote, payload)
+        } else {
+            self.mpls_carried(vif, remote, payload)
+        }
+    }
+
+    fn vxlan_carried(&mut self, vif: &Vif, remote: Ipv4Addr, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
+        if payload.len() < 8 || payload[0] & 0x08 == 0 {
+            return Err("vxlan_header");
+        }
+        let vni = headers::be32(payload, 4) >> 8;
+        let vrf = *self.config.vnis.get(&vni).ok_or("vni_unknown")?;
+        self.check_vtep(vrf, remote)?;
+        let remote = Some(Remote { address: remote, vni: Some(vni) });
+        let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
+        let frame = &payload[8..];
+        let ether = headers::ether(frame)?;
+        let (to_us, to_group) =
+            (ether.destination == self.config.settings.router_mac, headers::is_group(ether.destination));
+        if !to_us && !to_group {
+            return Err("inner_mac_not_ours");
+        }
+        if ether.ethertype == ARP {
+            return self.arp(&side, &ether, &frame[14..]).map(|()| None);
+        }
+        let packet = headers::ip(ether.ethertype, &frame[14..])?;
+        if packet.upper == Upper::Discovery {
+            return self.discovery(&side, &ether, &packet).map(|()| None);
+        }
+        if to_group || headers::is_of_many(packet.destination()) {
+            return Err("multicast");
+        }
+        check_source(&packet)?;
+        self.feature("from_vxlan");
+        Ok(Some(self.arrived(&side, packet, None, Some((ether.destination, ether.source)))))
+    }
+
+    fn mpls_carried(&mut self, vif: &Vif, remote: Ipv4Addr, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
+        if payload.len() < 4 || payload[2] & 1 == 0 {
+            return Err("mpls_header");
+        }
+        let (vrf, fixed) = match self.config.labels.get(&(headers::be32(payload, 0) >> 12)).ok_or("label_unknown")? {
+            Arrival::Vrf(vrf) => (*vrf, None),
+            Arrival::Vif(vif) => {
+                let vrf = self.config.vifs[vif].vrf;
+                (vrf, Some(Hop { vrf, which: Which::Vif { vif: *vif, mac: None } }))
+            }
+        };
+        self.check_vtep(vrf, remote)?;
+        let packet = headers::bare_ip(&payload[4..])?;
+        if packet.upper == Upper::Discovery {
+            return Err("neighbour_not_ours");
+        }
+        if headers::is_of_many(packet.destination()) {
+            return Err("multicast");
+        }
+        check_source(&packet)?;
+        self.feature(if fixed.is_some() { "from_label_to_vif" } else { "from_mpls_udp" });
+        let remote = Some(Remote { address: remote, vni: None });
+        let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
+        Ok(Some(self.arrived(&side, packet, fixed, None)))
+    }
+
+    fn check_vtep(&self, vrf: u32, remote: Ipv4Addr) -> Result<(), Reason> {
+        let allowed = &self.config.vrfs[&vrf].allowed_vteps;
+        if allowed.is_empty() || allowed.contains(&remote) { Ok(()) } else { Err("vtep_not_allowed") }
+    }
+
+    fn arrived(&self, side: &Side, packet: Packet, fixed: Option<Hop>, link: Option<(Mac, Mac)>) -> Arrived {
+        let tuple = match packet.upper {
+            Upper::Flow { .. } => Some(packet.tuple),
+            // the quoted packet was sent by whom the error is told, and the error travels against it
+            Upper::Error { quoted } => (quoted.source == packet.destination()).then(|| quoted.turned()),
+            Upper::Discovery => None,
+        };
+        Arrived {
+            entered: Some(side.entered),
+            place: side.place,
+            vrf: side.vrf,
+            key: tuple.map(|tuple| (side.place, tuple)),
+            packet,
+            fixed,
+            remote: side.remote,
+            link,
+            ours: false,
+            free: None,
+        }
+    }
+
+    /// A packet of ours, routed in this VRF.
+    pub(super) fn originate(&mut self, vrf: u32, packet: &[u8], free: Option<usize>) {
+        let packet = headers::bare_ip(packet).expect("a packet that we built");
+        let route = self.config.route(vrf, packet.destination());
+        let place = Place::Tunnel(vrf);
+        let arrived = Arrived {
+            entered: None,
+            place,
+            vrf,
+            packet,
+            fixed: None,
+            remote: None,
+            link: None,
+            ours: true,
+            key: None,
+            free,
+        };
+        match route {
+            Some((_, hop)) => self.leave_by(arrived, hop),
+            None => self.drop(None, "no_route"),
+        }
+    }
+
+    /// Rewrites a packet and sends it.
+    pub(super) fn leave_by(&mut self, mut arrived: Arrived, hop: Hop) {
+        if !self.config.is_in_use(hop) {
+            return self.drop(arrived.entered, "next_hop_gone");
+        }
+        if !arrived.ours && arrived.packet.ttl <= 1 {
+            self.drop(arrived.entered, "ttl_expired");
+            return self.tell(&arrived, Problem::TimeExceeded);
+        }
+        let mtu = self.mtu(hop, arrived.packet.destination());
+        if arrived.packet.bytes.len() > mtu {
+            self.drop(arrived.entered, "mtu_exceeded");
+            if !arrived.ours {
+                self.tell(&arrived, Problem::TooBig(mtu as u16));
+            }
+            return;
+        }
+        if !arrived.ours {
+            step_ttl(&mut arrived.packet);
+        }
+        let way = match hop.which {
+            Which::Drop => return self.drop(arrived.entered, "route_drop"),
+            Which::Receive => return self.drop(arrived.entered, "local_unanswered"),
+            Which::Vif { vif, mac } => {
+                let vif = self.config.vifs[&vif].clone();
+                self.feature(if arrived.ours { "answer_to_vif" } else { "to_vif" });
+                let mac = mac.unwrap_or(vif.mac);
+                return self.deliver(&vif, mac, &arrived);
+            }
+            _ => self.way(hop, arrived.packet.destination()),
+        };
+        match (way, hop.which) {
+            (Way::None, _) => self.drop(arrived.entered, "no_underlay_route"),
+            (Way::Asked { vif, neighbour }, _) => self.hold(&vif, neighbour, arrived, hop),
+            (Way::Known { vif, mac }, Which::Tunnel { remote, encap }) => {
+                self.encapsulate(&vif, mac, remote, encap, &arrived);
+            }
+            (Way::Known { vif, mac }, _) => {
+                self.feature("to_underlay");
+                self.deliver(&vif, mac, &arrived);
+            }
+        }
+    }
+
+    fn deliver(&mut self, vif: &Vif, to: Mac, arrived: &Arrived) {
+        let from = self.config.our_mac(vif);
+        let frame = emit::ethernet(to, from, ethertype(&arrived.packet), &arrived.packet.bytes);
+        self.send(vif.port, frame, arrived.free.map(|at| 14 + at), None);
+    }
+
+    fn encapsulate(&mut self, vif: &Vif, to: Mac, remote: Ipv4Addr, encap: Encap, arrived: &Arrived) {
+        let settings = &self.config.settings;
+        let local = settings.vtep.expect("a way without VTEP");
+        let inner = &arrived.packet.bytes;
+        let payload = match encap {
+            Encap::Vxlan { vni, mac } => {
+                let frame = emit::ethernet(mac, settings.router_mac, ethertype(&arrived.packet), inner);
+                emit::vxlan(vni, &frame)
+            }
+            Encap::MplsOverUdp { label } => emit::mpls_over_udp(label, 0, emit::TTL, inner),
+        };
+        self.feature(match encap {
+            Encap::Vxlan { .. } => "to_vxlan",
+            Encap::MplsOverUdp { .. } => "to_mpls_udp",
+        });
+        let outer = emit::ipv4(local, remote, 17, arrived.packet.class, &payload);
+        let frame = emit::ethernet(to, vif.mac, IPV4, &outer);
+        self.send(vif.port, frame, Some(14 + 20), arrived.key);
+    }
+
+    /// The largest L3 packet that may leave by a next hop.
+    fn mtu(&self, hop: Hop, destination: IpAddr) -> usize {
+        let fabric = || match self.way(hop, destination) {
+            Way::Known { vif, .. } | Way::Asked { vif, .. } => usize::from(vif.mtu),
+            Way::None => 65535,
+        };
+        match hop.which {
+            Which::Drop | Which::Receive => 65535,
+            Which::Vif { vif, .. } => usize::from(self.config.vifs[&vif].mtu),
+            Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => fabric(),
+            Which::Tunnel { encap: Encap::Vxlan { .. }, .. } => fabric() - (20 + 8 + 8 + 14),
+            Which::Tunnel { encap: Encap::MplsOverUdp { .. }, .. } => fabric() - (20 + 8 + 4),
+        }
+    }
+
+    /// The way of a next hop that leads into the underlay.
+    fn way(&self, hop: Hop, destination: IpAddr) -> Way {
+        let to = |vif: &Vif, address: Ipv4Addr| match self.config.neighbours.get(&(vif.id, address)) {
+            Some(neighbour) => Way::Known { vif: vif.clone(), mac: neighbour.mac },
+            None => Way::Asked { vif: vif.clone(), neighbour: address },
+        };
+        match hop.which {
+            Which::Gateway(gateway) => match self.config.connected(hop.vrf, gateway) {
+                Some(vif) => to(vif, gateway),
+                None => Way::None,
+            },
+            Which::Neighbour(vif, address) => self.config.vifs.get(&vif).map_or(Way::None, |vif| to(vif, address)),
+            Which::Connected(vif) => match (self.config.vifs.get(&vif), destination) {
+                // a resolved neighbour has a route of its own
+                (Some(vif), IpAddr::V4(neighbour)) => Way::Asked { vif: vif.clone(), neighbour },
+                _ => Way::None,
+            },
+            Which::Tunnel { .. } if self.config.settings.vtep.is_none() => Way::None,
+            Which::Tunnel { remote, .. } => self.underlay(remote).map_or(Way::None, |via| self.way(via, remote.into())),
+            Which::Drop | Which::Receive | Which::Vif { .. } => Way::None,
+        }
+    }
+
+    /// The next hop in the underlay towards a tunnel's far end.
+    pub(super) fn underlay(&self, remote: Ipv4Addr) -> Option<Hop> {
+        let (_, hop) = self.config.route(self.config.settings.underlay?, remote.into())?;
+        Some(hop)
+    }
+}
+
+/// Martians, and packets from an address to itself.
+fn check_source(packet: &Packet) -> Result<(), Reason> {
+    let bad = headers::is_martian(packet.source()) || packet.source() == packet.destination();
+    if bad { Err("source_spoofed") } else { Ok(()) }
+}
+
+fn step_ttl(packet: &mut Packet) {
+    if packet.source().is_ipv4() {
+        packet.bytes[8] -= 1;
+        emit::seal_ipv4(&mut packet.bytes);
+    } else {
+        packet.bytes[7] -= 1;
+    }
+    packet.ttl -= 1;
+}
+
+pub fn ethertype(packet: &Packet) -> u16 {
+    if packet.source().is_ipv4() { IPV4 } else { IPV6 }
+}

@@ -1,0 +1,471 @@
+//! The network language, read by structures of its own. A field that is not known here is an error, so that nothing is passed over.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::Deserialize;
+
+use super::config::{Acl, Arrival, Config, Encap, Kind, Lifetimes, Prefix, Route, Rule, Settings, Vif, Vrf, Which};
+use super::headers::Mac;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Network {
+    settings: Option<GivenSettings>,
+    vrfs: Vec<GivenVrf>,
+    vifs: Vec<GivenVif>,
+    routes: Vec<GivenRoute>,
+    neighbours: Vec<GivenNeighbour>,
+    vnis: Vec<GivenVni>,
+    labels: Vec<GivenLabel>,
+    groups: Vec<GivenGroup>,
+    acls: Vec<GivenAcl>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct GivenSettings {
+    underlay_vrf: Option<String>,
+    vtep: Option<String>,
+    router_mac: Option<String>,
+    gateway_mac: Option<String>,
+    tcp_strict: bool,
+    lifetimes: Option<GivenLifetimes>,
+    icmp_per_second: Option<u32>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct GivenLifetimes {
+    tcp_established: u64,
+    tcp_opening: u64,
+    tcp_closing: u64,
+    udp_unanswered: u64,
+    udp_answered: u64,
+    icmp: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenVrf {
+    name: String,
+    #[serde(default)]
+    tenant: Option<String>,
+    #[serde(default = "yes")]
+    flows: bool,
+    #[serde(default)]
+    acl: Option<String>,
+    #[serde(default)]
+    proxy_by_default_route: bool,
+    #[serde(default)]
+    allowed_vteps: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenVif {
+    name: String,
+    #[serde(default)]
+    kind: Option<String>,
+    port: String,
+    vrf: String,
+    #[serde(default)]
+    mac: Option<String>,
+    #[serde(default)]
+    addresses: Vec<String>,
+    #[serde(default)]
+    subnets: Vec<String>,
+    #[serde(default)]
+    gateway_v4: Option<String>,
+    #[serde(default)]
+    gateway_v6: Option<String>,
+    #[serde(default)]
+    gateway_link_local: Option<String>,
+    #[serde(default)]
+    mtu: Option<u16>,
+    #[serde(default)]
+    acl_from_vif: Option<String>,
+    #[serde(default)]
+    acl_to_vif: Option<String>,
+    #[serde(default)]
+    spoofing_allowed: bool,
+    #[serde(default)]
+    allowed_sources: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenRoute {
+    vrf: String,
+    prefix: String,
+    #[serde(default)]
+    owner: Option<String>,
+    #[serde(default)]
+    preference: Option<u32>,
+    #[serde(default)]
+    via: Via,
+    #[serde(default)]
+    drop: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Via {
+    vif: Option<String>,
+    mac: Option<String>,
+    gateway: Option<String>,
+    vxlan: Option<GivenVxlan>,
+    mpls_udp: Option<GivenMpls>,
+    drop: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenVxlan {
+    remote: String,
+    vni: u32,
+    mac: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenMpls {
+    remote: String,
+    label: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenNeighbour {
+    vif: String,
+    address: String,
+    mac: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenVni {
+    vni: u32,
+    vrf: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenLabel {
+    label: u32,
+    #[serde(default)]
+    vrf: Option<String>,
+    #[serde(default)]
+    vif: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenGroup {
+    name: String,
+    #[serde(default)]
+    prefixes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenAcl {
+    name: String,
+    #[serde(default)]
+    rules: Vec<GivenRule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenRule {
+    #[serde(default)]
+    name: Option<String>,
+    action: String,
+    #[serde(default)]
+    protocol: Option<Scalar>,
+    #[serde(default)]
+    source: Option<Match>,
+    #[serde(default)]
+    destination: Option<Match>,
+    #[serde(default)]
+    source_ports: Option<OneOrMany>,
+    #[serde(default)]
+    destination_ports: Option<OneOrMany>,
+    #[serde(default)]
+    icmp_type: Option<u8>,
+    #[serde(default)]
+    icmp_code: Option<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Number(u64),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<Scalar>),
+    One(Scalar),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Match {
+    Text(String),
+    Group { group: String },
+}
+
+/// Puts what the text holds.
+pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(), String> {
+    let network: Network = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    for group in network.groups {
+        config.groups.insert(group.name, list(&group.prefixes, prefix)?);
+    }
+    for acl in network.acls {
+        let rules = acl.rules.into_iter().map(rule).collect::<Result<_, _>>()?;
+        config.acls.insert(acl.name, Acl { rules });
+    }
+    for given in network.vrfs {
+        put_vrf(config, given)?;
+    }
+    for given in network.vifs {
+        put_vif(config, ports, given)?;
+    }
+    if let Some(given) = network.settings {
+        config.settings = settings(config, given)?;
+    }
+    for given in network.neighbours {
+        let vif = config.vif_named(&given.vif)?.id;
+        config
+            .neighbours
+            .insert((vif, v4(&given.address)?), super::config::Neighbour { mac: mac(&given.mac)?, learnt: false });
+    }
+    for given in network.routes {
+        put_route(config, given)?;
+    }
+    for given in network.vnis {
+        let vrf = config.vrf_named(&given.vrf)?.id;
+        config.vnis.insert(given.vni, vrf);
+    }
+    for given in network.labels {
+        let arrival = match (given.vrf, given.vif) {
+            (Some(vrf), None) => Arrival::Vrf(config.vrf_named(&vrf)?.id),
+            (None, Some(vif)) => Arrival::Vif(config.vif_named(&vif)?.id),
+            _ => return Err(format!("label {}: neither VRF nor VIF, or both", given.label)),
+        };
+        config.labels.insert(given.label, arrival);
+    }
+    Ok(())
+}
+
+fn put_vrf(config: &mut Config, given: GivenVrf) -> Result<(), String> {
+    let _ = given.tenant;
+    let id = config.vrf_named(&given.name).map(|old| old.id);
+    let id = id.unwrap_or_else(|_| config.number());
+    let allowed_vteps = list(&given.allowed_vteps, v4)?;
+    let vrf = Vrf {
+        id,
+        name: given.name,
+        flows: given.flows,
+        acl: given.acl.filter(|name| !name.is_empty()),
+        proxy_by_default_route: given.proxy_by_default_route,
+        allowed_vteps,
+    };
+    config.vrfs.insert(id, vrf);
+    Ok(())
+}
+
+fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Result<(), String> {
+    let port = ports.iter().position(|port| port.name == given.port).ok_or(format!("no port {}", given.port))?;
+    let kind = match given.kind.as_deref() {
+        None | Some("tenant") => Kind::Tenant,
+        Some("fabric") => Kind::Fabric,
+        Some(other) => return Err(format!("kind {other}")),
+    };
+    let gateway_v6 = optional(&given.gateway_v6, v6)?;
+    let link_local = optional(&given.gateway_link_local, v6)?;
+    let vrf = config.vrf_named(&given.vrf)?.id;
+    let old = config.vif_named(&given.name).ok().cloned();
+    let id = old.as_ref().map_or_else(|| config.number(), |old| old.id);
+    let vif = Vif {
+        id,
+        name: given.name,
+        kind,
+        port,
+        vrf,
+        mac: optional(&given.mac, mac)?.unwrap_or(ports[port].mac),
+        addresses: list(&given.addresses, address)?,
+        subnets: list(&given.subnets, prefix)?,
+        gateway_v4: optional(&given.gateway_v4, v4)?,
+        gateway_v6,
+        gateway_link_local: link_local.or(gateway_v6.map(|_| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1))),
+        mtu: given.mtu.filter(|mtu| *mtu != 0).unwrap_or(ports[port].mtu),
+        acl_from_vif: given.acl_from_vif.filter(|name| !name.is_empty()),
+        acl_to_vif: given.acl_to_vif.filter(|name| !name.is_empty()),
+        spoofing_allowed: given.spoofing_allowed,
+        allowed_sources: list(&given.allowed_sources, prefix)?,
+    };
+    // what was learnt does not outlive its subnet, nor the address becoming ours
+    config.neighbours.retain(|(of, address), neighbour| {
+        let stays = old.as_ref().is_some_and(|old| old.vrf == vif.vrf)
+            && vif.connects(*address)
+            && !vif.addresses.contains(&IpAddr::V4(*address));
+        *of != id || !neighbour.learnt || stays
+    });
+    config.vifs.insert(id, vif);
+    Ok(())
+}
+
+fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
+    let underlay = match &given.underlay_vrf {
+        Some(name) if !name.is_empty() => Some(config.vrf_named(name)?.id),
+        _ => None,
+    };
+    let vtep = optional(&given.vtep, v4)?;
+    let [a, b, c, d] = vtep.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+    let lifetimes = given.lifetimes.unwrap_or_default();
+    let or = |seconds: u64, default: u64| if seconds == 0 { default } else { seconds };
+    let _ = given.icmp_per_second;
+    Ok(Settings {
+        underlay,
+        vtep,
+        router_mac: optional(&given.router_mac, mac)?.unwrap_or([2, a, b, c, d, 1]),
+        gateway_mac: optional(&given.gateway_mac, mac)?.unwrap_or([0, 0, 0x5e, 0, 1, 0]),
+        tcp_strict: given.tcp_strict,
+        lifetimes: Lifetimes {
+            tcp_established: or(lifetimes.tcp_established, 7200),
+            tcp_opening: or(lifetimes.tcp_opening, 30),
+            tcp_closing: or(lifetimes.tcp_closing, 15),
+            udp_unanswered: or(lifetimes.udp_unanswered, 30),
+            udp_answered: or(lifetimes.udp_answered, 180),
+            icmp: or(lifetimes.icmp, 30),
+        },
+    })
+}
+
+fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
+    let vrf = config.vrf_named(&given.vrf)?.id;
+    let via = given.via;
+    let to_mac = optional(&via.mac, mac)?;
+    let which = match (via.vif, via.gateway, via.vxlan, via.mpls_udp) {
+        (None, None, None, None) if via.drop || given.drop => Which::Drop,
+        (Some(vif), None, None, None) => Which::Vif { vif: config.vif_named(&vif)?.id, mac: to_mac },
+        (None, Some(gateway), None, None) => Which::Gateway(v4(&gateway)?),
+        (None, None, Some(vxlan), None) => {
+            Which::Tunnel { remote: v4(&vxlan.remote)?, encap: Encap::Vxlan { vni: vxlan.vni, mac: mac(&vxlan.mac)? } }
+        }
+        (None, None, None, Some(mpls)) => {
+            Which::Tunnel { remote: v4(&mpls.remote)?, encap: Encap::MplsOverUdp { label: mpls.label } }
+        }
+        _ => return Err(format!("route {}: not one next hop", given.prefix)),
+    };
+    let owner = given.owner.filter(|owner| !owner.is_empty()).unwrap_or("operator".into());
+    let preference = given.preference.filter(|preference| *preference != 0).unwrap_or(100);
+    config.routes.insert((vrf, prefix(&given.prefix)?, owner), Route { preference, which });
+    Ok(())
+}
+
+fn rule(given: GivenRule) -> Result<Rule, String> {
+    let _ = given.name;
+    let protocol = match given.protocol {
+        None => None,
+        Some(Scalar::Number(number)) => Some(u8::try_from(number).map_err(|_| format!("protocol {number}"))?),
+        Some(Scalar::Text(text)) if text == "any" => None,
+        Some(Scalar::Text(text)) => Some(protocol(&text)?),
+    };
+    Ok(Rule {
+        permit: match &*given.action {
+            "permit" => true,
+            "deny" => false,
+            other => return Err(format!("action {other}")),
+        },
+        protocol,
+        source: matched(given.source)?,
+        destination: matched(given.destination)?,
+        source_ports: port_ranges(given.source_ports)?,
+        destination_ports: port_ranges(given.destination_ports)?,
+        icmp_type: given.icmp_type,
+        icmp_code: given.icmp_code,
+    })
+}
+
+fn matched(given: Option<Match>) -> Result<super::config::Match, String> {
+    Ok(match given {
+        None => super::config::Match::Any,
+        Some(Match::Text(text)) if text == "any" => super::config::Match::Any,
+        Some(Match::Text(text)) => super::config::Match::Prefix(prefix(&text)?),
+        Some(Match::Group { group }) => super::config::Match::Group(group),
+    })
+}
+
+fn port_ranges(given: Option<OneOrMany>) -> Result<Vec<(u16, u16)>, String> {
+    let all = match given {
+        None => return Ok(Vec::new()),
+        Some(OneOrMany::One(one)) => vec![one],
+        Some(OneOrMany::Many(many)) => many,
+    };
+    let number = |text: &str| text.parse::<u16>().map_err(|_| format!("ports {text}"));
+    all.into_iter()
+        .map(|one| match one {
+            Scalar::Number(port) => number(&port.to_string()).map(|port| (port, port)),
+            Scalar::Text(text) => {
+                let (first, last) = text.split_once('-').unwrap_or((&text, &text));
+                Ok((number(first)?, number(last)?))
+            }
+        })
+        .collect()
+}
+
+pub fn protocol(text: &str) -> Result<u8, String> {
+    let names = BTreeMap::from([
+        ("icmp", 1),
+        ("tcp", 6),
+        ("udp", 17),
+        ("gre", 47),
+        ("esp", 50),
+        ("icmpv6", 58),
+        ("sctp", 132),
+        ("udplite", 136),
+    ]);
+    names.get(text).copied().or(text.parse().ok()).ok_or(format!("protocol {text}"))
+}
+
+fn list<T>(texts: &[String], read: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    texts.iter().map(|text| read(text)).collect()
+}
+
+fn optional<T>(text: &Option<String>, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    text.as_deref().filter(|text| !text.is_empty()).map(read).transpose()
+}
+
+pub fn prefix(text: &str) -> Result<Prefix, String> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let address: IpAddr = self::address(address)?;
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.map_or(Ok(whole), |length| length.parse::<u8>().map_err(|_| format!("prefix {text}")))?;
+    Ok(Prefix { address, length })
+}
+
+pub fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("{text} is no address"))
+}
+
+pub fn v4(text: &str) -> Result<Ipv4Addr, String> {
+    text.parse().map_err(|_| format!("{text} is no IPv4 address"))
+}
+
+fn v6(text: &str) -> Result<Ipv6Addr, String> {
+    text.parse().map_err(|_| format!("{text} is no IPv6 address"))
+}
+
+fn mac(text: &str) -> Result<Mac, String> {
+    let bytes: Vec<u8> = text.split([':', '-']).filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    bytes.try_into().map_err(|_| format!("{text} is no MAC address"))
+}

@@ -1,0 +1,256 @@
+//! Neighbours of fabric VIFs: who is asked for, who answered, and the packets that wait (RFC 826; RFC 1122, 2.3.2).
+//!
+//! Asked for: three requests to all, a second apart. Answered: believed for 30 s, asked by unicast from 3 s before the end on, three
+//! times; the moment may be up to 4.1 s earlier, as the product likes. Silent: everybody is asked again, then given up. What
+//! routes need is asked for without end, ever more seldom.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::config::{Hop, Neighbour, Vif, Which};
+use super::forward::Arrived;
+use super::headers::{Mac, Reason, is_martian};
+use super::{Oracle, emit};
+
+const SECOND: u64 = 1000;
+const BELIEVED: u64 = 30 * SECOND;
+const TRIES: u32 = 3;
+/// How much earlier than needed a probe may come.
+const SPREAD: u64 = 4096;
+/// Packets that wait for one neighbour; a newer one takes the place of the oldest.
+const HELD: usize = 16;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Incomplete { tries: u32 },
+    Failed { rounds: u32 },
+    Reachable { mac: Mac },
+    Probing { mac: Mac, tries: u32 },
+}
+
+pub struct Entry {
+    state: State,
+    /// A route needs it.
+    wanted: bool,
+    asked_at: Option<u64>,
+    due: u64,
+    held: Vec<(Arrived, Hop)>,
+}
+
+impl Entry {
+    fn new(due: u64) -> Entry {
+        Entry { state: State::Incomplete { tries: 0 }, wanted: false, asked_at: None, due, held: Vec::new() }
+    }
+
+    fn mac(&self) -> Option<Mac> {
+        match self.state {
+            State::Reachable { mac } | State::Probing { mac, .. } => Some(mac),
+            State::Incomplete { .. } | State::Failed { .. } => None,
+        }
+    }
+}
+
+impl Oracle {
+    /// A packet waits until its neighbour is known.
+    pub(super) fn hold(&mut self, vif: &Vif, neighbour: Ipv4Addr, mut arrived: Arrived, hop: Hop) {
+        if is_martian(neighbour.into()) {
+            return self.drop(arrived.entered, "neighbour_unresolved");
+        }
+        self.feature("held");
+        arrived.ours = true;
+        let now = self.now;
+        let key = (vif.id, neighbour);
+        let entry = self.entries.entry(key).or_insert_with(|| Entry::new(now));
+        if let Some(mac) = entry.mac() {
+            // the answer is known; only the routes forgot it
+            self.learn(key, mac);
+            return self.release(arrived, hop);
+        }
+        entry.held.push((arrived, hop));
+        let oldest = (entry.held.len() > HELD).then(|| entry.held.remove(0));
+        if let State::Failed { .. } = entry.state {
+            let may_ask = entry.asked_at.map_or(now, |at| now.max(at + SECOND));
+            (entry.state, entry.due) = (State::Incomplete { tries: 0 }, may_ask);
+        }
+        let ask = entry.due <= now && entry.state == (State::Incomplete { tries: 0 });
+        if let Some((oldest, _)) = oldest {
+            self.drop(oldest.entered, "neighbour_hold_full");
+        }
+        if ask {
+            self.turn(key, State::Incomplete { tries: 1 }, SECOND);
+            self.ask(key, None);
+        }
+    }
+
+    /// A packet that waited goes on, by the next hop that it waited for.
+    fn release(&mut self, arrived: Arrived, hop: Hop) {
+        self.feature("released");
+        match hop.which {
+            // its neighbour has a route of its own now
+            Which::Connected(_) => match self.config.route(hop.vrf, arrived.packet.destination()) {
+                Some((_, hop)) => self.leave_by(arrived, hop),
+                None => self.drop(arrived.entered, "no_route"),
+            },
+            _ => self.leave_by(arrived, hop),
+        }
+    }
+
+    /// A neighbour said what its MAC is. False: nobody asked.
+    pub(super) fn heard(&mut self, key: (u32, Ipv4Addr), mac: Mac) -> bool {
+        let Some(entry) = self.entries.get_mut(&key) else { return false };
+        let news = entry.mac() != Some(mac);
+        let held = std::mem::take(&mut entry.held);
+        self.turn(key, State::Reachable { mac }, BELIEVED - u64::from(TRIES) * SECOND);
+        self.feature(if news { "neighbour_learnt" } else { "neighbour_confirmed" });
+        if news {
+            self.learn(key, mac);
+        }
+        for (arrived, hop) in held {
+            self.release(arrived, hop);
+        }
+        true
+    }
+
+    /// Notes a neighbour unless a static one is there, or the address is ours.
+    fn learn(&mut self, key: (u32, Ipv4Addr), mac: Mac) {
+        let Some(vif) = self.config.vifs.get(&key.0) else { return };
+        let of_vrf = self.config.vifs.values().filter(|other| other.vrf == vif.vrf);
+        let ours = of_vrf.flat_map(|vif| &vif.addresses).any(|address| *address == IpAddr::V4(key.1));
+        let fixed = self.config.neighbours.get(&key).is_some_and(|neighbour| !neighbour.learnt);
+        if vif.connects(key.1) && !ours && !fixed {
+            self.config.neighbours.insert(key, Neighbour { mac, learnt: true });
+            self.changes += 1;
+            self.want_neighbours();
+        }
+    }
+
+    /// After each change: what gateways and tunnels need is asked for, but for what is static.
+    pub(super) fn want_neighbours(&mut self) {
+        let mut needed = Vec::new();
+        for ((vrf, ..), route) in &self.config.routes {
+            let need = match route.which {
+                Which::Gateway(gateway) => self.config.connected(*vrf, gateway).map(|vif| (vif.id, gateway)),
+                Which::Tunnel { remote, .. } => match self.underlay(remote).map(|hop| hop.which) {
+                    Some(Which::Connected(vif) | Which::Neighbour(vif, _)) => Some((vif, remote)),
+                    _ => None,
+                },
+                _ => None,
+            };
+            needed.extend(need);
+        }
+        needed.retain(|key| self.config.neighbours.get(key).is_none_or(|neighbour| neighbour.learnt));
+        for key in &needed {
+            if !is_martian(key.1.into()) {
+                self.entries.entry(*key).or_insert_with(|| Entry::new(0)).wanted = true;
+            }
+        }
+        self.entries.retain(|key, entry| {
+            let unwanted = entry.wanted && !needed.contains(key);
+            entry.wanted &= !unwanted;
+            !unwanted || entry.mac().is_some() || !entry.held.is_empty()
+        });
+    }
+
+    /// Does what is due.
+    pub(super) fn neighbours_due(&mut self) {
+        let keys: Vec<_> = self.entries.keys().copied().collect();
+        for key in keys {
+            if !self.config.vifs.contains_key(&key.0) {
+                self.give_up(key, "next_hop_gone");
+                self.forget_neighbour(key);
+                self.entries.remove(&key);
+            } else if self.is_due(key) {
+                self.due(key);
+            }
+        }
+    }
+
+    fn is_due(&self, key: (u32, Ipv4Addr)) -> bool {
+        let entry = &self.entries[&key];
+        match entry.state {
+            State::Reachable { mac } if self.now + SPREAD >= entry.due && self.now < entry.due => {
+                self.request(key, Some(mac)).is_some_and(|request| self.came.contains(&request))
+            }
+            _ => entry.due <= self.now,
+        }
+    }
+
+    fn due(&mut self, key: (u32, Ipv4Addr)) {
+        let wanted = self.entries[&key].wanted;
+        match self.entries[&key].state {
+            State::Reachable { mac } => {
+                self.feature("neighbour_probed");
+                self.turn(key, State::Probing { mac, tries: 1 }, SECOND);
+                self.ask(key, Some(mac));
+            }
+            State::Probing { mac, tries } if tries < TRIES => {
+                self.turn(key, State::Probing { mac, tries: tries + 1 }, SECOND);
+                self.ask(key, Some(mac));
+            }
+            State::Probing { .. } => {
+                self.feature("neighbour_forgotten");
+                self.forget_neighbour(key);
+                self.turn(key, State::Incomplete { tries: 1 }, SECOND);
+                self.ask(key, None);
+            }
+            State::Incomplete { tries } if tries < TRIES => {
+                self.turn(key, State::Incomplete { tries: tries + 1 }, SECOND);
+                self.ask(key, None);
+            }
+            State::Incomplete { .. } => {
+                self.give_up(key, "neighbour_unresolved");
+                self.turn(key, State::Failed { rounds: 1 }, 2 * SECOND);
+                if !wanted {
+                    self.entries.remove(&key);
+                }
+            }
+            State::Failed { rounds } => {
+                let rounds = (rounds + 1).min(5);
+                self.turn(key, State::Failed { rounds }, SECOND << rounds);
+                self.ask(key, None);
+            }
+        }
+    }
+
+    fn turn(&mut self, key: (u32, Ipv4Addr), state: State, after: u64) {
+        let due = self.now + after;
+        if let Some(entry) = self.entries.get_mut(&key) {
+            (entry.state, entry.due) = (state, due);
+        }
+    }
+
+    fn give_up(&mut self, key: (u32, Ipv4Addr), reason: Reason) {
+        let held = self.entries.get_mut(&key).map(|entry| std::mem::take(&mut entry.held)).unwrap_or_default();
+        for (arrived, _) in held {
+            self.drop(arrived.entered, reason);
+        }
+    }
+
+    fn forget_neighbour(&mut self, key: (u32, Ipv4Addr)) {
+        if self.config.neighbours.get(&key).is_some_and(|neighbour| neighbour.learnt) {
+            self.config.neighbours.remove(&key);
+            self.changes += 1;
+            self.want_neighbours();
+        }
+    }
+
+    fn ask(&mut self, key: (u32, Ipv4Addr), mac: Option<Mac>) {
+        let Some(request) = self.request(key, mac) else { return };
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.asked_at = Some(self.now);
+        }
+        self.feature("neighbour_asked");
+        self.send(request.port, request.bytes, None, None);
+    }
+
+    /// A request to all, or to the MAC that is known, from our address that is nearest; none without such.
+    fn request(&self, (vif, address): (u32, Ipv4Addr), mac: Option<Mac>) -> Option<super::Sent> {
+        let vif = self.config.vifs.get(&vif)?;
+        let ours = vif.addresses.iter().filter_map(|address| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        });
+        let ours = ours.min_by_key(|ours| u32::from(*ours) ^ u32::from(address))?;
+        let bytes = emit::arp(mac.unwrap_or([0xff; 6]), 1, (vif.mac, ours), ([0; 6], address));
+        Some(super::Sent { port: vif.port, bytes })
+    }
+}
