@@ -4,6 +4,7 @@
 //! from long ago finds nothing rather than somebody else.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -96,6 +97,12 @@ impl Mac {
     pub fn is_group(self) -> bool {
         self.0[0] & 1 != 0
     }
+
+    /// The IPv6 link-local address with the modified EUI-64 of this MAC (RFC 4291, appendix A).
+    pub fn link_local(self) -> Ipv6Addr {
+        let [a, b, c, d, e, f] = self.0.map(u16::from);
+        Ipv6Addr::new(0xfe80, 0, 0, 0, (a ^ 2) << 8 | b, c << 8 | 0xff, 0xfe00 | d, e << 8 | f)
+    }
 }
 
 impl fmt::Display for Mac {
@@ -145,6 +152,12 @@ mod tests {
         for bad in ["", "02:00", "02:00:ab:00:00:ff:00", "2:0:ab:0:0:ff", "02:00:ab:00:00:+f", "zz:00:ab:00:00:ff"] {
             assert_eq!(bad.parse::<Mac>(), Err(MacError), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_mac_has_a_link_local_address() {
+        // the example of RFC 4291, appendix A (34-56-78-9A-BC-DE) with its universal bit inverted
+        assert_eq!(Mac([0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde]).link_local().to_string(), "fe80::3656:78ff:fe9a:bcde");
     }
 
     #[test]

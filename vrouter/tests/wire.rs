@@ -20,6 +20,8 @@ mod gre;
 mod hostile;
 #[path = "wire/lab.rs"]
 mod lab;
+#[path = "wire/nd.rs"]
+mod nd;
 #[path = "wire/network.rs"]
 mod network;
 #[path = "wire/policy.rs"]

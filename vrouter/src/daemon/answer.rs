@@ -1,7 +1,7 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
 use std::collections::HashSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub struct Control {
     /// When it was stepped last.
     now: u64,
     due: u64,
-    wanted: HashSet<(VifId, Ipv4Addr)>,
+    wanted: HashSet<(VifId, IpAddr)>,
     waiters: Vec<(u64, Reply<u64>)>,
     /// Each worker's polls when last looked at, and when they last rose.
     heartbeats: Vec<(u64, u64)>,

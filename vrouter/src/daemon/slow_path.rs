@@ -26,8 +26,8 @@ pub struct SlowPath {
 /// What the model must be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    Learn { vif: VifId, address: std::net::Ipv4Addr, mac: Mac },
-    Forget { vif: VifId, address: std::net::Ipv4Addr },
+    Learn { vif: VifId, address: std::net::IpAddr, mac: Mac },
+    Forget { vif: VifId, address: std::net::IpAddr },
 }
 
 impl SlowPath {

@@ -50,11 +50,8 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
         Underlay::Resolved(adjacency) => adjacency,
         Underlay::NoRoute => return Fate::Drop(DropReason::NoUnderlayRoute, culprit),
         Underlay::Resolving { vif, neighbour } => {
-            let own = if let std::net::IpAddr::V4(own) = found.packet.destination { Some(own) } else { None };
-            return match neighbour.or(own) {
-                Some(neighbour) => Fate::Punt(Why::Resolve { next_hop, vif: *vif, neighbour }),
-                None => Fate::Drop(DropReason::NoUnderlayRoute, culprit),
-            };
+            let neighbour = neighbour.unwrap_or(found.packet.destination);
+            return Fate::Punt(Why::Resolve { next_hop, vif: *vif, neighbour });
         }
     };
     match &row.kind {

@@ -94,28 +94,34 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, frame: &Frame) -> Resul
         let to_us = header.destination.is_group() || header.destination == vif.our_mac;
         return Err(if to_us { punt(Why::Arp) } else { DropReason::MacNotOurs.into() });
     }
+    let bytes = &frame.bytes()[ether::HEADER..];
     if header.destination.is_group() {
-        return Err(DropReason::Multicast.into());
+        let solicits = header.ethertype == ether::IPV6 && vif.addresses.iter().any(IpAddr::is_ipv6);
+        let to_us = solicits && ip::read6(bytes)?.upper == Upper::NeighbourDiscovery;
+        return Err(if to_us { punt(Why::NeighbourDiscovery) } else { DropReason::Multicast.into() });
     }
     if header.destination != vif.our_mac {
         return Err(DropReason::MacNotOurs.into());
     }
-    let bytes = &frame.bytes()[ether::HEADER..];
     let outer = read_ip(header.ethertype, bytes, frame.rx_ip_checksum)?;
     let vtep = snapshot.local.vtep.map(IpAddr::V4);
     if !vif.addresses.contains(&outer.destination) && Some(outer.destination) != vtep {
         return Err(DropReason::NotForUs.into());
     }
     check_source(&outer)?;
+    let not_a_tunnel = || match outer.upper {
+        Upper::NeighbourDiscovery => punt(Why::NeighbourDiscovery),
+        _ => punt(Why::ForUs(vif.vrf)),
+    };
     if Some(outer.destination) != vtep {
-        return Err(punt(Why::ForUs(vif.vrf)));
+        return Err(not_a_tunnel());
     }
     let payload = &bytes[usize::from(outer.header)..usize::from(outer.length)];
     if outer.protocol == protocol::GRE {
         return gre(snapshot, &outer, payload, l3 + outer.header);
     }
     if outer.protocol != protocol::UDP {
-        return Err(punt(Why::ForUs(vif.vrf)));
+        return Err(not_a_tunnel());
     }
     let (Upper::Ports { destination: port, .. }, IpAddr::V4(remote)) = (outer.upper, outer.source) else {
         return Err(DropReason::OuterFragment.into());

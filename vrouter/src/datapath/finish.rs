@@ -146,11 +146,11 @@ impl Outbox<'_> {
         ring.punts.push(punt).map_err(|_| DropReason::PuntRingFull)
     }
 
-    /// ARP of the underlay: it has a ring of its own, so that nobody's flood keeps neighbours from being resolved.
+    /// ARP and ND of the underlay: they have a ring of their own, so that nobody's flood keeps neighbours from being resolved.
     fn is_underlay(&self, punt: &Copied) -> bool {
         let Place::Vif(vif) = punt.place else { return false };
         let fabric = self.snapshot.vifs.row(vif.index()).is_some_and(|vif| vif.kind == VifKind::Fabric);
-        fabric && punt.why == Why::Arp
+        fabric && matches!(punt.why, Why::Arp | Why::NeighbourDiscovery)
     }
 
     /// A token of whom it is charged to. ARP and ND have their own, so that a guest that floods the slow path otherwise still reaches its

@@ -3,7 +3,7 @@
 //! A punt is a copy in a frame of the ring's own; rx buffers never leave the worker. The frames of punts and of injections go round:
 //! whoever drops one gives its room back, so that the worker frees nothing.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crossbeam::queue::ArrayQueue;
 
@@ -46,7 +46,7 @@ pub enum Why {
     Resolve {
         next_hop: NextHopId,
         vif: VifId,
-        neighbour: Ipv4Addr,
+        neighbour: IpAddr,
     },
 }
 
@@ -83,7 +83,7 @@ pub enum Inject {
 
 /// One worker's rings. The worker's thread and the control thread.
 pub struct Rings {
-    /// Underlay ARP and what is for our underlay addresses: never behind tenants' punts.
+    /// ARP and ND of the underlay: never behind tenants' punts.
     pub underlay: Ring,
     pub tenant: Ring,
     pub injections: ArrayQueue<Injection>,

@@ -36,10 +36,7 @@ pub(super) fn outcome(
     };
     let heard = match side.vif {
         Some(vif) if vif.kind == VifKind::Fabric => {
-            if vif.addresses.contains(&message.sender.into()) {
-                return Outcome::Dropped(DropReason::ArpInvalid);
-            }
-            neighbours.heard((vif.id, message.sender), message.sender_mac, now, out)
+            neighbours.heard((vif.id, message.sender.into()), message.sender_mac, now, out)
         }
         // A tenant's word about itself: we know it from the model.
         Some(_) => !message.request,

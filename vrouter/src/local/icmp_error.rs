@@ -110,10 +110,24 @@ fn our_v4(snapshot: &Snapshot, side: &Side<'_>) -> Ipv4Addr {
 
 /// The same for IPv6, but a link-local address only towards its own link; there is no dummy.
 fn our_v6(snapshot: &Snapshot, side: &Side<'_>) -> Option<Ipv6Addr> {
+    let of_fabric = |vif: &Vif, link_local: bool| {
+        vif.addresses.iter().find_map(|address| match address {
+            IpAddr::V6(address) if address.is_unicast_link_local() == link_local => Some(*address),
+            _ => None,
+        })
+    };
+    let global = |vif: &Vif| match vif.kind {
+        VifKind::Tenant => vif.gateway_v6,
+        VifKind::Fabric => of_fabric(vif, false),
+    };
+    let link_local = |vif: &Vif| match vif.kind {
+        VifKind::Tenant => vif.gateway_link_local,
+        VifKind::Fabric => of_fabric(vif, true),
+    };
     side.vif
-        .and_then(|vif| vif.gateway_v6)
-        .or_else(|| vifs_of(snapshot, side).find_map(|vif| vif.gateway_v6))
-        .or_else(|| side.vif?.gateway_link_local)
+        .and_then(global)
+        .or_else(|| vifs_of(snapshot, side).find_map(global))
+        .or_else(|| side.vif.and_then(link_local))
 }
 
 fn vifs_of<'a>(snapshot: &'a Snapshot, side: &Side<'a>) -> impl Iterator<Item = &'a Vif> {

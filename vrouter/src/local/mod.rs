@@ -19,7 +19,7 @@ mod side;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::drops::DropReason;
 use crate::ids::{Label, Mac, Place, VifId, Vni, VrfId};
@@ -81,7 +81,7 @@ pub enum Why {
     /// The next hop's MAC is not known: hold this frame, ask for it.
     Resolve {
         vif: VifId,
-        neighbour: Ipv4Addr,
+        neighbour: IpAddr,
     },
 }
 
@@ -97,9 +97,9 @@ pub enum Output {
     /// A held frame ends here. The VIF is the one that it entered by.
     Dropped(DropReason, Option<VifId>),
     /// A neighbour's MAC: new, or changed.
-    Learn { vif: VifId, address: Ipv4Addr, mac: Mac },
+    Learn { vif: VifId, address: IpAddr, mac: Mac },
     /// A neighbour that was learnt is there no more.
-    Forget { vif: VifId, address: Ipv4Addr },
+    Forget { vif: VifId, address: IpAddr },
 }
 
 /// How a punt ended.
@@ -157,13 +157,13 @@ impl Local {
 
     /// The model needs this neighbour of a fabric VIF: asked for from the next tick on, and for as long as it is wanted. False:
     /// the table is full.
-    pub fn want(&mut self, vif: VifId, address: Ipv4Addr) -> bool {
-        self.neighbours.want(vif, address)
+    pub fn want(&mut self, vif: VifId, address: impl Into<IpAddr>) -> bool {
+        self.neighbours.want(vif, address.into())
     }
 
     /// The model needs it no more.
-    pub fn unwant(&mut self, vif: VifId, address: Ipv4Addr) {
-        self.neighbours.unwant(vif, address);
+    pub fn unwant(&mut self, vif: VifId, address: impl Into<IpAddr>) {
+        self.neighbours.unwant(vif, address.into());
     }
 
     /// Frames that wait for a neighbour.
@@ -192,7 +192,7 @@ impl Local {
         };
         let problem = match punt.why {
             Why::Arp => return arp::outcome(snapshot, &side, punt, &mut self.neighbours, now, out),
-            Why::NeighbourDiscovery => return nd::outcome(snapshot, &side, punt, out),
+            Why::NeighbourDiscovery => return nd::outcome(snapshot, &side, punt, &mut self.neighbours, now, out),
             Why::ForUs => return echo::outcome(snapshot, &side, punt, out),
             Why::TtlExpired => Problem::TimeExceeded,
             Why::TooBig { mtu } => Problem::TooBig { mtu },

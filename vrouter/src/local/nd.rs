@@ -1,22 +1,22 @@
-//! IPv6 neighbour discovery: solicitations answered, everything checked (RFC 4861, sections 6.1 and 7.1; RFC 4862).
+//! IPv6 neighbour discovery: everything checked, solicitations sent and answered, advertisements learnt from (RFC 4861, RFC 4862).
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Message, Icmpv6Packet, Icmpv6Repr, IpProtocol,
-    NdiscNeighborFlags, NdiscRepr,
+    NdiscNeighborFlags, NdiscRepr, RawHardwareAddress,
 };
 
 use super::l3::{Fragment, L3};
+use super::neighbour::{Advert, Neighbours};
 use super::side::{Answer, Side, is_unicast_v6};
 use super::{Outcome, Output, Punt, emit};
 use crate::drops::DropReason;
 use crate::ids::Mac;
-use crate::tables::Snapshot;
+use crate::tables::{Snapshot, VifKind};
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-const ALL_NODES_MAC: Mac = Mac([0x33, 0x33, 0, 0, 0, 1]);
 /// What ND packets are sent with, and must arrive with: proof that no router was on their way.
 const HOP_LIMIT: u8 = 255;
 
@@ -29,60 +29,86 @@ struct Message<'a> {
     icmp: Icmpv6Packet<&'a [u8]>,
 }
 
-/// Answers a punted ND packet.
-pub(super) fn outcome(snapshot: &Snapshot, side: &Side<'_>, punt: &Punt<'_>, out: &mut Vec<Output>) -> Outcome {
+/// Answers a punted ND packet, or learns from it.
+pub(super) fn outcome(
+    snapshot: &Snapshot,
+    side: &Side<'_>,
+    punt: &Punt<'_>,
+    neighbours: &mut Neighbours,
+    now: u64,
+    out: &mut Vec<Output>,
+) -> Outcome {
     let Some(message) = Message::read(punt).filter(|message| message.sender_is_genuine(side)) else {
         return Outcome::Dropped(DropReason::NdInvalid);
     };
-    match message.kind {
-        Icmpv6Message::NeighborSolicit => match message.solicited(side) {
-            Some(target) => answer(snapshot, side, &message, target, out),
-            None => Outcome::Dropped(DropReason::NdInvalid),
-        },
-        Icmpv6Message::NeighborAdvert if message.is_sound_advert(side) => Outcome::Consumed,
-        Icmpv6Message::NeighborAdvert => Outcome::Dropped(DropReason::NdInvalid),
+    let fabric = side.vif.filter(|vif| vif.kind == VifKind::Fabric);
+    let done = match message.kind {
+        Icmpv6Message::NeighborSolicit => {
+            let Some((target, mac)) = message.solicited(side) else { return Outcome::Dropped(DropReason::NdInvalid) };
+            let heard = match (fabric, mac) {
+                (Some(vif), Some(mac)) => neighbours.mentioned((vif.id, message.source.into()), mac, now, out),
+                _ => false,
+            };
+            let to = mac.unwrap_or(message.frame_source);
+            answer(snapshot, side, (to, message.source), target, out) || heard
+        }
+        Icmpv6Message::NeighborAdvert => {
+            let Some((target, advert)) = message.advertised(side) else {
+                return Outcome::Dropped(DropReason::NdInvalid);
+            };
+            // A tenant's word about itself: we know it from the model.
+            fabric.is_none_or(|vif| neighbours.advertised((vif.id, target.into()), advert, now, out))
+        }
         // Router solicitations, advertisements, redirects.
-        _ => Outcome::Dropped(DropReason::NeighbourNotOurs),
-    }
+        _ => false,
+    };
+    if done { Outcome::Consumed } else { Outcome::Dropped(DropReason::NeighbourNotOurs) }
+}
+
+/// A neighbour solicitation from one of our addresses as an Ethernet frame: to the target's group, or to its MAC (RFC 4861, section 7.2.2).
+pub(super) fn solicitation((mac, from): (Mac, Ipv6Addr), target: Ipv6Addr, known: Option<Mac>) -> Vec<u8> {
+    let group = solicited_node(target);
+    let to = known.map_or((group_mac(group), group), |known| (known, target));
+    let lladdr = Some(EthernetAddress(mac.0).into());
+    packet((mac, from), to, NdiscRepr::NeighborSolicit { target_addr: target, lladdr })
 }
 
 fn answer(
     snapshot: &Snapshot,
     side: &Side<'_>,
-    message: &Message<'_>,
+    asker: (Mac, Ipv6Addr),
     target: Ipv6Addr,
     out: &mut Vec<Output>,
-) -> Outcome {
-    let advert = side
-        .answers_for(snapshot, target.into(), message.source.into())
-        .and_then(|answer| side.on_link(snapshot, advert(message, target, answer)));
-    match advert {
-        Some(advert) => {
-            out.push(advert);
-            Outcome::Consumed
-        }
-        None => Outcome::Dropped(DropReason::NeighbourNotOurs),
-    }
+) -> bool {
+    let Some(answer) = side.answers_for(snapshot, target.into(), asker.1.into()) else { return false };
+    let router = side.vif.is_none_or(|vif| vif.kind == VifKind::Tenant);
+    let advert = side.on_link(snapshot, advert(asker, target, answer, router));
+    let answered = advert.is_some();
+    out.extend(advert);
+    answered
 }
 
 /// A neighbour advertisement as an Ethernet frame. To a probe for a duplicate address it goes to everybody, unsolicited (RFC 4861,
 /// section 7.2.4); as a proxy it does not override (section 7.2.8).
-fn advert(message: &Message<'_>, target: Ipv6Addr, answer: Answer) -> Vec<u8> {
-    let probe = message.source.is_unspecified();
-    let (mac, destination) = if probe { (ALL_NODES_MAC, ALL_NODES) } else { (message.frame_source, message.source) };
-    let mut flags = NdiscNeighborFlags::ROUTER;
+fn advert(asker: (Mac, Ipv6Addr), target: Ipv6Addr, answer: Answer, router: bool) -> Vec<u8> {
+    let probe = asker.1.is_unspecified();
+    let to = if probe { (group_mac(ALL_NODES), ALL_NODES) } else { asker };
+    let mut flags = NdiscNeighborFlags::empty();
+    flags.set(NdiscNeighborFlags::ROUTER, router);
     flags.set(NdiscNeighborFlags::SOLICITED, !probe);
     flags.set(NdiscNeighborFlags::OVERRIDE, answer.own);
-    let repr = Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert {
-        flags,
-        target_addr: target,
-        lladdr: Some(EthernetAddress(answer.mac.0).into()),
-    });
+    let lladdr = Some(EthernetAddress(answer.mac.0).into());
+    packet((answer.mac, target), to, NdiscRepr::NeighborAdvert { flags, target_addr: target, lladdr })
+}
+
+/// An ND message as an Ethernet frame.
+fn packet(from: (Mac, Ipv6Addr), to: (Mac, Ipv6Addr), message: NdiscRepr<'_>) -> Vec<u8> {
+    let repr = Icmpv6Repr::Ndisc(message);
     let mut icmp = vec![0; repr.buffer_len()];
     let mut packet = Icmpv6Packet::new_unchecked(icmp.as_mut_slice());
-    repr.emit(&target, &destination, &mut packet, &ChecksumCapabilities::default());
-    let packet = emit::ipv6(target, destination, HOP_LIMIT, 0, &icmp);
-    emit::ethernet(mac, answer.mac, EthernetProtocol::Ipv6, &packet)
+    repr.emit(&from.1, &to.1, &mut packet, &ChecksumCapabilities::default());
+    let packet = emit::ipv6(from.1, to.1, HOP_LIMIT, 0, &icmp);
+    emit::ethernet(to.0, from.0, EthernetProtocol::Ipv6, &packet)
 }
 
 impl<'a> Message<'a> {
@@ -109,33 +135,35 @@ impl<'a> Message<'a> {
         address && side.may_use_mac(self.frame_source)
     }
 
-    /// The target of a solicitation that RFC 4861, section 7.1.1 lets pass.
-    fn solicited(&self, side: &Side<'_>) -> Option<Ipv6Addr> {
+    /// The target of a solicitation that RFC 4861, section 7.1.1 lets pass, and its sender's MAC if it tells.
+    fn solicited(&self, side: &Side<'_>) -> Option<(Ipv6Addr, Option<Mac>)> {
         let NdiscRepr::NeighborSolicit { target_addr, lladdr } = NdiscRepr::parse(&self.icmp).ok()? else {
             return None;
         };
-        let source_mac = lladdr.map(|address| address.as_bytes().to_vec());
-        let sound = if self.source.is_unspecified() {
-            source_mac.is_none() && self.destination == solicited_node(target_addr)
-        } else {
-            source_mac.is_none_or(|mac| self.may_claim(side, &mac))
-        };
-        (sound && is_unicast_v6(target_addr)).then_some(target_addr)
+        let mac = self.claimed(side, lladdr)?;
+        let probe = self.source.is_unspecified();
+        let sound = !probe || mac.is_none() && self.destination == solicited_node(target_addr);
+        (sound && is_unicast_v6(target_addr)).then_some((target_addr, mac))
     }
 
-    /// RFC 4861, section 7.1.2; and a tenant advertises its own MAC only.
-    fn is_sound_advert(&self, side: &Side<'_>) -> bool {
-        let Ok(NdiscRepr::NeighborAdvert { flags, target_addr, lladdr }) = NdiscRepr::parse(&self.icmp) else {
-            return false;
+    /// What an advertisement that RFC 4861, section 7.1.2 lets pass says of its target; and a tenant advertises its own MAC only.
+    fn advertised(&self, side: &Side<'_>) -> Option<(Ipv6Addr, Advert)> {
+        let NdiscRepr::NeighborAdvert { flags, target_addr, lladdr } = NdiscRepr::parse(&self.icmp).ok()? else {
+            return None;
         };
-        let solicited_group = self.destination.is_multicast() && flags.contains(NdiscNeighborFlags::SOLICITED);
-        let mac = lladdr.is_none_or(|address| self.may_claim(side, address.as_bytes()));
+        let mac = self.claimed(side, lladdr)?;
+        let solicited = flags.contains(NdiscNeighborFlags::SOLICITED);
         let target = is_unicast_v6(target_addr) && side.may_use_address(target_addr.into());
-        is_unicast_v6(self.source) && target && mac && !solicited_group
+        let sound = is_unicast_v6(self.source) && target && !(solicited && self.destination.is_multicast());
+        let overrides = flags.contains(NdiscNeighborFlags::OVERRIDE);
+        sound.then_some((target_addr, Advert { mac, solicited, overrides }))
     }
 
-    fn may_claim(&self, side: &Side<'_>, mac: &[u8]) -> bool {
-        mac.try_into().is_ok_and(|mac| side.may_use_mac(Mac(mac)))
+    /// The MAC of an option, if there is one; `None`: not the sender's to claim.
+    fn claimed(&self, side: &Side<'_>, option: Option<RawHardwareAddress>) -> Option<Option<Mac>> {
+        let Some(option) = option else { return Some(None) };
+        let mac = Mac(option.as_bytes().try_into().ok()?);
+        side.may_use_mac(mac).then_some(Some(mac))
     }
 }
 
@@ -143,4 +171,10 @@ impl<'a> Message<'a> {
 fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
     let low = address.to_bits() & 0xff_ffff;
     Ipv6Addr::from_bits(0xff02_0000_0000_0000_0000_0001_ff00_0000 | low)
+}
+
+/// RFC 2464, section 7.
+fn group_mac(group: Ipv6Addr) -> Mac {
+    let [.., a, b, c, d] = group.octets();
+    Mac([0x33, 0x33, a, b, c, d])
 }

@@ -1,19 +1,22 @@
-//! The neighbour table of the fabric: who is asked for, who answered, and the frames that wait (RFC 826, RFC 1122 2.3.2).
+//! The neighbour table of the fabric: who is asked for, who answered, and the frames that wait; by ARP (RFC 826, RFC 1122 2.3.2) and
+//! by neighbour discovery (RFC 4861, section 7).
 //!
 //! ```text
 //! Incomplete ──reply──▶ Reachable ──3 s before its end──▶ Probing ──reply──▶ Reachable
-//!     │ 3 broadcasts unanswered     ▲                        │ 3 unicast probes unanswered: Forget
-//!     ▼                             └──reply── Incomplete ◀──┘
+//!     │ 3 requests to all unanswered ▲                       │ 3 unicast probes unanswered: Forget
+//!     ▼                              └──reply── Incomplete ◀─┘
 //!   Failed (if wanted: asked again, ever more seldom; a frame that comes starts over)   else removed
 //! ```
+//!
+//! Who says a MAC unasked (RFC 4861's STALE) is believed, and probed at once.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use smoltcp::wire::ArpOperation;
 
-use super::side::is_unicast_v4;
-use super::{Outcome, Output, Punt, TunnelSource, emit};
+use super::side::is_unicast;
+use super::{Outcome, Output, Punt, TunnelSource, emit, nd};
 use crate::drops::DropReason;
 use crate::ids::{Generation, Mac, Place, VifId};
 use crate::tables::{Snapshot, Vif, VifKind};
@@ -50,7 +53,7 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Neighbour {
     pub vif: VifId,
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Known while reachable or probing.
     pub mac: Option<Mac>,
     pub state: NeighbourState,
@@ -86,10 +89,21 @@ impl Held {
     }
 }
 
+/// A neighbour: its fabric VIF and address.
+pub(super) type Key = (VifId, IpAddr);
+
+/// What a neighbour advertisement says of its target (RFC 4861, section 4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Advert {
+    pub(super) mac: Option<Mac>,
+    pub(super) solicited: bool,
+    pub(super) overrides: bool,
+}
+
 /// The table.
 pub(super) struct Neighbours {
     limits: Limits,
-    entries: BTreeMap<(VifId, Ipv4Addr), Entry>,
+    entries: BTreeMap<Key, Entry>,
     held: usize,
     /// Nothing is due before.
     next_due: u64,
@@ -165,12 +179,12 @@ impl Neighbours {
         })
     }
 
-    pub(super) fn want(&mut self, vif: VifId, address: Ipv4Addr) -> bool {
+    pub(super) fn want(&mut self, vif: VifId, address: IpAddr) -> bool {
         if let Some(entry) = self.entries.get_mut(&(vif, address)) {
             entry.wanted = true;
             return true;
         }
-        let room = is_unicast_v4(address) && self.entries.len() < self.limits.neighbours;
+        let room = is_unicast(address) && self.entries.len() < self.limits.neighbours;
         if room {
             self.entries.insert((vif, address), Entry::new(true, 0));
             self.next_due = 0;
@@ -178,7 +192,7 @@ impl Neighbours {
         room
     }
 
-    pub(super) fn unwant(&mut self, vif: VifId, address: Ipv4Addr) {
+    pub(super) fn unwant(&mut self, vif: VifId, address: IpAddr) {
         let Some(entry) = self.entries.get_mut(&(vif, address)) else { return };
         entry.wanted = false;
         if entry.mac().is_none() && entry.hold.is_empty() {
@@ -190,13 +204,13 @@ impl Neighbours {
     pub(super) fn hold(
         &mut self,
         snapshot: &Snapshot,
-        key: (VifId, Ipv4Addr),
+        key: Key,
         held: Held,
         now: u64,
         out: &mut Vec<Output>,
     ) -> Outcome {
         let Some(vif) = fabric(snapshot, key.0) else { return Outcome::Dropped(DropReason::NextHopGone) };
-        if !is_unicast_v4(key.1) {
+        if !is_unicast(key.1) {
             return Outcome::Dropped(DropReason::NeighbourUnresolved);
         }
         if !self.entries.contains_key(&key) && !self.make_room(out) {
@@ -241,15 +255,55 @@ impl Neighbours {
         true
     }
 
-    /// A neighbour said what its MAC is. False: nobody asked for it, nothing is learnt.
-    pub(super) fn heard(&mut self, key: (VifId, Ipv4Addr), mac: Mac, now: u64, out: &mut Vec<Output>) -> bool {
+    /// A neighbour said in ARP what its MAC is. False: nobody asked for it, nothing is learnt.
+    pub(super) fn heard(&mut self, key: Key, mac: Mac, now: u64, out: &mut Vec<Output>) -> bool {
+        let known = self.entries.contains_key(&key);
+        if known {
+            self.settle(key, mac, true, now, out);
+        }
+        known
+    }
+
+    /// A neighbour's solicitation told its MAC (RFC 4861, section 7.2.3). False: nobody asked for it, nothing is learnt.
+    pub(super) fn mentioned(&mut self, key: Key, mac: Mac, now: u64, out: &mut Vec<Output>) -> bool {
+        let Some(entry) = self.entries.get(&key) else { return false };
+        if entry.mac() != Some(mac) {
+            self.settle(key, mac, false, now, out);
+        }
+        true
+    }
+
+    /// A neighbour advertisement about this neighbour (RFC 4861, section 7.2.5). False: it means nothing to us.
+    pub(super) fn advertised(&mut self, key: Key, advert: Advert, now: u64, out: &mut Vec<Output>) -> bool {
         let Some(entry) = self.entries.get_mut(&key) else { return false };
+        let known = entry.mac();
+        let Some(mac) = advert.mac.or(known) else { return false };
+        let other = known.is_some_and(|known| known != mac);
+        match entry.state {
+            State::Reachable { mac } if other && !advert.overrides => {
+                // two claim the address: whom we know keeps it, if it is there
+                (entry.state, entry.due) = (State::Probing { mac, tries: 0 }, entry.may_ask_at(now));
+                self.next_due = self.next_due.min(entry.due);
+            }
+            _ if other && !advert.overrides => {}
+            _ if advert.solicited || known != Some(mac) => self.settle(key, mac, advert.solicited, now, out),
+            _ => {}
+        }
+        true
+    }
+
+    /// Notes the MAC of a neighbour that is in the table and lets its frames go. Who was not `confirmed` to be there is probed.
+    fn settle(&mut self, key: Key, mac: Mac, confirmed: bool, now: u64, out: &mut Vec<Output>) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
         if entry.mac() != Some(mac) {
             out.push(Output::Learn { vif: key.0, address: key.1, mac });
         }
-        entry.state = State::Reachable { mac };
-        let spread = u64::from(key.1.to_bits().wrapping_mul(0x9e37_79b1) >> 16) % SPREAD_MS;
-        entry.due = now + REACHABLE_MS - RETRANS_MS * u64::from(TRIES) - spread;
+        if confirmed {
+            entry.state = State::Reachable { mac };
+            entry.due = now + REACHABLE_MS - RETRANS_MS * u64::from(TRIES) - spread(key.1);
+        } else {
+            (entry.state, entry.due) = (State::Probing { mac, tries: 0 }, entry.may_ask_at(now));
+        }
         self.next_due = self.next_due.min(entry.due);
         self.held -= entry.hold.len();
         out.extend(entry.hold.drain(..).map(|held| Output::Replay {
@@ -257,7 +311,6 @@ impl Neighbours {
             tunnel: held.tunnel,
             bytes: held.bytes,
         }));
-        true
     }
 
     pub(super) fn tick(&mut self, snapshot: &Snapshot, now: u64, out: &mut Vec<Output>) {
@@ -280,7 +333,7 @@ impl Neighbours {
 }
 
 /// Does what is due for one neighbour; false when it may go.
-fn act(vif: &Vif, address: Ipv4Addr, entry: &mut Entry, now: u64, held: &mut usize, out: &mut Vec<Output>) -> bool {
+fn act(vif: &Vif, address: IpAddr, entry: &mut Entry, now: u64, held: &mut usize, out: &mut Vec<Output>) -> bool {
     match entry.state {
         State::Reachable { mac } => {
             (entry.state, entry.due) = (State::Probing { mac, tries: 1 }, now + RETRANS_MS);
@@ -315,13 +368,7 @@ fn act(vif: &Vif, address: Ipv4Addr, entry: &mut Entry, now: u64, held: &mut usi
 }
 
 /// The VIF is gone, or not there yet: nothing can be asked.
-fn without_vif(
-    (vif, address): (VifId, Ipv4Addr),
-    entry: &mut Entry,
-    now: u64,
-    held: &mut usize,
-    out: &mut Vec<Output>,
-) -> bool {
+fn without_vif((vif, address): Key, entry: &mut Entry, now: u64, held: &mut usize, out: &mut Vec<Output>) -> bool {
     if entry.mac().is_some() {
         out.push(Output::Forget { vif, address });
     }
@@ -335,23 +382,39 @@ fn drop_all(entry: &mut Entry, reason: DropReason, held: &mut usize, out: &mut V
     out.extend(entry.hold.drain(..).map(|frame| frame.dropped(reason)));
 }
 
-/// An ARP request: to everybody, or to the MAC that is known.
-fn ask(vif: &Vif, address: Ipv4Addr, mac: Option<Mac>, entry: &mut Entry, now: u64, out: &mut Vec<Output>) {
+/// An ARP request or neighbour solicitation: to everybody, or to the MAC that is known.
+fn ask(vif: &Vif, address: IpAddr, mac: Option<Mac>, entry: &mut Entry, now: u64, out: &mut Vec<Output>) {
     // Without an address of ours the request would be a probe, which says we want theirs.
-    let Some(ours) = nearest(vif, address) else { return };
+    let bytes = match (address, nearest(vif, address)) {
+        (IpAddr::V4(target), Some(IpAddr::V4(ours))) => {
+            let (sender, target) = ((vif.our_mac, ours), (Mac::default(), target));
+            let request = emit::Arp { operation: ArpOperation::Request, sender, target };
+            emit::arp(mac.unwrap_or(Mac::BROADCAST), &request)
+        }
+        (IpAddr::V6(target), Some(IpAddr::V6(ours))) => nd::solicitation((vif.our_mac, ours), target, mac),
+        _ => return,
+    };
     entry.asked_at = Some(now);
-    let request =
-        emit::Arp { operation: ArpOperation::Request, sender: (vif.our_mac, ours), target: (Mac::default(), address) };
-    out.push(Output::Frame { vif: vif.id, bytes: emit::arp(mac.unwrap_or(Mac::BROADCAST), &request) });
+    out.push(Output::Frame { vif: vif.id, bytes });
 }
 
 /// The address of the VIF that shares most leading bits with `neighbour`: the one on its subnet.
-fn nearest(vif: &Vif, neighbour: Ipv4Addr) -> Option<Ipv4Addr> {
-    let ours = vif.addresses.iter().filter_map(|address| match address {
-        IpAddr::V4(address) => Some(*address),
-        IpAddr::V6(_) => None,
-    });
-    ours.min_by_key(|ours| ours.to_bits() ^ neighbour.to_bits())
+fn nearest(vif: &Vif, neighbour: IpAddr) -> Option<IpAddr> {
+    let ours = vif.addresses.iter().filter(|address| address.is_ipv4() == neighbour.is_ipv4());
+    ours.min_by_key(|ours| bits(**ours) ^ bits(neighbour)).copied()
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Part of [`SPREAD_MS`], by address.
+fn spread(address: IpAddr) -> u64 {
+    let folded = (0..4).fold(0, |folded, word| folded ^ (bits(address) >> (32 * word)) as u32);
+    u64::from(folded.wrapping_mul(0x9e37_79b1) >> 16) % SPREAD_MS
 }
 
 fn fabric(snapshot: &Snapshot, vif: VifId) -> Option<&Vif> {

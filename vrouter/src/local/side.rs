@@ -50,8 +50,12 @@ impl<'a> Side<'a> {
         !mac.is_group() && mac != Mac::default() && self.vif.is_none_or(|vif| vif.sources.is_none() || vif.mac == mac)
     }
 
-    /// Whether this side's sender may use this address. IPv6 link-local ones are every tenant's own business.
+    /// Whether this side's sender may use this address: never one of ours on its link. IPv6 link-local ones are every tenant's own
+    /// business otherwise.
     pub(super) fn may_use_address(&self, address: IpAddr) -> bool {
+        if self.vif.is_some_and(|vif| is_own(vif, address)) {
+            return false;
+        }
         let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
         link_local || self.vif.and_then(|vif| vif.sources.as_ref()).is_none_or(|sources| sources.contains(address))
     }
@@ -60,13 +64,9 @@ impl<'a> Side<'a> {
     /// probe for a duplicate address: those only our own addresses are defended against (RFC 5227, RFC 4862).
     pub(super) fn answers_for(&self, snapshot: &Snapshot, target: IpAddr, asker: IpAddr) -> Option<Answer> {
         match self.vif {
-            Some(vif) if vif.kind == VifKind::Fabric => {
-                vif.addresses.contains(&target).then_some(Answer { mac: vif.our_mac, own: true })
-            }
+            Some(vif) if is_own(vif, target) => Some(Answer { mac: vif.our_mac, own: true }),
+            Some(vif) if vif.kind == VifKind::Fabric => None,
             Some(vif) => {
-                if is_gateway(vif, target) {
-                    return Some(Answer { mac: vif.our_mac, own: true });
-                }
                 let proxied = asker != target && !asker.is_unspecified() && self.proxies(snapshot, vif, target);
                 proxied.then_some(Answer { mac: vif.our_mac, own: false })
             }
@@ -80,10 +80,7 @@ impl<'a> Side<'a> {
     /// Whether `address` is ours here: a Receive route, a gateway of this VIF, an address of this fabric VIF.
     pub(super) fn is_ours(&self, snapshot: &Snapshot, address: IpAddr) -> bool {
         let received = matches!(self.next_hop(snapshot, address), Some((_, NextHopKind::Receive)));
-        let at_vif = self.vif.is_some_and(|vif| {
-            is_gateway(vif, address) || vif.kind == VifKind::Fabric && vif.addresses.contains(&address)
-        });
-        received || at_vif
+        received || self.vif.is_some_and(|vif| is_own(vif, address))
     }
 
     /// An Ethernet frame to the asker's own link: out of the VIF, or back through the VXLAN tunnel. Nothing for MPLS, which has no link.
@@ -135,8 +132,10 @@ impl<'a> Side<'a> {
     }
 }
 
-fn is_gateway(vif: &Vif, address: IpAddr) -> bool {
+/// An address of ours on the VIF's link: a gateway of the tenant, an address of the fabric VIF.
+fn is_own(vif: &Vif, address: IpAddr) -> bool {
     match address {
+        _ if vif.kind == VifKind::Fabric => vif.addresses.contains(&address),
         IpAddr::V4(address) => vif.gateway_v4 == Some(address),
         IpAddr::V6(address) => vif.gateway_v6 == Some(address) || vif.gateway_link_local == Some(address),
     }
@@ -152,6 +151,14 @@ fn is_routable(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_unicast_v4(address),
         IpAddr::V6(address) => is_unicast_v6(address) && !address.is_unicast_link_local(),
+    }
+}
+
+/// Whether a node on a link may have this address.
+pub(super) fn is_unicast(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_unicast_v4(address),
+        IpAddr::V6(address) => is_unicast_v6(address),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The only ways to change [`State`]: each takes the new value (`None`: gone), keeps the indexes, writes the old value into the
 //! journal and marks what must be compiled anew. Undoing is the same call with the old value.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::interner::Swept;
@@ -19,7 +19,7 @@ pub(crate) enum Undo {
     Vif(Arc<str>, Option<Arc<Vif>>),
     Acl(Arc<str>, Option<Arc<Acl>>),
     Group(Arc<str>, Option<Arc<Group>>),
-    Neighbour((VifId, Ipv4Addr), Option<Neighbour>),
+    Neighbour((VifId, IpAddr), Option<Neighbour>),
     Vni(Vni, Option<VrfId>),
     Label(Label, Option<LabelTarget>),
     Route(VrfId, Prefix, Source, Option<(u32, NextHopId)>),
@@ -157,7 +157,7 @@ impl State {
         self.journal.push(Undo::Group(name, old));
     }
 
-    pub fn set_neighbour(&mut self, key: (VifId, Ipv4Addr), new: Option<Neighbour>) {
+    pub fn set_neighbour(&mut self, key: (VifId, IpAddr), new: Option<Neighbour>) {
         let old = replace(&mut self.neighbours, key, new);
         let fixed = |neighbour: Option<Neighbour>| usize::from(neighbour.is_some_and(|neighbour| !neighbour.learnt));
         let of = self.of_vif.entry(key.0).or_default();

@@ -95,7 +95,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
         Hop::Drop => Kind::Drop(v1::next_hop::Drop {}),
         Hop::Vif { vif, mac } => Kind::Vif(ViaVif { vif: state.vif_name(vif), mac: self::mac(mac) }),
         Hop::Vrf(vrf) => Kind::Vrf(state.vrf_name(vrf)),
-        Hop::Gateway(address) => Kind::Gateway(ViaGateway { address: address.octets().into() }),
+        Hop::Gateway(address) => Kind::Gateway(ViaGateway { address: self::address(address) }),
         Hop::Tunnel { remote, encap } => Kind::Tunnel(v1::Tunnel {
             remote: remote.octets().into(),
             encap: Some(match encap {
@@ -164,9 +164,9 @@ fn vif(state: &State, vif: &Vif) -> v1::Vif {
     }
 }
 
-fn neighbour(state: &State, vif: VifId, address: std::net::Ipv4Addr, neighbour: &Neighbour) -> v1::Neighbour {
+fn neighbour(state: &State, vif: VifId, address: IpAddr, neighbour: &Neighbour) -> v1::Neighbour {
     v1::Neighbour {
-        key: Some(v1::NeighbourKey { vif: state.vif_name(vif), address: address.octets().into() }),
+        key: Some(v1::NeighbourKey { vif: state.vif_name(vif), address: self::address(address) }),
         mac: neighbour.mac.0.into(),
         learnt: neighbour.learnt,
         state: if neighbour.learnt { "reachable" } else { "static" }.into(),

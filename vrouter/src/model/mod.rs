@@ -11,7 +11,8 @@
 //! - A VRF is of tenants or of the fabric, never both: one that has fabric VIFs or is the underlay takes no tenant VIF, VNI, label, ACL,
 //!   nor a route to a VIF or a tunnel.
 //! - Fabric VIFs may be in other VRFs than the underlay, but no tunnel uses them.
-//! - The underlay is IPv4.
+//! - Tunnels go over IPv4; neighbours, gateways and connected subnets of fabric VIFs are IPv4 and IPv6. A gateway is a global address: a
+//!   link-local one would need its VIF.
 
 mod change;
 mod compile;
@@ -28,7 +29,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use limits::{Limits, PortInfo};
@@ -95,8 +96,8 @@ impl Model {
     /// Notes a neighbour's MAC, for a connected subnet of a fabric VIF: its host route appears, gateways and tunnels through it
     /// resolve in place, no flow is judged anew. `None`: nothing changed (known already, static, not connected, no unicast, or a
     /// limit is reached).
-    pub fn learn(&mut self, vif: VifId, address: Ipv4Addr, mac: Mac) -> Option<Arc<Snapshot>> {
-        if change::learn(&mut self.state, vif, address, mac) {
+    pub fn learn(&mut self, vif: VifId, address: impl Into<IpAddr>, mac: Mac) -> Option<Arc<Snapshot>> {
+        if change::learn(&mut self.state, vif, address.into(), mac) {
             return Some(self.publish());
         }
         self.state.rollback();
@@ -104,8 +105,8 @@ impl Model {
     }
 
     /// Forgets a learnt neighbour: packets through it wait again. `None`: there was none.
-    pub fn forget(&mut self, vif: VifId, address: Ipv4Addr) -> Option<Arc<Snapshot>> {
-        if change::forget(&mut self.state, vif, address) {
+    pub fn forget(&mut self, vif: VifId, address: impl Into<IpAddr>) -> Option<Arc<Snapshot>> {
+        if change::forget(&mut self.state, vif, address.into()) {
             return Some(self.publish());
         }
         self.state.rollback();
@@ -139,7 +140,7 @@ impl Model {
 
     /// The neighbours that gateways and tunnels go by, resolved or not, but for static ones: what the slow path asks for before
     /// traffic waits, and keeps fresh. In order, none twice.
-    pub fn needed_neighbours(&self) -> Vec<(VifId, Ipv4Addr)> {
+    pub fn needed_neighbours(&self) -> Vec<(VifId, IpAddr)> {
         self.compiled.needed.clone()
     }
 

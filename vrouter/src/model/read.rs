@@ -65,11 +65,13 @@ pub(crate) fn host_v6(bytes: &[u8]) -> Result<Ipv6Addr, Reason> {
 /// An address that one host can have: not unspecified, loopback, multicast or broadcast.
 pub(crate) fn host(bytes: &[u8]) -> Result<IpAddr, Reason> {
     let address = address(bytes)?;
+    if is_host(address) { Ok(address) } else { Err(Reason::NotUnicast(address)) }
+}
+
+/// The same of an address that was read.
+pub(crate) fn is_host(address: IpAddr) -> bool {
     let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
-    if address.is_unspecified() || address.is_loopback() || address.is_multicast() || broadcast {
-        return Err(Reason::NotUnicast(address));
-    }
-    Ok(address)
+    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || broadcast)
 }
 
 /// What is read unless the field is empty.

@@ -141,13 +141,13 @@ pub(crate) enum Hop {
         vif: VifId,
         mac: Option<Mac>,
     },
-    Gateway(Ipv4Addr),
+    Gateway(IpAddr),
     /// The routes of another VRF.
     Vrf(VrfId),
     /// Implicit only: a connected subnet of a fabric VIF.
     Connected(VifId),
     /// Implicit only: a resolved neighbour of a fabric VIF.
-    Neighbour(VifId, Ipv4Addr),
+    Neighbour(VifId, IpAddr),
     Tunnel {
         remote: Ipv4Addr,
         encap: Encap,

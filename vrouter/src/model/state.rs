@@ -3,7 +3,7 @@
 //! Everything changes through the `set_*` functions of [`super::journal`], each of which is its own inverse.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -26,7 +26,7 @@ pub(crate) struct State {
     pub vifs: BTreeMap<Arc<str>, Arc<Vif>>,
     pub acls: BTreeMap<Arc<str>, Arc<Acl>>,
     pub groups: BTreeMap<Arc<str>, Arc<Group>>,
-    pub neighbours: BTreeMap<(VifId, Ipv4Addr), Neighbour>,
+    pub neighbours: BTreeMap<(VifId, IpAddr), Neighbour>,
     pub vnis: BTreeMap<Vni, VrfId>,
     pub labels: BTreeMap<Label, LabelTarget>,
     pub routes: HashMap<VrfId, RouteTable>,
@@ -69,7 +69,7 @@ pub(crate) struct VrfUse {
     /// Of these, the ones to VIFs of other VRFs.
     pub foreign_routes: usize,
     /// Gateways with how many offers go by each.
-    pub gateways: BTreeMap<Ipv4Addr, usize>,
+    pub gateways: BTreeMap<IpAddr, usize>,
 }
 
 /// What refers to a VIF.
@@ -97,7 +97,7 @@ pub(crate) struct Dirty {
     pub groups: HashSet<Arc<str>>,
     pub vnis: HashSet<Vni>,
     pub labels: HashSet<Label>,
-    pub neighbours: HashSet<(VifId, Ipv4Addr)>,
+    pub neighbours: HashSet<(VifId, IpAddr)>,
     pub routes: Vec<(VrfId, Prefix)>,
 }
 
@@ -200,9 +200,9 @@ impl State {
     }
 
     /// The fabric VIF of this VRF with the longest connected subnet that holds the address.
-    pub fn connected(&self, vrf: VrfId, address: Ipv4Addr) -> Option<&Arc<Vif>> {
+    pub fn connected(&self, vrf: VrfId, address: IpAddr) -> Option<&Arc<Vif>> {
         let vifs = self.of_vrf.get(&vrf)?.vifs.iter().filter_map(|vif| self.vif_by_id.get(vif));
-        let of = |vif: &Arc<Vif>| vif.subnets.iter().filter(|s| s.holds(address.into())).map(|s| s.length).max();
+        let of = |vif: &Arc<Vif>| vif.subnets.iter().filter(|s| s.holds(address)).map(|s| s.length).max();
         vifs.filter_map(|vif| Some((of(vif)?, vif))).max_by_key(|&(length, _)| length).map(|(_, vif)| vif)
     }
 

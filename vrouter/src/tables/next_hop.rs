@@ -1,6 +1,6 @@
 //! Next hops: what to do with a packet once its route is known.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vni, VrfId};
 
@@ -38,7 +38,7 @@ pub enum Underlay {
     /// The neighbour's MAC is known.
     Resolved(Adjacency),
     /// The neighbour's MAC is asked for; packets are held. `neighbour` absent: the packet's own destination, on a connected subnet.
-    Resolving { vif: VifId, neighbour: Option<Ipv4Addr> },
+    Resolving { vif: VifId, neighbour: Option<IpAddr> },
     /// The underlay has no route there.
     NoRoute,
 }

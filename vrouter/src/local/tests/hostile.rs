@@ -50,7 +50,7 @@ fn steps() -> impl Strategy<Value = Step> {
     let places = (0_u32..5, any::<bool>())
         .prop_map(|(number, vif)| if vif { Place::Vif(VifId(number)) } else { Place::Tunnel(VrfId(number)) });
     let resolve = (0_u32..3, 0_u8..6)
-        .prop_map(|(vif, last)| Why::Resolve { vif: VifId(vif / 2), neighbour: Ipv4Addr::new(192, 0, 2, last) });
+        .prop_map(|(vif, last)| Why::Resolve { vif: VifId(vif / 2), neighbour: Ipv4Addr::new(192, 0, 2, last).into() });
     let whys = prop_oneof![
         Just(Why::Arp),
         Just(Why::NeighbourDiscovery),

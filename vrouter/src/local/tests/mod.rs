@@ -7,6 +7,7 @@ mod icmp;
 mod literal;
 mod nd;
 mod neighbour;
+mod neighbour_v6;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;

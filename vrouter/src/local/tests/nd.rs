@@ -18,7 +18,7 @@ const OPTION: usize = TARGET + 16;
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// `hex` with patches and its ICMPv6 checksum made right again.
-fn sound(hex: &str, patches: &[(usize, &[u8])]) -> Vec<u8> {
+pub(super) fn sound(hex: &str, patches: &[(usize, &[u8])]) -> Vec<u8> {
     let mut frame = bytes(hex);
     for (at, patch) in patches {
         frame[*at..at + patch.len()].copy_from_slice(patch);

@@ -8,32 +8,37 @@ use super::*;
 use crate::drops::DropReason;
 
 /// A `Local`, its snapshot and a clock.
-struct Clocked {
-    local: Local,
-    snapshot: Snapshot,
-    now: u64,
+pub(super) struct Clocked {
+    pub(super) local: Local,
+    pub(super) snapshot: Snapshot,
+    pub(super) now: u64,
 }
 
 impl Clocked {
-    fn new(limits: Limits) -> Clocked {
+    pub(super) fn new(limits: Limits) -> Clocked {
         Clocked { local: Local::new(limits), snapshot: world(), now: 100_000 }
     }
 
-    fn resolve(&mut self, neighbour: Ipv4Addr, frame: &[u8]) -> (Outcome, Vec<Output>) {
+    pub(super) fn resolve(&mut self, neighbour: impl Into<IpAddr>, frame: &[u8]) -> (Outcome, Vec<Output>) {
         let mut out = Vec::new();
-        let why = Why::Resolve { vif: FABRIC, neighbour };
+        let why = Why::Resolve { vif: FABRIC, neighbour: neighbour.into() };
         let punt = Punt { place: Place::Vif(WEB), why, frame, tunnel: None, l3_offset: 14 };
         (self.local.punt(&self.snapshot, punt, self.now, &mut out), out)
     }
 
-    fn arp(&mut self, frame: &[u8]) -> (Outcome, Vec<Output>) {
+    pub(super) fn arp(&mut self, frame: &[u8]) -> (Outcome, Vec<Output>) {
+        self.fabric(Why::Arp, frame)
+    }
+
+    /// A frame from the fabric.
+    pub(super) fn fabric(&mut self, why: Why, frame: &[u8]) -> (Outcome, Vec<Output>) {
         let mut out = Vec::new();
-        let punt = Punt { place: Place::Vif(FABRIC), why: Why::Arp, frame, tunnel: None, l3_offset: 14 };
+        let punt = Punt { place: Place::Vif(FABRIC), why, frame, tunnel: None, l3_offset: 14 };
         (self.local.punt(&self.snapshot, punt, self.now, &mut out), out)
     }
 
     /// Moves the clock by steps of 100 ms; what came out, with the time since the start of the wait.
-    fn wait(&mut self, ms: u64) -> Vec<(u64, Output)> {
+    pub(super) fn wait(&mut self, ms: u64) -> Vec<(u64, Output)> {
         let mut all = Vec::new();
         for step in (100..=ms).step_by(100) {
             let mut out = Vec::new();
@@ -44,7 +49,7 @@ impl Clocked {
         all
     }
 
-    fn state(&self) -> Option<(NeighbourState, Option<Mac>)> {
+    pub(super) fn state(&self) -> Option<(NeighbourState, Option<Mac>)> {
         self.local.neighbours().next().map(|neighbour| (neighbour.state, neighbour.mac))
     }
 }
@@ -64,7 +69,7 @@ fn asked(output: &Output, address: Ipv4Addr) -> Mac {
 }
 
 fn learn(mac: Mac) -> Output {
-    Output::Learn { vif: FABRIC, address: PEER, mac }
+    Output::Learn { vif: FABRIC, address: PEER.into(), mac }
 }
 
 fn replay(frame: &[u8]) -> Output {
@@ -164,7 +169,7 @@ fn what_is_no_more_wanted_and_unresolved_goes_at_once() {
 fn neighbours_learnt_together_are_probed_apart() {
     let mut clocked = Clocked::new(Limits::default());
     for last in 2..10 {
-        assert!(clocked.local.want(FABRIC, [192, 0, 2, last].into()));
+        assert!(clocked.local.want(FABRIC, [192, 0, 2, last]));
         assert_eq!(clocked.arp(&patched(FABRIC_REPLY, 28, &[192, 0, 2, last])).0, Outcome::Consumed);
     }
     clocked.now += 22_000;
@@ -205,7 +210,7 @@ fn a_silent_neighbour_is_probed_then_asked_for_by_broadcast_then_forgotten() {
         out.iter().filter(|(_, o)| matches!(o, Output::Frame { .. })).map(|(_, o)| asked(o, PEER)).collect();
     assert_eq!(to, [PEER_MAC, PEER_MAC, PEER_MAC, Mac::BROADCAST, Mac::BROADCAST, Mac::BROADCAST]);
     let (at, forget) = &out[3];
-    assert_eq!(forget, &Output::Forget { vif: FABRIC, address: PEER });
+    assert_eq!(forget, &Output::Forget { vif: FABRIC, address: PEER.into() });
     assert!((25_000..=30_100).contains(at), "{at}");
     assert_eq!(clocked.state(), None);
 }
@@ -258,7 +263,7 @@ fn a_full_table_gives_up_a_resolved_neighbour_that_nobody_wants() {
     let [second, third] = [3, 4].map(|last| Ipv4Addr::new(192, 0, 2, last));
     assert_eq!(clocked.resolve(second, b"b").0, Outcome::Held);
     let (outcome, out) = clocked.resolve(third, b"c");
-    assert_eq!((outcome, &out[0]), (Outcome::Held, &Output::Forget { vif: FABRIC, address: PEER }));
+    assert_eq!((outcome, &out[0]), (Outcome::Held, &Output::Forget { vif: FABRIC, address: PEER.into() }));
     assert_eq!(asked(&out[1], third), Mac::BROADCAST);
     // The one that no frame needed for longest.
     let mut clocked = Clocked::new(Limits { neighbours: 2, ..Limits::default() });
@@ -268,7 +273,7 @@ fn a_full_table_gives_up_a_resolved_neighbour_that_nobody_wants() {
     }
     clocked.now += 1;
     assert_eq!(clocked.resolve(PEER, b"b").0, Outcome::Held);
-    assert_eq!(clocked.resolve(third, b"c").1[0], Output::Forget { vif: FABRIC, address: second });
+    assert_eq!(clocked.resolve(third, b"c").1[0], Output::Forget { vif: FABRIC, address: second.into() });
     // Nor one that is wanted: it stays, and the newcomer is refused.
     let mut clocked = Clocked::new(Limits { neighbours: 1, ..Limits::default() });
     assert!(clocked.local.want(FABRIC, PEER));
@@ -279,13 +284,13 @@ fn a_full_table_gives_up_a_resolved_neighbour_that_nobody_wants() {
 #[test]
 fn what_cannot_be_resolved_is_dropped_at_once() {
     let mut clocked = Clocked::new(Limits::default());
-    for bad in [[0, 0, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255; 4]] {
-        let outcome = clocked.resolve(bad.into(), b"x");
+    for bad in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1"] {
+        let outcome = clocked.resolve(bad.parse::<IpAddr>().unwrap(), b"x");
         assert_eq!(outcome, (Outcome::Dropped(DropReason::NeighbourUnresolved), vec![]));
     }
     let punt = |vif| Punt {
         place: Place::Tunnel(RED),
-        why: Why::Resolve { vif, neighbour: PEER },
+        why: Why::Resolve { vif, neighbour: PEER.into() },
         frame: b"x",
         tunnel: Some(TUNNEL),
         l3_offset: 0,
@@ -308,7 +313,7 @@ fn a_vif_that_goes_takes_its_neighbours_along() {
     clocked.snapshot.vifs.set(FABRIC.index(), None);
     clocked.snapshot.generation = Generation(2);
     let out: Vec<Output> = clocked.wait(100).into_iter().map(|(_, output)| output).collect();
-    let forget = Output::Forget { vif: FABRIC, address: PEER };
+    let forget = Output::Forget { vif: FABRIC, address: PEER.into() };
     assert_eq!(out, [forget, Output::Dropped(DropReason::NextHopGone, Some(WEB))]);
     assert_eq!((clocked.local.held(), clocked.local.neighbours().count()), (0, 0));
 }

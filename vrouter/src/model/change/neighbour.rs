@@ -1,6 +1,6 @@
 //! Neighbours of fabric VIFs: static ones of controllers, learnt ones of the slow path.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Mode;
@@ -19,11 +19,11 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Neighbour) -> Res
     if given.learnt {
         return Err(Reason::Learnt.at("learnt"));
     }
-    if let Some((_, Hop::Receive)) = state.implicit_at(vif.vrf, address.into(), None) {
-        return Err(Reason::Ours(address.into()).at("key.address"));
+    if let Some((_, Hop::Receive)) = state.implicit_at(vif.vrf, address, None) {
+        return Err(Reason::Ours(address).at("key.address"));
     }
-    if !vif.connects(address.into()) {
-        return Err(Reason::NotConnected(address.into()).at("key.address"));
+    if !vif.connects(address) {
+        return Err(Reason::NotConnected(address).at("key.address"));
     }
     let mac = read::mac(&given.mac).at("mac")?;
     set(state, &vif, address, Some(Neighbour { mac, learnt: false })).at("")
@@ -39,43 +39,40 @@ pub(super) fn delete(state: &mut State, given: &v1::NeighbourKey) -> Result<(), 
 }
 
 /// Notes what a neighbour of a connected subnet said its MAC is. False: nothing changed.
-pub(in crate::model) fn learn(state: &mut State, vif: VifId, address: Ipv4Addr, mac: Mac) -> bool {
+pub(in crate::model) fn learn(state: &mut State, vif: VifId, address: IpAddr, mac: Mac) -> bool {
     let Some(vif) = state.vif_by_id.get(&vif).cloned() else { return false };
     let new = Neighbour { mac, learnt: true };
     let old = state.neighbours.get(&(vif.id, address));
     let fit = vif.kind == VifKind::Fabric
-        && vif.connects(address.into())
-        && read::host(&address.octets()).is_ok()
+        && vif.connects(address)
+        && read::is_host(address)
         && read::mac(&mac.0).is_ok()
-        && !matches!(state.implicit_at(vif.vrf, address.into(), None), Some((_, Hop::Receive)))
+        && !matches!(state.implicit_at(vif.vrf, address, None), Some((_, Hop::Receive)))
         && old.is_none_or(|old| old.learnt && *old != new);
     fit && set(state, &vif, address, Some(new)).is_ok() && state.within_limits().is_ok()
 }
 
 /// Forgets a learnt neighbour. False: there was none.
-pub(in crate::model) fn forget(state: &mut State, vif: VifId, address: Ipv4Addr) -> bool {
+pub(in crate::model) fn forget(state: &mut State, vif: VifId, address: IpAddr) -> bool {
     let Some(vif) = state.vif_by_id.get(&vif).cloned() else { return false };
     let learnt = state.neighbours.get(&(vif.id, address)).is_some_and(|neighbour| neighbour.learnt);
     learnt && set(state, &vif, address, None).is_ok()
 }
 
 /// Sets or clears a neighbour and its host route.
-pub(super) fn set(state: &mut State, vif: &Vif, address: Ipv4Addr, new: Option<Neighbour>) -> Result<(), Reason> {
+pub(super) fn set(state: &mut State, vif: &Vif, address: IpAddr, new: Option<Neighbour>) -> Result<(), Reason> {
     if state.neighbours.get(&(vif.id, address)).copied() == new {
         return Ok(());
     }
     state.set_neighbour((vif.id, address), new);
-    state.set_implicit(vif, Prefix::host(address.into()), new.map(|_| Hop::Neighbour(vif.id, address)))
+    state.set_implicit(vif, Prefix::host(address), new.map(|_| Hop::Neighbour(vif.id, address)))
 }
 
-fn key(state: &State, given: Option<&v1::NeighbourKey>) -> Result<(Arc<Vif>, Ipv4Addr), Refusal> {
+fn key(state: &State, given: Option<&v1::NeighbourKey>) -> Result<(Arc<Vif>, IpAddr), Refusal> {
     let given = given.ok_or(Reason::Missing).at("")?;
     let vif = state.vif(&given.vif).at("vif")?;
     if vif.kind != VifKind::Fabric {
         return Err(Reason::NotFabricVif(given.vif.clone()).at("vif"));
     }
-    match read::host(&given.address).at("address")? {
-        IpAddr::V4(address) => Ok((vif.clone(), address)),
-        IpAddr::V6(_) => Err(Reason::UnderlayIsV4.at("address")),
-    }
+    Ok((vif.clone(), read::host(&given.address).at("address")?))
 }

@@ -87,14 +87,17 @@ fn hop(state: &State, vrf: &Vrf, prefix: Prefix, given: &Kind) -> Result<Hop, Re
 }
 
 fn gateway(state: &State, vrf: VrfId, prefix: Prefix, given: &[u8]) -> Result<Hop, Reason> {
-    if prefix.address.is_ipv6() {
+    let address = read::host(given)?;
+    if prefix.address.is_ipv6() != address.is_ipv6() {
         return Err(Reason::Family);
     }
-    let IpAddr::V4(address) = read::host(given)? else { return Err(Reason::UnderlayIsV4) };
-    if let Some((_, Hop::Receive)) = state.implicit_at(vrf, address.into(), None) {
-        return Err(Reason::Ours(address.into()));
+    if let Some((_, Hop::Receive)) = state.implicit_at(vrf, address, None) {
+        return Err(Reason::Ours(address));
     }
-    state.connected(vrf, address).ok_or(Reason::NotConnected(address.into()))?;
+    if read::is_link_local(Prefix::host(address)) {
+        return Err(Reason::NotConnected(address));
+    }
+    state.connected(vrf, address).ok_or(Reason::NotConnected(address))?;
     Ok(Hop::Gateway(address))
 }
 

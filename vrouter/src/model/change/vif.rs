@@ -1,6 +1,6 @@
 //! VIFs, with the routes that they bring.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::{Mode, neighbour};
@@ -166,11 +166,11 @@ fn check_addresses(state: &State, vif: &Vif) -> Result<(), Refusal> {
     read::no_twins("subnets", &vif.subnets)?;
     for (at, &address) in vif.addresses.iter().enumerate() {
         let field = format!("addresses[{at}]");
-        if vif.kind == VifKind::Fabric && address.is_ipv6() {
-            return Err(Reason::UnderlayIsV4.at(field));
-        }
-        if read::is_link_local(Prefix::host(address)) {
-            return Err(Reason::LinkLocal.at(field));
+        match (read::is_link_local(Prefix::host(address)), vif.kind) {
+            (true, VifKind::Tenant) => return Err(Reason::LinkLocal.at(field)),
+            // ours on this link alone
+            (true, VifKind::Fabric) => continue,
+            (false, _) => {}
         }
         let name = vif.name.to_string();
         if vif.gateways().any(|gateway| gateway == address) {
@@ -200,8 +200,7 @@ fn check_free(state: &State, vif: &Vif, address: IpAddr, is_gateway: bool) -> Re
         (Hop::Receive, VifKind::Tenant) if is_gateway => Ok(()),
         (Hop::Receive, VifKind::Tenant) => Err(Reason::AddressOfGateway { address, vif: name }),
         (Hop::Neighbour(..), _) => {
-            let IpAddr::V4(v4) = address else { return Ok(()) };
-            let learnt = state.neighbours.get(&(holder, v4)).is_some_and(|neighbour| neighbour.learnt);
+            let learnt = state.neighbours.get(&(holder, address)).is_some_and(|neighbour| neighbour.learnt);
             if learnt { Ok(()) } else { Err(Reason::AddressOfNeighbour { address, vif: name }) }
         }
         _ => Err(Reason::AddressOfVif { address, vif: name }),
@@ -211,8 +210,8 @@ fn check_free(state: &State, vif: &Vif, address: IpAddr, is_gateway: bool) -> Re
 fn check_subnets(state: &State, vif: &Vif) -> Result<(), Refusal> {
     for (at, &subnet) in vif.subnets.iter().enumerate() {
         let field = format!("subnets[{at}]");
-        if subnet.address.is_ipv6() {
-            return Err(Reason::UnderlayIsV4.at(field));
+        if read::is_link_local(subnet) {
+            return Err(Reason::LinkLocal.at(field));
         }
         if !vif.addresses.iter().any(|&address| subnet.holds(address)) {
             return Err(Reason::SubnetWithoutAddress.at(field));
@@ -230,18 +229,16 @@ fn check_subnets(state: &State, vif: &Vif) -> Result<(), Refusal> {
 /// own routes: an address may turn from a neighbour's into ours.
 fn part_from_neighbours(state: &mut State, old: &Vif, new: &Vif) -> Result<(), Refusal> {
     for address in neighbours(state, old.id) {
-        let ours = new.addresses.contains(&address.into());
-        if old.vrf == new.vrf && new.connects(address.into()) && !ours {
+        let ours = new.addresses.contains(&address);
+        if old.vrf == new.vrf && new.connects(address) && !ours {
             continue;
         }
         if state.neighbours[&(old.id, address)].learnt {
             neighbour::set(state, old, address, None).at("")?;
         } else if ours {
-            return Err(
-                Reason::AddressOfNeighbour { address: address.into(), vif: old.name.to_string() }.at("addresses")
-            );
+            return Err(Reason::AddressOfNeighbour { address, vif: old.name.to_string() }.at("addresses"));
         } else {
-            return Err(Reason::NoLongerConnected(address.into(), "a static neighbour").at("subnets"));
+            return Err(Reason::NoLongerConnected(address, "a static neighbour").at("subnets"));
         }
     }
     Ok(())
@@ -255,11 +252,11 @@ fn check_dependants(state: &State, before: &Vif) -> Result<(), Refusal> {
     let now = state.vifs.get(&before.name);
     for vrf in [Some(before.vrf), now.map(|vif| vif.vrf)].into_iter().flatten() {
         for &gateway in state.of_vrf.get(&vrf).into_iter().flat_map(|of| of.gateways.keys()) {
-            if let Some((_, Hop::Receive)) = state.implicit_at(vrf, gateway.into(), None) {
+            if let Some((_, Hop::Receive)) = state.implicit_at(vrf, gateway, None) {
                 return Err(Reason::InUse(format!("routes by gateway {gateway}")).at("addresses"));
             }
             if state.connected(vrf, gateway).is_none() {
-                return Err(Reason::NoLongerConnected(gateway.into(), "a route by this gateway").at("subnets"));
+                return Err(Reason::NoLongerConnected(gateway, "a route by this gateway").at("subnets"));
             }
         }
     }
@@ -277,14 +274,15 @@ fn in_use(state: &State, vif: VifId) -> Option<String> {
     counts.into_iter().find(|&(count, _)| count > 0).map(|(count, what)| format!("{count} {what}"))
 }
 
-fn neighbours(state: &State, vif: VifId) -> Vec<Ipv4Addr> {
-    let all = (vif, Ipv4Addr::UNSPECIFIED)..=(vif, Ipv4Addr::BROADCAST);
+fn neighbours(state: &State, vif: VifId) -> Vec<IpAddr> {
+    // IPv4 is sorted before IPv6
+    let all = (vif, Ipv4Addr::UNSPECIFIED.into())..=(vif, Ipv6Addr::from_bits(u128::MAX).into());
     state.neighbours.range(all).map(|(&(_, address), _)| address).collect()
 }
 
 /// Offers or withdraws what a VIF brings: its addresses, gateways and connected subnets. Neighbours bring their own.
 fn set_implicit_routes(state: &mut State, vif: &Vif, there: bool) -> Result<(), Reason> {
-    for &address in &vif.addresses {
+    for &address in vif.addresses.iter().filter(|address| !read::is_link_local(Prefix::host(**address))) {
         let hop = match vif.kind {
             VifKind::Tenant => Hop::Vif { vif: vif.id, mac: None },
             VifKind::Fabric => Hop::Receive,
@@ -294,7 +292,7 @@ fn set_implicit_routes(state: &mut State, vif: &Vif, there: bool) -> Result<(), 
     for gateway in vif.gateways() {
         state.set_implicit(vif, Prefix::host(gateway), there.then_some(Hop::Receive))?;
     }
-    for &subnet in vif.subnets.iter().filter(|subnet| subnet.length < 32) {
+    for &subnet in vif.subnets.iter().filter(|subnet| **subnet != Prefix::host(subnet.address)) {
         state.set_implicit(vif, subnet, there.then_some(Hop::Connected(vif.id)))?;
     }
     Ok(())

@@ -11,7 +11,7 @@ mod rows;
 mod template;
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -38,7 +38,7 @@ pub(super) struct Compiled {
     settings: Arc<Settings>,
     index: Index,
     /// The neighbours that gateways and tunnels go by, in order, without static ones.
-    pub needed: Vec<(VifId, Ipv4Addr)>,
+    pub needed: Vec<(VifId, IpAddr)>,
     /// When that last changed.
     pub needed_since: Generation,
 }
@@ -112,7 +112,7 @@ impl Compiled {
             _ => None,
         });
         let ends = self.index.ways().filter_map(|(via, remote)| match state.hop(via)?.1 {
-            Hop::Connected(vif) | Hop::Neighbour(vif, _) => Some((vif, remote)),
+            Hop::Connected(vif) | Hop::Neighbour(vif, _) => Some((vif, IpAddr::from(remote))),
             _ => None,
         });
         let fixed = |key: &_| state.neighbours.get(key).is_some_and(|neighbour| !neighbour.learnt);

@@ -1,6 +1,6 @@
 //! Rows of next hops, and the way of tunnels through the underlay.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::{Compiled, Touched, template};
@@ -116,7 +116,7 @@ fn plain(state: &State, next: &Snapshot, vrf: VrfId, hop: Hop) -> NextHop {
     NextHop { stamp: Generation(0), mtu, kind }
 }
 
-fn adjacency(state: &State, vif: &Vif, address: Ipv4Addr) -> Underlay {
+fn adjacency(state: &State, vif: &Vif, address: IpAddr) -> Underlay {
     match state.neighbours.get(&(vif.id, address)) {
         Some(neighbour) => {
             Underlay::Resolved(Adjacency { vif: vif.id, port: vif.port, dst_mac: neighbour.mac, src_mac: vif.mac })
@@ -144,7 +144,9 @@ fn tunnel(
     let via = row.and_then(|row| row.route(remote.into())).map(|(_, id)| id);
     let underlay = match (next.local.vtep, via.and_then(|via| next.next_hops.row(via.index()))) {
         (Some(_), Some(NextHop { kind: NextHopKind::Fabric(underlay), .. })) => match underlay {
-            &Underlay::Resolving { vif, neighbour: None } => Underlay::Resolving { vif, neighbour: Some(remote) },
+            &Underlay::Resolving { vif, neighbour: None } => {
+                Underlay::Resolving { vif, neighbour: Some(remote.into()) }
+            }
             other => other.clone(),
         },
         _ => Underlay::NoRoute,

@@ -7,9 +7,10 @@ use hashbrown::HashMap;
 
 use super::acls::set_of;
 use super::{Compiled, Touched, Users};
-use crate::ids::{NextHopId, VrfId};
+use crate::ids::{Mac, NextHopId, VrfId};
 use crate::model::records::{self, Prefix};
 use crate::model::state::{Dirty, State};
+use crate::packet::ip::is_link_local;
 use crate::tables::acl::Acl;
 use crate::tables::fib::{Bits, Fib, PrefixSet};
 use crate::tables::{Snapshot, Vif, VifKind, Vrf};
@@ -190,7 +191,7 @@ fn row(vif: &records::Vif, state: &State, acls: &HashMap<Arc<str>, Arc<Acl>>, so
         vrf: vif.vrf,
         mac,
         our_mac: if vif.kind == VifKind::Tenant { state.settings.gateway_mac() } else { mac },
-        addresses: vif.addresses.clone(),
+        addresses: addresses(vif, mac),
         gateway_v4: vif.gateway_v4,
         gateway_v6: vif.gateway_v6,
         gateway_link_local: vif.link_local(),
@@ -200,6 +201,16 @@ fn row(vif: &records::Vif, state: &State, acls: &HashMap<Arc<str>, Arc<Acl>>, so
         to_vif: acl(&vif.to_vif),
         stamp: Default::default(),
     }
+}
+
+/// The addresses of a VIF: for a fabric VIF with IPv6 and no link-local address given, with the one of its MAC besides.
+fn addresses(vif: &records::Vif, mac: Mac) -> Vec<IpAddr> {
+    let mut addresses = vif.addresses.clone();
+    let needs = vif.kind == VifKind::Fabric && addresses.iter().any(IpAddr::is_ipv6);
+    if needs && !addresses.iter().any(|&address| is_link_local(address)) {
+        addresses.push(mac.link_local().into());
+    }
+    addresses
 }
 
 /// The source addresses that a VIF may use; `None`: any. Link-local ones are for ND.

@@ -1,13 +1,13 @@
 //! What a model and its snapshot answer, in words without numbers, so that two models can be compared.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::ids::{NextHopId, VifId};
 use crate::model::Model;
 use crate::tables::acl::{Acl, Tuple};
 use crate::tables::{DecapTarget, NextHopKind, Snapshot, Underlay, Vif, Vrf};
 
-const ADDRESSES: [&str; 16] = [
+const ADDRESSES: [&str; 19] = [
     "10.0.0.1",
     "10.0.0.2",
     "10.0.0.3",
@@ -24,6 +24,9 @@ const ADDRESSES: [&str; 16] = [
     "fd00::1",
     "fd00::2",
     "fd01::1",
+    "fd0f::1",
+    "fd0f::7",
+    "fd0f::9",
 ];
 
 /// Everything that forwarding asks, asked at the addresses that tests use.
@@ -133,7 +136,7 @@ fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
 }
 
 fn underlay_text(model: &Model, underlay: &Underlay) -> String {
-    let on = |vif: VifId, neighbour: Option<Ipv4Addr>| format!("{:?} {neighbour:?}", model.vif_name(vif));
+    let on = |vif: VifId, neighbour: Option<IpAddr>| format!("{:?} {neighbour:?}", model.vif_name(vif));
     match underlay {
         Underlay::Resolved(to) => format!("{} {} {} {}", on(to.vif, None), to.port, to.dst_mac, to.src_mac),
         Underlay::Resolving { vif, neighbour } => format!("resolving {}", on(*vif, *neighbour)),

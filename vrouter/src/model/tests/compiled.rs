@@ -72,8 +72,8 @@ fn a_network_is_compiled() {
 fn tunnels_follow_their_neighbours_in_place() {
     let mut model = model();
     let up0 = model.vif_id("up0").unwrap();
-    let peer = Ipv4Addr::new(10, 0, 0, 2);
-    let gateway = Ipv4Addr::new(10, 0, 0, 254);
+    let peer = IpAddr::from([10, 0, 0, 2]);
+    let gateway = IpAddr::from([10, 0, 0, 254]);
     assert_eq!(model.needed_neighbours(), [(up0, peer), (up0, gateway)]);
 
     let since = model.needed_since();
@@ -119,6 +119,51 @@ fn tunnels_follow_their_neighbours_in_place() {
     for (id, row) in before.next_hops.iter() {
         assert_eq!(again.next_hops.row(id).map(|row| row.stamp), Some(row.stamp), "next hop {id}");
     }
+}
+
+#[test]
+fn ipv6_neighbours_resolve_gateways_and_give_way_like_ipv4_ones() {
+    let mut model = model();
+    let up0 = model.vif_id("up0").unwrap();
+    let both = v1::Vif {
+        addresses: vec![ip("10.0.0.1"), ip("fd0f::1")],
+        subnets: vec![prefix("10.0.0.0/24"), prefix("fd0f::/64")],
+        ..uplink()
+    };
+    let via = put(Kind::Route(route("underlay", "fd10::/16", gateway("fd0f::7"))));
+    let before = model.apply("", &[put(Kind::Vif(both)), via]).unwrap();
+    let ours = before.vifs.row(up0.index()).unwrap().addresses.clone();
+    assert_eq!(ours[2].to_string(), "fe80::5000:ff:fe00:0", "by the port's MAC, 52:00:00:00:00:00");
+    assert_eq!(route_to(&model, &before, "underlay", "fd0f::1").unwrap().kind, NextHopKind::Receive);
+    let connected = NextHopKind::Fabric(Underlay::Resolving { vif: up0, neighbour: None });
+    assert_eq!(route_to(&model, &before, "underlay", "fd0f::5").unwrap().kind, connected);
+    let peer: IpAddr = "fd0f::7".parse().unwrap();
+    assert!(model.needed_neighbours().contains(&(up0, peer)));
+    let resolving = NextHopKind::Fabric(Underlay::Resolving { vif: up0, neighbour: Some(peer) });
+    assert_eq!(route_to(&model, &before, "underlay", "fd10::1").unwrap().kind, resolving);
+    for bad in ["fd10::1", "fd0f::1", "fe80::7", "ff02::1", "::1"] {
+        assert!(model.learn(up0, bad.parse::<IpAddr>().unwrap(), NEIGHBOUR_MAC).is_none(), "{bad}");
+    }
+    let after = model.learn(up0, peer, NEIGHBOUR_MAC).unwrap();
+    for to in ["fd0f::7", "fd10::1"] {
+        let kind = route_to(&model, &after, "underlay", to).unwrap().kind.clone();
+        assert!(matches!(kind, NextHopKind::Fabric(Underlay::Resolved(a)) if a.dst_mac == NEIGHBOUR_MAC), "{to}");
+    }
+    let fixed = model.apply("", &[put(Kind::Neighbour(neighbour("up0", "fd0f::7", [2; 6])))]).unwrap();
+    assert!(!model.needed_neighbours().contains(&(up0, peer)), "static");
+    let kind = route_to(&model, &fixed, "underlay", "fd10::1").unwrap().kind.clone();
+    assert!(matches!(kind, NextHopKind::Fabric(Underlay::Resolved(a)) if a.dst_mac == Mac([2; 6])));
+}
+
+#[test]
+fn a_fabric_vif_has_the_link_local_address_that_it_is_given() {
+    let mut model = model();
+    let given = v1::Vif { addresses: vec![ip("10.0.0.1"), ip("fe80::1")], ..uplink() };
+    let snapshot = model.apply("", &[put(Kind::Vif(given))]).unwrap();
+    let up0 = model.vif_id("up0").unwrap();
+    let row = snapshot.vifs.row(up0.index()).unwrap();
+    assert_eq!(row.addresses[1..], ["fe80::1".parse::<IpAddr>().unwrap()]);
+    assert!(route_to(&model, &snapshot, "underlay", "fe80::1").is_none(), "link-local addresses are not routed");
 }
 
 #[test]

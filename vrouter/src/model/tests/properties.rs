@@ -1,6 +1,6 @@
 //! Random batches: a refused one leaves no trace, and what is left of many is what a fresh model makes of the list.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -22,7 +22,7 @@ enum Event {
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let vif = prop::sample::select(&["up0", "up1", "red1"][..]);
-    let host = prop::sample::select(&[1_u8, 2, 3, 254][..]);
+    let host = prop::sample::select(&[1_u8, 2, 3, 254, 101, 107, 109][..]);
     let event = prop_oneof![
         8 => batch().prop_map(Event::Batch),
         2 => (vif.clone(), host.clone(), 0_u8..3).prop_map(|(vif, host, mac)| Event::Learn(vif, host, mac)),
@@ -39,17 +39,25 @@ fn start(furnished: bool, limits: Limits) -> Model {
     model
 }
 
+/// A neighbour: from 100 to 200 an IPv6 one.
+fn at(host: u8) -> IpAddr {
+    match host {
+        100..=200 => Ipv6Addr::new(0xfd0f, 0, 0, 0, 0, 0, 0, u16::from(host) - 100).into(),
+        _ => [10, 0, 0, host].into(),
+    }
+}
+
 /// True: accepted, or something was learnt or forgotten.
 fn happen(model: &mut Model, event: &Event) -> bool {
     match event {
         Event::Batch(batch) => model.apply("", batch).is_ok(),
         Event::Learn(vif, host, mac) => {
             let Some(vif) = model.vif_id(vif) else { return false };
-            model.learn(vif, Ipv4Addr::new(10, 0, 0, *host), Mac([2, 0, 0, 0, 8, *mac])).is_some()
+            model.learn(vif, at(*host), Mac([2, 0, 0, 0, 8, *mac])).is_some()
         }
         Event::Forget(vif, host) => {
             let Some(vif) = model.vif_id(vif) else { return false };
-            model.forget(vif, Ipv4Addr::new(10, 0, 0, *host)).is_some()
+            model.forget(vif, at(*host)).is_some()
         }
     }
 }
@@ -68,7 +76,7 @@ fn rebuilt(model: &Model) -> Model {
     }
     for neighbour in learnt {
         let key = neighbour.key.unwrap();
-        let address = <[u8; 4]>::try_from(key.address).unwrap().into();
+        let address = crate::api::text::address(&key.address).unwrap();
         fresh.learn(fresh.vif_id(&key.vif).unwrap(), address, Mac(neighbour.mac.try_into().unwrap())).unwrap();
     }
     fresh
@@ -166,7 +174,7 @@ fn random_batches_are_accepted_and_refused() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut reasons = std::collections::BTreeMap::<String, usize>::new();
-    for _ in 0..20 {
+    for _ in 0..30 {
         let mut model = start(true, DEFAULT);
         for event in events().new_tree(&mut runner).unwrap().current() {
             let Event::Batch(batch) = event else { continue };

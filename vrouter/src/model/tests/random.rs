@@ -11,9 +11,20 @@ use v1::object_key::Kind as Key;
 const VRFS: [&str; 4] = ["underlay", "spare", "red", "blue"];
 const VIFS: [&str; 6] = ["up0", "up1", "red1", "red2", "blue1", "x"];
 const ACLS: [&str; 3] = ["web", "dns", ""];
-const FABRIC: [&str; 7] = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.254", "10.0.1.1", "10.0.1.7", "10.1.2.3"];
+const FABRIC: [&str; 10] = [
+    "10.0.0.1",
+    "10.0.0.2",
+    "10.0.0.3",
+    "10.0.0.254",
+    "10.0.1.1",
+    "10.0.1.7",
+    "10.1.2.3",
+    "fd0f::1",
+    "fd0f::7",
+    "fe80::7",
+];
 const GUESTS: [&str; 5] = ["172.16.0.1", "172.16.0.2", "172.16.0.3", "fd00::1", "fd00::2"];
-const PREFIXES: [&str; 9] = [
+const PREFIXES: [&str; 10] = [
     "0.0.0.0/0",
     "10.0.0.0/8",
     "10.0.0.0/24",
@@ -22,6 +33,7 @@ const PREFIXES: [&str; 9] = [
     "172.16.0.0/30",
     "172.16.0.2/32",
     "fd00::/64",
+    "fd0f::/48",
     "::/0",
 ];
 const OWNERS: [&str; 3] = ["", "bgp", "cni"];
@@ -29,8 +41,9 @@ const OWNERS: [&str; 3] = ["", "bgp", "cni"];
 /// Some of everything that random changes name, for a model to begin with.
 pub(super) fn furniture() -> Vec<v1::Change> {
     let mut changes = changes();
-    let mut up1 = v1::Vif { name: "up1".into(), port: "p7".into(), addresses: vec![ip("10.0.1.1")], ..uplink() };
-    up1.subnets = vec![prefix("10.0.1.0/24")];
+    let mut up1 =
+        v1::Vif { name: "up1".into(), port: "p7".into(), addresses: vec![ip("10.0.1.1"), ip("fd0f::1")], ..uplink() };
+    up1.subnets = vec![prefix("10.0.1.0/24"), prefix("fd0f::/64")];
     changes.extend([
         put(Kind::Vrf(vrf("spare"))),
         put(Kind::Group(v1::AddressGroup { name: "all".into(), prefixes: vec![prefix("0.0.0.0/0"), prefix("::/0")] })),
@@ -122,8 +135,10 @@ fn any_vif() -> impl Strategy<Value = v1::Vif> {
 }
 
 fn any_fabric_vif() -> impl Strategy<Value = v1::Vif> {
-    let addresses = prop::sample::subsequence(vec!["10.0.0.1", "10.0.0.3", "10.0.1.1"], 1..3);
-    let subnets = prop::sample::subsequence(vec!["10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/16"], 1..3);
+    let addresses =
+        prop::sample::subsequence(vec!["10.0.0.1", "10.0.0.3", "10.0.1.1", "fd0f::1", "fd0f::9", "fe80::9"], 1..5);
+    let subnets =
+        prop::sample::subsequence(vec!["10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/16", "fd0f::/64", "fd0f::/48"], 1..3);
     (select(&VIFS[..2]), 0_u8..3, select(&VRFS[..2]), addresses, subnets, select(&[0_u32, 1400, 100][..])).prop_map(
         |(name, at, vrf, addresses, subnets, mtu)| v1::Vif {
             name: name.into(),

@@ -121,7 +121,19 @@ fn routes_of_the_fabric() {
             put_route("underlay", "9.0.0.0/8", gateway("fd00::1")),
             text,
             "next_hop.gateway.address",
-            "the underlay is IPv4",
+            "another address family",
+        ),
+        (
+            put_route("underlay", "fd00::/8", gateway("fd00::1")),
+            "route underlay fd00::/8 of operator",
+            "next_hop.gateway.address",
+            "fd00::1 is on no connected subnet",
+        ),
+        (
+            put_route("underlay", "fd00::/8", gateway("fe80::1")),
+            "route underlay fd00::/8 of operator",
+            "next_hop.gateway.address",
+            "fe80::1 is on no connected subnet",
         ),
         (
             put_route("underlay", "fd00::/8", gateway("10.0.0.9")),
@@ -177,7 +189,7 @@ fn neighbours() {
         (with(|neighbour| neighbour.mac = vec![0xff; 6]), object, "mac", "a group"),
         (one("x", "10.0.0.9"), "neighbour x 10.0.0.9", "key.vif", "no VIF x"),
         (one("red1", "10.0.0.9"), "neighbour red1 10.0.0.9", "key.vif", "no fabric VIF"),
-        (one("up0", "fd00::9"), "neighbour up0 fd00::9", "key.address", "the underlay is IPv4"),
+        (one("up0", "fd00::9"), "neighbour up0 fd00::9", "key.address", "on no connected subnet"),
         (one("up0", "10.0.0.1"), "neighbour up0 10.0.0.1", "key.address", "our own address"),
         (one("up0", "10.9.0.1"), "neighbour up0 10.9.0.1", "key.address", "on no connected subnet"),
     ]);

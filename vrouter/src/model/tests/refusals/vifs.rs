@@ -69,8 +69,20 @@ fn vifs_of_the_fabric() {
             "only a tenant VIF",
         ),
         (put_uplink(|vif| vif.vrf = "red".into()), "vif up0", "vrf", "of tenants (it has VIF red1)"),
-        (put_uplink(|vif| vif.addresses.push(ip("fd00::1"))), "vif up0", "addresses[1]", "the underlay is IPv4"),
-        (put_uplink(|vif| vif.subnets.push(prefix("fd00::/64"))), "vif up0", "subnets[1]", "the underlay is IPv4"),
+        (
+            put_uplink(|vif| vif.subnets.push(prefix("fd00::/64"))),
+            "vif up0",
+            "subnets[1]",
+            "none of the VIF's addresses",
+        ),
+        (put_uplink(|vif| vif.subnets.push(prefix("fe80::/64"))), "vif up0", "subnets[1]", "link-local"),
+        (put_uplink(|vif| vif.addresses.push(ip("ff02::1"))), "vif up0", "addresses[1]", "no address of one host"),
+        (
+            put_uplink(|vif| (vif.mtu, vif.addresses) = (1279, vec![ip("10.0.0.1"), ip("fd00::1")])),
+            "vif up0",
+            "mtu",
+            "1280 to 1500",
+        ),
         (
             put_uplink(|vif| vif.subnets.push(prefix("10.3.0.0/24"))),
             "vif up0",
@@ -123,6 +135,31 @@ fn vifs_with_static_neighbours() {
         vif.addresses = vec![ip("10.0.0.9")];
     };
     refuse(put_uplink(other), "addresses[0]", "10.0.0.9 is neighbour of VIF up0");
+    // the same in IPv6
+    let both = |vif: &mut v1::Vif| {
+        vif.addresses.push(ip("fd0f::1"));
+        vif.subnets.push(prefix("fd0f::/64"));
+    };
+    let mut model = model_with(&[
+        put_uplink(both),
+        put(Kind::Neighbour(neighbour("up0", "fd0f::9", [2; 6]))),
+        put(Kind::Route(route("underlay", "fd10::/16", gateway("fd0f::7")))),
+    ]);
+    let mut refuse = |change, field: &str, reason: &str| {
+        let refused = refusal(&mut model, "", &[change]);
+        assert_eq!((&*refused.field, &*refused.reason), (field, reason));
+    };
+    let more = |vif: &mut v1::Vif, address: &str| {
+        both(vif);
+        vif.addresses.push(ip(address));
+    };
+    refuse(put_uplink(|vif| more(vif, "fd0f::9")), "addresses", "fd0f::9 is neighbour of VIF up0 in this VRF");
+    refuse(put_uplink(|vif| more(vif, "fd0f::7")), "addresses", "still referred to by routes by gateway fd0f::7");
+    refuse(put_uplink(|_| ()), "subnets", "fd0f::9 would be on no connected subnet, but a static neighbour needs it");
+    let key = v1::NeighbourKey { vif: "up0".into(), address: ip("fd0f::9") };
+    model.apply("", &[delete(Key::Neighbour(key))]).unwrap();
+    let refused = refusal(&mut model, "", &[put_uplink(|_| ())]);
+    assert_eq!(refused.reason, "fd0f::7 would be on no connected subnet, but a route by this gateway needs it");
 }
 
 #[test]
