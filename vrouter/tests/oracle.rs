@@ -13,5 +13,9 @@ mod flows;
 mod neighbours;
 #[path = "oracle/mod.rs"]
 mod oracle;
+#[path = "oracle_alone/tunnels.rs"]
+mod tunnels;
 #[path = "oracle_alone/unicast.rs"]
 mod unicast;
+#[path = "oracle_alone/vrfs.rs"]
+mod vrfs;

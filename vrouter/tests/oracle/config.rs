@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::headers::{Mac, Tuple};
+use super::headers::{Mac, Reason, Tuple};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix {
@@ -132,6 +132,8 @@ pub enum Which {
         mac: Option<Mac>,
     },
     Gateway(Ipv4Addr),
+    /// Look the same destination up there.
+    Vrf(u32),
     Tunnel {
         remote: Ipv4Addr,
         encap: Encap,
@@ -148,6 +150,7 @@ pub enum Which {
 pub enum Encap {
     Vxlan { vni: u32, mac: Mac },
     MplsOverUdp { label: u32 },
+    MplsOverGre { label: u32 },
 }
 
 #[derive(Clone, Debug)]
@@ -303,6 +306,20 @@ impl Config {
         let mut offers: Vec<_> = given().filter(|((_, prefix, _), _)| *prefix == longest).collect();
         offers.sort_by_key(|((_, _, owner), route)| (u32::MAX - route.preference, owner.clone()));
         hop(offers.first()?.1.which)
+    }
+
+    /// Follows routes into other VRFs: the length of the first route, the next hop, and the VRFs passed.
+    pub fn resolve(&self, vrf: u32, destination: IpAddr) -> Result<(u8, Hop, Vec<u32>), Reason> {
+        let (first, mut hop) = self.route(vrf, destination).ok_or("no_route")?;
+        let mut passed = vec![vrf];
+        while let Which::Vrf(next) = hop.which {
+            if passed.len() == 8 {
+                return Err("vrf_depth");
+            }
+            passed.push(next);
+            (_, hop) = self.route(next, destination).ok_or("no_route")?;
+        }
+        Ok((first, hop, passed))
     }
 
     /// The fabric VIF of a VRF with the longest connected subnet that holds the address.

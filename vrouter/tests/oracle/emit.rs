@@ -108,11 +108,19 @@ pub fn vxlan(vni: u32, inner: &[u8]) -> Vec<u8> {
     udp(4789, &payload)
 }
 
-/// RFC 7510 with one label (RFC 3032, section 2.1).
-pub fn mpls_over_udp(label: u32, class: u8, ttl: u8, inner: &[u8]) -> Vec<u8> {
+/// One label (RFC 3032, section 2.1).
+pub fn mpls(label: u32, class: u8, ttl: u8, inner: &[u8]) -> Vec<u8> {
     let mut payload = (label << 12 | u32::from(class) << 9 | 1 << 8 | u32::from(ttl)).to_be_bytes().to_vec();
     payload.extend(inner);
-    udp(6635, &payload)
+    payload
+}
+
+/// Without options (RFC 2784).
+pub fn gre(protocol: u16, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0, 0];
+    packet.extend(protocol.to_be_bytes());
+    packet.extend(payload);
+    packet
 }
 
 /// Who says what to whom: operation, sender, target (RFC 826).

@@ -2,6 +2,8 @@
 //!
 //! The model asks again for every packet. A product that remembers must come to the same.
 
+use std::net::IpAddr;
+
 use super::config::{Hop, Kind, Which, is_link_local};
 use super::forward::{Arrived, Fate, Key, Place};
 use super::headers::{Reason, Tuple, Upper};
@@ -99,11 +101,21 @@ impl Oracle {
         if self.config.vrfs[&arrived.vrf].flows {
             return None;
         }
-        let route = self.config.route(arrived.vrf, arrived.packet.destination()).map(|(_, hop)| hop);
-        let Some(hop) = arrived.fixed.or(route) else { return Some(Fate::Tell("no_route", Problem::NoRoute)) };
-        if let Which::Vif { vif, .. } = hop.which {
-            let to = self.config.vifs[&vif].vrf;
-            assert!(!self.config.vrfs[&to].flows, "unmodelled: from a VRF without flows into one with flows");
+        let (vrf, destination) = (arrived.vrf, arrived.packet.destination());
+        let has_flows = |vrf: &u32| self.config.vrfs[vrf].flows;
+        if arrived.fixed.is_none() && self.passes(vrf, destination).iter().any(has_flows) {
+            return None;
+        }
+        let hop = match arrived.fixed.map_or_else(|| self.config.resolve(vrf, destination), |hop| Ok((0, hop, vec![])))
+        {
+            Ok((_, hop, _)) => hop,
+            Err("no_route") => return Some(Fate::Tell("no_route", Problem::NoRoute)),
+            Err(reason) => return Some(Fate::Drop(reason)),
+        };
+        if let Which::Vif { vif, .. } = hop.which
+            && has_flows(&self.config.vifs[&vif].vrf)
+        {
+            return None;
         }
         match self.leave(hop) {
             Err(reason) => Some(Fate::Drop(reason)),
@@ -111,6 +123,18 @@ impl Oracle {
             Ok(Leave::At(..)) if has_link_local(&arrived.packet.tuple) => Some(Fate::Drop("source_spoofed")),
             Ok(Leave::At(..)) => Some(Fate::Forward(hop)),
         }
+    }
+
+    /// The VRFs in which a destination is looked up, whether or not anything comes of it.
+    fn passes(&self, vrf: u32, destination: IpAddr) -> Vec<u32> {
+        let mut passed = vec![vrf];
+        while let Some((_, Hop { which: Which::Vrf(next), .. })) =
+            self.config.route(passed[passed.len() - 1], destination)
+            && passed.len() < 8
+        {
+            passed.push(next);
+        }
+        passed
     }
 
     fn judge_as_new(&mut self, arrived: &Arrived) -> Fate {
@@ -244,12 +268,15 @@ impl Oracle {
     fn judge(&self, place: Place, vrf: u32, tuple: Tuple, fixed: Option<Hop>) -> Option<Decision> {
         let refused =
             |reason, exit| Some(Decision { forward: Err(reason), reverse: Err(reason), exit, answers_leave: None });
-        let route = self.config.route(vrf, tuple.destination).map(|(_, hop)| hop);
-        let Some(hop) = fixed.or(route) else { return refused("no_route", place) };
+        let route = || self.config.resolve(vrf, tuple.destination).map(|(_, hop, passed)| (hop, passed));
+        let (hop, mut passed) = match fixed.map_or_else(route, |hop| Ok((hop, vec![vrf]))) {
+            Ok(way) => way,
+            Err(reason) => return refused(reason, place),
+        };
         let (exit, exit_vrf, exit_vif) = match self.leave(hop) {
             Err(reason) => return refused(reason, place),
             Ok(Leave::ForUs) => {
-                return match self.ask_acls(place, &[vrf], None, &tuple) {
+                return match self.ask_acls(place, &passed, None, &tuple) {
                     Ok(()) => None,
                     Err(reason) => refused(reason, place),
                 };
@@ -259,15 +286,17 @@ impl Oracle {
         if has_link_local(&tuple) {
             return refused("source_spoofed", place);
         }
-        let vrfs = if vrf == exit_vrf { vec![vrf] } else { vec![vrf, exit_vrf] };
-        if let Err(reason) = self.ask_acls(place, &vrfs, exit_vif, &tuple) {
+        if !passed.contains(&exit_vrf) {
+            passed.push(exit_vrf);
+        }
+        if let Err(reason) = self.ask_acls(place, &passed, exit_vif, &tuple) {
             return refused(reason, exit);
         }
-        let back = self.config.route(exit_vrf, tuple.source).map(|(_, hop)| (hop, self.leave(hop)));
+        let back = self.config.resolve(exit_vrf, tuple.source).map(|(_, hop, _)| (hop, self.leave(hop)));
         let (reverse, answers_leave) = match back {
-            None | Some((_, Ok(Leave::ForUs))) => (Err("no_route"), None),
-            Some((_, Err(reason))) => (Err(reason), None),
-            Some((hop, Ok(Leave::At(exit, ..)))) => (Ok(hop), Some(exit)),
+            Ok((_, Ok(Leave::ForUs))) => (Err("no_route"), None),
+            Err(reason) | Ok((_, Err(reason))) => (Err(reason), None),
+            Ok((hop, Ok(Leave::At(exit, ..)))) => (Ok(hop), Some(exit)),
         };
         Some(Decision { forward: Ok(hop), reverse, exit, answers_leave })
     }
@@ -298,6 +327,7 @@ impl Oracle {
             Which::Tunnel { .. } => Ok(Leave::At(Place::Tunnel(hop.vrf), hop.vrf, None)),
             // tenants' packets do not leave into the bare underlay
             Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => Err("no_route"),
+            Which::Vrf(_) => panic!("a route that was not followed"),
         }
     }
 

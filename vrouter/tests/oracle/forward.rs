@@ -141,6 +141,9 @@ impl Oracle {
             return Err("not_for_us");
         }
         check_source(&outer)?;
+        if vtep && outer.tuple.protocol == 47 {
+            return self.gre_carried(vif, &outer);
+        }
         let udp = outer.tuple.protocol == 17;
         if udp && vtep && outer.tuple.later {
             return Err("outer_fragment");
@@ -154,18 +157,44 @@ impl Oracle {
         if outer.fragment {
             return Err("outer_fragment");
         }
-        self.detunnel(vif, &outer).inspect(|_| self.feature("decap"))
+        self.udp_carried(vif, &outer)
     }
 
-    /// What a tunnel's outer packet carries.
-    fn detunnel(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
+    /// RFC 4023 on RFC 2784 with the options of RFC 2890.
+    fn gre_carried(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
+        let IpAddr::V4(remote) = outer.source() else { panic!("unmodelled: a tunnel over IPv6") };
+        if outer.fragment {
+            return Err("outer_fragment");
+        }
+        let gre = &outer.bytes[outer.payload..];
+        if gre.len() < 4 {
+            return Err("gre_header");
+        }
+        let bit = |bit: usize| headers::be16(gre, 0) << bit & 0x8000 != 0;
+        let (checksum, key, sequence) = (bit(0), bit(2), bit(3));
+        let refused = bit(1) || bit(4) || bit(5) || gre[1] & 7 != 0;
+        let length = 4 * (1 + usize::from(checksum) + usize::from(key) + usize::from(sequence));
+        if refused || gre.len() < length {
+            return Err("gre_header");
+        }
+        if checksum && headers::ones_sum(gre) != 0xffff {
+            return Err("gre_checksum");
+        }
+        if headers::be16(gre, 2) != 0x8847 {
+            return Err("gre_protocol");
+        }
+        self.mpls_carried(vif, remote, &gre[length..]).inspect(|_| self.feature("from_mpls_gre"))
+    }
+
+    /// What a tunnel's UDP datagram carries.
+    fn udp_carried(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
         let IpAddr::V4(remote) = outer.source() else { panic!("unmodelled: a tunnel over IPv6") };
         let datagram = &outer.bytes[outer.payload..];
         let payload = &datagram[8..usize::from(headers::be16(datagram, 4))];
         if outer.tuple.destination_port == 4789 {
             self.vxlan_carried(vif, remote, payload)
         } else {
-            self.mpls_carried(vif, remote, payload)
+            self.mpls_carried(vif, remote, payload).inspect(|_| self.feature("from_mpls_udp"))
         }
     }
 
@@ -220,7 +249,7 @@ impl Oracle {
             return Err("multicast");
         }
         check_source(&packet)?;
-        self.feature(if fixed.is_some() { "from_label_to_vif" } else { "from_mpls_udp" });
+        self.feature(if fixed.is_some() { "from_label_to_vif" } else { "from_label" });
         let remote = Some(Remote { address: remote, vni: None });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
         Ok(Some(self.arrived(&side, packet, fixed, None)))
@@ -255,7 +284,7 @@ impl Oracle {
     /// A packet of ours, routed in this VRF.
     pub(super) fn originate(&mut self, vrf: u32, packet: &[u8], free: Option<usize>) {
         let packet = headers::bare_ip(packet).expect("a packet that we built");
-        let route = self.config.route(vrf, packet.destination());
+        let route = self.config.resolve(vrf, packet.destination());
         let place = Place::Tunnel(vrf);
         let arrived = Arrived {
             entered: None,
@@ -270,8 +299,8 @@ impl Oracle {
             free,
         };
         match route {
-            Some((_, hop)) => self.leave_by(arrived, hop),
-            None => self.drop(None, "no_route"),
+            Ok((_, hop, _)) => self.leave_by(arrived, hop),
+            Err(reason) => self.drop(None, reason),
         }
     }
 
@@ -329,20 +358,23 @@ impl Oracle {
         let settings = &self.config.settings;
         let local = settings.vtep.expect("a way without VTEP");
         let inner = &arrived.packet.bytes;
-        let payload = match encap {
+        let label = |label| emit::mpls(label, 0, emit::TTL, inner);
+        let (protocol, payload) = match encap {
             Encap::Vxlan { vni, mac } => {
                 let frame = emit::ethernet(mac, settings.router_mac, ethertype(&arrived.packet), inner);
-                emit::vxlan(vni, &frame)
+                (17, emit::vxlan(vni, &frame))
             }
-            Encap::MplsOverUdp { label } => emit::mpls_over_udp(label, 0, emit::TTL, inner),
+            Encap::MplsOverUdp { label: number } => (17, emit::udp(6635, &label(number))),
+            Encap::MplsOverGre { label: number } => (47, emit::gre(0x8847, &label(number))),
         };
         self.feature(match encap {
             Encap::Vxlan { .. } => "to_vxlan",
             Encap::MplsOverUdp { .. } => "to_mpls_udp",
+            Encap::MplsOverGre { .. } => "to_mpls_gre",
         });
-        let outer = emit::ipv4(local, remote, 17, arrived.packet.class, &payload);
+        let outer = emit::ipv4(local, remote, protocol, arrived.packet.class, &payload);
         let frame = emit::ethernet(to, vif.mac, IPV4, &outer);
-        self.send(vif.port, frame, Some(14 + 20), arrived.key);
+        self.send(vif.port, frame, (protocol == 17).then_some(14 + 20), arrived.key);
     }
 
     /// The largest L3 packet that may leave by a next hop.
@@ -352,11 +384,12 @@ impl Oracle {
             Way::None => 65535,
         };
         match hop.which {
-            Which::Drop | Which::Receive => 65535,
+            Which::Drop | Which::Receive | Which::Vrf(_) => 65535,
             Which::Vif { vif, .. } => usize::from(self.config.vifs[&vif].mtu),
             Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => fabric(),
             Which::Tunnel { encap: Encap::Vxlan { .. }, .. } => fabric() - (20 + 8 + 8 + 14),
             Which::Tunnel { encap: Encap::MplsOverUdp { .. }, .. } => fabric() - (20 + 8 + 4),
+            Which::Tunnel { encap: Encap::MplsOverGre { .. }, .. } => fabric() - (20 + 4 + 4),
         }
     }
 
@@ -379,7 +412,7 @@ impl Oracle {
             },
             Which::Tunnel { .. } if self.config.settings.vtep.is_none() => Way::None,
             Which::Tunnel { remote, .. } => self.underlay(remote).map_or(Way::None, |via| self.way(via, remote.into())),
-            Which::Drop | Which::Receive | Which::Vif { .. } => Way::None,
+            Which::Drop | Which::Receive | Which::Vif { .. } | Which::Vrf(_) => Way::None,
         }
     }
 

@@ -118,8 +118,10 @@ struct Via {
     vif: Option<String>,
     mac: Option<String>,
     gateway: Option<String>,
+    vrf: Option<String>,
     vxlan: Option<GivenVxlan>,
     mpls_udp: Option<GivenMpls>,
+    mpls_gre: Option<GivenMpls>,
     drop: bool,
 }
 
@@ -354,18 +356,30 @@ fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
     let vrf = config.vrf_named(&given.vrf)?.id;
     let via = given.via;
     let to_mac = optional(&via.mac, mac)?;
-    let which = match (via.vif, via.gateway, via.vxlan, via.mpls_udp) {
-        (None, None, None, None) if via.drop || given.drop => Which::Drop,
-        (Some(vif), None, None, None) => Which::Vif { vif: config.vif_named(&vif)?.id, mac: to_mac },
-        (None, Some(gateway), None, None) => Which::Gateway(v4(&gateway)?),
-        (None, None, Some(vxlan), None) => {
-            Which::Tunnel { remote: v4(&vxlan.remote)?, encap: Encap::Vxlan { vni: vxlan.vni, mac: mac(&vxlan.mac)? } }
-        }
-        (None, None, None, Some(mpls)) => {
-            Which::Tunnel { remote: v4(&mpls.remote)?, encap: Encap::MplsOverUdp { label: mpls.label } }
-        }
-        _ => return Err(format!("route {}: not one next hop", given.prefix)),
-    };
+    let mut ways = Vec::new();
+    if let Some(vif) = via.vif {
+        ways.push(Which::Vif { vif: config.vif_named(&vif)?.id, mac: to_mac });
+    }
+    if let Some(vrf) = via.vrf {
+        ways.push(Which::Vrf(config.vrf_named(&vrf)?.id));
+    }
+    if let Some(gateway) = via.gateway {
+        ways.push(Which::Gateway(v4(&gateway)?));
+    }
+    if let Some(vxlan) = via.vxlan {
+        let encap = Encap::Vxlan { vni: vxlan.vni, mac: mac(&vxlan.mac)? };
+        ways.push(Which::Tunnel { remote: v4(&vxlan.remote)?, encap });
+    }
+    if let Some(mpls) = via.mpls_udp {
+        ways.push(Which::Tunnel { remote: v4(&mpls.remote)?, encap: Encap::MplsOverUdp { label: mpls.label } });
+    }
+    if let Some(mpls) = via.mpls_gre {
+        ways.push(Which::Tunnel { remote: v4(&mpls.remote)?, encap: Encap::MplsOverGre { label: mpls.label } });
+    }
+    if via.drop || given.drop {
+        ways.push(Which::Drop);
+    }
+    let [which] = ways[..] else { return Err(format!("route {}: not one next hop", given.prefix)) };
     let owner = given.owner.filter(|owner| !owner.is_empty()).unwrap_or("operator".into());
     let preference = given.preference.filter(|preference| *preference != 0).unwrap_or(100);
     config.routes.insert((vrf, prefix(&given.prefix)?, owner), Route { preference, which });

@@ -131,7 +131,7 @@ impl Oracle {
     /// Whether, and as whom, we answer `asker`'s question for `target`. Who asks as nobody probes for a duplicate.
     fn answers_for(&self, side: &Side, target: IpAddr, asker: IpAddr) -> Option<Answer> {
         let stand_in = asker != target && !asker.is_unspecified() && !is_martian(target) && !is_link_local(target);
-        let route = self.config.route(side.vrf, target).map(|(length, hop)| (length, hop.which));
+        let route = self.config.resolve(side.vrf, target).ok().map(|(length, hop, _)| (length, hop.which));
         let Some(vif) = &side.vif else {
             let here = matches!(route, Some((_, Which::Vif { .. } | Which::Receive)));
             return (stand_in && here).then_some(Answer { mac: self.config.settings.router_mac, own: false });
@@ -193,7 +193,7 @@ impl Oracle {
             .as_ref()
             .is_some_and(|vif| vif.is_gateway(to) || vif.kind == Kind::Fabric && vif.addresses.contains(&to));
         let ours =
-            at_vif || matches!(self.config.route(arrived.vrf, to), Some((_, hop)) if hop.which == Which::Receive);
+            at_vif || matches!(self.config.resolve(arrived.vrf, to), Ok((_, hop, _)) if hop.which == Which::Receive);
         if !asked || !ours || is_martian(from) {
             return None;
         }

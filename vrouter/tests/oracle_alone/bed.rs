@@ -40,14 +40,20 @@ labels:
   - {label: 3000, vif: ra2}
 "#;
 
-static FRAMES: LazyLock<HashMap<&str, Vec<u8>>> = LazyLock::new(|| {
-    let text = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/frames/base.hex"));
+static FRAMES: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| {
     let byte = |hex: &str, at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex");
-    let line = |line: &'static str| {
-        let (name, hex) = line.split_once(": ").expect("name: hex");
-        (name, (0..hex.len()).step_by(2).map(|at| byte(hex, at)).collect())
-    };
-    text.lines().map(line).collect()
+    let mut frames = HashMap::new();
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/frames")).expect("a folder");
+    for path in folder.map(|entry| entry.expect("readable").path()) {
+        if path.extension().is_none_or(|extension| extension != "hex") {
+            continue;
+        }
+        for line in std::fs::read_to_string(path).expect("text").lines() {
+            let (name, hex) = line.split_once(": ").expect("name: hex");
+            frames.insert(name.to_owned(), (0..hex.len()).step_by(2).map(|at| byte(hex, at)).collect());
+        }
+    }
+    frames
 });
 
 /// The frame with this name.
@@ -141,7 +147,7 @@ impl Bed {
     /// A frame goes in and is dropped for this reason; its sender gets these frames.
     #[track_caller]
     pub fn told(&mut self, from: usize, name: &str, reason: &'static str, told: &[&str]) {
-        let vif = ["up0", "ra", "ba", "ra2"].get(from).copied().unwrap_or_default().to_owned();
+        let vif = ["up0", "ra", "ba", "ra2", "sa"].get(from).copied().unwrap_or_default().to_owned();
         let outcome = self.put(from, name);
         assert_eq!(outcome.drops, [Drop { vif, reason }], "{name}");
         let told: Vec<_> = told.iter().map(|name| (from, *name)).collect();
@@ -160,7 +166,8 @@ impl Bed {
 /// `*.wire` frames have source port 0 where ours is chosen: the model alone takes the first that is allowed.
 fn wanted(name: &str) -> Vec<u8> {
     let mut bytes = frame(name);
-    if name.ends_with(".wire") {
+    let udp = bytes.get(14 + 9) == Some(&17);
+    if name.ends_with(".wire") && udp {
         bytes[34..36].copy_from_slice(&49152_u16.to_be_bytes());
     }
     bytes
