@@ -13,7 +13,7 @@ const OLDEST: &str = "22.11";
 const LIBRARIES: [&str; 4] = ["rte_ethdev", "rte_mbuf", "rte_mempool", "rte_eal"];
 
 const FUNCTIONS: &str = "vr_.*|rte_eal_(init|get_runtime_dir)|rte_strerror|rte_mp_disable|rte_thread_(un)?register|rte_dev_(probe|remove)\
-    |rte_pktmbuf_pool_create|rte_pktmbuf_free_bulk|rte_mempool_(avail|in_use)_count\
+    |rte_pktmbuf_free_bulk|rte_mempool_(avail|in_use)_count\
     |rte_eth_dev_(get_port_by_name|info_get|configure|adjust_nb_rx_tx_desc|set_mtu|get_mtu|socket_id|start|stop|close)\
     |rte_eth_(rx|tx)_queue_setup|rte_eth_promiscuous_enable|rte_eth_stats_get|rte_eth_macaddr_get\
     |sched_(get|set)affinity";

@@ -34,6 +34,34 @@ uint16_t vr_tx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint
 	return rte_eth_tx_burst(port, queue, (struct rte_mbuf **)mbufs, count);
 }
 
+struct rte_mempool *vr_pool_create(const char *name, uint32_t size, uint32_t cache, uint16_t room)
+{
+	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = room };
+	/*
+	 * By default no buffer crosses a page. net_af_xdp tells the kernel that the pool is as long as its buffers: what gaps push
+	 * beyond that end, the kernel drops without a word.
+	 */
+	unsigned int flags = rte_eal_iova_mode() == RTE_IOVA_VA ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0;
+	struct rte_mempool *pool = rte_mempool_create_empty(name, size, sizeof(struct rte_mbuf) + room, cache, sizeof(private),
+							    SOCKET_ID_ANY, flags);
+	int failed;
+
+	if (pool == NULL)
+		return NULL;
+	failed = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (failed == 0) {
+		rte_pktmbuf_pool_init(pool, &private);
+		failed = rte_mempool_populate_default(pool);
+	}
+	if (failed < 0) {
+		rte_mempool_free(pool);
+		rte_errno = -failed;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
 struct vr_mbuf *vr_mbuf_alloc(struct rte_mempool *pool)
 {
 	return (struct vr_mbuf *)rte_pktmbuf_alloc(pool);

@@ -14,6 +14,7 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 
 /*
@@ -56,6 +57,11 @@ static const int VR_LINK_UP = RTE_ETH_LINK_UP;
 
 uint16_t vr_rx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint16_t count);
 uint16_t vr_tx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint16_t count);
+/*
+ * As rte_pktmbuf_pool_create on any socket, but its buffers lie without gaps where devices use the process's own addresses. NULL
+ * and rte_errno when it cannot be had.
+ */
+struct rte_mempool *vr_pool_create(const char *name, uint32_t size, uint32_t cache, uint16_t room);
 /* NULL when the pool is empty; the new mbuf has the pool's headroom and no data. */
 struct vr_mbuf *vr_mbuf_alloc(struct rte_mempool *pool);
 void vr_mbuf_free(struct vr_mbuf *mbuf);

@@ -122,7 +122,8 @@ impl EalConfig {
             }
         }
         if self.pci.is_empty() {
-            words.push("--no-pci".to_owned());
+            // Virtual devices have the process's own addresses: then pools have no gaps.
+            words.extend(["--no-pci".to_owned(), "--iova-mode=va".to_owned()]);
         }
         words.extend(self.pci.iter().flat_map(|address| ["-a".to_owned(), address.clone()]));
         words.extend(self.log_level.iter().map(|level| format!("--log-level=*:{level}")));

@@ -66,9 +66,8 @@ impl Mempool {
         if usize::from(room) <= HEADROOM {
             return Err(MempoolError::Room(room));
         }
-        const ANY_SOCKET: i32 = -1;
         // SAFETY: the EAL runs; the name is NUL-terminated and copied by DPDK.
-        let raw = unsafe { sys::rte_pktmbuf_pool_create(c_name.as_ptr(), size, cache, 0, room, ANY_SOCKET) };
+        let raw = unsafe { sys::vr_pool_create(c_name.as_ptr(), size, cache, room) };
         NonNull::new(raw).map(|raw| Mempool { raw, size, room }).ok_or_else(|| MempoolError::Create {
             name: name.to_owned(),
             size,

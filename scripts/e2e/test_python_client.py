@@ -156,6 +156,7 @@ def test_is_refused_with_field_and_reason(picture):
                 wrong.append(f"wanted change {change}, {field}, {word}; got {refusal}")
     if wrong:
         raise Failure("\n".join(wrong))
+    Wire(picture["red1"].netns, "eth0").send(guest_sends(10))
     # Nothing of any batch was taken, the good VRF before the bad change neither.
     assert sorted(one.SerializeToString() for one in client.objects()) == there
     assert client.sync() == before

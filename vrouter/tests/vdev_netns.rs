@@ -1,4 +1,4 @@
-//! Devices on kernel interfaces, in a network namespace each: net_af_packet over veth and net_tap, with a Python raw socket as
+//! Devices on kernel interfaces, in a network namespace each: net_af_packet and net_af_xdp over veth, and net_tap, with a Python raw socket as
 //! the peer and tshark as the judge of checksums. Needs root, ip, python3 and tshark; fails without them.
 #![cfg(feature = "dpdk")]
 
@@ -204,6 +204,34 @@ fn af_packet_carries_an_underlay_mtu() {
         assert_eq!(peer.receive(1), frames);
         peer.send(&frames);
         assert_eq!(bytes(&rx_until(&mut port, 1).0), frames);
+    });
+}
+
+#[test]
+fn af_xdp_carries_frames_in_every_buffer() {
+    in_namespace("af_xdp_carries_frames_in_every_buffer", 1500, || {
+        let pool = pool("af_xdp", 4095);
+        let (device, mut port) = one("net_af_xdp0,iface=v0", &pool);
+        let on_its_ring = pool.in_use();
+        assert_eq!(device.mac().to_string(), interface("v0", "address"));
+        assert_eq!((device.mtu(), device.link_up()), (1500, true));
+        let mut peer = Peer::on("v1");
+        let frames: Vec<Vec<u8>> = (0..100).map(|n| frame(n, 60 + usize::from(n) * 14)).collect();
+        // The pool hands its buffers out in turn: each is sent, and each takes what arrives.
+        for round in 0..50 {
+            assert_eq!(port.tx(&mut heap(&frames)).frames, 100);
+            assert!(peer.receive(100) == frames, "round {round} differs");
+            peer.send(&frames);
+            let (mut received, _) = rx_until(&mut port, 100);
+            assert!(bytes(&received) == frames, "round {round} differs");
+            assert_eq!(port.tx(&mut received).frames, 100);
+            assert!(peer.receive(100) == frames, "round {round} differs");
+        }
+        let counters = device.counters();
+        assert_eq!((counters.received, counters.sent, counters.tx_errors), (5000, 10_000, 0));
+        drop((port, device));
+        // DPDK 22.11's driver does not give back what lies on its rings.
+        assert!(pool.in_use() <= on_its_ring + BURST as u32, "{} and {on_its_ring} before", pool.in_use());
     });
 }
 

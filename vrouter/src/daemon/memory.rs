@@ -58,9 +58,8 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
         };
         row(name, value as u64, bytes);
     }
-    // without huge pages no buffer crosses a page
-    let mbuf = if config.eal.huge_pages { ROOM as u64 + 128 + 64 + 16 } else { 4096 + 16 };
-    row("mbufs", config.mempool.mbufs.into(), u64::from(config.mempool.mbufs) * mbuf);
+    // room, DPDK's two headers, a place in the ring
+    row("mbufs", config.mempool.mbufs.into(), u64::from(config.mempool.mbufs) * (ROOM as u64 + 128 + 64 + 16));
     let punts = workers * punt::RING as u64 * 2;
     row("punts", punts, (punts + workers * punt::INJECTED as u64) * ROOM as u64);
     Ok(rows)

@@ -161,13 +161,28 @@ fn eal_config(config: &Config) -> EalConfig {
     let prefix = eal.file_prefix.clone().unwrap_or_else(|| format!("vrouter{}", std::process::id()));
     let memory =
         if eal.huge_pages { Memory::Huge { mib: Some(eal.memory_mb) } } else { Memory::NoHuge { mib: eal.memory_mb } };
+    let mut extra = eal.args.clone();
+    let one_file = "--single-file-segments";
+    if eal.huge_pages
+        && config.ports.iter().any(|port| lends_memory(&port.devargs))
+        && !extra.contains(&one_file.into())
+    {
+        extra.push(one_file.into());
+    }
     EalConfig {
         memory,
         pci: config.ports.iter().filter_map(|port| pci_address(&port.devargs).map(str::to_owned)).collect(),
         log_level: Some("warning".into()),
-        extra: eal.args.clone(),
+        extra,
         ..EalConfig::no_huge(&prefix, eal.memory_mb)
     }
+}
+
+/// Whether the device's peer in another process maps our packet memory. It is handed over file by file, of which virtio takes 8 and
+/// memif 1: huge pages must not have one each.
+fn lends_memory(devargs: &str) -> bool {
+    let device = |name| devargs.trim_start().starts_with(name);
+    device("net_virtio_user") || device("net_memif") && devargs.contains("zero-copy=yes")
 }
 
 /// A seed that tenants cannot guess, from the kernel by way of the standard library.

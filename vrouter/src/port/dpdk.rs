@@ -69,16 +69,14 @@ impl PoolParts {
         self.queue_pairs * 2 * u32::from(DESCRIPTORS) + self.workers * worker + self.held
     }
 
-    /// Their memory in huge pages, in bytes: room, DPDK's two headers, a place in the ring.
+    /// Their memory in bytes: room, DPDK's two headers, a place in the ring.
     pub fn bytes(&self) -> u64 {
         u64::from(self.size()) * (ROOM as u64 + 128 + 64 + 16)
     }
 
-    /// MiB that an EAL without huge pages needs for them, with some for what drivers take. No buffer crosses a page there, so
-    /// each has one of 4 KiB for itself.
+    /// MiB that an EAL without huge pages needs for them, with some for what drivers take.
     pub fn eal_mib(&self) -> u32 {
-        const PAGE: u64 = 4096;
-        ((u64::from(self.size()) * (PAGE + 16)) >> 20) as u32 + 32
+        (self.bytes() >> 20) as u32 + 32
     }
 }
 
