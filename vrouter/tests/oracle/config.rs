@@ -102,12 +102,14 @@ pub struct Vif {
 
 impl Vif {
     /// Whether a connected subnet holds the address.
-    pub fn connects(&self, address: Ipv4Addr) -> bool {
-        self.subnets.iter().any(|subnet| subnet.holds(address.into()))
+    pub fn connects(&self, address: IpAddr) -> bool {
+        self.subnets.iter().any(|subnet| subnet.holds(address))
     }
 
-    pub fn is_gateway(&self, address: IpAddr) -> bool {
+    /// Whether the address is ours on its link: a gateway of the tenant, an address of the fabric VIF.
+    pub fn is_ours(&self, address: IpAddr) -> bool {
         match address {
+            _ if self.kind == Kind::Fabric => self.addresses.contains(&address),
             IpAddr::V4(address) => self.gateway_v4 == Some(address),
             IpAddr::V6(address) => [self.gateway_v6, self.gateway_link_local].contains(&Some(address)),
         }
@@ -131,7 +133,7 @@ pub enum Which {
         vif: u32,
         mac: Option<Mac>,
     },
-    Gateway(Ipv4Addr),
+    Gateway(IpAddr),
     /// Look the same destination up there.
     Vrf(u32),
     Tunnel {
@@ -143,7 +145,7 @@ pub enum Which {
     /// Of VIFs: on the subnet of this one; the packet's own destination is the neighbour.
     Connected(u32),
     /// Of VIFs: a neighbour whose MAC is known.
-    Neighbour(u32, Ipv4Addr),
+    Neighbour(u32, IpAddr),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,7 +211,7 @@ pub struct Config {
     pub vifs: BTreeMap<u32, Vif>,
     /// By VRF, prefix and owner.
     pub routes: BTreeMap<(u32, Prefix, String), Route>,
-    pub neighbours: BTreeMap<(u32, Ipv4Addr), Neighbour>,
+    pub neighbours: BTreeMap<(u32, IpAddr), Neighbour>,
     pub vnis: BTreeMap<u32, u32>,
     pub labels: BTreeMap<u32, Arrival>,
     pub groups: BTreeMap<String, Vec<Prefix>>,
@@ -273,7 +275,8 @@ impl Config {
     fn brought(&self, vrf: u32) -> Vec<(Prefix, Which)> {
         let mut routes = Vec::new();
         for vif in self.vifs.values().filter(|vif| vif.vrf == vrf) {
-            for &address in &vif.addresses {
+            // link-local addresses are never routed
+            for &address in vif.addresses.iter().filter(|address| !is_link_local(**address)) {
                 let tenant = Which::Vif { vif: vif.id, mac: None };
                 routes.push((Prefix::host(address), if vif.kind == Kind::Tenant { tenant } else { Which::Receive }));
             }
@@ -281,13 +284,13 @@ impl Config {
             for gateway in vif.gateway_v4.map(IpAddr::V4).into_iter().chain(v6) {
                 routes.push((Prefix::host(gateway), Which::Receive));
             }
-            let connected = vif.subnets.iter().filter(|subnet| subnet.length < 32);
+            let connected = vif.subnets.iter().filter(|subnet| **subnet != Prefix::host(subnet.address));
             routes.extend(connected.map(|&subnet| (subnet, Which::Connected(vif.id))));
         }
         // an address of ours before a neighbour that claims it
         for &(vif, address) in self.neighbours.keys() {
             if self.vifs.get(&vif).is_some_and(|vif| vif.vrf == vrf) {
-                routes.push((Prefix::host(address.into()), Which::Neighbour(vif, address)));
+                routes.push((Prefix::host(address), Which::Neighbour(vif, address)));
             }
         }
         routes
@@ -323,10 +326,10 @@ impl Config {
     }
 
     /// The fabric VIF of a VRF with the longest connected subnet that holds the address.
-    pub fn connected(&self, vrf: u32, address: Ipv4Addr) -> Option<&Vif> {
+    pub fn connected(&self, vrf: u32, address: IpAddr) -> Option<&Vif> {
         let vifs = self.vifs.values().filter(|vif| vif.vrf == vrf);
         let subnets = vifs.flat_map(|vif| vif.subnets.iter().map(move |subnet| (subnet, vif)));
-        let mut holding: Vec<_> = subnets.filter(|(subnet, _)| subnet.holds(address.into())).collect();
+        let mut holding: Vec<_> = subnets.filter(|(subnet, _)| subnet.holds(address)).collect();
         holding.sort_by_key(|(subnet, _)| subnet.length);
         holding.last().map(|(_, vif)| *vif)
     }

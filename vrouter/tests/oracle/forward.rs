@@ -58,7 +58,7 @@ pub enum Fate {
 /// How a packet reaches its next underlay hop.
 enum Way {
     Known { vif: Vif, mac: Mac },
-    Asked { vif: Vif, neighbour: Ipv4Addr },
+    Asked { vif: Vif, neighbour: IpAddr },
     None,
 }
 
@@ -129,7 +129,12 @@ impl Oracle {
             return self.arp(&side, ether, &frame[14..]).map(|()| None);
         }
         if to_group {
-            return Err("multicast");
+            let listens = ether.ethertype == IPV6 && vif.addresses.iter().any(IpAddr::is_ipv6);
+            let packet = if listens { headers::ip(IPV6, &frame[14..])? } else { return Err("multicast") };
+            return match packet.upper {
+                Upper::Discovery => self.discovery(&side, ether, &packet).map(|()| None),
+                _ => Err("multicast"),
+            };
         }
         if ether.destination != vif.mac {
             return Err("mac_not_ours");
@@ -141,6 +146,9 @@ impl Oracle {
             return Err("not_for_us");
         }
         check_source(&outer)?;
+        if outer.upper == Upper::Discovery {
+            return self.discovery(&side, ether, &outer).map(|()| None);
+        }
         if vtep && outer.tuple.protocol == 47 {
             return self.gre_carried(vif, &outer);
         }
@@ -395,7 +403,7 @@ impl Oracle {
 
     /// The way of a next hop that leads into the underlay.
     fn way(&self, hop: Hop, destination: IpAddr) -> Way {
-        let to = |vif: &Vif, address: Ipv4Addr| match self.config.neighbours.get(&(vif.id, address)) {
+        let to = |vif: &Vif, address: IpAddr| match self.config.neighbours.get(&(vif.id, address)) {
             Some(neighbour) => Way::Known { vif: vif.clone(), mac: neighbour.mac },
             None => Way::Asked { vif: vif.clone(), neighbour: address },
         };
@@ -405,10 +413,10 @@ impl Oracle {
                 None => Way::None,
             },
             Which::Neighbour(vif, address) => self.config.vifs.get(&vif).map_or(Way::None, |vif| to(vif, address)),
-            Which::Connected(vif) => match (self.config.vifs.get(&vif), destination) {
+            Which::Connected(vif) => match self.config.vifs.get(&vif) {
                 // a resolved neighbour has a route of its own
-                (Some(vif), IpAddr::V4(neighbour)) => Way::Asked { vif: vif.clone(), neighbour },
-                _ => Way::None,
+                Some(vif) => Way::Asked { vif: vif.clone(), neighbour: destination },
+                None => Way::None,
             },
             Which::Tunnel { .. } if self.config.settings.vtep.is_none() => Way::None,
             Which::Tunnel { remote, .. } => self.underlay(remote).map_or(Way::None, |via| self.way(via, remote.into())),

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 
-use super::config::{Acl, Arrival, Config, Encap, Kind, Lifetimes, Prefix, Route, Rule, Settings, Vif, Vrf, Which};
+use super::config::{
+    Acl, Arrival, Config, Encap, Kind, Lifetimes, Prefix, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
+};
 use super::headers::Mac;
 
 #[derive(Deserialize, Default)]
@@ -247,7 +249,7 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         let vif = config.vif_named(&given.vif)?.id;
         config
             .neighbours
-            .insert((vif, v4(&given.address)?), super::config::Neighbour { mac: mac(&given.mac)?, learnt: false });
+            .insert((vif, address(&given.address)?), super::config::Neighbour { mac: mac(&given.mac)?, learnt: false });
     }
     for given in network.routes {
         put_route(config, given)?;
@@ -296,14 +298,19 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
     let vrf = config.vrf_named(&given.vrf)?.id;
     let old = config.vif_named(&given.name).ok().cloned();
     let id = old.as_ref().map_or_else(|| config.number(), |old| old.id);
+    let mac = optional(&given.mac, mac)?.unwrap_or(ports[port].mac);
+    let mut addresses = list(&given.addresses, address)?;
+    if kind == Kind::Fabric && addresses.iter().any(IpAddr::is_ipv6) && !addresses.iter().any(|a| is_link_local(*a)) {
+        addresses.push(IpAddr::V6(link_local_of(mac)));
+    }
     let vif = Vif {
         id,
         name: given.name,
         kind,
         port,
         vrf,
-        mac: optional(&given.mac, mac)?.unwrap_or(ports[port].mac),
-        addresses: list(&given.addresses, address)?,
+        mac,
+        addresses,
         subnets: list(&given.subnets, prefix)?,
         gateway_v4: optional(&given.gateway_v4, v4)?,
         gateway_v6,
@@ -318,11 +325,16 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
     config.neighbours.retain(|(of, address), neighbour| {
         let stays = old.as_ref().is_some_and(|old| old.vrf == vif.vrf)
             && vif.connects(*address)
-            && !vif.addresses.contains(&IpAddr::V4(*address));
+            && !vif.addresses.contains(address);
         *of != id || !neighbour.learnt || stays
     });
     config.vifs.insert(id, vif);
     Ok(())
+}
+
+/// With the modified EUI-64 of this MAC (RFC 4291, appendix A).
+fn link_local_of([a, b, c, d, e, f]: Mac) -> Ipv6Addr {
+    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
 }
 
 fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
@@ -364,7 +376,7 @@ fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
         ways.push(Which::Vrf(config.vrf_named(&vrf)?.id));
     }
     if let Some(gateway) = via.gateway {
-        ways.push(Which::Gateway(v4(&gateway)?));
+        ways.push(Which::Gateway(address(&gateway)?));
     }
     if let Some(vxlan) = via.vxlan {
         let encap = Encap::Vxlan { vni: vxlan.vni, mac: mac(&vxlan.mac)? };

@@ -37,7 +37,7 @@ mod neighbours;
 mod slow_path;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use config::Config;
 use flows::Pair;
@@ -108,7 +108,7 @@ pub struct Oracle {
     ports: Vec<Port>,
     config: Config,
     flows: Vec<Pair>,
-    entries: BTreeMap<(u32, Ipv4Addr), Entry>,
+    entries: BTreeMap<(u32, IpAddr), Entry>,
     /// UDP source ports that the product chose, by flow.
     chosen: BTreeMap<Key, u16>,
     now: u64,
@@ -173,7 +173,7 @@ impl Oracle {
                 config.routes.remove(&key).is_some()
             }
             ("neighbour", [vif, address]) => {
-                let key = (config.vif_named(vif)?.id, language::v4(address)?);
+                let key = (config.vif_named(vif)?.id, language::address(address)?);
                 config.neighbours.remove(&key).is_some()
             }
             ("vni", [_]) => config.vnis.remove(&number()?).is_some(),

@@ -1,14 +1,15 @@
-//! Neighbours of fabric VIFs: who is asked for, who answered, and the packets that wait (RFC 826; RFC 1122, 2.3.2).
+//! Neighbours of fabric VIFs: who is asked for, who answered, and the packets that wait (RFC 826; RFC 1122, 2.3.2;
+//! RFC 4861, 7).
 //!
 //! Asked for: three requests to all, a second apart. Answered: believed for 30 s, asked by unicast from 3 s before the end on, three
 //! times; the moment may be up to 4.1 s earlier, as the product likes. Silent: everybody is asked again, then given up. What
 //! routes need is asked for without end, ever more seldom.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use super::config::{Hop, Neighbour, Vif, Which};
 use super::forward::Arrived;
-use super::headers::{Mac, Reason, is_martian};
+use super::headers::{self, Mac, Reason, is_martian};
 use super::{Oracle, emit};
 
 const SECOND: u64 = 1000;
@@ -51,8 +52,8 @@ impl Entry {
 
 impl Oracle {
     /// A packet waits until its neighbour is known.
-    pub(super) fn hold(&mut self, vif: &Vif, neighbour: Ipv4Addr, mut arrived: Arrived, hop: Hop) {
-        if is_martian(neighbour.into()) {
+    pub(super) fn hold(&mut self, vif: &Vif, neighbour: IpAddr, mut arrived: Arrived, hop: Hop) {
+        if is_martian(neighbour) {
             return self.drop(arrived.entered, "neighbour_unresolved");
         }
         self.feature("held");
@@ -94,12 +95,58 @@ impl Oracle {
         }
     }
 
-    /// A neighbour said what its MAC is. False: nobody asked.
-    pub(super) fn heard(&mut self, key: (u32, Ipv4Addr), mac: Mac) -> bool {
-        let Some(entry) = self.entries.get_mut(&key) else { return false };
+    /// A neighbour said by ARP what its MAC is. False: nobody asked.
+    pub(super) fn heard(&mut self, key: (u32, IpAddr), mac: Mac) -> bool {
+        let asked = self.entries.contains_key(&key);
+        if asked {
+            self.settle(key, mac, true);
+        }
+        asked
+    }
+
+    /// A neighbour's solicitation said its MAC (RFC 4861, section 7.2.3). False: nobody asked.
+    pub(super) fn mentioned(&mut self, key: (u32, IpAddr), mac: Mac) -> bool {
+        let Some(entry) = self.entries.get(&key) else { return false };
+        if entry.mac() != Some(mac) {
+            self.settle(key, mac, false);
+        }
+        true
+    }
+
+    /// An advertisement about a neighbour (RFC 4861, section 7.2.5; STALE is believed and probed at once). False: it means nothing.
+    pub(super) fn advertised_by(
+        &mut self,
+        key: (u32, IpAddr),
+        mac: Option<Mac>,
+        solicited: bool,
+        overrides: bool,
+    ) -> bool {
+        let Some(entry) = self.entries.get(&key) else { return false };
+        let known = entry.mac();
+        let Some(mac) = mac.or(known) else { return false };
+        let other = known.is_some() && known != Some(mac);
+        if other && !overrides {
+            // two claim the address: whom we know keeps it, if it is there
+            if let State::Reachable { mac } = entry.state {
+                self.feature("neighbour_claimed");
+                self.doubt(key, mac);
+            }
+        } else if solicited || known != Some(mac) {
+            self.settle(key, mac, solicited);
+        }
+        true
+    }
+
+    /// A neighbour's MAC is known; who was not confirmed to be there is probed.
+    fn settle(&mut self, key: (u32, IpAddr), mac: Mac, confirmed: bool) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
         let news = entry.mac() != Some(mac);
         let held = std::mem::take(&mut entry.held);
-        self.turn(key, State::Reachable { mac }, BELIEVED - u64::from(TRIES) * SECOND);
+        if confirmed {
+            self.turn(key, State::Reachable { mac }, BELIEVED - u64::from(TRIES) * SECOND);
+        } else {
+            self.doubt(key, mac);
+        }
         self.feature(if news { "neighbour_learnt" } else { "neighbour_confirmed" });
         if news {
             self.learn(key, mac);
@@ -107,14 +154,20 @@ impl Oracle {
         for (arrived, hop) in held {
             self.release(arrived, hop);
         }
-        true
+    }
+
+    /// To be probed as soon as it may be asked again.
+    fn doubt(&mut self, key: (u32, IpAddr), mac: Mac) {
+        let asked_at = self.entries[&key].asked_at;
+        let wait = asked_at.map_or(0, |at| (at + SECOND).saturating_sub(self.now));
+        self.turn(key, State::Probing { mac, tries: 0 }, wait);
     }
 
     /// Notes a neighbour unless a static one is there, or the address is ours.
-    fn learn(&mut self, key: (u32, Ipv4Addr), mac: Mac) {
+    fn learn(&mut self, key: (u32, IpAddr), mac: Mac) {
         let Some(vif) = self.config.vifs.get(&key.0) else { return };
         let of_vrf = self.config.vifs.values().filter(|other| other.vrf == vif.vrf);
-        let ours = of_vrf.flat_map(|vif| &vif.addresses).any(|address| *address == IpAddr::V4(key.1));
+        let ours = of_vrf.flat_map(|vif| &vif.addresses).any(|address| *address == key.1);
         let fixed = self.config.neighbours.get(&key).is_some_and(|neighbour| !neighbour.learnt);
         if vif.connects(key.1) && !ours && !fixed {
             self.config.neighbours.insert(key, Neighbour { mac, learnt: true });
@@ -130,7 +183,7 @@ impl Oracle {
             let need = match route.which {
                 Which::Gateway(gateway) => self.config.connected(*vrf, gateway).map(|vif| (vif.id, gateway)),
                 Which::Tunnel { remote, .. } => match self.underlay(remote).map(|hop| hop.which) {
-                    Some(Which::Connected(vif) | Which::Neighbour(vif, _)) => Some((vif, remote)),
+                    Some(Which::Connected(vif) | Which::Neighbour(vif, _)) => Some((vif, remote.into())),
                     _ => None,
                 },
                 _ => None,
@@ -139,7 +192,7 @@ impl Oracle {
         }
         needed.retain(|key| self.config.neighbours.get(key).is_none_or(|neighbour| neighbour.learnt));
         for key in &needed {
-            if !is_martian(key.1.into()) {
+            if !is_martian(key.1) {
                 self.entries.entry(*key).or_insert_with(|| Entry::new(0)).wanted = true;
             }
         }
@@ -164,7 +217,7 @@ impl Oracle {
         }
     }
 
-    fn is_due(&self, key: (u32, Ipv4Addr)) -> bool {
+    fn is_due(&self, key: (u32, IpAddr)) -> bool {
         let entry = &self.entries[&key];
         match entry.state {
             State::Reachable { mac } if self.now + SPREAD >= entry.due && self.now < entry.due => {
@@ -174,7 +227,7 @@ impl Oracle {
         }
     }
 
-    fn due(&mut self, key: (u32, Ipv4Addr)) {
+    fn due(&mut self, key: (u32, IpAddr)) {
         let wanted = self.entries[&key].wanted;
         match self.entries[&key].state {
             State::Reachable { mac } => {
@@ -211,21 +264,21 @@ impl Oracle {
         }
     }
 
-    fn turn(&mut self, key: (u32, Ipv4Addr), state: State, after: u64) {
+    fn turn(&mut self, key: (u32, IpAddr), state: State, after: u64) {
         let due = self.now + after;
         if let Some(entry) = self.entries.get_mut(&key) {
             (entry.state, entry.due) = (state, due);
         }
     }
 
-    fn give_up(&mut self, key: (u32, Ipv4Addr), reason: Reason) {
+    fn give_up(&mut self, key: (u32, IpAddr), reason: Reason) {
         let held = self.entries.get_mut(&key).map(|entry| std::mem::take(&mut entry.held)).unwrap_or_default();
         for (arrived, _) in held {
             self.drop(arrived.entered, reason);
         }
     }
 
-    fn forget_neighbour(&mut self, key: (u32, Ipv4Addr)) {
+    fn forget_neighbour(&mut self, key: (u32, IpAddr)) {
         if self.config.neighbours.get(&key).is_some_and(|neighbour| neighbour.learnt) {
             self.config.neighbours.remove(&key);
             self.changes += 1;
@@ -233,7 +286,7 @@ impl Oracle {
         }
     }
 
-    fn ask(&mut self, key: (u32, Ipv4Addr), mac: Option<Mac>) {
+    fn ask(&mut self, key: (u32, IpAddr), mac: Option<Mac>) {
         let Some(request) = self.request(key, mac) else { return };
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.asked_at = Some(self.now);
@@ -243,14 +296,34 @@ impl Oracle {
     }
 
     /// A request to all, or to the MAC that is known, from our address that is nearest; none without such.
-    fn request(&self, (vif, address): (u32, Ipv4Addr), mac: Option<Mac>) -> Option<super::Sent> {
+    fn request(&self, (vif, address): (u32, IpAddr), mac: Option<Mac>) -> Option<super::Sent> {
         let vif = self.config.vifs.get(&vif)?;
-        let ours = vif.addresses.iter().filter_map(|address| match address {
-            IpAddr::V4(address) => Some(*address),
-            IpAddr::V6(_) => None,
-        });
-        let ours = ours.min_by_key(|ours| u32::from(*ours) ^ u32::from(address))?;
-        let bytes = emit::arp(mac.unwrap_or([0xff; 6]), 1, (vif.mac, ours), ([0; 6], address));
+        let bits = |address: IpAddr| match address {
+            IpAddr::V4(address) => u128::from(u32::from(address)),
+            IpAddr::V6(address) => u128::from(address),
+        };
+        let ours = vif.addresses.iter().filter(|ours| ours.is_ipv4() == address.is_ipv4());
+        let ours = *ours.min_by_key(|ours| bits(**ours) ^ bits(address))?;
+        let bytes = match (ours, address) {
+            (IpAddr::V4(ours), IpAddr::V4(address)) => {
+                emit::arp(mac.unwrap_or([0xff; 6]), 1, (vif.mac, ours), ([0; 6], address))
+            }
+            (IpAddr::V6(ours), IpAddr::V6(address)) => solicitation((vif.mac, ours), address, mac),
+            _ => return None,
+        };
         Some(super::Sent { port: vif.port, bytes })
     }
+}
+
+/// RFC 4861, section 4.3: to the target, or to its solicited-node group (RFC 4291, section 2.7.1; RFC 2464, section 7).
+fn solicitation((mac, ours): (Mac, Ipv6Addr), target: Ipv6Addr, known: Option<Mac>) -> Vec<u8> {
+    let [.., a, b, c] = target.octets();
+    let group = Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c]);
+    let (to_mac, to) = known.map_or(([0x33, 0x33, 0xff, a, b, c], group), |known| (known, target));
+    let mut message = vec![135, 0, 0, 0, 0, 0, 0, 0];
+    message.extend(target.octets());
+    message.extend([1, 1]);
+    message.extend(mac);
+    let packet = emit::icmp(ours.into(), to.into(), 0, 255, &message);
+    emit::ethernet(to_mac, mac, headers::IPV6, &packet)
 }

@@ -55,8 +55,7 @@ impl Oracle {
             return Err("arp_invalid");
         }
         let heard = match &side.vif {
-            Some(vif) if fabric && vif.addresses.contains(&sender.into()) => return Err("arp_invalid"),
-            Some(vif) if fabric => self.heard((vif.id, sender), sender_mac),
+            Some(vif) if fabric => self.heard((vif.id, sender.into()), sender_mac),
             Some(_) => !request,
             None => false,
         };
@@ -88,7 +87,7 @@ impl Oracle {
         }
         match message[0] {
             135 => self.solicited(side, ether, (source, destination), message),
-            136 => advertised(side, (source, destination), message),
+            136 => self.advertised(side, (source, destination), message),
             _ => Err("neighbour_not_ours"),
         }
     }
@@ -111,20 +110,56 @@ impl Oracle {
         if !sound {
             return Err("nd_invalid");
         }
-        let answer = self.answers_for(side, target.into(), source.into()).ok_or("neighbour_not_ours")?;
-        let (to_mac, to) = if probe { ([0x33, 0x33, 0, 0, 0, 1], ALL_NODES) } else { (ether.source, source) };
-        // router; solicited; override, but not as a proxy
-        let flags = 0x80 | if probe { 0 } else { 0x40 } | if answer.own { 0x20 } else { 0 };
-        let mut advert = vec![136, 0, 0, 0, flags, 0, 0, 0];
-        advert.extend(target.octets());
-        advert.extend([2, 1]);
-        advert.extend(answer.mac);
-        let packet = emit::icmp(target.into(), to.into(), 0, 255, &advert);
-        self.feature(if answer.own { "nd_own" } else { "nd_proxy" });
-        if self.on_link(side, &emit::ethernet(to_mac, answer.mac, headers::IPV6, &packet)) {
-            Ok(())
-        } else {
-            Err("neighbour_not_ours")
+        let heard = match (&side.vif, link_layer) {
+            (Some(vif), Some(mac)) if vif.kind == Kind::Fabric => self.mentioned((vif.id, source.into()), mac),
+            _ => false,
+        };
+        let answer = self.answers_for(side, target.into(), source.into());
+        let answered = answer.is_some_and(|answer| {
+            let (to_mac, to) = match link_layer {
+                _ if probe => ([0x33, 0x33, 0, 0, 0, 1], ALL_NODES),
+                mac => (mac.unwrap_or(ether.source), source),
+            };
+            let router = side.vif.as_ref().is_none_or(|vif| vif.kind == Kind::Tenant);
+            // router; solicited; override, but not as a proxy
+            let flags = [(router, 0x80), (!probe, 0x40), (answer.own, 0x20)];
+            let flags = flags.iter().map(|(set, flag)| if *set { *flag } else { 0 }).sum();
+            let mut advert = vec![136, 0, 0, 0, flags, 0, 0, 0];
+            advert.extend(target.octets());
+            advert.extend([2, 1]);
+            advert.extend(answer.mac);
+            let packet = emit::icmp(target.into(), to.into(), 0, 255, &advert);
+            self.feature(if answer.own { "nd_own" } else { "nd_proxy" });
+            self.on_link(side, &emit::ethernet(to_mac, answer.mac, headers::IPV6, &packet))
+        });
+        if heard || answered { Ok(()) } else { Err("neighbour_not_ours") }
+    }
+
+    /// RFC 4861, section 7.1.2; and a tenant advertises its own MAC and addresses only.
+    fn advertised(
+        &mut self,
+        side: &Side,
+        (source, destination): (Ipv6Addr, Ipv6Addr),
+        message: &[u8],
+    ) -> Result<(), Reason> {
+        let link_layer = option(message, 24, 2)?;
+        let target = IpAddr::from(v6_at(message, 8));
+        let (solicited, overrides) = (message[4] & 0x40 != 0, message[4] & 0x20 != 0);
+        let sound = !is_martian(source.into())
+            && !is_martian(target)
+            && side.may_use(target)
+            && link_layer.is_none_or(|mac| side.may_be(mac))
+            && !(destination.octets()[0] == 0xff && solicited);
+        if !sound {
+            return Err("nd_invalid");
+        }
+        match &side.vif {
+            Some(vif) if vif.kind == Kind::Fabric => {
+                let known = self.advertised_by((vif.id, target), link_layer, solicited, overrides);
+                if known { Ok(()) } else { Err("neighbour_not_ours") }
+            }
+            // a tenant's word about itself
+            _ => Ok(()),
         }
     }
 
@@ -137,11 +172,8 @@ impl Oracle {
             return (stand_in && here).then_some(Answer { mac: self.config.settings.router_mac, own: false });
         };
         let mac = self.config.our_mac(vif);
-        if vif.kind == Kind::Fabric {
-            return vif.addresses.contains(&target).then_some(Answer { mac, own: true });
-        }
-        if vif.is_gateway(target) {
-            return Some(Answer { mac, own: true });
+        if vif.is_ours(target) || vif.kind == Kind::Fabric {
+            return vif.is_ours(target).then_some(Answer { mac, own: true });
         }
         let v4_link_local = matches!(target, IpAddr::V4(target) if target.octets()[..2] == [169, 254]);
         let default_too = self.config.vrfs[&side.vrf].proxy_by_default_route && !v4_link_local;
@@ -189,9 +221,7 @@ impl Oracle {
             && !has_authentication(packet)
             && emit::icmp_holds(from, to, message);
         let vif = arrived.vif(self);
-        let at_vif = vif
-            .as_ref()
-            .is_some_and(|vif| vif.is_gateway(to) || vif.kind == Kind::Fabric && vif.addresses.contains(&to));
+        let at_vif = vif.as_ref().is_some_and(|vif| vif.is_ours(to));
         let ours =
             at_vif || matches!(self.config.resolve(arrived.vrf, to), Ok((_, hop, _)) if hop.which == Which::Receive);
         if !asked || !ours || is_martian(from) {
@@ -266,8 +296,16 @@ impl Oracle {
 
     /// The same for IPv6; a link-local address towards its own link only.
     fn our_v6(&self, arrived: &Arrived) -> Option<Ipv6Addr> {
-        let known = self.known_to_sender(arrived).iter().find_map(|vif| vif.gateway_v6);
-        known.or_else(|| arrived.vif(self)?.gateway_link_local)
+        let of = |vif: &Vif, link_local: bool| match vif.kind {
+            Kind::Tenant if link_local => vif.gateway_link_local,
+            Kind::Tenant => vif.gateway_v6,
+            Kind::Fabric => vif.addresses.iter().find_map(|address| match address {
+                IpAddr::V6(v6) if is_link_local(*address) == link_local => Some(*v6),
+                _ => None,
+            }),
+        };
+        let known = self.known_to_sender(arrived).iter().find_map(|vif| of(vif, false));
+        known.or_else(|| of(&arrived.vif(self)?, true))
     }
 }
 
@@ -287,21 +325,9 @@ impl Side {
     }
 
     fn may_use(&self, address: IpAddr) -> bool {
-        self.vif.as_ref().is_none_or(|vif| vif.may_use(address))
+        // nobody speaks for addresses of ours
+        self.vif.as_ref().is_none_or(|vif| !vif.is_ours(address) && vif.may_use(address))
     }
-}
-
-/// RFC 4861, section 7.1.2; and a tenant advertises its own MAC and addresses only.
-fn advertised(side: &Side, (source, destination): (Ipv6Addr, Ipv6Addr), message: &[u8]) -> Result<(), Reason> {
-    let link_layer = option(message, 24, 2)?;
-    let target = IpAddr::from(v6_at(message, 8));
-    let solicited = message[4] & 0x40 != 0;
-    let sound = !is_martian(source.into())
-        && !is_martian(target)
-        && side.may_use(target)
-        && link_layer.is_none_or(|mac| side.may_be(mac))
-        && !(destination.octets()[0] == 0xff && solicited);
-    if sound { Ok(()) } else { Err("nd_invalid") }
 }
 
 /// The last link-layer address of this kind among the options from `at` on. Options of length 0 make a message void, and so do ones
