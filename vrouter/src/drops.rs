@@ -81,6 +81,8 @@ reasons! {
     MplsHeader = "mpls_header",
     /// No VRF and no VIF has this label.
     LabelUnknown = "label_unknown",
+    /// Congestion was marked on the outer header of a packet whose ends do not understand the mark (RFC 6040, section 4.2).
+    EcnForbidden = "ecn_forbidden",
     /// The tunnel's sender may not send into this VRF.
     VtepNotAllowed = "vtep_not_allowed",
     /// The inner destination MAC is not our router MAC.

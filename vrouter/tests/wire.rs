@@ -16,6 +16,8 @@ mod flows;
 mod frames;
 #[path = "wire/gre.rs"]
 mod gre;
+#[path = "wire/headers.rs"]
+mod headers;
 #[path = "wire/hostile.rs"]
 mod hostile;
 #[path = "wire/lab.rs"]

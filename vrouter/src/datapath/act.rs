@@ -6,9 +6,10 @@ use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, PortIndex};
-use crate::packet::{ether, ip};
+use crate::packet::tunnel::MPLS;
+use crate::packet::{ecn, ether, ip};
 use crate::port::Frame;
-use crate::tables::{Encap, NextHopKind, Snapshot, Tunnel, Underlay};
+use crate::tables::{Encap, LabelMarking, NextHopKind, Snapshot, Tunnel, Underlay};
 
 /// UDP source ports of tunnels: 49152 to 65535 (RFC 7348, section 5).
 const ENTROPY_BASE: u16 = 0xc000;
@@ -35,6 +36,9 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
     }
     let l3 = usize::from(found.l3);
     frame.truncate(l3 + usize::from(found.packet.length));
+    if found.remarked {
+        ip::remark(&mut frame.bytes_mut()[l3..], found.packet.tos, found.packet.ttl);
+    }
     if !work.originated {
         ip::decrement_ttl(&mut frame.bytes_mut()[l3..]);
     }
@@ -69,8 +73,8 @@ fn deliver(frame: &mut Frame, l3: usize, found: &Classified, port: PortIndex, to
     }
 }
 
-/// Puts the tunnel's template before the L3 packet and fills in what differs per packet: TOS (DSCP uniform, RFC 2983), lengths,
-/// the UDP source port, the inner ethertype. The IPv4 checksum is left to the port.
+/// Puts the tunnel's template before the L3 packet and fills in what differs per packet: TOS (RFC 2983; ECN in the normal mode of
+/// RFC 6040), lengths, the UDP source port, the inner ethertype. The IPv4 checksum is left to the port.
 fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port: PortIndex, hash: u64) -> Fate {
     const IP: usize = ether::HEADER;
     const UDP: usize = IP + 20;
@@ -82,7 +86,7 @@ fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port
     let length = (headers.len() - IP) as u16 + found.packet.length;
     let ethertype = ethertype(found);
     let bytes = frame.bytes_mut();
-    bytes[IP + 1] = found.packet.tos;
+    bytes[IP + 1] = found.packet.tos & tunnel.marking.class_mask | tunnel.marking.class_bits;
     bytes[IP + 2..IP + 4].copy_from_slice(&length.to_be_bytes());
     if !matches!(tunnel.encap, Encap::MplsOverGre { .. }) {
         bytes[UDP..UDP + 2].copy_from_slice(&(ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff).to_be_bytes());
@@ -91,8 +95,22 @@ fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port
     if let Encap::Vxlan { .. } = tunnel.encap {
         bytes[INNER_TYPE..INNER_TYPE + 2].copy_from_slice(&ethertype.to_be_bytes());
     }
+    if let Some(marking) = tunnel.marking.label {
+        mark_label(&mut bytes[headers.len() - MPLS..], found.packet.tos, marking);
+    }
     frame.tx_ip_checksum = true;
     Fate::Send(port)
+}
+
+/// TC and TTL of the label before an L3 packet with this TOS (RFC 3443, RFC 3270, RFC 5129).
+fn mark_label(bytes: &mut [u8], tos: u8, marking: LabelMarking) {
+    let marked = if tos & ecn::MASK == ecn::CE { marking.congestion_marked } else { 0 };
+    let class = if marking.class { tos >> 5 } else { marked };
+    bytes[2] |= class << 1;
+    if marking.ttl {
+        let v6 = bytes[MPLS] >> 4 == 6;
+        bytes[3] = bytes[MPLS + if v6 { 7 } else { 8 }];
+    }
 }
 
 fn ethertype(found: &Classified) -> u16 {

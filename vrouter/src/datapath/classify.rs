@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::punt::{TunnelId, TunnelSource, Why};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, VifId, VrfId};
+use crate::packet::ecn;
 use crate::packet::ether::{self, Ether};
 use crate::packet::ip::{self, Ip};
 use crate::packet::transport::Upper;
-use crate::packet::tunnel;
+use crate::packet::tunnel::{self, Mpls};
 use crate::packet::tuple::protocol;
 use crate::port::{Frame, IpChecksum};
-use crate::tables::{DecapTarget, Snapshot, Vif, VifKind};
+use crate::tables::{DecapTarget, Model, Snapshot, TunnelHeaders, Vif, VifKind};
 
 /// A frame that was classified.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +23,10 @@ pub struct Classified {
     pub vrf: VrfId,
     /// Where the L3 packet (the inner one) begins in the frame.
     pub l3: u16,
+    /// With the TOS and TTL that it goes on with: the outer headers may have changed them.
     pub packet: Ip,
+    /// TOS or TTL of `packet` are not those in the frame.
+    pub remarked: bool,
     /// A label that names its VIF: the next hop.
     pub fixed: Option<NextHopId>,
     pub tunnel: Option<TunnelSource>,
@@ -83,7 +87,7 @@ fn tenant(vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
     if vif.sources.as_ref().is_some_and(|sources| !sources.contains(packet.source)) && !link_local {
         return Err(DropReason::SourceSpoofed.into());
     }
-    Ok(Classified { place, vrf: vif.vrf, l3: ether::HEADER as u16, packet, fixed: None, tunnel: None })
+    Ok(Classified { place, vrf: vif.vrf, l3: ether::HEADER as u16, packet, remarked: false, fixed: None, tunnel: None })
 }
 
 fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
@@ -134,7 +138,26 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, frame: &Frame) -> Resul
     }
     let payload = tunnel::udp_payload(payload)?;
     let at = l3 + outer.header + tunnel::UDP as u16;
-    if port == tunnel::VXLAN_PORT { vxlan(snapshot, remote, payload, at) } else { mpls(snapshot, remote, payload, at) }
+    let outer = Outer { remote, class: outer.tos };
+    if port == tunnel::VXLAN_PORT { vxlan(snapshot, outer, payload, at) } else { mpls(snapshot, outer, payload, at) }
+}
+
+/// What the outer IP header of a tunnelled packet says.
+#[derive(Clone, Copy)]
+struct Outer {
+    remote: Ipv4Addr,
+    /// TOS or traffic class.
+    class: u8,
+}
+
+impl Outer {
+    /// The inner packet with the TOS that it leaves the tunnel with (RFC 6040, RFC 2983); true: it differs from what it had.
+    #[inline]
+    fn unpack(self, headers: &TunnelHeaders, inner: Ip) -> Result<(Ip, bool), DropReason> {
+        let dscp = if headers.dscp == Model::Uniform { self.class } else { inner.tos };
+        let tos = dscp & !ecn::MASK | ecn::decapsulated(inner.tos, self.class)?;
+        Ok((Ip { tos, ..inner }, tos != inner.tos))
+    }
 }
 
 /// A label behind GRE (RFC 4023), whose header is at `at` in the frame.
@@ -143,16 +166,16 @@ fn gre(snapshot: &Snapshot, outer: &Ip, payload: &[u8], at: u16) -> Result<Class
         return Err(DropReason::OuterFragment.into());
     };
     let header = tunnel::read_gre(payload)?;
-    mpls(snapshot, remote, &payload[header..], at + header as u16)
+    mpls(snapshot, Outer { remote, class: outer.tos }, &payload[header..], at + header as u16)
 }
 
 /// Inner Ethernet behind VXLAN; the VXLAN header is at `at` in the frame.
-fn vxlan(snapshot: &Snapshot, remote: Ipv4Addr, payload: &[u8], at: u16) -> Result<Classified, Exit> {
+fn vxlan(snapshot: &Snapshot, outer: Outer, payload: &[u8], at: u16) -> Result<Classified, Exit> {
     let vni = tunnel::read_vxlan(payload)?;
     let vrf = *snapshot.vnis.get(&vni).ok_or(DropReason::VniUnknown)?;
-    check_vtep(snapshot, vrf, remote)?;
+    check_vtep(snapshot, vrf, outer.remote)?;
     let place = Place::Tunnel(vrf);
-    let tunnel = Some(TunnelSource { remote, by: TunnelId::Vni(vni) });
+    let tunnel = Some(TunnelSource { remote: outer.remote, by: TunnelId::Vni(vni) });
     let inner = &payload[tunnel::VXLAN..];
     let header = ether::read(inner)?;
     let from = at + tunnel::VXLAN as u16;
@@ -175,17 +198,18 @@ fn vxlan(snapshot: &Snapshot, remote: Ipv4Addr, payload: &[u8], at: u16) -> Resu
         return Err(DropReason::Multicast.into());
     }
     check_source(&packet)?;
-    Ok(Classified { place, vrf, l3, packet, fixed: None, tunnel })
+    let (packet, remarked) = outer.unpack(&snapshot.local.headers, packet)?;
+    Ok(Classified { place, vrf, l3, packet, remarked, fixed: None, tunnel })
 }
 
 /// A bare L3 packet behind one MPLS label at `at` in the frame.
-fn mpls(snapshot: &Snapshot, remote: Ipv4Addr, payload: &[u8], at: u16) -> Result<Classified, Exit> {
-    let label = tunnel::read_mpls(payload)?;
+fn mpls(snapshot: &Snapshot, mut outer: Outer, payload: &[u8], at: u16) -> Result<Classified, Exit> {
+    let Mpls { label, class, ttl } = tunnel::read_mpls(payload)?;
     let (vrf, fixed) = match snapshot.labels.get(&label).ok_or(DropReason::LabelUnknown)? {
         DecapTarget::Vrf(vrf) => (*vrf, None),
         DecapTarget::Vif { vrf, next_hop } => (*vrf, Some(*next_hop)),
     };
-    check_vtep(snapshot, vrf, remote)?;
+    check_vtep(snapshot, vrf, outer.remote)?;
     let inner = &payload[tunnel::MPLS..];
     let ethertype = match inner.first().map(|byte| byte >> 4) {
         Some(4) => ether::IPV4,
@@ -194,7 +218,7 @@ fn mpls(snapshot: &Snapshot, remote: Ipv4Addr, payload: &[u8], at: u16) -> Resul
     };
     let packet = read_ip(ethertype, inner, IpChecksum::Unknown)?;
     let l3 = at + tunnel::MPLS as u16;
-    let tunnel = Some(TunnelSource { remote, by: TunnelId::Label(label) });
+    let tunnel = Some(TunnelSource { remote: outer.remote, by: TunnelId::Label(label) });
     if packet.upper == Upper::NeighbourDiscovery {
         // without inner Ethernet there is nobody to resolve
         return Err(DropReason::NeighbourNotOurs.into());
@@ -203,7 +227,15 @@ fn mpls(snapshot: &Snapshot, remote: Ipv4Addr, payload: &[u8], at: u16) -> Resul
         return Err(DropReason::Multicast.into());
     }
     check_source(&packet)?;
-    Ok(Classified { place: Place::Tunnel(vrf), vrf, l3, packet, fixed, tunnel })
+    let headers = &snapshot.local.headers;
+    if headers.mpls_congestion_marked == Some(class) {
+        outer.class |= ecn::CE;
+    }
+    let (mut packet, mut remarked) = outer.unpack(headers, packet)?;
+    if headers.mpls_ttl == Model::Uniform && ttl < packet.ttl {
+        (packet.ttl, remarked) = (ttl, true);
+    }
+    Ok(Classified { place: Place::Tunnel(vrf), vrf, l3, packet, remarked, fixed, tunnel })
 }
 
 fn read_ip(ethertype: u16, bytes: &[u8], verified: IpChecksum) -> Result<Ip, DropReason> {

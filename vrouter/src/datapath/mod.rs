@@ -371,7 +371,7 @@ impl Work {
             Ok(packet) => packet,
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
         };
-        self.classified = Some(Classified { place, vrf, l3: 0, packet, fixed, tunnel: None });
+        self.classified = Some(Classified { place, vrf, l3: 0, packet, remarked: false, fixed, tunnel: None });
         self.hash = frame.len() as u64;
         if let Some(tuple) = packet.tuple() {
             use std::hash::BuildHasher;

@@ -8,7 +8,7 @@ use super::routes::{Offer, Source};
 use super::state::State;
 use crate::api::v1;
 use crate::ids::{Label, Mac, VifId, Vni, VrfId};
-use crate::tables::VifKind;
+use crate::tables::{Model, TunnelHeaders, VifKind};
 use v1::Kind;
 use v1::object::Kind as Object;
 
@@ -126,6 +126,21 @@ fn settings(state: &State, settings: &Settings) -> v1::Settings {
         tcp_strict: settings.tcp_strict,
         lifetimes: Some(lifetimes),
         icmp_per_second: settings.icmp_per_second,
+        tunnel_headers: settings.headers.map(tunnel_headers),
+    }
+}
+
+fn tunnel_headers(headers: TunnelHeaders) -> v1::TunnelHeaders {
+    let model = |model| match model {
+        Model::Uniform => v1::HeaderModel::Uniform.into(),
+        Model::Pipe => v1::HeaderModel::Pipe.into(),
+    };
+    v1::TunnelHeaders {
+        dscp: model(headers.dscp),
+        outer_dscp: headers.outer_dscp.into(),
+        mpls_ttl: model(headers.mpls_ttl),
+        mpls_tc: model(headers.mpls_tc),
+        mpls_congestion_marked: headers.mpls_congestion_marked.unwrap_or(0).into(),
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::ids::{Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
-use crate::tables::VifKind;
 use crate::tables::fib::Bits;
+use crate::tables::{TunnelHeaders, VifKind};
 
 /// An IP prefix whose bits beyond `length` are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +56,7 @@ pub(crate) struct Settings {
     pub lifetimes: [u32; 6],
     /// 0: the default.
     pub icmp_per_second: u32,
+    pub headers: Option<TunnelHeaders>,
 }
 
 impl Settings {

@@ -112,6 +112,8 @@ pub(crate) enum Reason {
     VtepInUse(IpAddr),
     #[error("tunnels need an underlay VRF")]
     NoUnderlay,
+    #[error("needs {0}: pipe")]
+    NeedsPipe(&'static str),
     #[error("flows are off in VRF {0}")]
     FlowsAreOff(String),
     #[error("flows cannot be off: {0}")]

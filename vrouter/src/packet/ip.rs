@@ -182,6 +182,22 @@ pub fn decrement_ttl(bytes: &mut [u8]) {
     bytes[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
+/// Sets TOS and TTL (traffic class and hop limit) of the packet at the front of `bytes`, the IPv4 checksum updated incrementally. The
+/// packet has been read before.
+pub fn remark(bytes: &mut [u8], tos: u8, ttl: u8) {
+    if bytes[0] >> 4 == 6 {
+        bytes[0] = bytes[0] & 0xf0 | tos >> 4;
+        bytes[1] = bytes[1] & 0x0f | tos << 4;
+        bytes[7] = ttl;
+        return;
+    }
+    let old = (be16(bytes, 0), be16(bytes, 8));
+    (bytes[1], bytes[8]) = (tos, ttl);
+    let sum = checksum::updated(be16(bytes, 10), old.0, be16(bytes, 0));
+    let sum = checksum::updated(sum, old.1, be16(bytes, 8));
+    bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
 /// Whether an address can be nobody's source: group, unspecified, loopback, broadcast (RFC 1122, 3.2.1.3; RFC 4291).
 #[inline]
 pub fn never_a_source(address: IpAddr) -> bool {

@@ -158,7 +158,10 @@ fn tunnel_headers_are_read() {
     assert_eq!(tunnel::read_vxlan(&[0xff, 1, 2, 3, 0, 0, 100, 0xff]), Ok(Vni(100)));
     assert_eq!(tunnel::read_vxlan(&[0xf7, 0, 0, 0, 0, 0, 100, 0]), Err(DropReason::VxlanHeader));
     assert_eq!(tunnel::read_vxlan(&[8; 7]), Err(DropReason::VxlanHeader));
-    assert_eq!(tunnel::read_mpls(&[0xab, 0xcd, 0xef, 64]), Ok(Label(0xabcde)));
+    assert_eq!(
+        tunnel::read_mpls(&[0xab, 0xcd, 0xef, 64]),
+        Ok(tunnel::Mpls { label: Label(0xabcde), class: 7, ttl: 64 })
+    );
     assert_eq!(tunnel::read_mpls(&[0xab, 0xcd, 0xe0, 64]), Err(DropReason::MplsHeader));
     assert_eq!(tunnel::read_mpls(&[0xab, 0xcd, 0xe1]), Err(DropReason::MplsHeader));
     assert_eq!(tunnel::udp_payload(&UDP4[20..]), Ok(&b"hi"[..]));

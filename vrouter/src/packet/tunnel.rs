@@ -57,11 +57,22 @@ pub fn read_gre(packet: &[u8]) -> Result<usize, DropReason> {
     if protocol == GRE_MPLS { Ok(length) } else { Err(DropReason::GreProtocol) }
 }
 
-/// The label of a stack of one entry.
+/// A label stack entry (RFC 3032, section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mpls {
+    pub label: Label,
+    /// Traffic class (RFC 5462), 3 bits.
+    pub class: u8,
+    pub ttl: u8,
+}
+
+/// A stack of one entry.
 #[inline]
-pub fn read_mpls(payload: &[u8]) -> Result<Label, DropReason> {
+pub fn read_mpls(payload: &[u8]) -> Result<Mpls, DropReason> {
     match payload.first_chunk::<MPLS>() {
-        Some(entry) if entry[2] & 1 != 0 => Ok(Label(be32(entry, 0) >> 12)),
+        Some(entry) if entry[2] & 1 != 0 => {
+            Ok(Mpls { label: Label(be32(entry, 0) >> 12), class: entry[2] >> 1 & 7, ttl: entry[3] })
+        }
         _ => Err(DropReason::MplsHeader),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::Marking;
 use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vni, VrfId};
 
 /// One next hop. Only rewrites (MACs, outer addresses, VNI or label, MTU, a resolved neighbour) change behind its number without
@@ -63,6 +64,7 @@ pub struct Tunnel {
     pub underlay: Underlay,
     /// The headers to copy in front of the inner L3 packet; empty unless `underlay` is resolved.
     pub template: Template,
+    pub marking: Marking,
 }
 
 /// A tunnel's kind.

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
-use super::{NextHop, Rows};
+use super::{NextHop, Rows, TunnelHeaders};
 use crate::ids::{Generation, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
 
 /// Everything that forwarding asks, of one generation.
@@ -38,6 +38,8 @@ pub struct LocalHost {
     pub vtep: Option<Ipv4Addr>,
     /// Our inner MAC in VXLAN.
     pub router_mac: Mac,
+    /// How outer and inner headers follow each other.
+    pub headers: TunnelHeaders,
 }
 
 /// A port as the datapath sees it.

@@ -9,7 +9,7 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Group, Label, Lifetimes, Neighbour, Route, Rule, Settings, ToProto, Via, Vif, VifKind, Vni, Vrf,
+    Acl, Group, Label, Lifetimes, Neighbour, Route, Rule, Settings, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
 };
 
 use super::Failure;
@@ -193,6 +193,9 @@ struct AddSettings {
     /// ICMP errors and punts per VIF and second; default 1000
     #[arg(long)]
     icmp_per_second: Option<u32>,
+    /// How outer and inner headers follow each other, e.g. '{dscp: pipe, outer_dscp: 46, mpls_ttl: uniform}'
+    #[arg(long, value_parser = yaml::<TunnelHeaders>)]
+    tunnel_headers: Option<TunnelHeaders>,
 }
 
 pub async fn run(socket: &Path, format: Format, add: Add) -> Result<(), Failure> {
@@ -250,6 +253,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             tcp_strict: settings.tcp_strict,
             lifetimes: settings.lifetimes,
             icmp_per_second: settings.icmp_per_second,
+            tunnel_headers: settings.tunnel_headers,
         }
         .to_proto(),
     }

@@ -1,7 +1,8 @@
 //! Objects as rows of a table.
 
 use vrouter::api::yaml::{
-    Acl, Action, AddressMatch, Group, Label, Neighbour, Port, Route, Rule, Settings, Via, Vif, VifKind, Vni, Vrf,
+    Acl, Action, AddressMatch, Group, HeaderModel, Label, Neighbour, Port, Route, Rule, Settings, TunnelHeaders, Via,
+    Vif, VifKind, Vni, Vrf,
 };
 
 /// An object that a table shows; columns and cells correspond.
@@ -15,7 +16,7 @@ pub trait Row {
 }
 
 impl Row for Settings {
-    const COLUMNS: &[&str] = &["underlay vrf", "vtep", "router mac", "gateway mac", "tcp", "icmp/s"];
+    const COLUMNS: &[&str] = &["underlay vrf", "vtep", "router mac", "gateway mac", "tcp", "icmp/s", "tunnel headers"];
 
     fn name(&self) -> String {
         "settings".into()
@@ -29,8 +30,25 @@ impl Row for Settings {
             or(&self.gateway_mac, "default"),
             if self.tcp_strict { "strict" } else { "loose" }.into(),
             or(&self.icmp_per_second, "default"),
+            headers(&self.tunnel_headers.unwrap_or_default()),
         ]
     }
+}
+
+/// `dscp uniform`, and what else is set.
+fn headers(headers: &TunnelHeaders) -> String {
+    let model = |model| if model == HeaderModel::Pipe { "pipe" } else { "uniform" };
+    let mut text = format!("dscp {}", model(headers.dscp.unwrap_or(HeaderModel::Uniform)));
+    if let Some(dscp) = headers.outer_dscp {
+        text += &format!(" {dscp}");
+    }
+    for (what, set) in [("mpls ttl", headers.mpls_ttl), ("mpls tc", headers.mpls_tc)] {
+        text += &format!("\n{what} {}", model(set.unwrap_or(HeaderModel::Pipe)));
+    }
+    if let Some(class) = headers.mpls_congestion_marked {
+        text += &format!("\nmpls tc {class} marks congestion");
+    }
+    text
 }
 
 impl Row for Vrf {

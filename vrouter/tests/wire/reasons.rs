@@ -48,6 +48,7 @@ fn provoked(reason: DropReason) -> By {
         GreProtocol => Frame(UP, "gre.ethernet"),
         MplsHeader => Frame(UP, "mpls.deep"),
         LabelUnknown => Frame(UP, "mpls.label-unknown"),
+        EcnForbidden => Frame(UP, "ecn.4.vxlan.0.3"),
         VtepNotAllowed => Scenario(Lab::a, from_a_stranger),
         InnerMacNotOurs => Frame(UP, "vxlan.inner-mac"),
         TtlExpired => Frame(RA, "ttl4.1"),

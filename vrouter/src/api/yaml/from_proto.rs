@@ -1,8 +1,8 @@
 //! From the contract back to the language, for what the daemon lists.
 
 use super::objects::{
-    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, Rule, Settings, Via, Vif,
-    VifKind, Vni, Vrf, Vxlan,
+    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, Rule,
+    Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vxlan,
 };
 use super::v1;
 use crate::api::text::{self, Ports, Prefix, Protocol, TextError};
@@ -21,6 +21,28 @@ impl TryFrom<&v1::Settings> for Settings {
             tcp_strict: settings.tcp_strict,
             lifetimes: settings.lifetimes.as_ref().map(Lifetimes::from),
             icmp_per_second: number(settings.icmp_per_second),
+            tunnel_headers: settings.tunnel_headers.as_ref().map(TunnelHeaders::try_from).transpose()?,
+        })
+    }
+}
+
+impl TryFrom<&v1::TunnelHeaders> for TunnelHeaders {
+    type Error = TextError;
+
+    fn try_from(headers: &v1::TunnelHeaders) -> Result<TunnelHeaders> {
+        let model = |model| match model {
+            v1::HeaderModel::Default => None,
+            v1::HeaderModel::Uniform => Some(HeaderModel::Uniform),
+            v1::HeaderModel::Pipe => Some(HeaderModel::Pipe),
+        };
+        let small = |given, what| u8::try_from(given).map_err(|_| TextError::Number(given, what));
+        let some = |given: u8| (given != 0).then_some(given);
+        Ok(TunnelHeaders {
+            dscp: model(headers.dscp()),
+            outer_dscp: some(small(headers.outer_dscp, "DSCP")?),
+            mpls_ttl: model(headers.mpls_ttl()),
+            mpls_tc: model(headers.mpls_tc()),
+            mpls_congestion_marked: some(small(headers.mpls_congestion_marked, "traffic class")?),
         })
     }
 }

@@ -32,6 +32,37 @@ pub struct Settings {
     pub lifetimes: Option<Lifetimes>,
     /// ICMP errors and punts per VIF and second; default 1000.
     pub icmp_per_second: Option<u32>,
+    pub tunnel_headers: Option<TunnelHeaders>,
+}
+
+/// How outer and inner headers of tunnels follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TunnelHeaders {
+    /// RFC 2983; default uniform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dscp: Option<HeaderModel>,
+    /// With `dscp: pipe`: 0 to 63; default 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 63))]
+    pub outer_dscp: Option<u8>,
+    /// RFC 3443; default pipe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mpls_ttl: Option<HeaderModel>,
+    /// Uniform: the DSCP's upper three bits; default pipe: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mpls_tc: Option<HeaderModel>,
+    /// With `mpls_tc: pipe`: the TC that means "congestion marked" (RFC 5129), 1 to 7; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 7))]
+    pub mpls_congestion_marked: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HeaderModel {
+    Uniform,
+    Pipe,
 }
 
 /// Idle lifetimes of flows, in seconds.

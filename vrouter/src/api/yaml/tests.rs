@@ -226,12 +226,28 @@ prop_compose! {
     fn settings()(
         underlay_vrf in some(name()), vtep in some(v4()), macs in (some(mac()), some(mac())), tcp_strict: bool,
         lifetimes in some(prop::array::uniform6(some(1_u32..))), icmp_per_second in some(1_u32..),
+        tunnel_headers in some(tunnel_headers()),
     ) -> Settings {
         let lifetimes = lifetimes.map(|[a, b, c, d, e, f]| Lifetimes {
             tcp_established: a, tcp_opening: b, tcp_closing: c, udp_unanswered: d, udp_answered: e, icmp: f,
         });
-        Settings { underlay_vrf, vtep, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, lifetimes, icmp_per_second }
+        Settings {
+            underlay_vrf, vtep, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, lifetimes, icmp_per_second, tunnel_headers,
+        }
     }
+}
+
+prop_compose! {
+    fn tunnel_headers()(
+        dscp in some(header_model()), outer_dscp in some(1_u8..64), mpls_ttl in some(header_model()),
+        mpls_tc in some(header_model()), mpls_congestion_marked in some(1_u8..8),
+    ) -> TunnelHeaders {
+        TunnelHeaders { dscp, outer_dscp, mpls_ttl, mpls_tc, mpls_congestion_marked }
+    }
+}
+
+fn header_model() -> impl Strategy<Value = HeaderModel> {
+    prop_oneof![Just(HeaderModel::Uniform), Just(HeaderModel::Pipe)]
 }
 
 prop_compose! {

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::objects::{
-    Acl, Action, AddressMatch, Group, Label, Lifetimes, MplsTunnel, Neighbour, Route, Rule, Settings, Via, Vif,
-    VifKind, Vni, Vrf,
+    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Route, Rule, Settings,
+    TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
 };
 use super::{ToProto, v1};
 use crate::api::text::address_bytes;
@@ -23,7 +23,25 @@ impl ToProto for Settings {
             tcp_strict: self.tcp_strict,
             lifetimes: self.lifetimes.map(v1::Lifetimes::from),
             icmp_per_second: self.icmp_per_second.unwrap_or(0),
+            tunnel_headers: self.tunnel_headers.map(v1::TunnelHeaders::from),
         }))
+    }
+}
+
+impl From<TunnelHeaders> for v1::TunnelHeaders {
+    fn from(headers: TunnelHeaders) -> v1::TunnelHeaders {
+        let model = |model| match model {
+            None => v1::HeaderModel::Default.into(),
+            Some(HeaderModel::Uniform) => v1::HeaderModel::Uniform.into(),
+            Some(HeaderModel::Pipe) => v1::HeaderModel::Pipe.into(),
+        };
+        v1::TunnelHeaders {
+            dscp: model(headers.dscp),
+            outer_dscp: headers.outer_dscp.unwrap_or(0).into(),
+            mpls_ttl: model(headers.mpls_ttl),
+            mpls_tc: model(headers.mpls_tc),
+            mpls_congestion_marked: headers.mpls_congestion_marked.unwrap_or(0).into(),
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use super::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use crate::ids::{Generation, Mac, NextHopId, Place, PortIndex, VifId, Vni, VrfId};
 use crate::tables::fib::PrefixSet;
 use crate::tables::{
-    Adjacency, Encap, LocalHost, NextHop, NextHopKind, Snapshot, Template, Tunnel, Underlay, Vif, VifKind, Vrf,
+    Adjacency, Encap, LocalHost, NextHop, NextHopKind, Snapshot, Template, Tunnel, TunnelHeaders, Underlay, Vif,
+    VifKind, Vrf,
 };
 
 const UNDERLAY: VrfId = VrfId(0);
@@ -104,7 +105,16 @@ fn tunnel_kind() -> NextHopKind {
     let encap = Encap::Vxlan { vni: Vni(100), inner_dst: REMOTE_MAC, inner_src: ROUTER_MAC };
     let adjacency = Adjacency { vif: FABRIC, port: PortIndex(0), dst_mac: PEER_MAC, src_mac: FABRIC_MAC };
     let underlay = Underlay::Resolved(adjacency);
-    NextHopKind::Tunnel(Tunnel { vrf: RED, local: VTEP, remote: PEER, encap, underlay, template: Template::EMPTY })
+    let marking = TunnelHeaders::default().marking(true);
+    NextHopKind::Tunnel(Tunnel {
+        vrf: RED,
+        local: VTEP,
+        remote: PEER,
+        encap,
+        underlay,
+        template: Template::EMPTY,
+        marking,
+    })
 }
 
 /// Next hops: 0 ours, 1 web, 2 db, 3 a tunnel, 4 drop, 5 the fabric's subnet.
@@ -138,7 +148,7 @@ fn red(proxy_by_default_route: bool) -> Vrf {
 fn world() -> Snapshot {
     let mut snapshot = Snapshot {
         generation: Generation(1),
-        local: LocalHost { underlay: Some(UNDERLAY), vtep: Some(VTEP), router_mac: ROUTER_MAC },
+        local: LocalHost { underlay: Some(UNDERLAY), vtep: Some(VTEP), router_mac: ROUTER_MAC, ..Default::default() },
         ..Snapshot::default()
     };
     for (number, kind) in next_hops().into_iter().enumerate() {

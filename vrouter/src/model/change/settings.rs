@@ -8,7 +8,7 @@ use crate::model::read;
 use crate::model::records::Settings;
 use crate::model::refusal::{At, Reason, Refusal};
 use crate::model::state::State;
-use crate::tables::VifKind;
+use crate::tables::{Model, TunnelHeaders, VifKind};
 
 /// The longest lifetime in seconds: a week.
 const LONGEST: u32 = 7 * 24 * 3600;
@@ -28,6 +28,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Settings) -> Resu
         tcp_strict: given.tcp_strict,
         lifetimes: lifetimes(given.lifetimes.as_ref()).at("lifetimes")?,
         icmp_per_second: read::number(given.icmp_per_second, 0, 1_000_000).at("icmp_per_second")?,
+        headers: given.tunnel_headers.as_ref().map(headers).transpose().at("tunnel_headers")?,
     };
     check(state, &settings)?;
     if *state.settings != settings {
@@ -47,6 +48,33 @@ fn lifetimes(given: Option<&v1::Lifetimes>) -> Result<[u32; 6], Refusal> {
         read(given.udp_answered, "udp_answered")?,
         read(given.icmp, "icmp")?,
     ])
+}
+
+fn headers(given: &v1::TunnelHeaders) -> Result<TunnelHeaders, Refusal> {
+    let default = TunnelHeaders::default();
+    let read = |given: i32, default: Model| match v1::HeaderModel::try_from(given) {
+        Ok(v1::HeaderModel::Default) => Ok(default),
+        Ok(v1::HeaderModel::Uniform) => Ok(Model::Uniform),
+        Ok(v1::HeaderModel::Pipe) => Ok(Model::Pipe),
+        Err(_) => Err(Reason::Unknown { kind: "model", name: given.to_string() }),
+    };
+    let headers = TunnelHeaders {
+        dscp: read(given.dscp, default.dscp).at("dscp")?,
+        outer_dscp: read::number(given.outer_dscp, 0, 63).at("outer_dscp")? as u8,
+        mpls_ttl: read(given.mpls_ttl, default.mpls_ttl).at("mpls_ttl")?,
+        mpls_tc: read(given.mpls_tc, default.mpls_tc).at("mpls_tc")?,
+        mpls_congestion_marked: match given.mpls_congestion_marked {
+            0 => None,
+            class => Some(read::number(class, 1, 7).at("mpls_congestion_marked")? as u8),
+        },
+    };
+    if headers.outer_dscp != 0 && headers.dscp != Model::Pipe {
+        return Err(Reason::NeedsPipe("dscp").at("outer_dscp"));
+    }
+    if headers.mpls_congestion_marked.is_some() && headers.mpls_tc != Model::Pipe {
+        return Err(Reason::NeedsPipe("mpls_tc").at("mpls_congestion_marked"));
+    }
+    Ok(headers)
 }
 
 fn check(state: &State, settings: &Settings) -> Result<(), Refusal> {

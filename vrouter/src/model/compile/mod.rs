@@ -129,7 +129,8 @@ impl Compiled {
         if old.gateway_mac() != new.gateway_mac() {
             users.vifs.extend(state.vif_by_id.keys());
         }
-        let of_tunnels = |settings: &Settings| (settings.underlay, settings.vtep, settings.router_mac());
+        let of_tunnels =
+            |settings: &Settings| (settings.underlay, settings.vtep, settings.router_mac(), settings.headers);
         if of_tunnels(&old) != of_tunnels(new) {
             touched.tunnels.extend(self.index.all_tunnels());
         }
@@ -144,7 +145,12 @@ struct Users {
 }
 
 fn apply_settings(next: &mut Snapshot, settings: &Settings) {
-    next.local = LocalHost { underlay: settings.underlay, vtep: settings.vtep, router_mac: settings.router_mac() };
+    next.local = LocalHost {
+        underlay: settings.underlay,
+        vtep: settings.vtep,
+        router_mac: settings.router_mac(),
+        headers: settings.headers.unwrap_or_default(),
+    };
     let default = Lifetimes::default();
     let ticks = |seconds: u32, default: u32| if seconds == 0 { default } else { seconds * Tick::PER_SECOND };
     let [established, opening, closing, unanswered, answered, icmp] = settings.lifetimes;

@@ -156,9 +156,10 @@ fn tunnel(
         Underlay::Resolved(adjacency) => template::headers(adjacency, local, remote, encap),
         Underlay::Resolving { .. } | Underlay::NoRoute => Template::EMPTY,
     };
+    let marking = next.local.headers.marking(!matches!(encap, Encap::Vxlan { .. }));
     let vif = underlay_vif(&underlay).and_then(|vif| next.vifs.row(vif.index()));
     let mtu = vif.map_or(u16::MAX, |vif| vif.mtu).saturating_sub(encap.overhead());
     debug_assert!(state.vrf_by_id.contains_key(&vrf));
-    let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, underlay, template });
+    let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, underlay, template, marking });
     (NextHop { stamp: Generation(0), mtu, kind }, via)
 }

@@ -40,7 +40,7 @@ pub(super) fn headers(adjacency: &Adjacency, local: Ipv4Addr, remote: Ipv4Addr, 
             bytes.extend(inner_src.0);
             bytes.extend([0, 0]);
         }
-        // Bottom of stack, TC zero (RFC 3032, section 2.1); pipe model (RFC 3443): the TTL is the tunnel's own.
+        // Bottom of stack, TC zero (RFC 3032, section 2.1); the TTL is that of the pipe model (RFC 3443).
         Encap::MplsOverUdp { label } | Encap::MplsOverGre { label } => {
             bytes.extend((label.0 << 12 | 1 << 8 | u32::from(TTL)).to_be_bytes());
         }

@@ -114,6 +114,8 @@ fn any_settings() -> impl Strategy<Value = v1::Settings> {
             lifetimes: Some(v1::Lifetimes { icmp: icmp_per_second, ..Default::default() }),
             tcp_strict,
             icmp_per_second,
+            tunnel_headers: gateway
+                .then(|| v1::TunnelHeaders { mpls_ttl: 1 + i32::from(tcp_strict), ..Default::default() }),
             ..Default::default()
         })
 }

@@ -20,7 +20,29 @@ fn the_settings() {
         change(&mut lifetimes);
         put_settings(|settings| settings.lifetimes = Some(lifetimes))
     };
+    let headers = |change: fn(&mut v1::TunnelHeaders)| {
+        let mut headers = v1::TunnelHeaders::default();
+        change(&mut headers);
+        put_settings(|settings| settings.tunnel_headers = Some(headers))
+    };
+    let uniform = v1::HeaderModel::Uniform;
     check(vec![
+        (headers(|h| h.dscp = 7), "settings", "tunnel_headers.dscp", "no model 7"),
+        (headers(|h| h.mpls_ttl = 3), "settings", "tunnel_headers.mpls_ttl", "no model 3"),
+        (headers(|h| h.mpls_tc = -1), "settings", "tunnel_headers.mpls_tc", "no model -1"),
+        (headers(|h| h.outer_dscp = 64), "settings", "tunnel_headers.outer_dscp", "0 to 63"),
+        (headers(|h| h.outer_dscp = 46), "settings", "tunnel_headers.outer_dscp", "needs dscp: pipe"),
+        (headers(|h| h.mpls_congestion_marked = 8), "settings", "tunnel_headers.mpls_congestion_marked", "1 to 7"),
+        (
+            put_settings(|s| {
+                let headers =
+                    v1::TunnelHeaders { mpls_congestion_marked: 3, mpls_tc: uniform.into(), ..Default::default() };
+                s.tunnel_headers = Some(headers);
+            }),
+            "settings",
+            "tunnel_headers.mpls_congestion_marked",
+            "needs mpls_tc: pipe",
+        ),
         (put_settings(|s| s.underlay_vrf = "x".into()), "settings", "underlay_vrf", "no VRF x"),
         (put_settings(|s| s.underlay_vrf = "red".into()), "settings", "underlay_vrf", "of tenants"),
         (put_settings(|s| s.underlay_vrf.clear()), "settings", "vtep", "need an underlay VRF"),
