@@ -30,6 +30,8 @@ mod network;
 mod policy;
 #[path = "wire/reasons.rs"]
 mod reasons;
+#[path = "wire/tenants.rs"]
+mod tenants;
 #[path = "wire/underlay.rs"]
 mod underlay;
 #[path = "wire/unicast.rs"]

@@ -154,11 +154,11 @@ impl Outbox<'_> {
     }
 
     /// A token of whom it is charged to. ARP and ND have their own, so that a guest that floods the slow path otherwise still reaches its
-    /// gateway.
+    /// gateway. The two together fill half a ring at once, so that one flood leaves room for everybody else.
     fn budget(&mut self, work: &Work, why: Why) -> bool {
         let neighbour = matches!(why, Why::Arp | Why::NeighbourDiscovery);
         let budgets = if neighbour { &mut *self.neighbour_budgets } else { &mut *self.budgets };
-        budgets[work.charge].take_at_most(self.snapshot.punts_per_second, RING as u32 / 2, self.now)
+        budgets[work.charge].take_at_most(self.snapshot.punts_per_second, RING as u32 / 4, self.now)
     }
 }
 

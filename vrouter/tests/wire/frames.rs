@@ -17,7 +17,8 @@ static FRAMES: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| {
 
 /// The files of `frames/` that end in this, sorted.
 fn files(ending: &str) -> Vec<PathBuf> {
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/frames")).expect("a folder");
+    let folder =
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../vrouter/tests/wire/frames")).expect("a folder");
     let paths = folder.map(|entry| entry.expect("readable").path());
     let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|found| found == ending)).collect();
     paths.sort();

@@ -128,52 +128,77 @@ proptest! {
     }
 }
 
+/// Every frame of every shape: of those that are alike but for a number, the first.
+fn shapes() -> Vec<&'static str> {
+    let numbered = |name: &str| ["flood.", "quiet.", "to-c.", "ra.resolve."].iter().any(|many| name.starts_with(many));
+    let first = |name: &str| name.split('.').any(|part| part == "0");
+    names().into_iter().filter(|name| !numbered(name) || first(name)).collect()
+}
+
+/// After many frames: nothing waits, and the books close.
+fn rest(lab: &mut Lab) {
+    lab.run();
+    lab.discard();
+    lab.exchanged.clear();
+}
+
 #[test]
 fn every_frame_cut_at_every_byte_ends_in_the_books() {
     for at in [UP, RA] {
         let mut lab = Lab::a(1);
-        let shapes = names().into_iter().filter(|name| !name.contains("flood") && !name.contains("quiet"));
-        for name in shapes {
+        for name in shapes() {
             let bytes = frame(name);
-            for length in 0..bytes.len().min(130) {
+            for length in 0..bytes.len() {
                 lab.put_bytes(at, &bytes[..length]);
+                if length % 1024 == 1023 {
+                    rest(&mut lab);
+                }
             }
-            lab.run();
-            lab.discard();
+            rest(&mut lab);
         }
         lab.advance(4000);
-        lab.discard();
+        rest(&mut lab);
         books::close(&mut lab);
     }
 }
 
+/// One of each: what tenants send by either family, what comes by each tunnel, and what the slow path reads.
+const REPRESENTATIVE: [&str; 12] = [
+    "udp4.vxlan",
+    "udp6.vxlan",
+    "tcp.out.S",
+    "fragment6.first",
+    "error4.in",
+    "udp4.vxlan.back",
+    "udp6.mpls.back",
+    "gre4.back",
+    "arp.gateway",
+    "underlay.ask-us",
+    "nd.gateway",
+    "echo4.gateway",
+];
+
 #[test]
-fn every_byte_of_every_header_set_to_extremes_ends_in_the_books() {
+fn every_byte_of_every_header_set_to_everything_ends_in_the_books() {
     for at in [UP, RA] {
         let mut lab = Lab::a(2);
-        for name in [
-            "udp4.vxlan",
-            "udp6.vxlan",
-            "udp4.vxlan.back",
-            "udp6.mpls.back",
-            "fragment6.first",
-            "error4.in",
-            "nd.gateway",
-        ] {
+        for name in REPRESENTATIVE {
             for place in 0..frame(name).len().min(130) {
-                for value in [0, 1, 0x45, 0x7f, 0x80, 0xff] {
+                for value in 0..=255 {
                     let mut bytes = frame(name).to_vec();
                     bytes[place] = value;
                     lab.put_bytes(at, &bytes);
-                    apply(&Harm::Mend, &mut bytes);
-                    lab.put_bytes(at, &bytes);
+                    // behind a checksum that is right again
+                    if [0, 1, 0x45, 0x7f, 0x80, 0xff].contains(&value) {
+                        apply(&Harm::Mend, &mut bytes);
+                        lab.put_bytes(at, &bytes);
+                    }
                 }
-                lab.run();
-                lab.discard();
+                rest(&mut lab);
             }
         }
         lab.advance(4000);
-        lab.discard();
+        rest(&mut lab);
         books::close(&mut lab);
     }
 }

@@ -150,6 +150,7 @@ fn fill_the_ring(lab: &mut Lab) {
     // a VIF's budgets fill it over a few ticks only, if nobody empties it
     for round in 0..4 {
         (0..200).for_each(|_| ["arp.gateway", "echo4.gateway"].into_iter().for_each(|name| lab.put(RA, name)));
+        (0..200).for_each(|_| ["ba.arp", "ba.echo"].into_iter().for_each(|name| lab.put(BA, name)));
         let now = lab.now + round * 200;
         lab.rig().poll_workers(now);
     }
