@@ -54,6 +54,7 @@ static const uint64_t VR_MBUF_TX_IPV4_CKSUM = RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX
 static const uint64_t VR_MBUF_NOT_DIRECT = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
 static const uint32_t VR_TX_L3_LEN_SHIFT = RTE_MBUF_L2_LEN_BITS;
 static const int VR_LINK_UP = RTE_ETH_LINK_UP;
+static const uint32_t VR_MOST_PORTS = RTE_MAX_ETHPORTS;
 
 uint16_t vr_rx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint16_t count);
 uint16_t vr_tx_burst(uint16_t port, uint16_t queue, struct vr_mbuf **mbufs, uint16_t count);

@@ -39,6 +39,9 @@ pub use queue::{QueuePair, RxBurst, RxQueue, TxQueue};
 /// Bytes that a pool's fresh mbuf leaves free before its data (DPDK's compiled-in headroom).
 pub const HEADROOM: usize = sys::VR_HEADROOM as usize;
 
+/// Ethernet devices that this DPDK was built for.
+pub const MOST_PORTS: u32 = sys::VR_MOST_PORTS;
+
 /// The text for a DPDK or libc error number, positive or negative.
 fn error_text(errno: i32) -> String {
     let errno = errno.checked_abs().unwrap_or(i32::MAX);

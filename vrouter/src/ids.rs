@@ -33,7 +33,7 @@ number!(/// A VIF's number. Below 2^31.
     VifId(u32));
 number!(/// A next hop's number.
     NextHopId(u32));
-number!(/// A port's place in the list that the daemon was started with.
+number!(/// A port's number, below the limit of ports. Reused once every worker has given back its end of the port before.
     PortIndex(u16));
 number!(/// A worker's place, from 0.
     WorkerIndex(u16));

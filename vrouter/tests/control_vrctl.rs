@@ -114,6 +114,7 @@ fn what_is_shown_as_yaml_can_be_applied_again() {
 fn every_kind_is_added_shown_and_deleted() {
     let daemon = Daemon::start(Bounds::default());
     for (kinds, name, add, delete) in [
+        ("ports", "vm9", "port vm9 --devargs net_null9,no-rx=1 --queues 2 --mtu 1600", "port vm9"),
         ("vrfs", "red", "vrf red --tenant acme --flows-off --allowed-vtep 172.31.0.2", "vrf red"),
         (
             "vifs",

@@ -28,6 +28,8 @@ mod nd;
 mod network;
 #[path = "wire/policy.rs"]
 mod policy;
+#[path = "wire/ports.rs"]
+mod ports;
 #[path = "wire/reasons.rs"]
 mod reasons;
 #[path = "wire/tenants.rs"]

@@ -100,6 +100,8 @@ pub struct Port {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
+    /// Those of `ports` and those added while the daemon runs; `mempool.mbufs` should fill the queues of so many.
+    pub ports: u32,
     pub vrfs: u32,
     pub vifs: u32,
     pub routes: u32,
@@ -140,13 +142,14 @@ impl Default for Eal {
 
 impl Default for Mempool {
     fn default() -> Mempool {
-        Mempool { mbufs: 32768, cache: 256 }
+        Mempool { mbufs: 36864, cache: 256 }
     }
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            ports: 16,
             vrfs: 4096,
             vifs: 4096,
             routes: 1 << 20,
@@ -293,6 +296,7 @@ impl Config {
     fn check_limits(&self) -> Result<(), Fault> {
         let limits = &self.limits.value;
         for (name, value, least, most) in [
+            ("ports", limits.ports, 1, 1024),
             ("vrfs", limits.vrfs, 1, 1 << 20),
             ("vifs", limits.vifs, 1, 1 << 16),
             ("routes", limits.routes, 16, 1 << 26),
@@ -309,6 +313,10 @@ impl Config {
                 let reason = format!("{value} is not in {least} to {most}");
                 return Err(Fault::new(self.limits.position, format!("limits.{name}"), reason));
             }
+        }
+        if self.ports.len() > limits.ports as usize {
+            let reason = format!("{} ports are given", self.ports.len());
+            return Err(Fault::new(self.limits.position, "limits.ports", reason));
         }
         if self.ports.len() > limits.vifs as usize {
             return Err(Fault::new(

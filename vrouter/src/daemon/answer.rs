@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 
 use super::clock::{Clock, tick_at};
+pub use super::ports::Devices;
+use super::ports::Ports;
 use super::publish::Publisher;
 use super::slow_path::{SlowPath, Told};
 use super::view::stats::{self, Baselines};
@@ -32,12 +34,6 @@ const ROUND: u64 = 100;
 /// Milliseconds without a poll after which a worker is reported.
 const HEARTBEAT: u64 = 2000;
 
-/// What is told of a device.
-pub trait Devices: Send {
-    /// One row a port, in the order of [`PortIndex`](crate::ids::PortIndex).
-    fn stats(&self) -> Vec<v1::PortStats>;
-}
-
 /// What Status tells and nothing else knows.
 pub struct Identity {
     pub idle: String,
@@ -52,7 +48,7 @@ pub struct Control {
     publisher: Publisher,
     slow: SlowPath,
     baselines: Baselines,
-    devices: Box<dyn Devices>,
+    ports: Ports,
     identity: Identity,
     clock: Clock,
     started: u64,
@@ -81,7 +77,7 @@ impl Control {
             slow: SlowPath::new(shared.clone(), limits),
             baselines: Baselines::new(shared.vif_slots),
             model,
-            devices,
+            ports: Ports::new(shared.clone(), devices),
             identity,
             clock,
             started: now,
@@ -144,6 +140,9 @@ impl Control {
         if learnt {
             self.want_neighbours();
         }
+        for port in self.ports.collect() {
+            self.model.port_closed(port);
+        }
         self.wake_waiters();
         taken > 0
     }
@@ -181,8 +180,19 @@ impl Control {
     }
 
     fn apply(&mut self, owner: &str, changes: &[v1::Change]) -> Result<u64, v1::Refused> {
-        let snapshot = self.model.apply(owner, changes)?;
+        let ports = &mut self.ports;
+        let snapshot = match self.model.apply_opening(owner, changes, &mut |wanted| ports.open(&wanted)) {
+            Ok(snapshot) => snapshot,
+            Err(refused) => {
+                ports.undo();
+                return Err(refused);
+            }
+        };
         let generation = snapshot.generation.0;
+        // before the snapshot: who has it has its ends
+        for port in ports.commit(self.publisher.current(), &snapshot) {
+            self.model.port_closed(port);
+        }
         self.publisher.publish(snapshot);
         self.changed();
         tracing::debug!(owner, changes = changes.len(), generation, "applied");
@@ -217,7 +227,7 @@ impl Control {
             return Err(refused("list", &format!("vrf: there is no VRF {}", filter.vrf)));
         }
         let mut objects = self.model.list(kind, &filter.vrf);
-        let links = self.devices.stats();
+        let links = self.ports.stats();
         for object in &mut objects {
             if let Some(v1::object::Kind::Port(port)) = &mut object.kind {
                 port.link_up = links.iter().any(|link| link.port == port.name && link.link_up);
@@ -236,10 +246,12 @@ impl Control {
         };
         let snapshot = self.publisher.current();
         let mut reply = stats::stats(&self.shared, &slow, &self.baselines, snapshot);
-        reply.ports = self.devices.stats();
-        for (port, row) in reply.ports.iter().enumerate() {
-            let vif =
-                crate::datapath::classify::vif_of(snapshot, port).map(|vif| vif.name.to_string()).unwrap_or_default();
+        reply.ports = self.ports.stats();
+        reply.ports.retain(|row| self.model.port_index(&row.port).is_some());
+        for row in &reply.ports {
+            let port = self.model.port_index(&row.port);
+            let vif = port.and_then(|port| crate::datapath::classify::vif_of(snapshot, port.index()));
+            let vif = vif.map(|vif| vif.name.to_string()).unwrap_or_default();
             let lost = [
                 (DropReason::RxMissed, row.missed),
                 (DropReason::RxNoMbuf, row.no_mbuf),
@@ -277,7 +289,7 @@ impl Control {
         if self.waiters.is_empty() {
             return;
         }
-        let seen = self.shared.seen();
+        let seen = self.shared.seen().min(self.ports.settled().unwrap_or(u64::MAX));
         let (ready, waiting) = std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.0 <= seen);
         self.waiters = waiting;
         let ready: Vec<(u64, Reply<u64>)> = ready;

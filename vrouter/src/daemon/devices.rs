@@ -1,9 +1,10 @@
-//! The configured DPDK devices: opened at start, each worker given its end of each.
+//! The DPDK devices: opened at start or while the daemon runs, each worker given its end of each.
 
-use crate::api::config::{self, Config};
+use super::ports::Devices;
+use crate::api::config::Config;
 use crate::api::v1;
-use crate::daemon::answer::Devices;
-use crate::model::PortInfo;
+use crate::ids::PortIndex;
+use crate::model::{NewPort, PortInfo, Unopened};
 use crate::port::Port;
 use crate::port::dpdk::{DeviceConfig, DeviceError, DpdkDevice, Eal, Mempool};
 use crate::port::handover::handover;
@@ -11,43 +12,70 @@ use crate::port::handover::handover;
 /// Frames that may wait for the worker that owns a queue.
 pub const HANDOVER: usize = 1024;
 
-/// All devices, and what each worker polls: by worker, by port.
-pub struct Opened {
-    pub devices: DpdkDevices,
-    pub infos: Vec<PortInfo>,
-    pub ends: Vec<Vec<Option<Box<dyn Port>>>>,
-}
+/// What the workers poll at start: by worker, by [`PortIndex`].
+pub type Ends = Vec<Vec<Option<Box<dyn Port>>>>;
 
 /// The devices' control side.
-pub struct DpdkDevices(Vec<DpdkDevice>);
+pub struct DpdkDevices {
+    eal: Eal,
+    pool: Mempool,
+    workers: usize,
+    open: Vec<(PortIndex, DpdkDevice)>,
+}
 
-/// Opens the configured devices in order. Main thread, at start.
-pub fn open(eal: &Eal, config: &Config, pool: &Mempool) -> Result<Opened, (String, DeviceError)> {
-    let workers = config.worker_count();
-    let mut opened = Opened {
-        devices: DpdkDevices(Vec::new()),
-        infos: Vec::new(),
-        ends: (0..workers).map(|_| Vec::new()).collect(),
-    };
-    for (index, port) in config.ports.iter().enumerate() {
-        let config::Port { name, devargs, queues, mtu } = &port.value;
-        let queue_pairs = queues.unwrap_or(workers as u16);
-        let wanted = DeviceConfig { name, devargs, queue_pairs, mtu: *mtu };
-        let (device, ports) = DpdkDevice::start(eal, &wanted, pool).map_err(|error| (name.clone(), error))?;
-        opened.infos.push(PortInfo {
-            name: name.clone(),
-            devargs: devargs.clone(),
+impl DpdkDevices {
+    /// None yet; their buffers come from `pool`.
+    pub fn new(eal: Eal, pool: Mempool, workers: usize) -> DpdkDevices {
+        DpdkDevices { eal, pool, workers, open: Vec::new() }
+    }
+
+    /// Opens the configured devices in order. Main thread, at start.
+    pub fn open_configured(
+        &mut self,
+        config: &Config,
+        ends: &mut Ends,
+    ) -> Result<Vec<PortInfo>, (String, DeviceError)> {
+        let mut infos = Vec::new();
+        for (at, port) in config.ports.iter().enumerate() {
+            let index = PortIndex(at as u16);
+            let wanted =
+                NewPort { index, name: &port.name, devargs: &port.devargs, queues: port.queues, mtu: port.mtu };
+            let (info, opened) = self.start(&wanted).map_err(|error| (port.name.clone(), error))?;
+            infos.push(info);
+            place(ends, index, opened);
+        }
+        Ok(infos)
+    }
+
+    /// Its info, and one end for each worker.
+    fn start(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), DeviceError> {
+        let NewPort { index, name, devargs, queues, mtu } = *wanted;
+        let queue_pairs = queues.unwrap_or(self.workers as u16);
+        let asked = DeviceConfig { name, devargs, queue_pairs, mtu };
+        let (device, ports) = DpdkDevice::start(&self.eal, &asked, &self.pool)?;
+        let info = PortInfo {
+            name: name.to_owned(),
+            devargs: devargs.to_owned(),
             mac: device.mac(),
             mtu: device.mtu(),
             queues: device.queue_pairs(),
-        });
-        opened.devices.0.push(device);
+        };
+        self.open.push((index, device));
+        let mut ends = ends(ports, self.workers);
         // the ports' first queues go to different workers, so that single-queue devices spread over them
-        for (offset, end) in ends(ports, workers).into_iter().enumerate() {
-            opened.ends[(index + offset) % workers].push(Some(end));
-        }
+        ends.rotate_right(index.index() % self.workers);
+        Ok((info, ends))
     }
-    Ok(opened)
+}
+
+/// Gives each worker its end of a port, before it runs.
+pub fn place(ends: &mut Ends, port: PortIndex, opened: Vec<Box<dyn Port>>) {
+    for (ends, end) in ends.iter_mut().zip(opened) {
+        if ends.len() <= port.index() {
+            ends.resize_with(port.index() + 1, || None);
+        }
+        ends[port.index()] = Some(end);
+    }
 }
 
 /// One end for each worker: a queue pair, or a hand-over to the worker that owns the first one.
@@ -72,7 +100,7 @@ fn ends<P: Port + 'static>(ports: Vec<P>, workers: usize) -> Vec<Box<dyn Port>> 
 
 impl Devices for DpdkDevices {
     fn stats(&self) -> Vec<v1::PortStats> {
-        let row = |device: &DpdkDevice| {
+        let row = |(_, device): &(PortIndex, DpdkDevice)| {
             let counters = device.counters();
             v1::PortStats {
                 port: device.name().into(),
@@ -84,6 +112,32 @@ impl Devices for DpdkDevices {
                 errors: counters.rx_errors,
             }
         };
-        self.0.iter().map(row).collect()
+        self.open.iter().map(row).collect()
+    }
+
+    fn open(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), Unopened> {
+        if let Some(queues) = wanted.queues.filter(|queues| usize::from(*queues) > self.workers) {
+            let reason = format!("{queues} is not within 1 to {}, the workers", self.workers);
+            return Err(Unopened { field: "queues", reason });
+        }
+        let opened = self.start(wanted).map_err(|error| {
+            let field = match error {
+                DeviceError::Mtu { .. } => "mtu",
+                DeviceError::NoQueues(_) => "queues",
+                _ => "devargs",
+            };
+            Unopened { field, reason: error.to_string() }
+        })?;
+        tracing::info!(port = wanted.name, devargs = wanted.devargs, "opened");
+        Ok(opened)
+    }
+
+    fn close(&mut self, port: PortIndex, mut ends: Vec<Box<dyn Port>>) {
+        ends.iter_mut().for_each(|end| end.settle());
+        drop(ends);
+        // the last handle: it stops the device and closes it
+        for (_, device) in self.open.extract_if(.., |(open, _)| *open == port) {
+            tracing::info!(port = device.name(), devargs = device.devargs(), "closed");
+        }
     }
 }

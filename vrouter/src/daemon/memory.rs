@@ -7,12 +7,15 @@ use crate::api::v1;
 use crate::datapath::counters::Counters;
 use crate::datapath::punt;
 use crate::model;
-use crate::port::ROOM;
+use crate::port::{BURST, Frame, ROOM};
 
 /// Bytes of a route in the model and in the FIB, measured over a full table.
 const ROUTE: u64 = 256;
 /// The same of the other objects, from their rows' sizes.
 const OBJECT: u64 = 512;
+
+/// Bytes of a port's place at one worker: a burst on its way out, places in two rings.
+const PORT: u64 = (BURST * (size_of::<Frame>() + 8) + 4 * 64) as u64;
 
 /// The flow table of this configuration; `seed` keys its hash, `time_base` is milliseconds since boot.
 pub fn flow_table(config: &Config, seed: u64, time_base: u64) -> Result<FlowTable, LayoutError> {
@@ -24,6 +27,7 @@ pub fn flow_table(config: &Config, seed: u64, time_base: u64) -> Result<FlowTabl
 pub fn model_limits(config: &Config) -> model::Limits {
     let limits = &config.limits.value;
     model::Limits {
+        ports: limits.ports as usize,
         vrfs: limits.vrfs as usize,
         vifs: limits.vifs as usize,
         routes: limits.routes as usize,
@@ -51,6 +55,7 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     let slots = config.limits.vifs as usize;
     for (name, value) in model_limits(config).named() {
         let bytes = match name {
+            "ports" => workers * value as u64 * PORT,
             "vifs" => workers * Counters::bytes(slots) as u64 + value as u64 * OBJECT,
             "routes" => value as u64 * ROUTE,
             "acl_rules" | "group_prefixes" => value as u64 * ROUTE,

@@ -3,9 +3,10 @@
 pub mod answer;
 pub mod clock;
 #[cfg(feature = "dpdk")]
-mod devices;
+pub mod devices;
 mod memory;
 pub mod notify;
+pub mod ports;
 pub mod publish;
 pub mod slow_path;
 #[cfg(feature = "dpdk")]

@@ -9,14 +9,16 @@ use tokio::sync::mpsc;
 
 use super::answer::{Control, Identity};
 use super::clock::Clock;
+use super::devices::{DpdkDevices, Ends, HANDOVER, place};
+use super::ports::Devices;
 use super::workers::Workers;
-use super::{devices, memory, notify};
+use super::{memory, notify};
 use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::{Bounds, ServeError, Socket, SocketError, serve};
 use crate::datapath::{Shared, Worker, shared::Limits};
 use crate::ids::WorkerIndex;
-use crate::model::Model;
+use crate::model::{Model, NewPort};
 use crate::port::dpdk::{self, DeviceError, Eal, EalConfig, EalError, Memory, MempoolError, pci_address};
 
 /// Calls that may wait for the control thread.
@@ -31,6 +33,8 @@ pub enum StartError {
     Eal(#[from] EalError),
     #[error("the packet buffers cannot be had: {0}")]
     Mempool(#[from] MempoolError),
+    #[error("limits.ports: {0} is beyond {most}, which is all that this DPDK was built for", most = dpdk::MOST_PORTS)]
+    Ports(u32),
     #[error("port {0}: {1}")]
     Port(String, DeviceError),
     #[error("the flow table cannot be had: {0}")]
@@ -49,7 +53,7 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             StartError::Serve(_) => 1,
-            StartError::State { .. } => 3,
+            StartError::State { .. } | StartError::Ports(_) => 3,
             StartError::Socket(SocketError::InUse(_)) => 5,
             _ => 4,
         }
@@ -62,29 +66,35 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
     // the socket first: it says that nobody else runs by this configuration
     let socket = Socket::bind(&config.socket)?;
+    if config.limits.ports > dpdk::MOST_PORTS {
+        return Err(StartError::Ports(config.limits.ports));
+    }
     let eal = Arc::new(Eal::init(&eal_config(config))?);
     let pool = dpdk::mempool(&eal, "frames", config.mempool.mbufs, config.mempool.cache)?;
     warn_of_small_pool(config);
-    let opened = devices::open(&eal, config, &pool).map_err(|(port, error)| StartError::Port(port, error))?;
+    let workers = config.worker_count();
+    let mut devices = DpdkDevices::new(*eal, pool, workers);
+    let mut ends: Ends = (0..workers).map(|_| Vec::new()).collect();
+    let infos = devices.open_configured(config, &mut ends).map_err(|(port, error)| StartError::Port(port, error))?;
     let clock = Clock::new();
     let flows = memory::flow_table(config, random_seed(), clock.millis())?;
-    let mut model = Model::new(memory::model_limits(config), opened.infos);
-    apply_state(config, &mut model)?;
+    let mut model = Model::new(memory::model_limits(config), infos);
+    apply_state(config, &mut model, &mut devices, &mut ends)?;
     let limits = memory::limits(config)?;
     for limit in &limits {
         tracing::info!(limit = limit.name, value = limit.value, mib = limit.bytes >> 20, "limit");
     }
     let slots =
         Limits { vif_slots: config.limits.vifs as usize, new_flows_per_second: config.limits.new_flows_per_second };
-    let shared = Arc::new(Shared::new(model.snapshot(), flows, config.worker_count(), slots));
+    let shared = Arc::new(Shared::new(model.snapshot(), flows, workers, slots));
     let cores = config.worker_cores(&available);
-    let ends = opened.ends.into_iter().zip(cores).enumerate();
+    let ends = ends.into_iter().zip(cores).enumerate();
     let threads = ends
         .map(|(index, (ports, core))| (Worker::new(WorkerIndex(index as u16), shared.clone(), ports), core))
         .collect();
     let workers = Workers::start(threads, config.idle, clock, move || dpdk::register_thread(&eal))?;
     let identity = Identity { idle: config.idle.to_string(), limits };
-    let control = Control::new(shared, model, Box::new(opened.devices), identity, clock);
+    let control = Control::new(shared, model, Box::new(devices), identity, clock);
     let result = serve_until_signal(socket, control);
     drop(workers);
     // everything that holds frames is gone by now: what is missing leaked
@@ -96,18 +106,25 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     result
 }
 
-/// A pool that full rings and caches can empty loses packets to `rx_no_mbuf`; virtual devices fill fewer descriptors than NICs.
+/// A pool that full rings (of as many ports as there may be) and caches can empty loses packets to `rx_no_mbuf`; virtual devices fill fewer descriptors than NICs.
 fn warn_of_small_pool(config: &Config) {
     let workers = config.worker_count() as u32;
-    let queue_pairs = config.ports.iter().map(|port| port.queues.map_or(workers, u32::from)).sum();
-    let parts = dpdk::PoolParts { queue_pairs, workers, held: devices::HANDOVER as u32 };
+    let given: u32 = config.ports.iter().map(|port| port.queues.map_or(workers, u32::from)).sum();
+    let further = config.limits.ports.saturating_sub(config.ports.len() as u32);
+    let queue_pairs = given + further * workers;
+    let parts = dpdk::PoolParts { queue_pairs, workers, held: HANDOVER as u32 };
     if config.mempool.mbufs < parts.size() {
         let (mbufs, wanted) = (config.mempool.mbufs, parts.size());
         tracing::warn!(mbufs, wanted, "mempool.mbufs is less than full rings and caches hold");
     }
 }
 
-fn apply_state(config: &Config, model: &mut Model) -> Result<(), StartError> {
+fn apply_state(
+    config: &Config,
+    model: &mut Model,
+    devices: &mut DpdkDevices,
+    ends: &mut Ends,
+) -> Result<(), StartError> {
     // judged when the file was read
     let changes = config.state.changes().map_err(|fault| StartError::State {
         object: String::new(),
@@ -118,7 +135,12 @@ fn apply_state(config: &Config, model: &mut Model) -> Result<(), StartError> {
     if changes.is_empty() {
         return Ok(());
     }
-    model.apply("operator", &changes).map(|_| ()).map_err(|refused| {
+    let mut open = |wanted: NewPort| {
+        let (info, opened) = devices.open(&wanted)?;
+        place(ends, wanted.index, opened);
+        Ok(info)
+    };
+    model.apply_opening("operator", &changes, &mut open).map(|_| ()).map_err(|refused| {
         let position = positions.get(refused.change as usize).copied().unwrap_or_default();
         let object = format!("line {} column {}: {}", position.line, position.column, refused.object);
         StartError::State { object, field: refused.field, reason: refused.reason }

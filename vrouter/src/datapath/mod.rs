@@ -10,6 +10,7 @@ pub mod decide;
 mod finish;
 pub mod flows;
 pub mod lifetime;
+pub mod ports;
 pub mod punt;
 pub mod shared;
 pub mod table;
@@ -25,8 +26,9 @@ use crate::port::{BURST, Frame, Port};
 use crate::tables::{NextHopKind, Snapshot, Underlay};
 use classify::{Classified, Exit, classify, vif_of};
 use counters::Counters;
-use finish::{Outbox, TxQueue};
+use finish::Outbox;
 use flows::{Eviction, Lookup, lookup, prepare};
+use ports::Ports;
 use punt::{Budget, Inject, TunnelSource, Why};
 pub use shared::Shared;
 use table::FlowKey;
@@ -40,8 +42,7 @@ pub struct Worker {
     index: WorkerIndex,
     shared: Arc<Shared>,
     snapshot: Arc<Snapshot>,
-    ports: Vec<Option<Box<dyn Port>>>,
-    tx: Vec<TxQueue>,
+    ports: Ports,
     frames: Vec<Frame>,
     burst: Vec<Work>,
     /// By [`Work::charge`]: what tenants resolve addresses by, everything else that goes to the slow path, new flows.
@@ -96,9 +97,8 @@ pub enum Fate {
 }
 
 impl Worker {
-    /// A worker with its ends of the ports, by [`PortIndex`]; `None` where it has no queue.
+    /// A worker with its ends of the ports, by [`PortIndex`]; `None` where it has no queue. Others come and go by [`ports`].
     pub fn new(index: WorkerIndex, shared: Arc<Shared>, ports: Vec<Option<Box<dyn Port>>>) -> Worker {
-        let tx = ports.iter().map(|_| TxQueue::default()).collect();
         let snapshot = shared.snapshot.load_full();
         let budgets = vec![Budget::default(); shared.vif_slots + 1 + TUNNEL_ROWS];
         // workers begin their scans of the flow table in different places
@@ -106,9 +106,8 @@ impl Worker {
         let start = |capacity: u32| capacity / count * u32::from(index.0);
         Worker {
             index,
+            ports: Ports::new(ports, snapshot.ports.len()),
             snapshot,
-            ports,
-            tx,
             frames: Vec::with_capacity(BURST),
             burst: Vec::with_capacity(BURST),
             flow_budgets: budgets.clone(),
@@ -137,7 +136,7 @@ impl Worker {
         self.take_snapshot();
         self.owe_ageing(now);
         let mut moved = 0;
-        for port in 0..self.ports.len() {
+        for port in 0..self.ports.polled() {
             moved += self.receive(port);
         }
         moved += self.inject();
@@ -150,7 +149,7 @@ impl Worker {
     }
 
     fn receive(&mut self, port: usize) -> usize {
-        let Some(device) = &mut self.ports[port] else { return 0 };
+        let Some(device) = &mut self.ports.ends[port] else { return 0 };
         let report = device.rx(&mut self.frames);
         let received = report.frames + report.multi_segment;
         if received == 0 {
@@ -225,6 +224,8 @@ impl Worker {
     fn take_snapshot(&mut self) {
         let current = self.shared.snapshot.load();
         if !Arc::ptr_eq(&current, &self.snapshot) {
+            let end = &self.shared.workers[self.index.index()];
+            self.ports.turn(&self.snapshot, &current, &end.ports, &end.counters);
             self.snapshot = Arc::clone(&current);
         }
         drop(current);
@@ -265,8 +266,8 @@ impl Worker {
         let mut outbox = Outbox {
             snapshot: &self.snapshot,
             end,
-            tx: &mut self.tx,
-            ports: &mut self.ports,
+            tx: &mut self.ports.tx,
+            ports: &mut self.ports.ends,
             budgets: &mut self.budgets,
             neighbour_budgets: &mut self.neighbour_budgets,
             now: self.now,
@@ -276,9 +277,7 @@ impl Worker {
 
     fn flush(&mut self) {
         let end = &self.shared.workers[self.index.index()];
-        for (port, (queue, device)) in self.tx.iter_mut().zip(&mut self.ports).enumerate() {
-            queue.flush(device, vif_of(&self.snapshot, port), &end.counters);
-        }
+        self.ports.flush(&self.snapshot, &end.counters);
     }
 
     /// The VRF of a next hop that is a connected subnet, where each packet's own destination is the neighbour.

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use flowtable::FlowTable;
 
 use super::counters::Counters;
+use super::ports::PortRings;
 use super::punt::Rings;
 use super::victims::Victims;
 use crate::tables::Snapshot;
@@ -33,14 +34,20 @@ pub struct WorkerEnd {
     pub counters: Counters,
     pub victims: Victims,
     pub rings: Rings,
+    pub ports: PortRings,
 }
 
 impl Shared {
-    /// State for this many workers and VIF rows, with the first snapshot.
+    /// State for this many workers and VIF rows, with the first snapshot, whose rows of ports say how many there may be.
     pub fn new(snapshot: Arc<Snapshot>, flows: FlowTable, workers: usize, budget: Limits) -> Shared {
         let Limits { vif_slots, new_flows_per_second } = budget;
-        let end =
-            || WorkerEnd { counters: Counters::new(vif_slots), victims: Victims::default(), rings: Rings::default() };
+        let limit = snapshot.ports.len();
+        let end = || WorkerEnd {
+            counters: Counters::new(vif_slots),
+            victims: Victims::default(),
+            rings: Rings::default(),
+            ports: PortRings::new(limit),
+        };
         let workers = (0..workers).map(|_| end()).collect();
         Shared { snapshot: ArcSwap::new(snapshot), flows, workers, vif_slots, new_flows_per_second }
     }

@@ -36,6 +36,7 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
             Some(Key::Label(label)) => format!("label {label}"),
             Some(Key::Acl(name)) => format!("acl {}", shown(name)),
             Some(Key::Group(name)) => format!("group {}", shown(name)),
+            Some(Key::Port(name)) => format!("port {}", shown(name)),
             None => String::new(),
         },
         None => String::new(),

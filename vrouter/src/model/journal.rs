@@ -5,15 +5,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::interner::Swept;
-use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Prefix, Settings, Vif, Vrf};
+use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, Vrf};
 use super::refusal::Reason;
 use super::routes::Source;
 use super::state::{Dirty, State};
-use crate::ids::{Label, NextHopId, VifId, Vni, VrfId};
+use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
 use crate::tables::VifKind;
 
 /// A value before its change.
 pub(crate) enum Undo {
+    Port(PortIndex, Option<Arc<Port>>),
     Settings(Arc<Settings>),
     Vrf(Arc<str>, Option<Arc<Vrf>>),
     Vif(Arc<str>, Option<Arc<Vif>>),
@@ -33,6 +34,8 @@ impl State {
     pub fn commit(&mut self) -> (Dirty, Swept<(VrfId, Hop)>) {
         self.journal = Vec::new();
         self.owners.sweep();
+        let gone = self.dirty.ports.iter().filter(|port| self.ports[port.index()].is_none());
+        self.leaving_ports.extend(gone);
         (std::mem::take(&mut self.dirty), self.hops.sweep())
     }
 
@@ -40,6 +43,7 @@ impl State {
     pub fn rollback(&mut self) {
         for undo in std::mem::take(&mut self.journal).into_iter().rev() {
             match undo {
+                Undo::Port(index, old) => self.set_port(index, old),
                 Undo::Settings(old) => self.set_settings(old),
                 Undo::Vrf(name, old) => self.set_vrf(name, old),
                 Undo::Vif(name, old) => self.set_vif(name, old),
@@ -69,6 +73,19 @@ impl State {
     pub fn number_vif(&mut self) -> Result<VifId, Reason> {
         self.journal.push(Undo::NextVif(self.next_vif));
         Ok(VifId(take_number(&mut self.next_vif)?))
+    }
+
+    pub fn set_port(&mut self, index: PortIndex, new: Option<Arc<Port>>) {
+        if let Some(new) = &new {
+            self.port_by_name.insert(new.info.name.as_str().into(), index);
+        }
+        let there = new.is_some();
+        let old = std::mem::replace(&mut self.ports[index.index()], new);
+        if let Some(old) = old.as_ref().filter(|_| !there) {
+            self.port_by_name.remove(old.info.name.as_str());
+        }
+        self.dirty.ports.insert(index);
+        self.journal.push(Undo::Port(index, old));
     }
 
     pub fn set_settings(&mut self, new: Arc<Settings>) {

@@ -1,10 +1,12 @@
 //! What is fixed when the model is made.
 
-use crate::ids::Mac;
+use crate::ids::{Mac, PortIndex};
 
 /// How many of each the model takes; also used to count how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Those whose devices are not closed yet too. Never below the number of ports given at start.
+    pub ports: usize,
     pub vrfs: usize,
     pub vifs: usize,
     /// Offers of routes of all VRFs and owners, the implicit ones of VIFs and neighbours too.
@@ -28,6 +30,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            ports: 16,
             vrfs: 4096,
             vifs: 4096,
             routes: 1_200_000,
@@ -47,6 +50,7 @@ impl Default for Limits {
 impl Limits {
     /// All counts at zero.
     pub const NONE: Limits = Limits {
+        ports: 0,
         vrfs: 0,
         vifs: 0,
         routes: 0,
@@ -62,8 +66,9 @@ impl Limits {
     };
 
     /// Names and numbers, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, usize); 12] {
+    pub fn named(&self) -> [(&'static str, usize); 13] {
         [
+            ("ports", self.ports),
             ("vrfs", self.vrfs),
             ("vifs", self.vifs),
             ("routes", self.routes),
@@ -80,7 +85,7 @@ impl Limits {
     }
 }
 
-/// A device, opened when the daemon started. Its place in the list is its [`PortIndex`](crate::ids::PortIndex).
+/// An open device. In the list that a model is made with, its place is its [`PortIndex`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortInfo {
     pub name: String,
@@ -91,3 +96,25 @@ pub struct PortInfo {
     /// Pairs of rx and tx queues in use.
     pub queues: u16,
 }
+
+/// A port that a batch adds: what its device is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewPort<'a> {
+    pub index: PortIndex,
+    pub name: &'a str,
+    pub devargs: &'a str,
+    /// Absent: one for each worker, or what the device has.
+    pub queues: Option<u16>,
+    /// Absent: the device's own.
+    pub mtu: Option<u16>,
+}
+
+/// Why a device cannot be opened: the port's field (empty: the port as such), and the reason for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unopened {
+    pub field: &'static str,
+    pub reason: String,
+}
+
+/// Opens the device of a port that a batch adds, and says what it is. Whoever gives it undoes it when the batch is refused.
+pub type Open<'a> = dyn FnMut(NewPort) -> Result<PortInfo, Unopened> + 'a;

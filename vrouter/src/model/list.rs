@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use super::change::VIF_OWNER;
-use super::records::{Acl, AddressMatch, Encap, Group, Hop, LabelTarget, Neighbour, Prefix, Rule, Settings, Vif, Vrf};
+use super::records::{
+    Acl, AddressMatch, Encap, Group, Hop, LabelTarget, Neighbour, Port, Prefix, Rule, Settings, Vif, Vrf,
+};
 use super::routes::{Offer, Source};
 use super::state::State;
 use crate::api::v1;
@@ -18,16 +20,7 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str) -> Vec<v1::Object> {
     let wants = |one: Kind| kind == Kind::All || kind == one;
     let mut objects: Vec<Object> = Vec::new();
     if wants(Kind::Port) {
-        objects.extend(state.ports.iter().map(|port| {
-            Object::Port(v1::Port {
-                name: port.name.clone(),
-                devargs: port.devargs.clone(),
-                mac: port.mac.0.into(),
-                mtu: port.mtu.into(),
-                link_up: false,
-                queues: port.queues.into(),
-            })
-        }));
+        objects.extend(state.ports.iter().flatten().map(|port| Object::Port(self::port(port))));
     }
     if wants(Kind::Group) {
         objects.extend(state.groups.values().map(|group| Object::Group(self::group(group))));
@@ -144,6 +137,18 @@ fn tunnel_headers(headers: TunnelHeaders) -> v1::TunnelHeaders {
     }
 }
 
+fn port(port: &Port) -> v1::Port {
+    let info = &port.info;
+    v1::Port {
+        name: info.name.clone(),
+        devargs: info.devargs.clone(),
+        mac: info.mac.0.into(),
+        mtu: info.mtu.into(),
+        link_up: false,
+        queues: info.queues.into(),
+    }
+}
+
 fn vrf(vrf: &Vrf) -> v1::Vrf {
     v1::Vrf {
         name: vrf.name.to_string(),
@@ -163,7 +168,7 @@ fn vif(state: &State, vif: &Vif) -> v1::Vif {
             VifKind::Fabric => v1::VifKind::VifFabric,
         }
         .into(),
-        port: state.ports[vif.port.index()].name.clone(),
+        port: state.port(vif.port).info.name.clone(),
         vrf: state.vrf_name(vif.vrf),
         mac: mac(vif.mac),
         addresses: vif.addresses.iter().copied().map(address).collect(),

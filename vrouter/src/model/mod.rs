@@ -32,10 +32,10 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use limits::{Limits, PortInfo};
+pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
 
 use crate::api::v1;
-use crate::ids::{Generation, Mac, NextHopId, VifId, VrfId};
+use crate::ids::{Generation, Mac, NextHopId, PortIndex, VifId, VrfId};
 use crate::tables::Snapshot;
 use compile::Compiled;
 use refusal::{At, Refusal};
@@ -63,12 +63,24 @@ impl Model {
     /// # Errors
     /// The first change that cannot be made, with its index; then nothing at all has changed.
     pub fn apply(&mut self, owner: &str, changes: &[v1::Change]) -> Result<Arc<Snapshot>, v1::Refused> {
+        let none = |_: NewPort| Err(Unopened { field: "", reason: "no devices can be opened here".into() });
+        self.apply_opening(owner, changes, &mut { none })
+    }
+
+    /// The same, with devices that `open` opens for the ports that the batch adds, in order. The caller closes them when the batch is
+    /// refused.
+    pub fn apply_opening(
+        &mut self,
+        owner: &str,
+        changes: &[v1::Change],
+        open: &mut Open,
+    ) -> Result<Arc<Snapshot>, v1::Refused> {
         let owner = if owner.is_empty() { OPERATOR } else { owner };
         if let Err(refusal) = read::name(owner).at("owner") {
             return Err(refused(0, String::new(), refusal));
         }
         for (index, change) in changes.iter().enumerate() {
-            if let Err(refusal) = change::make(&mut self.state, owner, change) {
+            if let Err(refusal) = change::make(&mut self.state, owner, change, open) {
                 self.state.rollback();
                 return Err(refused(index, describe::object(change, owner), refusal));
             }
@@ -111,6 +123,16 @@ impl Model {
         }
         self.state.rollback();
         None
+    }
+
+    /// The number of the port with this name.
+    pub fn port_index(&self, name: &str) -> Option<PortIndex> {
+        self.state.port_by_name.get(name).copied()
+    }
+
+    /// The device of a deleted port is closed: its number is free again.
+    pub fn port_closed(&mut self, port: PortIndex) {
+        self.state.leaving_ports.remove(&port);
     }
 
     /// A VIF's name.

@@ -23,6 +23,12 @@ pub(crate) fn text(text: &str) -> Result<&str, Reason> {
     if text.len() <= 63 && !text.chars().any(char::is_control) { Ok(text) } else { Err(Reason::Text) }
 }
 
+/// What DPDK attaches.
+pub(crate) fn devargs(text: &str) -> Result<&str, Reason> {
+    let good = (1..=511).contains(&text.len()) && !text.trim().is_empty() && !text.chars().any(char::is_control);
+    if good { Ok(text) } else { Err(Reason::Devargs) }
+}
+
 /// A name that refers to something; empty: to nothing.
 pub(crate) fn reference(text: &str) -> Option<Arc<str>> {
     (!text.is_empty()).then(|| text.into())

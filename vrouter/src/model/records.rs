@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::limits::PortInfo;
 use crate::ids::{Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
 use crate::tables::fib::Bits;
 use crate::tables::{TunnelHeaders, VifKind};
@@ -70,6 +71,15 @@ impl Settings {
         let [a, b, c, d] = self.vtep.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
         self.router_mac.unwrap_or(Mac([2, a, b, c, d, 1]))
     }
+}
+
+/// A device with what was asked of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    pub info: PortInfo,
+    /// As given; absent: the default.
+    pub queues: Option<u16>,
+    pub mtu: Option<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

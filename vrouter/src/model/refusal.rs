@@ -64,8 +64,12 @@ pub(crate) enum Reason {
     NotThere,
     #[error("still referred to by {0}")]
     InUse(String),
-    #[error("ports are given when the daemon starts")]
-    PortsAreFixed,
+    #[error("1 to 511 bytes, none of them a control character")]
+    Devargs,
+    #[error("the device {device} is port {port} already")]
+    DeviceTaken { device: String, port: String },
+    #[error("{0}")]
+    Device(String),
     #[error("learnt neighbours cannot be written")]
     Learnt,
     #[error("the owner vif is reserved for the routes of VIFs")]

@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use super::interner::Interner;
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
-use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Prefix, Settings, Vif, Vrf};
+use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, Vrf};
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
 use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
@@ -20,7 +20,8 @@ use crate::tables::VifKind;
 /// The truth.
 pub(crate) struct State {
     pub limits: Limits,
-    pub ports: Vec<PortInfo>,
+    /// By [`PortIndex`], as many as the limit.
+    pub ports: Vec<Option<Arc<Port>>>,
     pub settings: Arc<Settings>,
     pub vrfs: BTreeMap<Arc<str>, Arc<Vrf>>,
     pub vifs: BTreeMap<Arc<str>, Arc<Vif>>,
@@ -35,8 +36,10 @@ pub(crate) struct State {
 
     pub vrf_by_id: HashMap<VrfId, Arc<Vrf>>,
     pub vif_by_id: HashMap<VifId, Arc<Vif>>,
-    pub port_by_name: HashMap<String, PortIndex>,
+    pub port_by_name: HashMap<Arc<str>, PortIndex>,
     pub vif_by_port: Vec<Option<VifId>>,
+    /// Of deleted ports whose devices are not closed yet: not given again.
+    pub leaving_ports: BTreeSet<PortIndex>,
     pub free_slots: BTreeSet<usize>,
     pub of_vrf: HashMap<VrfId, VrfUse>,
     pub of_vif: HashMap<VifId, VifUse>,
@@ -90,6 +93,7 @@ pub(crate) struct AclUse {
 /// What to compile anew.
 #[derive(Default)]
 pub(crate) struct Dirty {
+    pub ports: BTreeSet<PortIndex>,
     pub settings: bool,
     pub vrfs: HashSet<VrfId>,
     pub vifs: HashSet<VifId>,
@@ -103,10 +107,17 @@ pub(crate) struct Dirty {
 
 impl State {
     /// Nothing but ports.
-    pub fn new(limits: Limits, ports: Vec<PortInfo>) -> State {
+    pub fn new(mut limits: Limits, ports: Vec<PortInfo>) -> State {
+        limits.ports = limits.ports.max(ports.len());
+        let named = |(at, port): (usize, &PortInfo)| (port.name.as_str().into(), PortIndex(at as u16));
+        let port_by_name = ports.iter().enumerate().map(named).collect();
+        let mut ports: Vec<_> =
+            ports.into_iter().map(|info| Some(Arc::new(Port { info, queues: None, mtu: None }))).collect();
+        ports.resize(limits.ports, None);
         State {
-            port_by_name: ports.iter().enumerate().map(|(at, p)| (p.name.clone(), PortIndex(at as u16))).collect(),
-            vif_by_port: vec![None; ports.len()],
+            port_by_name,
+            vif_by_port: vec![None; limits.ports],
+            leaving_ports: BTreeSet::new(),
             free_slots: (0..limits.vifs).collect(),
             limits,
             ports,
@@ -155,6 +166,21 @@ impl State {
     /// The name of a VIF that is there.
     pub fn vif_name(&self, vif: VifId) -> String {
         self.vif_by_id.get(&vif).map_or_else(|| format!("#{vif}"), |vif| vif.name.to_string())
+    }
+
+    /// A port that is there: a VIF's, for one.
+    pub fn port(&self, port: PortIndex) -> &Port {
+        self.ports[port.index()].as_ref().expect("a port that is referred to is there")
+    }
+
+    /// The first number that no port has, nor had in this batch or until its device is closed.
+    pub fn free_port(&self) -> Result<PortIndex, Reason> {
+        let free = |at: &usize| {
+            let index = PortIndex(*at as u16);
+            self.ports[*at].is_none() && !self.leaving_ports.contains(&index) && !self.dirty.ports.contains(&index)
+        };
+        let limit = Reason::Limit { what: "ports", limit: self.limits.ports };
+        (0..self.ports.len()).find(free).map(|at| PortIndex(at as u16)).ok_or(limit)
     }
 
     /// The next hop behind a number.
@@ -233,6 +259,7 @@ impl State {
     /// How many of everything there are.
     pub fn used(&self) -> Limits {
         Limits {
+            ports: self.port_by_name.len() + self.leaving_ports.len(),
             vrfs: self.vrfs.len(),
             vifs: self.vifs.len(),
             routes: self.offers,

@@ -8,10 +8,14 @@ pub use ffi::{
 use super::{BURST, Frame, IpChecksum, Port, ROOM, RxReport, Store, TxReport};
 use crate::ids::Mac;
 
+/// Devices that this DPDK was built for.
+pub const MOST_PORTS: u32 = ffi::MOST_PORTS;
 /// Descriptors of each queue, where the device does not insist on another number.
 pub const DESCRIPTORS: u16 = 1024;
 /// Mbufs that a worker's cache keeps for itself, at most 1.5 times this.
 pub const CACHE: u32 = 256;
+/// Bursts that are taken out of a device before it is closed: more than its queues hold, and an end to endless ones.
+const SETTLE_BURSTS: usize = 2 * DESCRIPTORS as usize / BURST;
 /// Ethernet's shortest frame without FCS.
 const SHORTEST: u16 = 60;
 
@@ -206,6 +210,16 @@ impl Port for DpdkPort {
             break;
         }
         report
+    }
+
+    /// Frees what the device has received: some (net_ring) would take it with them.
+    fn settle(&mut self) {
+        for _ in 0..SETTLE_BURSTS {
+            if self.queues.rx.rx_burst(&mut self.mbufs, BURST).received == 0 {
+                break;
+            }
+            self.mbufs.clear();
+        }
     }
 }
 

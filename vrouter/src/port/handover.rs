@@ -84,6 +84,17 @@ impl<P: Port> Port for OwnerPort<P> {
         RxReport { handed_over, ..self.port.rx(frames) }
     }
 
+    fn settle(&mut self) {
+        loop {
+            let room = BURST - self.waiting.len();
+            self.waiting.extend(std::iter::from_fn(|| self.ring.pop()).take(room));
+            if self.waiting.is_empty() || self.port.tx(&mut self.waiting).frames == 0 {
+                break;
+            }
+        }
+        self.port.settle();
+    }
+
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
         self.port.tx(frames)
     }
@@ -132,6 +143,16 @@ mod tests {
         assert_eq!(first_bytes(&burst), [3, 4]);
         assert_eq!(others[0].refusal(), DropReason::TxHandoverFull);
         assert_eq!(owner.refusal(), DropReason::TxRefused);
+    }
+
+    #[test]
+    fn what_was_handed_over_leaves_before_the_port_is_closed() {
+        let (port, end) = wire::wire(100);
+        let (mut owner, mut others) = handover(port, 1, 80);
+        assert_eq!(others[0].tx(&mut frames(&(0..80).collect::<Vec<_>>())).frames, 80);
+        owner.settle();
+        let sent: Vec<Frame> = std::iter::from_fn(|| end.take()).collect();
+        assert_eq!(first_bytes(&sent), (0..80).collect::<Vec<_>>());
     }
 
     #[test]

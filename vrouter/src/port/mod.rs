@@ -28,6 +28,9 @@ pub trait Port: Send {
     /// What the device refuses stays in `frames` (the caller counts and drops it). Returns what was sent.
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport;
 
+    /// Sends what still waits here, as far as the device takes it at once. Whoever closes the port calls it, when nobody polls it any more.
+    fn settle(&mut self) {}
+
     /// The drop reason of what `tx` leaves.
     fn refusal(&self) -> DropReason {
         DropReason::TxRefused

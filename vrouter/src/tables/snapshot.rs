@@ -15,7 +15,7 @@ use crate::ids::{Generation, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId
 pub struct Snapshot {
     pub generation: Generation,
     pub local: LocalHost,
-    /// By [`PortIndex`].
+    /// By [`PortIndex`], as many as the limit of ports.
     pub ports: Arc<Vec<PortRow>>,
     pub vifs: Rows<Vif>,
     pub vrfs: Rows<Vrf>,
@@ -45,6 +45,8 @@ pub struct LocalHost {
 /// A port as the datapath sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortRow {
+    /// Its device is open: workers keep their ends of it while this says so.
+    pub there: bool,
     pub vif: Option<VifId>,
 }
 

@@ -9,7 +9,8 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Group, Label, Lifetimes, Neighbour, Route, Rule, Settings, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
+    Acl, Group, Label, Lifetimes, Neighbour, Port, Route, Rule, Settings, ToProto, TunnelHeaders, Via, Vif, VifKind,
+    Vni, Vrf,
 };
 
 use super::Failure;
@@ -19,6 +20,7 @@ use super::output::Format;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
+  vrctl add port vm9 --devargs net_af_packet9,iface=tap9
   vrctl add vrf red --tenant acme
   vrctl add vif web1 --port p1 --vrf red --mac 02:00:00:00:00:01 --address 10.1.1.10 --gateway-v4 10.1.1.1
   vrctl add route --vrf red 10.1.1.20/32 --via 'vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
@@ -36,6 +38,19 @@ pub struct Add {
 
 #[derive(Subcommand)]
 enum Object {
+    /// A port: a DPDK device, opened now
+    Port {
+        name: String,
+        /// A vdev with its arguments, or a PCI address
+        #[arg(long)]
+        devargs: String,
+        /// Queue pairs; default one for each worker, or what the device has
+        #[arg(long)]
+        queues: Option<u16>,
+        /// L3 bytes; default the device's
+        #[arg(long)]
+        mtu: Option<u16>,
+    },
     /// A VRF: a tenant's routing table
     Vrf(AddVrf),
     /// A VIF: a tenant's interface, or one of the underlay
@@ -208,6 +223,10 @@ pub async fn run(socket: &Path, format: Format, add: Add) -> Result<(), Failure>
 
 fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
     match object {
+        Object::Port { name, devargs, queues, mtu } => {
+            let (queues, mtu) = (queues.map(u32::from), mtu.map(u32::from));
+            Port { name, devargs, mac: None, mtu, link_up: None, queues }.to_proto()
+        }
         Object::Vrf(vrf) => Vrf {
             name: vrf.name,
             tenant: vrf.tenant,

@@ -27,6 +27,10 @@ pub struct Delete {
 
 #[derive(Subcommand)]
 enum Key {
+    /// A port that no VIF uses; --sync waits until its device is closed
+    Port {
+        name: String,
+    },
     /// A VRF that nothing refers to
     Vrf {
         name: String,
@@ -64,6 +68,7 @@ enum Key {
 pub async fn run(socket: &Path, format: Format, delete: Delete) -> Result<(), Failure> {
     use v1::object_key::Kind;
     let kind = match delete.key {
+        Key::Port { name } => Kind::Port(name),
         Key::Vrf { name } => Kind::Vrf(name),
         Key::Vif { name } => Kind::Vif(name),
         Key::Route { vrf, prefix } => {

@@ -195,14 +195,14 @@ impl Row for Port {
     }
 
     fn cells(&self) -> Vec<String> {
-        let link = if self.link_up { "up" } else { "down" };
+        let link = if self.link_up == Some(true) { "up" } else { "down" };
         vec![
             self.name.clone(),
             link.into(),
             self.devargs.clone(),
             or(&self.mac, "-"),
-            self.mtu.to_string(),
-            self.queues.to_string(),
+            or(&self.mtu, "-"),
+            or(&self.queues, "-"),
         ]
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use vrouter::api::position::At;
 use vrouter::api::v1;
-use vrouter::api::yaml::{Network, Port};
+use vrouter::api::yaml::Network;
 
 use super::Failure;
 use super::args::{Kind, Show};
@@ -21,7 +21,6 @@ const VIF_OWNER: &str = "vif";
 struct Listing {
     generation: u64,
     network: Network,
-    ports: Vec<At<Port>>,
 }
 
 pub async fn run(socket: &Path, format: Format, show: Show) -> Result<(), Failure> {
@@ -52,7 +51,6 @@ pub async fn run(socket: &Path, format: Format, show: Show) -> Result<(), Failur
         Format::Yaml => {
             listing.keep_what_can_be_put();
             let sections = listing.sections(show.kind).into_iter();
-            let sections = sections.filter(|section| show.kind != Kind::All || section.name != "ports");
             let value = sections.map(|section| (section.name.to_owned(), section.value)).collect::<Map<_, _>>();
             print_value(format, &without_absent(value.into()).unwrap_or_else(|| json!({})));
         }
@@ -76,14 +74,12 @@ async fn list(socket: &Path, show: &Show) -> Result<Listing, Failure> {
     };
     let filter = v1::ListRequest { kind: kind.into(), vrf: show.vrf.clone().unwrap_or_default() };
     let mut chunks = connect(socket).await?.list(filter).await?.into_inner();
-    let mut listing = Listing { generation: 0, network: Network::default(), ports: Vec::new() };
+    let mut listing = Listing { generation: 0, network: Network::default() };
     while let Some(chunk) = chunks.message().await? {
         listing.generation = chunk.generation;
         for object in &chunk.objects {
-            let port = listing.network.insert(object);
-            let port =
-                port.map_err(|error| Failure::Unreachable(format!("the daemon's answer is malformed: {error}")))?;
-            listing.ports.extend(port.map(At::nowhere));
+            let inserted = listing.network.insert(object);
+            inserted.map_err(|error| Failure::Unreachable(format!("the daemon's answer is malformed: {error}")))?;
         }
     }
     Ok(listing)
@@ -120,7 +116,7 @@ impl Listing {
         wanted(Kind::Labels, &|| section("labels", &network.labels));
         wanted(Kind::Groups, &|| section("groups", &network.groups));
         wanted(Kind::Acls, &|| section("acls", &network.acls));
-        wanted(Kind::Ports, &|| section("ports", &self.ports));
+        wanted(Kind::Ports, &|| section("ports", &network.ports));
         sections
     }
 
@@ -140,13 +136,16 @@ impl Listing {
         named(&mut network.labels, name);
         named(&mut network.groups, name);
         named(&mut network.acls, name);
-        named(&mut self.ports, name);
+        named(&mut network.ports, name);
     }
 
     /// Forgets what the daemon makes by itself, so that the rest is a file that `apply` accepts.
     fn keep_what_can_be_put(&mut self) {
         self.network.neighbours.retain(|neighbour| !neighbour.learnt);
         self.network.routes.retain(|route| route.owner.as_deref() != Some(VIF_OWNER));
+        for port in &mut self.network.ports {
+            (port.value.mac, port.value.link_up) = (None, None);
+        }
         for neighbour in &mut self.network.neighbours {
             neighbour.value.state = None;
         }

@@ -239,6 +239,7 @@ fn deleted(key: &v1::ObjectKey, owner: &str) -> String {
         Kind::Label(label) => format!("label {label}"),
         Kind::Acl(name) => format!("acl {name}"),
         Kind::Group(name) => format!("group {name}"),
+        Kind::Port(name) => format!("port {name}"),
     }
 }
 

@@ -15,8 +15,8 @@ use vrouter::daemon::answer::{Control, Devices, Identity};
 use vrouter::daemon::clock::{Clock, tick_at};
 use vrouter::datapath::{Shared, Worker, shared};
 use vrouter::drops::DropReason;
-use vrouter::ids::{Mac, WorkerIndex};
-use vrouter::model::{Limits, Model, PortInfo};
+use vrouter::ids::{Mac, PortIndex, WorkerIndex};
+use vrouter::model::{Limits, Model, NewPort, PortInfo, Unopened};
 use vrouter::port::handover::handover;
 use vrouter::port::wire::{WireEnd, WirePort, wire};
 use vrouter::port::{Frame, Port, Rooms, RxReport, TxReport};
@@ -24,8 +24,10 @@ use vrouter::port::{Frame, Port, Rooms, RxReport, TxReport};
 use super::frames::{self, frame};
 use super::{books, network};
 
-/// Ports of every rig: p0 to p7. By convention p0 is the uplink.
+/// Ports that every rig starts with: p0 to p7. By convention p0 is the uplink.
 pub const PORTS: usize = 8;
+/// Ports that it may have: the others are added and deleted as a scenario likes.
+pub const MOST_PORTS: usize = 10;
 /// When a lab's clock starts, in milliseconds.
 const START: u64 = 1_000_000;
 
@@ -78,13 +80,59 @@ pub struct Rig {
     turn: usize,
     /// What port p0 says of itself.
     pub device: Arc<Mutex<v1::PortStats>>,
+    pub added: Added,
 }
 
-struct OneDevice(Arc<Mutex<v1::PortStats>>);
+/// Ports that were added, with their testers' ends by worker.
+pub type Added = Arc<Mutex<Vec<(PortIndex, Vec<WireEnd>)>>>;
 
-impl Devices for OneDevice {
+/// What p0 says of itself; and wires for ports that are added. Devargs `wireN`, but `absent` has none and `shared` one queue that worker
+/// 0 shares over a ring of one frame.
+struct LabDevices {
+    p0: Arc<Mutex<v1::PortStats>>,
+    added: Added,
+    workers: usize,
+    room: usize,
+}
+
+impl Devices for LabDevices {
     fn stats(&self) -> Vec<v1::PortStats> {
-        vec![self.0.lock().unwrap().clone()]
+        vec![self.p0.lock().unwrap().clone()]
+    }
+
+    fn open(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), Unopened> {
+        if wanted.devargs == "absent" {
+            return Err(Unopened { field: "devargs", reason: "there is no such device".into() });
+        }
+        let (mut ports, mut ends) = (Vec::<Box<dyn Port>>::new(), Vec::new());
+        if wanted.devargs == "shared" {
+            let (port, end) = wire(self.room);
+            let (owner, others) = handover(port, self.workers - 1, 1);
+            ports.push(Box::new(owner));
+            ports.extend(others.into_iter().map(|other| Box::new(other) as Box<dyn Port>));
+            ends.push(end);
+        } else {
+            for _ in 0..self.workers {
+                let (port, end) = wire(self.room);
+                ports.push(Box::new(port));
+                ends.push(end);
+            }
+        }
+        let info = PortInfo {
+            name: wanted.name.into(),
+            devargs: wanted.devargs.into(),
+            mac: Mac([0x52, 0, 0, 0, 0xad, wanted.index.0 as u8]),
+            mtu: wanted.mtu.unwrap_or(1500),
+            queues: ends.len() as u16,
+        };
+        self.added.lock().unwrap().push((wanted.index, ends));
+        Ok((info, ports))
+    }
+
+    fn close(&mut self, port: PortIndex, mut ends: Vec<Box<dyn Port>>) {
+        assert_eq!(ends.len(), self.workers, "an end is missing");
+        ends.iter_mut().for_each(|end| end.settle());
+        self.added.lock().unwrap().retain(|(added, _)| *added != port);
     }
 }
 
@@ -146,7 +194,7 @@ impl Rig {
             mtu: 1500,
             queues: workers as u16,
         };
-        let limits = Limits { vifs: setup.vif_slots, ..Limits::default() };
+        let limits = Limits { ports: MOST_PORTS, vifs: setup.vif_slots, ..Limits::default() };
         let model = Model::new(limits, (0..PORTS).map(port).collect());
         let slots = shared::Limits { vif_slots: setup.vif_slots, new_flows_per_second: setup.new_flows_per_second };
         let shared = Arc::new(Shared::new(model.snapshot(), flows, workers, slots));
@@ -155,21 +203,33 @@ impl Rig {
         let made = made.map(|(index, ports)| Worker::new(WorkerIndex(index as u16), shared.clone(), ports)).collect();
         let identity = Identity { idle: "poll".into(), limits: Vec::new() };
         let device = Arc::new(Mutex::new(v1::PortStats { port: "p0".into(), ..Default::default() }));
-        let devices = Box::new(OneDevice(device.clone()));
+        let added = Added::default();
+        let devices = LabDevices { p0: device.clone(), added: added.clone(), workers, room: setup.room };
+        let devices = Box::new(devices);
         let control = Control::new(shared.clone(), model, devices, identity, Clock::standing(now));
-        Rig { shared, control, workers: made, ends, turn: 0, device }
+        Rig { shared, control, workers: made, ends, turn: 0, device, added }
     }
 
     /// Gives a frame to the port, to the workers' queues in turn.
     fn put(&mut self, port: usize, frame: Frame) {
-        let queues: Vec<&WireEnd> = self.ends[port].iter().flatten().collect();
+        let queues = self.queues(port);
         assert!(queues[self.turn % queues.len()].put(frame), "the wire is full");
         self.turn += 1;
     }
 
     fn take(&mut self, port: usize) -> Vec<Vec<u8>> {
-        let queues = self.ends[port].iter().flatten();
-        queues.flat_map(|end| std::iter::from_fn(|| end.take()).map(|frame| frame.bytes().to_vec())).collect()
+        let queues = self.queues(port);
+        let frames = queues.iter().flat_map(|end| std::iter::from_fn(|| end.take()));
+        frames.map(|frame| frame.bytes().to_vec()).collect()
+    }
+
+    /// The testers' ends of a port; none: there is no such port.
+    fn queues(&self, port: usize) -> Vec<WireEnd> {
+        if let Some(ends) = self.ends.get(port) {
+            return ends.iter().flatten().cloned().collect();
+        }
+        let added = self.added.lock().unwrap();
+        added.iter().filter(|(added, _)| added.index() == port).flat_map(|(_, ends)| ends.clone()).collect()
     }
 
     /// A call of the control socket, answered.
@@ -438,7 +498,7 @@ impl Lab {
     }
 
     pub fn places(&self) -> Vec<At> {
-        (0..self.rigs.len()).flat_map(|rig| (0..PORTS).map(move |port| (rig, port))).collect()
+        (0..self.rigs.len()).flat_map(|rig| (0..MOST_PORTS).map(move |port| (rig, port))).collect()
     }
 
     fn vif_at(&self, (rig, port): At) -> String {

@@ -218,6 +218,7 @@ impl TryFrom<&v1::Rule> for Rule {
     }
 }
 
+/// Output fields included.
 impl TryFrom<&v1::Port> for Port {
     type Error = TextError;
 
@@ -226,9 +227,9 @@ impl TryFrom<&v1::Port> for Port {
             name: port.name.clone(),
             devargs: port.devargs.clone(),
             mac: given(&port.mac, text::mac)?,
-            mtu: port.mtu,
-            link_up: port.link_up,
-            queues: port.queues,
+            mtu: number(port.mtu),
+            link_up: Some(port.link_up),
+            queues: number(port.queues),
         })
     }
 }

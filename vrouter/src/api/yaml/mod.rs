@@ -28,6 +28,7 @@ use super::v1;
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
     pub settings: Option<At<Settings>>,
+    pub ports: Vec<At<Port>>,
     pub vrfs: Vec<At<Vrf>>,
     pub vifs: Vec<At<Vif>>,
     pub routes: Vec<At<Route>>,
@@ -50,6 +51,7 @@ impl Network {
     pub fn changes(&self) -> Result<Vec<(v1::Change, Position)>, Fault> {
         self.check()?;
         let mut changes = Vec::with_capacity(self.routes.len() + 64);
+        put(&mut changes, &self.ports)?;
         put(&mut changes, &self.groups)?;
         put(&mut changes, &self.acls)?;
         put(&mut changes, &self.vrfs)?;
@@ -64,6 +66,7 @@ impl Network {
 
     /// Duplicate keys, and what [`Self::changes`] would refuse.
     pub fn check(&self) -> Result<(), Fault> {
+        unique("port", &self.ports, |port| &port.name)?;
         unique("vrf", &self.vrfs, |vrf| &vrf.name)?;
         unique("vif", &self.vifs, |vif| &vif.name)?;
         unique("group", &self.groups, |group| &group.name)?;
@@ -87,8 +90,8 @@ impl Network {
         Ok(())
     }
 
-    /// Adds an object of the daemon; a port, which is no part of the language, is handed back.
-    pub fn insert(&mut self, object: &v1::Object) -> Result<Option<Port>, TextError> {
+    /// Adds an object of the daemon.
+    pub fn insert(&mut self, object: &v1::Object) -> Result<(), TextError> {
         use v1::object::Kind;
         match &object.kind {
             None => {}
@@ -101,9 +104,9 @@ impl Network {
             Some(Kind::Label(label)) => self.labels.push(At::nowhere(label.into())),
             Some(Kind::Acl(acl)) => self.acls.push(At::nowhere(acl.try_into()?)),
             Some(Kind::Group(group)) => self.groups.push(At::nowhere(group.try_into()?)),
-            Some(Kind::Port(port)) => return Ok(Some(port.try_into()?)),
+            Some(Kind::Port(port)) => self.ports.push(At::nowhere(port.try_into()?)),
         }
-        Ok(None)
+        Ok(())
     }
 
     /// The JSON schema of the language.

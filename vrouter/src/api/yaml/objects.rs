@@ -357,15 +357,23 @@ fn match_or_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<AddressMatc
     from.deserialize_any(Either)
 }
 
-/// A DPDK device, as listed; no part of a network file.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+/// A DPDK device, opened when it is put and never changed: what is put of one that is there must say the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Port {
     pub name: String,
+    /// A vdev with its arguments, or a PCI address.
     pub devargs: String,
+    /// Output only.
+    #[serde(default)]
     pub mac: Option<Mac>,
-    /// L3 bytes.
-    pub mtu: u32,
-    pub link_up: bool,
-    /// Pairs in use.
-    pub queues: u32,
+    /// L3 bytes; default the device's.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    /// Output only.
+    #[serde(default)]
+    pub link_up: Option<bool>,
+    /// Queue pairs; default one for each worker, or what the device has.
+    #[serde(default)]
+    pub queues: Option<u32>,
 }

@@ -251,6 +251,13 @@ fn header_model() -> impl Strategy<Value = HeaderModel> {
 }
 
 prop_compose! {
+    fn port()(name in name(), devargs in name(), mtu in some(1_u32..), queues in some(1_u32..)) -> Port {
+        // as a daemon lists one that was put
+        Port { name, devargs, mac: None, mtu, link_up: Some(false), queues }
+    }
+}
+
+prop_compose! {
     fn vrf()(
         name in name(), tenant in some(name()), flows: bool, acl in some(name()), proxy_by_default_route: bool,
         allowed_vteps in list(v4()),
@@ -323,7 +330,7 @@ fn at<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value =
 
 prop_compose! {
     fn network()(
-        settings in some(settings().prop_map(At::nowhere)), vrfs in at(vrf()), vifs in at(vif()), routes in at(route()),
+        settings in some(settings().prop_map(At::nowhere)), ports in at(port()), vrfs in at(vrf()), vifs in at(vif()), routes in at(route()),
         neighbours in at(neighbour()),
         vnis in at((0_u32..1 << 24, name()).prop_map(|(vni, vrf)| Vni { vni, vrf })),
         labels in at((16_u32..1 << 20, name(), any::<bool>()).prop_map(|(label, name, vrf)| {
@@ -332,7 +339,7 @@ prop_compose! {
         groups in at((name(), list(prefix())).prop_map(|(name, prefixes)| Group { name, prefixes })),
         acls in at((name(), list(rule())).prop_map(|(name, rules)| Acl { name, rules })),
     ) -> Network {
-        Network { settings, vrfs, vifs, routes, neighbours, vnis, labels, groups, acls }
+        Network { settings, ports, vrfs, vifs, routes, neighbours, vnis, labels, groups, acls }
     }
 }
 
@@ -342,7 +349,7 @@ proptest! {
         prop_assume!(network.check().is_ok());
         let mut listed = Network::default();
         for object in objects(&network) {
-            prop_assert_eq!(listed.insert(&object), Ok(None));
+            prop_assert_eq!(listed.insert(&object), Ok(()));
         }
         prop_assert_eq!(&listed, &network);
         let yaml = serde_saphyr::to_string(&network).unwrap();

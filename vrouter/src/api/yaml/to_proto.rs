@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::objects::{
-    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Route, Rule, Settings,
-    TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
+    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, Rule,
+    Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
 };
 use super::{ToProto, v1};
 use crate::api::text::address_bytes;
@@ -55,6 +55,18 @@ impl From<Lifetimes> for v1::Lifetimes {
             udp_answered: lifetimes.udp_answered.unwrap_or(0),
             icmp: lifetimes.icmp.unwrap_or(0),
         }
+    }
+}
+
+impl ToProto for Port {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        Ok(Kind::Port(v1::Port {
+            name: self.name.clone(),
+            devargs: self.devargs.clone(),
+            mtu: self.mtu.unwrap_or(0),
+            queues: self.queues.unwrap_or(0),
+            ..v1::Port::default()
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 mod acl;
 mod decap;
 mod neighbour;
+mod port;
 mod route;
 mod settings;
 mod vif;
@@ -11,6 +12,7 @@ mod vrf;
 pub(super) use neighbour::{forget, learn};
 pub(super) use route::VIF_OWNER;
 
+use super::limits::Open;
 use super::refusal::{Reason, Refusal};
 use super::state::State;
 use crate::api::v1;
@@ -32,17 +34,17 @@ impl Mode {
 }
 
 /// Makes one change. After a refusal the state is half changed: the caller rolls back.
-pub(super) fn make(state: &mut State, owner: &str, change: &v1::Change) -> Result<(), Refusal> {
+pub(super) fn make(state: &mut State, owner: &str, change: &v1::Change, open: &mut Open) -> Result<(), Refusal> {
     match &change.op {
-        Some(Op::Create(object)) => write(state, owner, Mode::Create, object),
-        Some(Op::Put(object)) => write(state, owner, Mode::Put, object),
+        Some(Op::Create(object)) => write(state, owner, Mode::Create, object, open),
+        Some(Op::Put(object)) => write(state, owner, Mode::Put, object, open),
         Some(Op::Delete(key)) => delete(state, owner, key),
         None => Err(Reason::NoObject.at("")),
     }?;
     state.within_limits().map_err(|reason| reason.at(""))
 }
 
-fn write(state: &mut State, owner: &str, mode: Mode, object: &v1::Object) -> Result<(), Refusal> {
+fn write(state: &mut State, owner: &str, mode: Mode, object: &v1::Object, open: &mut Open) -> Result<(), Refusal> {
     match &object.kind {
         Some(Kind::Settings(settings)) => settings::write(state, mode, settings),
         Some(Kind::Vrf(vrf)) => vrf::write(state, mode, vrf),
@@ -53,7 +55,7 @@ fn write(state: &mut State, owner: &str, mode: Mode, object: &v1::Object) -> Res
         Some(Kind::Label(label)) => decap::write_label(state, mode, label),
         Some(Kind::Acl(acl)) => acl::write(state, mode, acl),
         Some(Kind::Group(group)) => acl::write_group(state, mode, group),
-        Some(Kind::Port(_)) => Err(Reason::PortsAreFixed.at("")),
+        Some(Kind::Port(port)) => port::write(state, mode, port, open),
         None => Err(Reason::NoObject.at("")),
     }
 }
@@ -68,6 +70,7 @@ fn delete(state: &mut State, owner: &str, key: &v1::ObjectKey) -> Result<(), Ref
         Some(Key::Label(label)) => decap::delete_label(state, *label),
         Some(Key::Acl(name)) => acl::delete(state, name),
         Some(Key::Group(name)) => acl::delete_group(state, name),
+        Some(Key::Port(name)) => port::delete(state, name),
         None => Err(Reason::NoObject.at("")),
     }
 }

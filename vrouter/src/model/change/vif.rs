@@ -60,7 +60,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         return Err(Reason::Fixed.at("kind"));
     }
     let unknown_port = || Reason::Unknown { kind: "port", name: shown(&given.port) };
-    let port = *state.port_by_name.get(&given.port).ok_or_else(unknown_port).at("port")?;
+    let port = *state.port_by_name.get(given.port.as_str()).ok_or_else(unknown_port).at("port")?;
     if let Some(holder) = state.vif_by_port[port.index()]
         && old.is_none_or(|old| old.id != holder)
     {
@@ -75,7 +75,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     let gateway_v6 = read::unless_empty(&given.gateway_v6, read::host_v6).at("gateway_v6")?;
     let gateway_link_local = read::unless_empty(&given.gateway_link_local, read::host_v6).at("gateway_link_local")?;
     let v6 = gateway_v6.is_some() || addresses.iter().any(IpAddr::is_ipv6);
-    let (least, most) = (if v6 { LEAST_MTU_V6 } else { LEAST_MTU }, state.ports[port.index()].mtu.into());
+    let (least, most) = (if v6 { LEAST_MTU_V6 } else { LEAST_MTU }, state.port(port).info.mtu.into());
     let mtu = match given.mtu {
         0 => None,
         mtu => Some(read::number(mtu, least, most).at("mtu")? as u16),

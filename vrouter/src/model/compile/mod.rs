@@ -59,8 +59,8 @@ struct Touched {
 impl Compiled {
     /// The empty model of these ports.
     pub fn new(state: &State) -> Compiled {
-        let mut snapshot =
-            Snapshot { ports: Arc::new(vec![PortRow::default(); state.ports.len()]), ..Snapshot::default() };
+        let ports = state.ports.iter().map(|port| PortRow { there: port.is_some(), vif: None }).collect();
+        let mut snapshot = Snapshot { ports: Arc::new(ports), ..Snapshot::default() };
         apply_settings(&mut snapshot, &state.settings);
         Compiled {
             snapshot: Arc::new(snapshot),
@@ -91,6 +91,7 @@ impl Compiled {
         if dirty.settings {
             self.compile_settings(state, &mut next, &mut users, &mut touched);
         }
+        rows::compile_ports(state, &dirty, &mut next);
         rows::compile_vrfs(self, state, &users, &dirty, &mut next, &mut touched);
         self.index.move_vifs(state, &users.vifs);
         self.index.reach.raise(&mut next, &touched);

@@ -170,6 +170,13 @@ pub(super) fn compile_vifs(
     }
 }
 
+/// Notes ports that came and went.
+pub(super) fn compile_ports(state: &State, dirty: &Dirty, next: &mut Snapshot) {
+    for port in &dirty.ports {
+        Arc::make_mut(&mut next.ports)[port.index()].there = state.ports[port.index()].is_some();
+    }
+}
+
 fn set_port(next: &mut Snapshot, vif: &Vif, there: bool) {
     let held = next.ports[vif.port.index()].vif;
     let vif_now = there.then_some(vif.id);
@@ -179,7 +186,7 @@ fn set_port(next: &mut Snapshot, vif: &Vif, there: bool) {
 }
 
 fn row(vif: &records::Vif, state: &State, acls: &HashMap<Arc<str>, Arc<Acl>>, sources: Option<Arc<PrefixSet>>) -> Vif {
-    let port = &state.ports[vif.port.index()];
+    let port = &state.port(vif.port).info;
     let mac = vif.mac.unwrap_or(port.mac);
     let acl = |name: &Option<Arc<str>>| name.as_ref().map(|name| acls[name].clone());
     Vif {

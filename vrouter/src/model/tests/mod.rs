@@ -1,6 +1,7 @@
 mod answers;
 mod compiled;
 mod network;
+mod ports;
 mod properties;
 mod random;
 mod refusals;

@@ -85,6 +85,7 @@ fn rebuilt(model: &Model) -> Model {
 /// Few of everything, so that limits are met too.
 const TIGHT: Limits = Limits { vifs: 4, routes: 14, next_hops: 10, acl_rules: 3, owners: 2, neighbours: 2, ..DEFAULT };
 const DEFAULT: Limits = Limits {
+    ports: 9,
     vrfs: 9,
     vifs: 9,
     routes: 99,

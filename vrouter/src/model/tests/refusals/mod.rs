@@ -49,10 +49,10 @@ fn no_object() {
         (v1::Change { op: Some(v1::change::Op::Put(v1::Object { kind: None })) }, "", "", "names no object"),
         (v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: None })) }, "", "", "names no object"),
         (
-            put(Kind::Port(v1::Port { name: "p9".into(), ..Default::default() })),
+            put(Kind::Port(v1::Port { name: "p9".into(), devargs: "net_null9".into(), ..Default::default() })),
             "port p9",
             "",
-            "when the daemon starts",
+            "no devices can be opened here",
         ),
     ]);
 }
