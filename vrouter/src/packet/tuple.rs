@@ -28,9 +28,10 @@ pub struct FlowTuple {
 }
 
 impl FlowTuple {
-    /// The tuple of the answers: ends swapped; for ICMP questions the answer's type.
+    /// The tuple of the answers: ends swapped; for ICMP questions the answer's type. The later fragments of an answer have none, like
+    /// those of its question.
     pub fn reversed(self) -> FlowTuple {
-        let (source_port, destination_port) = if self.is_icmp() {
+        let (source_port, destination_port) = if self.icmp().is_some() {
             (self.source_port, answer_type(self.protocol, self.destination_port))
         } else {
             (self.destination_port, self.source_port)
