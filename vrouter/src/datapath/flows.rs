@@ -12,6 +12,7 @@ use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
 use crate::ids::{Context, NextHopId, Place, Tick, VrfId};
+use crate::packet::ip::is_link_local;
 use crate::packet::transport::{Upper, tcp};
 use crate::packet::tuple::protocol;
 use crate::tables::{NextHopKind, Resolved, Snapshot};
@@ -333,6 +334,10 @@ fn packet_mode(snapshot: &Snapshot, found: &Classified) -> Option<Fate> {
         Some(NextHopKind::Receive) => Some(Fate::Punt(Why::ForUs(found.vrf))),
         Some(NextHopKind::Fabric(_)) => Some(Fate::Drop(DropReason::NoRoute, Culprit::NextHop(next_hop))),
         Some(NextHopKind::Vrf(_)) => Some(Fate::Drop(DropReason::VrfDepth, Culprit::NextHop(next_hop))),
+        // link-local addresses are for us only (RFC 4291, section 2.5.6)
+        Some(_) if is_link_local(found.packet.source) || is_link_local(found.packet.destination) => {
+            Some(Fate::Drop(DropReason::SourceSpoofed, Culprit::Frame))
+        }
         Some(NextHopKind::Tunnel(_)) => Some(Fate::Forward(next_hop)),
         Some(NextHopKind::Vif { vif, .. }) => {
             let other = snapshot.vifs.row(vif.index()).and_then(|vif| snapshot.vrfs.row(vif.vrf.index()));
