@@ -8,6 +8,8 @@ mod answers;
 mod books;
 #[path = "wire/change.rs"]
 mod change;
+#[path = "wire/corners.rs"]
+mod corners;
 #[path = "wire/drops.rs"]
 mod drops;
 #[path = "wire/flows.rs"]

@@ -6,7 +6,7 @@ use crate::datapath::Shared;
 use crate::datapath::counters::{Counter, Counters};
 use crate::datapath::punt::{self, Inject, Injection, Ring, Rings};
 use crate::drops::DropReason;
-use crate::ids::{Mac, NextHopId, VifId};
+use crate::ids::{Mac, NextHopId, Place, VifId};
 use crate::local::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use crate::port::{HEADROOM, ROOM};
 use crate::tables::{NextHopKind, Snapshot, Underlay};
@@ -111,14 +111,15 @@ impl SlowPath {
         tell: &mut impl FnMut(Told) -> Arc<Snapshot>,
     ) {
         let mut out = Vec::new();
-        // a held packet is opaque to `local`: its next hop and VIF come back with it
+        // a held packet is opaque to `local`: its next hop, VIF and hash come back with it; if it ends there, it is its VIF's
         let held = matches!(punt.why, punt::Why::Resolve { .. }).then(|| token(&punt));
+        let of_vif = punt.vif.filter(|_| held.is_some()).map(Place::Vif);
         let bytes = held.as_deref().unwrap_or(punt.frame.bytes());
         let asked = Punt {
-            place: punt.place,
+            place: of_vif.unwrap_or(punt.place),
             why: why(punt.why),
             frame: bytes,
-            tunnel: punt.tunnel.map(tunnel),
+            tunnel: punt.tunnel.filter(|_| of_vif.is_none()).map(tunnel),
             l3_offset: usize::from(punt.l3),
         };
         let outcome = self.local.punt(snapshot, asked, now_ms, &mut out);
@@ -153,8 +154,8 @@ impl SlowPath {
                     self.inject(snapshot, worker, Inject::Routed(vrf), &packet, None);
                 }
                 Output::Replay { bytes, .. } => {
-                    if let Some((next_hop, vif, packet)) = untoken(&bytes) {
-                        self.inject(snapshot, worker, replayed(snapshot, next_hop, vif), packet, vif);
+                    if let Some((next_hop, vif, hash, packet)) = untoken(&bytes) {
+                        self.inject(snapshot, worker, replayed(snapshot, next_hop, vif, hash), packet, vif);
                     }
                 }
             }
@@ -201,25 +202,32 @@ fn tunnel(source: punt::TunnelSource) -> TunnelSource {
 
 /// A held packet goes by the next hop that it waited for. That of a connected subnet stays what it is when one of its neighbours is
 /// resolved: there the packet asks the routes again, which have the neighbour now.
-fn replayed(snapshot: &Snapshot, next_hop: NextHopId, entered: Option<VifId>) -> Inject {
+fn replayed(snapshot: &Snapshot, next_hop: NextHopId, entered: Option<VifId>, hash: u64) -> Inject {
+    let via = Inject::Via(next_hop, entered, hash);
     let row = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind);
     match row {
         Some(NextHopKind::Fabric(Underlay::Resolving { vif, neighbour: None })) => {
-            snapshot.vifs.row(vif.index()).map_or(Inject::Via(next_hop, entered), |vif| Inject::Routed(vif.vrf))
+            snapshot.vifs.row(vif.index()).map_or(via, |vif| Inject::Routed(vif.vrf))
         }
-        _ => Inject::Via(next_hop, entered),
+        _ => via,
     }
 }
 
 fn token(punt: &punt::Punt) -> Vec<u8> {
     let punt::Why::Resolve { next_hop, .. } = punt.why else { return Vec::new() };
     let vif = punt.vif.map_or(u32::MAX, |vif| vif.0);
-    [&next_hop.0.to_be_bytes()[..], &vif.to_be_bytes(), punt.frame.bytes()].concat()
+    [&next_hop.0.to_be_bytes()[..], &vif.to_be_bytes(), &punt.hash.to_be_bytes(), punt.frame.bytes()].concat()
 }
 
-fn untoken(bytes: &[u8]) -> Option<(NextHopId, Option<VifId>, &[u8])> {
+fn untoken(bytes: &[u8]) -> Option<(NextHopId, Option<VifId>, u64, &[u8])> {
     let (next_hop, rest) = bytes.split_first_chunk::<4>()?;
-    let (vif, packet) = rest.split_first_chunk::<4>()?;
+    let (vif, rest) = rest.split_first_chunk::<4>()?;
+    let (hash, packet) = rest.split_first_chunk::<8>()?;
     let vif = u32::from_be_bytes(*vif);
-    Some((NextHopId(u32::from_be_bytes(*next_hop)), (vif != u32::MAX).then_some(VifId(vif)), packet))
+    Some((
+        NextHopId(u32::from_be_bytes(*next_hop)),
+        (vif != u32::MAX).then_some(VifId(vif)),
+        u64::from_be_bytes(*hash),
+        packet,
+    ))
 }

@@ -141,8 +141,8 @@ impl Outbox<'_> {
         let ring = if self.is_underlay(&punt) { &rings.underlay } else { &rings.tenant };
         let bytes = frame.bytes().get(usize::from(punt.from)..).unwrap_or_default();
         let copy = ring.free.copy(bytes).ok_or(DropReason::PuntRingFull)?;
-        let punt =
-            Punt { place: punt.place, vif: work.vif, why: punt.why, tunnel: punt.tunnel, l3: punt.l3, frame: copy };
+        let Copied { place, why, tunnel, l3, .. } = punt;
+        let punt = Punt { place, vif: work.vif, why, hash: work.hash, tunnel, l3, frame: copy };
         ring.punts.push(punt).map_err(|_| DropReason::PuntRingFull)
     }
 

@@ -298,10 +298,10 @@ impl Worker {
                 None => Fate::Drop(DropReason::NextHopGone, Culprit::Frame),
             },
             Inject::Routed(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
-            Inject::Via(next_hop, vif) => {
+            Inject::Via(next_hop, vif, hash) => {
                 let entered = vif.and_then(row);
                 (work.vif, work.slot) = (vif, entered.map_or(no_vif, |vif| vif.slot));
-                match self.connected(next_hop) {
+                let fate = match self.connected(next_hop) {
                     // its neighbour has a host route by now
                     Some(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
                     None => {
@@ -309,7 +309,9 @@ impl Worker {
                         let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
                         work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
                     }
-                }
+                };
+                work.hash = hash;
+                fate
             }
         };
         work

@@ -21,6 +21,8 @@ pub struct Punt {
     /// The VIF whose port received it; `None` for packets of our own.
     pub vif: Option<VifId>,
     pub why: Why,
+    /// Its flow's: with `Why::Resolve` it comes back, so that the packet leaves as the flow's others do.
+    pub hash: u64,
     /// Set when it came out of a tunnel.
     pub tunnel: Option<TunnelSource>,
     /// Where the L3 packet begins in `frame`.
@@ -77,8 +79,8 @@ pub enum Inject {
     Vif(VifId),
     /// An L3 packet of ours, routed in this VRF.
     Routed(VrfId),
-    /// A held L3 packet whose next hop is decided; it entered by this VIF, or is ours.
-    Via(NextHopId, Option<VifId>),
+    /// A held L3 packet whose next hop is decided; it entered by this VIF, or is ours; and its flow's hash.
+    Via(NextHopId, Option<VifId>, u64),
 }
 
 /// One worker's rings. The worker's thread and the control thread.

@@ -204,15 +204,22 @@ struct Chain {
     offset: u16,
 }
 
-/// Extension headers of IPv6, up to eight: hop-by-hop, routing, fragment, destination options, authentication.
+/// Extension headers of IPv6: hop-by-hop, routing, fragment, destination options, authentication. A chain of eight is too long,
+/// unless a later fragment's header ends it.
 fn extensions(first: u8, bytes: &[u8]) -> Result<Chain, Reason> {
     let mut chain = Chain { protocol: first, length: 0, more: false, offset: 0 };
     for headers in 0.. {
-        if ![0, 43, 44, 51, 60].contains(&chain.protocol) || chain.offset != 0 {
+        if chain.offset != 0 {
+            break;
+        }
+        if headers == 8 {
+            return Err("ipv6_header");
+        }
+        if ![0, 43, 44, 51, 60].contains(&chain.protocol) {
             break;
         }
         let header = &bytes[chain.length..];
-        if header.len() < 8 || headers == 8 {
+        if header.len() < 8 {
             return Err("ipv6_header");
         }
         let length = match chain.protocol {
