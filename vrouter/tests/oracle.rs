@@ -9,6 +9,8 @@ mod bed;
 mod drops;
 #[path = "oracle_alone/flows.rs"]
 mod flows;
+#[path = "oracle_alone/headers.rs"]
+mod headers;
 #[path = "oracle_alone/nd.rs"]
 mod nd;
 #[path = "oracle_alone/neighbours.rs"]

@@ -38,6 +38,18 @@ pub struct Settings {
     pub gateway_mac: Mac,
     pub tcp_strict: bool,
     pub lifetimes: Lifetimes,
+    pub headers: Headers,
+}
+
+/// How outer and inner headers follow each other: true is the uniform model.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers {
+    pub dscp: bool,
+    pub outer_dscp: u8,
+    pub mpls_ttl: bool,
+    pub mpls_tc: bool,
+    /// The traffic class that means "congestion marked"; 0: none.
+    pub congestion: u8,
 }
 
 /// In seconds.
@@ -229,6 +241,7 @@ impl Config {
             gateway_mac: [0, 0, 0x5e, 0, 1, 0],
             tcp_strict: false,
             lifetimes: Lifetimes::default(),
+            headers: Headers { dscp: true, outer_dscp: 0, mpls_ttl: false, mpls_tc: false, congestion: 0 },
         };
         Config {
             settings,

@@ -24,6 +24,13 @@ pub struct Remote {
     pub vni: Option<u32>,
 }
 
+/// What the outer headers of a tunnelled packet say besides.
+#[derive(Clone, Copy)]
+struct Outer {
+    remote: Ipv4Addr,
+    class: u8,
+}
+
 /// A packet on its way.
 #[derive(Clone, Debug)]
 pub struct Arrived {
@@ -31,7 +38,11 @@ pub struct Arrived {
     pub entered: Option<u32>,
     pub place: Place,
     pub vrf: u32,
+    /// As it came.
     pub packet: Packet,
+    /// The TOS and TTL that it goes on with; the outer headers may have changed them.
+    pub class: u8,
+    pub ttl: u8,
     /// A label that names its VIF: the next hop.
     pub fixed: Option<Hop>,
     pub remote: Option<Remote>,
@@ -191,29 +202,31 @@ impl Oracle {
         if headers::be16(gre, 2) != 0x8847 {
             return Err("gre_protocol");
         }
-        self.mpls_carried(vif, remote, &gre[length..]).inspect(|_| self.feature("from_mpls_gre"))
+        self.mpls_carried(vif, Outer { remote, class: outer.class }, &gre[length..])
+            .inspect(|_| self.feature("from_mpls_gre"))
     }
 
     /// What a tunnel's UDP datagram carries.
     fn udp_carried(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
         let IpAddr::V4(remote) = outer.source() else { panic!("unmodelled: a tunnel over IPv6") };
         let datagram = &outer.bytes[outer.payload..];
+        let carrier = Outer { remote, class: outer.class };
         let payload = &datagram[8..usize::from(headers::be16(datagram, 4))];
         if outer.tuple.destination_port == 4789 {
-            self.vxlan_carried(vif, remote, payload)
+            self.vxlan_carried(vif, carrier, payload)
         } else {
-            self.mpls_carried(vif, remote, payload).inspect(|_| self.feature("from_mpls_udp"))
+            self.mpls_carried(vif, carrier, payload).inspect(|_| self.feature("from_mpls_udp"))
         }
     }
 
-    fn vxlan_carried(&mut self, vif: &Vif, remote: Ipv4Addr, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
+    fn vxlan_carried(&mut self, vif: &Vif, outer: Outer, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
         if payload.len() < 8 || payload[0] & 0x08 == 0 {
             return Err("vxlan_header");
         }
         let vni = headers::be32(payload, 4) >> 8;
         let vrf = *self.config.vnis.get(&vni).ok_or("vni_unknown")?;
-        self.check_vtep(vrf, remote)?;
-        let remote = Some(Remote { address: remote, vni: Some(vni) });
+        self.check_vtep(vrf, outer.remote)?;
+        let remote = Some(Remote { address: outer.remote, vni: Some(vni) });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
         let frame = &payload[8..];
         let ether = headers::ether(frame)?;
@@ -233,11 +246,13 @@ impl Oracle {
             return Err("multicast");
         }
         check_source(&packet)?;
+        let class = self.class_after(outer.class, packet.class)?;
         self.feature("from_vxlan");
-        Ok(Some(self.arrived(&side, packet, None, Some((ether.destination, ether.source)))))
+        let arrived = self.arrived(&side, packet, None, Some((ether.destination, ether.source)));
+        Ok(Some(Arrived { class, ..arrived }))
     }
 
-    fn mpls_carried(&mut self, vif: &Vif, remote: Ipv4Addr, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
+    fn mpls_carried(&mut self, vif: &Vif, outer: Outer, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
         if payload.len() < 4 || payload[2] & 1 == 0 {
             return Err("mpls_header");
         }
@@ -248,7 +263,7 @@ impl Oracle {
                 (vrf, Some(Hop { vrf, which: Which::Vif { vif: *vif, mac: None } }))
             }
         };
-        self.check_vtep(vrf, remote)?;
+        self.check_vtep(vrf, outer.remote)?;
         let packet = headers::bare_ip(&payload[4..])?;
         if packet.upper == Upper::Discovery {
             return Err("neighbour_not_ours");
@@ -257,10 +272,34 @@ impl Oracle {
             return Err("multicast");
         }
         check_source(&packet)?;
+        let headers = self.config.settings.headers;
+        let marked = headers.congestion != 0 && headers.congestion == payload[2] >> 1 & 7;
+        let class = self.class_after(if marked { outer.class | 3 } else { outer.class }, packet.class)?;
+        let ttl = if headers.mpls_ttl { payload[3].min(packet.ttl) } else { packet.ttl };
         self.feature(if fixed.is_some() { "from_label_to_vif" } else { "from_label" });
-        let remote = Some(Remote { address: remote, vni: None });
+        let remote = Some(Remote { address: outer.remote, vni: None });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
-        Ok(Some(self.arrived(&side, packet, fixed, None)))
+        let arrived = self.arrived(&side, packet, fixed, None);
+        Ok(Some(Arrived { class, ttl, ..arrived }))
+    }
+
+    /// The TOS that a packet leaves its tunnel with: DSCP by RFC 2983, ECN by the table of RFC 6040, section 4.2.
+    fn class_after(&mut self, outer: u8, inner: u8) -> Result<u8, Reason> {
+        const NOT: u8 = 0;
+        const ECT1: u8 = 1;
+        const CE: u8 = 3;
+        let ecn = match (inner & 3, outer & 3) {
+            (NOT, CE) => return Err("ecn_forbidden"),
+            (NOT, _) => NOT,
+            (CE, _) | (_, CE) => CE,
+            (_, ECT1) => ECT1,
+            (own, _) => own,
+        };
+        let dscp = if self.config.settings.headers.dscp { outer } else { inner } & 0xfc;
+        if dscp | ecn != inner {
+            self.feature("remarked_by_tunnel");
+        }
+        Ok(dscp | ecn)
     }
 
     fn check_vtep(&self, vrf: u32, remote: Ipv4Addr) -> Result<(), Reason> {
@@ -280,6 +319,8 @@ impl Oracle {
             place: side.place,
             vrf: side.vrf,
             key: tuple.map(|tuple| (side.place, tuple)),
+            class: packet.class,
+            ttl: packet.ttl,
             packet,
             fixed,
             remote: side.remote,
@@ -298,6 +339,8 @@ impl Oracle {
             entered: None,
             place,
             vrf,
+            class: packet.class,
+            ttl: packet.ttl,
             packet,
             fixed: None,
             remote: None,
@@ -317,7 +360,7 @@ impl Oracle {
         if !self.config.is_in_use(hop) {
             return self.drop(arrived.entered, "next_hop_gone");
         }
-        if !arrived.ours && arrived.packet.ttl <= 1 {
+        if !arrived.ours && arrived.ttl <= 1 {
             self.drop(arrived.entered, "ttl_expired");
             return self.tell(&arrived, Problem::TimeExceeded);
         }
@@ -330,7 +373,7 @@ impl Oracle {
             return;
         }
         if !arrived.ours {
-            step_ttl(&mut arrived.packet);
+            step(&mut arrived);
         }
         let way = match hop.which {
             Which::Drop => return self.drop(arrived.entered, "route_drop"),
@@ -366,7 +409,15 @@ impl Oracle {
         let settings = &self.config.settings;
         let local = settings.vtep.expect("a way without VTEP");
         let inner = &arrived.packet.bytes;
-        let label = |label| emit::mpls(label, 0, emit::TTL, inner);
+        let headers = settings.headers;
+        let class = if headers.dscp { arrived.class } else { headers.outer_dscp << 2 | arrived.class & 3 };
+        let traffic_class = match () {
+            () if headers.mpls_tc => arrived.class >> 5,
+            () if arrived.class & 3 == 3 => headers.congestion,
+            () => 0,
+        };
+        let ttl = if headers.mpls_ttl { arrived.ttl } else { emit::TTL };
+        let label = |label| emit::mpls(label, traffic_class, ttl, inner);
         let (protocol, payload) = match encap {
             Encap::Vxlan { vni, mac } => {
                 let frame = emit::ethernet(mac, settings.router_mac, ethertype(&arrived.packet), inner);
@@ -380,7 +431,7 @@ impl Oracle {
             Encap::MplsOverUdp { .. } => "to_mpls_udp",
             Encap::MplsOverGre { .. } => "to_mpls_gre",
         });
-        let outer = emit::ipv4(local, remote, protocol, arrived.packet.class, &payload);
+        let outer = emit::ipv4(local, remote, protocol, class, &payload);
         let frame = emit::ethernet(to, vif.mac, IPV4, &outer);
         self.send(vif.port, frame, (protocol == 17).then_some(14 + 20), arrived.key);
     }
@@ -437,14 +488,18 @@ fn check_source(packet: &Packet) -> Result<(), Reason> {
     if bad { Err("source_spoofed") } else { Ok(()) }
 }
 
-fn step_ttl(packet: &mut Packet) {
+/// Takes one from the TTL, and writes what outer headers changed.
+fn step(arrived: &mut Arrived) {
+    arrived.ttl -= 1;
+    let (class, ttl, packet) = (arrived.class, arrived.ttl, &mut arrived.packet);
     if packet.source().is_ipv4() {
-        packet.bytes[8] -= 1;
+        (packet.bytes[1], packet.bytes[8]) = (class, ttl);
         emit::seal_ipv4(&mut packet.bytes);
     } else {
-        packet.bytes[7] -= 1;
+        packet.bytes[0] = 0x60 | class >> 4;
+        packet.bytes[1] = class << 4 | packet.bytes[1] & 0x0f;
+        packet.bytes[7] = ttl;
     }
-    packet.ttl -= 1;
 }
 
 pub fn ethertype(packet: &Packet) -> u16 {

@@ -34,6 +34,17 @@ struct GivenSettings {
     tcp_strict: bool,
     lifetimes: Option<GivenLifetimes>,
     icmp_per_second: Option<u32>,
+    tunnel_headers: Option<GivenHeaders>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct GivenHeaders {
+    dscp: Option<String>,
+    outer_dscp: u8,
+    mpls_ttl: Option<String>,
+    mpls_tc: Option<String>,
+    mpls_congestion_marked: u8,
 }
 
 #[derive(Deserialize, Default)]
@@ -347,12 +358,27 @@ fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
     let lifetimes = given.lifetimes.unwrap_or_default();
     let or = |seconds: u64, default: u64| if seconds == 0 { default } else { seconds };
     let _ = given.icmp_per_second;
+    let headers = given.tunnel_headers.unwrap_or_default();
+    let uniform = |model: &Option<String>, default: bool| match model.as_deref() {
+        None => Ok(default),
+        Some("uniform") => Ok(true),
+        Some("pipe") => Ok(false),
+        Some(other) => Err(format!("model {other}")),
+    };
+    let headers = super::config::Headers {
+        dscp: uniform(&headers.dscp, true)?,
+        outer_dscp: headers.outer_dscp,
+        mpls_ttl: uniform(&headers.mpls_ttl, false)?,
+        mpls_tc: uniform(&headers.mpls_tc, false)?,
+        congestion: headers.mpls_congestion_marked,
+    };
     Ok(Settings {
         underlay,
         vtep,
         router_mac: optional(&given.router_mac, mac)?.unwrap_or([2, a, b, c, d, 1]),
         gateway_mac: optional(&given.gateway_mac, mac)?.unwrap_or([0, 0, 0x5e, 0, 1, 0]),
         tcp_strict: given.tcp_strict,
+        headers,
         lifetimes: Lifetimes {
             tcp_established: or(lifetimes.tcp_established, 7200),
             tcp_opening: or(lifetimes.tcp_opening, 30),
