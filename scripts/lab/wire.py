@@ -3,6 +3,7 @@
 import logging
 import select
 import socket
+import struct
 import threading
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
@@ -24,6 +25,9 @@ bind_layers(GRE, MPLS, proto=0x8847)
 
 _ETH_P_ALL = 3
 _OUTGOING = 4
+_SOL_PACKET = 263
+_PACKET_AUXDATA = 8
+_TP_STATUS_VLAN_VALID = 0x10
 
 
 class Wire:
@@ -38,6 +42,7 @@ class Wire:
         self._owns = set(owns)
         self._frames = []
         self._socket = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+        self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         self._socket.bind((device, _ETH_P_ALL))
         self._closing = threading.Event()
         self._reader = threading.Thread(target=self._read, name=f"wire-{device}", daemon=True)
@@ -72,9 +77,10 @@ class Wire:
         while not self._closing.is_set():
             if not select.select([self._socket], [], [], 0.05)[0]:
                 continue
-            frame, address = self._socket.recvfrom(65536)
+            frame, auxiliary, _, address = self._socket.recvmsg(65536, socket.CMSG_SPACE(20))
             if address[2] == _OUTGOING:
                 continue
+            frame = _with_tag(frame, auxiliary)
             self._frames.append(frame)
             self._answer(frame)
 
@@ -85,6 +91,16 @@ class Wire:
         if asked.op == 1 and asked.pdst in self._owns:
             self.send(Ether(src=self.mac, dst=asked.hwsrc) / ARP(
                 op=2, hwsrc=self.mac, psrc=asked.pdst, hwdst=asked.hwsrc, pdst=asked.psrc))
+
+
+def _with_tag(frame, auxiliary):
+    """The frame as it was on the wire: the kernel takes an 802.1Q tag off and tells of it beside (struct tpacket_auxdata)."""
+    for level, kind, data in auxiliary:
+        if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
+            status, tci, protocol = struct.unpack("=I12xHH", data)
+            if status & _TP_STATUS_VLAN_VALID:
+                return frame[:12] + struct.pack("!HH", protocol or 0x8100, tci) + frame[12:]
+    return frame
 
 
 def tshark(lab, packets, *fields):

@@ -41,6 +41,8 @@ reasons! {
     NoVif = "no_vif",
     /// Shorter than an Ethernet header.
     FrameTooShort = "frame_too_short",
+    /// On a fabric VIF with an 802.1Q tag: untagged, or with another tag.
+    VlanUnknown = "vlan_unknown",
     /// The destination MAC is not ours.
     MacNotOurs = "mac_not_ours",
     /// Tenant broadcast or multicast, which is not forwarded.

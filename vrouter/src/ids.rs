@@ -41,6 +41,8 @@ number!(/// A VXLAN network identifier, 24 bits (RFC 7348, section 5).
     Vni(u32));
 number!(/// An MPLS label, 20 bits (RFC 3032, section 2.1).
     Label(u32));
+number!(/// A VLAN's identifier, 1 to 4094 (IEEE 802.1Q).
+    Vlan(u16));
 number!(/// A version of the model. Rises with every accepted batch, never goes back.
     Generation(u64));
 number!(/// Coarse time: tenths of a second since the host's boot (CLOCK_BOOTTIME). Wraps after 13 years.

@@ -48,3 +48,5 @@ mod vrfs;
 /// A worker that allocates ends the process.
 #[global_allocator]
 static ALLOCATOR: flowtable::Watchful = flowtable::Watchful;
+#[path = "wire/vlan.rs"]
+mod vlan;

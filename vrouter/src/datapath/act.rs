@@ -5,7 +5,7 @@ use super::punt::Why;
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
-use crate::ids::{Mac, NextHopId, PortIndex};
+use crate::ids::{Mac, NextHopId, PortIndex, Vlan};
 use crate::packet::tunnel::MPLS;
 use crate::packet::{ecn, ether, ip};
 use crate::port::Frame;
@@ -60,8 +60,22 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
     };
     match &row.kind {
         NextHopKind::Tunnel(tunnel) => encap(frame, l3, found, tunnel, adjacency.port, work.hash),
-        _ => deliver(frame, l3, found, adjacency.port, adjacency.dst_mac, adjacency.src_mac),
+        _ => match deliver(frame, l3, found, adjacency.port, adjacency.dst_mac, adjacency.src_mac) {
+            Fate::Send(port) => tag(frame, adjacency.vlan)
+                .map_or_else(|reason| Fate::Drop(reason, Culprit::Frame), |()| Fate::Send(port)),
+            fate => fate,
+        },
     }
+}
+
+/// Puts the tag of a fabric VIF, if it has one, into a whole frame.
+pub fn tag(frame: &mut Frame, vlan: Option<Vlan>) -> Result<(), DropReason> {
+    const ADDRESSES: usize = 12;
+    let (Some(vlan), Some(addresses)) = (vlan, frame.bytes().first_chunk::<ADDRESSES>()) else { return Ok(()) };
+    let mut front = [0; ADDRESSES + ether::TAG];
+    front[..ADDRESSES].copy_from_slice(addresses);
+    front[ADDRESSES..].copy_from_slice(&ether::tag(vlan));
+    frame.replace_front(ADDRESSES, &front).map_err(|_| DropReason::NoHeadroom)
 }
 
 /// Puts an Ethernet header before the L3 packet.
@@ -76,29 +90,31 @@ fn deliver(frame: &mut Frame, l3: usize, found: &Classified, port: PortIndex, to
 /// Puts the tunnel's template before the L3 packet and fills in what differs per packet: TOS (RFC 2983; ECN in the normal mode of
 /// RFC 6040), lengths, the UDP source port, the inner ethertype. The IPv4 checksum is left to the port.
 fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port: PortIndex, hash: u64) -> Fate {
-    const IP: usize = ether::HEADER;
-    const UDP: usize = IP + 20;
-    const INNER_TYPE: usize = UDP + 8 + 8 + 12;
-    let headers = tunnel.template.headers();
+    const IPV4: usize = 20;
+    let (headers, l3_out) = (tunnel.template.headers(), tunnel.template.l3());
     if frame.replace_front(l3, headers).is_err() {
         return Fate::Drop(DropReason::NoHeadroom, Culprit::Frame);
     }
-    let length = (headers.len() - IP) as u16 + found.packet.length;
-    let ethertype = ethertype(found);
+    let length = (headers.len() - l3_out) as u16 + found.packet.length;
     let bytes = frame.bytes_mut();
-    bytes[IP + 1] = found.packet.tos & tunnel.marking.class_mask | tunnel.marking.class_bits;
-    bytes[IP + 2..IP + 4].copy_from_slice(&length.to_be_bytes());
+    // IPv4, and as many bytes as both UDP and GRE with its label have
+    let Some(outer) = bytes[l3_out..].first_chunk_mut::<{ IPV4 + 8 }>() else {
+        return Fate::Drop(DropReason::NoUnderlayRoute, Culprit::Frame);
+    };
+    outer[1] = found.packet.tos & tunnel.marking.class_mask | tunnel.marking.class_bits;
+    outer[2..4].copy_from_slice(&length.to_be_bytes());
     if !matches!(tunnel.encap, Encap::MplsOverGre { .. }) {
-        bytes[UDP..UDP + 2].copy_from_slice(&(ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff).to_be_bytes());
-        bytes[UDP + 4..UDP + 6].copy_from_slice(&(length - 20).to_be_bytes());
+        let entropy = ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff;
+        outer[IPV4..IPV4 + 2].copy_from_slice(&entropy.to_be_bytes());
+        outer[IPV4 + 4..IPV4 + 6].copy_from_slice(&(length - IPV4 as u16).to_be_bytes());
     }
     if let Encap::Vxlan { .. } = tunnel.encap {
-        bytes[INNER_TYPE..INNER_TYPE + 2].copy_from_slice(&ethertype.to_be_bytes());
+        bytes[headers.len() - 2..headers.len()].copy_from_slice(&ethertype(found).to_be_bytes());
     }
     if let Some(marking) = tunnel.marking.label {
         mark_label(&mut bytes[headers.len() - MPLS..], found.packet.tos, marking);
     }
-    frame.tx_ip_checksum = true;
+    frame.tx_ip_checksum = Some(l3_out as u8);
     Fate::Send(port)
 }
 

@@ -58,7 +58,13 @@ pub fn classify(snapshot: &Snapshot, vif: &Vif, frame: &Frame) -> Result<Classif
     let header = ether::read(frame.bytes())?;
     match vif.kind {
         VifKind::Tenant => tenant(vif, header, frame),
-        VifKind::Fabric => fabric(snapshot, vif, header, frame),
+        VifKind::Fabric => match vif.vlan {
+            None => fabric(snapshot, vif, header, ether::HEADER, frame),
+            Some(vlan) => {
+                let header = ether::untagged(frame.bytes(), header, vlan)?;
+                fabric(snapshot, vif, header, ether::HEADER + ether::TAG, frame)
+            }
+        },
     }
 }
 
@@ -90,15 +96,17 @@ fn tenant(vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
     Ok(Classified { place, vrf: vif.vrf, l3: ether::HEADER as u16, packet, remarked: false, fixed: None, tunnel: None })
 }
 
-fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
-    let l3 = ether::HEADER as u16;
+/// A frame of the underlay, whose L3 packet begins at `l3`.
+#[inline]
+fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Frame) -> Result<Classified, Exit> {
+    let bytes = &frame.bytes()[l3..];
+    let l3 = l3 as u16;
     let place = Place::Vif(vif.id);
     let punt = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3 };
     if header.ethertype == ether::ARP {
         let to_us = header.destination.is_group() || header.destination == vif.our_mac;
         return Err(if to_us { punt(Why::Arp) } else { DropReason::MacNotOurs.into() });
     }
-    let bytes = &frame.bytes()[ether::HEADER..];
     if header.destination.is_group() {
         let solicits = header.ethertype == ether::IPV6 && vif.addresses.iter().any(IpAddr::is_ipv6);
         let to_us = solicits && ip::read6(bytes)?.upper == Upper::NeighbourDiscovery;

@@ -203,11 +203,18 @@ impl Worker {
         while taken < BURST
             && let Some(injection) = self.rings().injections.pop()
         {
-            let work = self.injected(injection.how, &injection.frame);
+            let mut frame = injection.frame;
+            let mut work = self.injected(injection.how, &frame);
+            if let Inject::Vif(vif) = injection.how
+                && let Some(vlan) = self.snapshot.vifs.row(vif.index()).and_then(|vif| vif.vlan)
+                && let Err(reason) = act::tag(&mut frame, Some(vlan))
+            {
+                work.fate = Fate::Drop(reason, Culprit::Frame);
+            }
             if matches!(injection.how, Inject::Via(..)) {
                 self.counters().vif(work.slot).returned.add(1);
             }
-            self.frames.push(injection.frame);
+            self.frames.push(frame);
             self.burst.push(work);
             taken += 1;
         }

@@ -75,7 +75,7 @@ pub struct Injection {
 /// Where an injected frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inject {
-    /// A whole frame, out of this VIF's port.
+    /// A whole frame, out of this VIF's port; the VIF's 802.1Q tag is put in here.
     Vif(VifId),
     /// An L3 packet of ours, routed in this VRF.
     Routed(VrfId),

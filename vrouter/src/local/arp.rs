@@ -62,7 +62,9 @@ fn answer(snapshot: &Snapshot, side: &Side<'_>, message: &Message, out: &mut Vec
 impl Message {
     fn read(punt: &Punt<'_>) -> Option<Message> {
         let frame = EthernetFrame::new_checked(punt.frame).ok()?;
-        if frame.ethertype() != EthernetProtocol::Arp {
+        // right before the packet, behind a tag if there is one
+        let ethertype = punt.frame.get(punt.l3_offset.checked_sub(2)?..punt.l3_offset)?;
+        if ethertype != u16::from(EthernetProtocol::Arp).to_be_bytes() {
             return None;
         }
         let packet = ArpPacket::new_checked(punt.frame.get(punt.l3_offset..)?).ok()?;

@@ -36,7 +36,7 @@ pub struct Punt<'a> {
     /// Where the packet entered.
     pub place: Place,
     pub why: Why,
-    /// From a VIF: the Ethernet frame as received. From a tunnel: the inner packet, for VXLAN with its inner Ethernet header,
+    /// From a VIF: the Ethernet frame as received, with its 802.1Q tag if the VIF has one. From a tunnel: the inner packet, for VXLAN with its inner Ethernet header,
     /// for MPLS the bare L3 packet. For [`Why::Resolve`] opaque: kept and given back as it is.
     pub frame: &'a [u8],
     /// The tunnel that it came by; present exactly when `place` is a tunnel.
@@ -88,7 +88,7 @@ pub enum Why {
 /// What is to be done, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send this Ethernet frame (without FCS, not padded) out of this VIF's port.
+    /// Send this Ethernet frame (without FCS, not padded, without the VIF's 802.1Q tag) out of this VIF's port.
     Frame { vif: VifId, bytes: Vec<u8> },
     /// Route this L3 packet in this VRF, as originated by us: no flow, no ACL.
     Routed { vrf: VrfId, packet: Vec<u8> },

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::limits::PortInfo;
-use crate::ids::{Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
+use crate::ids::{Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 use crate::tables::fib::Bits;
 use crate::tables::{TunnelHeaders, VifKind};
 
@@ -112,6 +112,7 @@ pub(crate) struct Vif {
     pub gateway_link_local: Option<Ipv6Addr>,
     /// Absent: the port's.
     pub mtu: Option<u16>,
+    pub vlan: Option<Vlan>,
     pub from_vif: Option<Arc<str>>,
     pub to_vif: Option<Arc<str>>,
     pub spoofing_allowed: bool,

@@ -154,8 +154,8 @@ impl DpdkPort {
 
     /// The mbuf to send for a frame: its own, or a fresh one with a copy. Gives the frame back when there is none.
     fn mbuf_of(&self, mut frame: Frame) -> Result<ffi::Mbuf, Frame> {
-        let in_device = frame.tx_ip_checksum && self.queues.tx.completes_ip_checksum();
-        if !in_device {
+        let in_device = frame.tx_ip_checksum.filter(|_| self.queues.tx.completes_ip_checksum());
+        if in_device.is_none() {
             frame.finish_outer_checksum();
         }
         let (start, mut len) = (frame.start(), frame.len() as u16);
@@ -175,8 +175,8 @@ impl DpdkPort {
             len = self.shortest;
         }
         mbuf.set_window(start, len);
-        if in_device {
-            mbuf.request_tx_ip_checksum(14, 20);
+        if let Some(l3) = in_device {
+            mbuf.request_tx_ip_checksum(l3, 20);
         }
         Ok(mbuf)
     }

@@ -18,9 +18,9 @@ pub struct Frame {
     len: u16,
     /// What the device says of the received IPv4 header's checksum.
     pub rx_ip_checksum: IpChecksum,
-    /// Set: the IPv4 header behind the Ethernet header holds checksum 0, and the port's `tx` completes it (in the device
-    /// where it can, else by [`Frame::finish_outer_checksum`]).
-    pub tx_ip_checksum: bool,
+    /// Set: the outer IPv4 header, which begins there and has 20 bytes, holds checksum 0, and the port's `tx` completes it (in the
+    /// device where it can, else by [`Frame::finish_outer_checksum`]).
+    pub tx_ip_checksum: Option<u8>,
 }
 
 /// Where the bytes are.
@@ -89,7 +89,7 @@ impl Frame {
 
     /// The window `start..start + len` of `store`; the port that makes it vouches for the bounds.
     pub fn new(store: Store, start: u16, len: u16) -> Frame {
-        Frame { store, start, len, rx_ip_checksum: IpChecksum::Unknown, tx_ip_checksum: false }
+        Frame { store, start, len, rx_ip_checksum: IpChecksum::Unknown, tx_ip_checksum: None }
     }
 
     /// Puts these bytes after [`HEADROOM`] in place of what was there; false when they don't fit.
@@ -97,7 +97,7 @@ impl Frame {
         let Some(room) = self.room_mut().get_mut(HEADROOM..HEADROOM + bytes.len()) else { return false };
         room.copy_from_slice(bytes);
         (self.start, self.len) = (HEADROOM as u16, bytes.len() as u16);
-        (self.rx_ip_checksum, self.tx_ip_checksum) = (IpChecksum::Unknown, false);
+        (self.rx_ip_checksum, self.tx_ip_checksum) = (IpChecksum::Unknown, None);
         true
     }
 
@@ -149,12 +149,9 @@ impl Frame {
 
     /// Computes the IPv4 header checksum that [`Frame::tx_ip_checksum`] asks for, in software.
     pub fn finish_outer_checksum(&mut self) {
-        if !std::mem::take(&mut self.tx_ip_checksum) {
-            return;
-        }
-        let Some(header) = self.bytes_mut().get_mut(14..) else { return };
-        let length = header.first().map_or(0, |byte| usize::from(byte & 15) * 4);
-        let Some(header) = header.get_mut(..length).filter(|header| header.len() >= 20) else { return };
+        let Some(l3) = self.tx_ip_checksum.take() else { return };
+        let Some(header) = self.bytes_mut().get_mut(usize::from(l3)..) else { return };
+        let Some(header) = header.first_chunk_mut::<20>() else { return };
         header[10..12].fill(0);
         let sum = crate::packet::checksum::of(header);
         header[10..12].copy_from_slice(&sum.to_be_bytes());

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Marking;
-use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vni, VrfId};
+use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// One next hop. Only rewrites (MACs, outer addresses, VNI or label, MTU, a resolved neighbour) change behind its number without
 /// a new `stamp`; a change of kind, egress VIF or VRF, or of the egress VIF's policy, raises it.
@@ -51,6 +51,8 @@ pub struct Adjacency {
     pub port: PortIndex,
     pub dst_mac: Mac,
     pub src_mac: Mac,
+    /// The tag of that VIF's frames.
+    pub vlan: Option<Vlan>,
 }
 
 /// A tunnel's far end and its headers.
@@ -78,26 +80,33 @@ pub enum Encap {
     MplsOverGre { label: Label },
 }
 
-/// Headers made ready: Ethernet, IPv4 (length, identification, TOS and checksum zero), UDP (source port and length zero,
+/// Headers made ready: Ethernet with its tag, IPv4 (length, identification, TOS and checksum zero), UDP (source port and length zero,
 /// checksum zero) or GRE, VXLAN or MPLS (TC zero), and the inner Ethernet of VXLAN (ethertype zero).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Template {
     bytes: [u8; Template::MAX],
     len: u8,
+    l3: u8,
 }
 
 impl Template {
-    /// The longest: 14 + 20 + 8 + 8 + 14.
-    pub const MAX: usize = 64;
+    /// The longest: 14 + 4 + 20 + 8 + 8 + 14.
+    pub const MAX: usize = 68;
     /// No headers.
-    pub const EMPTY: Template = Template { bytes: [0; Template::MAX], len: 0 };
+    pub const EMPTY: Template = Template { bytes: [0; Template::MAX], len: 0, l3: 0 };
 
-    /// These headers; at most [`Template::MAX`] bytes.
-    pub fn new(headers: &[u8]) -> Template {
-        let mut template = Template::EMPTY;
+    /// These headers, of which the outer IP header begins at `l3`; at most [`Template::MAX`] bytes.
+    pub fn new(headers: &[u8], l3: usize) -> Template {
+        let mut template = Template { l3: l3 as u8, ..Template::EMPTY };
         template.bytes[..headers.len()].copy_from_slice(headers);
         template.len = headers.len() as u8;
         template
+    }
+
+    /// Where the outer IP header begins.
+    #[inline]
+    pub fn l3(&self) -> usize {
+        usize::from(self.l3)
     }
 
     /// The headers.

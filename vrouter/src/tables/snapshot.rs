@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
 use super::{NextHop, Rows, TunnelHeaders};
-use crate::ids::{Generation, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
+use crate::ids::{Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// Everything that forwarding asks, of one generation.
 #[derive(Clone, Default)]
@@ -78,6 +78,8 @@ pub struct Vif {
     pub gateway_link_local: Option<Ipv6Addr>,
     /// L3 bytes.
     pub mtu: u16,
+    /// Fabric: the 802.1Q tag of all its frames.
+    pub vlan: Option<Vlan>,
     /// Sources that the tenant may use; `None`: any.
     pub sources: Option<Arc<PrefixSet>>,
     pub from_vif: Option<Arc<Acl>>,

@@ -161,6 +161,9 @@ struct AddVif {
     /// A further source that the tenant may use. Repeatable
     #[arg(long, value_name = "PREFIX")]
     allowed_source: Vec<Prefix>,
+    /// Fabric: the VLAN whose 802.1Q tag its frames carry; default untagged
+    #[arg(long)]
+    vlan: Option<u16>,
 }
 
 #[derive(clap::Args)]
@@ -252,6 +255,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             acl_to_vif: vif.acl_to_vif,
             spoofing_allowed: vif.spoofing_allowed,
             allowed_sources: vif.allowed_source,
+            vlan: vif.vlan,
         }
         .to_proto(),
         Object::Route(AddRoute { vrf, prefix, via, preference }) => {

@@ -94,7 +94,7 @@ impl Row for Vif {
         vec![
             self.name.clone(),
             kind.into(),
-            self.port.clone(),
+            format!("{}{}", self.port, self.vlan.map(|vlan| format!(" vlan {vlan}")).unwrap_or_default()),
             self.vrf.clone(),
             or(&self.mac, "port's"),
             lines(&self.addresses),

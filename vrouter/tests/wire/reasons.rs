@@ -28,6 +28,7 @@ fn provoked(reason: DropReason) -> By {
         MultiSegment => Scenario(small_buffers, |lab| lab.put(RA, "big4.vxlan")),
         NoVif => Frame((0, 5), "udp4.vxlan"),
         FrameTooShort => Frame(RA, "bad.short"),
+        VlanUnknown => Scenario(super::vlan::a, |lab| lab.put(UP, "udp4.vxlan.back")),
         MacNotOurs => Frame(RA, "bad.not-ours"),
         Multicast => Frame(RA, "bad.multicast"),
         EthertypeUnknown => Frame(RA, "bad.vlan"),

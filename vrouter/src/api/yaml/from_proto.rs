@@ -95,6 +95,7 @@ impl TryFrom<&v1::Vif> for Vif {
             acl_to_vif: name(&vif.acl_to_vif),
             spoofing_allowed: vif.spoofing_allowed,
             allowed_sources: vif.allowed_sources.iter().map(Prefix::try_from).collect::<Result<_>>()?,
+            vlan: number(vif.vlan).map(u16::try_from).transpose().map_err(|_| TextError::Number(vif.vlan, "VLAN"))?,
         })
     }
 }

@@ -154,6 +154,10 @@ pub struct Vif {
     /// Further sources that the tenant may use.
     #[serde(default)]
     pub allowed_sources: Vec<Prefix>,
+    /// Fabric: the VLAN whose 802.1Q tag its frames carry, 1 to 4094; default untagged.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 4094))]
+    pub vlan: Option<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

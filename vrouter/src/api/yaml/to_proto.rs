@@ -105,6 +105,7 @@ impl ToProto for Vif {
             acl_to_vif: self.acl_to_vif.clone().unwrap_or_default(),
             spoofing_allowed: self.spoofing_allowed,
             allowed_sources: self.allowed_sources.iter().copied().map(v1::Prefix::from).collect(),
+            vlan: self.vlan.unwrap_or(0).into(),
         }))
     }
 }

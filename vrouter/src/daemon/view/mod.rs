@@ -68,7 +68,8 @@ pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
 fn underlay_text(snapshot: &Snapshot, underlay: &Underlay) -> String {
     match underlay {
         Underlay::Resolved(adjacency) => {
-            format!("vif {} neighbour {}", vif_name(snapshot, adjacency.vif), adjacency.dst_mac)
+            let vlan = adjacency.vlan.map(|vlan| format!(" vlan {vlan}")).unwrap_or_default();
+            format!("vif {}{vlan} neighbour {}", vif_name(snapshot, adjacency.vif), adjacency.dst_mac)
         }
         Underlay::Resolving { vif, neighbour: Some(neighbour) } => {
             format!("vif {} resolving {neighbour}", vif_name(snapshot, *vif))

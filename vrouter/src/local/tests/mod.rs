@@ -82,6 +82,7 @@ fn vif(id: VifId, vrf: VrfId, mac: Mac, addresses: &[IpAddr]) -> Vif {
         gateway_v6: Some(v6(1)),
         gateway_link_local: Some(LINK_LOCAL),
         mtu: 1500,
+        vlan: None,
         sources: Some(Arc::new(sources)),
         from_vif: None,
         to_vif: None,
@@ -103,7 +104,7 @@ fn fabric() -> Vif {
 
 fn tunnel_kind() -> NextHopKind {
     let encap = Encap::Vxlan { vni: Vni(100), inner_dst: REMOTE_MAC, inner_src: ROUTER_MAC };
-    let adjacency = Adjacency { vif: FABRIC, port: PortIndex(0), dst_mac: PEER_MAC, src_mac: FABRIC_MAC };
+    let adjacency = Adjacency { vif: FABRIC, port: PortIndex(0), dst_mac: PEER_MAC, src_mac: FABRIC_MAC, vlan: None };
     let underlay = Underlay::Resolved(adjacency);
     let marking = TunnelHeaders::default().marking(true);
     NextHopKind::Tunnel(Tunnel {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Mode, neighbour};
 use crate::api::v1;
-use crate::ids::VifId;
+use crate::ids::{VifId, Vlan};
 use crate::model::read;
 use crate::model::records::{Hop, Prefix, Vif};
 use crate::model::refusal::{At, Reason, Refusal, shown};
@@ -80,6 +80,10 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         0 => None,
         mtu => Some(read::number(mtu, least, most).at("mtu")? as u16),
     };
+    let vlan = match given.vlan {
+        0 => None,
+        vlan => Some(Vlan(read::number(vlan, 1, 4094).at("vlan")? as u16)),
+    };
     let no_slot = Reason::Limit { what: "vifs", limit: state.limits.vifs };
     let (id, slot) = match old {
         Some(old) => (old.id, old.slot),
@@ -99,6 +103,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         gateway_v6,
         gateway_link_local,
         mtu,
+        vlan,
         from_vif: read::reference(&given.acl_from_vif),
         to_vif: read::reference(&given.acl_to_vif),
         spoofing_allowed: given.spoofing_allowed,
@@ -111,6 +116,7 @@ fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
     match vif.kind {
         VifKind::Tenant => {
             refuse(vif.mac.is_none(), Reason::Missing, "mac")?;
+            refuse(vif.vlan.is_some(), Reason::FabricOnly, "vlan")?;
             refuse(!vif.subnets.is_empty(), Reason::FabricOnly, "subnets")
         }
         VifKind::Fabric => {

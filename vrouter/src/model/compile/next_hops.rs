@@ -119,7 +119,8 @@ fn plain(state: &State, next: &Snapshot, vrf: VrfId, hop: Hop) -> NextHop {
 fn adjacency(state: &State, vif: &Vif, address: IpAddr) -> Underlay {
     match state.neighbours.get(&(vif.id, address)) {
         Some(neighbour) => {
-            Underlay::Resolved(Adjacency { vif: vif.id, port: vif.port, dst_mac: neighbour.mac, src_mac: vif.mac })
+            let (dst_mac, src_mac) = (neighbour.mac, vif.mac);
+            Underlay::Resolved(Adjacency { vif: vif.id, port: vif.port, dst_mac, src_mac, vlan: vif.vlan })
         }
         None => Underlay::Resolving { vif: vif.id, neighbour: Some(address) },
     }

@@ -203,6 +203,7 @@ fn row(vif: &records::Vif, state: &State, acls: &HashMap<Arc<str>, Arc<Acl>>, so
         gateway_v6: vif.gateway_v6,
         gateway_link_local: vif.link_local(),
         mtu: vif.mtu.unwrap_or(port.mtu),
+        vlan: vif.vlan,
         sources,
         from_vif: acl(&vif.from_vif),
         to_vif: acl(&vif.to_vif),

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use crate::packet::ether;
 use crate::tables::{Adjacency, Encap, Template};
 
 /// Destination ports: RFC 7348, section 8, and RFC 7510, section 3.
@@ -20,7 +21,9 @@ pub(super) fn headers(adjacency: &Adjacency, local: Ipv4Addr, remote: Ipv4Addr, 
     let mut bytes = Vec::with_capacity(Template::MAX);
     bytes.extend(adjacency.dst_mac.0);
     bytes.extend(adjacency.src_mac.0);
+    bytes.extend(adjacency.vlan.map(ether::tag).iter().flatten());
     bytes.extend([0x08, 0x00]);
+    let l3 = bytes.len();
     bytes.extend([0x45, 0, 0, 0, 0, 0]);
     bytes.extend(DF);
     let protocol = if matches!(encap, Encap::MplsOverGre { .. }) { GRE } else { UDP };
@@ -45,7 +48,7 @@ pub(super) fn headers(adjacency: &Adjacency, local: Ipv4Addr, remote: Ipv4Addr, 
             bytes.extend((label.0 << 12 | 1 << 8 | u32::from(TTL)).to_be_bytes());
         }
     }
-    Template::new(&bytes)
+    Template::new(&bytes, l3)
 }
 
 /// Source port, length and checksum zero.
@@ -57,13 +60,14 @@ fn udp(port: u16) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Label, Mac, PortIndex, VifId, Vni};
+    use crate::ids::{Label, Mac, PortIndex, VifId, Vlan, Vni};
 
     const ADJACENCY: Adjacency = Adjacency {
         vif: VifId(0),
         port: PortIndex(0),
         dst_mac: Mac([0x52, 0, 0, 0, 0, 2]),
         src_mac: Mac([0x52, 0, 0, 0, 0, 1]),
+        vlan: None,
     };
     const OUTER: [u8; 34] = [
         0x52, 0, 0, 0, 0, 2, 0x52, 0, 0, 0, 0, 1, 8, 0, // Ethernet
@@ -89,6 +93,17 @@ mod tests {
         let mut expected = OUTER.to_vec();
         expected.extend([0, 0, 0x19, 0xeb, 0, 0, 0, 0, 0xab, 0xcd, 0xe1, 64]);
         assert_eq!(template.headers(), expected);
+    }
+
+    #[test]
+    fn a_tag_stands_behind_the_addresses() {
+        let adjacency = Adjacency { vlan: Some(Vlan(0x123)), ..ADJACENCY };
+        let (local, remote) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        let plain = headers(&ADJACENCY, local, remote, Encap::MplsOverUdp { label: Label(16) });
+        let tagged = headers(&adjacency, local, remote, Encap::MplsOverUdp { label: Label(16) });
+        let (before, after) = plain.headers().split_at(12);
+        assert_eq!(tagged.headers(), [before, &[0x81, 0, 1, 0x23], after].concat());
+        assert_eq!((plain.l3(), tagged.l3()), (14, 18));
     }
 
     #[test]

@@ -62,6 +62,8 @@ fn vifs_of_the_fabric() {
         (put_uplink(|vif| vif.acl_from_vif = "web".into()), "vif up0", "acl_from_vif", "only a tenant VIF"),
         (put_uplink(|vif| vif.acl_to_vif = "web".into()), "vif up0", "acl_to_vif", "only a tenant VIF"),
         (put_uplink(|vif| vif.spoofing_allowed = true), "vif up0", "spoofing_allowed", "only a tenant VIF"),
+        (put_vif(|vif| vif.vlan = 7), "vif web", "vlan", "only a fabric VIF"),
+        (put_uplink(|vif| vif.vlan = 4095), "vif uplink", "vlan", "1 to 4094"),
         (
             put_uplink(|vif| vif.allowed_sources = vec![prefix("1.0.0.0/8")]),
             "vif up0",
