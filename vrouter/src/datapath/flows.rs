@@ -102,22 +102,44 @@ impl Lookup<'_> {
             return self.miss(found, key, work.charge);
         };
         self.counters.worker.flow_hits.add(1);
-        if self.reopens(found, key, handle, &entry) {
+        if let Some(fate) = self.hit(found, key, (handle, &entry), work.charge) {
+            return fate;
+        }
+        // or have ended it, to set it up anew
+        let again = self.flows.find(key, work.hash);
+        let fate = again.and_then(|(handle, entry)| self.hit(found, key, (handle, &entry), work.charge));
+        fate.unwrap_or_else(|| self.miss(found, key, work.charge))
+    }
+
+    /// The fate of a packet of this flow; `None`: the flow is gone meanwhile.
+    fn hit(
+        &mut self,
+        found: &Classified,
+        key: &FlowKey,
+        (handle, entry): (Handle, &Entry),
+        charge: usize,
+    ) -> Option<Fate> {
+        if self.reopens(found, key, handle, entry) {
             self.flows.remove(key, handle);
-            return self.miss(found, key, work.charge);
+            return Some(self.miss(found, key, charge));
         }
-        if self.is_valid(found, &entry) {
-            return self.use_entry(found, key, handle, entry.verdict, NextHopId(entry.next_hop));
+        if self.is_valid(found, entry) {
+            let counted = self.count(found, key, handle);
+            return counted.then_some(Fate::Forward(NextHopId(entry.next_hop)));
         }
-        self.revalidate(found, key, handle, work.charge)
+        Some(self.revalidate(found, key, handle, charge))
+    }
+
+    /// Counts a packet to its flow. False: the flow is gone.
+    fn count(&self, found: &Classified, key: &FlowKey, handle: Handle) -> bool {
+        // an ICMP error is neither traffic of the flow that it quotes nor an answer to it
+        let error = matches!(found.packet.upper, Upper::IcmpError { .. });
+        let bits = state_bits(found.packet.tcp_flags());
+        error || self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits)
     }
 
     fn use_entry(&self, found: &Classified, key: &FlowKey, handle: Handle, verdict: u8, next_hop: NextHopId) -> Fate {
-        // an ICMP error is neither traffic of the flow that it quotes nor an answer to it
-        if !matches!(found.packet.upper, Upper::IcmpError { .. }) {
-            let bits = state_bits(found.packet.tcp_flags());
-            self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits);
-        }
+        self.count(found, key, handle);
         match verdict.checked_sub(1).and_then(DropReason::numbered) {
             None => Fate::Forward(next_hop),
             Some(reason) => Fate::Drop(reason, Culprit::NextHop(next_hop)),
@@ -137,8 +159,10 @@ impl Lookup<'_> {
         let vrf = self.snapshot.vrfs.row(found.vrf.index()).map(|vrf| vrf.stamp);
         let next_hop = self.snapshot.next_hops.row(entry.next_hop as usize).map(|row| row.stamp);
         let (Some(place), Some(vrf), Some(next_hop)) = (place, vrf, next_hop) else { return false };
-        let labelled = found.fixed.filter(|_| entry.initiator);
-        entry.stamp >= place.max(vrf).max(next_hop).0 && labelled.is_none_or(|fixed| fixed.0 == entry.next_hop)
+        let labelled = entry.state & lifetime::LABELLED != 0;
+        let same_way = !entry.initiator
+            || found.fixed.is_some() == labelled && found.fixed.is_none_or(|fixed| fixed.0 == entry.next_hop);
+        entry.stamp >= place.max(vrf).max(next_hop).0 && same_way
     }
 
     /// A new SYN on a connection that is closing is a new flow (RFC 9293, section 3.6.1).
@@ -239,7 +263,13 @@ impl Lookup<'_> {
         let moved =
             matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.parts().1;
         if moved {
-            return self.rekey(found, key, &pair, &answer, charge);
+            return self.rekey(found, key, &pair, &answer, fixed.is_some(), charge);
+        }
+        // the initiator's packets may come with a label that names their next hop, then without
+        if fixed.is_some() && !labelled {
+            self.flows.set_state(key, pair.handle, lifetime::LABELLED);
+        } else if fixed.is_none() && labelled {
+            self.flows.clear_state(key, pair.handle, lifetime::LABELLED);
         }
         // a flow that is refused is refused both ways
         let denied = matches!(answer.forward, Verdict::Drop(_));
@@ -258,9 +288,16 @@ impl Lookup<'_> {
     }
 
     /// The flow leaves by another place now: its answers will enter there, so the pair gets a new reverse key.
-    fn rekey(&mut self, found: &Classified, key: &FlowKey, old: &FlowPair, answer: &Answer, charge: usize) -> Fate {
+    fn rekey(
+        &mut self,
+        found: &Classified,
+        key: &FlowKey,
+        old: &FlowPair,
+        answer: &Answer,
+        labelled: bool,
+        charge: usize,
+    ) -> Fate {
         let forward = old.forward.0;
-        let labelled = old.forward.1.state & lifetime::LABELLED != 0;
         self.flows.remove(&forward, old.handle);
         let handle = match self.install(&forward, answer, labelled) {
             Ok(Some(handle)) => handle,
@@ -268,7 +305,7 @@ impl Lookup<'_> {
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
         };
         // the connection goes on where it was
-        self.flows.set_state(&forward, handle, old.forward.1.state);
+        self.flows.set_state(&forward, handle, old.forward.1.state & !lifetime::LABELLED);
         self.flows.set_state(&forward, handle.partner(), old.reverse.1.state);
         let (tuple, _) = forward.parts();
         let half = if *key == forward {
