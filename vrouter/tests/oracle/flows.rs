@@ -206,7 +206,7 @@ impl Oracle {
         };
         let denied = decision.forward.is_err();
         if !denied && decision.exit != pair.halves[1].key.0 {
-            return self.move_pair(arrived, at, decision);
+            return self.move_pair(arrived, at, decision, fixed);
         }
         let reverse = if denied { decision.forward } else { decision.reverse };
         if self.changes != pair.judged_after {
@@ -224,10 +224,10 @@ impl Oracle {
     }
 
     /// The initiator's packets leave elsewhere now: answers are expected from there.
-    fn move_pair(&mut self, arrived: &Arrived, at: usize, decision: Decision) -> Fate {
+    fn move_pair(&mut self, arrived: &Arrived, at: usize, decision: Decision, labelled: Option<Hop>) -> Fate {
         self.feature("flow_moved");
         let old = self.forget(at);
-        let Some(at) = self.install(old.halves[0].key, &decision, old.labelled) else {
+        let Some(at) = self.install(old.halves[0].key, &decision, labelled) else {
             return self.judge_as_new(arrived);
         };
         for side in [0, 1] {
