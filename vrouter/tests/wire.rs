@@ -34,6 +34,8 @@ mod policy;
 mod ports;
 #[path = "wire/reasons.rs"]
 mod reasons;
+#[path = "wire/scapy.rs"]
+mod scapy;
 #[path = "wire/tenants.rs"]
 mod tenants;
 #[path = "wire/underlay.rs"]

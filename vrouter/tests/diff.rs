@@ -1,0 +1,43 @@
+//! The product beside a model that knows nothing of it: generated networks, packets and changes. Start at `diff/duel.rs`; what the
+//! folder of a kept case holds is in `diff/case.rs`.
+//!
+//! `scripts/check diff` runs this for longer: VROUTER_DIFF_MINUTES, VROUTER_DIFF_SEED, VROUTER_DIFF_REPLAY.
+
+#[path = "wire/books.rs"]
+#[allow(dead_code)]
+mod books;
+#[path = "diff/case.rs"]
+mod case;
+#[path = "diff/duel.rs"]
+mod duel;
+#[path = "wire/frames.rs"]
+#[allow(dead_code)]
+mod frames;
+#[path = "wire/lab.rs"]
+#[allow(dead_code)]
+mod lab;
+#[path = "wire/network.rs"]
+#[allow(dead_code)]
+mod network;
+#[path = "diff/objects.rs"]
+mod objects;
+#[path = "oracle/mod.rs"]
+mod oracle;
+#[path = "diff/packets.rs"]
+mod packets;
+#[path = "diff/product.rs"]
+mod product;
+#[path = "diff/random.rs"]
+mod random;
+#[path = "diff/random_case.rs"]
+mod random_case;
+#[path = "diff/replay.rs"]
+mod replay;
+#[path = "diff/run.rs"]
+mod run;
+#[path = "diff/shrink.rs"]
+mod shrink;
+#[path = "diff/traffic.rs"]
+mod traffic;
+#[path = "diff/world.rs"]
+mod world;

@@ -1,0 +1,332 @@
+//! One case through product and model: what leaves, what is dropped, which flows are there, after every event.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use vrouter::api::v1;
+
+use super::case::{Batch, Case, Event, Expected, Kept, Network};
+use super::objects::Object;
+use super::product::{Drops, Product, flow_line, flow_lines, new_drops, ports};
+use crate::oracle::{Flow, Oracle, Outcome, Sent};
+
+/// How the product is run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct How {
+    pub workers: usize,
+    /// Frames that follow each other on one port come at once.
+    pub bursts: bool,
+}
+
+/// One worker, two, and one that sees whole bursts.
+pub const WAYS: [How; 3] =
+    [How { workers: 1, bursts: false }, How { workers: 2, bursts: false }, How { workers: 1, bursts: true }];
+
+/// Where product and model part.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// The event after which it was seen.
+    pub at: usize,
+    pub what: String,
+}
+
+/// How often each feature, drop and so on was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Hits {
+    pub features: BTreeMap<String, u64>,
+    pub drops: BTreeMap<String, u64>,
+    /// Cases that ended early at something that is not modelled, by what.
+    pub unmodelled: BTreeMap<String, u64>,
+    pub frames: u64,
+    pub changes: u64,
+    pub refused: u64,
+}
+
+enum Stop {
+    Different(String),
+    Unmodelled(String),
+}
+
+struct Duel<'a> {
+    product: Product,
+    oracle: Oracle,
+    /// Seen last of the product.
+    drops: Drops,
+    hits: &'a mut Hits,
+    kept: Kept,
+}
+
+/// Runs a case. Adds to the hits; gives what the model expected of each event, and of the flows after the last one.
+pub fn duel(case: &Case, how: How, hits: &mut Hits) -> (Kept, Option<Difference>) {
+    let product = Product::new(how.workers);
+    let oracle = Oracle::new(&ports(), product.now());
+    let kept = Kept { case: case.clone(), expected: Vec::new(), flows: Vec::new() };
+    let mut duel = Duel { product, oracle, drops: Drops::new(), hits, kept };
+    let mut at = 0;
+    let result = duel.run(case, how, &mut at);
+    let kept = duel.kept;
+    match result {
+        Ok(()) => (kept, None),
+        Err(Stop::Unmodelled(what)) => {
+            *hits.unmodelled.entry(what).or_default() += 1;
+            (kept, None)
+        }
+        Err(Stop::Different(what)) => (kept, Some(Difference { at, what })),
+    }
+}
+
+/// The objects that the product accepts: each that it refuses is left out.
+pub fn accepted(mut objects: Vec<Object>) -> Vec<Object> {
+    // in the order in which a batch has them
+    let order = ["groups", "acls", "vrfs", "vifs", "settings", "neighbours", "routes", "vnis", "labels"];
+    objects.sort_by_key(|object| order.iter().position(|section| *section == object.section));
+    let mut product = Product::new(1);
+    while let Err((change, why)) = product.apply(&super::objects::text(&objects)) {
+        assert!(change < objects.len(), "{why}\n{}", super::objects::text(&objects));
+        objects.remove(change);
+    }
+    objects
+}
+
+impl Duel<'_> {
+    fn run(&mut self, case: &Case, how: How, at: &mut usize) -> Result<(), Stop> {
+        let text = case.network.text();
+        if let Err((_, why)) = self.product.apply(&text) {
+            // while a case is shrunk: what is left does not stand on its own
+            return Err(Stop::Unmodelled(format!(
+                "refused network: {}",
+                why.split(':').next_back().unwrap_or_default()
+            )));
+        }
+        self.modelled(|oracle| oracle.apply(&text))?
+            .map_err(|error| Stop::Different(format!("the model's apply: {error}")))?;
+        self.passed()?;
+        let mut events = case.events.as_slice();
+        while !events.is_empty() {
+            let count = if how.bursts { burst(events) } else { 1 };
+            self.event(&events[..count])?;
+            *at += count;
+            events = &events[count..];
+        }
+        *at = case.events.len().saturating_sub(1);
+        self.kept.flows = flow_lines(&mut self.product);
+        (0..60).try_for_each(|_| self.tick().map(|_| ()))?;
+        catch_unwind(AssertUnwindSafe(|| self.product.close_books()))
+            .map_err(|cause| Stop::Different(format!("the books: {}", text_of(&*cause))))
+    }
+
+    fn event(&mut self, events: &[Event]) -> Result<(), Stop> {
+        match &events[0] {
+            Event::Frame { port, .. } => {
+                let frames: Vec<&[u8]> = events.iter().filter_map(frame).collect();
+                self.product.receive(*port, &frames);
+                self.hits.frames += frames.len() as u64;
+                let (came, now) = (self.product.take(), self.product.now());
+                let mut outcome = Outcome::default();
+                for frame in frames {
+                    let one = self.modelled(|oracle| oracle.receive(*port, frame, now, &came))?;
+                    self.kept.expected.push(expected(&one));
+                    add(&mut outcome, one);
+                }
+                self.compare(came, outcome)?;
+            }
+            Event::Apply(batch) => {
+                let text = batch.text();
+                let applied = self.product.apply(&text).is_ok();
+                self.hits.changes += u64::from(applied);
+                self.hits.refused += u64::from(!applied);
+                if applied {
+                    let error = |error| Stop::Different(format!("the model's apply: {error}"));
+                    self.modelled(|oracle| oracle.apply(&text))?.map_err(error)?;
+                }
+                self.changed(applied)?;
+            }
+            Event::Delete { kind, key } => {
+                let applied = self.product.delete(kind, key);
+                if applied {
+                    self.hits.changes += 1;
+                    let error = |error| Stop::Different(format!("the model's delete: {error}"));
+                    self.modelled(|oracle| oracle.delete(kind, key))?.map_err(error)?;
+                    // the books keep a deleted VIF's drops, as those of none
+                    self.drops = self.product.drops();
+                }
+                self.changed(applied)?;
+            }
+            Event::Wait(millis) => {
+                let mut all = Expected::default();
+                let end = self.product.now() + millis;
+                let mut most = 400;
+                while most > 0 && self.product.now() < end.max(self.oracle.settled_at()) {
+                    let one = self.tick()?;
+                    all.sent.extend(one.sent);
+                    all.drops.extend(one.drops);
+                    most -= 1;
+                }
+                all.sent.sort();
+                all.drops.sort();
+                self.kept.expected.push(all);
+            }
+        }
+        self.compare_flows()
+    }
+
+    fn changed(&mut self, applied: bool) -> Result<(), Stop> {
+        let mut one = self.passed()?;
+        one.refused = !applied;
+        self.kept.expected.push(one);
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<Expected, Stop> {
+        self.product.tick();
+        self.passed()
+    }
+
+    /// What was done at this time, or because it is this time.
+    fn passed(&mut self) -> Result<Expected, Stop> {
+        let (came, now) = (self.product.take(), self.product.now());
+        let outcome = self.modelled(|oracle| oracle.advance(now, &came))?;
+        let expected = expected(&outcome);
+        self.compare(came, outcome)?;
+        Ok(expected)
+    }
+
+    /// Asks the model; what it does not know ends the case.
+    fn modelled<T>(&mut self, ask: impl FnOnce(&mut Oracle) -> T) -> Result<T, Stop> {
+        let oracle = &mut self.oracle;
+        catch_unwind(AssertUnwindSafe(|| ask(oracle))).map_err(|cause| {
+            let text = text_of(&*cause);
+            match text.strip_prefix("unmodelled: ") {
+                Some(what) => Stop::Unmodelled(what.to_owned()),
+                None => Stop::Different(format!("the model panics: {text}")),
+            }
+        })
+    }
+
+    fn compare(&mut self, mut came: Vec<Sent>, outcome: Outcome) -> Result<(), Stop> {
+        let mut wanted = outcome.sent;
+        came.sort();
+        wanted.sort();
+        if came != wanted {
+            let extra: Vec<String> = came.iter().filter(|one| !wanted.contains(one)).map(frame_line).collect();
+            let gone: Vec<String> = wanted.iter().filter(|one| !came.contains(one)).map(frame_line).collect();
+            let drops = new_drops(&mut self.product, &mut self.drops);
+            return Err(Stop::Different(format!(
+                "frames:\n  product also {}\n  model also {}\n  product drops {drops:?}, model drops {:?}",
+                extra.join("\n               "),
+                gone.join("\n             "),
+                outcome.drops
+            )));
+        }
+        let mut wanted: Vec<(String, String)> =
+            outcome.drops.into_iter().map(|drop| (drop.vif, drop.reason.to_owned())).collect();
+        wanted.sort();
+        let dropped = new_drops(&mut self.product, &mut self.drops);
+        for (_, reason) in &dropped {
+            *self.hits.drops.entry(reason.clone()).or_default() += 1;
+        }
+        for feature in outcome.features {
+            *self.hits.features.entry(feature.to_owned()).or_default() += 1;
+        }
+        if dropped != wanted {
+            return Err(Stop::Different(format!("drops: product {dropped:?}, model {wanted:?}")));
+        }
+        Ok(())
+    }
+
+    fn compare_flows(&mut self) -> Result<(), Stop> {
+        let wanted = self.modelled(|oracle| oracle.flows())?;
+        let mut there = self.product.flows();
+        for flow in &wanted {
+            match there.iter().position(|other| is_same(flow, other)) {
+                Some(at) => {
+                    let other = there.swap_remove(at);
+                    if !is_like(flow, &other) {
+                        return Err(Stop::Different(format!(
+                            "flow:\n  product {}\n  model {flow:?}",
+                            flow_line(&other)
+                        )));
+                    }
+                }
+                None if flow.may_be_gone => {}
+                None => return Err(Stop::Different(format!("flow: only in the model {flow:?}, product {there:#?}"))),
+            }
+        }
+        match there.first() {
+            Some(other) => Err(Stop::Different(format!("flow: only in the product {}", flow_line(other)))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn frame(event: &Event) -> Option<&[u8]> {
+    if let Event::Frame { bytes, .. } = event { Some(bytes) } else { None }
+}
+
+/// How many events are one burst: frames of one port, none of which the control thread learns from.
+fn burst(events: &[Event]) -> usize {
+    let of = |event: &Event| match event {
+        Event::Frame { port, bytes } if bytes.get(12..14) != Some(&[8, 6]) => Some(*port),
+        _ => None,
+    };
+    let Some(port) = of(&events[0]) else { return 1 };
+    events.iter().take(32).take_while(|event| of(event) == Some(port)).count()
+}
+
+fn add(all: &mut Outcome, one: Outcome) {
+    all.sent.extend(one.sent);
+    all.drops.extend(one.drops);
+    all.features.extend(one.features);
+}
+
+fn expected(outcome: &Outcome) -> Expected {
+    let mut sent: Vec<_> = outcome.sent.iter().map(|sent| (sent.port, sent.bytes.clone())).collect();
+    let mut drops: Vec<_> = outcome.drops.iter().map(|drop| (drop.vif.clone(), drop.reason.to_owned())).collect();
+    sent.sort();
+    drops.sort();
+    Expected { sent, drops, refused: false }
+}
+
+fn is_same(flow: &Flow, other: &v1::Flow) -> bool {
+    let octets = super::packets::octets;
+    flow.place == other.place
+        && flow.reverse_place == other.reverse_place
+        && octets(flow.source) == other.source
+        && octets(flow.destination) == other.destination
+        && u32::from(flow.protocol) == other.protocol
+        && u32::from(flow.source_port) == other.source_port
+        && u32::from(flow.destination_port) == other.destination_port
+        && flow.fragments == other.fragments
+}
+
+fn is_like(flow: &Flow, other: &v1::Flow) -> bool {
+    flow.state == other.state
+        && flow.verdict.is_none_or(|verdict| verdict == other.verdict)
+        && flow.reverse_verdict.is_none_or(|verdict| verdict == other.reverse_verdict)
+        && (flow.packets, flow.bytes) == (other.packets, other.bytes)
+        && (flow.reverse_packets, flow.reverse_bytes) == (other.reverse_packets, other.reverse_bytes)
+}
+
+fn frame_line(sent: &Sent) -> String {
+    let hex: String = sent.bytes.iter().take(160).map(|byte| format!("{byte:02x}")).collect();
+    format!("p{} {} bytes {hex}", sent.port, sent.bytes.len())
+}
+
+/// What a panic said.
+pub fn text_of(cause: &(dyn std::any::Any + Send)) -> String {
+    let text = cause.downcast_ref::<String>().cloned();
+    text.or(cause.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "a panic".into())
+}
+
+/// The case with the objects and events that a replay from text would have.
+pub fn settled(case: Case) -> Case {
+    match case.network {
+        Network::Objects(objects) => Case { network: Network::Objects(accepted(objects)), ..case },
+        Network::Text(_) => case,
+    }
+}
+
+/// The objects of a batch, where they are known one by one.
+pub fn objects_of(event: &Event) -> Option<&Vec<Object>> {
+    if let Event::Apply(Batch::Objects(objects)) = event { Some(objects) } else { None }
+}

@@ -1,0 +1,164 @@
+//! The product on virtual wires, as one of the two that are compared.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use vrouter::api::{v1, yaml};
+
+use crate::lab::{Lab, PORTS, Setup};
+use crate::oracle::{self, Sent};
+
+/// One vRouter without objects, and a clock.
+pub struct Product {
+    lab: Lab,
+}
+
+/// Packets dropped so far, by VIF and reason.
+pub type Drops = BTreeMap<(String, String), u64>;
+
+/// The ports of every product, as the model is told of them.
+pub fn ports() -> Vec<oracle::Port> {
+    let port = |at: usize| oracle::Port { name: format!("p{at}"), mac: super::world::port_mac(at), mtu: 1500 };
+    (0..PORTS).map(port).collect()
+}
+
+impl Product {
+    pub fn new(workers: usize) -> Product {
+        let setup = Setup { network: "{}".into(), flows: 256, room: 256, ..Setup::default() };
+        Product { lab: Lab::one(workers, &setup) }
+    }
+
+    pub fn now(&self) -> u64 {
+        self.lab.now
+    }
+
+    /// Puts the objects of a text in one batch, at rest afterwards. The index of the first bad change, and why, if it is refused.
+    pub fn apply(&mut self, text: &str) -> Result<(), (usize, String)> {
+        let network = yaml::Network::parse("case", text).map_err(|error| (usize::MAX, format!("{error:?}")))?;
+        let changes = network.changes().map_err(|fault| (usize::MAX, format!("{fault:?}")))?;
+        let changes = changes.into_iter().map(|(change, _)| change).collect();
+        let result = self.lab.rig().try_apply(changes).map(|_| ());
+        self.lab.run();
+        result.map_err(|refused| {
+            (refused.change as usize, format!("{}: {}: {}", refused.object, refused.field, refused.reason))
+        })
+    }
+
+    /// Deletes an object by kind and key. False: refused.
+    pub fn delete(&mut self, kind: &str, key: &str) -> bool {
+        let Some(key) = object_key(kind, key) else { return false };
+        let op = v1::change::Op::Delete(v1::ObjectKey { kind: Some(key) });
+        let done = self.lab.rig().try_apply(vec![v1::Change { op: Some(op) }]).is_ok();
+        self.lab.run();
+        done
+    }
+
+    /// Frames come in by a port, one after the other, and are seen by the workers at once.
+    pub fn receive(&mut self, port: usize, frames: &[&[u8]]) {
+        frames.iter().for_each(|bytes| self.lab.put_bytes((0, port), bytes));
+        self.lab.run();
+        self.lab.exchanged.clear();
+    }
+
+    /// A tenth of a second.
+    pub fn tick(&mut self) {
+        self.lab.now += 100;
+        self.lab.run();
+    }
+
+    /// What came out since the last look.
+    pub fn take(&mut self) -> Vec<Sent> {
+        let lab = &mut self.lab;
+        let frames = (0..PORTS).flat_map(|port| lab.take((0, port)).into_iter().map(move |bytes| Sent { port, bytes }));
+        frames.collect()
+    }
+
+    pub fn drops(&mut self) -> Drops {
+        let rows = self.lab.rig().stats().drops.into_iter();
+        rows.map(|row| ((row.vif, row.reason), row.packets)).collect()
+    }
+
+    pub fn flows(&mut self) -> Vec<v1::Flow> {
+        self.lab.rig().flows(v1::FlowsRequest::default())
+    }
+
+    /// The books at rest; panics with what is wrong.
+    pub fn close_books(&mut self) {
+        crate::books::check(self.lab.rig(), 0);
+    }
+}
+
+fn object_key(kind: &str, key: &str) -> Option<v1::object_key::Kind> {
+    use v1::object_key::Kind;
+    let mut words = key.split(' ');
+    Some(match kind {
+        "vrf" => Kind::Vrf(key.into()),
+        "vif" => Kind::Vif(key.into()),
+        "acl" => Kind::Acl(key.into()),
+        "group" => Kind::Group(key.into()),
+        "vni" => Kind::Vni(key.parse().ok()?),
+        "label" => Kind::Label(key.parse().ok()?),
+        "neighbour" => {
+            let vif = words.next()?.into();
+            Kind::Neighbour(v1::NeighbourKey { vif, address: bytes(words.next()?.parse().ok()?) })
+        }
+        "route" => {
+            let vrf = words.next()?.into();
+            let (address, length) = words.next()?.split_once('/')?;
+            let prefix = v1::Prefix { address: bytes(address.parse().ok()?), length: length.parse().ok()? };
+            Kind::Route(v1::RouteKey { vrf, prefix: Some(prefix), owner: words.next()?.into() })
+        }
+        _ => return None,
+    })
+}
+
+fn bytes(address: IpAddr) -> Vec<u8> {
+    super::packets::octets(address)
+}
+
+/// A flow as one line.
+pub fn flow_line(flow: &v1::Flow) -> String {
+    let address = |bytes: &[u8]| match <[u8; 4]>::try_from(bytes) {
+        Ok(four) => IpAddr::from(four),
+        Err(_) => IpAddr::from(<[u8; 16]>::try_from(bytes).unwrap_or_default()),
+    };
+    format!(
+        "{} > {} protocol {} [{}]:{} > [{}]:{}{} {} {} {} {} {} {} {}",
+        flow.place,
+        flow.reverse_place,
+        flow.protocol,
+        address(&flow.source),
+        flow.source_port,
+        address(&flow.destination),
+        flow.destination_port,
+        if flow.fragments { " fragments" } else { "" },
+        flow.state,
+        flow.verdict,
+        flow.reverse_verdict,
+        flow.packets,
+        flow.bytes,
+        flow.reverse_packets,
+        flow.reverse_bytes
+    )
+}
+
+/// The product's flows as lines, sorted.
+pub fn flow_lines(product: &mut Product) -> Vec<String> {
+    let mut lines: Vec<String> = product.flows().iter().map(flow_line).collect();
+    lines.sort();
+    lines
+}
+
+/// Drops since the last look (VIF and reason), one by one, sorted.
+pub fn new_drops(product: &mut Product, seen: &mut Drops) -> Vec<(String, String)> {
+    let now = product.drops();
+    let more = |(key, count): (&(String, String), &u64)| {
+        let before = seen.get(key).copied().unwrap_or(0);
+        // a VIF that was made anew counts from 0
+        let more = if *count < before { *count } else { *count - before };
+        std::iter::repeat_n(key.clone(), more as usize)
+    };
+    let dropped = now.iter().flat_map(more).collect();
+    *seen = now;
+    dropped
+}

@@ -1,0 +1,27 @@
+//! A case that a seed decides.
+
+use super::case::{Case, Event, Network};
+use super::random::Random;
+use super::traffic::Traffic;
+use super::world::World;
+
+pub fn random_case(seed: u64) -> Case {
+    let mut random = Random::new(seed);
+    let (mut world, objects) = World::random(&mut random);
+    let mut traffic = Traffic::new();
+    let mut events = Vec::new();
+    let quiet = random.chance(30);
+    for _ in 0..20 + random.below(50) {
+        let event = match random.weighted(&[(if quiet { 400 } else { 82 }, 0), (8, 1), (4, 2), (6, 3)]) {
+            0 => {
+                let (port, bytes) = traffic.frame(&world, &mut random);
+                Event::Frame { port, bytes }
+            }
+            1 => world.change(&mut random),
+            2 => world.delete(&mut random),
+            _ => Event::Wait(random.weighted(&[(40, 100), (25, 1000), (15, 3500), (15, 12_000), (5, 35_000)])),
+        };
+        events.push(event);
+    }
+    Case { network: Network::Objects(objects), events }
+}

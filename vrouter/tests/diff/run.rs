@@ -1,0 +1,193 @@
+//! Runs: kept cases, a short one from a fixed seed, and a long one that must see everything.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use vrouter::drops::DropReason;
+
+use crate::case::{Case, Kept};
+use crate::duel::{Difference, Hits, How, WAYS, duel, settled};
+use crate::random_case::random_case;
+use crate::replay::replay;
+use crate::shrink::shrink;
+
+/// Cases of the short run.
+const SHORT: u64 = 30;
+
+/// Reasons that no frame on these wires comes to, and why. Each is provoked in `wire/reasons.rs`.
+const OUT_OF_REACH: &[(&str, &str)] = &[
+    ("rx_missed", "a device's counter"),
+    ("rx_no_mbuf", "a device's counter"),
+    ("rx_errors", "a device's counter"),
+    ("multi_segment", "a device with small buffers"),
+    ("next_hop_gone", "a port where the worker has no queue"),
+    ("flow_budget", "budgets are high here, so that outcomes do not hang on the order of frames"),
+    ("flow_table_full", "the table is never full here: the model has no table"),
+    ("no_headroom", "a device without headroom"),
+    ("neighbour_hold_full", "more frames than wait here"),
+    ("punt_budget", "budgets are high here"),
+    ("punt_ring_full", "the control thread is never late here"),
+    ("tx_handover_full", "a port with fewer queues than workers"),
+    ("tx_refused", "wires are wide here"),
+];
+
+/// What the model names when it takes part; a run that sees one never has not tried it.
+#[rustfmt::skip]
+const FEATURES: &[&str] = &[
+    "answer_to_vif", "answered", "arp_own", "arp_proxy", "closing", "echo4", "echo6", "established", "flow_after_change",
+    "flow_aged", "flow_forward", "flow_moved", "flow_new", "flow_place_gone", "flow_reverse", "from_label",
+    "from_label_to_vif", "from_mpls_gre", "from_mpls_udp", "from_vif", "from_vxlan", "held", "icmp_error_of_flow",
+    "later_fragment", "link_through_vxlan", "nd_own", "nd_proxy", "neighbour_asked", "neighbour_confirmed",
+    "neighbour_forgotten", "neighbour_learnt", "neighbour_probed", "opening", "packet_mode", "released",
+    "reverse_key_gives_way", "reverse_key_in_use", "tcp_reopened", "to_mpls_gre", "to_mpls_udp", "to_underlay", "to_vif",
+    "to_vxlan", "told_no_route", "told_time_exceeded", "told_too_big", "unanswered",
+];
+
+fn setting(name: &str) -> Option<String> {
+    std::env::var(format!("VROUTER_DIFF_{name}")).ok().filter(|value| !value.is_empty())
+}
+
+/// The case of a seed, every way. A difference is shrunk, written down, and the end.
+fn run(seed: u64, hits: &mut Hits) {
+    let case = settled(random_case(seed));
+    for how in WAYS {
+        if let (_, Some(difference)) = duel(&case, how, hits) {
+            report(seed, case, how, difference);
+        }
+    }
+}
+
+fn report(seed: u64, case: Case, how: How, difference: Difference) -> ! {
+    let quick = setting("QUICK").is_some();
+    let (case, difference) = if quick { (case, difference) } else { shrink(case, difference, how) };
+    let (kept, _) = duel(&case, how, &mut Hits::default());
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("diff-{seed}"));
+    kept.write(&folder, &format!("seed {seed}, {how:?}\n{}", difference.what));
+    panic!(
+        "seed {seed}, {how:?}: product and model differ after event {}: {}\ncase: {}",
+        difference.at + 1,
+        difference.what,
+        folder.display()
+    );
+}
+
+/// Panics inside the model and the books are caught, and told by us.
+fn quietly(run: impl FnOnce()) {
+    std::panic::set_hook(Box::new(|info| {
+        let text = crate::duel::text_of(info.payload());
+        if text.starts_with("seed ") {
+            eprintln!("{text}");
+        }
+    }));
+    run();
+    let _ = std::panic::take_hook();
+}
+
+#[test]
+fn product_and_model_agree() {
+    let number =
+        |name: &str| setting(name).map(|text| text.parse::<f64>().unwrap_or_else(|_| panic!("{name}: {text}?")));
+    let end = number("MINUTES").map(|minutes| Duration::from_secs_f64(minutes * 60.0));
+    let first = number("SEED").unwrap_or(1.0) as u64;
+    let (start, mut seed, mut hits) = (Instant::now(), first, Hits::default());
+    quietly(|| {
+        while end.map_or(seed < first + SHORT, |end| start.elapsed() < end) {
+            run(seed, &mut hits);
+            seed += 1;
+        }
+    });
+    println!(
+        "{} cases from seed {first} in {:.1} s, each {} ways",
+        seed - first,
+        start.elapsed().as_secs_f64(),
+        WAYS.len()
+    );
+    print(&hits);
+    // the short run is too short to see everything
+    let unseen = unseen(&hits);
+    assert!(end.is_none() || unseen.is_empty(), "never seen in this run: {unseen:?}");
+}
+
+fn print(hits: &Hits) {
+    println!("{} frames, {} changes, {} changes refused", hits.frames, hits.changes, hits.refused);
+    let table = |title: &str, rows: &BTreeMap<String, u64>| {
+        println!("{title}:");
+        rows.iter().for_each(|(name, count)| println!("  {count:>9}  {name}"));
+    };
+    table("features", &hits.features);
+    table("drops", &hits.drops);
+    table("cases that ended early", &hits.unmodelled);
+    println!("out of reach of these wires:");
+    OUT_OF_REACH.iter().for_each(|(reason, why)| println!("             {reason}: {why}"));
+}
+
+/// Drop reasons and features without a hit.
+fn unseen(hits: &Hits) -> Vec<&'static str> {
+    let within_reach = |reason: &&str| !OUT_OF_REACH.iter().any(|(other, _)| other == reason);
+    let reasons = DropReason::ALL.iter().map(|reason| reason.name()).filter(within_reach);
+    let features = FEATURES.iter().copied().filter(|feature| !hits.features.contains_key(*feature));
+    reasons.filter(|reason| !hits.drops.contains_key(*reason)).chain(features).collect()
+}
+
+/// The folders of kept cases, or the one that is asked for.
+fn folders(asked: Option<String>) -> Vec<PathBuf> {
+    if let Some(folder) = asked {
+        return vec![folder.into()];
+    }
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/diff/cases");
+    let mut folders: Vec<_> = std::fs::read_dir(all).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn kept_cases_are_as_they_were() {
+    let mut wrong = Vec::new();
+    for folder in folders(setting("REPLAY")) {
+        let kept = Kept::read(&folder);
+        for workers in [1, 2] {
+            wrong.extend(
+                replay(&kept, workers).err().map(|why| format!("{}, {workers} worker(s): {why}", folder.display())),
+            );
+        }
+        for how in WAYS {
+            let difference = duel(&kept.case, how, &mut Hits::default()).1;
+            wrong.extend(
+                difference.map(|found| format!("{}, {how:?}, beside the model: {}", folder.display(), found.what)),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Writes down anew what the case in VROUTER_DIFF_RECORD leads to, once product and model agree about it.
+#[test]
+fn a_case_is_recorded() {
+    let Some(folder) = setting("RECORD") else { return };
+    let about: String = std::fs::read_to_string(Path::new(&folder).join("events")).expect("a case");
+    let about: Vec<&str> = about.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+    let (kept, difference) = duel(&Kept::read(Path::new(&folder)).case, WAYS[0], &mut Hits::default());
+    assert!(difference.is_none(), "{difference:?}");
+    kept.write(Path::new(&folder), &about.join("\n"));
+}
+
+#[test]
+fn a_case_outlives_its_folder() {
+    let case = settled(random_case(7));
+    let (kept, _) = duel(&case, WAYS[0], &mut Hits::default());
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("diff-round-trip");
+    kept.write(&folder, "a round trip");
+    let read = Kept::read(&folder);
+    assert_eq!(read.case.network.text(), kept.case.network.text());
+    assert_eq!((read.expected, read.flows), (kept.expected, kept.flows));
+    assert_eq!(read.case.events.len(), case.events.len());
+    let frames = |case: &Case| {
+        case.events
+            .iter()
+            .map(|event| format!("{event:?}"))
+            .filter(|text| text.starts_with("Frame"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(frames(&read.case), frames(&case));
+}

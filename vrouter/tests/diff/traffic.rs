@@ -1,0 +1,482 @@
+//! Frames that come in: conversations between tenants, their answers from right and wrong places, and what nobody should send.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::packets::{ACK, Packet, SYN, Upper, arp, checksum, ethernet, framed};
+use super::random::Random;
+use super::world::{GATEWAY_MAC, LABELS, REMOTES, ROUTER, VNIS, VTEP, Vif, World, far_mac, port_mac};
+
+const ALL: [u8; 6] = [0xff; 6];
+const PORTS: [u16; 6] = [53, 80, 443, 1000, 1001, 4789];
+
+/// Where a packet enters.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// This one of the tenants' VIFs, by its number.
+    Vif(usize),
+    Tunnel {
+        remote: Ipv4Addr,
+        by: By,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum By {
+    Vni(u32),
+    Label(u32),
+    /// In GRE.
+    GreLabel(u32),
+}
+
+/// A packet that was sent.
+#[derive(Clone)]
+pub struct Sent {
+    place: Place,
+    packet: Packet,
+    /// The VRF that it was meant for.
+    vrf: &'static str,
+}
+
+/// Makes frames; remembers what it made, to answer it.
+pub struct Traffic {
+    pub sent: Vec<Sent>,
+    count: u16,
+}
+
+impl Traffic {
+    pub fn new() -> Traffic {
+        Traffic { sent: Vec::new(), count: 0 }
+    }
+
+    /// The next frame, and the port where it comes in.
+    pub fn frame(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+        self.count += 1;
+        match random.weighted(&[(44, 0), (25, 1), (12, 2), (7, 3), (5, 4), (4, 5), (3, 6)]) {
+            1 if !self.sent.is_empty() => self.answer(world, random),
+            2 if !self.sent.is_empty() => self.again(world, random),
+            3 if !self.sent.is_empty() => self.error(world, random),
+            4 => neighbour_question(world, random),
+            5 => for_the_fabric(world, random),
+            6 => {
+                let (port, bytes) = self.fresh(world, random);
+                (port, damaged(bytes, random))
+            }
+            _ => self.fresh(world, random),
+        }
+    }
+
+    /// A packet that begins something.
+    fn fresh(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+        let vif = random.pick(&world.vifs);
+        let from_vif = random.chance(62);
+        let v6 = vif.v6.is_some() && random.chance(30) || vif.v4.is_none();
+        let mine: IpAddr = match (v6, vif.v4, vif.v6) {
+            (false, Some(address), _) => address.into(),
+            (_, _, Some(address)) => address.into(),
+            _ => IpAddr::V4(Ipv4Addr::new(10, 1, 1, 13)),
+        };
+        let v6 = mine.is_ipv6();
+        let other = address(world, v6, random);
+        let packet = if from_vif {
+            let source = if random.chance(92) { mine } else { address(world, v6, random) };
+            self.packet(source, other, random)
+        } else {
+            self.packet(other, if random.chance(85) { mine } else { address(world, v6, random) }, random)
+        };
+        let place = if from_vif { Place::Vif(vif.number) } else { tunnel(world, vif.vrf, random) };
+        self.send(world, Sent { place, packet, vrf: vif.vrf }, random)
+    }
+
+    fn packet(&self, source: IpAddr, destination: IpAddr, random: &mut Random) -> Packet {
+        let upper = upper(source.is_ipv6(), random);
+        let mut packet = Packet::new(source, destination, upper);
+        packet.ttl = random.weighted(&[(85, 64), (4, 2), (6, 1), (2, 0), (3, 255)]);
+        packet.tos = random.weighted(&[(75, 0), (5, 0x2e << 2), (5, 1), (5, 2), (5, 3), (5, 0xb9)]);
+        packet.id = 0x1000 + self.count;
+        packet.payload = length(&packet, random);
+        if random.chance(8) {
+            packet.fragment = Some(random.pick(&[
+                (0, true),
+                (0, true),
+                (3, true),
+                (100, false),
+                (1, false),
+                (0, false),
+                (185, true),
+            ]));
+            packet.payload = random.pick(&[0, 16, 64, 24]);
+        }
+        if random.chance(4) {
+            packet.options = 1 + random.below(2);
+        }
+        packet
+    }
+
+    /// What answers an earlier packet: from where it should, mostly.
+    fn answer(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+        let asked = self.recent(random);
+        let packet = asked.packet.answer();
+        let place = match random.below(100) {
+            0..72 => right_place(world, asked.vrf, packet.source, random),
+            72..86 => match random.below(2) {
+                0 => Place::Vif(random.pick(&world.vifs).number),
+                _ => tunnel(world, asked.vrf, random),
+            },
+            _ => tunnel(world, random.pick(&super::world::TENANT_VRFS), random),
+        };
+        self.send(world, Sent { place, packet, vrf: asked.vrf }, random)
+    }
+
+    /// The same again, with what follows it.
+    fn again(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+        let mut sent = self.recent(random);
+        if let Upper::Tcp { flags, .. } = &mut sent.packet.upper {
+            *flags =
+                random.weighted(&[(25, SYN), (40, ACK), (10, ACK | 1), (10, ACK | 4), (5, 4), (5, SYN | ACK), (5, 0)]);
+        }
+        if let Upper::Icmp { kind: kind @ (8 | 128), .. } = &mut sent.packet.upper
+            && random.chance(10)
+        {
+            *kind ^= if *kind == 8 { 8 } else { 1 };
+        }
+        sent.packet.ttl = random.weighted(&[(90, 64), (5, 1), (5, 33)]);
+        sent.packet.payload = length(&sent.packet, random);
+        self.send(world, sent, random)
+    }
+
+    /// An ICMP error about an earlier packet, from whom it was sent to or from anyone.
+    fn error(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+        let about = self.recent(random);
+        let mut quoted = about.packet.clone();
+        quoted.ttl = quoted.ttl.saturating_sub(1);
+        if let (true, Upper::Ports { source, .. } | Upper::Tcp { source, .. }) = (random.chance(10), &mut quoted.upper)
+        {
+            *source ^= 1;
+        }
+        let v6 = quoted.is_v6();
+        let from = if random.chance(60) { quoted.destination } else { address(world, v6, random) };
+        let to = if random.chance(92) { quoted.source } else { address(world, v6, random) };
+        let place = match random.below(100) {
+            0..70 => right_place(world, about.vrf, quoted.destination, random),
+            70..85 => Place::Vif(random.pick(&world.vifs).number),
+            _ => tunnel(world, about.vrf, random),
+        };
+        let (kind, code) = match v6 {
+            true => random.pick(&[(1, 4), (2, 0), (3, 0), (4, 1)]),
+            false => random.pick(&[(3, 3), (3, 4), (11, 0), (12, 0), (5, 1), (4, 0)]),
+        };
+        let bytes = random.weighted(&[(70, 64), (15, 28), (5, 27), (5, 48), (5, 600)]);
+        let upper = Upper::Error { kind, code, quoted: Box::new(quoted), bytes };
+        let mut packet = Packet::new(from, to, upper);
+        packet.ttl = random.weighted(&[(90, 64), (10, 1)]);
+        let place =
+            if matches!(place, Place::Vif(_)) && random.chance(3) { tunnel(world, about.vrf, random) } else { place };
+        framing(world, &Sent { place, packet, vrf: about.vrf }, random)
+    }
+
+    fn recent(&self, random: &mut Random) -> Sent {
+        let back = random.below(self.sent.len().min(8));
+        self.sent[self.sent.len() - 1 - back].clone()
+    }
+
+    fn send(&mut self, world: &World, sent: Sent, random: &mut Random) -> (usize, Vec<u8>) {
+        let framed = framing(world, &sent, random);
+        self.sent.push(sent);
+        framed
+    }
+}
+
+fn upper(v6: bool, random: &mut Random) -> Upper {
+    let (source, destination) = (random.pick(&PORTS), random.pick(&PORTS));
+    match random.weighted(&[(34, 0), (34, 1), (18, 2), (4, 3), (4, 4), (6, 5)]) {
+        0 => {
+            let flags = random.weighted(&[(75, SYN), (10, ACK), (5, SYN | ACK), (5, 4), (5, 1)]);
+            Upper::Tcp { source, destination, flags }
+        }
+        1 => Upper::Ports { number: 17, source, destination },
+        2 => Upper::Icmp { kind: if v6 { 128 } else { 8 }, code: 0, id: random.pick(&[7, 8]) },
+        3 if v6 => Upper::Icmp { kind: random.pick(&[129, 131, 143]), code: 0, id: 7 },
+        3 => Upper::Icmp { kind: random.pick(&[0, 13, 14, 17, 30]), code: random.pick(&[0, 1]), id: 7 },
+        4 => Upper::Ports { number: random.pick(&[132, 136]), source, destination },
+        _ => Upper::Other(random.pick(&[47, 50, 4, 59])),
+    }
+}
+
+/// Payloads: short ones, and such that the packet is near the MTU of a VIF or of a tunnel.
+fn length(packet: &Packet, random: &mut Random) -> usize {
+    if random.chance(82) {
+        return random.below(40);
+    }
+    let headers = Packet { payload: 0, ..packet.clone() }.bytes().len();
+    let edge: usize = random.pick(&[1500, 1450, 1468, 1280, 1300, 1400, 1350, 1499, 1350 - 50, 1400 - 50, 1400 - 32]);
+    (edge + random.pick(&[0, 0, 1, 1]) - random.pick(&[0, 1])).saturating_sub(headers)
+}
+
+/// An address that a packet may go to or come from.
+fn address(world: &World, v6: bool, random: &mut Random) -> IpAddr {
+    let local = random.pick(&world.vifs);
+    if v6 {
+        let one = |last| Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, last);
+        return match random.weighted(&[(35, 0), (40, 1), (8, 2), (10, 3), (3, 4), (4, 5)]) {
+            0 => local.v6.unwrap_or(one(0x10)),
+            1 => one(random.pick(&[0x20, 0x21, 0x22, 0x13])),
+            2 => one(1),
+            3 => random.pick(&[Ipv6Addr::new(0xfd09, 0, 0, 0, 0, 0, 0, 7), Ipv6Addr::new(0xfd09, 1, 0, 0, 0, 0, 0, 1)]),
+            4 => random.pick(&[
+                Ipv6Addr::LOCALHOST,
+                Ipv6Addr::UNSPECIFIED,
+                "ff02::1".parse().unwrap(),
+                "ff0e::5".parse().unwrap(),
+            ]),
+            _ => random.pick(&[
+                "fe80::1".parse().unwrap(),
+                "fe80::99".parse().unwrap(),
+                Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+            ]),
+        }
+        .into();
+    }
+    let one = |last| Ipv4Addr::new(10, 1, 1, last);
+    match random.weighted(&[(35, 0), (38, 1), (8, 2), (12, 3), (3, 4), (4, 5)]) {
+        0 => local.v4.unwrap_or(one(10)),
+        1 => one(random.pick(&[20, 21, 22, 23, 12, 15, 16, 8, 7])),
+        2 => one(1),
+        3 => Ipv4Addr::new(10, 9, random.pick(&[7, 127, 128, 255]), 7),
+        4 => random.pick(&[[127, 0, 0, 1], [0, 0, 0, 0], [224, 0, 0, 5], [255; 4], [240, 0, 0, 1]]).into(),
+        _ => random.pick(&[[8, 8, 8, 8], [10, 200, 0, 1], [169, 254, 169, 254], [10, 0, 0, 1]]).into(),
+    }
+    .into()
+}
+
+/// Where an address of a VRF lives: at a VIF, or behind a tunnel.
+fn right_place(world: &World, vrf: &str, address: IpAddr, random: &mut Random) -> Place {
+    let here = |vif: &&Vif| {
+        vif.vrf == vrf && (vif.v4.map(IpAddr::V4) == Some(address) || vif.v6.map(IpAddr::V6) == Some(address))
+    };
+    match world.vifs.iter().find(here) {
+        Some(vif) => Place::Vif(vif.number),
+        None => tunnel(world, vrf, random),
+    }
+}
+
+/// A tunnel into this VRF, mostly.
+fn tunnel(world: &World, vrf: &str, random: &mut Random) -> Place {
+    let remote = random.weighted(&[(55, REMOTES[0]), (20, REMOTES[1]), (20, REMOTES[2]), (5, REMOTES[4])]);
+    let vnis: Vec<u32> = world.vnis.iter().filter(|(_, name)| **name == vrf).map(|(vni, _)| *vni).collect();
+    let is_there = |target: &Result<&str, usize>| match target {
+        Ok(name) => *name == vrf,
+        Err(number) => world.vifs.iter().any(|vif| vif.number == *number && vif.vrf == vrf),
+    };
+    let labels: Vec<u32> =
+        world.labels.iter().filter(|(_, target)| is_there(target)).map(|(label, _)| *label).collect();
+    let by_vni = labels.is_empty() || !vnis.is_empty() && random.chance(55);
+    let by = match by_vni {
+        true if !vnis.is_empty() && random.chance(95) => By::Vni(random.pick(&vnis)),
+        true => By::Vni(random.pick(&VNIS)),
+        false if random.chance(30) => By::GreLabel(random.pick(&labels)),
+        false if random.chance(95) => By::Label(random.pick(&labels)),
+        false => By::Label(random.pick(&LABELS)),
+    };
+    Place::Tunnel { remote, by }
+}
+
+/// The frame of a packet, and its port; now and then a header is not as it should be.
+fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) {
+    let l3 = sent.packet.bytes();
+    let odd = random.chance(5).then(|| random.below(4));
+    match sent.place {
+        Place::Vif(number) => {
+            let mac = world.vifs.iter().find(|vif| vif.number == number).map_or([2; 6], |vif| vif.mac);
+            let (to, from) = match odd {
+                Some(0) => ([2, 9, 9, 9, 9, 9], mac),
+                Some(1) => (GATEWAY_MAC, [2, 9, 9, 9, 9, 9]),
+                Some(2) => (ALL, mac),
+                _ => (GATEWAY_MAC, mac),
+            };
+            let mut bytes = framed(to, from, &l3);
+            if odd == Some(3) || bytes.len() < 60 && random.chance(30) {
+                bytes.resize(bytes.len() + 1 + random.below(20), 0xee); // padding
+            }
+            (number, bytes)
+        }
+        Place::Tunnel { remote, by } => {
+            let mut inner = match by {
+                By::Vni(vni) => {
+                    let to = match odd {
+                        Some(0) => [2, 9, 9, 9, 9, 9],
+                        Some(1) => ALL,
+                        _ => ROUTER,
+                    };
+                    vxlan(vni, &framed(to, far_mac(remote), &l3), random)
+                }
+                By::Label(label) => mpls(label, &l3, random),
+                By::GreLabel(label) => gre(&mpls(label, &l3, random), random),
+            };
+            if odd == Some(2) {
+                inner.extend([0xee; 9]);
+            }
+            let port = match by {
+                By::Vni(_) => Some(4789),
+                By::Label(_) => Some(6635),
+                By::GreLabel(_) => None,
+            };
+            let tos = if random.chance(85) { sent.packet.tos } else { random.pick(&[0, 1, 2, 3, 0xb8, 0xbb]) };
+            underlay(remote, port, &inner, tos, random)
+        }
+    }
+}
+
+fn vxlan(vni: u32, frame: &[u8], random: &mut Random) -> Vec<u8> {
+    let flags = random.weighted(&[(94, 0x08), (3, 0xff), (3, 0x00)]);
+    let reserved = if flags == 0xff { 0xab } else { 0 };
+    [&[flags, 0, 0, reserved][..], &(vni << 8 | u32::from(reserved)).to_be_bytes(), frame].concat()
+}
+
+fn mpls(label: u32, l3: &[u8], random: &mut Random) -> Vec<u8> {
+    let (bottom, class) = (!random.chance(4), random.pick(&[0, 0, 5]));
+    let entry = label << 12 | class << 9 | u32::from(bottom) << 8 | random.pick(&[64, 64, 1, 255]);
+    [&entry.to_be_bytes()[..], l3].concat()
+}
+
+/// GRE (RFC 2784, RFC 2890): with a key or a sequence number, sometimes with what nobody should send.
+fn gre(payload: &[u8], random: &mut Random) -> Vec<u8> {
+    let flags: u16 =
+        random.weighted(&[(70, 0), (8, 0x2000), (8, 0x1000), (8, 0x3000), (2, 0x0001), (2, 0x4000), (4, 0x8000)]);
+    let kind: u16 = random.weighted(&[(95, 0x8847), (5, 0x0800)]);
+    let words = usize::from(flags & 0x8000 != 0) + usize::from(flags & 0x2000 != 0) + usize::from(flags & 0x1000 != 0);
+    let mut bytes = [&flags.to_be_bytes()[..], &kind.to_be_bytes(), &[0x5a; 12][..4 * words], payload].concat();
+    if flags & 0x8000 != 0 && random.chance(60) {
+        bytes[4..8].fill(0);
+        let sum = checksum(0, &bytes);
+        bytes[4..6].copy_from_slice(&sum.to_be_bytes());
+    }
+    bytes
+}
+
+/// A packet of the underlay to us: UDP to a port, or GRE.
+fn underlay(remote: Ipv4Addr, port: Option<u16>, payload: &[u8], tos: u8, random: &mut Random) -> (usize, Vec<u8>) {
+    let odd = random.chance(4).then(|| random.below(6));
+    let at = if remote.octets()[2] == 1 && remote.octets()[0] == 10 { 7 } else { 0 };
+    let to = if odd == Some(0) { Ipv4Addr::new(10, 0, 0, 77) } else { VTEP };
+    let mut upper = Vec::new();
+    if let Some(port) = port {
+        upper.extend((0xc000 | random.below(0x4000) as u16).to_be_bytes());
+        upper.extend(port.to_be_bytes());
+        upper.extend(((8 + payload.len()) as u16).to_be_bytes());
+        upper.extend(if odd == Some(1) { [0x12, 0x34] } else { [0, 0] });
+    }
+    upper.extend(payload);
+    let fragment: u16 = match odd {
+        Some(2) => 0x2000,
+        Some(3) => 0x0010,
+        _ => 0x4000,
+    };
+    let number = if port.is_some() { 17 } else { 47 };
+    let mut ip = vec![0x45, tos, 0, 0, 0, 9, 0, 0, if odd == Some(4) { 1 } else { 63 }, number, 0, 0];
+    ip[2..4].copy_from_slice(&((20 + upper.len()) as u16).to_be_bytes());
+    ip[6..8].copy_from_slice(&fragment.to_be_bytes());
+    ip.extend(remote.octets());
+    ip.extend(to.octets());
+    let sum = checksum(0, &ip);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+    ip.extend(upper);
+    let mac = if odd == Some(5) { [2, 9, 9, 9, 9, 9] } else { port_mac(at) };
+    (at, framed(mac, far_mac(remote), &ip))
+}
+
+/// ARP or a neighbour solicitation: of a tenant, through a VNI.
+fn neighbour_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+    let vif = random.pick(&world.vifs);
+    let tunnelled = random.chance(25);
+    let by = random.pick(&VNIS);
+    let remote = random.pick(&REMOTES[..2]);
+    let mac = if tunnelled { far_mac(remote) } else { vif.mac };
+    let sender_mac = if random.chance(95) { mac } else { [2, 9, 9, 9, 9, 9] };
+    let frame = if random.chance(60) || vif.v6.is_none() {
+        let own = if tunnelled { Ipv4Addr::new(10, 1, 1, 20) } else { vif.v4.unwrap_or(Ipv4Addr::new(10, 1, 1, 13)) };
+        let IpAddr::V4(any) = address(world, false, random) else { unreachable!() };
+        let target = random.weighted(&[(30, Ipv4Addr::new(10, 1, 1, 1)), (20, own), (50, any)]);
+        let sender = random.weighted(&[(80, own), (10, Ipv4Addr::UNSPECIFIED), (10, any)]);
+        let operation = random.weighted(&[(90, 1), (8, 2), (2, 3)]);
+        let to =
+            random.weighted(&[(80, ALL), (15, if tunnelled { ROUTER } else { GATEWAY_MAC }), (5, [2, 9, 9, 9, 9, 9])]);
+        ethernet(to, mac, 0x0806, &arp(operation, (sender_mac, sender), ([0; 6], target)))
+    } else {
+        let own = if tunnelled {
+            Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0x20)
+        } else {
+            vif.v6.unwrap_or(Ipv6Addr::UNSPECIFIED)
+        };
+        solicitation(world, own, mac, sender_mac, random)
+    };
+    match tunnelled {
+        true => underlay(remote, Some(4789), &vxlan(by, &frame, random), 0, random),
+        false => (vif.number, frame),
+    }
+}
+
+fn solicitation(world: &World, own: Ipv6Addr, mac: [u8; 6], sender_mac: [u8; 6], random: &mut Random) -> Vec<u8> {
+    let IpAddr::V6(any) = address(world, true, random) else { unreachable!() };
+    let gateway = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 1);
+    let target = random.weighted(&[(30, gateway), (15, own), (10, "fe80::1".parse().unwrap()), (45, any)]);
+    let probe = random.chance(10);
+    let source = if probe {
+        Ipv6Addr::UNSPECIFIED
+    } else {
+        random.weighted(&[(80, own), (15, "fe80::77".parse().unwrap()), (5, any)])
+    };
+    let [.., a, b, c] = target.octets();
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from(b) << 8 | u16::from(c));
+    let (to_mac, to) = match probe || random.chance(70) {
+        true => ([0x33, 0x33, 0xff, a, b, c], group),
+        false => (GATEWAY_MAC, target),
+    };
+    let kind = random.weighted(&[(90, 135), (5, 133), (5, 136)]);
+    let with = (!probe && random.chance(70)).then_some(sender_mac);
+    let mut packet = Packet::new(source.into(), to.into(), Upper::Nd { kind, target: target.into(), mac: with });
+    packet.ttl = random.weighted(&[(95, 255), (5, 64)]);
+    framed(to_mac, mac, &packet.bytes())
+}
+
+/// What the fabric sends besides tunnels: ARP, echo to our address, a stranger's traffic.
+fn for_the_fabric(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+    let (port, ours) =
+        if world.second_uplink && random.chance(20) { (7, Ipv4Addr::new(10, 0, 1, 1)) } else { (0, VTEP) };
+    let from: Ipv4Addr = match port {
+        7 => Ipv4Addr::new(10, 0, 1, 2),
+        _ => random.pick(&[[10, 0, 0, 2], [10, 0, 0, 3], [10, 0, 0, 254], [10, 0, 0, 9]]).into(),
+    };
+    let mac = far_mac(from);
+    match random.below(4) {
+        0 => (port, ethernet(port_mac(port), mac, 0x0806, &arp(2, (mac, from), (port_mac(port), ours)))),
+        1 => {
+            let target = random.pick(&[ours, ours, Ipv4Addr::new(10, 0, 0, 3), Ipv4Addr::new(10, 1, 1, 1)]);
+            (port, ethernet(ALL, mac, 0x0806, &arp(1, (mac, from), ([0; 6], target))))
+        }
+        2 => {
+            let upper = Upper::Icmp { kind: 8, code: 0, id: 99 };
+            (port, framed(port_mac(port), mac, &Packet::new(from.into(), ours.into(), upper).bytes()))
+        }
+        _ => {
+            let to = random.pick(&[VTEP, Ipv4Addr::new(10, 1, 1, 10), Ipv4Addr::new(192, 0, 2, 7)]);
+            let upper = upper(false, random);
+            (port, framed(port_mac(port), mac, &Packet::new(from.into(), to.into(), upper).bytes()))
+        }
+    }
+}
+
+/// Bytes changed, cut off or added.
+fn damaged(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
+    match random.below(3) {
+        0 => bytes.truncate(random.below(bytes.len().min(120))),
+        1 => {
+            let at = random.below(bytes.len().min(110));
+            bytes[at] = random.next() as u8;
+        }
+        _ => {
+            let at = 12 + random.below(bytes.len().min(100) - 12);
+            bytes[at] ^= 1 << random.below(8);
+        }
+    }
+    bytes
+}

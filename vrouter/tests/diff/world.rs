@@ -1,0 +1,495 @@
+//! The network that a case begins with and how it changes: few addresses, nested prefixes, tenants that overlap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::case::{Batch, Event};
+use super::objects::Object;
+use super::random::Random;
+
+pub const ROUTER: [u8; 6] = [2, 10, 0, 0, 1, 1];
+pub const GATEWAY_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
+pub const VTEP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub const TENANT_VRFS: [&str; 3] = ["red", "blue", "green"];
+/// Far ends: two on our subnet, one behind a gateway, one on the other uplink, one without a route.
+pub const REMOTES: [Ipv4Addr; 5] = [
+    Ipv4Addr::new(10, 0, 0, 2),
+    Ipv4Addr::new(10, 0, 0, 3),
+    Ipv4Addr::new(192, 0, 2, 7),
+    Ipv4Addr::new(10, 0, 1, 2),
+    Ipv4Addr::new(198, 51, 100, 9),
+];
+pub const VNIS: [u32; 5] = [100, 101, 200, 300, 0xff_ffff];
+pub const LABELS: [u32; 5] = [1000, 1001, 2000, 3000, 16];
+const PREFIXES4: [&str; 16] = [
+    "0.0.0.0/0",
+    "10.0.0.0/8",
+    "10.1.0.0/16",
+    "10.1.1.0/24",
+    "10.1.1.8/29",
+    "10.1.1.12/30",
+    "10.1.1.20/30",
+    "10.1.1.20/31",
+    "10.1.1.20/32",
+    "10.1.1.21/32",
+    "10.1.1.22/32",
+    "10.9.0.0/16",
+    "10.9.0.0/17",
+    "10.9.128.0/17",
+    "10.9.7.7/32",
+    "10.1.1.10/32",
+];
+const PREFIXES6: [&str; 10] = [
+    "::/0",
+    "fd00::/8",
+    "fd01::/64",
+    "fd01::10/124",
+    "fd01::20/126",
+    "fd01::20/127",
+    "fd01::20/128",
+    "fd01::21/128",
+    "fd09::/32",
+    "fd09::7/128",
+];
+
+/// A tenant's VIF.
+#[derive(Clone)]
+pub struct Vif {
+    pub number: usize,
+    pub vrf: &'static str,
+    pub mac: [u8; 6],
+    pub v4: Option<Ipv4Addr>,
+    pub v6: Option<Ipv6Addr>,
+    pub gateway_v4: Option<Ipv4Addr>,
+    pub gateway_v6: bool,
+    pub mtu: Option<u16>,
+    pub from: Option<&'static str>,
+    pub to: Option<&'static str>,
+    pub spoofing: bool,
+    pub sources: Vec<&'static str>,
+}
+
+/// What the generator believes is there. The product judges: what it refuses is not there, and a packet may then go nowhere.
+pub struct World {
+    pub vifs: Vec<Vif>,
+    flows_off: BTreeSet<&'static str>,
+    vrf_acl: BTreeMap<&'static str, &'static str>,
+    vteps: BTreeMap<&'static str, Vec<Ipv4Addr>>,
+    by_default_route: BTreeSet<&'static str>,
+    pub vnis: BTreeMap<u32, &'static str>,
+    /// A VRF, or a VIF.
+    pub labels: BTreeMap<u32, Result<&'static str, usize>>,
+    routes: BTreeSet<(&'static str, &'static str, &'static str)>,
+    neighbours: BTreeSet<(&'static str, Ipv4Addr)>,
+    pub second_uplink: bool,
+    strict: bool,
+    lifetimes: bool,
+}
+
+fn object(section: &'static str, text: String) -> Object {
+    Object { section, text }
+}
+
+pub fn mac(mac: [u8; 6]) -> String {
+    let hex: Vec<String> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    hex.join(":")
+}
+
+pub fn port_mac(port: usize) -> [u8; 6] {
+    [0x52, 0, 0, 0, 0x0a, port as u8]
+}
+
+/// The MAC of a neighbour on the fabric.
+pub fn far_mac(address: Ipv4Addr) -> [u8; 6] {
+    let [.., c, d] = address.octets();
+    [0x52, 0, 0, 0, 0xb0 | c, d]
+}
+
+impl World {
+    /// A network, and its objects.
+    pub fn random(random: &mut Random) -> (World, Vec<Object>) {
+        let mut world = World {
+            vifs: Vec::new(),
+            flows_off: BTreeSet::new(),
+            vrf_acl: BTreeMap::new(),
+            vteps: BTreeMap::new(),
+            by_default_route: BTreeSet::new(),
+            vnis: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            routes: BTreeSet::new(),
+            neighbours: BTreeSet::new(),
+            second_uplink: random.chance(30),
+            strict: random.chance(20),
+            lifetimes: random.chance(50),
+        };
+        let mut objects = world.underlay(random);
+        let acls = random.chance(60);
+        objects.extend((1..=2).map(|number| group(number, random)));
+        objects.extend((1..=3).map(|number| acl(number, random)));
+        for name in TENANT_VRFS {
+            if random.chance(if name == "green" { 40 } else { 15 }) {
+                world.flows_off.insert(name);
+            }
+            objects.push(world.vrf(name, random, acls));
+        }
+        for number in 1..=2 + random.below(4) {
+            let vif = world.new_vif(number, random, acls);
+            objects.push(vif_object(&vif));
+            world.vifs.push(vif);
+        }
+        (0..4 + random.below(12)).for_each(|_| objects.push(world.route(random)));
+        (0..1 + random.below(4)).for_each(|_| objects.push(world.vni(random)));
+        (0..1 + random.below(4)).for_each(|_| objects.push(world.label(random)));
+        (world, unique(objects))
+    }
+
+    fn underlay(&mut self, random: &mut Random) -> Vec<Object> {
+        let mut objects = vec![
+            self.settings(random),
+            object("vrfs", "{name: underlay, flows: off}".into()),
+            object(
+                "vifs",
+                "{name: up0, kind: fabric, port: p0, vrf: underlay, addresses: [10.0.0.1], subnets: [10.0.0.0/24]}"
+                    .into(),
+            ),
+            object("routes", "{vrf: underlay, prefix: 192.0.2.0/24, via: {gateway: 10.0.0.254}}".into()),
+        ];
+        if self.second_uplink {
+            let mtu = random.pick(&["", ", mtu: 1400", ", mtu: 1450"]);
+            objects.push(object("vifs", format!(
+                "{{name: up7, kind: fabric, port: p7, vrf: underlay, addresses: [10.0.1.1], subnets: [10.0.1.0/24]{mtu}}}"
+            )));
+        }
+        let near = [(85, [10, 0, 0, 2]), (70, [10, 0, 0, 3]), (85, [10, 0, 0, 254]), (80, [10, 0, 1, 2])];
+        for (percent, address) in near {
+            if random.chance(percent) && (address[2] == 0 || self.second_uplink) {
+                objects.push(self.neighbour(address.into(), far_mac(address.into())));
+            }
+        }
+        objects
+    }
+
+    fn neighbour(&mut self, address: Ipv4Addr, far: [u8; 6]) -> Object {
+        let vif = if address.octets()[2] == 1 { "up7" } else { "up0" };
+        self.neighbours.insert((vif, address));
+        object("neighbours", format!("{{vif: {vif}, address: {address}, mac: \"{}\"}}", mac(far)))
+    }
+
+    fn settings(&self, random: &mut Random) -> Object {
+        let mut text = format!("{{underlay_vrf: underlay, vtep: {VTEP}, icmp_per_second: 1000000");
+        if self.strict {
+            text += ", tcp_strict: true";
+        }
+        if random.chance(15) {
+            text += ", router_mac: \"02:0a:00:00:01:77\"";
+        }
+        if self.lifetimes {
+            let seconds = |random: &mut Random| 1 + random.below(12);
+            text += &format!(
+                ", lifetimes: {{tcp_established: {}, tcp_opening: {}, tcp_closing: {}, udp_unanswered: {}, udp_answered: {}, icmp: {}}}",
+                seconds(random),
+                seconds(random),
+                seconds(random),
+                seconds(random),
+                seconds(random),
+                seconds(random)
+            );
+        }
+        object("settings", text + "}")
+    }
+
+    fn vrf(&mut self, name: &'static str, random: &mut Random, acls: bool) -> Object {
+        let mut text = format!("{{name: {name}");
+        if self.flows_off.contains(name) {
+            text += ", flows: off";
+        } else if acls && random.chance(25) {
+            let acl = random.pick(&["a1", "a2", "a3"]);
+            self.vrf_acl.insert(name, acl);
+            text += &format!(", acl: {acl}");
+        } else {
+            self.vrf_acl.remove(name);
+        }
+        if random.chance(15) {
+            self.by_default_route.insert(name);
+            text += ", proxy_by_default_route: true";
+        }
+        if random.chance(15) {
+            let vteps = vec![random.pick(&REMOTES[..2]), REMOTES[2]];
+            text += &format!(", allowed_vteps: [{}, {}]", vteps[0], vteps[1]);
+            self.vteps.insert(name, vteps);
+        }
+        object("vrfs", text + "}")
+    }
+
+    fn new_vif(&self, number: usize, random: &mut Random, acls: bool) -> Vif {
+        let vrf = random.pick(&["red", "red", "red", "blue", "blue", "green"]);
+        let taken =
+            |last: u8| self.vifs.iter().any(|vif| vif.vrf == vrf && vif.v4.is_some_and(|a| a.octets()[3] == last));
+        let last = (0..8).map(|_| 10 + random.below(4) as u8).find(|&last| !taken(last)).unwrap_or(30 + number as u8);
+        let off = self.flows_off.contains(vrf);
+        let mut acl = |percent| (acls && !off && random.chance(percent)).then(|| random.pick(&["a1", "a2", "a3"]));
+        let (from, to) = (acl(30), acl(30));
+        Vif {
+            number,
+            vrf,
+            mac: [2, 0, 0, 0, 0x0a, number as u8],
+            v4: random.chance(95).then(|| Ipv4Addr::new(10, 1, 1, last)),
+            v6: random.chance(60).then(|| Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 6 + u16::from(last))),
+            gateway_v4: random.chance(90).then(|| Ipv4Addr::new(10, 1, 1, 1)),
+            gateway_v6: random.chance(80),
+            mtu: random.chance(25).then(|| random.pick(&[1280, 1300, 1400])),
+            from,
+            to,
+            spoofing: random.chance(15),
+            sources: if random.chance(20) {
+                random.pick(&[vec!["10.9.0.0/16"], vec!["10.1.1.8/29", "fd09::/32"]])
+            } else {
+                vec![]
+            },
+        }
+    }
+
+    fn route(&mut self, random: &mut Random) -> Object {
+        let vrf = random.pick(&["red", "red", "red", "blue", "blue", "green"]);
+        let v6 = random.chance(30);
+        let prefix = if v6 { random.pick(&PREFIXES6) } else { random.pick(&PREFIXES4) };
+        let owner = random.weighted(&[(75, "operator"), (15, "bgp"), (10, "cni")]);
+        self.routes.insert((vrf, prefix, owner));
+        let mut text = format!("{{vrf: {vrf}, prefix: \"{prefix}\"");
+        if owner != "operator" {
+            text += &format!(", owner: {owner}");
+        }
+        if random.chance(25) {
+            text += &format!(", preference: {}", random.pick(&[50, 100, 200]));
+        }
+        text += ", via: ";
+        text += &self.via(vrf, random);
+        object("routes", text + "}")
+    }
+
+    fn via(&self, vrf: &str, random: &mut Random) -> String {
+        let remote =
+            random.weighted(&[(45, REMOTES[0]), (15, REMOTES[1]), (20, REMOTES[2]), (12, REMOTES[3]), (8, REMOTES[4])]);
+        match random.weighted(&[(22, 0), (36, 1), (20, 2), (10, 3), (14, 4), (9, 5)]) {
+            0 if !self.vifs.is_empty() => {
+                let vif = random.pick(&self.vifs).number;
+                let other = if random.chance(20) { ", mac: \"02:00:00:00:0a:99\"" } else { "" };
+                format!("{{vif: v{vif}{other}}}")
+            }
+            0 | 1 => {
+                let vni = match vrf {
+                    "red" => random.pick(&[100, 100, 101]),
+                    "blue" => 200,
+                    _ => 300,
+                };
+                let [.., last] = remote.octets();
+                format!("{{vxlan: {{remote: {remote}, vni: {vni}, mac: \"02:0a:00:00:{last:02x}:01\"}}}}")
+            }
+            2 => format!("{{mpls_udp: {{remote: {remote}, label: {}}}}}", random.pick(&LABELS)),
+            4 => format!("{{mpls_gre: {{remote: {remote}, label: {}}}}}", random.pick(&LABELS)),
+            5 => format!("{{vrf: {}}}", random.pick(&TENANT_VRFS)),
+            _ => "{drop: true}".into(),
+        }
+    }
+
+    fn vni(&mut self, random: &mut Random) -> Object {
+        let vni = random.pick(&VNIS);
+        let vrf = match vni {
+            100 | 101 if random.chance(80) => "red",
+            200 if random.chance(80) => "blue",
+            _ => random.pick(&TENANT_VRFS),
+        };
+        self.vnis.insert(vni, vrf);
+        object("vnis", format!("{{vni: {vni}, vrf: {vrf}}}"))
+    }
+
+    fn label(&mut self, random: &mut Random) -> Object {
+        let label = random.pick(&LABELS);
+        if random.chance(30) && !self.vifs.is_empty() {
+            let vif = random.pick(&self.vifs).number;
+            self.labels.insert(label, Err(vif));
+            return object("labels", format!("{{label: {label}, vif: v{vif}}}"));
+        }
+        let vrf = random.pick(&["red", "red", "blue", "green"]);
+        self.labels.insert(label, Ok(vrf));
+        object("labels", format!("{{label: {label}, vrf: {vrf}}}"))
+    }
+
+    /// Something changes.
+    pub fn change(&mut self, random: &mut Random) -> Event {
+        let count = if random.chance(80) { 1 } else { 2 + random.below(2) };
+        let objects = (0..count).map(|_| self.changed(random)).collect();
+        Event::Apply(Batch::Objects(unique(objects)))
+    }
+
+    fn changed(&mut self, random: &mut Random) -> Object {
+        match random.weighted(&[(40, 0), (10, 1), (6, 2), (6, 3), (14, 4), (5, 5), (10, 6), (5, 7), (3, 8)]) {
+            0 => self.route(random),
+            1 => {
+                let name = random.pick(&TENANT_VRFS);
+                if random.chance(15) && !self.flows_off.remove(name) {
+                    self.flows_off.insert(name);
+                }
+                self.vrf(name, random, true)
+            }
+            2 => self.vni(random),
+            3 => self.label(random),
+            4 if random.chance(20) => {
+                // a new one, or an old one that begins anew
+                let number = 1 + random.below(6);
+                self.vifs.retain(|vif| vif.number != number);
+                let vif = self.new_vif(number, random, true);
+                self.vifs.push(vif.clone());
+                vif_object(&vif)
+            }
+            4 => self.changed_vif(random),
+            5 => group(1 + random.below(2), random),
+            6 => acl(1 + random.below(3), random),
+            7 => {
+                let near = [[10, 0, 0, 2], [10, 0, 0, 3], [10, 0, 0, 254], [10, 0, 1, 2]];
+                let address = random.pick(&near[..if self.second_uplink { 4 } else { 3 }]).into();
+                let mut far = far_mac(address);
+                far[5] ^= random.pick(&[0, 0, 0x80]);
+                self.neighbour(address, far)
+            }
+            _ => {
+                self.strict = random.chance(30);
+                self.lifetimes = random.chance(50);
+                self.settings(random)
+            }
+        }
+    }
+
+    fn changed_vif(&mut self, random: &mut Random) -> Object {
+        let at = random.below(self.vifs.len());
+        let mut vif = self.vifs[at].clone();
+        match random.below(7) {
+            0 => vif.from = random.pick(&[None, Some("a1"), Some("a2")]),
+            1 => vif.to = random.pick(&[None, Some("a2"), Some("a3")]),
+            2 => vif.mtu = random.pick(&[None, Some(1280), Some(1350), Some(1499)]),
+            3 => vif.spoofing = !vif.spoofing,
+            4 => vif.sources = random.pick(&[vec![], vec!["10.9.0.0/16"], vec!["fd09::/32", "10.1.1.20/30"]]),
+            5 => vif.mac[3] ^= 1,
+            _ => vif.v4 = Some(Ipv4Addr::new(10, 1, 1, 10 + random.below(4) as u8)),
+        }
+        self.vifs[at] = vif.clone();
+        vif_object(&vif)
+    }
+
+    /// Something goes.
+    pub fn delete(&mut self, random: &mut Random) -> Event {
+        let (kind, key) = match random.weighted(&[(60, 0), (10, 1), (10, 2), (12, 3), (8, 4)]) {
+            0 => {
+                let routes: Vec<_> = self.routes.iter().copied().collect();
+                let Some(route) = routes.get(random.below(routes.len())) else { return Event::Wait(100) };
+                self.routes.remove(route);
+                ("route", format!("{} {} {}", route.0, route.1, route.2))
+            }
+            1 => ("vni", random.pick(&VNIS).to_string()),
+            2 => ("label", random.pick(&LABELS).to_string()),
+            3 => {
+                let all: Vec<_> = self.neighbours.iter().copied().collect();
+                let Some(one) = all.get(random.below(all.len())) else { return Event::Wait(100) };
+                self.neighbours.remove(one);
+                ("neighbour", format!("{} {}", one.0, one.1))
+            }
+            _ => {
+                let number = random.pick(&self.vifs).number;
+                if self.vifs.len() > 2 {
+                    self.vifs.retain(|vif| vif.number != number);
+                }
+                ("vif", format!("v{number}"))
+            }
+        };
+        Event::Delete { kind: kind.into(), key }
+    }
+}
+
+/// A later object takes the place of an earlier one with the same key.
+fn unique(objects: Vec<Object>) -> Vec<Object> {
+    fn key(object: &Object) -> (&'static str, String) {
+        let fields: Vec<&str> = object.text.trim_matches(['{', '}']).split(", ").collect();
+        let keys = match object.section {
+            "settings" => 0,
+            "routes" => 2,
+            "neighbours" => 2,
+            _ => 1,
+        };
+        let owner = fields.iter().find(|field| object.section == "routes" && field.starts_with("owner"));
+        (object.section, fields[..keys].iter().chain(owner).copied().collect())
+    }
+    let mut kept: Vec<Object> = Vec::new();
+    for object in objects {
+        match kept.iter_mut().find(|other| key(other) == key(&object)) {
+            Some(other) => *other = object,
+            None => kept.push(object),
+        }
+    }
+    kept
+}
+
+fn vif_object(vif: &Vif) -> Object {
+    let Vif { number, vrf, .. } = vif;
+    let mut text = format!("{{name: v{number}, port: p{number}, vrf: {vrf}, mac: \"{}\"", mac(vif.mac));
+    let addresses = vif.v4.map(IpAddr::V4).into_iter().chain(vif.v6.map(IpAddr::V6));
+    let addresses: Vec<String> = addresses.map(|address| format!("\"{address}\"")).collect();
+    text += &format!(", addresses: [{}]", addresses.join(", "));
+    text.extend(vif.gateway_v4.map(|gateway| format!(", gateway_v4: {gateway}")));
+    text.extend(vif.gateway_v6.then_some(", gateway_v6: \"fd01::1\""));
+    text.extend(vif.mtu.map(|mtu| format!(", mtu: {mtu}")));
+    text.extend(vif.from.map(|acl| format!(", acl_from_vif: {acl}")));
+    text.extend(vif.to.map(|acl| format!(", acl_to_vif: {acl}")));
+    text.extend(vif.spoofing.then_some(", spoofing_allowed: true"));
+    if !vif.sources.is_empty() {
+        let sources: Vec<String> = vif.sources.iter().map(|prefix| format!("\"{prefix}\"")).collect();
+        text += &format!(", allowed_sources: [{}]", sources.join(", "));
+    }
+    object("vifs", text + "}")
+}
+
+fn group(number: usize, random: &mut Random) -> Object {
+    let mut prefixes: Vec<&str> = (0..1 + random.below(3)).map(|_| random.pick(&PREFIXES4)).collect();
+    if random.chance(40) {
+        prefixes.push(random.pick(&PREFIXES6));
+    }
+    prefixes.sort();
+    prefixes.dedup();
+    let prefixes: Vec<String> = prefixes.iter().map(|prefix| format!("\"{prefix}\"")).collect();
+    object("groups", format!("{{name: g{number}, prefixes: [{}]}}", prefixes.join(", ")))
+}
+
+fn acl(number: usize, random: &mut Random) -> Object {
+    let rules: Vec<String> = (0..1 + random.below(5)).map(|_| rule(random)).collect();
+    object("acls", format!("{{name: a{number}, rules: [{}]}}", rules.join(", ")))
+}
+
+fn rule(random: &mut Random) -> String {
+    let mut text = format!("{{action: {}", random.weighted(&[(70, "permit"), (30, "deny")]));
+    let protocol = random.weighted(&[(35, ""), (20, "tcp"), (20, "udp"), (15, "icmp"), (5, "icmpv6"), (5, "sctp")]);
+    if !protocol.is_empty() {
+        text += &format!(", protocol: {protocol}");
+    }
+    let v6 = protocol == "icmpv6" || protocol != "icmp" && random.chance(25);
+    for side in ["source", "destination"] {
+        match random.weighted(&[(55, 0), (30, 1), (15, 2)]) {
+            1 if v6 => text += &format!(", {side}: \"{}\"", random.pick(&PREFIXES6)),
+            1 => text += &format!(", {side}: {}", random.pick(&PREFIXES4)),
+            2 => text += &format!(", {side}: {{group: g{}}}", 1 + random.below(2)),
+            _ => {}
+        }
+    }
+    if ["tcp", "udp", "sctp"].contains(&protocol) {
+        for side in ["source", "destination"] {
+            if random.chance(if side == "source" { 15 } else { 40 }) {
+                text += &format!(
+                    ", {side}_ports: [{}]",
+                    random.pick(&["80", "53-80", "1000-1001", "\"0-52\", 443", "54-65535"])
+                );
+            }
+        }
+    }
+    if protocol == "icmp" && random.chance(40) {
+        text += &format!(", icmp_type: {}", random.pick(&["8", "8, icmp_code: 0", "0", "13"]));
+    }
+    text + "}"
+}
