@@ -131,7 +131,7 @@ reasons! {
     ArpInvalid = "arp_invalid",
     /// A malformed neighbour discovery packet, or one with a forged sender (RFC 4861).
     NdInvalid = "nd_invalid",
-    /// ARP or ND for an address that we do not answer for.
+    /// ARP or ND for an address that we do not answer for, from nobody that we asked, or a router's word to hosts.
     NeighbourNotOurs = "neighbour_not_ours",
     /// For an address of ours, but nothing here answers it.
     LocalUnanswered = "local_unanswered",

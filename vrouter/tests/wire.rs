@@ -34,8 +34,12 @@ mod policy;
 mod ports;
 #[path = "wire/reasons.rs"]
 mod reasons;
+#[path = "wire/router.rs"]
+mod router;
 #[path = "wire/scapy.rs"]
 mod scapy;
+#[path = "wire/spoof.rs"]
+mod spoof;
 #[path = "wire/tenants.rs"]
 mod tenants;
 #[path = "wire/underlay.rs"]

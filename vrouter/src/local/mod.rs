@@ -1,4 +1,4 @@
-//! Answers to ARP, ND and ICMP, and the neighbour table: pure, `now` is an argument.
+//! Answers to ARP, ND and ICMP, the neighbour table and router advertisements: pure, `now` is an argument.
 //!
 //! Workers punt copies of frames that the fast path does not answer; the control thread hands each to [`Local::punt`] and
 //! carries out the [`Output`]s in order: it sends frames, routes packets, publishes what was learnt, and injects replays.
@@ -15,6 +15,7 @@ mod icmp_error;
 mod l3;
 mod nd;
 mod neighbour;
+mod router;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use budget::Budget;
 use icmp_error::Problem;
 use neighbour::{Held, Neighbours};
 pub use neighbour::{Limits, Neighbour, NeighbourState};
+use router::Routers;
 use side::Side;
 
 /// A copy of a frame that a worker punted.
@@ -128,6 +130,7 @@ pub struct Counters {
 /// The slow path's state. Control thread.
 pub struct Local {
     neighbours: Neighbours,
+    routers: Routers,
     errors: Budget,
     counters: Counters,
 }
@@ -135,7 +138,12 @@ pub struct Local {
 impl Local {
     /// No neighbour known, nothing held.
     pub fn new(limits: Limits) -> Local {
-        Local { neighbours: Neighbours::new(limits), errors: Budget::default(), counters: Counters::default() }
+        Local {
+            neighbours: Neighbours::new(limits),
+            routers: Routers::default(),
+            errors: Budget::default(),
+            counters: Counters::default(),
+        }
     }
 
     /// Takes one punted frame and appends what is to be done. `now_ms`: milliseconds of a clock that does not go back.
@@ -149,9 +157,10 @@ impl Local {
         outcome
     }
 
-    /// Does what is due: asks again, probes, gives up. To be called about ten times a second.
+    /// Does what is due: asks again, probes, gives up, advertises. To be called about ten times a second.
     pub fn tick(&mut self, snapshot: &Snapshot, now_ms: u64, out: &mut Vec<Output>) {
         self.neighbours.tick(snapshot, now_ms, out);
+        self.routers.tick(snapshot, now_ms, out);
         self.errors.forget_idle(now_ms);
     }
 
@@ -192,7 +201,9 @@ impl Local {
         };
         let problem = match punt.why {
             Why::Arp => return arp::outcome(snapshot, &side, punt, &mut self.neighbours, now, out),
-            Why::NeighbourDiscovery => return nd::outcome(snapshot, &side, punt, &mut self.neighbours, now, out),
+            Why::NeighbourDiscovery => {
+                return nd::outcome(snapshot, &side, punt, (&mut self.neighbours, &mut self.routers), now, out);
+            }
             Why::ForUs => return echo::outcome(snapshot, &side, punt, out),
             Why::TtlExpired => Problem::TimeExceeded,
             Why::TooBig { mtu } => Problem::TooBig { mtu },

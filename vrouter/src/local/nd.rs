@@ -10,15 +10,17 @@ use smoltcp::wire::{
 
 use super::l3::{Fragment, L3};
 use super::neighbour::{Advert, Neighbours};
+use super::router::Routers;
 use super::side::{Answer, Side, is_unicast_v6};
 use super::{Outcome, Output, Punt, emit};
 use crate::drops::DropReason;
 use crate::ids::Mac;
 use crate::tables::{Snapshot, VifKind};
 
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// Everybody on a link.
+pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// What ND packets are sent with, and must arrive with: proof that no router was on their way.
-const HOP_LIMIT: u8 = 255;
+pub(super) const HOP_LIMIT: u8 = 255;
 
 /// A packet whose hop limit, checksum, addresses and options are in order.
 struct Message<'a> {
@@ -34,7 +36,7 @@ pub(super) fn outcome(
     snapshot: &Snapshot,
     side: &Side<'_>,
     punt: &Punt<'_>,
-    neighbours: &mut Neighbours,
+    (neighbours, routers): (&mut Neighbours, &mut Routers),
     now: u64,
     out: &mut Vec<Output>,
 ) -> Outcome {
@@ -59,7 +61,11 @@ pub(super) fn outcome(
             // A tenant's word about itself: we know it from the model.
             fabric.is_none_or(|vif| neighbours.advertised((vif.id, target.into()), advert, now, out))
         }
-        // Router solicitations, advertisements, redirects.
+        Icmpv6Message::RouterSolicit if !message.solicits_router(side) => {
+            return Outcome::Dropped(DropReason::NdInvalid);
+        }
+        Icmpv6Message::RouterSolicit => side.vif.is_some_and(|vif| routers.solicited(vif.id, now)),
+        // Router advertisements and redirects: nobody tells us the way.
         _ => false,
     };
     if done { Outcome::Consumed } else { Outcome::Dropped(DropReason::NeighbourNotOurs) }
@@ -146,6 +152,13 @@ impl<'a> Message<'a> {
         (sound && is_unicast_v6(target_addr)).then_some((target_addr, mac))
     }
 
+    /// Whether RFC 4861, section 6.1.1 lets a router solicitation pass.
+    fn solicits_router(&self, side: &Side<'_>) -> bool {
+        let Ok(NdiscRepr::RouterSolicit { lladdr }) = NdiscRepr::parse(&self.icmp) else { return false };
+        let mac = self.claimed(side, lladdr);
+        mac.is_some_and(|mac| mac.is_none() || !self.source.is_unspecified())
+    }
+
     /// What an advertisement that RFC 4861, section 7.1.2 lets pass says of its target; and a tenant advertises its own MAC only.
     fn advertised(&self, side: &Side<'_>) -> Option<(Ipv6Addr, Advert)> {
         let NdiscRepr::NeighborAdvert { flags, target_addr, lladdr } = NdiscRepr::parse(&self.icmp).ok()? else {
@@ -174,7 +187,7 @@ fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
 }
 
 /// RFC 2464, section 7.
-fn group_mac(group: Ipv6Addr) -> Mac {
+pub(super) fn group_mac(group: Ipv6Addr) -> Mac {
     let [.., a, b, c, d] = group.octets();
     Mac([0x33, 0x33, a, b, c, d])
 }

@@ -10,7 +10,7 @@ use super::routes::{Offer, Source};
 use super::state::State;
 use crate::api::v1;
 use crate::ids::{Label, Mac, VifId, Vni, VrfId};
-use crate::tables::{Model, TunnelHeaders, VifKind};
+use crate::tables::{Model, RouterAdvertisement, TunnelHeaders, VifKind};
 use v1::Kind;
 use v1::object::Kind as Object;
 
@@ -182,6 +182,24 @@ fn vif(state: &State, vif: &Vif) -> v1::Vif {
         acl_to_vif: name(&vif.to_vif),
         spoofing_allowed: vif.spoofing_allowed,
         allowed_sources: vif.allowed_sources.iter().copied().map(prefix).collect(),
+        router_advertisement: vif.advertise.as_deref().map(router_advertisement),
+    }
+}
+
+fn router_advertisement(advertise: &RouterAdvertisement) -> v1::RouterAdvertisement {
+    let prefixes = advertise.prefixes.iter().map(|one| v1::AdvertisedPrefix {
+        prefix: Some(prefix(Prefix { address: one.address.into(), length: one.length })),
+        off_link: !one.on_link,
+        not_autonomous: !one.autonomous,
+        valid_lifetime: one.valid_lifetime,
+        preferred_lifetime: one.preferred_lifetime,
+    });
+    v1::RouterAdvertisement {
+        managed: advertise.managed,
+        other: advertise.other,
+        prefixes: prefixes.collect(),
+        lifetime: advertise.lifetime.map(u32::from),
+        max_interval: advertise.max_interval.unwrap_or(0).into(),
     }
 }
 

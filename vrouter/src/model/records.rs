@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::limits::PortInfo;
 use crate::ids::{Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 use crate::tables::fib::Bits;
-use crate::tables::{TunnelHeaders, VifKind};
+use crate::tables::{RouterAdvertisement, TunnelHeaders, VifKind};
 
 /// An IP prefix whose bits beyond `length` are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +117,7 @@ pub(crate) struct Vif {
     pub to_vif: Option<Arc<str>>,
     pub spoofing_allowed: bool,
     pub allowed_sources: Vec<Prefix>,
+    pub advertise: Option<Arc<RouterAdvertisement>>,
 }
 
 impl Vif {

@@ -52,6 +52,8 @@ pub(crate) enum Reason {
     LinkLocalField(Ipv6Addr),
     #[error("{0} is not link-local")]
     NotLinkLocal(IpAddr),
+    #[error("needs gateway_v6 or gateway_link_local")]
+    NoLinkLocalGateway,
     #[error("a group or zero MAC address")]
     MacNotUnicast,
     #[error("the gateway's own MAC address")]

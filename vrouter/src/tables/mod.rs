@@ -7,12 +7,14 @@ pub mod acl;
 pub mod fib;
 mod next_hop;
 mod resolve;
+mod router;
 mod rows;
 mod snapshot;
 mod tunnel_headers;
 
 pub use next_hop::{Adjacency, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
 pub use resolve::{Resolved, Unresolved, VRF_DEPTH};
+pub use router::{AdvertisedPrefix, RouterAdvertisement};
 pub use rows::Rows;
 pub use snapshot::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Vif, VifKind, Vrf};
 pub use tunnel_headers::{LabelMarking, Marking, Model, TunnelHeaders};

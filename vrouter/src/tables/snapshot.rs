@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
-use super::{NextHop, Rows, TunnelHeaders};
+use super::{NextHop, RouterAdvertisement, Rows, TunnelHeaders};
 use crate::ids::{Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// Everything that forwarding asks, of one generation.
@@ -76,6 +76,8 @@ pub struct Vif {
     pub gateway_v4: Option<Ipv4Addr>,
     pub gateway_v6: Option<Ipv6Addr>,
     pub gateway_link_local: Option<Ipv6Addr>,
+    /// Tenant: what we advertise as its router.
+    pub advertise: Option<Arc<RouterAdvertisement>>,
     /// L3 bytes.
     pub mtu: u16,
     /// Fabric: the 802.1Q tag of all its frames.

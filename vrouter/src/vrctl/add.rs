@@ -9,8 +9,8 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Group, Label, Lifetimes, Neighbour, Port, Route, Rule, Settings, ToProto, TunnelHeaders, Via, Vif, VifKind,
-    Vni, Vrf,
+    Acl, Group, Label, Lifetimes, Neighbour, Port, Route, RouterAdvertisement, Rule, Settings, ToProto, TunnelHeaders,
+    Via, Vif, VifKind, Vni, Vrf,
 };
 
 use super::Failure;
@@ -164,6 +164,9 @@ struct AddVif {
     /// Fabric: the VLAN whose 802.1Q tag its frames carry; default untagged
     #[arg(long)]
     vlan: Option<u16>,
+    /// We are a router of its link, in YAML, e.g. 'prefixes: [{prefix: "fd00::/64"}]'; '{}' for no prefix
+    #[arg(long, value_name = "YAML", value_parser = yaml::<RouterAdvertisement>)]
+    router_advertisement: Option<RouterAdvertisement>,
 }
 
 #[derive(clap::Args)]
@@ -256,6 +259,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             spoofing_allowed: vif.spoofing_allowed,
             allowed_sources: vif.allowed_source,
             vlan: vif.vlan,
+            router_advertisement: vif.router_advertisement,
         }
         .to_proto(),
         Object::Route(AddRoute { vrf, prefix, via, preference }) => {

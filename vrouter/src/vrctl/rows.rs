@@ -66,8 +66,20 @@ impl Row for Vrf {
 }
 
 impl Row for Vif {
-    const COLUMNS: &[&str] =
-        &["vif", "kind", "port", "vrf", "mac", "addresses", "gateways", "mtu", "from_vif", "to_vif", "sources"];
+    const COLUMNS: &[&str] = &[
+        "vif",
+        "kind",
+        "port",
+        "vrf",
+        "mac",
+        "addresses",
+        "gateways",
+        "mtu",
+        "from_vif",
+        "to_vif",
+        "sources",
+        "advertises",
+    ];
 
     fn name(&self) -> String {
         self.name.clone()
@@ -103,6 +115,11 @@ impl Row for Vif {
             or(&self.acl_from_vif, "-"),
             or(&self.acl_to_vif, "-"),
             sources,
+            match &self.router_advertisement {
+                None => "-".into(),
+                Some(advertisement) if advertisement.prefixes.is_empty() => "a router".into(),
+                Some(advertisement) => lines(&advertisement.prefixes.iter().map(|one| one.prefix).collect::<Vec<_>>()),
+            },
         ]
     }
 }

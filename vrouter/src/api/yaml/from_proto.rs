@@ -1,8 +1,8 @@
 //! From the contract back to the language, for what the daemon lists.
 
 use super::objects::{
-    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, Rule,
-    Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vxlan,
+    Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
+    Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vxlan,
 };
 use super::v1;
 use crate::api::text::{self, Ports, Prefix, Protocol, TextError};
@@ -96,6 +96,31 @@ impl TryFrom<&v1::Vif> for Vif {
             spoofing_allowed: vif.spoofing_allowed,
             allowed_sources: vif.allowed_sources.iter().map(Prefix::try_from).collect::<Result<_>>()?,
             vlan: number(vif.vlan).map(u16::try_from).transpose().map_err(|_| TextError::Number(vif.vlan, "VLAN"))?,
+            router_advertisement: vif.router_advertisement.as_ref().map(RouterAdvertisement::try_from).transpose()?,
+        })
+    }
+}
+
+impl TryFrom<&v1::RouterAdvertisement> for RouterAdvertisement {
+    type Error = TextError;
+
+    fn try_from(advertisement: &v1::RouterAdvertisement) -> Result<RouterAdvertisement> {
+        let seconds = |value: u32| u16::try_from(value).map_err(|_| TextError::Number(value, "time in seconds"));
+        let prefix = |one: &v1::AdvertisedPrefix| {
+            Ok(AdvertisedPrefix {
+                prefix: Prefix::try_from(&one.prefix.clone().unwrap_or_default())?,
+                on_link: !one.off_link,
+                autonomous: !one.not_autonomous,
+                valid_lifetime: one.valid_lifetime,
+                preferred_lifetime: one.preferred_lifetime,
+            })
+        };
+        Ok(RouterAdvertisement {
+            managed: advertisement.managed,
+            other: advertisement.other,
+            prefixes: advertisement.prefixes.iter().map(prefix).collect::<Result<_>>()?,
+            lifetime: advertisement.lifetime.map(seconds).transpose()?,
+            max_interval: number(advertisement.max_interval).map(seconds).transpose()?,
         })
     }
 }

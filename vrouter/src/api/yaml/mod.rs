@@ -15,8 +15,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use objects::{
-    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, Rule,
-    Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vxlan,
+    Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
+    Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vxlan,
 };
 
 use super::position::{At, Fault, FileError, Position, read_yaml};

@@ -158,6 +158,42 @@ pub struct Vif {
     #[serde(default)]
     #[schemars(range(min = 1, max = 4094))]
     pub vlan: Option<u16>,
+    /// Tenant: we are a router of its link.
+    #[serde(default)]
+    pub router_advertisement: Option<RouterAdvertisement>,
+}
+
+/// Router advertisements to a tenant, from its link-local gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouterAdvertisement {
+    /// Addresses are to be had by DHCPv6.
+    pub managed: bool,
+    /// Other configuration is.
+    pub other: bool,
+    pub prefixes: Vec<AdvertisedPrefix>,
+    /// Seconds as a default router; default 1800.
+    pub lifetime: Option<u16>,
+    /// Seconds between two at most; default 600.
+    pub max_interval: Option<u16>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdvertisedPrefix {
+    pub prefix: Prefix,
+    /// Its addresses are on the link.
+    #[serde(default = "yes")]
+    pub on_link: bool,
+    /// The tenant makes itself addresses of it (SLAAC).
+    #[serde(default = "yes")]
+    pub autonomous: bool,
+    /// Seconds; default 30 days.
+    #[serde(default)]
+    pub valid_lifetime: Option<u32>,
+    /// Seconds; default 7 days.
+    #[serde(default)]
+    pub preferred_lifetime: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::objects::{
-    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, Rule,
-    Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
+    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route,
+    RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
 };
 use super::{ToProto, v1};
 use crate::api::text::address_bytes;
@@ -106,7 +106,27 @@ impl ToProto for Vif {
             spoofing_allowed: self.spoofing_allowed,
             allowed_sources: self.allowed_sources.iter().copied().map(v1::Prefix::from).collect(),
             vlan: self.vlan.unwrap_or(0).into(),
+            router_advertisement: self.router_advertisement.as_ref().map(v1::RouterAdvertisement::from),
         }))
+    }
+}
+
+impl From<&RouterAdvertisement> for v1::RouterAdvertisement {
+    fn from(advertisement: &RouterAdvertisement) -> v1::RouterAdvertisement {
+        let prefixes = advertisement.prefixes.iter().map(|one| v1::AdvertisedPrefix {
+            prefix: Some(one.prefix.into()),
+            off_link: !one.on_link,
+            not_autonomous: !one.autonomous,
+            valid_lifetime: one.valid_lifetime,
+            preferred_lifetime: one.preferred_lifetime,
+        });
+        v1::RouterAdvertisement {
+            managed: advertisement.managed,
+            other: advertisement.other,
+            prefixes: prefixes.collect(),
+            lifetime: advertisement.lifetime.map(u32::from),
+            max_interval: advertisement.max_interval.unwrap_or(0).into(),
+        }
     }
 }
 

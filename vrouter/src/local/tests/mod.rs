@@ -81,6 +81,7 @@ fn vif(id: VifId, vrf: VrfId, mac: Mac, addresses: &[IpAddr]) -> Vif {
         gateway_v4: Some(GATEWAY),
         gateway_v6: Some(v6(1)),
         gateway_link_local: Some(LINK_LOCAL),
+        advertise: None,
         mtu: 1500,
         vlan: None,
         sources: Some(Arc::new(sources)),

@@ -5,6 +5,7 @@ mod decap;
 mod neighbour;
 mod port;
 mod route;
+mod router;
 mod settings;
 mod vif;
 mod vrf;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::{Mode, neighbour};
+use super::{Mode, neighbour, router};
 use crate::api::v1;
 use crate::ids::{VifId, Vlan};
 use crate::model::read;
@@ -84,6 +84,8 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         0 => None,
         vlan => Some(Vlan(read::number(vlan, 1, 4094).at("vlan")? as u16)),
     };
+    let advertise =
+        given.router_advertisement.as_ref().map(router::read).transpose().at("router_advertisement")?.map(Arc::new);
     let no_slot = Reason::Limit { what: "vifs", limit: state.limits.vifs };
     let (id, slot) = match old {
         Some(old) => (old.id, old.slot),
@@ -108,6 +110,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         to_vif: read::reference(&given.acl_to_vif),
         spoofing_allowed: given.spoofing_allowed,
         allowed_sources,
+        advertise,
     })
 }
 
@@ -117,7 +120,9 @@ fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
         VifKind::Tenant => {
             refuse(vif.mac.is_none(), Reason::Missing, "mac")?;
             refuse(vif.vlan.is_some(), Reason::FabricOnly, "vlan")?;
-            refuse(!vif.subnets.is_empty(), Reason::FabricOnly, "subnets")
+            refuse(!vif.subnets.is_empty(), Reason::FabricOnly, "subnets")?;
+            let no_router = vif.advertise.is_some() && vif.link_local().is_none();
+            refuse(no_router, Reason::NoLinkLocalGateway, "router_advertisement")
         }
         VifKind::Fabric => {
             refuse(vif.gateway_v4.is_some(), Reason::TenantOnly, "gateway_v4")?;
@@ -126,7 +131,8 @@ fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
             refuse(vif.from_vif.is_some(), Reason::TenantOnly, "acl_from_vif")?;
             refuse(vif.to_vif.is_some(), Reason::TenantOnly, "acl_to_vif")?;
             refuse(vif.spoofing_allowed, Reason::TenantOnly, "spoofing_allowed")?;
-            refuse(!vif.allowed_sources.is_empty(), Reason::TenantOnly, "allowed_sources")
+            refuse(!vif.allowed_sources.is_empty(), Reason::TenantOnly, "allowed_sources")?;
+            refuse(vif.advertise.is_some(), Reason::TenantOnly, "router_advertisement")
         }
     }
 }

@@ -202,6 +202,7 @@ fn row(vif: &records::Vif, state: &State, acls: &HashMap<Arc<str>, Arc<Acl>>, so
         gateway_v4: vif.gateway_v4,
         gateway_v6: vif.gateway_v6,
         gateway_link_local: vif.link_local(),
+        advertise: vif.advertise.clone(),
         mtu: vif.mtu.unwrap_or(port.mtu),
         vlan: vif.vlan,
         sources,

@@ -84,7 +84,8 @@ fn vif(model: &Model, row: &Vif, answers: &mut Vec<String>) {
     let name = &row.name;
     answers.push(format!("vif {name} {:?} {} {:?}", row.kind, row.port, model.vrf_name(row.vrf)));
     answers.push(format!("vif {name} {} {} {} {:?}", row.mac, row.our_mac, row.mtu, row.addresses));
-    answers.push(format!("vif {name} {:?} {:?} {:?}", row.gateway_v4, row.gateway_v6, row.gateway_link_local));
+    let gateways = (row.gateway_v4, row.gateway_v6, row.gateway_link_local);
+    answers.push(format!("vif {name} {gateways:?} {:?}", row.advertise));
     for address in ADDRESSES.into_iter().chain(["fe80::77"]) {
         let address: IpAddr = address.parse().unwrap();
         answers

@@ -164,6 +164,11 @@ fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {
             spoofing_allowed,
             allowed_sources: if sources { vec![prefix("10.1.0.0/16")] } else { Vec::new() },
             gateway_v4: ip("172.16.0.1"),
+            router_advertisement: sources.then(|| v1::RouterAdvertisement {
+                lifetime: spoofing_allowed.then_some(1200),
+                prefixes: vec![v1::AdvertisedPrefix { prefix: Some(prefix("fd00::/64")), ..Default::default() }],
+                ..Default::default()
+            }),
             gateway_v6: if gateway_v6.is_empty() { Vec::new() } else { ip(gateway_v6) },
             ..vif(name, at, vrf, &addresses)
         },

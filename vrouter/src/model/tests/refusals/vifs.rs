@@ -116,6 +116,59 @@ fn vifs_of_the_fabric() {
 }
 
 #[test]
+fn router_advertisements() {
+    let with = |change: fn(&mut v1::RouterAdvertisement)| {
+        let mut given = v1::RouterAdvertisement::default();
+        let mut one = v1::AdvertisedPrefix { prefix: Some(prefix("fd00::/64")), ..Default::default() };
+        one.preferred_lifetime = Some(1);
+        given.prefixes = vec![one];
+        change(&mut given);
+        put_vif(|vif| (vif.gateway_v6, vif.router_advertisement) = (ip("fd00::1"), Some(given)))
+    };
+    let of = |text: &str| Some(prefix(text));
+    let field = |name: &str| format!("router_advertisement.{name}");
+    let cases: Vec<(v1::Change, &str, &str)> = vec![
+        (with(|ra| ra.max_interval = 3), "max_interval", "3 is not within 4 to 1800"),
+        (with(|ra| ra.max_interval = 1801), "max_interval", "4 to 1800"),
+        (with(|ra| ra.lifetime = Some(65536)), "lifetime", "4 to 65535"),
+        (with(|ra| (ra.lifetime, ra.max_interval) = (Some(29), 30)), "lifetime", "30 to 65535"),
+        (with(|ra| ra.prefixes = vec![ra.prefixes[0].clone(); 17]), "prefixes", "17 entries, at most 16"),
+        (with(|ra| ra.prefixes = vec![ra.prefixes[0].clone(); 2]), "prefixes[1]", "given twice"),
+        (with(|ra| ra.prefixes[0].prefix = None), "prefixes[0].prefix", "is missing"),
+        (
+            with(|ra| ra.prefixes[0].valid_lifetime = Some(0)),
+            "prefixes[0].preferred_lifetime",
+            "1 is not within 0 to 0",
+        ),
+    ];
+    for (change, name, reason) in cases {
+        check(vec![(change, "vif web", field(name).leak(), reason)]);
+    }
+    for (text, name, reason) in [
+        ("10.0.0.0/8", "prefixes[0].prefix.address", "another address family"),
+        ("::/0", "prefixes[0].prefix.length", "1 to 128"),
+        ("fe80::/64", "prefixes[0].prefix", "link-local"),
+        ("ff02::/16", "prefixes[0].prefix.address", "no address of one host"),
+        ("fd00::1/64", "prefixes[0].prefix.address", "fd00::/64 is meant"),
+    ] {
+        let prefixes = vec![v1::AdvertisedPrefix { prefix: of(text), ..Default::default() }];
+        let given = v1::RouterAdvertisement { prefixes, ..Default::default() };
+        let change = put_vif(|vif| (vif.gateway_v6, vif.router_advertisement) = (ip("fd00::1"), Some(given)));
+        check(vec![(change, "vif web", field(name).leak(), reason)]);
+    }
+    let some = Some(v1::RouterAdvertisement::default());
+    check(vec![
+        (
+            put_vif(|vif| vif.router_advertisement = some.clone()),
+            "vif web",
+            "router_advertisement",
+            "needs gateway_v6 or gateway_link_local",
+        ),
+        (put_uplink(|vif| vif.router_advertisement = some), "vif up0", "router_advertisement", "only a tenant VIF"),
+    ]);
+}
+
+#[test]
 fn vifs_with_static_neighbours() {
     let static_neighbour = put(Kind::Neighbour(neighbour("up0", "10.0.0.9", [2; 6])));
     let mut model = model_with(&[static_neighbour, put(Kind::Vrf(vrf("empty")))]);
