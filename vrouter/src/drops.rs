@@ -49,7 +49,7 @@ reasons! {
     Multicast = "multicast",
     /// Neither IPv4, IPv6 nor ARP.
     EthertypeUnknown = "ethertype_unknown",
-    /// The tenant's source MAC is not its VIF's.
+    /// The source MAC, a tenant's or that of the host's kernel, is not its VIF's.
     MacSpoofed = "mac_spoofed",
     /// The IPv4 header is truncated, of another version or length.
     Ipv4Header = "ipv4_header",
@@ -135,6 +135,8 @@ reasons! {
     NeighbourNotOurs = "neighbour_not_ours",
     /// For an address of ours, but nothing here answers it.
     LocalUnanswered = "local_unanswered",
+    /// More frames to or from the host's kernel than their budget allows.
+    ExceptionBudget = "exception_budget",
     /// The ring to the worker that owns the tx queue is full.
     TxHandoverFull = "tx_handover_full",
     /// The device took no more frames.

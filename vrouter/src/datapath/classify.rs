@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::punt::{TunnelId, TunnelSource, Why};
 use crate::drops::DropReason;
-use crate::ids::{NextHopId, Place, VifId, VrfId};
+use crate::ids::{NextHopId, Place, PortIndex, VifId, VrfId};
 use crate::packet::ecn;
 use crate::packet::ether::{self, Ether};
 use crate::packet::ip::{self, Ip};
@@ -43,6 +43,11 @@ pub enum Exit {
         tunnel: Option<TunnelSource>,
         from: u16,
         l3: u16,
+    },
+    /// To the host's kernel by this port; the slow path may learn from a copy.
+    Except {
+        port: PortIndex,
+        learn: Option<Why>,
     },
 }
 
@@ -103,14 +108,17 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
     let l3 = l3 as u16;
     let place = Place::Vif(vif.id);
     let punt = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3 };
+    // with an exception port the host's kernel answers, and we learn from a copy
+    let neighbour = |why| vif.exception.map_or(punt(why), |port| Exit::Except { port, learn: Some(why) });
+    let for_us = || vif.exception.map_or(punt(Why::ForUs(vif.vrf)), |port| Exit::Except { port, learn: None });
     if header.ethertype == ether::ARP {
         let to_us = header.destination.is_group() || header.destination == vif.our_mac;
-        return Err(if to_us { punt(Why::Arp) } else { DropReason::MacNotOurs.into() });
+        return Err(if to_us { neighbour(Why::Arp) } else { DropReason::MacNotOurs.into() });
     }
     if header.destination.is_group() {
         let solicits = header.ethertype == ether::IPV6 && vif.addresses.iter().any(IpAddr::is_ipv6);
         let to_us = solicits && ip::read6(bytes)?.upper == Upper::NeighbourDiscovery;
-        return Err(if to_us { punt(Why::NeighbourDiscovery) } else { DropReason::Multicast.into() });
+        return Err(if to_us { neighbour(Why::NeighbourDiscovery) } else { DropReason::Multicast.into() });
     }
     if header.destination != vif.our_mac {
         return Err(DropReason::MacNotOurs.into());
@@ -122,8 +130,8 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
     }
     check_source(&outer)?;
     let not_a_tunnel = || match outer.upper {
-        Upper::NeighbourDiscovery => punt(Why::NeighbourDiscovery),
-        _ => punt(Why::ForUs(vif.vrf)),
+        Upper::NeighbourDiscovery => neighbour(Why::NeighbourDiscovery),
+        _ => for_us(),
     };
     if Some(outer.destination) != vtep {
         return Err(not_a_tunnel());
@@ -136,10 +144,11 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
         return Err(not_a_tunnel());
     }
     let (Upper::Ports { destination: port, .. }, IpAddr::V4(remote)) = (outer.upper, outer.source) else {
-        return Err(DropReason::OuterFragment.into());
+        // without ports: no tunnel's, as those are never in fragments
+        return Err(if vif.exception.is_some() { for_us() } else { DropReason::OuterFragment.into() });
     };
     if port != tunnel::VXLAN_PORT && port != tunnel::MPLS_PORT {
-        return Err(punt(Why::ForUs(vif.vrf)));
+        return Err(for_us());
     }
     if outer.fragment {
         return Err(DropReason::OuterFragment.into());

@@ -4,7 +4,7 @@ use super::counters::Counters;
 use super::punt::{Budget, Punt, RING, TunnelId, TunnelSource, Why};
 use super::shared::WorkerEnd;
 use super::victims::Culprit;
-use super::{Fate, Work, vif_of};
+use super::{Fate, Work, exception, vif_of};
 use crate::drops::DropReason;
 use crate::ids::{Place, Tick};
 use crate::packet::ether;
@@ -61,6 +61,7 @@ pub struct Outbox<'a> {
     pub ports: &'a mut [Option<Box<dyn Port>>],
     pub budgets: &'a mut [Budget],
     pub neighbour_budgets: &'a mut [Budget],
+    pub exception_budgets: &'a mut [Budget],
     pub now: Tick,
 }
 
@@ -80,6 +81,7 @@ impl Outbox<'_> {
                     let punt = Copied { place, why, tunnel, from, l3 };
                     self.punt(&work, &frame, punt);
                 }
+                Fate::Except { port, learn } => self.except(port.index(), frame, &work, learn),
                 // every frame was decided; these two cannot be here, and if they were, nothing may vanish
                 Fate::Pending | Fate::Forward(_) => {
                     debug_assert!(false, "a frame without fate");
@@ -97,6 +99,26 @@ impl Outbox<'_> {
         queue.slots.push(work.slot);
         if queue.frames.len() == BURST {
             queue.flush(&mut self.ports[port], vif_of(self.snapshot, port), &self.end.counters);
+        }
+    }
+
+    /// To the host's kernel, or from it.
+    fn except(&mut self, port: usize, mut frame: Frame, work: &Work, learn: Option<Why>) {
+        let entered = work.vif.and_then(|vif| self.snapshot.vifs.row(vif.index()));
+        if entered.is_some_and(|vif| vif.vlan.is_some()) {
+            exception::untag(&mut frame);
+        }
+        if let (Some(why), Some(vif)) = (learn, work.vif) {
+            let copied = Copied { place: Place::Vif(vif), why, tunnel: None, from: 0, l3: ether::HEADER as u16 };
+            if self.copy(work, &frame, copied).is_ok() {
+                self.end.counters.worker.copied.add(1);
+            }
+        }
+        let budget = self.exception_budgets.get_mut(port);
+        if budget.is_some_and(|budget| budget.take_at_most(exception::PER_SECOND, exception::BURST, self.now)) {
+            self.send(port, frame, work);
+        } else {
+            self.drop(work, &frame, DropReason::ExceptionBudget, Culprit::Frame);
         }
     }
 

@@ -7,6 +7,7 @@ pub mod act;
 pub mod classify;
 pub mod counters;
 pub mod decide;
+mod exception;
 mod finish;
 pub mod flows;
 pub mod lifetime;
@@ -49,6 +50,8 @@ pub struct Worker {
     neighbour_budgets: Vec<Budget>,
     budgets: Vec<Budget>,
     flow_budgets: Vec<Budget>,
+    /// Of frames between fabric ports and the host's kernel, by the port that they leave by.
+    exception_budgets: Vec<Budget>,
     now: Tick,
     eviction: Eviction,
     age_cursors: (u32, u32),
@@ -94,6 +97,11 @@ pub enum Fate {
         from: u16,
         l3: u16,
     },
+    /// As it is out of this port, to the host's kernel or from it; the slow path may learn from a copy.
+    Except {
+        port: PortIndex,
+        learn: Option<Why>,
+    },
 }
 
 impl Worker {
@@ -107,6 +115,7 @@ impl Worker {
         Worker {
             index,
             ports: Ports::new(ports, snapshot.ports.len()),
+            exception_budgets: vec![Budget::default(); snapshot.ports.len()],
             snapshot,
             frames: Vec::with_capacity(BURST),
             burst: Vec::with_capacity(BURST),
@@ -169,7 +178,11 @@ impl Worker {
         }
         let work = Work::new(vif, slot);
         self.burst.extend(self.frames.iter().map(|_| work));
-        self.forward();
+        if vif.is_none() && exception::from_kernel(&self.snapshot, port, &mut self.frames, &mut self.burst) {
+            self.finish();
+        } else {
+            self.forward();
+        }
         received + report.handed_over
     }
 
@@ -277,6 +290,7 @@ impl Worker {
             ports: &mut self.ports.ends,
             budgets: &mut self.budgets,
             neighbour_budgets: &mut self.neighbour_budgets,
+            exception_budgets: &mut self.exception_budgets,
             now: self.now,
         };
         outbox.finish(&mut self.frames, &mut self.burst);
@@ -350,6 +364,7 @@ impl Work {
             }
             Err(Exit::Drop(reason)) => Fate::Drop(reason, Culprit::Frame),
             Err(Exit::Punt { place, why, tunnel, from, l3 }) => Fate::PuntUnread { place, why, tunnel, from, l3 },
+            Err(Exit::Except { port, learn }) => Fate::Except { port, learn },
         };
         // one tenant's tunnels do not spend another's budget, though they share the fabric VIF
         let place = match (&self.classified, self.fate) {

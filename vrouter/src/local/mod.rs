@@ -200,9 +200,15 @@ impl Local {
             Err(reason) => return Outcome::Dropped(reason),
         };
         let problem = match punt.why {
-            Why::Arp => return arp::outcome(snapshot, &side, punt, &mut self.neighbours, now, out),
-            Why::NeighbourDiscovery => {
-                return nd::outcome(snapshot, &side, punt, (&mut self.neighbours, &mut self.routers), now, out);
+            Why::Arp | Why::NeighbourDiscovery => {
+                let tables = (&mut self.neighbours, &mut self.routers);
+                let outcome = match punt.why {
+                    Why::Arp => arp::outcome(snapshot, &side, punt, tables.0, now, out),
+                    _ => nd::outcome(snapshot, &side, punt, tables, now, out),
+                };
+                // a copy: the frame itself went to the host's kernel, which is asked too
+                let shared = side.vif.is_some_and(|vif| vif.exception.is_some());
+                return if shared { Outcome::Consumed } else { outcome };
             }
             Why::ForUs => return echo::outcome(snapshot, &side, punt, out),
             Why::TtlExpired => Problem::TimeExceeded,

@@ -64,6 +64,8 @@ impl<'a> Side<'a> {
     /// probe for a duplicate address: those only our own addresses are defended against (RFC 5227, RFC 4862).
     pub(super) fn answers_for(&self, snapshot: &Snapshot, target: IpAddr, asker: IpAddr) -> Option<Answer> {
         match self.vif {
+            // the host's kernel does
+            Some(vif) if vif.exception.is_some() => None,
             Some(vif) if is_own(vif, target) => Some(Answer { mac: vif.our_mac, own: true }),
             Some(vif) if vif.kind == VifKind::Fabric => None,
             Some(vif) => {

@@ -118,7 +118,7 @@ impl State {
         if let Some(old) = &old {
             self.dirty.vifs.insert(old.id);
             self.vif_by_id.remove(&old.id);
-            self.vif_by_port[usize::from(old.port.0)] = None;
+            old.ports().for_each(|port| self.vif_by_port[port.index()] = None);
             self.free_slots.insert(old.slot);
             for acl in [&old.from_vif, &old.to_vif].into_iter().flatten() {
                 self.use_acl(acl, |of| of.vifs.remove(&old.id));
@@ -130,7 +130,7 @@ impl State {
         }
         if let Some(new) = new {
             self.dirty.vifs.insert(new.id);
-            self.vif_by_port[usize::from(new.port.0)] = Some(new.id);
+            new.ports().for_each(|port| self.vif_by_port[port.index()] = Some(new.id));
             self.free_slots.remove(&new.slot);
             for acl in [&new.from_vif, &new.to_vif].into_iter().flatten() {
                 self.use_acl(acl, |of| of.vifs.insert(new.id));

@@ -182,6 +182,7 @@ fn vif(state: &State, vif: &Vif) -> v1::Vif {
         acl_to_vif: name(&vif.to_vif),
         spoofing_allowed: vif.spoofing_allowed,
         allowed_sources: vif.allowed_sources.iter().copied().map(prefix).collect(),
+        exception_port: vif.exception.map(|port| state.port(port).info.name.clone()).unwrap_or_default(),
         router_advertisement: vif.advertise.as_deref().map(router_advertisement),
     }
 }

@@ -117,6 +117,8 @@ pub(crate) struct Vif {
     pub to_vif: Option<Arc<str>>,
     pub spoofing_allowed: bool,
     pub allowed_sources: Vec<Prefix>,
+    /// The port to the host's kernel (fabric only).
+    pub exception: Option<PortIndex>,
     pub advertise: Option<Arc<RouterAdvertisement>>,
 }
 
@@ -124,6 +126,11 @@ impl Vif {
     /// The link-local gateway: the given one, or fe80::1 where there is an IPv6 gateway.
     pub fn link_local(&self) -> Option<Ipv6Addr> {
         self.gateway_link_local.or(self.gateway_v6.map(|_| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)))
+    }
+
+    /// The ports that nobody else may have.
+    pub fn ports(&self) -> impl Iterator<Item = PortIndex> + use<> {
+        [Some(self.port), self.exception].into_iter().flatten()
     }
 
     /// All its gateways.

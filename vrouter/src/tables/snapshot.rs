@@ -48,6 +48,8 @@ pub struct PortRow {
     /// Its device is open: workers keep their ends of it while this says so.
     pub there: bool,
     pub vif: Option<VifId>,
+    /// The fabric VIF whose frames go between this port and the host's kernel; then `vif` is absent.
+    pub exception_of: Option<VifId>,
 }
 
 /// Which side a VIF is on.
@@ -66,6 +68,8 @@ pub struct Vif {
     pub name: Arc<str>,
     pub kind: VifKind,
     pub port: PortIndex,
+    /// Fabric: the port to the host's kernel, which answers for `addresses` then.
+    pub exception: Option<PortIndex>,
     pub vrf: VrfId,
     /// Tenant: the guest's. Fabric: ours.
     pub mac: Mac,

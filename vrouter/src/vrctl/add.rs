@@ -164,6 +164,9 @@ struct AddVif {
     /// Fabric: the VLAN whose 802.1Q tag its frames carry; default untagged
     #[arg(long)]
     vlan: Option<u16>,
+    /// Fabric: the port to the host's kernel
+    #[arg(long, value_name = "PORT")]
+    exception_port: Option<String>,
     /// We are a router of its link, in YAML, e.g. 'prefixes: [{prefix: "fd00::/64"}]'; '{}' for no prefix
     #[arg(long, value_name = "YAML", value_parser = yaml::<RouterAdvertisement>)]
     router_advertisement: Option<RouterAdvertisement>,
@@ -259,6 +262,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             spoofing_allowed: vif.spoofing_allowed,
             allowed_sources: vif.allowed_source,
             vlan: vif.vlan,
+            exception_port: vif.exception_port,
             router_advertisement: vif.router_advertisement,
         }
         .to_proto(),

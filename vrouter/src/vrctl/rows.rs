@@ -103,10 +103,13 @@ impl Row for Vif {
             (VifKind::Tenant, true) => "any".into(),
             (VifKind::Tenant, false) => lines(&self.allowed_sources),
         };
+        let vlan = self.vlan.map(|vlan| format!(" vlan {vlan}")).unwrap_or_default();
+        let kernel = self.exception_port.as_ref().map(|port| format!("\nkernel: {port}")).unwrap_or_default();
+        let ports = format!("{}{vlan}{kernel}", self.port);
         vec![
             self.name.clone(),
             kind.into(),
-            format!("{}{}", self.port, self.vlan.map(|vlan| format!(" vlan {vlan}")).unwrap_or_default()),
+            ports,
             self.vrf.clone(),
             or(&self.mac, "port's"),
             lines(&self.addresses),

@@ -75,6 +75,7 @@ fn provoked(reason: DropReason) -> By {
         NdInvalid => Frame(RA, "nd.hop-limit"),
         NeighbourNotOurs => Frame(RA, "arp.nobody"),
         LocalUnanswered => Frame(RA, "udp4.gateway"),
+        ExceptionBudget => Scenario(super::exception::shared, super::exception::flood_the_kernel),
         TxHandoverFull => Scenario(shared_port, |lab| (0..8).for_each(|_| lab.put(RA, "local4"))),
         TxRefused => Scenario(narrow_wires, fill_the_wire),
     }

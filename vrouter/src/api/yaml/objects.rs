@@ -158,6 +158,9 @@ pub struct Vif {
     #[serde(default)]
     #[schemars(range(min = 1, max = 4094))]
     pub vlan: Option<u16>,
+    /// Fabric: the port to the host's kernel, which has what is for our addresses and not of a tunnel.
+    #[serde(default)]
+    pub exception_port: Option<String>,
     /// Tenant: we are a router of its link.
     #[serde(default)]
     pub router_advertisement: Option<RouterAdvertisement>,

@@ -29,7 +29,7 @@ pub fn explain(shared: &Shared, snapshot: &Snapshot, request: &v1::ExplainReques
     };
     let (verdict, result) = match verdict {
         Verdict::Forward(next_hop) => ("forward".into(), next_hop_text(snapshot, next_hop)),
-        Verdict::Local => ("local".into(), "answered by this vRouter".into()),
+        Verdict::Local => ("local".into(), answerer(snapshot, question.place).into()),
         Verdict::Drop(reason) => (reason.name().to_string(), reason.meaning().to_string()),
     };
     Ok(v1::ExplainReply { generation: snapshot.generation.0, steps: steps.steps, verdict, result })
@@ -71,6 +71,15 @@ fn read(snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<Question, S
         tuple.destination_port = kind << 8 | narrow("icmp_code", request.icmp_code.unwrap_or(0), 255)?;
     }
     Ok(Question { place, vrf, tuple, fixed: None })
+}
+
+/// Who has what is for an address of ours.
+fn answerer(snapshot: &Snapshot, place: Place) -> &'static str {
+    let vif = if let Place::Vif(vif) = place { snapshot.vifs.row(vif.index()) } else { None };
+    match vif.and_then(|vif| vif.exception) {
+        Some(_) => "to the host's kernel by the exception port",
+        None => "answered by this vRouter",
+    }
 }
 
 fn anti_spoofing(snapshot: &Snapshot, question: &Question, steps: &mut Steps<'_>) -> Result<(), DropReason> {

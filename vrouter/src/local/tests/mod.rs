@@ -74,6 +74,7 @@ fn vif(id: VifId, vrf: VrfId, mac: Mac, addresses: &[IpAddr]) -> Vif {
         name: format!("vif{id}").into(),
         kind: VifKind::Tenant,
         port: PortIndex(id.0 as u16),
+        exception: None,
         vrf,
         mac,
         our_mac: GATEWAY_MAC,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Mode, neighbour, router};
 use crate::api::v1;
-use crate::ids::{VifId, Vlan};
+use crate::ids::{PortIndex, VifId, Vlan};
 use crate::model::read;
 use crate::model::records::{Hop, Prefix, Vif};
 use crate::model::refusal::{At, Reason, Refusal, shown};
@@ -59,12 +59,11 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     if old.is_some_and(|old| old.kind != kind) {
         return Err(Reason::Fixed.at("kind"));
     }
-    let unknown_port = || Reason::Unknown { kind: "port", name: shown(&given.port) };
-    let port = *state.port_by_name.get(given.port.as_str()).ok_or_else(unknown_port).at("port")?;
-    if let Some(holder) = state.vif_by_port[port.index()]
-        && old.is_none_or(|old| old.id != holder)
-    {
-        return Err(Reason::PortTaken { port: given.port.clone(), vif: state.vif_name(holder) }.at("port"));
+    let port = free_port(state, &given.port, old).at("port")?;
+    let exception = read::reference(&given.exception_port).map(|name| free_port(state, &name, old));
+    let exception = exception.transpose().at("exception_port")?;
+    if exception == Some(port) {
+        return Err(Reason::PortTaken { port: given.port.clone(), vif: given.name.clone() }.at("exception_port"));
     }
     let vrf = state.vrf(&given.vrf).at("vrf")?.id;
     let mac = read::unless_empty(&given.mac, read::mac).at("mac")?;
@@ -111,7 +110,19 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         spoofing_allowed: given.spoofing_allowed,
         allowed_sources,
         advertise,
+        exception,
     })
+}
+
+/// The port of this name, if no other VIF has it, as its own or for exceptions.
+fn free_port(state: &State, name: &str, old: Option<&Vif>) -> Result<PortIndex, Reason> {
+    let port = *state.port_by_name.get(name).ok_or_else(|| Reason::Unknown { kind: "port", name: shown(name) })?;
+    match state.vif_by_port[port.index()] {
+        Some(holder) if old.is_none_or(|old| old.id != holder) => {
+            Err(Reason::PortTaken { port: name.into(), vif: state.vif_name(holder) })
+        }
+        _ => Ok(port),
+    }
 }
 
 fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
@@ -121,6 +132,7 @@ fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
             refuse(vif.mac.is_none(), Reason::Missing, "mac")?;
             refuse(vif.vlan.is_some(), Reason::FabricOnly, "vlan")?;
             refuse(!vif.subnets.is_empty(), Reason::FabricOnly, "subnets")?;
+            refuse(vif.exception.is_some(), Reason::FabricOnly, "exception_port")?;
             let no_router = vif.advertise.is_some() && vif.link_local().is_none();
             refuse(no_router, Reason::NoLinkLocalGateway, "router_advertisement")
         }

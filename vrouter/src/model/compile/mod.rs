@@ -59,7 +59,7 @@ struct Touched {
 impl Compiled {
     /// The empty model of these ports.
     pub fn new(state: &State) -> Compiled {
-        let ports = state.ports.iter().map(|port| PortRow { there: port.is_some(), vif: None }).collect();
+        let ports = state.ports.iter().map(|port| PortRow { there: port.is_some(), ..PortRow::default() }).collect();
         let mut snapshot = Snapshot { ports: Arc::new(ports), ..Snapshot::default() };
         apply_settings(&mut snapshot, &state.settings);
         Compiled {

@@ -178,10 +178,14 @@ pub(super) fn compile_ports(state: &State, dirty: &Dirty, next: &mut Snapshot) {
 }
 
 fn set_port(next: &mut Snapshot, vif: &Vif, there: bool) {
-    let held = next.ports[vif.port.index()].vif;
-    let vif_now = there.then_some(vif.id);
-    if held != vif_now {
-        Arc::make_mut(&mut next.ports)[vif.port.index()].vif = vif_now;
+    let holder = there.then_some(vif.id);
+    if next.ports[vif.port.index()].vif != holder {
+        Arc::make_mut(&mut next.ports)[vif.port.index()].vif = holder;
+    }
+    if let Some(exception) = vif.exception
+        && next.ports[exception.index()].exception_of != holder
+    {
+        Arc::make_mut(&mut next.ports)[exception.index()].exception_of = holder;
     }
 }
 
@@ -195,6 +199,7 @@ fn row(vif: &records::Vif, state: &State, acls: &HashMap<Arc<str>, Arc<Acl>>, so
         name: vif.name.clone(),
         kind: vif.kind,
         port: vif.port,
+        exception: vif.exception,
         vrf: vif.vrf,
         mac,
         our_mac: if vif.kind == VifKind::Tenant { state.settings.gateway_mac() } else { mac },

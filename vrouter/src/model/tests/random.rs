@@ -141,8 +141,10 @@ fn any_fabric_vif() -> impl Strategy<Value = v1::Vif> {
         prop::sample::subsequence(vec!["10.0.0.1", "10.0.0.3", "10.0.1.1", "fd0f::1", "fd0f::9", "fe80::9"], 1..5);
     let subnets =
         prop::sample::subsequence(vec!["10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/16", "fd0f::/64", "fd0f::/48"], 1..3);
-    (select(&VIFS[..2]), 0_u8..3, select(&VRFS[..2]), addresses, subnets, select(&[0_u32, 1400, 100][..])).prop_map(
-        |(name, at, vrf, addresses, subnets, mtu)| v1::Vif {
+    let exception = select(&["", "", "p2", "p7"][..]);
+    (select(&VIFS[..2]), 0_u8..3, select(&VRFS[..2]), addresses, subnets, select(&[0_u32, 1400, 100][..]), exception)
+        .prop_map(|(name, at, vrf, addresses, subnets, mtu, exception)| v1::Vif {
+            exception_port: exception.into(),
             name: name.into(),
             port: format!("p{at}"),
             vrf: vrf.into(),
@@ -150,8 +152,7 @@ fn any_fabric_vif() -> impl Strategy<Value = v1::Vif> {
             subnets: subnets.into_iter().map(prefix).collect(),
             mtu,
             ..uplink()
-        },
-    )
+        })
 }
 
 fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {

@@ -31,6 +31,7 @@ fn vifs() {
         (put_vif(|vif| vif.acl_from_vif = "x".into()), "vif web", "acl_from_vif", "no ACL x"),
         (put_vif(|vif| vif.acl_to_vif = "x".into()), "vif web", "acl_to_vif", "no ACL x"),
         (put_vif(|vif| vif.subnets = vec![prefix("10.0.0.0/24")]), "vif web", "subnets", "only a fabric VIF"),
+        (put_vif(|vif| vif.exception_port = "p7".into()), "vif web", "exception_port", "only a fabric VIF"),
         (
             put_vif(|vif| vif.allowed_sources = vec![prefix("10.0.0.1/24")]),
             "vif web",
@@ -61,6 +62,9 @@ fn vifs_of_the_fabric() {
         ),
         (put_uplink(|vif| vif.acl_from_vif = "web".into()), "vif up0", "acl_from_vif", "only a tenant VIF"),
         (put_uplink(|vif| vif.acl_to_vif = "web".into()), "vif up0", "acl_to_vif", "only a tenant VIF"),
+        (put_uplink(|vif| vif.exception_port = "x".into()), "vif up0", "exception_port", "no port x"),
+        (put_uplink(|vif| vif.exception_port = "p0".into()), "vif up0", "exception_port", "has VIF up0 already"),
+        (put_uplink(|vif| vif.exception_port = "p1".into()), "vif up0", "exception_port", "has VIF red1 already"),
         (put_uplink(|vif| vif.spoofing_allowed = true), "vif up0", "spoofing_allowed", "only a tenant VIF"),
         (put_vif(|vif| vif.vlan = 7), "vif web", "vlan", "only a fabric VIF"),
         (put_uplink(|vif| vif.vlan = 4095), "vif uplink", "vlan", "1 to 4094"),
@@ -269,4 +273,21 @@ fn a_vif_that_is_referred_to_stays_in_its_vrf() {
     assert_eq!((&*refused.field, &*refused.reason), ("vrf", "still referred to by 1 routes"));
     moved.acl_to_vif = "web".into();
     model.apply("", &[delete(Key::Route(route_key("blue", "1.0.0.0/8", ""))), put(Kind::Vif(moved))]).unwrap();
+}
+
+#[test]
+fn an_exception_port_is_nobody_else_s() {
+    let shared = put_uplink(|vif| vif.exception_port = "p7".into());
+    let mut model = model_with(std::slice::from_ref(&shared));
+    let refused = refusal(&mut model, "", &[put_vif(|vif| vif.port = "p7".into())]);
+    assert_eq!((&*refused.field, &*refused.reason), ("port", "port p7 has VIF up0 already"));
+    let second = put_uplink(|vif| {
+        (vif.name, vif.port, vif.exception_port) = ("up1".into(), "p6".into(), "p7".into());
+        (vif.addresses, vif.subnets) = (Vec::new(), Vec::new());
+    });
+    let refused = refusal(&mut model, "", &[second]);
+    assert_eq!((&*refused.field, &*refused.reason), ("exception_port", "port p7 has VIF up0 already"));
+    // The two may change places, and what is given up is free.
+    model.apply("", &[put_uplink(|vif| (vif.port, vif.exception_port) = ("p7".into(), "p0".into()))]).unwrap();
+    model.apply("", &[shared, put_uplink(|_| {}), put_vif(|vif| vif.port = "p7".into())]).unwrap();
 }
