@@ -30,13 +30,20 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
         PING6_LINK_LOCAL,
         UDP4,
         UDP6,
+        super::neighbour_v6::ADVERT,
+        super::neighbour_v6::BARE_ADVERT,
     ]);
     let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
-    let near = (known, changes, any::<prop::sample::Index>(), any::<bool>()).prop_map(|(hex, changes, cut, whole)| {
+    let shape = (any::<bool>(), any::<bool>());
+    let near = (known, changes, any::<prop::sample::Index>(), shape).prop_map(|(hex, changes, cut, (whole, mend))| {
         let mut frame = super::bytes(hex);
         for (at, byte) in changes {
             let at = at.index(frame.len());
             frame[at] = byte;
+        }
+        // what is behind the checksum of ND is to be reached too
+        if mend && frame.len() > 14 + 40 + 8 && frame[14] >> 4 == 6 {
+            frame = super::nd::mended(frame);
         }
         if !whole {
             frame.truncate(cut.index(frame.len()));
@@ -49,8 +56,8 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
 fn steps() -> impl Strategy<Value = Step> {
     let places = (0_u32..5, any::<bool>())
         .prop_map(|(number, vif)| if vif { Place::Vif(VifId(number)) } else { Place::Tunnel(VrfId(number)) });
-    let resolve = (0_u32..3, 0_u8..6)
-        .prop_map(|(vif, last)| Why::Resolve { vif: VifId(vif / 2), neighbour: Ipv4Addr::new(192, 0, 2, last).into() });
+    let resolve =
+        (0_u32..3, 0_u8..9).prop_map(|(vif, last)| Why::Resolve { vif: VifId(vif / 2), neighbour: peer(last) });
     let whys = prop_oneof![
         Just(Why::Arp),
         Just(Why::NeighbourDiscovery),
@@ -66,9 +73,17 @@ fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => punts,
         2 => (0_u64..9000).prop_map(Step::Wait),
-        1 => (0_u8..6).prop_map(Step::Want),
-        1 => (0_u8..6).prop_map(Step::Unwant),
+        1 => (0_u8..9).prop_map(Step::Want),
+        1 => (0_u8..9).prop_map(Step::Unwant),
     ]
+}
+
+/// A neighbour: from 6 on an IPv6 one, 7 the one that advertises itself.
+fn peer(last: u8) -> IpAddr {
+    match last {
+        6.. => Ipv6Addr::new(0xfd0f, 0, 0, 0, 0, 0, 0, u16::from(last) - 5).into(),
+        _ => Ipv4Addr::new(192, 0, 2, last).into(),
+    }
 }
 
 /// Counts what came out of `out`, and checks each output by itself.
@@ -91,7 +106,10 @@ proptest! {
     #[test]
     fn every_punt_has_one_outcome_and_every_held_frame_one_end(steps in prop::collection::vec(steps(), 1..60)) {
         let limits = Limits { neighbours: 4, held: 6, held_per_neighbour: 2 };
-        let (snapshot, mut local, mut now) = (world(), Local::new(limits), 0);
+        let (mut snapshot, mut local, mut now) = (super::neighbour_v6::world_v6(), Local::new(limits), 0);
+        let mut web = vif(WEB, RED, WEB_MAC, &[v4(11).into(), v6(0x11).into()]);
+        web.advertise = Some(Arc::default());
+        snapshot.vifs.set(WEB.index(), Some(Arc::new(web)));
         let (mut out, mut held, mut ended, mut consumed, mut dropped) = (Vec::new(), 0, 0, 0, 0);
         for step in steps {
             match step {
@@ -109,8 +127,8 @@ proptest! {
                     }
                 }
                 Step::Wait(ms) => now += ms,
-                Step::Want(last) => _ = local.want(FABRIC, Ipv4Addr::new(192, 0, 2, last)),
-                Step::Unwant(last) => local.unwant(FABRIC, Ipv4Addr::new(192, 0, 2, last)),
+                Step::Want(last) => _ = local.want(FABRIC, peer(last)),
+                Step::Unwant(last) => local.unwant(FABRIC, peer(last)),
             }
             ended += count(&mut out, limits, &local);
             local.tick(&snapshot, now, &mut out);

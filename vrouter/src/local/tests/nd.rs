@@ -23,6 +23,11 @@ pub(super) fn sound(hex: &str, patches: &[(usize, &[u8])]) -> Vec<u8> {
     for (at, patch) in patches {
         frame[*at..at + patch.len()].copy_from_slice(patch);
     }
+    mended(frame)
+}
+
+/// With its ICMPv6 checksum made right.
+pub(super) fn mended(mut frame: Vec<u8>) -> Vec<u8> {
     let ip = Ipv6Packet::new_unchecked(&frame[14..]);
     let (source, destination) = (ip.src_addr(), ip.dst_addr());
     Icmpv6Packet::new_unchecked(&mut frame[ICMP..]).fill_checksum(&source, &destination);

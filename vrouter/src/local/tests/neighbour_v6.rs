@@ -6,9 +6,9 @@ use super::*;
 use crate::drops::DropReason;
 
 /// `Ether(src="02:00:00:00:00:0b",dst="02:00:00:00:00:0a")/IPv6(src="fd0f::2",dst="fd0f::1",hlim=255)/ICMPv6ND_NA(tgt="fd0f::2",R=0,S=1,O=1)/ICMPv6NDOptDstLLAddr(lladdr="02:00:00:00:00:0b")`
-const ADVERT: &str = "02000000000a02000000000b86dd6000000000203afffd0f0000000000000000000000000002fd0f000000000000000000000000000188001c6460000000fd0f0000000000000000000000000002020102000000000b";
+pub(super) const ADVERT: &str = "02000000000a02000000000b86dd6000000000203afffd0f0000000000000000000000000002fd0f000000000000000000000000000188001c6460000000fd0f0000000000000000000000000002020102000000000b";
 /// The same without its option.
-const BARE_ADVERT: &str = "02000000000a02000000000b86dd6000000000183afffd0f0000000000000000000000000002fd0f00000000000000000000000000018800207860000000fd0f0000000000000000000000000002";
+pub(super) const BARE_ADVERT: &str = "02000000000a02000000000b86dd6000000000183afffd0f0000000000000000000000000002fd0f00000000000000000000000000018800207860000000fd0f0000000000000000000000000002";
 /// `Ether(src="02:00:00:00:00:0a",dst="33:33:ff:00:00:02")/IPv6(src="fd0f::1",dst="ff02::1:ff00:2",hlim=255)/ICMPv6ND_NS(tgt="fd0f::2")/ICMPv6NDOptSrcLLAddr(lladdr="02:00:00:00:00:0a")`
 const ASKED: &str = "3333ff00000202000000000a86dd6000000000203afffd0f0000000000000000000000000001ff0200000000000000000001ff00000287007d7000000000fd0f0000000000000000000000000002010102000000000a";
 const ICMP: usize = 14 + 40;
@@ -16,14 +16,18 @@ const MAC_AT: usize = ICMP + 24 + 2;
 const PEER6: Ipv6Addr = Ipv6Addr::new(0xfd0f, 0, 0, 0, 0, 0, 0, 2);
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 0x0c]);
 
-/// The fabric VIF is fd0f::1 and fe80::1 too.
-fn clocked() -> Clocked {
-    let mut clocked = Clocked::new(Limits::default());
+/// The world, where the fabric VIF is fd0f::1 and fe80::1 too.
+pub(super) fn world_v6() -> Snapshot {
+    let mut snapshot = world();
     let ours = [LINK_LOCAL, Ipv6Addr::new(0xfd0f, 0, 0, 0, 0, 0, 0, 1)].map(IpAddr::V6);
     let mut vif = fabric();
     vif.addresses.extend(ours);
-    clocked.snapshot.vifs.set(FABRIC.index(), Some(Arc::new(vif)));
-    clocked
+    snapshot.vifs.set(FABRIC.index(), Some(Arc::new(vif)));
+    snapshot
+}
+
+fn clocked() -> Clocked {
+    Clocked { snapshot: world_v6(), ..Clocked::new(Limits::default()) }
 }
 
 /// Its peer was asked for and said this MAC.
@@ -119,4 +123,22 @@ fn what_is_wanted_is_asked_for_from_the_address_on_its_subnet() {
     let mut bare = Clocked::new(Limits::default());
     assert!(bare.local.want(FABRIC, PEER6));
     assert_eq!(bare.wait(100), []);
+}
+
+#[test]
+fn errors_to_the_fabric_come_from_its_own_address() {
+    // as UDP6, from fd0f::2 to fd0f::1
+    let mut frame = bytes(super::bytes::UDP6);
+    for (at, last) in [(14 + 8, 2), (14 + 24, 1)] {
+        frame[at..at + 16].copy_from_slice(&Ipv6Addr::new(0xfd0f, 0, 0, 0, 0, 0, 0, last).octets());
+    }
+    for (snapshot, told) in [(world_v6(), true), (world(), false)] {
+        let (outcome, out) = punt(&snapshot, Place::Vif(FABRIC), Why::TtlExpired, &frame);
+        assert_eq!((outcome, out.is_empty()), (Outcome::Consumed, !told), "no address, no error");
+        if told {
+            let packet = packet_of(UNDERLAY, &out);
+            assert_eq!(packet[8..24], Ipv6Addr::new(0xfd0f, 0, 0, 0, 0, 0, 0, 1).octets(), "global before link-local");
+            assert_eq!((packet[24..40].to_vec(), packet[40]), (PEER6.octets().to_vec(), 3));
+        }
+    }
 }
