@@ -228,9 +228,21 @@ impl Control {
         }
         let mut objects = self.model.list(kind, &filter.vrf);
         let links = self.ports.stats();
+        let probing = self.slow.probing();
         for object in &mut objects {
-            if let Some(v1::object::Kind::Port(port)) = &mut object.kind {
-                port.link_up = links.iter().any(|link| link.port == port.name && link.link_up);
+            match &mut object.kind {
+                Some(v1::object::Kind::Port(port)) => {
+                    port.link_up = links.iter().any(|link| link.port == port.name && link.link_up);
+                }
+                Some(v1::object::Kind::Neighbour(row)) if row.learnt => {
+                    let key = row.key.as_ref().and_then(|key| {
+                        Some((self.model.vif_id(&key.vif)?, crate::api::text::address(&key.address).ok()?))
+                    });
+                    if key.is_some_and(|key| probing.contains(&key)) {
+                        row.state = "probing".into();
+                    }
+                }
+                _ => {}
             }
         }
         Ok(Listed { generation: self.model.generation().0, objects: Box::new(objects.into_iter()) })

@@ -1,5 +1,7 @@
 //! The slow path: takes workers' punts to [`Local`], and its answers back to a worker.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::datapath::Shared;
@@ -7,7 +9,7 @@ use crate::datapath::counters::{Counter, Counters};
 use crate::datapath::punt::{self, Inject, Injection, Ring, Rings};
 use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, Place, VifId};
-use crate::local::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
+use crate::local::{Limits, Local, NeighbourState, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use crate::port::{HEADROOM, ROOM};
 use crate::tables::{NextHopKind, Snapshot, Underlay};
 
@@ -26,7 +28,7 @@ pub struct SlowPath {
 /// What the model must be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    Learn { vif: VifId, address: std::net::IpAddr, mac: Mac },
+    Learn { vif: VifId, address: IpAddr, mac: Mac },
     Forget { vif: VifId, address: std::net::IpAddr },
 }
 
@@ -73,6 +75,12 @@ impl SlowPath {
     /// The neighbours that are wanted.
     pub fn local(&mut self) -> &mut Local {
         &mut self.local
+    }
+
+    /// The neighbours that are asked whether they are still there, by VIF and address.
+    pub fn probing(&self) -> HashSet<(VifId, IpAddr)> {
+        let probing = self.local.neighbours().filter(|neighbour| neighbour.state == NeighbourState::Probing);
+        probing.map(|neighbour| (neighbour.vif, neighbour.address)).collect()
     }
 
     /// Its counters, for the books.

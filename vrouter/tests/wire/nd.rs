@@ -45,6 +45,31 @@ fn listed(lab: &mut Lab) -> Vec<(Vec<u8>, bool, Vec<u8>)> {
         .collect()
 }
 
+/// What is said of each neighbour.
+fn states(lab: &mut Lab) -> Vec<String> {
+    let filter = v1::ListRequest { kind: v1::Kind::Neighbour.into(), ..Default::default() };
+    let objects = lab.rig().ask(|reply| Request::List { filter, reply }).unwrap().objects;
+    let state = |object: v1::Object| match object.kind.unwrap() {
+        v1::object::Kind::Neighbour(row) => row.state,
+        other => panic!("{other:?}"),
+    };
+    objects.map(state).collect()
+}
+
+#[test]
+fn in_a_vlan_everything_has_the_tag() {
+    scenario("nd6-vlan", v6, |lab| {
+        lab.apply(&V6.replace("port: p0", "port: p0, vlan: 100"));
+        lab.pass(UP, "nd6.tagged.ask-us", UP, "nd6.tagged.ask-us.reply");
+        lab.pass(UP, "nd6.tagged.dad", UP, "nd6.tagged.dad.reply");
+        lab.put(UP, "nd6.tagged.echo-c.0");
+        lab.run();
+        lab.expect(&[(UP, "nd6.tagged.ask-c")]);
+        lab.pass(UP, "nd6.tagged.c-says", UP, "nd6.tagged.echo-c.0.reply");
+        lab.dropped(UP, "nd6.ask-us", DropReason::VlanUnknown);
+    });
+}
+
 #[test]
 fn we_answer_who_asks_for_us() {
     scenario("nd6-answers", v6, |lab| {
@@ -195,10 +220,12 @@ fn a_claim_without_override_is_not_followed_but_looked_into() {
         lab.put(UP, "nd6.c-claimed");
         lab.run();
         lab.pass(UP, "nd6.echo-c.0", UP, "nd6.echo-c.0.reply");
+        assert_eq!(states(lab), ["static", "probing"]);
         lab.advance(1000);
         lab.expect(&[(UP, "nd6.probe-c")]);
         lab.put(UP, "nd6.c-says");
         lab.run();
+        assert_eq!(states(lab), ["static", "reachable"]);
         assert_eq!(listed(lab), [(vec![0, 3], true, vec![0x0c, 0])]);
     });
 }

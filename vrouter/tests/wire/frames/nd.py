@@ -97,4 +97,9 @@ put("nd6.router-advertisement", Ether(src=UP_GW, dst="33:33:00:00:00:01") / IPv6
 put("nd6.redirect", Ether(src=UP_GW, dst=UP_A) / IPv6(src="fe80::fe", dst="fd0f::1", hlim=255)
     / ICMPv6ND_Redirect(tgt="fd0f::77", dst="fd10::5") / ICMPv6NDOptDstLLAddr(lladdr=MOVED))
 
+# the same in VLAN 100
+for name in ("ask-us", "ask-us.reply", "dad", "dad.reply", "echo-c.0", "ask-c", "c-says", "echo-c.0.reply"):
+    plain = Ether(frames["nd6." + name])
+    put("nd6.tagged." + name, Ether(dst=plain.dst, src=plain.src) / Dot1Q(vlan=100, type=plain.type) / plain.payload)
+
 write()
