@@ -33,6 +33,8 @@ number!(/// A VIF's number. Below 2^31.
     VifId(u32));
 number!(/// A next hop's number.
     NextHopId(u32));
+number!(/// An ECMP member's stable name: 24 bits, 0: none. Returns after 16 million names only.
+    MemberId(u32));
 number!(/// A port's number, below the limit of ports. Reused once every worker has given back its end of the port before.
     PortIndex(u16));
 number!(/// A worker's place, from 0.

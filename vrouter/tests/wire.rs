@@ -12,6 +12,8 @@ mod change;
 mod corners;
 #[path = "wire/drops.rs"]
 mod drops;
+#[path = "wire/ecmp.rs"]
+mod ecmp;
 #[path = "wire/exception.rs"]
 mod exception;
 #[path = "wire/flows.rs"]

@@ -134,6 +134,7 @@ impl Control {
         if now >= self.due {
             self.due = now + ROUND;
             self.slow.tick(&mut snapshot, now, &mut tell);
+            self.watch_links();
             self.publisher.reclaim();
             self.watch_workers(now);
         }
@@ -307,6 +308,17 @@ impl Control {
         let ready: Vec<(u64, Reply<u64>)> = ready;
         for (_, reply) in ready {
             _ = reply.send(seen);
+        }
+    }
+
+    /// A port that lost its link gets no more of what has another way, one that has it again does.
+    fn watch_links(&mut self) {
+        for (port, up) in self.ports.links() {
+            if let Some(snapshot) = self.model.link(port, up) {
+                tracing::info!(port = port.index(), up, "link");
+                self.publisher.publish(snapshot);
+                self.want_neighbours();
+            }
         }
     }
 

@@ -140,4 +140,8 @@ impl Devices for DpdkDevices {
             tracing::info!(port = device.name(), devargs = device.devargs(), "closed");
         }
     }
+
+    fn links(&self) -> Vec<(PortIndex, bool)> {
+        self.open.iter().map(|(port, device)| (*port, device.link_up())).collect()
+    }
 }

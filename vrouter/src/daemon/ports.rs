@@ -21,6 +21,11 @@ pub trait Devices: Send {
         Err(Unopened { field: "devargs", reason })
     }
 
+    /// The ports of which it is known whether they have a link; the others count as up.
+    fn links(&self) -> Vec<(PortIndex, bool)> {
+        Vec::new()
+    }
+
     /// Closes a port's device: no worker has an end of it any more, these are all there were.
     fn close(&mut self, _port: PortIndex, ends: Vec<Box<dyn Port>>) {
         drop(ends);
@@ -55,6 +60,11 @@ impl Ports {
     /// What the devices say of themselves.
     pub fn stats(&self) -> Vec<v1::PortStats> {
         self.devices.stats()
+    }
+
+    /// The ports of which it is known whether they have a link.
+    pub fn links(&self) -> Vec<(PortIndex, bool)> {
+        self.devices.links()
     }
 
     /// Opens a device for the batch that is being judged.

@@ -48,6 +48,7 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
         NextHopKind::Tunnel(tunnel) => &tunnel.underlay,
         NextHopKind::Drop => return Fate::Drop(DropReason::RouteDrop, culprit),
         NextHopKind::Receive => return Fate::Drop(DropReason::LocalUnanswered, culprit),
+        NextHopKind::Group(_) => return Fate::Drop(DropReason::NextHopGone, culprit),
         NextHopKind::Vrf(_) => return Fate::Drop(DropReason::VrfDepth, culprit),
     };
     let adjacency = match underlay {

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use super::victims::Culprit;
 use crate::drops::DropReason;
-use crate::ids::{Context, NextHopId, Place, VifId, VrfId};
+use crate::ids::{Context, MemberId, NextHopId, Place, VifId, VrfId};
 use crate::packet::ip::is_link_local;
 use crate::packet::tuple::FlowTuple;
 use crate::tables::acl::{Acl, Tuple};
-use crate::tables::{NextHopKind, Resolved, Snapshot, Unresolved, Vif, Vrf};
+use crate::tables::{Group, Kept, Member, NextHopKind, Resolved, Snapshot, Unresolved, Vif, Vrf};
 
 /// A flow as its initiator sends it.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub struct Question {
     pub tuple: FlowTuple,
     /// A label that names its VIF: the next hop without a route.
     pub fixed: Option<NextHopId>,
+    /// What a live flow has, and what its answers have.
+    pub kept: [Option<Kept>; 2],
 }
 
 /// What happens to one direction.
@@ -38,6 +40,8 @@ pub struct Answer {
     pub reverse: Verdict,
     /// Where answers leave: elsewhere than the initiator's place when routing is asymmetric, or the source is forged.
     pub reverse_exit: Option<Place>,
+    /// The ECMP members chosen for both directions.
+    pub members: [MemberId; 2],
     /// The place where the initiator's packets leave, and the answers enter: the context of the reverse key.
     pub exit: Place,
     /// The VIF to charge: the initiator's, or for flows from a tunnel the one they go to.
@@ -51,6 +55,8 @@ pub trait Recorder {
     fn route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>);
     fn acl(&mut self, stage: Stage, acl: &Acl, rule: Option<usize>, permit: bool);
     fn reverse_route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>);
+    /// A way was chosen: which, of which group, and for a live flow what it had.
+    fn member(&mut self, way: &Resolved, kept: Option<Kept>);
 }
 
 /// Where an ACL stands.
@@ -68,6 +74,7 @@ impl Recorder for Silent {
     fn route(&mut self, _: &Vrf, _: IpAddr, _: Option<(u8, NextHopId)>) {}
     fn acl(&mut self, _: Stage, _: &Acl, _: Option<usize>, _: bool) {}
     fn reverse_route(&mut self, _: &Vrf, _: IpAddr, _: Option<(u8, NextHopId)>) {}
+    fn member(&mut self, _: &Resolved, _: Option<Kept>) {}
 }
 
 /// Decides about a flow. Any thread; no side effects but the recorder's.
@@ -76,6 +83,7 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         forward: Verdict::Drop(reason),
         reverse: Verdict::Drop(reason),
         reverse_exit: None,
+        members: [MemberId(0); 2],
         exit: question.place,
         owner: Context::from(question.place).0,
         culprit,
@@ -84,7 +92,8 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         Some(next_hop) => Ok(Resolved::without_route(question.vrf, next_hop)),
         None => {
             let to = question.tuple.destination;
-            snapshot.resolve(question.vrf, to, |vrf, found| recorder.route(vrf, to, found))
+            let choose = |group: &Group| choose(snapshot, group, &question.tuple, question.kept[0]);
+            snapshot.resolve(question.vrf, to, choose, |vrf, found| recorder.route(vrf, to, found))
         }
     };
     let way = match found.map_err(lost) {
@@ -92,6 +101,9 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         Err((reason, vrf)) => return refused(reason, Culprit::Vrf(vrf)),
     };
     let next_hop = way.next_hop;
+    if way.chosen.is_some() {
+        recorder.member(&way, question.kept[0]);
+    }
     let (exit, exit_vrf, exit_vif) = match leave(snapshot, next_hop) {
         Ok(Some(exit)) => exit,
         Ok(None) => {
@@ -114,8 +126,10 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         (Place::Tunnel(_), Some(vif)) => vif.id.0,
         (place, _) => Context::from(place).0,
     };
-    let (reverse, reverse_exit) = reverse_verdict(snapshot, question, exit_vrf, recorder);
-    Answer { forward: Verdict::Forward(next_hop), reverse, reverse_exit, exit, owner, culprit: Culprit::Frame }
+    let (reverse, reverse_exit, back) = reverse_verdict(snapshot, question, exit_vrf, recorder);
+    let forward = Verdict::Forward(next_hop);
+    let members = [way.member(), back];
+    Answer { forward, reverse, reverse_exit, members, exit, owner, culprit: Culprit::Frame }
 }
 
 /// Routes that lead nowhere, as a drop.
@@ -141,8 +155,8 @@ fn leave(snapshot: &Snapshot, next_hop: NextHopId) -> Result<Option<(Place, VrfI
         NextHopKind::Tunnel(tunnel) => Ok(Some((Place::Tunnel(tunnel.vrf), tunnel.vrf, None))),
         // tenants' flows never leave into the bare underlay
         NextHopKind::Fabric(_) => Err(DropReason::NoRoute),
-        // followed already
-        NextHopKind::Vrf(_) => Err(DropReason::VrfDepth),
+        // followed and chosen already
+        NextHopKind::Vrf(_) | NextHopKind::Group(_) => Err(DropReason::NextHopGone),
     }
 }
 
@@ -195,13 +209,37 @@ fn reverse_verdict(
     question: &Question,
     exit_vrf: VrfId,
     recorder: &mut impl Recorder,
-) -> (Verdict, Option<Place>) {
+) -> (Verdict, Option<Place>, MemberId) {
     let to = question.tuple.source;
-    let found = snapshot.resolve(exit_vrf, to, |vrf, found| recorder.reverse_route(vrf, to, found));
-    match found.map(|way| (way.next_hop, leave(snapshot, way.next_hop))) {
-        Err(unresolved) => (Verdict::Drop(lost(unresolved).0), None),
-        Ok((_, Ok(None))) => (Verdict::Drop(DropReason::NoRoute), None),
-        Ok((_, Err(reason))) => (Verdict::Drop(reason), None),
-        Ok((next_hop, Ok(Some((exit, ..))))) => (Verdict::Forward(next_hop), Some(exit)),
+    let choose = |group: &Group| {
+        match question.place {
+            Place::Vif(vif) => group.members().iter().find(|member| is_vif(snapshot, member, vif)).copied(),
+            Place::Tunnel(_) => None,
+        }
+        .unwrap_or_else(|| choose(snapshot, group, &question.tuple.reversed(), question.kept[1]))
+    };
+    let found = snapshot.resolve(exit_vrf, to, choose, |vrf, found| recorder.reverse_route(vrf, to, found));
+    let way = match found {
+        Ok(way) => way,
+        Err(unresolved) => return (Verdict::Drop(lost(unresolved).0), None, MemberId(0)),
+    };
+    if way.chosen.is_some() {
+        recorder.member(&way, question.kept[1]);
     }
+    match leave(snapshot, way.next_hop) {
+        Ok(None) => (Verdict::Drop(DropReason::NoRoute), None, MemberId(0)),
+        Err(reason) => (Verdict::Drop(reason), None, MemberId(0)),
+        Ok(Some((exit, ..))) => (Verdict::Forward(way.next_hop), Some(exit), way.member()),
+    }
+}
+
+/// The member of a flow: the one it has, or by its hash.
+fn choose(snapshot: &Snapshot, group: &Group, tuple: &FlowTuple, kept: Option<Kept>) -> Member {
+    *kept.and_then(|kept| group.keep(kept)).unwrap_or_else(|| group.choose(snapshot.member_hash(tuple)))
+}
+
+/// Whether a member is this VIF: answers go back to who asked, not to whom its hash would choose.
+fn is_vif(snapshot: &Snapshot, member: &Member, vif: VifId) -> bool {
+    let row = snapshot.next_hops.row(member.next_hop.index());
+    matches!(row.map(|row| &row.kind), Some(NextHopKind::Vif { vif: to, .. }) if *to == vif)
 }

@@ -7,18 +7,18 @@ use super::counters::Counters;
 use super::decide::{Answer, Question, Silent, Verdict, decide, lost};
 use super::lifetime::{self, state_bits};
 use super::punt::{Budget, Why};
-use super::table::{FlowKey, FlowPair, Flows};
+use super::table::{Decided, FlowKey, FlowPair, Flows};
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
-use crate::ids::{Context, NextHopId, Place, Tick, VrfId};
+use crate::ids::{Context, MemberId, NextHopId, Place, Tick, VrfId};
 use crate::packet::ip::is_link_local;
 use crate::packet::transport::{Upper, tcp};
 use crate::packet::tuple::protocol;
-use crate::tables::{NextHopKind, Resolved, Snapshot};
+use crate::tables::{Group, Kept, NextHopKind, Resolved, Snapshot};
 
-/// The next hop of a half that never had one.
-const NONE: u32 = u32::MAX;
+/// What a half has that never had a next hop.
+const NONE: Kept = Kept { member: MemberId(0), next_hop: NextHopId(u32::MAX) };
 /// Pairs that one eviction looks at.
 const EVICT_SCAN: u32 = 128;
 
@@ -55,7 +55,7 @@ pub fn prepare(snapshot: &Snapshot, flows: &FlowTable, burst: &mut [Work]) {
             work.hash = flows.hash(key);
         }
         work.key = key;
-        work.fate = match packet_mode(snapshot, found) {
+        work.fate = match packet_mode(snapshot, found, key.as_ref()) {
             Some(fate) => fate,
             None if key.is_none() => Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame),
             None => Fate::Pending,
@@ -75,7 +75,7 @@ pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
             newest = work.found.map_or(newest, |(_, entry)| newest.max(entry.stamp));
         }
     }
-    newest
+    Decided(newest).generation()
 }
 
 impl Eviction {
@@ -162,7 +162,7 @@ impl Lookup<'_> {
         let labelled = entry.state & lifetime::LABELLED != 0;
         let same_way = !entry.initiator
             || found.fixed.is_some() == labelled && found.fixed.is_none_or(|fixed| fixed.0 == entry.next_hop);
-        entry.stamp >= place.max(vrf).max(next_hop).0 && same_way
+        Decided(entry.stamp).generation() >= place.max(vrf).max(next_hop).0 && same_way
     }
 
     /// A new SYN on a connection that is closing is a new flow (RFC 9293, section 3.6.1).
@@ -182,7 +182,7 @@ impl Lookup<'_> {
             return Fate::Drop(DropReason::TcpNotSyn, Culprit::Frame);
         }
         let (tuple, _) = key.parts();
-        let question = Question { place: found.place, vrf: found.vrf, tuple, fixed: found.fixed };
+        let question = Question { place: found.place, vrf: found.vrf, tuple, fixed: found.fixed, kept: [None; 2] };
         let answer = decide(self.snapshot, &question, &mut Silent);
         let next_hop = match answer.forward {
             Verdict::Local => return Fate::Punt(Why::ForUs(found.vrf)),
@@ -207,7 +207,7 @@ impl Lookup<'_> {
     fn install(&mut self, key: &FlowKey, answer: &Answer, labelled: bool) -> Result<Option<Handle>, DropReason> {
         let (tuple, context) = key.parts();
         let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
-        let halves = (self.half(answer.forward, NONE), self.half(answer.reverse, NONE));
+        let halves = (self.half(answer, 0, NONE), self.half(answer, 1, NONE));
         for _ in 0..4 {
             match self.flows.insert((key, halves.0), (&reverse, halves.1), answer.owner, self.now.0) {
                 Err(InsertError::Exists(handle)) => return Ok(Some(handle)),
@@ -255,7 +255,8 @@ impl Lookup<'_> {
         let handle = if initiator { pair.handle } else { pair.handle.partner() };
         let labelled = pair.forward.1.state & lifetime::LABELLED != 0;
         let fixed = if initiator { found.fixed } else { labelled.then_some(NextHopId(pair.forward.1.next_hop)) };
-        let answer = decide(self.snapshot, &Question { place, vrf, tuple, fixed }, &mut Silent);
+        let had = [kept(&pair.forward.1), kept(&pair.reverse.1)];
+        let answer = decide(self.snapshot, &Question { place, vrf, tuple, fixed, kept: had.map(Some) }, &mut Silent);
         if answer.forward == Verdict::Local {
             self.flows.remove(key, handle);
             return self.miss(found, key, charge);
@@ -274,7 +275,8 @@ impl Lookup<'_> {
         // a flow that is refused is refused both ways
         let denied = matches!(answer.forward, Verdict::Drop(_));
         let reverse = if denied { answer.forward } else { answer.reverse };
-        let halves = (self.half(answer.forward, pair.forward.1.next_hop), self.half(reverse, pair.reverse.1.next_hop));
+        let answer = Answer { reverse, ..answer };
+        let halves = (self.half(&answer, 0, had[0]), self.half(&answer, 1, had[1]));
         self.flows.update(key, pair.handle, halves.0);
         self.flows.update(key, pair.handle.partner(), halves.1);
         let mine = if initiator { halves.0 } else { halves.1 };
@@ -309,9 +311,9 @@ impl Lookup<'_> {
         self.flows.set_state(&forward, handle.partner(), old.reverse.1.state);
         let (tuple, _) = forward.parts();
         let half = if *key == forward {
-            (handle, self.half(answer.forward, NONE))
+            (handle, self.half(answer, 0, NONE))
         } else if *key == FlowKey::new(&tuple.reversed(), answer.exit.into()) {
-            (handle.partner(), self.half(answer.reverse, NONE))
+            (handle.partner(), self.half(answer, 1, NONE))
         } else {
             // an answer from the place where the flow no longer leaves
             return self.miss(found, key, charge);
@@ -326,15 +328,21 @@ impl Lookup<'_> {
         }
     }
 
-    /// A verdict as an entry holds it; a drop keeps the next hop whose change may lift it.
-    fn half(&self, verdict: Verdict, before: u32) -> Half {
-        let stamp = self.snapshot.generation.0;
-        match verdict {
-            Verdict::Forward(next_hop) => Half { stamp, next_hop: next_hop.0, verdict: 0 },
-            Verdict::Drop(reason) => Half { stamp, next_hop: before, verdict: reason as u8 + 1 },
-            Verdict::Local => Half { stamp, next_hop: before, verdict: DropReason::LocalUnanswered as u8 + 1 },
-        }
+    /// One direction's verdict (0: the initiator's) as an entry holds it; a drop keeps the next hop whose change may lift it, and the
+    /// member, with which the flow then goes on.
+    fn half(&self, answer: &Answer, direction: usize, before: Kept) -> Half {
+        let (next_hop, member, verdict) = match [answer.forward, answer.reverse][direction] {
+            Verdict::Forward(next_hop) => (next_hop, answer.members[direction], 0),
+            Verdict::Drop(reason) => (before.next_hop, before.member, reason as u8 + 1),
+            Verdict::Local => (before.next_hop, before.member, DropReason::LocalUnanswered as u8 + 1),
+        };
+        Half { stamp: Decided::new(self.snapshot.generation, member).0, next_hop: next_hop.0, verdict }
     }
+}
+
+/// What an entry has.
+pub fn kept(entry: &Entry) -> Kept {
+    Kept { member: Decided(entry.stamp).member(), next_hop: NextHopId(entry.next_hop) }
 }
 
 /// The key that a frame is looked up by: its own, or for an ICMP error that of the flow it quotes.
@@ -348,12 +356,17 @@ fn key_of(found: &Classified) -> Option<FlowKey> {
 }
 
 /// The fate of a frame that no flow applies to: none of the VRFs that it passes, nor the one it is delivered into, has flows.
-fn packet_mode(snapshot: &Snapshot, found: &Classified) -> Option<Fate> {
+/// Of several ways a packet has the one of its flow's hash.
+fn packet_mode(snapshot: &Snapshot, found: &Classified, key: Option<&FlowKey>) -> Option<Fate> {
     let vrf = snapshot.vrfs.row(found.vrf.index()).filter(|vrf| !vrf.flows)?;
     let mut flows = false;
     let resolved = match found.fixed {
         Some(next_hop) => Ok(Resolved::without_route(vrf.id, next_hop)),
-        None => snapshot.resolve(vrf.id, found.packet.destination, |vrf, _| flows |= vrf.flows),
+        None => {
+            let tuple = || key.map(|key| key.parts().0).unwrap_or_else(|| found.packet.ends());
+            let choose = |group: &Group| *group.choose(snapshot.member_hash(&tuple()));
+            snapshot.resolve(vrf.id, found.packet.destination, choose, |vrf, _| flows |= vrf.flows)
+        }
     };
     if flows {
         return None;
@@ -370,7 +383,9 @@ fn packet_mode(snapshot: &Snapshot, found: &Classified) -> Option<Fate> {
         Some(NextHopKind::Drop) => Some(Fate::Drop(DropReason::RouteDrop, Culprit::NextHop(next_hop))),
         Some(NextHopKind::Receive) => Some(Fate::Punt(Why::ForUs(found.vrf))),
         Some(NextHopKind::Fabric(_)) => Some(Fate::Drop(DropReason::NoRoute, Culprit::NextHop(next_hop))),
-        Some(NextHopKind::Vrf(_)) => Some(Fate::Drop(DropReason::VrfDepth, Culprit::NextHop(next_hop))),
+        Some(NextHopKind::Vrf(_) | NextHopKind::Group(_)) => {
+            Some(Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop)))
+        }
         // link-local addresses are for us only (RFC 4291, section 2.5.6)
         Some(_) if is_link_local(found.packet.source) || is_link_local(found.packet.destination) => {
             Some(Fate::Drop(DropReason::SourceSpoofed, Culprit::Frame))

@@ -404,7 +404,10 @@ impl Work {
         if let Some(next_hop) = fixed {
             return Fate::Forward(next_hop);
         }
-        match snapshot.resolve(vrf, packet.destination, |_, _| {}).map_err(decide::lost) {
+        let choose = |group: &crate::tables::Group| {
+            *group.choose(snapshot.member_hash(&packet.tuple().unwrap_or_else(|| packet.ends())))
+        };
+        match snapshot.resolve(vrf, packet.destination, choose, |_, _| {}).map_err(decide::lost) {
             Ok(resolved) => Fate::Forward(resolved.next_hop),
             Err((reason, vrf)) => Fate::Drop(reason, Culprit::Vrf(vrf)),
         }

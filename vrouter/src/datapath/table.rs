@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Key, Pair};
 
-use crate::ids::Context;
+use crate::ids::{Context, Generation, MemberId};
 use crate::packet::tuple::FlowTuple;
 
 /// A flow's full key: tuple and context.
@@ -58,6 +58,28 @@ impl FlowKey {
             destination_port: (ports >> 32) as u16,
         };
         (tuple, Context(ports as u32))
+    }
+}
+
+/// When a half was decided, and the ECMP member that it was given, as one stamp of an entry: 40 bits and 24.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decided(pub u64);
+
+impl Decided {
+    /// In this generation, for this member.
+    pub fn new(generation: Generation, member: MemberId) -> Decided {
+        Decided(generation.0 << 24 | u64::from(member.0 & 0xff_ffff))
+    }
+
+    /// The generation of the snapshot that decided.
+    #[inline]
+    pub fn generation(self) -> u64 {
+        self.0 >> 24
+    }
+
+    /// The member by its stable name; 0: none.
+    pub fn member(self) -> MemberId {
+        MemberId((self.0 & 0xff_ffff) as u32)
     }
 }
 

@@ -7,7 +7,7 @@ use smoltcp::wire::{EthernetFrame, EthernetProtocol};
 use super::{Output, Punt, TunnelId, TunnelSource, emit};
 use crate::drops::DropReason;
 use crate::ids::{Mac, Place};
-use crate::tables::{NextHopKind, Snapshot, Vif, VifKind, Vrf};
+use crate::tables::{Group, Member, NextHopKind, Snapshot, Vif, VifKind, Vrf};
 
 /// The side of a VRF that a punt came from.
 pub(super) struct Side<'a> {
@@ -119,7 +119,7 @@ impl<'a> Side<'a> {
             Some((0, _)) if !self.vrf.proxy_by_default_route || is_link_local_v4(target) => false,
             Some((_, NextHopKind::Vif { vif: other, .. })) => *other != vif.id,
             Some((_, NextHopKind::Receive | NextHopKind::Fabric(_) | NextHopKind::Tunnel(_))) => true,
-            Some((_, NextHopKind::Vrf(_))) => false,
+            Some((_, NextHopKind::Vrf(_) | NextHopKind::Group(_))) => false,
         }
     }
 
@@ -129,7 +129,16 @@ impl<'a> Side<'a> {
     }
 
     fn next_hop<'s>(&self, snapshot: &'s Snapshot, address: IpAddr) -> Option<(u8, &'s NextHopKind)> {
-        let found = snapshot.resolve(self.vrf.id, address, |_, _| {}).ok()?;
+        // who asks for an address that it shares with others by ECMP asks for its own
+        let own = |member: &Member| {
+            let kind = snapshot.next_hops.row(member.next_hop.index()).map(|row| &row.kind);
+            matches!((kind, self.vif), (Some(NextHopKind::Vif { vif, .. }), Some(own)) if *vif == own.id)
+        };
+        let choose = |group: &Group| {
+            let members = group.members();
+            *members.iter().find(|member| own(member)).unwrap_or(&members[0])
+        };
+        let found = snapshot.resolve(self.vrf.id, address, choose, |_, _| {}).ok()?;
         Some((found.length, &snapshot.next_hops.row(found.next_hop.index())?.kind))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::records::{Encap, Hop};
+use super::records::{Encap, Hop, Path};
 use super::refusal::shown;
 use super::state::State;
 use crate::api::v1;
@@ -68,18 +68,38 @@ fn address(bytes: &[u8]) -> String {
 
 /// A next hop, e.g. `vxlan 10.0.0.2 vni 100`.
 pub(super) fn next_hop(state: &State, id: NextHopId) -> String {
-    match state.hop(id).map(|(_, hop)| hop) {
+    match state.hop(id) {
         None => format!("next hop {id} (gone)"),
-        Some(Hop::Drop) => "drop".into(),
-        Some(Hop::Receive) => "receive".into(),
-        Some(Hop::Vif { vif, mac: None }) => format!("vif {}", state.vif_name(vif)),
-        Some(Hop::Vif { vif, mac: Some(mac) }) => format!("vif {} mac {mac}", state.vif_name(vif)),
-        Some(Hop::Gateway(address)) => format!("gateway {address}"),
-        Some(Hop::Vrf(vrf)) => format!("vrf {}", state.vrf_name(vrf)),
-        Some(Hop::Connected(vif)) => format!("connected {}", state.vif_name(vif)),
-        Some(Hop::Neighbour(vif, address)) => format!("neighbour {address} on {}", state.vif_name(vif)),
-        Some(Hop::Tunnel { remote, encap: Encap::Vxlan { vni, .. } }) => format!("vxlan {remote} vni {vni}"),
-        Some(Hop::Tunnel { remote, encap: Encap::MplsOverUdp { label } }) => format!("mpls {remote} label {label}"),
-        Some(Hop::Tunnel { remote, encap: Encap::MplsOverGre { label } }) => format!("mpls-gre {remote} label {label}"),
+        Some((_, hop)) => self::hop(state, hop),
+    }
+}
+
+/// The name of a path that was given none: all that makes it what it is. No name that is given has spaces.
+pub(super) fn path(state: &State, hop: Hop) -> String {
+    match hop {
+        Hop::Tunnel { encap: Encap::Vxlan { inner_mac, .. }, .. } => {
+            format!("{} mac {inner_mac}", self::hop(state, hop))
+        }
+        hop => self::hop(state, hop),
+    }
+}
+
+fn hop(state: &State, hop: Hop) -> String {
+    match hop {
+        Hop::Drop => "drop".into(),
+        Hop::Receive => "receive".into(),
+        Hop::Vif { vif, mac: None } => format!("vif {}", state.vif_name(vif)),
+        Hop::Vif { vif, mac: Some(mac) } => format!("vif {} mac {mac}", state.vif_name(vif)),
+        Hop::Gateway(address) => format!("gateway {address}"),
+        Hop::Paths(paths) => {
+            let path = |path: &Path| format!("{} x{}", state.path_name(path), path.weight);
+            format!("ecmp {}", state.ways(paths).iter().map(path).collect::<Vec<_>>().join(", "))
+        }
+        Hop::Vrf(vrf) => format!("vrf {}", state.vrf_name(vrf)),
+        Hop::Connected(vif) => format!("connected {}", state.vif_name(vif)),
+        Hop::Neighbour(vif, address) => format!("neighbour {address} on {}", state.vif_name(vif)),
+        Hop::Tunnel { remote, encap: Encap::Vxlan { vni, .. } } => format!("vxlan {remote} vni {vni}"),
+        Hop::Tunnel { remote, encap: Encap::MplsOverUdp { label } } => format!("mpls {remote} label {label}"),
+        Hop::Tunnel { remote, encap: Encap::MplsOverGre { label } } => format!("mpls-gre {remote} label {label}"),
     }
 }

@@ -36,6 +36,8 @@ impl State {
         self.owners.sweep();
         let gone = self.dirty.ports.iter().filter(|port| self.ports[port.index()].is_none());
         self.leaving_ports.extend(gone);
+        self.paths.sweep();
+        self.dirty.path_names = self.path_names.sweep();
         (std::mem::take(&mut self.dirty), self.hops.sweep())
     }
 
@@ -60,6 +62,8 @@ impl State {
         self.journal = Vec::new();
         self.dirty = Dirty::default();
         self.owners.sweep_back();
+        self.paths.sweep_back();
+        self.path_names.sweep_back();
         self.hops.sweep_back();
     }
 
@@ -272,10 +276,50 @@ impl State {
         } else {
             self.owners.release(owner);
         }
-        let hop = self.hop(next_hop).map(|(_, hop)| hop);
+        let routes = &mut self.of_vrf.entry(vrf).or_default().routes;
+        *routes = routes.strict_add_signed(by);
+        match self.hop(next_hop).map(|(_, hop)| hop) {
+            Some(Hop::Paths(paths)) => self.count_paths(vrf, paths, by),
+            hop => self.count_hop(vrf, hop, by),
+        }
+        self.drop_unused_vrf(vrf);
+    }
+
+    /// The first offer by a list of paths is a user of each of them, the last one gives them back.
+    fn count_paths(&mut self, vrf: VrfId, paths: u32, by: isize) {
+        let count = self.of_paths.entry(paths).or_default();
+        let first = by > 0 && *count == 0;
+        *count = count.strict_add_signed(by);
+        let last = *count == 0;
+        if last {
+            self.of_paths.remove(&paths);
+        }
+        if !first && !last {
+            return;
+        }
+        let ways = self.ways(paths);
+        if first {
+            self.paths.retain(paths);
+        }
+        for path in ways.iter() {
+            let hop = self.hop(path.next_hop).map(|(_, hop)| hop);
+            self.count_hop(vrf, hop, by);
+            if first {
+                self.hops.retain(path.next_hop.0);
+                self.path_names.retain(path.name);
+            } else {
+                self.hops.release(path.next_hop.0);
+                self.path_names.release(path.name);
+            }
+        }
+        if last {
+            self.paths.release(paths);
+        }
+    }
+
+    fn count_hop(&mut self, vrf: VrfId, hop: Option<Hop>, by: isize) {
         let of = self.of_vrf.entry(vrf).or_default();
         let add = |count: &mut usize| *count = count.strict_add_signed(by);
-        add(&mut of.routes);
         match hop {
             Some(Hop::Vif { vif, .. }) => {
                 add(&mut of.tenant_routes);
@@ -300,7 +344,6 @@ impl State {
             }
             _ => {}
         }
-        self.drop_unused_vrf(vrf);
     }
 
     fn use_acl<R>(&mut self, acl: &Arc<str>, change: impl FnOnce(&mut super::state::AclUse) -> R) {

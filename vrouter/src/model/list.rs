@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::change::VIF_OWNER;
 use super::records::{
-    Acl, AddressMatch, Encap, Group, Hop, LabelTarget, Neighbour, Port, Prefix, Rule, Settings, Vif, Vrf,
+    Acl, AddressMatch, Encap, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Rule, Settings, Vif, Vrf,
 };
 use super::routes::{Offer, Source};
 use super::state::State;
@@ -78,6 +78,20 @@ fn route(state: &State, vrf: &Vrf, prefix: Prefix, offer: &Offer) -> v1::Route {
         key: Some(v1::RouteKey { vrf: vrf.name.to_string(), prefix: Some(self::prefix(prefix)), owner }),
         preference: if matches!(offer.source, Source::Vif(_)) { u32::MAX } else { offer.preference },
         next_hop: state.hop(offer.next_hop).and_then(|(_, hop)| next_hop(state, hop)),
+        paths: match state.hop(offer.next_hop) {
+            Some((_, Hop::Paths(paths))) => state.ways(paths).iter().map(|path| self::path(state, path)).collect(),
+            _ => Vec::new(),
+        },
+    }
+}
+
+/// A name that was not given, which has spaces, is not listed either.
+fn path(state: &State, path: &Path) -> v1::Path {
+    let name = state.path_name(path);
+    v1::Path {
+        next_hop: state.hop(path.next_hop).and_then(|(_, hop)| next_hop(state, hop)),
+        weight: path.weight,
+        name: if name.contains(' ') { String::new() } else { name.to_string() },
     }
 }
 
@@ -103,7 +117,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
                 }
             }),
         }),
-        Hop::Receive | Hop::Connected(_) | Hop::Neighbour(..) => return None,
+        Hop::Paths(_) | Hop::Receive | Hop::Connected(_) | Hop::Neighbour(..) => return None,
     };
     Some(v1::NextHop { kind: Some(kind) })
 }

@@ -133,6 +133,17 @@ impl Model {
     /// The device of a deleted port is closed: its number is free again.
     pub fn port_closed(&mut self, port: PortIndex) {
         self.state.leaving_ports.remove(&port);
+        self.state.links_down.remove(&port);
+    }
+
+    /// Notes whether a port has a link: paths by its VIF are given no new flows while it has none. `None`: known already.
+    pub fn link(&mut self, port: PortIndex, up: bool) -> Option<Arc<Snapshot>> {
+        let changed = if up { self.state.links_down.remove(&port) } else { self.state.links_down.insert(port) };
+        if !changed {
+            return None;
+        }
+        self.state.dirty.links.insert(port);
+        Some(self.publish())
     }
 
     /// A VIF's name.

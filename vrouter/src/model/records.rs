@@ -164,6 +164,8 @@ pub(crate) enum Hop {
     Gateway(IpAddr),
     /// The routes of another VRF.
     Vrf(VrfId),
+    /// One of several: the number of a list of [`Path`]s.
+    Paths(u32),
     /// Implicit only: a connected subnet of a fabric VIF.
     Connected(VifId),
     /// Implicit only: a resolved neighbour of a fabric VIF.
@@ -179,6 +181,16 @@ pub(crate) enum Encap {
     Vxlan { vni: Vni, inner_mac: Mac },
     MplsOverUdp { label: Label },
     MplsOverGre { label: Label },
+}
+
+/// One way of a route that has several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Path {
+    /// The number of its stable name.
+    pub name: u32,
+    pub weight: u32,
+    /// A next hop of its own, in the same VRF.
+    pub next_hop: NextHopId,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -96,6 +96,10 @@ pub(crate) enum Reason {
     FabricVrf { vrf: String, why: String },
     #[error("VRF {vrf} is of tenants (it has {why})")]
     TenantVrf { vrf: String, why: String },
+    #[error("exactly one of next_hop and paths is needed")]
+    OneOrSeveral,
+    #[error("a path is a tunnel, a VIF or a gateway")]
+    NotAPath,
     #[error("a VRF does not lead into itself")]
     IntoItself,
     #[error("VIF {0} is no tenant VIF")]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::interner::Interner;
+use super::interner::{Interner, Swept};
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
-use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, Vrf};
+use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Settings, Vif, Vrf};
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
 use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
@@ -33,6 +33,11 @@ pub(crate) struct State {
     pub routes: HashMap<VrfId, RouteTable>,
     pub hops: Interner<(VrfId, Hop)>,
     pub owners: Interner<Arc<str>>,
+    pub paths: Interner<Arc<[Path]>>,
+    /// Stable names of paths.
+    pub path_names: Interner<Arc<str>>,
+    /// Ports whose link is down.
+    pub links_down: HashSet<PortIndex>,
 
     pub vrf_by_id: HashMap<VrfId, Arc<Vrf>>,
     pub vif_by_id: HashMap<VifId, Arc<Vif>>,
@@ -44,6 +49,8 @@ pub(crate) struct State {
     pub of_vrf: HashMap<VrfId, VrfUse>,
     pub of_vif: HashMap<VifId, VifUse>,
     pub of_acl: HashMap<Arc<str>, AclUse>,
+    /// Offers by each list of paths.
+    pub of_paths: HashMap<u32, usize>,
     /// ACLs by the group that they name.
     pub of_group: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
     pub acl_rules: usize,
@@ -103,6 +110,10 @@ pub(crate) struct Dirty {
     pub labels: HashSet<Label>,
     pub neighbours: HashSet<(VifId, IpAddr)>,
     pub routes: Vec<(VrfId, Prefix)>,
+    /// Ports whose link came or went.
+    pub links: HashSet<PortIndex>,
+    /// Names of paths that came and went.
+    pub path_names: Swept<Arc<str>>,
 }
 
 impl State {
@@ -132,11 +143,15 @@ impl State {
             routes: HashMap::new(),
             hops: Interner::default(),
             owners: Interner::default(),
+            paths: Interner::default(),
+            path_names: Interner::default(),
+            links_down: HashSet::new(),
             vrf_by_id: HashMap::new(),
             vif_by_id: HashMap::new(),
             of_vrf: HashMap::new(),
             of_vif: HashMap::new(),
             of_acl: HashMap::new(),
+            of_paths: HashMap::new(),
             of_group: HashMap::new(),
             acl_rules: 0,
             group_prefixes: 0,
@@ -191,6 +206,16 @@ impl State {
     /// The number of a next hop.
     pub fn hop_id(&self, vrf: VrfId, hop: Hop) -> Option<NextHopId> {
         self.hops.number(&(vrf, hop)).map(NextHopId)
+    }
+
+    /// The ways behind a number.
+    pub fn ways(&self, paths: u32) -> Arc<[Path]> {
+        self.paths.value(paths).cloned().unwrap_or_default()
+    }
+
+    /// The stable name of a path.
+    pub fn path_name(&self, path: &Path) -> Arc<str> {
+        self.path_names.value(path.name).cloned().unwrap_or_default()
     }
 
     /// All offers for this very prefix.

@@ -47,6 +47,12 @@ impl Ip {
         })
     }
 
+    /// Its ends alone as a tuple: for what belongs to no flow of its own.
+    pub fn ends(&self) -> FlowTuple {
+        let (source, destination, protocol) = (self.source, self.destination, self.protocol);
+        FlowTuple { source, destination, protocol, fragment: false, source_port: 0, destination_port: 0 }
+    }
+
     /// TCP flags, 0 for others.
     #[inline]
     pub fn tcp_flags(&self) -> u8 {

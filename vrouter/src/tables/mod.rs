@@ -5,6 +5,7 @@
 
 pub mod acl;
 pub mod fib;
+mod group;
 mod next_hop;
 mod resolve;
 mod router;
@@ -12,6 +13,7 @@ mod rows;
 mod snapshot;
 mod tunnel_headers;
 
+pub use group::{Group, Kept, Member};
 pub use next_hop::{Adjacency, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
 pub use resolve::{Resolved, Unresolved, VRF_DEPTH};
 pub use router::{AdvertisedPrefix, RouterAdvertisement};

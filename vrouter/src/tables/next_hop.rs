@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::Marking;
+use super::{Group, Marking};
 use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// One next hop. Only rewrites (MACs, outer addresses, VNI or label, MTU, a resolved neighbour) change behind its number without
@@ -25,6 +25,8 @@ pub enum NextHopKind {
     Receive,
     /// Look the same destination up in this VRF.
     Vrf(VrfId),
+    /// One of several.
+    Group(Group),
     /// Deliver to a tenant's VIF.
     Vif { vif: VifId, port: PortIndex, dst_mac: Mac, src_mac: Mac },
     /// Underlay: to a neighbour on a fabric VIF, or to the packet's own destination there.

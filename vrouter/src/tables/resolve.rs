@@ -1,9 +1,9 @@
-//! From a VRF and a destination to the next hop that forwards: routes into other VRFs are followed.
+//! From a VRF and a destination to the next hop that forwards: routes into other VRFs are followed, one of several ways is chosen.
 
 use std::net::IpAddr;
 
-use super::{NextHopKind, Snapshot, Vrf};
-use crate::ids::{NextHopId, VrfId};
+use super::{Group, Member, NextHopKind, Snapshot, Vrf};
+use crate::ids::{MemberId, NextHopId, VrfId};
 
 /// VRFs that one packet passes at most, its own included.
 pub const VRF_DEPTH: usize = 8;
@@ -11,8 +11,10 @@ pub const VRF_DEPTH: usize = 8;
 /// Where routes lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// It leads into no other VRF.
+    /// It leads into no other VRF, and is no group.
     pub next_hop: NextHopId,
+    /// The group that it was chosen of, and under which name.
+    pub chosen: Option<(NextHopId, MemberId)>,
     /// The prefix length of the first route, that of the VRF asked.
     pub length: u8,
     passed: [VrfId; VRF_DEPTH],
@@ -22,7 +24,12 @@ pub struct Resolved {
 impl Resolved {
     /// A next hop that was found without a route, in this VRF.
     pub fn without_route(vrf: VrfId, next_hop: NextHopId) -> Resolved {
-        Resolved { next_hop, length: 0, passed: [vrf; VRF_DEPTH], count: 1 }
+        Resolved { next_hop, chosen: None, length: 0, passed: [vrf; VRF_DEPTH], count: 1 }
+    }
+
+    /// The name of the chosen member; 0: the route has one way.
+    pub fn member(&self) -> MemberId {
+        self.chosen.map_or(MemberId(0), |(_, member)| member)
     }
 
     /// The VRFs passed, in order: at least the one asked.
@@ -43,8 +50,8 @@ pub enum Unresolved {
 }
 
 impl Snapshot {
-    /// The next hop to `destination` by the routes of this VRF, and of those that they lead into. `see` is told each lookup: the VRF,
-    /// and the matching prefix length and next hop.
+    /// The next hop to `destination` by the routes of this VRF, and of those that they lead into; `choose` has its say where there are
+    /// several. `see` is told each lookup: the VRF, and the matching prefix length and next hop.
     ///
     /// # Errors
     /// See [`Unresolved`].
@@ -52,6 +59,7 @@ impl Snapshot {
         &self,
         vrf: VrfId,
         destination: IpAddr,
+        choose: impl FnOnce(&Group) -> Member,
         mut see: impl FnMut(&Vrf, Option<(u8, NextHopId)>),
     ) -> Result<Resolved, Unresolved> {
         let mut resolved = Resolved { count: 0, ..Resolved::without_route(vrf, NextHopId(0)) };
@@ -68,6 +76,10 @@ impl Snapshot {
             resolved.count += 1;
             match self.next_hops.row(next_hop.index()).map(|row| &row.kind) {
                 Some(NextHopKind::Vrf(other)) => asked = *other,
+                Some(NextHopKind::Group(group)) => {
+                    let Member { id, next_hop: way, .. } = choose(group);
+                    return Ok(Resolved { next_hop: way, chosen: Some((next_hop, id)), ..resolved });
+                }
                 Some(_) => return Ok(Resolved { next_hop, ..resolved }),
                 None => return Err(Unresolved::Gone(asked)),
             }

@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub vifs: Rows<Vif>,
     pub vrfs: Rows<Vrf>,
     pub next_hops: Rows<NextHop>,
+    /// By [`MemberId`](crate::ids::MemberId), for people.
+    pub member_names: Rows<Box<str>>,
     pub vnis: Arc<HashMap<Vni, VrfId>>,
     pub labels: Arc<HashMap<Label, DecapTarget>>,
     pub lifetimes: Lifetimes,

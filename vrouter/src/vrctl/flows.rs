@@ -58,6 +58,9 @@ fn cells(flow: &v1::Flow) -> Vec<String> {
     let both = |forward: &str, reverse: &str| {
         if forward == reverse { forward.to_owned() } else { format!("{forward}\n{reverse}") }
     };
+    let by = |next_hop: &str, path: &str| {
+        if path.is_empty() { next_hop.to_owned() } else { format!("{next_hop}, path {path}") }
+    };
     vec![
         format!("{}\n{}", flow.place, flow.reverse_place),
         format!("{} {ends}", protocol(flow.protocol)),
@@ -66,7 +69,7 @@ fn cells(flow: &v1::Flow) -> Vec<String> {
         format!("{}\n{}", count(flow.packets), count(flow.reverse_packets)),
         format!("{}\n{}", count(flow.bytes), count(flow.reverse_bytes)),
         duration(flow.idle_ms.into()),
-        format!("{}\n{}", flow.next_hop, flow.reverse_next_hop),
+        format!("{}\n{}", by(&flow.next_hop, &flow.path), by(&flow.reverse_next_hop, &flow.reverse_path)),
     ]
 }
 
@@ -90,5 +93,7 @@ fn value(flow: &v1::Flow) -> Value {
         "next_hop": flow.next_hop,
         "reverse_next_hop": flow.reverse_next_hop,
         "fragments": flow.fragments,
+        "path": flow.path,
+        "reverse_path": flow.reverse_path,
     })
 }

@@ -229,6 +229,13 @@ impl Row for Port {
 
 /// A next hop in words.
 fn via(via: &Via) -> String {
+    if !via.ecmp.is_empty() {
+        let path = |path: &Via| {
+            let name = path.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("{} x{}{name}", self::via(path), path.weight.unwrap_or(1))
+        };
+        return via.ecmp.iter().map(path).collect::<Vec<_>>().join("\n");
+    }
     if let Some(vif) = &via.vif {
         format!("vif {vif}{}", via.mac.map(|mac| format!(" mac {mac}")).unwrap_or_default())
     } else if let Some(vrf) = &via.vrf {
@@ -306,6 +313,7 @@ routes:
 - {vrf: red, prefix: 10.0.0.1/32, via: {vif: web1, mac: 02:00:00:00:00:01}}
 - {vrf: red, prefix: 11.0.0.0/8, via: {mpls_gre: {remote: 1.2.3.4, label: 16}}}
 - {vrf: red, prefix: 10.7.0.0/16, via: {vrf: shared}}
+- {vrf: red, prefix: 10.8.0.0/16, via: {ecmp: [{vif: web1, weight: 3, name: a}, {mpls_udp: {remote: 1.2.3.4, label: 16}}]}}
 ";
         let network = Network::parse("n", text).unwrap();
         assert_eq!(
@@ -317,5 +325,6 @@ routes:
         assert_eq!(network.routes[1].cells()[2], "vif web1 mac 02:00:00:00:00:01");
         assert_eq!(network.routes[2].cells()[2], "mpls-over-gre 1.2.3.4 label 16");
         assert_eq!(network.routes[3].cells()[2], "vrf shared");
+        assert_eq!(network.routes[4].cells()[2], "vif web1 x3 (a)\nmpls-over-udp 1.2.3.4 label 16 x1");
     }
 }

@@ -281,6 +281,8 @@ fn flow(at: u32) -> v1::Flow {
         next_hop: "vxlan 172.31.0.2 vni 100".into(),
         reverse_next_hop: "vif web1".into(),
         fragments: false,
+        path: String::new(),
+        reverse_path: String::new(),
     }
 }
 

@@ -81,7 +81,11 @@ pub struct Rig {
     /// What port p0 says of itself.
     pub device: Arc<Mutex<v1::PortStats>>,
     pub added: Added,
+    /// What ports say of their links; those that say nothing count as up.
+    pub links: Links,
 }
+
+pub type Links = Arc<Mutex<Vec<(PortIndex, bool)>>>;
 
 /// Ports that were added, with their testers' ends by worker.
 pub type Added = Arc<Mutex<Vec<(PortIndex, Vec<WireEnd>)>>>;
@@ -91,6 +95,7 @@ pub type Added = Arc<Mutex<Vec<(PortIndex, Vec<WireEnd>)>>>;
 struct LabDevices {
     p0: Arc<Mutex<v1::PortStats>>,
     added: Added,
+    links: Links,
     workers: usize,
     room: usize,
 }
@@ -133,6 +138,10 @@ impl Devices for LabDevices {
         assert_eq!(ends.len(), self.workers, "an end is missing");
         ends.iter_mut().for_each(|end| end.settle());
         self.added.lock().unwrap().retain(|(added, _)| *added != port);
+    }
+
+    fn links(&self) -> Vec<(PortIndex, bool)> {
+        self.links.lock().unwrap().clone()
     }
 }
 
@@ -203,11 +212,12 @@ impl Rig {
         let made = made.map(|(index, ports)| Worker::new(WorkerIndex(index as u16), shared.clone(), ports)).collect();
         let identity = Identity { idle: "poll".into(), limits: Vec::new() };
         let device = Arc::new(Mutex::new(v1::PortStats { port: "p0".into(), ..Default::default() }));
-        let added = Added::default();
-        let devices = LabDevices { p0: device.clone(), added: added.clone(), workers, room: setup.room };
+        let (added, links) = (Added::default(), Links::default());
+        let (p0, room) = (device.clone(), setup.room);
+        let devices = LabDevices { p0, added: added.clone(), links: links.clone(), workers, room };
         let devices = Box::new(devices);
         let control = Control::new(shared.clone(), model, devices, identity, Clock::standing(now));
-        Rig { shared, control, workers: made, ends, turn: 0, device, added }
+        Rig { shared, control, workers: made, ends, turn: 0, device, added, links }
     }
 
     /// Gives a frame to the port, to the workers' queues in turn.
@@ -361,6 +371,13 @@ impl Lab {
     pub fn put_frame(&mut self, (rig, port): At, frame: Frame) {
         self.exchanged.push((self.now, frame.bytes().to_vec()));
         self.rigs[rig].put(port, frame);
+    }
+
+    /// A port of A loses its link or has it again; the control thread has seen it when this returns.
+    pub fn carrier(&mut self, port: u16, up: bool) {
+        self.rig().links.lock().unwrap().push((PortIndex(port), up));
+        self.rig().links.lock().unwrap().retain(|&(other, said)| other != PortIndex(port) || said == up);
+        self.advance(200);
     }
 
     /// Everything that came out of a port since the last look.

@@ -136,9 +136,21 @@ impl TryFrom<&v1::Route> for Route {
             prefix: Prefix::try_from(&key.prefix.unwrap_or_default())?,
             owner: name(&key.owner),
             preference: number(route.preference),
-            via: route.next_hop.as_ref().map(Via::try_from).transpose()?.unwrap_or_default(),
+            via: Via {
+                ecmp: route.paths.iter().map(Via::try_from).collect::<Result<_>>()?,
+                ..route.next_hop.as_ref().map(Via::try_from).transpose()?.unwrap_or_default()
+            },
             drop: false,
         })
+    }
+}
+
+impl TryFrom<&v1::Path> for Via {
+    type Error = TextError;
+
+    fn try_from(path: &v1::Path) -> Result<Via> {
+        let via = path.next_hop.as_ref().map(Via::try_from).transpose()?.unwrap_or_default();
+        Ok(Via { weight: number(path.weight), name: name(&path.name), ..via })
     }
 }
 

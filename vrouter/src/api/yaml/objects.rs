@@ -217,7 +217,7 @@ pub struct Route {
     pub drop: bool,
 }
 
-/// A next hop: exactly one of `vif` (with an optional `mac`), `vrf`, `gateway`, `vxlan`, `mpls_udp`, `mpls_gre`, `drop`.
+/// A next hop: exactly one of `vif` (with an optional `mac`), `vrf`, `gateway`, `vxlan`, `mpls_udp`, `mpls_gre`, `drop`; or several as `ecmp`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Via {
@@ -241,6 +241,15 @@ pub struct Via {
     pub mpls_gre: Option<MplsTunnel>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drop: bool,
+    /// Several ways, each with an optional `weight` and `name`; a flow keeps its way by its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ecmp: Vec<Via>,
+    /// In `ecmp`: its share of new flows; default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// In `ecmp`: default made of the next hop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -139,6 +139,18 @@ fn errors_name_line_column_field_and_reason() {
             "route 1.0.0.0/8 via.mpls_udp.label: is not in 16 to 1048575",
         ),
         (
+            "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {ecmp: [{drop: true}, {mpls_udp: {remote: 1.1.1.1, label: 3}}]}}",
+            "route 1.0.0.0/8 via.ecmp[1].mpls_udp.label: is not in 16 to 1048575",
+        ),
+        (
+            "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {ecmp: [{vif: b}], vif: c}}",
+            "route 1.0.0.0/8 via.ecmp: stands alone",
+        ),
+        (
+            "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {vif: b, weight: 2}}",
+            "route 1.0.0.0/8 via.weight: is only for a path of ecmp",
+        ),
+        (
             "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {mpls_gre: {remote: 1.1.1.1, label: 1048576}}}",
             "route 1.0.0.0/8 via.mpls_gre.label: is not in 16 to 1048575",
         ),
@@ -295,6 +307,12 @@ prop_compose! {
 }
 
 fn via() -> impl Strategy<Value = Via> {
+    let path = (next_hop(), some(1_u32..), some(name())).prop_map(|(via, weight, name)| Via { weight, name, ..via });
+    let ecmp = prop::collection::vec(path, 1..4).prop_map(|ecmp| Via { ecmp, ..Via::default() });
+    prop_oneof![4 => next_hop(), 1 => ecmp]
+}
+
+fn next_hop() -> impl Strategy<Value = Via> {
     prop_oneof![
         (name(), some(mac())).prop_map(|(vif, mac)| Via { vif: Some(vif), mac, ..Via::default() }),
         name().prop_map(|vrf| Via { vrf: Some(vrf), ..Via::default() }),

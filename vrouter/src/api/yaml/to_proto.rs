@@ -143,16 +143,35 @@ impl ToProto for Route {
             prefix: Some(self.prefix.into()),
             owner: self.owner.clone().unwrap_or_default(),
         };
-        let next_hop = via.to_proto().map_err(|(field, reason)| (format!("route {} {field}", self.prefix), reason))?;
-        Ok(Kind::Route(v1::Route {
-            key: Some(key),
-            preference: self.preference.unwrap_or(0),
-            next_hop: Some(next_hop),
-        }))
+        let (next_hop, paths) =
+            via.ways().map_err(|(field, reason)| (format!("route {} {field}", self.prefix), reason))?;
+        Ok(Kind::Route(v1::Route { key: Some(key), preference: self.preference.unwrap_or(0), next_hop, paths }))
     }
 }
 
 impl Via {
+    /// The next hop or the paths, or the field that is wrong and why.
+    fn ways(&self) -> Result<(Option<v1::NextHop>, Vec<v1::Path>), Wrong> {
+        if self.ecmp.is_empty() {
+            let given = [("weight", self.weight.is_some()), ("name", self.name.is_some())];
+            if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
+                return Err((format!("via.{field}"), "is only for a path of ecmp".into()));
+            }
+            return Ok((Some(self.to_proto()?), Vec::new()));
+        }
+        if *self != (Via { ecmp: self.ecmp.clone(), ..Via::default() }) {
+            return Err(("via.ecmp".into(), "stands alone".into()));
+        }
+        let path = |(at, via): (usize, &Via)| {
+            let next_hop = via
+                .to_proto()
+                .map_err(|(field, reason)| (format!("via.ecmp[{at}]{}", field.trim_start_matches("via")), reason))?;
+            let name = via.name.clone().unwrap_or_default();
+            Ok(v1::Path { next_hop: Some(next_hop), weight: via.weight.unwrap_or(0), name })
+        };
+        Ok((None, self.ecmp.iter().enumerate().map(path).collect::<Result<_, Wrong>>()?))
+    }
+
     /// The next hop, or the field that is wrong and why.
     pub fn to_proto(&self) -> Result<v1::NextHop, (String, String)> {
         use v1::next_hop::{Drop, Kind, ViaGateway, ViaVif};

@@ -3,26 +3,27 @@
 use std::net::IpAddr;
 
 use super::victims::rule_text;
-use super::{next_hop_text, place_text, read_address, vrf_name};
+use super::{member_name, next_hop_text, place_text, read_address, vrf_name};
 use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::decide::{Answer, Question, Recorder, Stage, Verdict, decide};
-use crate::datapath::table::{FlowKey, Flows};
+use crate::datapath::flows::kept;
+use crate::datapath::table::{Decided, FlowKey, Flows};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place};
 use crate::packet::ip;
 use crate::packet::tuple::FlowTuple;
 use crate::tables::acl::Acl;
-use crate::tables::{Snapshot, Underlay, Vrf};
+use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Underlay, Vrf};
 
 /// Answers a request; the error names field and reason. Any thread; no side effects.
 pub fn explain(shared: &Shared, snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<v1::ExplainReply, String> {
-    let question = read(snapshot, request)?;
+    let mut question = read(snapshot, request)?;
     let mut steps = Steps { snapshot, steps: Vec::new() };
     let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
         Err(reason) => Verdict::Drop(reason),
         Ok(()) => {
-            live_flow(shared, &question, &mut steps);
+            question.kept = live_flow(shared, &question, &mut steps);
             let answer = decide(snapshot, &question, &mut steps);
             leave(snapshot, &question, &answer, request.length, &mut steps)
         }
@@ -70,7 +71,7 @@ fn read(snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<Question, S
         let kind = narrow("icmp_type", request.icmp_type.unwrap_or(if source.is_ipv4() { 8 } else { 128 }), 255)?;
         tuple.destination_port = kind << 8 | narrow("icmp_code", request.icmp_code.unwrap_or(0), 255)?;
     }
-    Ok(Question { place, vrf, tuple, fixed: None })
+    Ok(Question { place, vrf, tuple, fixed: None, kept: [None; 2] })
 }
 
 /// Who has what is for an address of ours.
@@ -103,15 +104,24 @@ fn anti_spoofing(snapshot: &Snapshot, question: &Question, steps: &mut Steps<'_>
     if allowed { Ok(()) } else { Err(DropReason::SourceSpoofed) }
 }
 
-fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) {
+/// Tells of the flow that there is, and what it keeps in both directions.
+fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) -> [Option<Kept>; 2] {
     let key = FlowKey::new(&question.tuple, question.place.into());
     match shared.flows.find(&key, shared.flows.hash(&key)) {
-        None => steps.add("flow", String::new(), "none yet: judged as new".into()),
-        Some((_, entry)) => {
+        None => {
+            steps.add("flow", String::new(), "none yet: judged as new".into());
+            [None; 2]
+        }
+        Some((handle, entry)) => {
             let role = if entry.initiator { "initiator's side" } else { "answering side" };
-            let state =
-                if entry.stamp == steps.snapshot.generation.0 { "" } else { ", revalidated when ground changed" };
+            let state = if Decided(entry.stamp).generation() == steps.snapshot.generation.0 {
+                ""
+            } else {
+                ", revalidated when ground changed"
+            };
             steps.add("flow", String::new(), format!("live, {role}, {} packets{state}", entry.packets));
+            let pair = shared.flows.pair_of(&key, handle).filter(|pair| pair.forward.0 == key);
+            pair.map_or([None; 2], |pair| [&pair.forward.1, &pair.reverse.1].map(|entry| Some(kept(entry))))
         }
     }
 }
@@ -127,7 +137,7 @@ fn leave(snapshot: &Snapshot, question: &Question, answer: &Answer, length: u32,
         steps.add("mtu", text, format!("{length} bytes are more than {}", row.mtu));
         return Verdict::Drop(DropReason::MtuExceeded);
     }
-    if let crate::tables::NextHopKind::Tunnel(tunnel) = &row.kind
+    if let NextHopKind::Tunnel(tunnel) = &row.kind
         && tunnel.underlay == Underlay::NoRoute
     {
         return Verdict::Drop(DropReason::NoUnderlayRoute);
@@ -175,6 +185,28 @@ impl Recorder for Steps<'_> {
         };
         let verdict = if permit { "permits" } else { "denies" };
         self.add(name, rule_text(Some(acl), rule), format!("{verdict} at {at}"));
+    }
+
+    fn member(&mut self, way: &Resolved, kept: Option<Kept>) {
+        let Some((group, id)) = way.chosen else { return };
+        let Some(NextHopKind::Group(group)) = self.snapshot.next_hops.row(group.index()).map(|row| &row.kind) else {
+            return;
+        };
+        let Some(member) = group.members().iter().find(|member| member.id == id) else { return };
+        let why = match kept {
+            Some(kept) if kept.member == id => "the flow keeps it by its name",
+            Some(kept) if kept.next_hop == member.next_hop => "the flow went this way before",
+            Some(kept) if group.members().iter().any(|member| member.id == kept.member) => "the flow's own is down",
+            Some(_) => "the flow's own is gone",
+            None => "by the flow's hash, or as the place that asked",
+        };
+        let sum = |wanted: fn(&Member) -> bool| -> u32 {
+            group.members().iter().filter(|member| wanted(member)).map(|member| member.weight).sum()
+        };
+        let (all, up) = (sum(|_| true), sum(|member| member.up));
+        let detail = format!("{why}; weight {} of {all}, {up} of it up", member.weight);
+        let text = format!("{}: {}", member_name(self.snapshot, id), next_hop_text(self.snapshot, member.next_hop));
+        self.add("path", text, detail);
     }
 
     fn reverse_route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use flowtable::Entry;
 
-use super::{address_bytes, next_hop_text, place_text, read_address};
+use super::{address_bytes, member_name, next_hop_text, place_text, read_address};
 use crate::api::v1;
 use crate::datapath::Shared;
+use crate::datapath::flows::kept;
 use crate::datapath::lifetime;
 use crate::datapath::table::FlowPair;
 use crate::drops::DropReason;
@@ -126,6 +127,8 @@ fn row(snapshot: &Snapshot, filter: &Filter, pair: &FlowPair, now: Tick) -> Opti
         next_hop: next_hop(snapshot, forward),
         reverse_next_hop: next_hop(snapshot, reverse),
         fragments: tuple.fragment,
+        path: member_name(snapshot, kept(forward).member),
+        reverse_path: member_name(snapshot, kept(reverse).member),
     })
 }
 

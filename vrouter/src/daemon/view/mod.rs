@@ -7,7 +7,7 @@ pub mod victims;
 
 use std::net::IpAddr;
 
-use crate::ids::{NextHopId, Place, VifId, VrfId};
+use crate::ids::{MemberId, NextHopId, Place, VifId, VrfId};
 use crate::tables::{Encap, NextHopKind, Snapshot, Underlay};
 
 /// An address as the API carries it.
@@ -45,12 +45,24 @@ pub fn place_text(snapshot: &Snapshot, place: Place) -> String {
     }
 }
 
+/// The stable name of an ECMP member; "" when there is none any more.
+pub fn member_name(snapshot: &Snapshot, member: MemberId) -> String {
+    snapshot.member_names.row(member.index()).map(|name| name.to_string()).unwrap_or_default()
+}
+
 /// A next hop for people.
 pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
     let Some(row) = snapshot.next_hops.row(next_hop.index()) else { return format!("next hop {next_hop}, gone") };
     match &row.kind {
         NextHopKind::Drop => "drop".into(),
         NextHopKind::Receive => "local".into(),
+        NextHopKind::Group(group) => {
+            let members = group.members().iter().map(|member| {
+                let down = if member.up { "" } else { " down" };
+                format!("{} x{}{down}", member_name(snapshot, member.id), member.weight)
+            });
+            format!("ecmp {}", members.collect::<Vec<_>>().join(", "))
+        }
         NextHopKind::Vrf(vrf) => format!("vrf {}", vrf_name(snapshot, *vrf)),
         NextHopKind::Vif { vif, dst_mac, .. } => format!("vif {} mac {dst_mac}", vif_name(snapshot, *vif)),
         NextHopKind::Fabric(underlay) => underlay_text(snapshot, underlay),

@@ -3,6 +3,7 @@
 mod acl;
 mod decap;
 mod neighbour;
+mod paths;
 mod port;
 mod route;
 mod router;

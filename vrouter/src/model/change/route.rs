@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Mode;
+use super::paths::{self, Way, Ways};
 use crate::api::v1;
 use crate::ids::VrfId;
-use crate::model::read;
 use crate::model::records::{Encap, Hop, Prefix, Vrf};
 use crate::model::refusal::{At, Reason, Refusal};
 use crate::model::routes::Source;
 use crate::model::state::State;
-use crate::tables::VifKind;
+use crate::model::{describe, read};
+use crate::tables::{Group, VifKind};
 use v1::next_hop::Kind;
 
 /// The owner of the routes that VIFs bring.
@@ -24,8 +25,7 @@ pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Rout
     if read::is_link_local(prefix) {
         return Err(Reason::LinkLocal.at("key.prefix"));
     }
-    let next_hop = given.next_hop.as_ref().and_then(|next_hop| next_hop.kind.as_ref());
-    let hop = hop(state, &vrf, prefix, next_hop.ok_or(Reason::Missing).at("next_hop")?).at("next_hop")?;
+    let ways = ways(state, &vrf, prefix, given)?;
     let preference = if given.preference == 0 { PREFERENCE } else { given.preference };
 
     let used_up = Reason::NumbersUsedUp;
@@ -33,12 +33,11 @@ pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Rout
     let source = Source::Owner(owner);
     let old = offer(state, vrf.id, prefix, source);
     let written = mode.allows(old.is_some()).and_then(|()| {
-        let next_hop = state.take_hop(vrf.id, hop).at("next_hop")?;
-        if old != Some((preference, next_hop)) {
-            state.set_route(vrf.id, prefix, source, Some((preference, next_hop)));
-        }
-        state.hops.release(next_hop.0);
-        Ok(())
+        paths::with(state, vrf.id, &ways, |state, next_hop| {
+            if old != Some((preference, next_hop)) {
+                state.set_route(vrf.id, prefix, source, Some((preference, next_hop)));
+            }
+        })
     });
     state.owners.release(owner);
     written
@@ -70,6 +69,34 @@ fn key<'a>(
         return Err(Reason::OwnerReserved.at("owner"));
     }
     Ok((vrf, prefix, owner))
+}
+
+/// The next hop or the paths of a route.
+fn ways(state: &State, vrf: &Vrf, prefix: Prefix, given: &v1::Route) -> Result<Ways, Refusal> {
+    let kind = |next_hop: &Option<v1::NextHop>| next_hop.as_ref().and_then(|next_hop| next_hop.kind.clone());
+    if given.paths.is_empty() {
+        let kind = kind(&given.next_hop).ok_or(Reason::Missing).at("next_hop")?;
+        return hop(state, vrf, prefix, &kind).map(Ways::One).at("next_hop");
+    }
+    if given.next_hop.is_some() {
+        return Err(Reason::OneOrSeveral.at("paths"));
+    }
+    let several = read::each("paths", &given.paths, Group::MOST, |path| {
+        let kind = kind(&path.next_hop).ok_or(Reason::Missing).at("next_hop")?;
+        if matches!(kind, Kind::Drop(_) | Kind::Vrf(_)) {
+            return Err(Reason::NotAPath.at("next_hop"));
+        }
+        let hop = hop(state, vrf, prefix, &kind).at("next_hop")?;
+        let weight = read::number(path.weight, 0, paths::HEAVIEST).at("weight")?.max(1);
+        let name =
+            if path.name.is_empty() { describe::path(state, hop) } else { read::name(&path.name).at("name")?.into() };
+        Ok(Way { name: name.into(), weight, hop })
+    })?;
+    let mut names = std::collections::BTreeSet::new();
+    match several.iter().position(|way| !names.insert(way.name.clone())) {
+        Some(twin) => Err(Reason::Twice.at(format!("paths[{twin}].name"))),
+        None => Ok(Ways::Several(several)),
+    }
 }
 
 fn hop(state: &State, vrf: &Vrf, prefix: Prefix, given: &Kind) -> Result<Hop, Refusal> {

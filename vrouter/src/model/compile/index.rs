@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
@@ -10,7 +11,7 @@ use super::Touched;
 use super::reach::Reach;
 use crate::ids::{NextHopId, VifId, VrfId};
 use crate::model::interner::Swept;
-use crate::model::records::{Hop, Prefix};
+use crate::model::records::{Hop, Path, Prefix};
 use crate::model::state::State;
 
 /// By which underlay next hop to which far end.
@@ -31,6 +32,9 @@ pub(super) struct Index {
     counts: HashMap<Way, usize>,
     /// Routes between VRFs.
     pub reach: Reach,
+    /// The ways of groups, and the groups that a way is of.
+    groups: HashMap<NextHopId, Arc<[Path]>>,
+    groups_of: HashMap<NextHopId, HashSet<NextHopId>>,
     /// Counts ways that came or went, and gateways.
     turns: u64,
 }
@@ -41,6 +45,15 @@ impl Index {
         for &number in &hops.created {
             let id = NextHopId(number);
             let Some((vrf, hop)) = state.hop(id) else { continue };
+            if let Hop::Paths(paths) = hop {
+                let ways = state.ways(paths);
+                for path in ways.iter() {
+                    self.groups_of.entry(path.next_hop).or_default().insert(id);
+                }
+                self.groups.insert(id, ways);
+                touched.groups.insert(id);
+                continue;
+            }
             if let Hop::Tunnel { remote, .. } = hop {
                 self.tunnels.insert((remote, id));
                 touched.tunnels.insert(id);
@@ -58,7 +71,7 @@ impl Index {
                     self.gateways.entry(vrf).or_default().insert(id);
                     self.turns += 1;
                 }
-                Hop::Drop | Hop::Receive | Hop::Vrf(_) | Hop::Tunnel { .. } => {}
+                Hop::Drop | Hop::Receive | Hop::Vrf(_) | Hop::Paths(_) | Hop::Tunnel { .. } => {}
             }
         }
     }
@@ -89,6 +102,11 @@ impl Index {
                 self.tunnels.remove(&(remote, id));
                 self.go(id, None);
             }
+            Hop::Paths(_) => {
+                for path in self.groups.remove(&id).iter().flat_map(|ways| ways.iter()) {
+                    take_out(&mut self.groups_of, path.next_hop, id);
+                }
+            }
             Hop::Drop | Hop::Receive | Hop::Vrf(_) => {}
         }
     }
@@ -117,6 +135,11 @@ impl Index {
             *count += 1;
             self.turns += u64::from(*count == 1);
         }
+    }
+
+    /// The groups that a next hop is a way of.
+    pub fn groups_of(&self, way: NextHopId) -> impl Iterator<Item = NextHopId> {
+        self.groups_of.get(&way).into_iter().flatten().copied()
     }
 
     /// Whether this is, or was until this batch, a resolved neighbour's.

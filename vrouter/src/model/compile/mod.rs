@@ -4,6 +4,7 @@
 //! notice; see [`crate::tables::Vif::stamp`].
 
 mod acls;
+mod groups;
 mod index;
 mod next_hops;
 mod reach;
@@ -54,6 +55,8 @@ struct Touched {
     next_hops: HashSet<NextHopId>,
     /// Those of them that are tunnels.
     tunnels: HashSet<NextHopId>,
+    /// Those of them that have several ways.
+    groups: HashSet<NextHopId>,
 }
 
 impl Compiled {
@@ -97,6 +100,7 @@ impl Compiled {
         self.index.reach.raise(&mut next, &touched);
         rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
+        compile_names(state, &dirty, &mut next);
         compile_arrivals(state, &dirty, &mut next);
         // A neighbour that is now static, or a VIF that is now connected to a gateway, changes the list as well.
         if self.index.turns() != turns || neighbours || fabric {
@@ -165,6 +169,14 @@ fn apply_settings(next: &mut Snapshot, settings: &Settings) {
     };
     next.tcp_strict = settings.tcp_strict;
     next.punts_per_second = if settings.icmp_per_second == 0 { PUNTS_PER_SECOND } else { settings.icmp_per_second };
+}
+
+fn compile_names(state: &State, dirty: &Dirty, next: &mut Snapshot) {
+    let removed = dirty.path_names.removed.iter().map(|(number, _)| *number);
+    for number in removed.chain(dirty.path_names.created.iter().copied()) {
+        let name = state.path_names.value(number).map(|name| Arc::new(Box::from(&**name)));
+        next.member_names.set(groups::member(number).index(), name);
+    }
 }
 
 fn compile_arrivals(state: &State, dirty: &Dirty, next: &mut Snapshot) {

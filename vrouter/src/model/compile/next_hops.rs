@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use super::{Compiled, Touched, template};
+use super::{Compiled, Touched, groups, template};
 use crate::ids::{Generation, NextHopId, VifId, VrfId};
 use crate::model::interner::Swept;
 use crate::model::records::{self, Hop};
@@ -34,14 +34,18 @@ pub(super) fn compile(
         });
         if set(next, id, row, raised) {
             touched.tunnels.extend(index.users_of(id));
+            touched.groups.extend(index.groups_of(id));
         }
     }
     for &id in &touched.tunnels {
         let Some((vrf, Hop::Tunnel { remote, encap })) = state.hop(id) else { continue };
         let (row, via) = tunnel(state, next, vrf, remote, encap);
         index.go(id, via.map(|via| (via, remote)));
-        set(next, id, row, false);
+        if set(next, id, row, false) {
+            touched.groups.extend(index.groups_of(id));
+        }
     }
+    groups::compile(state, dirty, index, next, &touched.groups);
     for &(number, (vrf, hop)) in &hops.removed {
         index.remove(NextHopId(number), vrf, hop);
         next.next_hops.set(number as usize, None);
@@ -49,7 +53,7 @@ pub(super) fn compile(
 }
 
 /// Stores a row; its stamp rises if it is new, leaves by another VIF, or is `raised`. False: nothing changed.
-fn set(next: &mut Snapshot, id: NextHopId, mut row: NextHop, raised: bool) -> bool {
+pub(super) fn set(next: &mut Snapshot, id: NextHopId, mut row: NextHop, raised: bool) -> bool {
     row.stamp = next.generation;
     if let Some(old) = next.next_hops.row(id.index()) {
         let tunnel = matches!(row.kind, NextHopKind::Tunnel(_));
@@ -69,7 +73,7 @@ fn egress(kind: &NextHopKind) -> Option<VifId> {
         NextHopKind::Vif { vif, .. } => Some(*vif),
         NextHopKind::Fabric(underlay) => underlay_vif(underlay),
         NextHopKind::Tunnel(tunnel) => underlay_vif(&tunnel.underlay),
-        NextHopKind::Drop | NextHopKind::Receive | NextHopKind::Vrf(_) => None,
+        NextHopKind::Drop | NextHopKind::Receive | NextHopKind::Vrf(_) | NextHopKind::Group(_) => None,
     }
 }
 
@@ -90,7 +94,7 @@ fn plain(state: &State, next: &Snapshot, vrf: VrfId, hop: Hop) -> NextHop {
         NextHopKind::Fabric(underlay)
     };
     let kind = match hop {
-        Hop::Drop | Hop::Tunnel { .. } => NextHopKind::Drop,
+        Hop::Drop | Hop::Tunnel { .. } | Hop::Paths(_) => NextHopKind::Drop,
         Hop::Receive => NextHopKind::Receive,
         Hop::Vrf(other) => NextHopKind::Vrf(other),
         Hop::Vif { vif, mac } => match vif_row(vif) {

@@ -118,6 +118,14 @@ fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
     let mtu = row.mtu;
     match &row.kind {
         NextHopKind::Drop => format!("{text}: drop {mtu}"),
+        NextHopKind::Group(group) => {
+            let name = |member: &crate::tables::Member| snapshot.member_names.row(member.id.index()).unwrap();
+            let member = |member: &crate::tables::Member| {
+                let way = next_hop_row(model, snapshot, member.next_hop);
+                format!("{} {} {} [{way}]", name(member), member.weight, member.up)
+            };
+            format!("{text}: group {mtu} {:?}", group.members().iter().map(member).collect::<Vec<_>>())
+        }
         NextHopKind::Vrf(other) => format!("{text}: vrf {:?}", model.vrf_name(*other)),
         NextHopKind::Receive => format!("{text}: receive {mtu}"),
         NextHopKind::Vif { vif, port, dst_mac, src_mac } => {

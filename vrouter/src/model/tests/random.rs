@@ -177,6 +177,28 @@ fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {
 }
 
 fn any_route() -> impl Strategy<Value = v1::Route> {
+    prop_oneof![4 => one_way(), 2 => several_ways()]
+}
+
+fn several_ways() -> impl Strategy<Value = v1::Route> {
+    let tenants = prop_oneof![
+        4 => select(&FABRIC[..]).prop_map(|remote| vxlan(remote, 7)),
+        2 => select(&FABRIC[..]).prop_map(|remote| mpls(remote, 70)),
+        2 => select(&VIFS[2..5]).prop_map(via_vif),
+        1 => Just(discard()),
+    ];
+    let gateways = select(&["10.0.0.2", "10.0.0.254", "10.0.1.7"][..]).prop_map(gateway);
+    prop_oneof![2 => by(&VRFS[2..], tenants), 1 => by(&VRFS[..2], gateways)]
+}
+
+fn by(vrfs: &'static [&str], kind: impl Strategy<Value = v1::next_hop::Kind>) -> impl Strategy<Value = v1::Route> {
+    let path = (0_u32..3, select(&["", "", "", "", "a", "b"][..]), kind);
+    (select(vrfs), select(&PREFIXES[..]), select(&OWNERS[..]), prop::collection::vec(path, 1..4)).prop_map(
+        |(vrf, of, owner, paths)| v1::Route { key: Some(route_key(vrf, of, owner)), ..route_by(vrf, of, paths) },
+    )
+}
+
+fn one_way() -> impl Strategy<Value = v1::Route> {
     let next_hop = prop_oneof![
         select(&FABRIC[..]).prop_map(|remote| vxlan(remote, 7)),
         select(&FABRIC[..]).prop_map(|remote| mpls(remote, 70)),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::network::*;
 use crate::api::v1;
-use crate::ids::{Generation, Mac};
+use crate::ids::{Generation, Mac, PortIndex};
 use crate::model::{Limits, Model};
+use crate::tables::NextHopKind;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
@@ -78,6 +79,44 @@ fn what_changes_in_a_vrf_raises_those_from_which_and_into_which_flows_go() {
     assert_eq!(vrfs_raised(delete(Key::Route(route_key("top", "9.0.0.0/8", "")))), ["blue", "last", "red", "top"]);
     assert_eq!(vrfs_raised(delete(Key::Route(route_key("red", "11.0.0.0/8", "")))), ["blue", "last", "red"]);
     assert_eq!(vrfs_raised(put(Kind::Route(route("red", "9.8.0.0/16", discard())))), ["last", "red"]);
+}
+
+#[test]
+fn a_path_that_goes_down_raises_its_own_flows_only() {
+    let mut model = model();
+    let far = || put(Kind::Route(route("underlay", "10.3.0.0/16", gateway("10.0.0.254"))));
+    let ways = vec![(1, "a", vxlan("10.3.0.2", 1)), (2, "b", vxlan("10.0.0.2", 1))];
+    model.apply("", &[far(), put(Kind::Route(route_by("red", "9.0.0.0/8", ways)))]).unwrap();
+    let before = raised(&mut model, &[delete(Key::Route(route_key("underlay", "10.3.0.0/16", "")))]);
+    assert_eq!(before, ["hop vxlan 10.3.0.2 vni 1", "vrf underlay"]);
+    // it comes back: nobody is to move
+    assert_eq!(raised(&mut model, &[far()]), ["vrf underlay"]);
+}
+
+#[test]
+fn the_link_of_a_path_s_vif_is_what_it_is_up_by() {
+    let mut model = model();
+    let ways = vec![(1, "", via_vif("red1")), (1, "", vxlan("10.0.0.2", 1))];
+    model.apply("", &[put(Kind::Route(route_by("red", "9.0.0.0/8", ways)))]).unwrap();
+    let up = |model: &Model| {
+        let snapshot = model.snapshot();
+        let row = snapshot.vrfs.row(model.vrf_id("red").unwrap().index()).unwrap();
+        let (_, id) = row.route("9.1.1.1".parse().unwrap()).unwrap();
+        let NextHopKind::Group(group) = &snapshot.next_hops.row(id.index()).unwrap().kind else { panic!() };
+        group
+            .members()
+            .iter()
+            .map(|member| (member.up, snapshot.next_hops.row(member.next_hop.index()).unwrap().stamp))
+            .collect::<Vec<_>>()
+    };
+    let before = up(&model);
+    assert!(before.iter().all(|(up, _)| *up));
+    let down = model.link(PortIndex(1), false).unwrap().generation;
+    assert_eq!(up(&model), [(false, down), before[1]]);
+    assert!(model.link(PortIndex(1), false).is_none());
+    assert!(model.link(PortIndex(2), false).is_some(), "of no path");
+    model.link(PortIndex(1), true).unwrap();
+    assert_eq!(up(&model), [(true, down), before[1]]);
 }
 
 #[test]

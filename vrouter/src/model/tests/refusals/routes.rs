@@ -174,6 +174,45 @@ fn routes_into_vrfs() {
 }
 
 #[test]
+fn routes_by_several_ways() {
+    let text = "route red 9.0.0.0/8 of operator";
+    let by = |paths| put(Kind::Route(route_by("red", "9.0.0.0/8", paths)));
+    let two = || vec![(1, "a", vxlan("10.0.0.2", 1)), (1, "b", vxlan("10.0.0.3", 1))];
+    let both =
+        v1::Route { next_hop: route("red", "9.0.0.0/8", discard()).next_hop, ..route_by("red", "9.0.0.0/8", two()) };
+    let mut hopless = route_by("red", "9.0.0.0/8", two());
+    hopless.paths[1].next_hop = None;
+    let more = |kind| by([two(), vec![(1, "", kind)]].concat());
+    check(vec![
+        (put(Kind::Route(both)), text, "paths", "exactly one of"),
+        (put(Kind::Route(hopless)), text, "paths[1].next_hop", "is missing"),
+        (by(vec![(1, "", vxlan("10.0.0.2", 1)); 129]), text, "paths", "129 entries, at most 128"),
+        (by(vec![(65_536, "", vxlan("10.0.0.2", 1))]), text, "paths[0].weight", "0 to 65535"),
+        (by(vec![(1, "a b", vxlan("10.0.0.2", 1))]), text, "paths[0].name", "a name is"),
+        (by(vec![(1, "a", vxlan("10.0.0.2", 1)); 2]), text, "paths[1].name", "given twice"),
+        (by(vec![(1, "", vxlan("10.0.0.2", 1)); 2]), text, "paths[1].name", "given twice"),
+        (more(discard()), text, "paths[2].next_hop", "a path is a tunnel"),
+        (more(via_vrf("blue")), text, "paths[2].next_hop", "a path is a tunnel"),
+        (more(via_vif("x")), text, "paths[2].next_hop.vif.vif", "no VIF x"),
+        (more(mpls("10.0.0.2", 1)), text, "paths[2].next_hop.tunnel.mpls_over_udp.label", "16 to"),
+        (more(gateway("10.0.0.9")), text, "paths[2].next_hop.gateway.address", "on no connected subnet"),
+    ]);
+    // what is referred to by a path stays, and is free when the last such route has gone
+    let mut model = model();
+    let shared = [(1, "a", via_vif("blue1")), (1, "b", vxlan("10.0.0.3", 1))];
+    let of = |prefix: &str| put(Kind::Route(route_by("red", prefix, shared.to_vec())));
+    model.apply("", &[of("9.0.0.0/8"), of("11.0.0.0/8")]).unwrap();
+    for prefix in ["9.0.0.0/8", "11.0.0.0/8"] {
+        let refused = refusal(&mut model, "", &[delete(Key::Vif("blue1".into()))]);
+        assert_eq!(refused.reason, "still referred to by 1 routes");
+        let off = put(Kind::Vrf(v1::Vrf { flows_off: true, ..vrf("red") }));
+        assert!(refusal(&mut model, "", &[off]).reason.contains("flows cannot be off"));
+        model.apply("", &[delete(Key::Route(route_key("red", prefix, "")))]).unwrap();
+    }
+    model.apply("", &[delete(Key::Vif("blue1".into()))]).unwrap();
+}
+
+#[test]
 fn neighbours() {
     let object = "neighbour up0 10.0.0.9";
     let with = |change: fn(&mut v1::Neighbour)| {

@@ -1,0 +1,63 @@
+//! Rows of next hops that are several.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
+use super::index::Index;
+use super::next_hops::set;
+use crate::ids::{Generation, MemberId, NextHopId};
+use crate::model::records::{Hop, Path};
+use crate::model::state::{Dirty, State};
+use crate::tables::{Group, Member, NextHop, NextHopKind, Snapshot, Underlay};
+
+/// The number of a stable name as flows keep it: 1 to 2^24 - 1.
+pub(super) fn member(name: u32) -> MemberId {
+    MemberId(name % 0xff_ffff + 1)
+}
+
+/// Makes the rows of the groups that were touched, or of which a way may have come up or gone down. After their ways.
+pub(super) fn compile(state: &State, dirty: &Dirty, index: &Index, next: &mut Snapshot, touched: &HashSet<NextHopId>) {
+    let vifs = dirty.links.iter().filter_map(|port| state.vif_by_port[port.index()]);
+    let linked = vifs.flat_map(|vif| index.to_vif(vif)).flat_map(|way| index.groups_of(way));
+    for id in linked.chain(touched.iter().copied()).collect::<HashSet<_>>() {
+        let Some((_, Hop::Paths(paths))) = state.hop(id) else { continue };
+        let one = |path: &Path| Member {
+            id: member(path.name),
+            weight: path.weight,
+            next_hop: path.next_hop,
+            up: is_up(state, next, path.next_hop),
+        };
+        let members: Vec<Member> = state.ways(paths).iter().map(one).collect();
+        let before = match next.next_hops.row(id.index()).map(|row| &row.kind) {
+            Some(NextHopKind::Group(group)) => group.members().to_vec(),
+            _ => members.clone(),
+        };
+        if before != members {
+            notice(next, &members);
+        }
+        let kind = NextHopKind::Group(Group::new(members));
+        set(next, id, NextHop { stamp: Generation(0), mtu: u16::MAX, kind }, false);
+    }
+}
+
+/// Something came up or went down: the flows of the ways that are down look for another.
+fn notice(next: &mut Snapshot, members: &[Member]) {
+    for member in members.iter().filter(|member| !member.up) {
+        let at = member.next_hop.index();
+        if let Some(row) = next.next_hops.row(at) {
+            let raised = NextHop { stamp: next.generation, ..row.clone() };
+            next.next_hops.set(at, Some(Arc::new(raised)));
+        }
+    }
+}
+
+/// Whether a way can be sent by, as far as is known.
+fn is_up(state: &State, next: &Snapshot, way: NextHopId) -> bool {
+    match next.next_hops.row(way.index()).map(|row| &row.kind) {
+        Some(NextHopKind::Tunnel(tunnel)) => tunnel.underlay != Underlay::NoRoute,
+        Some(NextHopKind::Fabric(underlay)) => *underlay != Underlay::NoRoute,
+        Some(NextHopKind::Vif { port, .. }) => !state.links_down.contains(port),
+        _ => false,
+    }
+}

@@ -1,0 +1,217 @@
+//! ECMP: several next hops of one route, of which each flow has one.
+
+use std::net::IpAddr;
+
+use super::Snapshot;
+use crate::ids::{MemberId, NextHopId};
+use crate::packet::tuple::FlowTuple;
+
+/// The ways of a route, at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    members: Box<[Member]>,
+    all: Shares,
+    /// Those of them that are up.
+    up: Shares,
+}
+
+/// One way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its stable name.
+    pub id: MemberId,
+    /// Its share of new flows, at least 1.
+    pub weight: u32,
+    /// A tunnel, a VIF, or a way of the underlay.
+    pub next_hop: NextHopId,
+    /// It can be sent by: its VIF's link is up, its tunnel has a way through the underlay.
+    pub up: bool,
+}
+
+/// What a live flow has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub member: MemberId,
+    pub next_hop: NextHopId,
+}
+
+/// Where each member's share ends, and which member it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Shares(Box<[(u32, u8)]>);
+
+impl Group {
+    /// Members that a group has at most.
+    pub const MOST: usize = 128;
+
+    /// A group of these; at least one and at most [`Group::MOST`].
+    pub fn new(members: Vec<Member>) -> Group {
+        let shares = |wanted: fn(&Member) -> bool| {
+            let mut end = 0;
+            let share = |(at, member): (usize, &Member)| {
+                end += member.weight;
+                (end, at as u8)
+            };
+            let wanted = members.iter().enumerate().filter(|(_, member)| wanted(member));
+            Shares(wanted.map(share).collect())
+        };
+        Group { all: shares(|_| true), up: shares(|member| member.up), members: members.into() }
+    }
+
+    /// All members.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Whether a flow may be given this member: it is up, or none is.
+    pub fn serves(&self, member: &Member) -> bool {
+        member.up || self.up.0.is_empty()
+    }
+
+    /// The member of a new flow with this hash: by weight among all, and if that one is down, by weight among those that are up, so
+    /// that the flows of the others stay where they are. All down: the first choice.
+    pub fn choose(&self, hash: u64) -> &Member {
+        let first = &self.members[self.all.pick(hash)];
+        if self.serves(first) { first } else { &self.members[self.up.pick(mix(hash, FALLBACK))] }
+    }
+
+    /// The member of a live flow, if it is still there and serves: the one of its name, else one by the same next hop.
+    pub fn keep(&self, kept: Kept) -> Option<&Member> {
+        let named = self.members.iter().find(|member| member.id == kept.member);
+        let same = || self.members.iter().find(|member| member.next_hop == kept.next_hop);
+        named.or_else(same).filter(|member| self.serves(member))
+    }
+}
+
+impl Shares {
+    /// The member in whose share this hash falls.
+    fn pick(&self, hash: u64) -> usize {
+        let total = self.0.last().map_or(0, |(end, _)| *end);
+        let point = ((u128::from(hash) * u128::from(total)) >> 64) as u32;
+        let at = self.0.partition_point(|(end, _)| *end <= point);
+        self.0.get(at).map_or(0, |(_, member)| usize::from(*member))
+    }
+}
+
+/// Odd constants of no meaning (fractions of the square roots of 2, 3 and 5).
+const SEED: u64 = 0x6a09_e667_f3bc_c909;
+const FALLBACK: u64 = 0xbb67_ae85_84ca_a73b;
+const STEP: u64 = 0x3c6e_f372_fe94_f82b;
+
+/// One step of a multiply-and-fold hash.
+fn mix(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a ^ STEP) * u128::from(b ^ SEED);
+    (wide >> 64) as u64 ^ wide as u64
+}
+
+impl Snapshot {
+    /// The hash of a flow by which a member is chosen. Its seed is our router MAC, so that hosts in a row do not all choose alike, and it
+    /// has nothing to do with the hash of the flow table.
+    pub fn member_hash(&self, tuple: &FlowTuple) -> u64 {
+        let [a, b, c, d, e, f] = self.local.router_mac.0;
+        let halves = |address: IpAddr| match address {
+            IpAddr::V4(address) => (0, u64::from(address.to_bits())),
+            IpAddr::V6(address) => ((address.to_bits() >> 64) as u64, address.to_bits() as u64),
+        };
+        let ((source, low), (destination, end)) = (halves(tuple.source), halves(tuple.destination));
+        let ports = u64::from(tuple.source_port) << 32 | u64::from(tuple.destination_port) << 8;
+        let words = [source, low, destination, end, ports | u64::from(tuple.protocol)];
+        // twice the last step: the upper bits, which choose, depend on all of the last word
+        let hash = words.into_iter().fold(u64::from_be_bytes([0, 1, a, b, c, d, e, f]), mix);
+        mix(hash, FALLBACK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Mac;
+
+    fn group(weights: &[(u32, bool)]) -> Group {
+        let member = |(at, &(weight, up)): (usize, &(u32, bool))| {
+            let number = at as u32 + 1;
+            Member { id: MemberId(number), weight, next_hop: NextHopId(100 + number), up }
+        };
+        Group::new(weights.iter().enumerate().map(member).collect())
+    }
+
+    fn tuples() -> impl Iterator<Item = FlowTuple> {
+        (0..40_000_u32).map(|n| FlowTuple {
+            source: std::net::Ipv4Addr::from_bits(0x0a00_0000 | n >> 8).into(),
+            destination: "10.1.1.20".parse().unwrap(),
+            protocol: 17,
+            fragment: false,
+            source_port: 1000 + (n & 0xff) as u16,
+            destination_port: 53,
+        })
+    }
+
+    /// Members by how many of the tuples they get.
+    fn counts(snapshot: &Snapshot, group: &Group) -> Vec<usize> {
+        let mut counts = vec![0; group.members().len()];
+        tuples().for_each(|tuple| counts[group.choose(snapshot.member_hash(&tuple)).id.0 as usize - 1] += 1);
+        counts
+    }
+
+    fn within(count: usize, expected: f64) -> bool {
+        // five standard deviations of a binomial, at most
+        (count as f64 - expected).abs() < 5.0 * expected.sqrt()
+    }
+
+    #[test]
+    fn flows_spread_by_weight() {
+        let snapshot = Snapshot::default();
+        for weights in [&[1, 1][..], &[1, 3], &[5, 1, 1, 1], &[1; 128], &[65535, 1]] {
+            let members: Vec<_> = weights.iter().map(|&weight| (weight, true)).collect();
+            let total: u32 = weights.iter().sum();
+            for (count, weight) in counts(&snapshot, &group(&members)).into_iter().zip(weights) {
+                let expected = 40_000.0 * f64::from(*weight) / f64::from(total);
+                assert!(within(count, expected), "{weights:?}: {count}, expected {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_flows_of_a_dead_member_alone_go_elsewhere() {
+        let snapshot = Snapshot::default();
+        let (whole, cut) = (group(&[(1, true); 4]), group(&[(1, true), (1, false), (1, true), (1, true)]));
+        let mut moved = [0; 5];
+        for hash in tuples().map(|tuple| snapshot.member_hash(&tuple)) {
+            let (before, after) = (whole.choose(hash).id, cut.choose(hash).id);
+            if before == MemberId(2) {
+                moved[after.0 as usize] += 1;
+            } else {
+                assert_eq!(before, after);
+            }
+        }
+        assert!(moved[2] == 0 && [1, 3, 4].iter().all(|at| within(moved[*at], 10_000.0 / 3.0)), "{moved:?}");
+        let dead = group(&[(1, false), (1, false)]);
+        assert!(counts(&snapshot, &dead).into_iter().all(|count| within(count, 20_000.0)));
+    }
+
+    #[test]
+    fn hosts_choose_unlike_each_other() {
+        let [here, there] = [Mac([2, 10, 0, 0, 1, 1]), Mac([2, 10, 0, 0, 2, 1])].map(|router_mac| {
+            let mut snapshot = Snapshot::default();
+            snapshot.local.router_mac = router_mac;
+            snapshot
+        });
+        let group = group(&[(1, true); 2]);
+        let first =
+            |snapshot: &Snapshot, tuple: &FlowTuple| group.choose(snapshot.member_hash(tuple)).id == MemberId(1);
+        let both = tuples().filter(|tuple| first(&here, tuple) && first(&there, tuple)).count();
+        assert!(within(both, 10_000.0), "{both}");
+    }
+
+    #[test]
+    fn a_flow_keeps_its_member_by_name_else_by_next_hop() {
+        let group = group(&[(1, true), (1, true), (1, false)]);
+        let keep = |member, next_hop| {
+            group.keep(Kept { member: MemberId(member), next_hop: NextHopId(next_hop) }).map(|member| member.id.0)
+        };
+        assert_eq!(keep(2, 7), Some(2));
+        assert_eq!(keep(2, 101), Some(2));
+        assert_eq!(keep(0, 101), Some(1));
+        assert_eq!(keep(9, 9), None);
+        assert_eq!(keep(3, 103), None, "it is down");
+    }
+}
