@@ -170,6 +170,24 @@ fn every_kind_is_added_shown_and_deleted() {
 }
 
 #[test]
+fn a_router_is_added_by_its_flag_and_shown() {
+    let daemon = programmed();
+    let given = "{prefixes: [{prefix: 'fd00::/64', on_link: false}], lifetime: 0, max_interval: 30}";
+    let add =
+        ["add", "vif", "web9", "--port", "p2", "--vrf", "red", "--mac", "02:00:00:00:00:09", "--gateway-v6", "fd00::1"];
+    done(&daemon, &[&add[..], &["--router-advertisement", given]].concat());
+    let shown = &json_of(&daemon, &["show", "vif", "web9"])["vifs"][0]["router_advertisement"];
+    let prefix = json!({"prefix": "fd00::/64", "on_link": false, "autonomous": true, "valid_lifetime": null,
+        "preferred_lifetime": null});
+    let expected = json!({"managed": false, "other": false, "prefixes": [prefix], "lifetime": 0, "max_interval": 30});
+    assert_eq!(*shown, expected);
+    assert!(done(&daemon, &["show", "vif", "web9"]).contains("fd00::/64"));
+    assert!(
+        failed(&daemon.path(), 2, &[&add[..], &["--router-advertisement", "{prefix: x}"]].concat()).contains("prefix")
+    );
+}
+
+#[test]
 fn a_wrong_file_is_named_with_the_place() {
     let daemon = Daemon::start(Bounds::default());
     for (text, want) in [
