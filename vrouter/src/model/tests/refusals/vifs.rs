@@ -67,7 +67,7 @@ fn vifs_of_the_fabric() {
         (put_uplink(|vif| vif.exception_port = "p1".into()), "vif up0", "exception_port", "has VIF red1 already"),
         (put_uplink(|vif| vif.spoofing_allowed = true), "vif up0", "spoofing_allowed", "only a tenant VIF"),
         (put_vif(|vif| vif.vlan = 7), "vif web", "vlan", "only a fabric VIF"),
-        (put_uplink(|vif| vif.vlan = 4095), "vif uplink", "vlan", "1 to 4094"),
+        (put_uplink(|vif| vif.vlan = 4095), "vif up0", "vlan", "1 to 4094"),
         (
             put_uplink(|vif| vif.allowed_sources = vec![prefix("1.0.0.0/8")]),
             "vif up0",
