@@ -4,7 +4,7 @@ use vrouter::drops::DropReason;
 
 use super::frames::is_like;
 use super::lab::{Lab, scenario};
-use super::network::{self, RA, UP};
+use super::network::{self, RA, RA2, UP};
 
 /// Routes to a host behind 10.0.0.3 (C), whose MAC is not known.
 const TO_C: &str = r#"
@@ -71,5 +71,27 @@ fn transit_that_waits_in_vain_is_a_drop_of_the_uplink() {
         lab.discard();
         assert_eq!(lab.rig().dropped("up0", DropReason::NeighbourUnresolved), 1);
         assert_eq!(lab.rig().dropped("", DropReason::NeighbourUnresolved), 0);
+    });
+}
+
+#[test]
+fn each_packet_of_a_flow_goes_by_its_own_label_or_by_route() {
+    scenario("unlabelled", Lab::a, |lab| {
+        let without = |lab: &mut Lab| {
+            lab.counts_drop(UP, super::frames::frame("unlabelled"), DropReason::NoRoute, "unlabelled");
+            lab.discard();
+        };
+        for _ in 0..3 {
+            lab.pass(UP, "label.vif", RA2, "label.vif.out");
+            without(lab);
+        }
+        lab.apply("routes: [{vrf: red, prefix: 10.7.7.7/32, via: {vif: ra}}]");
+        lab.put(UP, "unlabelled");
+        lab.run();
+        assert_eq!((lab.take(RA).len(), lab.take(RA2).len()), (1, 0));
+        lab.pass(UP, "label.vif", RA2, "label.vif.out");
+        lab.put(UP, "unlabelled");
+        lab.run();
+        assert_eq!((lab.take(RA).len(), lab.take(RA2).len()), (1, 0));
     });
 }

@@ -24,5 +24,8 @@ put("link-local.destination", sent("ra", ip6("ra", "fe80::b") / UDP(sport=5000, 
 # from B's tunnel, on to C's
 put("transit", to_a(ip("rb", "10.1.1.30", id=801) / UDP(sport=5000, dport=7053) / DATA))
 
+# what came by a label that names its VIF, then without it: 10.7.7.7 has no route
+put("unlabelled", to_a(ip("rb", "10.7.7.7", id=34) / UDP(sport=9, dport=9) / DATA))
+
 if __name__ == "__main__":
     write()
