@@ -21,5 +21,7 @@ mod oracle;
 mod tunnels;
 #[path = "oracle_alone/unicast.rs"]
 mod unicast;
+#[path = "oracle_alone/vlan.rs"]
+mod vlan;
 #[path = "oracle_alone/vrfs.rs"]
 mod vrfs;

@@ -102,6 +102,8 @@ pub struct Vif {
     pub mac: Mac,
     pub addresses: Vec<IpAddr>,
     pub subnets: Vec<Prefix>,
+    /// The VLAN whose tag all frames carry (IEEE 802.1Q).
+    pub vlan: Option<u16>,
     pub gateway_v4: Option<Ipv4Addr>,
     pub gateway_v6: Option<Ipv6Addr>,
     pub gateway_link_local: Option<Ipv6Addr>,

@@ -79,7 +79,14 @@ impl Oracle {
         let Some(vif) = self.config.vif_of_port(port).cloned() else { return self.drop(None, "no_vif") };
         let classified = headers::ether(frame).and_then(|ether| match vif.kind {
             Kind::Tenant => self.tenant_sent(&vif, &ether, frame),
-            Kind::Fabric => self.fabric_sent(&vif, &ether, frame),
+            Kind::Fabric => match vif.vlan {
+                None => self.fabric_sent(&vif, &ether, frame),
+                Some(vlan) => {
+                    let frame = untagged(frame, vlan)?;
+                    self.feature("vlan");
+                    headers::ether(&frame).and_then(|ether| self.fabric_sent(&vif, &ether, &frame))
+                }
+            },
         });
         match classified {
             Err(reason) => self.drop(Some(vif.id), reason),
@@ -480,6 +487,12 @@ impl Oracle {
         let (_, hop) = self.config.route(self.config.settings.underlay?, remote.into())?;
         Some(hop)
     }
+}
+
+/// The frame without the tag that it must have; its priority means nothing.
+fn untagged(frame: &[u8], vlan: u16) -> Result<Vec<u8>, Reason> {
+    let tagged = frame.len() >= 18 && headers::be16(frame, 12) == 0x8100 && headers::be16(frame, 14) & 0xfff == vlan;
+    if tagged { Ok([&frame[..12], &frame[16..]].concat()) } else { Err("vlan_unknown") }
 }
 
 /// Martians, and packets from an address to itself.

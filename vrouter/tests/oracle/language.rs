@@ -93,6 +93,8 @@ struct GivenVif {
     #[serde(default)]
     subnets: Vec<String>,
     #[serde(default)]
+    vlan: Option<u16>,
+    #[serde(default)]
     gateway_v4: Option<String>,
     #[serde(default)]
     gateway_v6: Option<String>,
@@ -323,6 +325,7 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
         mac,
         addresses,
         subnets: list(&given.subnets, prefix)?,
+        vlan: given.vlan.filter(|vlan| *vlan != 0),
         gateway_v4: optional(&given.gateway_v4, v4)?,
         gateway_v6,
         gateway_link_local: link_local.or(gateway_v6.map(|_| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1))),

@@ -238,8 +238,9 @@ impl Oracle {
     }
 
     /// Sends a frame. `free`: where a UDP source port from 49152 on is, which the product chooses once for a flow.
-    fn send(&mut self, port: usize, mut bytes: Vec<u8>, free: Option<usize>, flow: Option<Key>) {
-        if let Some(at) = free {
+    fn send(&mut self, port: usize, bytes: Vec<u8>, free: Option<usize>, flow: Option<Key>) {
+        let (mut bytes, tag) = self.tagged(port, bytes);
+        if let Some(at) = free.map(|at| at + tag) {
             let chosen = flow.and_then(|flow| self.chosen.get(&flow).copied());
             let source = chosen.unwrap_or_else(|| self.choose(port, &bytes, at));
             bytes[at..at + 2].copy_from_slice(&source.to_be_bytes());
@@ -248,6 +249,13 @@ impl Oracle {
             }
         }
         self.outcome.sent.push(Sent { port, bytes });
+    }
+
+    /// The frame with the tag of the port's VIF, and the tag's length.
+    fn tagged(&self, port: usize, bytes: Vec<u8>) -> (Vec<u8>, usize) {
+        let Some(vlan) = self.config.vif_of_port(port).and_then(|vif| vif.vlan) else { return (bytes, 0) };
+        let [high, low] = vlan.to_be_bytes();
+        ([&bytes[..12], &[0x81, 0, high, low], &bytes[12..]].concat(), 4)
     }
 
     /// What the product chose, if it sent this frame with a port that is allowed.

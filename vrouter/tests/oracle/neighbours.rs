@@ -221,7 +221,10 @@ impl Oracle {
         let entry = &self.entries[&key];
         match entry.state {
             State::Reachable { mac } if self.now + SPREAD >= entry.due && self.now < entry.due => {
-                self.request(key, Some(mac)).is_some_and(|request| self.came.contains(&request))
+                self.request(key, Some(mac)).is_some_and(|request| {
+                    let bytes = self.tagged(request.port, request.bytes).0;
+                    self.came.contains(&super::Sent { bytes, port: request.port })
+                })
             }
             _ => entry.due <= self.now,
         }

@@ -166,9 +166,10 @@ impl Bed {
 /// `*.wire` frames have source port 0 where ours is chosen: the model alone takes the first that is allowed.
 fn wanted(name: &str) -> Vec<u8> {
     let mut bytes = frame(name);
-    let udp = bytes.get(14 + 9) == Some(&17);
+    let ip = if bytes.get(12..14) == Some(&[0x81, 0]) { 18 } else { 14 };
+    let udp = bytes.get(ip + 9) == Some(&17);
     if name.ends_with(".wire") && udp {
-        bytes[34..36].copy_from_slice(&49152_u16.to_be_bytes());
+        bytes[ip + 20..ip + 22].copy_from_slice(&49152_u16.to_be_bytes());
     }
     bytes
 }
