@@ -69,6 +69,8 @@ reasons! {
     NotForUs = "not_for_us",
     /// A fragment of a tunnel's outer packet.
     OuterFragment = "outer_fragment",
+    /// The UDP checksum of a tunnel over IPv6 is wrong (RFC 6936, section 5).
+    UdpChecksum = "udp_checksum",
     /// The VXLAN header is truncated or lacks the I bit (RFC 7348, section 5).
     VxlanHeader = "vxlan_header",
     /// No VRF has this VNI.

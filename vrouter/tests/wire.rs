@@ -48,6 +48,8 @@ mod spoof;
 mod tenants;
 #[path = "wire/underlay.rs"]
 mod underlay;
+#[path = "wire/underlay6.rs"]
+mod underlay6;
 #[path = "wire/unicast.rs"]
 mod unicast;
 #[path = "wire/views.rs"]

@@ -89,25 +89,22 @@ fn deliver(frame: &mut Frame, l3: usize, found: &Classified, port: PortIndex, to
 }
 
 /// Puts the tunnel's template before the L3 packet and fills in what differs per packet: TOS (RFC 2983; ECN in the normal mode of
-/// RFC 6040), lengths, the UDP source port, the inner ethertype. The IPv4 checksum is left to the port.
+/// RFC 6040), lengths, the UDP source port, the flow label, the inner ethertype. The IPv4 checksum is left to the port.
 fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port: PortIndex, hash: u64) -> Fate {
-    const IPV4: usize = 20;
     let (headers, l3_out) = (tunnel.template.headers(), tunnel.template.l3());
     if frame.replace_front(l3, headers).is_err() {
         return Fate::Drop(DropReason::NoHeadroom, Culprit::Frame);
     }
     let length = (headers.len() - l3_out) as u16 + found.packet.length;
+    let class = found.packet.tos & tunnel.marking.class_mask | tunnel.marking.class_bits;
+    let udp = !matches!(tunnel.encap, Encap::MplsOverGre { .. });
+    let v6 = tunnel.remote.is_ipv6();
     let bytes = frame.bytes_mut();
-    // IPv4, and as many bytes as both UDP and GRE with its label have
-    let Some(outer) = bytes[l3_out..].first_chunk_mut::<{ IPV4 + 8 }>() else {
-        return Fate::Drop(DropReason::NoUnderlayRoute, Culprit::Frame);
-    };
-    outer[1] = found.packet.tos & tunnel.marking.class_mask | tunnel.marking.class_bits;
-    outer[2..4].copy_from_slice(&length.to_be_bytes());
-    if !matches!(tunnel.encap, Encap::MplsOverGre { .. }) {
-        let entropy = ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff;
-        outer[IPV4..IPV4 + 2].copy_from_slice(&entropy.to_be_bytes());
-        outer[IPV4 + 4..IPV4 + 6].copy_from_slice(&(length - IPV4 as u16).to_be_bytes());
+    let outer = &mut bytes[l3_out..];
+    if v6 {
+        outer_v6(outer, class, length, udp, hash)
+    } else {
+        outer_v4(outer, class, length, udp, hash)
     }
     if let Encap::Vxlan { .. } = tunnel.encap {
         bytes[headers.len() - 2..headers.len()].copy_from_slice(&ethertype(found).to_be_bytes());
@@ -115,8 +112,42 @@ fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port
     if let Some(marking) = tunnel.marking.label {
         mark_label(&mut bytes[headers.len() - MPLS..], found.packet.tos, marking);
     }
-    frame.tx_ip_checksum = Some(l3_out as u8);
+    frame.tx_ip_checksum = (!v6).then_some(l3_out as u8);
     Fate::Send(port)
+}
+
+/// Fills in the outer IPv4 header, and UDP's ports and length. `length`: of the whole packet.
+#[inline]
+fn outer_v4(outer: &mut [u8], class: u8, length: u16, udp: bool, hash: u64) {
+    const IP: usize = 20;
+    // as many bytes as both UDP, and GRE with its label, have behind
+    let Some(outer) = outer.first_chunk_mut::<{ IP + 8 }>() else { return };
+    outer[1] = class;
+    outer[2..4].copy_from_slice(&length.to_be_bytes());
+    if udp {
+        outer[IP..IP + 2].copy_from_slice(&source_port(hash).to_be_bytes());
+        outer[IP + 4..IP + 6].copy_from_slice(&(length - IP as u16).to_be_bytes());
+    }
+}
+
+/// The same of IPv6, with a flow label (RFC 6438). The UDP checksum stays 0 (RFC 6935).
+#[inline]
+fn outer_v6(outer: &mut [u8], class: u8, length: u16, udp: bool, hash: u64) {
+    const IP: usize = 40;
+    let Some(outer) = outer.first_chunk_mut::<{ IP + 8 }>() else { return };
+    // 0 would be none (RFC 6437, section 2)
+    let label = (hash >> 44) as u32 | 1;
+    outer[..4].copy_from_slice(&(6 << 28 | u32::from(class) << 20 | label).to_be_bytes());
+    let payload = (length - IP as u16).to_be_bytes();
+    outer[4..6].copy_from_slice(&payload);
+    if udp {
+        outer[IP..IP + 2].copy_from_slice(&source_port(hash).to_be_bytes());
+        outer[IP + 4..IP + 6].copy_from_slice(&payload);
+    }
+}
+
+fn source_port(hash: u64) -> u16 {
+    ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff
 }
 
 /// TC and TTL of the label before an L3 packet with this TOS (RFC 3443, RFC 3270, RFC 5129).

@@ -1,6 +1,6 @@
 //! Classify: where a frame enters, in which VRF, and what its (inner) IP packet is.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::punt::{TunnelId, TunnelSource, Why};
 use crate::drops::DropReason;
@@ -124,8 +124,8 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
         return Err(DropReason::MacNotOurs.into());
     }
     let outer = read_ip(header.ethertype, bytes, frame.rx_ip_checksum)?;
-    let vtep = snapshot.local.vtep.map(IpAddr::V4);
-    if !vif.addresses.contains(&outer.destination) && Some(outer.destination) != vtep {
+    let to_vtep = snapshot.local.is_vtep(outer.destination);
+    if !to_vtep && !vif.addresses.contains(&outer.destination) {
         return Err(DropReason::NotForUs.into());
     }
     check_source(&outer)?;
@@ -133,7 +133,7 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
         Upper::NeighbourDiscovery => neighbour(Why::NeighbourDiscovery),
         _ => for_us(),
     };
-    if Some(outer.destination) != vtep {
+    if !to_vtep {
         return Err(not_a_tunnel());
     }
     let payload = &bytes[usize::from(outer.header)..usize::from(outer.length)];
@@ -143,7 +143,7 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
     if outer.protocol != protocol::UDP {
         return Err(not_a_tunnel());
     }
-    let (Upper::Ports { destination: port, .. }, IpAddr::V4(remote)) = (outer.upper, outer.source) else {
+    let Upper::Ports { destination: port, .. } = outer.upper else {
         // without ports: no tunnel's, as those are never in fragments
         return Err(if vif.exception.is_some() { for_us() } else { DropReason::OuterFragment.into() });
     };
@@ -153,16 +153,21 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
     if outer.fragment {
         return Err(DropReason::OuterFragment.into());
     }
+    if let (IpAddr::V6(source), IpAddr::V6(destination)) = (outer.source, outer.destination)
+        && !tunnel::udp6_holds(source, destination, payload)
+    {
+        return Err(DropReason::UdpChecksum.into());
+    }
     let payload = tunnel::udp_payload(payload)?;
     let at = l3 + outer.header + tunnel::UDP as u16;
-    let outer = Outer { remote, class: outer.tos };
+    let outer = Outer { remote: outer.source, class: outer.tos };
     if port == tunnel::VXLAN_PORT { vxlan(snapshot, outer, payload, at) } else { mpls(snapshot, outer, payload, at) }
 }
 
 /// What the outer IP header of a tunnelled packet says.
 #[derive(Clone, Copy)]
 struct Outer {
-    remote: Ipv4Addr,
+    remote: IpAddr,
     /// TOS or traffic class.
     class: u8,
 }
@@ -179,11 +184,11 @@ impl Outer {
 
 /// A label behind GRE (RFC 4023), whose header is at `at` in the frame.
 fn gre(snapshot: &Snapshot, outer: &Ip, payload: &[u8], at: u16) -> Result<Classified, Exit> {
-    let (false, IpAddr::V4(remote)) = (outer.fragment, outer.source) else {
+    if outer.fragment {
         return Err(DropReason::OuterFragment.into());
-    };
+    }
     let header = tunnel::read_gre(payload)?;
-    mpls(snapshot, Outer { remote, class: outer.tos }, &payload[header..], at + header as u16)
+    mpls(snapshot, Outer { remote: outer.source, class: outer.tos }, &payload[header..], at + header as u16)
 }
 
 /// Inner Ethernet behind VXLAN; the VXLAN header is at `at` in the frame.
@@ -271,7 +276,7 @@ fn check_source(packet: &Ip) -> Result<(), DropReason> {
     Ok(())
 }
 
-fn check_vtep(snapshot: &Snapshot, vrf: VrfId, remote: Ipv4Addr) -> Result<(), DropReason> {
+fn check_vtep(snapshot: &Snapshot, vrf: VrfId, remote: IpAddr) -> Result<(), DropReason> {
     let allowed = snapshot.vrfs.row(vrf.index()).and_then(|vrf| vrf.allowed_vteps.as_ref());
     match allowed {
         Some(vteps) if vteps.binary_search(&remote).is_err() => Err(DropReason::VtepNotAllowed),

@@ -3,7 +3,7 @@
 //! A punt is a copy in a frame of the ring's own; rx buffers never leave the worker. The frames of punts and of injections go round:
 //! whoever drops one gives its room back, so that the worker frees nothing.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crossbeam::queue::ArrayQueue;
 
@@ -55,7 +55,7 @@ pub enum Why {
 /// The outer headers of a tunnelled packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelSource {
-    pub remote: Ipv4Addr,
+    pub remote: IpAddr,
     pub by: TunnelId,
 }
 

@@ -1,6 +1,6 @@
 //! Building frames and packets.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
@@ -71,23 +71,28 @@ pub(super) fn ipv4(source: Ipv4Addr, destination: Ipv4Addr, protocol: IpProtocol
 
 /// An IPv6 packet around an ICMPv6 message of at most 65,535 bytes, whose checksum is right already.
 pub(super) fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, hop_limit: u8, class: u8, icmp: &[u8]) -> Vec<u8> {
-    let repr = Ipv6Repr {
-        src_addr: source,
-        dst_addr: destination,
-        next_header: IpProtocol::Icmpv6,
-        payload_len: icmp.len(),
-        hop_limit,
-    };
+    ipv6_of(IpProtocol::Icmpv6, (source, destination), hop_limit, class, icmp)
+}
+
+fn ipv6_of(
+    next_header: IpProtocol,
+    (source, destination): (Ipv6Addr, Ipv6Addr),
+    hop_limit: u8,
+    class: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let repr = Ipv6Repr { src_addr: source, dst_addr: destination, next_header, payload_len: payload.len(), hop_limit };
     let mut bytes = vec![0; IPV6];
     let mut packet = Ipv6Packet::new_unchecked(&mut bytes);
     repr.emit(&mut packet);
     packet.set_traffic_class(class);
-    bytes.extend_from_slice(icmp);
+    bytes.extend_from_slice(payload);
     bytes
 }
 
-/// A VXLAN packet around an inner frame, from its outer IPv4 header on (RFC 7348). UDP checksum 0, as section 5 there advises.
-pub(super) fn vxlan(source: Ipv4Addr, destination: Ipv4Addr, vni: Vni, inner: &[u8]) -> Vec<u8> {
+/// A VXLAN packet around an inner frame, from its outer IP header on (RFC 7348). UDP checksum 0, as section 5 there advises, and RFC 6935
+/// allows over IPv6. Nothing for addresses of two families.
+pub(super) fn vxlan(source: IpAddr, destination: IpAddr, vni: Vni, inner: &[u8]) -> Option<Vec<u8>> {
     let length = UDP + VXLAN + inner.len();
     let mut payload = vec![0; UDP + VXLAN];
     let mut udp = UdpPacket::new_unchecked(&mut payload);
@@ -97,7 +102,16 @@ pub(super) fn vxlan(source: Ipv4Addr, destination: Ipv4Addr, vni: Vni, inner: &[
     payload[UDP] = 0x08;
     payload[UDP + 4..UDP + 8].copy_from_slice(&(vni.0 << 8).to_be_bytes());
     payload.extend_from_slice(inner);
-    ipv4(source, destination, IpProtocol::Udp, 0, &payload)
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => Some(ipv4(source, destination, IpProtocol::Udp, 0, &payload)),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let mut packet = ipv6_of(IpProtocol::Udp, (source, destination), HOP_LIMIT, 0, &payload);
+            // one conversation keeps one path (RFC 6438)
+            Ipv6Packet::new_unchecked(&mut packet).set_flow_label(source_port(inner).into());
+            Some(packet)
+        }
+        _ => None,
+    }
 }
 
 /// A port in 49152-65535 from the inner addresses, so that one conversation keeps one path (RFC 7348, section 5).

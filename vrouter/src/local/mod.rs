@@ -20,7 +20,7 @@ mod side;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::drops::DropReason;
 use crate::ids::{Label, Mac, Place, VifId, Vni, VrfId};
@@ -51,7 +51,7 @@ pub struct Punt<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TunnelSource {
     /// The outer source address.
-    pub remote: Ipv4Addr,
+    pub remote: IpAddr,
     pub id: TunnelId,
 }
 

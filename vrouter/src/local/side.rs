@@ -90,8 +90,8 @@ impl<'a> Side<'a> {
         match (self.vif, self.tunnel) {
             (Some(vif), _) => Some(Output::Frame { vif: vif.id, bytes: frame }),
             (None, Some(TunnelSource { remote, id: TunnelId::Vni(vni) })) => {
-                let (vrf, vtep) = (snapshot.local.underlay?, snapshot.local.vtep?);
-                Some(Output::Routed { vrf, packet: emit::vxlan(vtep, remote, vni, &frame) })
+                let (vrf, vtep) = (snapshot.local.underlay?, snapshot.local.vtep_towards(remote)?);
+                Some(Output::Routed { vrf, packet: emit::vxlan(vtep, remote, vni, &frame)? })
             }
             (None, _) => None,
         }

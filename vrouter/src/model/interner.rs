@@ -75,6 +75,11 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         }
     }
 
+    /// The values that have users.
+    pub fn used_values(&self) -> impl Iterator<Item = &T> {
+        self.values.values().filter(|interned| interned.users > 0).map(|interned| &interned.value)
+    }
+
     /// The value of a number.
     pub fn value(&self, number: u32) -> Option<&T> {
         self.values.get(&number).map(|interned| &interned.value)

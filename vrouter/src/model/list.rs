@@ -104,7 +104,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
         Hop::Vrf(vrf) => Kind::Vrf(state.vrf_name(vrf)),
         Hop::Gateway(address) => Kind::Gateway(ViaGateway { address: self::address(address) }),
         Hop::Tunnel { remote, encap } => Kind::Tunnel(v1::Tunnel {
-            remote: remote.octets().into(),
+            remote: self::address(remote),
             encap: Some(match encap {
                 Encap::Vxlan { vni, inner_mac } => {
                     v1::tunnel::Encap::Vxlan(v1::tunnel::Vxlan { vni: vni.0, inner_mac: inner_mac.0.into() })
@@ -128,6 +128,7 @@ fn settings(state: &State, settings: &Settings) -> v1::Settings {
     v1::Settings {
         underlay_vrf: settings.underlay.map(|vrf| state.vrf_name(vrf)).unwrap_or_default(),
         vtep: settings.vtep.map(|vtep| vtep.octets().into()).unwrap_or_default(),
+        vtep_v6: settings.vtep_v6.map(|vtep| vtep.octets().into()).unwrap_or_default(),
         router_mac: mac(settings.router_mac),
         gateway_mac: mac(settings.gateway_mac),
         tcp_strict: settings.tcp_strict,
@@ -170,7 +171,7 @@ fn vrf(vrf: &Vrf) -> v1::Vrf {
         flows_off: !vrf.flows,
         acl: name(&vrf.acl),
         proxy_by_default_route: vrf.proxy_by_default_route,
-        allowed_vteps: vrf.allowed_vteps.iter().map(|vtep| vtep.octets().into()).collect(),
+        allowed_vteps: vrf.allowed_vteps.iter().copied().map(address).collect(),
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) struct Settings {
     pub given: bool,
     pub underlay: Option<VrfId>,
     pub vtep: Option<Ipv4Addr>,
+    pub vtep_v6: Option<Ipv6Addr>,
     pub router_mac: Option<Mac>,
     pub gateway_mac: Option<Mac>,
     pub tcp_strict: bool,
@@ -61,14 +62,21 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Our outer addresses, by the names of their fields.
+    pub fn vteps(&self) -> impl Iterator<Item = (&'static str, IpAddr)> + use<> {
+        let named = [("vtep", self.vtep.map(IpAddr::V4)), ("vtep_v6", self.vtep_v6.map(IpAddr::V6))];
+        named.into_iter().filter_map(|(field, vtep)| Some((field, vtep?)))
+    }
+
     /// 00:00:5e:00:01:00 unless given.
     pub fn gateway_mac(&self) -> Mac {
         self.gateway_mac.unwrap_or(Mac([0, 0, 0x5e, 0, 1, 0]))
     }
 
-    /// 02:VTEP:01 unless given.
+    /// 02:VTEP:01 unless given; the last bytes of the IPv6 VTEP where that is the only one.
     pub fn router_mac(&self) -> Mac {
-        let [a, b, c, d] = self.vtep.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+        let low = self.vtep_v6.map_or(0, |vtep| vtep.to_bits() as u32);
+        let [a, b, c, d] = self.vtep.map_or(low, Ipv4Addr::to_bits).to_be_bytes();
         self.router_mac.unwrap_or(Mac([2, a, b, c, d, 1]))
     }
 }
@@ -91,7 +99,7 @@ pub(crate) struct Vrf {
     pub acl: Option<Arc<str>>,
     pub proxy_by_default_route: bool,
     /// Sorted; empty: any.
-    pub allowed_vteps: Vec<Ipv4Addr>,
+    pub allowed_vteps: Vec<IpAddr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +179,7 @@ pub(crate) enum Hop {
     /// Implicit only: a resolved neighbour of a fabric VIF.
     Neighbour(VifId, IpAddr),
     Tunnel {
-        remote: Ipv4Addr,
+        remote: IpAddr,
         encap: Encap,
     },
 }

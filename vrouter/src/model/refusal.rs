@@ -42,8 +42,8 @@ pub(crate) enum Reason {
     HostBits(Prefix),
     #[error("of another address family")]
     Family,
-    #[error("the underlay is IPv4")]
-    UnderlayIsV4,
+    #[error("an IPv6 tunnel needs vtep_v6 in the settings")]
+    NoVtepV6,
     #[error("{0} is no address of one host")]
     NotUnicast(IpAddr),
     #[error("link-local addresses are not routed")]

@@ -203,6 +203,11 @@ impl State {
         self.hops.value(id.0).copied()
     }
 
+    /// Whether a next hop in use is so. Looks at all of them.
+    pub fn any_hop(&self, is: impl Fn(&Hop) -> bool) -> bool {
+        self.hops.used_values().any(|(_, hop)| is(hop))
+    }
+
     /// The number of a next hop.
     pub fn hop_id(&self, vrf: VrfId, hop: Hop) -> Option<NextHopId> {
         self.hops.number(&(vrf, hop)).map(NextHopId)

@@ -1,5 +1,7 @@
 //! VXLAN (RFC 7348), MPLS-over-UDP (RFC 7510) and MPLS-over-GRE (RFC 4023) headers.
 
+use std::net::Ipv6Addr;
+
 use super::{be16, be32, checksum};
 use crate::drops::DropReason;
 use crate::ids::{Label, Vni};
@@ -24,6 +26,17 @@ pub const GRE_MPLS: u16 = 0x8847;
 pub fn udp_payload(bytes: &[u8]) -> Result<&[u8], DropReason> {
     let length = bytes.first_chunk::<UDP>().map(|header| usize::from(be16(header, 4)));
     length.and_then(|length| bytes.get(UDP..length)).ok_or(DropReason::TransportHeader)
+}
+
+/// Whether the checksum of a UDP datagram over IPv6 holds (RFC 8200, section 8.1), or is 0, which tunnels may send (RFC 6935).
+/// `packet`: the IP payload, not shorter than the datagram says.
+pub fn udp6_holds(source: Ipv6Addr, destination: Ipv6Addr, packet: &[u8]) -> bool {
+    const UDP_NUMBER: u32 = 17;
+    let length = be16(packet, 4);
+    let Some(datagram) = packet.get(..usize::from(length)) else { return false };
+    let addresses =
+        checksum::sum(&destination.octets(), checksum::sum(&source.octets(), UDP_NUMBER + u32::from(length)));
+    be16(packet, 6) == 0 || checksum::fold(checksum::sum(datagram, addresses)) == 0xffff
 }
 
 /// The network of a VXLAN header: the I bit must be set, reserved bits are ignored.

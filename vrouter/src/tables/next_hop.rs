@@ -1,6 +1,6 @@
 //! Next hops: what to do with a packet once its route is known.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use super::{Group, Marking};
 use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vlan, Vni, VrfId};
@@ -62,8 +62,9 @@ pub struct Adjacency {
 pub struct Tunnel {
     /// The tenant VRF that the routes of this next hop are of: where replies come out.
     pub vrf: VrfId,
-    pub local: Ipv4Addr,
-    pub remote: Ipv4Addr,
+    /// Of the same family.
+    pub local: IpAddr,
+    pub remote: IpAddr,
     pub encap: Encap,
     pub underlay: Underlay,
     /// The headers to copy in front of the inner L3 packet; empty unless `underlay` is resolved.
@@ -82,7 +83,8 @@ pub enum Encap {
     MplsOverGre { label: Label },
 }
 
-/// Headers made ready: Ethernet with its tag, IPv4 (length, identification, TOS and checksum zero), UDP (source port and length zero,
+/// Headers made ready: Ethernet with its tag, IPv4 (length, identification, TOS and checksum zero) or IPv6 (length, traffic class and
+/// flow label zero), UDP (source port and length zero,
 /// checksum zero) or GRE, VXLAN or MPLS (TC zero), and the inner Ethernet of VXLAN (ethertype zero).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Template {
@@ -92,8 +94,8 @@ pub struct Template {
 }
 
 impl Template {
-    /// The longest: 14 + 4 + 20 + 8 + 8 + 14.
-    pub const MAX: usize = 68;
+    /// The longest: 14 + 4 + 40 + 8 + 8 + 14.
+    pub const MAX: usize = 88;
     /// No headers.
     pub const EMPTY: Template = Template { bytes: [0; Template::MAX], len: 0, l3: 0 };
 
@@ -125,12 +127,14 @@ impl std::fmt::Debug for Template {
 }
 
 impl Encap {
-    /// Bytes between the underlay's L3 MTU and the tenant's: outer IPv4, UDP or GRE, and what the kind adds before the inner L3 packet.
-    pub fn overhead(self) -> u16 {
-        match self {
-            Encap::Vxlan { .. } => 20 + 8 + 8 + 14,
-            Encap::MplsOverUdp { .. } => 20 + 8 + 4,
-            Encap::MplsOverGre { .. } => 20 + 4 + 4,
-        }
+    /// Bytes between the underlay's L3 MTU and the tenant's: the outer IP header, UDP or GRE, and what the kind adds before the inner
+    /// L3 packet.
+    pub fn overhead(self, v6: bool) -> u16 {
+        let behind_ip = match self {
+            Encap::Vxlan { .. } => 8 + 8 + 14,
+            Encap::MplsOverUdp { .. } => 8 + 4,
+            Encap::MplsOverGre { .. } => 4 + 4,
+        };
+        behind_ip + if v6 { 40 } else { 20 }
     }
 }

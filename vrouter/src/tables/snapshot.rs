@@ -36,12 +36,32 @@ pub struct Snapshot {
 pub struct LocalHost {
     /// The VRF that tunnels resolve in.
     pub underlay: Option<VrfId>,
-    /// Our outer address.
+    /// Our outer addresses.
     pub vtep: Option<Ipv4Addr>,
+    pub vtep_v6: Option<Ipv6Addr>,
     /// Our inner MAC in VXLAN.
     pub router_mac: Mac,
     /// How outer and inner headers follow each other.
     pub headers: TunnelHeaders,
+}
+
+impl LocalHost {
+    /// Our end of tunnels to this address.
+    pub fn vtep_towards(&self, remote: IpAddr) -> Option<IpAddr> {
+        match remote {
+            IpAddr::V4(_) => self.vtep.map(IpAddr::V4),
+            IpAddr::V6(_) => self.vtep_v6.map(IpAddr::V6),
+        }
+    }
+
+    /// Whether tunnels that arrive at this address are for us.
+    #[inline]
+    pub fn is_vtep(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.vtep == Some(address),
+            IpAddr::V6(address) => self.vtep_v6 == Some(address),
+        }
+    }
 }
 
 /// A port as the datapath sees it.
@@ -109,7 +129,7 @@ pub struct Vrf {
     /// ARP and ND proxy answer by a default route too.
     pub proxy_by_default_route: bool,
     /// Who may send into it by tunnel; `None`: any. Sorted.
-    pub allowed_vteps: Option<Arc<[Ipv4Addr]>>,
+    pub allowed_vteps: Option<Arc<[IpAddr]>>,
     /// Generation of the last change of its routes or policy.
     pub stamp: Generation,
 }

@@ -113,7 +113,7 @@ struct AddVrf {
     proxy_by_default_route: bool,
     /// A VTEP that may send into it; none: any. Repeatable
     #[arg(long, value_name = "ADDRESS")]
-    allowed_vtep: Vec<Ipv4Addr>,
+    allowed_vtep: Vec<IpAddr>,
 }
 
 #[derive(clap::Args)]
@@ -203,6 +203,9 @@ struct AddSettings {
     /// Our outer address
     #[arg(long, value_name = "ADDRESS")]
     vtep: Option<Ipv4Addr>,
+    /// The same for tunnels to IPv6 remotes
+    #[arg(long, value_name = "ADDRESS")]
+    vtep_v6: Option<Ipv6Addr>,
     /// Our inner MAC in VXLAN; default 02:VTEP:01
     #[arg(long, value_name = "MAC")]
     router_mac: Option<Mac>,
@@ -280,6 +283,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Settings(settings) => Settings {
             underlay_vrf: settings.underlay_vrf,
             vtep: settings.vtep,
+            vtep_v6: settings.vtep_v6,
             router_mac: settings.router_mac,
             gateway_mac: settings.gateway_mac,
             tcp_strict: settings.tcp_strict,

@@ -1,5 +1,7 @@
 //! Objects as rows of a table.
 
+use std::net::IpAddr;
+
 use vrouter::api::yaml::{
     Acl, Action, AddressMatch, Group, HeaderModel, Label, Neighbour, Port, Route, Rule, Settings, TunnelHeaders, Via,
     Vif, VifKind, Vni, Vrf,
@@ -25,7 +27,7 @@ impl Row for Settings {
     fn cells(&self) -> Vec<String> {
         vec![
             or(&self.underlay_vrf, "-"),
-            or(&self.vtep, "-"),
+            lines(&[self.vtep.map(IpAddr::V4), self.vtep_v6.map(IpAddr::V6)].into_iter().flatten().collect::<Vec<_>>()),
             or(&self.router_mac, "default"),
             or(&self.gateway_mac, "default"),
             if self.tcp_strict { "strict" } else { "loose" }.into(),

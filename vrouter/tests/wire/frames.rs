@@ -57,18 +57,29 @@ pub fn names() -> Vec<&'static str> {
     names
 }
 
-/// Whether these bytes are the frame of that name. The source port of a tunnel is ours to choose in 49152-65535 (RFC 7348): frames
-/// called `*.wire` have 0 there.
+/// The flow label of a tunnel's outer header, which is ours to choose but not 0 (RFC 6438), made 0; `None`: the outer packet is not IPv6.
+fn without_flow_label(frame: &mut [u8]) -> Option<bool> {
+    let ip = 14 + if frame.get(12..14)? == [0x81, 0] { 4 } else { 0 };
+    let label = frame.get_mut(ip..ip + 4).filter(|word| word[0] >> 4 == 6)?;
+    let given = label[1] & 0x0f != 0 || label[2..] != [0, 0];
+    label[1] &= 0xf0;
+    label[2..].fill(0);
+    Some(given)
+}
+
+/// Whether these bytes are the frame of that name. The source port of a tunnel is ours to choose in 49152-65535 (RFC 7348), as an outer
+/// IPv6 header's flow label is: frames called `*.wire` have 0 there.
 pub fn is_like(bytes: &[u8], name: &str) -> bool {
     let expected = frame(name);
     if !name.ends_with(".wire") {
         return bytes == expected;
     }
-    let Some(port) = tunnel_port(bytes) else { return bytes == expected };
-    let in_range = bytes[port.start] >= 0xc0;
     let mut bytes = bytes.to_vec();
+    let labelled = without_flow_label(&mut bytes).unwrap_or(true);
+    let Some(port) = tunnel_port(&bytes) else { return labelled && bytes == expected };
+    let in_range = bytes[port.start] >= 0xc0;
     bytes[port].fill(0);
-    in_range && bytes == expected
+    in_range && labelled && bytes == expected
 }
 
 /// The wanted frame beside what came instead.

@@ -346,7 +346,7 @@ impl Lab {
     }
 
     /// Joins two ports.
-    fn link(&mut self, a: At, b: At) {
+    pub fn link(&mut self, a: At, b: At) {
         self.links.push((a, b));
     }
 

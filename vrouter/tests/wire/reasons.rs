@@ -42,6 +42,7 @@ fn provoked(reason: DropReason) -> By {
         SourceSpoofed => Frame(RA, "bad.source-other"),
         NotForUs => Frame(UP, "fabric.not-for-us"),
         OuterFragment => Frame(UP, "fabric.fragment-first"),
+        UdpChecksum => Scenario(super::underlay6::a, |lab| lab.put(UP, "u6.vxlan.4.wrong")),
         VxlanHeader => Frame(UP, "vxlan.no-i-bit"),
         VniUnknown => Frame(UP, "vxlan.vni-unknown"),
         GreHeader => Frame(UP, "gre.version"),

@@ -16,6 +16,7 @@ impl TryFrom<&v1::Settings> for Settings {
         Ok(Settings {
             underlay_vrf: name(&settings.underlay_vrf),
             vtep: given(&settings.vtep, text::ipv4)?,
+            vtep_v6: given(&settings.vtep_v6, text::ipv6)?,
             router_mac: given(&settings.router_mac, text::mac)?,
             gateway_mac: given(&settings.gateway_mac, text::mac)?,
             tcp_strict: settings.tcp_strict,
@@ -70,7 +71,7 @@ impl TryFrom<&v1::Vrf> for Vrf {
             flows: !vrf.flows_off,
             acl: name(&vrf.acl),
             proxy_by_default_route: vrf.proxy_by_default_route,
-            allowed_vteps: vrf.allowed_vteps.iter().map(|vtep| text::ipv4(vtep)).collect::<Result<_>>()?,
+            allowed_vteps: vrf.allowed_vteps.iter().map(|vtep| text::address(vtep)).collect::<Result<_>>()?,
         })
     }
 }
@@ -171,7 +172,7 @@ impl TryFrom<&v1::NextHop> for Via {
             Some(Kind::Drop(_)) => via.drop = true,
             Some(Kind::Vrf(vrf)) => via.vrf = Some(vrf.clone()),
             Some(Kind::Tunnel(tunnel)) => {
-                let remote = text::ipv4(&tunnel.remote)?;
+                let remote = text::address(&tunnel.remote)?;
                 match &tunnel.encap {
                     None => {}
                     Some(Encap::Vxlan(vxlan)) => {

@@ -23,6 +23,9 @@ pub struct Settings {
     /// Our outer address.
     #[serde(deserialize_with = "optional_address")]
     pub vtep: Option<Ipv4Addr>,
+    /// The same for tunnels to IPv6 remotes.
+    #[serde(deserialize_with = "optional_address")]
+    pub vtep_v6: Option<Ipv6Addr>,
     /// Our inner MAC in VXLAN; default 02:VTEP:01.
     pub router_mac: Option<Mac>,
     /// The MAC of every VIF's gateway; default 00:00:5e:00:01:00.
@@ -100,7 +103,7 @@ pub struct Vrf {
     pub proxy_by_default_route: bool,
     /// Who may send into this VRF by tunnel; empty: anyone.
     #[serde(default, deserialize_with = "addresses")]
-    pub allowed_vteps: Vec<Ipv4Addr>,
+    pub allowed_vteps: Vec<IpAddr>,
 }
 
 fn yes() -> bool {
@@ -257,7 +260,7 @@ pub struct Via {
 pub struct Vxlan {
     /// The peer's VTEP.
     #[serde(deserialize_with = "named_address")]
-    pub remote: Ipv4Addr,
+    pub remote: IpAddr,
     /// 0 to 16777215.
     #[schemars(range(max = 0xff_ffff))]
     pub vni: u32,
@@ -270,7 +273,7 @@ pub struct Vxlan {
 pub struct MplsTunnel {
     /// The peer's VTEP.
     #[serde(deserialize_with = "named_address")]
-    pub remote: Ipv4Addr,
+    pub remote: IpAddr,
     /// 16 to 1048575.
     #[schemars(range(min = 16, max = 0xf_ffff))]
     pub label: u32,

@@ -131,8 +131,8 @@ fn errors_name_line_column_field_and_reason() {
         ("routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {vif: x, drop: true}}", "needs exactly one of"),
         ("routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {gateway: x}}", r#"n.yaml:2:46: "x" is not an IP address"#),
         (
-            "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {vxlan: {remote: '::1', vni: 1, mac: 02:00:00:00:00:01}}}",
-            r#""::1" is not an IPv4 address"#,
+            "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {vxlan: {remote: '::1x', vni: 1, mac: 02:00:00:00:00:01}}}",
+            r#""::1x" is not an IP address"#,
         ),
         (
             "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {mpls_udp: {remote: 1.1.1.1, label: 3}}}",
@@ -238,13 +238,13 @@ prop_compose! {
     fn settings()(
         underlay_vrf in some(name()), vtep in some(v4()), macs in (some(mac()), some(mac())), tcp_strict: bool,
         lifetimes in some(prop::array::uniform6(some(1_u32..))), icmp_per_second in some(1_u32..),
-        tunnel_headers in some(tunnel_headers()),
+        tunnel_headers in some(tunnel_headers()), vtep_v6 in some(v6()),
     ) -> Settings {
         let lifetimes = lifetimes.map(|[a, b, c, d, e, f]| Lifetimes {
             tcp_established: a, tcp_opening: b, tcp_closing: c, udp_unanswered: d, udp_answered: e, icmp: f,
         });
         Settings {
-            underlay_vrf, vtep, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, lifetimes, icmp_per_second, tunnel_headers,
+            underlay_vrf, vtep, vtep_v6, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, lifetimes, icmp_per_second, tunnel_headers,
         }
     }
 }
@@ -272,7 +272,7 @@ prop_compose! {
 prop_compose! {
     fn vrf()(
         name in name(), tenant in some(name()), flows: bool, acl in some(name()), proxy_by_default_route: bool,
-        allowed_vteps in list(v4()),
+        allowed_vteps in list(address()),
     ) -> Vrf {
         Vrf { name, tenant, flows, acl, proxy_by_default_route, allowed_vteps }
     }
@@ -317,11 +317,11 @@ fn next_hop() -> impl Strategy<Value = Via> {
         (name(), some(mac())).prop_map(|(vif, mac)| Via { vif: Some(vif), mac, ..Via::default() }),
         name().prop_map(|vrf| Via { vrf: Some(vrf), ..Via::default() }),
         address().prop_map(|gateway| Via { gateway: Some(gateway), ..Via::default() }),
-        (v4(), 0_u32..1 << 24, mac())
+        (address(), 0_u32..1 << 24, mac())
             .prop_map(|(remote, vni, mac)| Via { vxlan: Some(Vxlan { remote, vni, mac }), ..Via::default() }),
-        (v4(), 16_u32..1 << 20)
+        (address(), 16_u32..1 << 20)
             .prop_map(|(remote, label)| Via { mpls_udp: Some(MplsTunnel { remote, label }), ..Via::default() }),
-        (v4(), 16_u32..1 << 20)
+        (address(), 16_u32..1 << 20)
             .prop_map(|(remote, label)| Via { mpls_gre: Some(MplsTunnel { remote, label }), ..Via::default() }),
         Just(Via { drop: true, ..Via::default() }),
     ]

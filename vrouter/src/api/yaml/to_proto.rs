@@ -18,6 +18,7 @@ impl ToProto for Settings {
         Ok(Kind::Settings(v1::Settings {
             underlay_vrf: self.underlay_vrf.clone().unwrap_or_default(),
             vtep: v4(self.vtep),
+            vtep_v6: v6(self.vtep_v6),
             router_mac: mac(self.router_mac),
             gateway_mac: mac(self.gateway_mac),
             tcp_strict: self.tcp_strict,
@@ -78,7 +79,7 @@ impl ToProto for Vrf {
             flows_off: !self.flows,
             acl: self.acl.clone().unwrap_or_default(),
             proxy_by_default_route: self.proxy_by_default_route,
-            allowed_vteps: self.allowed_vteps.iter().map(|vtep| vtep.octets().to_vec()).collect(),
+            allowed_vteps: self.allowed_vteps.iter().copied().map(address_bytes).collect(),
         }))
     }
 }
@@ -177,8 +178,7 @@ impl Via {
         use v1::next_hop::{Drop, Kind, ViaGateway, ViaVif};
         use v1::tunnel::{Encap, MplsOverGre, MplsOverUdp, Vxlan};
         let wrong = |field: &str, reason: &str| (format!("via{field}"), reason.to_owned());
-        let tunnel =
-            |remote: Ipv4Addr, encap| Kind::Tunnel(v1::Tunnel { remote: remote.octets().to_vec(), encap: Some(encap) });
+        let tunnel = |remote, encap| Kind::Tunnel(v1::Tunnel { remote: address_bytes(remote), encap: Some(encap) });
         let mut kinds = Vec::new();
         if let Some(vif) = &self.vif {
             kinds.push(Kind::Vif(ViaVif { vif: vif.clone(), mac: mac(self.mac) }));

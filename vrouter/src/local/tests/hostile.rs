@@ -115,7 +115,7 @@ proptest! {
             match step {
                 Step::Punt { place, why, frame, l3_offset, label } => {
                     let id = if label { TunnelId::Label(crate::ids::Label(16)) } else { TunnelId::Vni(Vni(100)) };
-                    let tunnel = matches!(place, Place::Tunnel(_)).then_some(TunnelSource { remote: PEER, id });
+                    let tunnel = matches!(place, Place::Tunnel(_)).then_some(TunnelSource { remote: PEER.into(), id });
                     let punt = Punt { place, why, frame: &frame, tunnel, l3_offset };
                     match local.punt(&snapshot, punt, now, &mut out) {
                         Outcome::Consumed => consumed += 1,

@@ -96,7 +96,7 @@ fn echo_out_of_a_tunnel_is_answered_in_its_vrf() {
         place: Place::Tunnel(RED),
         why: Why::ForUs,
         frame: &bytes(PING_GATEWAY)[IP..],
-        tunnel: Some(TunnelSource { remote: PEER, id: TunnelId::Label(crate::ids::Label(16)) }),
+        tunnel: Some(TunnelSource { remote: PEER.into(), id: TunnelId::Label(crate::ids::Label(16)) }),
         l3_offset: 0,
     };
     assert_eq!(Local::new(Limits::default()).punt(&world(), bare, 0, &mut out), Outcome::Consumed);

@@ -1,6 +1,5 @@
 //! Routes of controllers.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Mode;
@@ -109,7 +108,7 @@ fn hop(state: &State, vrf: &Vrf, prefix: Prefix, given: &Kind) -> Result<Hop, Re
         (Kind::Vrf(_), Some(reason)) => Err(reason.at("vrf")),
         (Kind::Vrf(name), None) => into_vrf(state, vrf, name).at("vrf"),
         (Kind::Vif(via), None) => to_vif(state, vrf, via).at("vif"),
-        (Kind::Tunnel(tunnel), None) => self::tunnel(tunnel).at("tunnel"),
+        (Kind::Tunnel(tunnel), None) => self::tunnel(state, tunnel).at("tunnel"),
     }
 }
 
@@ -150,11 +149,14 @@ fn to_vif(state: &State, vrf: &Vrf, given: &v1::next_hop::ViaVif) -> Result<Hop,
     Ok(Hop::Vif { vif: vif.id, mac: read::unless_empty(&given.mac, read::mac).at("mac")? })
 }
 
-fn tunnel(given: &v1::Tunnel) -> Result<Hop, Refusal> {
-    let remote = match read::host(&given.remote).at("remote")? {
-        IpAddr::V4(remote) => remote,
-        IpAddr::V6(_) => return Err(Reason::UnderlayIsV4.at("remote")),
-    };
+fn tunnel(state: &State, given: &v1::Tunnel) -> Result<Hop, Refusal> {
+    let remote = read::host(&given.remote).at("remote")?;
+    if read::is_link_local(Prefix::host(remote)) {
+        return Err(Reason::LinkLocal.at("remote"));
+    }
+    if remote.is_ipv6() && state.settings.vtep_v6.is_none() {
+        return Err(Reason::NoVtepV6.at("remote"));
+    }
     let encap = match given.encap.as_ref().ok_or(Reason::Missing).at("encap")? {
         v1::tunnel::Encap::Vxlan(vxlan) => Encap::Vxlan {
             vni: read::vni(vxlan.vni).at("vxlan.vni")?,

@@ -1,11 +1,12 @@
 //! The settings.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Mode;
 use crate::api::v1;
 use crate::model::read;
-use crate::model::records::Settings;
+use crate::model::records::{Hop, Settings};
 use crate::model::refusal::{At, Reason, Refusal};
 use crate::model::state::State;
 use crate::tables::{Model, TunnelHeaders, VifKind};
@@ -23,6 +24,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Settings) -> Resu
         given: true,
         underlay,
         vtep: read::unless_empty(&given.vtep, read::host_v4).at("vtep")?,
+        vtep_v6: read::unless_empty(&given.vtep_v6, read::host_v6).at("vtep_v6")?,
         router_mac: read::unless_empty(&given.router_mac, read::mac).at("router_mac")?,
         gateway_mac: read::unless_empty(&given.gateway_mac, read::mac).at("gateway_mac")?,
         tcp_strict: given.tcp_strict,
@@ -87,11 +89,15 @@ fn check(state: &State, settings: &Settings) -> Result<(), Refusal> {
             return Err(Reason::TenantVrf { vrf: state.vrf_name(vrf), why }.at("underlay_vrf"));
         }
     }
-    if let Some(vtep) = settings.vtep {
-        let underlay = settings.underlay.ok_or(Reason::NoUnderlay).at("vtep")?;
+    for (field, vtep) in settings.vteps() {
+        let underlay = settings.underlay.ok_or(Reason::NoUnderlay).at(field)?;
         if !has_vtep(state, underlay, vtep) {
-            return Err(Reason::VtepNotOurs(vtep.into()).at("vtep"));
+            return Err(Reason::VtepNotOurs(vtep).at(field));
         }
+    }
+    let to_v6 = |hop: &Hop| matches!(hop, Hop::Tunnel { remote: IpAddr::V6(_), .. });
+    if state.settings.vtep_v6.is_some() && settings.vtep_v6.is_none() && state.any_hop(to_v6) {
+        return Err(Reason::InUse("routes by tunnels to IPv6 remotes".into()).at("vtep_v6"));
     }
     let gateway = settings.gateway_mac();
     if state.vifs.values().any(|vif| vif.kind == VifKind::Tenant && vif.mac == Some(gateway)) {
@@ -101,10 +107,10 @@ fn check(state: &State, settings: &Settings) -> Result<(), Refusal> {
 }
 
 /// Whether the VTEP is an address of a fabric VIF in the underlay VRF.
-fn has_vtep(state: &State, underlay: crate::ids::VrfId, vtep: std::net::Ipv4Addr) -> bool {
+fn has_vtep(state: &State, underlay: crate::ids::VrfId, vtep: IpAddr) -> bool {
     let vifs = state.of_vrf.get(&underlay).map(|of| &of.vifs);
     vifs.into_iter().flatten().any(|vif| {
         let vif = &state.vif_by_id[vif];
-        vif.kind == VifKind::Fabric && vif.addresses.contains(&vtep.into())
+        vif.kind == VifKind::Fabric && vif.addresses.contains(&vtep)
     })
 }

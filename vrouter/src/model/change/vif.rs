@@ -284,10 +284,11 @@ fn check_dependants(state: &State, before: &Vif) -> Result<(), Refusal> {
             }
         }
     }
-    let Some(vtep) = state.settings.vtep else { return Ok(()) };
-    let ours = |vif: &Vif| vif.addresses.contains(&vtep.into()) && state.settings.underlay == Some(vif.vrf);
-    if ours(before) && !now.is_some_and(|vif| ours(vif)) {
-        return Err(Reason::VtepInUse(vtep.into()).at("addresses"));
+    for (_, vtep) in state.settings.vteps() {
+        let ours = |vif: &Vif| vif.addresses.contains(&vtep) && state.settings.underlay == Some(vif.vrf);
+        if ours(before) && !now.is_some_and(|vif| ours(vif)) {
+            return Err(Reason::VtepInUse(vtep).at("addresses"));
+        }
     }
     Ok(())
 }

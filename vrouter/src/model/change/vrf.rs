@@ -15,7 +15,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vrf) -> Result<()
     let old = state.vrfs.get(name).cloned();
     mode.allows(old.is_some())?;
     let mut allowed_vteps =
-        read::each("allowed_vteps", &given.allowed_vteps, read::MOST_ENTRIES, |vtep| read::host_v4(vtep).at(""))?;
+        read::each("allowed_vteps", &given.allowed_vteps, read::MOST_ENTRIES, |vtep| read::host(vtep).at(""))?;
     read::no_twins("allowed_vteps", &allowed_vteps)?;
     allowed_vteps.sort();
     let acl = read::reference(&given.acl);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -15,7 +15,7 @@ use crate::model::records::{Hop, Path, Prefix};
 use crate::model::state::State;
 
 /// By which underlay next hop to which far end.
-pub(super) type Way = (NextHopId, Ipv4Addr);
+pub(super) type Way = (NextHopId, IpAddr);
 
 /// The next hops that are compiled.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(super) struct Index {
     by_vif: HashMap<VifId, HashSet<NextHopId>>,
     gateways: HashMap<VrfId, HashSet<NextHopId>>,
     neighbours: HashSet<NextHopId>,
-    tunnels: BTreeSet<(Ipv4Addr, NextHopId)>,
+    tunnels: BTreeSet<(IpAddr, NextHopId)>,
     /// The way of a tunnel.
     ways: HashMap<NextHopId, Way>,
     /// The tunnels that go by an underlay next hop.
@@ -164,15 +164,18 @@ impl Index {
 
     /// The tunnels whose far end is in this prefix.
     pub fn tunnels_within(&self, prefix: Prefix) -> impl Iterator<Item = NextHopId> {
-        let range = match prefix.address {
+        let last: IpAddr = match prefix.address {
             IpAddr::V4(first) => {
                 let hosts = u32::MAX.checked_shr(prefix.length.into()).unwrap_or(0);
-                let last = Ipv4Addr::from_bits(first.to_bits() | hosts);
-                Some((first, NextHopId(0))..=(last, NextHopId(u32::MAX)))
+                Ipv4Addr::from_bits(first.to_bits() | hosts).into()
             }
-            IpAddr::V6(_) => None,
+            IpAddr::V6(first) => {
+                let hosts = u128::MAX.checked_shr(prefix.length.into()).unwrap_or(0);
+                Ipv6Addr::from_bits(first.to_bits() | hosts).into()
+            }
         };
-        range.into_iter().flat_map(|range| self.tunnels.range(range)).map(|&(_, id)| id)
+        let range = (prefix.address, NextHopId(0))..=(last, NextHopId(u32::MAX));
+        self.tunnels.range(range).map(|&(_, id)| id)
     }
 
     /// The tunnels that go by an underlay next hop.

@@ -117,7 +117,7 @@ impl Compiled {
             _ => None,
         });
         let ends = self.index.ways().filter_map(|(via, remote)| match state.hop(via)?.1 {
-            Hop::Connected(vif) | Hop::Neighbour(vif, _) => Some((vif, IpAddr::from(remote))),
+            Hop::Connected(vif) | Hop::Neighbour(vif, _) => Some((vif, remote)),
             _ => None,
         });
         let fixed = |key: &_| state.neighbours.get(key).is_some_and(|neighbour| !neighbour.learnt);
@@ -134,8 +134,9 @@ impl Compiled {
         if old.gateway_mac() != new.gateway_mac() {
             users.vifs.extend(state.vif_by_id.keys());
         }
-        let of_tunnels =
-            |settings: &Settings| (settings.underlay, settings.vtep, settings.router_mac(), settings.headers);
+        let of_tunnels = |settings: &Settings| {
+            (settings.underlay, settings.vtep, settings.vtep_v6, settings.router_mac(), settings.headers)
+        };
         if of_tunnels(&old) != of_tunnels(new) {
             touched.tunnels.extend(self.index.all_tunnels());
         }
@@ -153,6 +154,7 @@ fn apply_settings(next: &mut Snapshot, settings: &Settings) {
     next.local = LocalHost {
         underlay: settings.underlay,
         vtep: settings.vtep,
+        vtep_v6: settings.vtep_v6,
         router_mac: settings.router_mac(),
         headers: settings.headers.unwrap_or_default(),
     };

@@ -1,6 +1,6 @@
 //! Rows of next hops, and the way of tunnels through the underlay.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::{Compiled, Touched, groups, template};
@@ -135,7 +135,7 @@ fn tunnel(
     state: &State,
     next: &Snapshot,
     vrf: VrfId,
-    remote: Ipv4Addr,
+    remote: IpAddr,
     encap: records::Encap,
 ) -> (NextHop, Option<NextHopId>) {
     let encap = match encap {
@@ -146,24 +146,26 @@ fn tunnel(
         records::Encap::MplsOverGre { label } => Encap::MplsOverGre { label },
     };
     let row = next.local.underlay.and_then(|vrf| next.vrfs.row(vrf.index()));
-    let via = row.and_then(|row| row.route(remote.into())).map(|(_, id)| id);
-    let underlay = match (next.local.vtep, via.and_then(|via| next.next_hops.row(via.index()))) {
+    let via = row.and_then(|row| row.route(remote)).map(|(_, id)| id);
+    let local = next.local.vtep_towards(remote);
+    let underlay = match (local, via.and_then(|via| next.next_hops.row(via.index()))) {
         (Some(_), Some(NextHop { kind: NextHopKind::Fabric(underlay), .. })) => match underlay {
-            &Underlay::Resolving { vif, neighbour: None } => {
-                Underlay::Resolving { vif, neighbour: Some(remote.into()) }
-            }
+            &Underlay::Resolving { vif, neighbour: None } => Underlay::Resolving { vif, neighbour: Some(remote) },
             other => other.clone(),
         },
         _ => Underlay::NoRoute,
     };
-    let local = next.local.vtep.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    let local = local.unwrap_or(match remote {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    });
     let template = match &underlay {
         Underlay::Resolved(adjacency) => template::headers(adjacency, local, remote, encap),
         Underlay::Resolving { .. } | Underlay::NoRoute => Template::EMPTY,
     };
     let marking = next.local.headers.marking(!matches!(encap, Encap::Vxlan { .. }));
     let vif = underlay_vif(&underlay).and_then(|vif| next.vifs.row(vif.index()));
-    let mtu = vif.map_or(u16::MAX, |vif| vif.mtu).saturating_sub(encap.overhead());
+    let mtu = vif.map_or(u16::MAX, |vif| vif.mtu).saturating_sub(encap.overhead(remote.is_ipv6()));
     debug_assert!(state.vrf_by_id.contains_key(&vrf));
     let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, underlay, template, marking });
     (NextHop { stamp: Generation(0), mtu, kind }, via)

@@ -1,6 +1,6 @@
 //! The headers of a tunnel, made ready.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::packet::ether;
 use crate::tables::{Adjacency, Encap, Template};
@@ -17,19 +17,31 @@ const GRE: u8 = 47;
 const DF: [u8; 2] = [0x40, 0];
 
 /// The headers from `local` to `remote` as [`Template`] says.
-pub(super) fn headers(adjacency: &Adjacency, local: Ipv4Addr, remote: Ipv4Addr, encap: Encap) -> Template {
+pub(super) fn headers(adjacency: &Adjacency, local: IpAddr, remote: IpAddr, encap: Encap) -> Template {
     let mut bytes = Vec::with_capacity(Template::MAX);
     bytes.extend(adjacency.dst_mac.0);
     bytes.extend(adjacency.src_mac.0);
     bytes.extend(adjacency.vlan.map(ether::tag).iter().flatten());
-    bytes.extend([0x08, 0x00]);
-    let l3 = bytes.len();
-    bytes.extend([0x45, 0, 0, 0, 0, 0]);
-    bytes.extend(DF);
     let protocol = if matches!(encap, Encap::MplsOverGre { .. }) { GRE } else { UDP };
-    bytes.extend([TTL, protocol, 0, 0]);
-    bytes.extend(local.octets());
-    bytes.extend(remote.octets());
+    let l3 = bytes.len() + 2;
+    match remote {
+        IpAddr::V4(_) => {
+            bytes.extend(ether::IPV4.to_be_bytes());
+            bytes.extend([0x45, 0, 0, 0, 0, 0]);
+            bytes.extend(DF);
+            bytes.extend([TTL, protocol, 0, 0]);
+        }
+        IpAddr::V6(_) => {
+            bytes.extend(ether::IPV6.to_be_bytes());
+            bytes.extend([0x60, 0, 0, 0, 0, 0, protocol, TTL]);
+        }
+    }
+    for address in [local, remote] {
+        match address {
+            IpAddr::V4(address) => bytes.extend(address.octets()),
+            IpAddr::V6(address) => bytes.extend(address.octets()),
+        }
+    }
     match encap {
         Encap::Vxlan { .. } => bytes.extend(udp(VXLAN_PORT)),
         Encap::MplsOverUdp { .. } => bytes.extend(udp(MPLS_PORT)),
@@ -59,6 +71,8 @@ fn udp(port: u16) -> [u8; 8] {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
     use crate::ids::{Label, Mac, PortIndex, VifId, Vlan, Vni};
 
@@ -69,6 +83,8 @@ mod tests {
         src_mac: Mac([0x52, 0, 0, 0, 0, 1]),
         vlan: None,
     };
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const REMOTE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
     const OUTER: [u8; 34] = [
         0x52, 0, 0, 0, 0, 2, 0x52, 0, 0, 0, 0, 1, 8, 0, // Ethernet
         0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, // IPv4
@@ -78,7 +94,7 @@ mod tests {
     fn vxlan_bytes() {
         let [inner_dst, inner_src] = [Mac([2, 10, 0, 0, 2, 1]), Mac([2, 10, 0, 0, 1, 1])];
         let encap = Encap::Vxlan { vni: Vni(0x12_3456), inner_dst, inner_src };
-        let template = headers(&ADJACENCY, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), encap);
+        let template = headers(&ADJACENCY, LOCAL, REMOTE, encap);
         let mut expected = OUTER.to_vec();
         expected.extend([0, 0, 0x12, 0xb5, 0, 0, 0, 0]);
         expected.extend([8, 0, 0, 0, 0x12, 0x34, 0x56, 0]);
@@ -89,18 +105,31 @@ mod tests {
     #[test]
     fn mpls_over_udp_bytes() {
         let encap = Encap::MplsOverUdp { label: Label(0xabcde) };
-        let template = headers(&ADJACENCY, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), encap);
+        let template = headers(&ADJACENCY, LOCAL, REMOTE, encap);
         let mut expected = OUTER.to_vec();
         expected.extend([0, 0, 0x19, 0xeb, 0, 0, 0, 0, 0xab, 0xcd, 0xe1, 64]);
         assert_eq!(template.headers(), expected);
     }
 
     #[test]
+    fn ipv6_bytes() {
+        let (local, remote) = (Ipv6Addr::from_bits(0xfd31 << 112 | 1), Ipv6Addr::from_bits(0xfd31 << 112 | 2));
+        for (encap, protocol, length) in [
+            (Encap::MplsOverUdp { label: Label(16) }, 17, 14 + 40 + 8 + 4),
+            (Encap::MplsOverGre { label: Label(16) }, 47, 14 + 40 + 4 + 4),
+        ] {
+            let template = headers(&ADJACENCY, local.into(), remote.into(), encap);
+            assert_eq!(template.headers()[12..22], [0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, protocol, 64]);
+            assert_eq!(template.headers()[22..54], [local.octets(), remote.octets()].concat());
+            assert_eq!((template.headers().len(), template.l3()), (length, 14));
+        }
+    }
+
+    #[test]
     fn a_tag_stands_behind_the_addresses() {
         let adjacency = Adjacency { vlan: Some(Vlan(0x123)), ..ADJACENCY };
-        let (local, remote) = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
-        let plain = headers(&ADJACENCY, local, remote, Encap::MplsOverUdp { label: Label(16) });
-        let tagged = headers(&adjacency, local, remote, Encap::MplsOverUdp { label: Label(16) });
+        let plain = headers(&ADJACENCY, LOCAL, REMOTE, Encap::MplsOverUdp { label: Label(16) });
+        let tagged = headers(&adjacency, LOCAL, REMOTE, Encap::MplsOverUdp { label: Label(16) });
         let (before, after) = plain.headers().split_at(12);
         assert_eq!(tagged.headers(), [before, &[0x81, 0, 1, 0x23], after].concat());
         assert_eq!((plain.l3(), tagged.l3()), (14, 18));
@@ -109,7 +138,7 @@ mod tests {
     #[test]
     fn mpls_over_gre_bytes() {
         let encap = Encap::MplsOverGre { label: Label(0xabcde) };
-        let template = headers(&ADJACENCY, Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), encap);
+        let template = headers(&ADJACENCY, LOCAL, REMOTE, encap);
         let mut expected = OUTER.to_vec();
         expected[23] = 47;
         expected.extend([0, 0, 0x88, 0x47, 0xab, 0xcd, 0xe1, 64]);

@@ -173,14 +173,14 @@ fn vrfs() {
         (with(|vrf| vrf.flows_off = true), "vrf red", "flows_off", "an ACL applies to VIF red1"),
         (put(Kind::Vrf(v1::Vrf { flows_off: true, acl: "web".into(), ..vrf("v") })), "vrf v", "flows_off", "ACL web"),
         (put(Kind::Vrf(v1::Vrf { acl: "web".into(), ..vrf("underlay") })), "vrf underlay", "acl", "of the fabric"),
-        (with(|vrf| vrf.allowed_vteps = vec![vec![1, 2, 3]]), "vrf red", "allowed_vteps[0]", "3 bytes, but 4"),
+        (with(|vrf| vrf.allowed_vteps = vec![vec![1, 2, 3]]), "vrf red", "allowed_vteps[0]", "3 bytes, but 4 or 16"),
         (
             with(|vrf| vrf.allowed_vteps = vec![ip("10.0.0.9"), ip("224.0.0.1")]),
             "vrf red",
             "allowed_vteps[1]",
             "224.0.0.1",
         ),
-        (with(|vrf| vrf.allowed_vteps = vec![ip("fd00::1")]), "vrf red", "allowed_vteps[0]", "16 bytes"),
+        (with(|vrf| vrf.allowed_vteps = vec![ip("ff02::1")]), "vrf red", "allowed_vteps[0]", "no address of one host"),
         (with(|vrf| vrf.allowed_vteps = vec![ip("10.0.0.9"); 2]), "vrf red", "allowed_vteps[1]", "twice"),
         (
             with(|vrf| vrf.allowed_vteps = vec![ip("10.0.0.9"); 257]),

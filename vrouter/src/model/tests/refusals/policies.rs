@@ -48,6 +48,8 @@ fn the_settings() {
         (put_settings(|s| s.underlay_vrf.clear()), "settings", "vtep", "need an underlay VRF"),
         (put_settings(|s| s.vtep = ip("10.0.0.9")), "settings", "vtep", "10.0.0.9 is no address of a fabric VIF"),
         (put_settings(|s| s.vtep = ip("fd00::1")), "settings", "vtep", "16 bytes, but 4"),
+        (put_settings(|s| s.vtep_v6 = ip("fd31::9")), "settings", "vtep_v6", "fd31::9 is no address of a fabric VIF"),
+        (put_settings(|s| s.vtep_v6 = ip("10.0.0.1")), "settings", "vtep_v6", "4 bytes, but 16"),
         (put_settings(|s| s.router_mac = vec![1; 6]), "settings", "router_mac", "a group"),
         (put_settings(|s| s.router_mac = vec![2; 7]), "settings", "router_mac", "7 bytes, but 6"),
         (put_settings(|s| s.gateway_mac = vec![0; 6]), "settings", "gateway_mac", "zero MAC"),
@@ -60,6 +62,28 @@ fn the_settings() {
     let green = put(Kind::Settings(v1::Settings { underlay_vrf: "green".into(), ..Default::default() }));
     let refused = refusal(&mut model_with(&acl), "", &[green]);
     assert!(refused.reason.contains("it has ACL web"), "{refused:?}");
+}
+
+#[test]
+fn the_ipv6_vtep_stays_while_tunnels_need_it() {
+    let both = |uplink: &mut v1::Vif| {
+        uplink.addresses.push(ip("fd31::1"));
+        uplink.subnets.push(prefix("fd31::/64"));
+    };
+    let mut with_v6 = uplink();
+    both(&mut with_v6);
+    let given = put(Kind::Settings(v1::Settings { vtep_v6: ip("fd31::1"), ..settings() }));
+    let route = put_route("red", "9.0.0.0/8", vxlan("fd31::2", 7));
+    let mut model = model_with(&[put(Kind::Vif(with_v6)), given, route.clone()]);
+    let refused = refusal(&mut model, "", &[put_settings(|_| {})]);
+    assert_eq!((&*refused.object, &*refused.field), ("settings", "vtep_v6"), "{refused:?}");
+    assert!(refused.reason.contains("tunnels to IPv6 remotes"), "{refused:?}");
+    let refused = refusal(&mut model, "", &[put(Kind::Vif(uplink()))]);
+    assert!(refused.reason.contains("fd31::1 is the VTEP"), "{refused:?}");
+    let key = v1::RouteKey { vrf: "red".into(), prefix: Some(prefix("9.0.0.0/8")), owner: String::new() };
+    model.apply("", &[delete(Key::Route(key)), put_settings(|_| {})]).unwrap();
+    let refused = refusal(&mut model, "", &[route]);
+    assert!(refused.reason.contains("needs vtep_v6"), "{refused:?}");
 }
 
 #[test]
