@@ -62,6 +62,15 @@ need_rust() {
     die "cargo $have is too old: install Rust $wanted or newer (rustup update)"
 }
 
+# need_nightly: nightly Rust, for what stable has not (fuzzing, sanitizers).
+need_nightly() {
+  need_rust
+  cargo +nightly --version >/dev/null 2>&1 && return
+  command -v rustup >/dev/null || die "this needs nightly Rust (https://rustup.rs)"
+  say "installing nightly Rust"
+  quietly rustup toolchain install nightly --profile minimal || die "nightly Rust could not be installed"
+}
+
 # quietly COMMAND...: its output only when it fails.
 quietly() {
   local log status=0

@@ -1,7 +1,11 @@
 //! The one door to atomics: the standard library's, or loom's under `--cfg loom`.
 
+#[cfg(all(not(loom), planted_race))]
+pub(crate) use planted::AtomicU64;
+#[cfg(all(not(loom), not(planted_race)))]
+pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::Ordering;
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::Ordering;
@@ -70,6 +74,51 @@ mod under_loom {
 
         pub(crate) fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
             self.word().fetch_sub(value, order)
+        }
+    }
+}
+
+/// The fault that `scripts/check san` plants to show that the thread sanitizer would see one: relaxed stores are plain ones.
+#[cfg(all(not(loom), planted_race))]
+mod planted {
+    use super::Ordering;
+
+    #[repr(transparent)]
+    pub(crate) struct AtomicU64(std::sync::atomic::AtomicU64);
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> AtomicU64 {
+            AtomicU64(std::sync::atomic::AtomicU64::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            self.0.load(order)
+        }
+
+        pub(crate) fn store(&self, value: u64, order: Ordering) {
+            match order {
+                // SAFETY: the pointer is to a live word. That others read it meanwhile is the fault.
+                Ordering::Relaxed => unsafe { self.0.as_ptr().write(value) },
+                order => self.0.store(value, order),
+            }
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            current: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            self.0.compare_exchange(current, new, success, failure)
+        }
+
+        pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+            self.0.fetch_add(value, order)
+        }
+
+        pub(crate) fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+            self.0.fetch_sub(value, order)
         }
     }
 }

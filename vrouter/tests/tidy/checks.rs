@@ -49,8 +49,13 @@ pub const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The crates of this workspace that each may name, and what else it is held to.
-pub const CRATES: &[(&str, &[&str])] =
-    &[("flowtable", &[]), ("ffi", &[]), ("vrouter", &["flowtable", "ffi"]), ("bench", &["vrouter", "flowtable"])];
+pub const CRATES: &[(&str, &[&str])] = &[
+    ("flowtable", &[]),
+    ("ffi", &[]),
+    ("vrouter", &["flowtable", "ffi"]),
+    ("bench", &["vrouter", "flowtable"]),
+    ("fuzz", &["vrouter", "flowtable"]),
+];
 
 /// What modules must not even name: no clock and no I/O in the pure ones, no lock, log, formatting or thread in the datapath.
 const PURE: &[&str] =
@@ -327,6 +332,7 @@ const HOUSE: &[&str] = &[
     "deny.toml",
     "ffi",
     "flowtable",
+    "fuzz",
     "rust-toolchain.toml",
     "rustfmt.toml",
     "scripts",

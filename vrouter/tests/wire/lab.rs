@@ -227,6 +227,12 @@ impl Rig {
         self.turn += 1;
     }
 
+    /// The tester's ends of a port's wires, for tests with threads: tests/stress.rs.
+    #[allow(dead_code)]
+    pub fn ends(&self, port: usize) -> Vec<WireEnd> {
+        self.ends[port].iter().flatten().cloned().collect()
+    }
+
     fn take(&mut self, port: usize) -> Vec<Vec<u8>> {
         let queues = self.queues(port);
         let frames = queues.iter().flat_map(|end| std::iter::from_fn(|| end.take()));

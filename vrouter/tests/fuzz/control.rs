@@ -1,0 +1,197 @@
+//! Bytes as the control socket's messages: whatever can be read as a request is answered or refused. A refused batch leaves no trace,
+//! and what is accepted compiles to tables in which everything that is named is there.
+
+use std::sync::LazyLock;
+
+use prost::Message;
+use vrouter::api::v1;
+use vrouter::control::Request;
+use vrouter::ids::Mac;
+use vrouter::model::{Limits, Model};
+
+use super::input::{Input, counted};
+use super::model::{self, LIMITS, changes, ports};
+use crate::lab::{Lab, Rig, Setup};
+use crate::network;
+
+static BASE: LazyLock<Vec<v1::Change>> = LazyLock::new(|| changes(&network::a()));
+
+/// First byte: whether there is a network already. Then messages, each its kind, its length and its bytes.
+pub fn run(bytes: &[u8]) {
+    let mut input = Input(bytes);
+    let Some(shape) = input.byte() else { return };
+    let setup = Setup { network: "{}".into(), flows: 16, room: 32, vif_slots: LIMITS.vifs, ..Setup::default() };
+    let mut lab = Lab::one(1, &setup);
+    if shape & 1 > 0 {
+        lab.rig().try_apply(BASE.clone()).expect("the base is good");
+    }
+    while let (Some(kind), Some(bytes)) = (input.byte(), input.counted()) {
+        match kind % 8 {
+            0..=2 => {
+                let Ok(read) = v1::Changes::decode(bytes) else { continue };
+                let owner = if kind & 8 > 0 { "bgp" } else { "" };
+                batch(lab.rig(), owner, read.changes);
+            }
+            3 => steps(lab.rig(), bytes),
+            _ => ask(lab.rig(), kind, bytes),
+        }
+        lab.run();
+    }
+    rebuild(lab.rig());
+}
+
+fn batch(rig: &mut Rig, owner: &str, changes: Vec<v1::Change>) {
+    let before = (list(rig), rig.shared.snapshot.load_full());
+    let owner = owner.to_owned();
+    let result = rig.ask(|reply| Request::Apply { owner, changes, reply });
+    let after = rig.shared.snapshot.load_full();
+    match result {
+        Ok(generation) => {
+            assert_eq!((generation, after.generation.0), (before.1.generation.0 + 1, generation));
+            model::check(&after);
+        }
+        Err(refused) => {
+            assert!(!refused.reason.is_empty(), "{refused:?}");
+            assert!(before.0 == list(rig), "a refused batch left a trace: {refused:?}");
+            assert!(std::sync::Arc::ptr_eq(&before.1, &after));
+        }
+    }
+}
+
+/// A stream of `Apply`, as far as it can be read without a socket: its batches.
+fn steps(rig: &mut Rig, bytes: &[u8]) {
+    use v1::apply_request::Step;
+    let (mut input, mut open) = (Input(bytes), None);
+    while let Some(bytes) = input.counted() {
+        let Ok(message) = v1::ApplyRequest::decode(bytes) else { return };
+        match (message.step, open.take()) {
+            (Some(Step::Begin(begin)), None) => open = Some((begin.owner, Vec::new())),
+            (Some(Step::Changes(more)), Some((owner, mut changes))) => {
+                changes.extend(more.changes);
+                open = Some((owner, changes));
+            }
+            (Some(Step::Commit(_)), Some((owner, changes))) => batch(rig, &owner, changes),
+            _ => return,
+        }
+    }
+}
+
+fn ask(rig: &mut Rig, kind: u8, bytes: &[u8]) {
+    match kind % 8 {
+        4 => {
+            let Ok(filter) = v1::ListRequest::decode(bytes) else { return };
+            _ = rig.ask(|reply| Request::List { filter, reply }).map(|listed| listed.objects.count());
+        }
+        5 => {
+            let Ok(filter) = v1::FlowsRequest::decode(bytes) else { return };
+            _ = rig.ask(|reply| Request::Flows { filter, reply }).map(Iterator::count);
+        }
+        6 => {
+            let Ok(filter) = v1::VictimsRequest::decode(bytes) else { return };
+            _ = rig.ask(|reply| Request::Victims { filter, reply });
+        }
+        _ => {
+            let Ok(query) = v1::ExplainRequest::decode(bytes) else { return };
+            let before = rig.stats().conservation;
+            _ = rig.ask(|reply| Request::Explain { query, reply });
+            assert_eq!(before, rig.stats().conservation, "explain counts nothing");
+        }
+    }
+}
+
+fn list(rig: &mut Rig) -> Vec<v1::Object> {
+    let filter = v1::ListRequest::default();
+    let mut objects: Vec<_> = rig.ask(|reply| Request::List { filter, reply }).expect("all").objects.collect();
+    // what devices say, which no batch changes
+    objects.retain(|object| !matches!(object.kind, Some(v1::object::Kind::Port(_))));
+    objects
+}
+
+/// What is listed makes the same again.
+fn rebuild(rig: &mut Rig) {
+    use v1::object::Kind;
+    let listed = list(rig);
+    let limits = Limits { vifs: LIMITS.vifs, ..Limits::default() };
+    let mut fresh = Model::new(limits, ports());
+    for object in &listed {
+        match object.kind.as_ref().expect("listed") {
+            Kind::Route(route) if route.key.as_ref().is_some_and(|key| key.owner == "vif") => {}
+            Kind::Neighbour(neighbour) if neighbour.learnt => {
+                let key = neighbour.key.clone().expect("listed");
+                let address: std::net::IpAddr = match <[u8; 4]>::try_from(&key.address[..]) {
+                    Ok(v4) => v4.into(),
+                    Err(_) => <[u8; 16]>::try_from(&key.address[..]).expect("IPv6").into(),
+                };
+                let mac = Mac(neighbour.mac.clone().try_into().expect("six bytes"));
+                _ = fresh.learn(fresh.vif_id(&key.vif).expect("listed before"), address, mac);
+            }
+            _ => {
+                let op = v1::change::Op::Put(object.clone());
+                let change = v1::Change { op: Some(op) };
+                fresh
+                    .apply("", &[change])
+                    .unwrap_or_else(|refused| panic!("listed, and refused: {refused:?} {object:?}"));
+            }
+        }
+    }
+    let mut again = fresh.list(v1::Kind::All, "");
+    again.retain(|object| !matches!(object.kind, Some(Kind::Port(_))));
+    assert!(again == listed, "the list does not make itself again:\n{listed:#?}\n{again:#?}");
+    model::check(&fresh.snapshot());
+}
+
+pub fn seeds() -> Vec<Vec<u8>> {
+    let message = |kind: u8, bytes: Vec<u8>| [&[kind][..], &counted(&bytes)].concat();
+    let mut seeds = Vec::new();
+    let whole = changes(&network::a());
+    seeds.push([vec![0], message(0, v1::Changes { changes: whole.clone() }.encode_to_vec())].concat());
+    let documents = include_str!("changes.yaml").split("\n---\n").map(changes);
+    for (number, changes) in whole.into_iter().map(|change| vec![change]).chain(documents).enumerate() {
+        let one = message(0, v1::Changes { changes: changes.clone() }.encode_to_vec());
+        let create = changes.into_iter().map(|change| match change.op {
+            Some(v1::change::Op::Put(object)) => v1::Change { op: Some(v1::change::Op::Create(object)) },
+            op => v1::Change { op },
+        });
+        let create = message(9, v1::Changes { changes: create.collect() }.encode_to_vec());
+        seeds.push([&[1][..], &one, &create].concat());
+        seeds.push(
+            [
+                &[0][..],
+                &one,
+                &message(4, v1::ListRequest { kind: number as i32 % 12, vrf: "red".into() }.encode_to_vec()),
+            ]
+            .concat(),
+        );
+    }
+    let prefix = Some(v1::Prefix { address: vec![10, 1, 1, 0], length: 24 });
+    let flows =
+        v1::FlowsRequest { vrf: "red".into(), vif: "ra".into(), source: prefix, port: Some(53), ..Default::default() };
+    let victims = v1::VictimsRequest { reason: "no_route".into(), vif: "ra".into(), limit: 3 };
+    let explain = v1::ExplainRequest {
+        place: Some(v1::explain_request::Place::Vif("ra".into())),
+        source: vec![10, 1, 1, 10],
+        destination: vec![10, 1, 1, 20],
+        protocol: 17,
+        source_port: 5000,
+        destination_port: 53,
+        ..Default::default()
+    };
+    let tunnel =
+        v1::ExplainRequest { place: Some(v1::explain_request::Place::TunnelVrf("red".into())), ..explain.clone() };
+    let asked = [
+        (5, flows.encode_to_vec()),
+        (6, victims.encode_to_vec()),
+        (7, explain.encode_to_vec()),
+        (7, tunnel.encode_to_vec()),
+    ];
+    seeds.extend(asked.map(|(kind, bytes)| [&[1][..], &message(kind, bytes)].concat()));
+    use v1::apply_request::Step;
+    let steps = [
+        Step::Begin(v1::Begin { owner: "cni".into() }),
+        Step::Changes(v1::Changes { changes: changes(&network::b_dynamic()) }),
+        Step::Commit(v1::Commit {}),
+    ];
+    let stream = steps.map(|step| counted(&v1::ApplyRequest { step: Some(step) }.encode_to_vec())).concat();
+    seeds.push([&[0][..], &message(3, stream)].concat());
+    seeds
+}

@@ -1,0 +1,183 @@
+//! Bytes through a whole vRouter: packets, steps of the clock, changes of the configuration, a busy control thread. No panic, no
+//! allocation on a worker, the books close after each step, and at the end every frame and every buffer is back.
+
+use std::sync::LazyLock;
+
+use vrouter::api::v1;
+use vrouter::daemon::clock::tick_at;
+use vrouter::packet::checksum;
+
+use super::input::{Input, counted};
+use super::model::changes;
+use crate::lab::{Lab, PORTS, Setup};
+use crate::{books, frames, network};
+
+static BASE: LazyLock<Vec<v1::Change>> = LazyLock::new(|| changes(&network::a_dynamic()));
+static CHANGES: LazyLock<Vec<Vec<v1::Change>>> =
+    LazyLock::new(|| include_str!("changes.yaml").split("\n---\n").map(changes).collect());
+
+/// Frames that one wire holds; before it is full the vRouter runs.
+const ROOM: usize = 48;
+/// Documents that there may be.
+const MOST_CHANGES: usize = 64;
+const FLOWS: [u32; 4] = [4, 16, 64, 256];
+
+/// First byte: workers and the size of the flow table. Second: where in `changes.yaml` the eight changes stand that are made at once
+/// by the bits of the third. Then steps, each a byte and what it needs.
+pub fn run(bytes: &[u8]) {
+    let mut input = Input(bytes);
+    let [Some(shape), Some(from), Some(mask)] = [input.byte(), input.byte(), input.byte()] else { return };
+    let mut lab = made(shape);
+    for bit in (0..8).filter(|bit| mask >> bit & 1 == 1) {
+        change(&mut lab, usize::from(from) + bit);
+    }
+    let mut put = 0;
+    while let Some(step) = input.byte() {
+        match step % 16 {
+            0..=8 => {
+                let (Some(how), Some(bytes)) = (input.byte(), input.counted()) else { break };
+                put += frame(&mut lab, how, bytes);
+                if put < 16 && step % 16 != 0 {
+                    continue;
+                }
+            }
+            9 | 10 => change(&mut lab, input.byte().unwrap_or_default().into()),
+            11 => lab.now += 100 * u64::from(input.byte().unwrap_or(1)),
+            12 => lab.now += 10_000,
+            13 => delete(&mut lab, input.byte().unwrap_or_default().into()),
+            14 => {
+                let now = lab.now;
+                // the control thread is elsewhere
+                lab.rig().workers.iter_mut().for_each(|worker| _ = worker.poll(tick_at(now)));
+                continue;
+            }
+            _ => reflect(&mut lab, input.byte().unwrap_or_default()),
+        }
+        put = 0;
+        settle(&mut lab);
+    }
+    settle(&mut lab);
+    // packets that wait for a neighbour who is not there end
+    for _ in 0..5 {
+        lab.now += 1000;
+        settle(&mut lab);
+    }
+    books::close(&mut lab);
+}
+
+fn made(shape: u8) -> Lab {
+    let flows = FLOWS[usize::from(shape >> 1) % FLOWS.len()];
+    let lonely_port = (shape & 8 > 0).then_some(3);
+    let shared_port = (shape & 16 > 0).then_some(0);
+    let setup = Setup {
+        network: "{}".into(),
+        flows,
+        room: ROOM,
+        lonely_port,
+        shared_port,
+        new_flows_per_second: if shape & 32 > 0 { 3 } else { 1_000_000 },
+        ..Setup::default()
+    };
+    let mut lab = Lab::one(1 + usize::from(shape & 1), &setup);
+    lab.rig().try_apply(BASE.clone()).expect("the base is good");
+    lab
+}
+
+/// Until nothing moves; then the books close but for what waits for a neighbour.
+fn settle(lab: &mut Lab) {
+    lab.run();
+    lab.discard();
+    lab.exchanged.clear();
+    let rig = lab.rig();
+    let held = rig.stats().conservation.expect("always there").held;
+    books::check(rig, held);
+    let flows = &rig.shared.flows;
+    assert!(flows.narrow().used() <= flows.narrow().capacity() && flows.wide().used() <= flows.wide().capacity());
+}
+
+fn change(lab: &mut Lab, number: usize) {
+    // the same number means the same when there are more
+    let Some(changes) = CHANGES.get(number % MOST_CHANGES).cloned() else { return };
+    let before = lab.rig().shared.snapshot.load_full();
+    if lab.rig().try_apply(changes).is_err() {
+        assert_eq!(lab.rig().shared.snapshot.load().generation, before.generation, "a refused batch did something");
+    }
+}
+
+/// Deletes the object that stands there in the list, if nothing refers to it.
+fn delete(lab: &mut Lab, number: usize) {
+    use v1::{object::Kind, object_key::Kind as Key};
+    let objects = list(lab);
+    let key = match objects[number % objects.len()].kind.clone() {
+        Some(Kind::Vrf(vrf)) => Key::Vrf(vrf.name),
+        Some(Kind::Vif(vif)) => Key::Vif(vif.name),
+        Some(Kind::Route(v1::Route { key: Some(key), .. })) => Key::Route(key),
+        Some(Kind::Neighbour(v1::Neighbour { key: Some(key), .. })) => Key::Neighbour(key),
+        Some(Kind::Vni(vni)) => Key::Vni(vni.vni),
+        Some(Kind::Label(label)) => Key::Label(label.label),
+        Some(Kind::Acl(acl)) => Key::Acl(acl.name),
+        Some(Kind::Group(group)) => Key::Group(group.name),
+        _ => return,
+    };
+    let op = v1::change::Op::Delete(v1::ObjectKey { kind: Some(key) });
+    _ = lab.rig().try_apply(vec![v1::Change { op: Some(op) }]);
+}
+
+fn list(lab: &mut Lab) -> Vec<v1::Object> {
+    let request = |reply| vrouter::control::Request::List { filter: v1::ListRequest::default(), reply };
+    lab.rig().ask(request).expect("everything can be listed").objects.collect()
+}
+
+/// One frame, or a few of the same. Low bits of `how`: the port; then: checksums are made right, and how many.
+fn frame(lab: &mut Lab, how: u8, bytes: &[u8]) -> usize {
+    let mut bytes = bytes[..bytes.len().min(1900)].to_vec();
+    if how & 8 > 0 {
+        mend(&mut bytes);
+    }
+    let count = if how & 16 > 0 { 3 } else { 1 };
+    for _ in 0..count {
+        lab.put_bytes((0, usize::from(how) % PORTS), &bytes);
+    }
+    count
+}
+
+/// IPv4 header checksums, where a header may be: outer, and inner behind VXLAN, MPLS over UDP and MPLS over GRE.
+fn mend(bytes: &mut [u8]) {
+    for at in [64, 54, 46, 42, 14] {
+        let Some(packet) = bytes.get_mut(at..) else { continue };
+        let header = packet.first().map_or(0, |byte| usize::from(byte & 15) * 4);
+        if packet.first().is_some_and(|byte| byte >> 4 == 4) && header >= 20 && packet.len() >= header {
+            packet[10..12].fill(0);
+            let sum = checksum::of(&packet[..header]);
+            packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+}
+
+/// What came out of one port goes into another.
+fn reflect(lab: &mut Lab, ways: u8) {
+    lab.run();
+    let (from, to) = (usize::from(ways) % PORTS, usize::from(ways >> 4) % PORTS);
+    for bytes in lab.take((0, from)).into_iter().take(16) {
+        lab.put_bytes((0, to), &bytes);
+    }
+}
+
+/// Each frame alone where it may enter; and flows: several frames in a row under several configurations.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let names = || frames::names().into_iter().filter(|name| !name.contains("flood") && !name.contains("quiet"));
+    let put = |how: u8, name: &str| [&[0, how][..], &counted(frames::frame(name))].concat();
+    let mut seeds = Vec::new();
+    for (number, name) in names().enumerate() {
+        let from = number as u8;
+        seeds.push([vec![2, 0, 1], put(0, name), put(1, name), vec![11, 5], put(24, name), put(25, name)].concat());
+        seeds.push([vec![3, from, 0x0f], put(0, name), put(1, name), vec![9, from], put(1, name)].concat());
+    }
+    let all: Vec<&str> = names().collect();
+    for (number, few) in all.chunks(6).enumerate() {
+        let frames: Vec<u8> = few.iter().flat_map(|name| [put(0, name), put(1, name), put(3, name)].concat()).collect();
+        let tail = [15, 0x00, 9, number as u8, 12, 13, number as u8, 14, 15, 0x10];
+        seeds.push([&[number as u8, (number * 3) as u8, 0x11][..], &frames, &tail, &frames].concat());
+    }
+    seeds
+}
