@@ -407,3 +407,28 @@ fn schema_completions_and_help_need_no_daemon() {
         assert!(help.contains(line), "{help}");
     }
 }
+
+#[test]
+fn what_changes_is_followed_line_by_line() {
+    let daemon = programmed();
+    done(&daemon, &["delete", "vni", "100"]);
+    done(&daemon, &["add", "vrf", "green", "--owner", "cni"]);
+    let told = done(&daemon, &["watch", "--after", "1", "--until", "3"]);
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines[0], "2  deleted  vni 100  (by operator)");
+    assert!(lines[1].starts_with("3  put      vrf green  ") && lines[1].ends_with("(by cni)"), "{told}");
+    assert_eq!(lines.len(), 2);
+    let told = done(&daemon, &["watch", "vrfs", "--after", "1", "--until", "3", "-o", "json"]);
+    let values: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(values.len(), 1, "{told}");
+    assert_eq!(
+        values[0],
+        json!({"generation": 3, "event": "put", "kind": "vrf", "owner": "cni", "object":
+            {"name": "green", "tenant": null, "flows": true, "acl": null, "proxy_by_default_route": false, "allowed_vteps": []}})
+    );
+    let listed = done(&daemon, &["watch", "acls", "groups", "--snapshot", "--until", "0"]);
+    assert!(listed.starts_with("3  listed   acl web  "), "{listed}");
+    let lost = done(&daemon, &["watch", "--after", "99", "--until", "3", "-o", "json"]);
+    assert_eq!(serde_json::from_str::<Value>(&lost).unwrap(), json!({"generation": 3, "event": "lost"}));
+    assert!(failed(&daemon.path(), 2, &["watch", "--after", "1", "--snapshot"]).contains("cannot be used with"));
+}

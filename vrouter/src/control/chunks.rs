@@ -63,14 +63,26 @@ where
     ReceiverStream::new(chunks)
 }
 
-fn take<T: Message>(mut rows: Peekable<Rows<T>>) -> (Peekable<Rows<T>>, Vec<T>) {
-    let (mut piece, mut bytes) = (Vec::new(), 0);
-    while piece.len() < ROWS
-        && let Some(row) = rows.next_if(|row| {
-            bytes += row.encoded_len() + 8;
-            bytes <= BYTES || piece.is_empty()
-        })
-    {
+/// What one chunk has taken.
+#[derive(Default)]
+pub(super) struct Room {
+    rows: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Takes this row, if the chunk has room for it.
+    pub(super) fn fits(&mut self, row: &impl Message) -> bool {
+        self.rows += 1;
+        self.bytes += row.encoded_len() + 8;
+        self.rows <= ROWS && (self.bytes <= BYTES || self.rows == 1)
+    }
+}
+
+/// The next chunk's rows; empty at the end.
+pub(super) fn take<T: Message>(mut rows: Peekable<Rows<T>>) -> (Peekable<Rows<T>>, Vec<T>) {
+    let (mut room, mut piece) = (Room::default(), Vec::new());
+    while let Some(row) = rows.next_if(|row| room.fits(row)) {
         piece.push(row);
     }
     (rows, piece)

@@ -5,15 +5,17 @@
 //!
 //! No client can stall the control thread or another client. Long answers ([`Rows`]) are iterators over shared state that the
 //! control thread hands out at once and that the server pulls, chunk by chunk, at the pace of the client that asked; a client that
-//! stops reading is cut off after [`Bounds::stall`]. `Sync` leaves its reply with the control thread until it is true.
+//! stops reading is cut off after [`Bounds::stall`]. Watchers share one bounded [`log`]. `Sync` leaves its reply with the control thread until it is true.
 
 mod accept;
 mod apply;
 mod chunks;
+pub mod log;
 mod request;
 mod server;
 mod socket;
+mod watching;
 
-pub use request::{Listed, Reply, Request, Rows};
+pub use request::{Listed, Reply, Request, Rows, Watching};
 pub use server::{Bounds, ServeError, serve};
 pub use socket::{Socket, SocketError};

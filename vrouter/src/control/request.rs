@@ -1,7 +1,10 @@
 //! What the server asks the control thread.
 
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
+use tokio::sync::{oneshot, watch};
+
+use super::log::Log;
 use crate::api::v1;
 
 /// Where an answer goes. Dropping it unanswered means that the daemon is stopping; `is_closed()` that nobody waits any more.
@@ -30,6 +33,11 @@ pub enum Request {
         generation: u64,
         reply: Reply<u64>,
     },
+    /// The log to follow and where; with `snapshot` the objects as they are there.
+    Watch {
+        snapshot: bool,
+        reply: Reply<Watching>,
+    },
     /// Live flows.
     Flows {
         filter: v1::FlowsRequest,
@@ -55,4 +63,15 @@ pub enum Request {
 pub struct Listed {
     pub generation: u64,
     pub objects: Rows<v1::Object>,
+}
+
+/// The answer to `Watch`.
+pub struct Watching {
+    pub log: Arc<Log>,
+    /// The newest now.
+    pub generation: u64,
+    /// Rises with the log from here on.
+    pub rises: watch::Receiver<u64>,
+    /// All objects of that generation.
+    pub objects: Option<Rows<v1::Object>>,
 }

@@ -15,6 +15,7 @@ use tower::util::MapResponseLayer;
 use super::apply::Batches;
 use super::request::Request;
 use super::socket::Socket;
+use super::watching::Follower;
 use super::{accept, chunks};
 use crate::api::v1;
 use v1::v_router_server::{VRouter, VRouterServer};
@@ -32,6 +33,8 @@ pub struct Bounds {
     pub open_batches: usize,
     /// Answers being streamed, to all clients together.
     pub open_lists: usize,
+    /// Watches, of all clients together.
+    pub watches: usize,
     /// Open connections; further ones wait.
     pub connections: usize,
     /// How long a client may leave a batch open without a message, or an answer unread.
@@ -46,6 +49,7 @@ impl Default for Bounds {
             batch_bytes: 256 << 20,
             open_batches: 64,
             open_lists: 64,
+            watches: 64,
             connections: 256,
             stall: Duration::from_secs(60),
         }
@@ -76,6 +80,7 @@ pub async fn serve(
         bounds,
         batches: Arc::new(Semaphore::new(bounds.open_batches)),
         lists: Arc::new(Semaphore::new(bounds.open_lists)),
+        watches: Arc::new(Semaphore::new(bounds.watches)),
         stop: Stop(stopped.clone()),
     };
     let service =
@@ -120,6 +125,7 @@ struct Calls {
     bounds: Bounds,
     batches: Arc<Semaphore>,
     lists: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
     stop: Stop,
 }
 
@@ -151,6 +157,7 @@ impl VRouter for Calls {
     type ApplyStream = Chunks<v1::ApplyReply>;
     type ListStream = Chunks<v1::ListChunk>;
     type FlowsStream = Chunks<v1::FlowsChunk>;
+    type WatchStream = Chunks<v1::Event>;
 
     async fn apply(&self, call: Call<Streaming<v1::ApplyRequest>>) -> Result<Response<Self::ApplyStream>, Status> {
         let (replies, stream) = mpsc::channel(16);
@@ -185,6 +192,29 @@ impl VRouter for Calls {
         let flows = self.ask(|reply| Request::Flows { filter, reply }).await?.map_err(refusal)?;
         let chunk = |flows| v1::FlowsChunk { flows };
         Ok(Response::new(chunks::stream(flows, chunk, self.bounds.stall, place)))
+    }
+
+    async fn watch(&self, call: Call<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let v1::WatchRequest { snapshot, after, kinds } = call.into_inner();
+        let known = |&kind: &i32| {
+            let known = v1::Kind::try_from(kind).ok();
+            known.ok_or_else(|| Status::invalid_argument(format!("kinds: there is no kind {kind}")))
+        };
+        let mut kinds: Vec<v1::Kind> = kinds.iter().take(64).map(known).collect::<Result<_, _>>()?;
+        if kinds.contains(&v1::Kind::All) {
+            kinds.clear();
+        }
+        if snapshot && after.is_some() {
+            return Err(Status::invalid_argument("after: events follow the snapshot"));
+        }
+        let full = |_| Status::resource_exhausted(format!("{} watches are open already", self.bounds.watches));
+        let place = self.watches.clone().try_acquire_owned().map_err(full)?;
+        let list_place = if snapshot { Some(self.list_place()?) } else { None };
+        let watching = self.ask(|reply| Request::Watch { snapshot, reply }).await?;
+        let (to, events) = mpsc::channel(1);
+        let follower = Follower { kinds, after, stall: self.bounds.stall, to, place };
+        tokio::spawn(follower.run(watching, list_place, self.stop.clone()));
+        Ok(Response::new(ReceiverStream::new(events)))
     }
 
     async fn stats(&self, _: Call<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {

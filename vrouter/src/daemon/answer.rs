@@ -16,7 +16,8 @@ use super::slow_path::{SlowPath, Told};
 use super::view::stats::{self, Baselines};
 use super::view::{explain, flows, victims};
 use crate::api::v1;
-use crate::control::{Listed, Reply, Request};
+use crate::control::log::{self, Log};
+use crate::control::{Listed, Reply, Request, Watching};
 use crate::datapath::Shared;
 use crate::drops::DropReason;
 use crate::ids::VifId;
@@ -31,6 +32,8 @@ const TURN_TIME: Duration = Duration::from_millis(2);
 const SLEEP: Duration = Duration::from_micros(500);
 /// Milliseconds between two rounds of what is due.
 const ROUND: u64 = 100;
+/// Notes on the changes of one batch while nobody watches: larger batches (bulk loads) are not told to who comes back later.
+const UNWATCHED: usize = 4096;
 /// Milliseconds without a poll after which a worker is reported.
 const HEARTBEAT: u64 = 2000;
 
@@ -49,6 +52,7 @@ pub struct Control {
     slow: SlowPath,
     baselines: Baselines,
     ports: Ports,
+    log: Arc<Log>,
     identity: Identity,
     clock: Clock,
     started: u64,
@@ -65,14 +69,16 @@ impl Control {
     /// Takes over a model whose present snapshot the workers start with.
     pub fn new(
         shared: Arc<Shared>,
-        model: Model,
+        mut model: Model,
         devices: Box<dyn Devices>,
         identity: Identity,
         clock: Clock,
     ) -> Control {
         let now = clock.millis();
+        model.note_changes(UNWATCHED);
         let limits = local::Limits { neighbours: model.limits().neighbours, ..local::Limits::default() };
         let mut control = Control {
+            log: Arc::new(Log::new(model.generation().0)),
             publisher: Publisher::new(shared.clone()),
             slow: SlowPath::new(shared.clone(), limits),
             baselines: Baselines::new(shared.vif_slots),
@@ -137,10 +143,12 @@ impl Control {
             self.watch_links();
             self.publisher.reclaim();
             self.watch_workers(now);
+            self.model.note_changes(if self.log.is_watched() { log::CHANGES } else { UNWATCHED });
         }
         if learnt {
             self.want_neighbours();
         }
+        self.tell_watchers();
         for port in self.ports.collect() {
             self.model.port_closed(port);
         }
@@ -158,6 +166,15 @@ impl Control {
                 let newest = self.model.generation().0;
                 self.waiters.push((if generation == 0 { newest } else { generation }, reply));
                 self.wake_waiters();
+            }
+            Request::Watch { snapshot, reply } => {
+                self.tell_watchers();
+                let objects = snapshot.then(|| self.model.list(v1::Kind::All, "").into_iter());
+                let objects = objects.map(|objects| Box::new(objects) as crate::control::Rows<v1::Object>);
+                // from here on: what is told must be complete from the first event
+                self.model.note_changes(log::CHANGES);
+                let generation = self.model.generation().0;
+                _ = reply.send(Watching { rises: self.log.rises(), log: self.log.clone(), generation, objects });
             }
             Request::Flows { filter, reply } => {
                 let snapshot = self.publisher.current().clone();
@@ -195,6 +212,7 @@ impl Control {
             self.model.port_closed(port);
         }
         self.publisher.publish(snapshot);
+        self.tell_watchers();
         self.changed();
         tracing::debug!(owner, changes = changes.len(), generation, "applied");
         Ok(generation)
@@ -228,22 +246,15 @@ impl Control {
             return Err(refused("list", &format!("vrf: there is no VRF {}", filter.vrf)));
         }
         let mut objects = self.model.list(kind, &filter.vrf);
-        let links = self.ports.stats();
         let probing = self.slow.probing();
         for object in &mut objects {
-            match &mut object.kind {
-                Some(v1::object::Kind::Port(port)) => {
-                    port.link_up = links.iter().any(|link| link.port == port.name && link.link_up);
-                }
-                Some(v1::object::Kind::Neighbour(row)) if row.learnt => {
-                    let key = row.key.as_ref().and_then(|key| {
-                        Some((self.model.vif_id(&key.vif)?, crate::api::text::address(&key.address).ok()?))
-                    });
-                    if key.is_some_and(|key| probing.contains(&key)) {
-                        row.state = "probing".into();
-                    }
-                }
-                _ => {}
+            if let Some(v1::object::Kind::Neighbour(row)) = &mut object.kind
+                && row.learnt
+                && let Some(key) = &row.key
+                && let (Some(vif), Ok(address)) = (self.model.vif_id(&key.vif), crate::api::text::address(&key.address))
+                && probing.contains(&(vif, address))
+            {
+                row.state = "probing".into();
             }
         }
         Ok(Listed { generation: self.model.generation().0, objects: Box::new(objects.into_iter()) })
@@ -308,6 +319,13 @@ impl Control {
         let ready: Vec<(u64, Reply<u64>)> = ready;
         for (_, reply) in ready {
             _ = reply.send(seen);
+        }
+    }
+
+    /// What the model noted goes into the log.
+    fn tell_watchers(&mut self) {
+        for noted in self.model.take_noted() {
+            self.log.add(noted.generation.0, noted.owner, noted.changes);
         }
     }
 

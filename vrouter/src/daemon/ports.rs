@@ -62,9 +62,11 @@ impl Ports {
         self.devices.stats()
     }
 
-    /// The ports of which it is known whether they have a link.
+    /// The links of the ports that are not being closed.
     pub fn links(&self) -> Vec<(PortIndex, bool)> {
-        self.devices.links()
+        let mut links = self.devices.links();
+        links.retain(|(port, _)| self.leaving.iter().all(|leaving| leaving.port != *port));
+        links
     }
 
     /// Opens a device for the batch that is being judged.

@@ -65,17 +65,16 @@ fn routes(state: &State, vrf: &Vrf) -> impl Iterator<Item = Object> {
     prefixes.into_iter().flat_map(move |(prefix, offers)| {
         let mut offers = offers.to_vec();
         offers.sort_by_key(|offer| state.rank(offer));
-        offers.into_iter().map(move |offer| Object::Route(route(state, vrf, prefix, &offer)))
+        // what several VIFs bring (a gateway that they share) is one route
+        offers.dedup_by_key(|offer| if matches!(offer.source, Source::Vif(_)) { None } else { Some(offer.source) });
+        offers.into_iter().map(move |offer| Object::Route(route(state, &vrf.name, prefix, &offer)))
     })
 }
 
-fn route(state: &State, vrf: &Vrf, prefix: Prefix, offer: &Offer) -> v1::Route {
-    let owner = match offer.source {
-        Source::Vif(_) => VIF_OWNER.into(),
-        Source::Owner(owner) => state.owners.value(owner).map(|name| name.to_string()).unwrap_or_default(),
-    };
+pub(super) fn route(state: &State, vrf: &str, prefix: Prefix, offer: &Offer) -> v1::Route {
+    let owner = owner(state, offer.source);
     v1::Route {
-        key: Some(v1::RouteKey { vrf: vrf.name.to_string(), prefix: Some(self::prefix(prefix)), owner }),
+        key: Some(v1::RouteKey { vrf: vrf.into(), prefix: Some(self::prefix(prefix)), owner }),
         preference: if matches!(offer.source, Source::Vif(_)) { u32::MAX } else { offer.preference },
         next_hop: state.hop(offer.next_hop).and_then(|(_, hop)| next_hop(state, hop)),
         paths: match state.hop(offer.next_hop) {
@@ -92,6 +91,14 @@ fn path(state: &State, path: &Path) -> v1::Path {
         next_hop: state.hop(path.next_hop).and_then(|(_, hop)| next_hop(state, hop)),
         weight: path.weight,
         name: if name.contains(' ') { String::new() } else { name.to_string() },
+    }
+}
+
+/// Who offers it.
+pub(super) fn owner(state: &State, source: Source) -> String {
+    match source {
+        Source::Vif(_) => VIF_OWNER.into(),
+        Source::Owner(owner) => state.owners.value(owner).map(|name| name.to_string()).unwrap_or_default(),
     }
 }
 
@@ -122,7 +129,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
     Some(v1::NextHop { kind: Some(kind) })
 }
 
-fn settings(state: &State, settings: &Settings) -> v1::Settings {
+pub(super) fn settings(state: &State, settings: &Settings) -> v1::Settings {
     let [tcp_established, tcp_opening, tcp_closing, udp_unanswered, udp_answered, icmp] = settings.lifetimes;
     let lifetimes = v1::Lifetimes { tcp_established, tcp_opening, tcp_closing, udp_unanswered, udp_answered, icmp };
     v1::Settings {
@@ -152,19 +159,19 @@ fn tunnel_headers(headers: TunnelHeaders) -> v1::TunnelHeaders {
     }
 }
 
-fn port(port: &Port) -> v1::Port {
+pub(super) fn port(port: &Port) -> v1::Port {
     let info = &port.info;
     v1::Port {
         name: info.name.clone(),
         devargs: info.devargs.clone(),
         mac: info.mac.0.into(),
         mtu: info.mtu.into(),
-        link_up: false,
+        link_up: port.link_up,
         queues: info.queues.into(),
     }
 }
 
-fn vrf(vrf: &Vrf) -> v1::Vrf {
+pub(super) fn vrf(vrf: &Vrf) -> v1::Vrf {
     v1::Vrf {
         name: vrf.name.to_string(),
         tenant: vrf.tenant.clone(),
@@ -175,7 +182,7 @@ fn vrf(vrf: &Vrf) -> v1::Vrf {
     }
 }
 
-fn vif(state: &State, vif: &Vif) -> v1::Vif {
+pub(super) fn vif(state: &State, vif: &Vif) -> v1::Vif {
     v1::Vif {
         name: vif.name.to_string(),
         kind: match vif.kind {
@@ -219,7 +226,7 @@ fn router_advertisement(advertise: &RouterAdvertisement) -> v1::RouterAdvertisem
     }
 }
 
-fn neighbour(state: &State, vif: VifId, address: IpAddr, neighbour: &Neighbour) -> v1::Neighbour {
+pub(super) fn neighbour(state: &State, vif: VifId, address: IpAddr, neighbour: &Neighbour) -> v1::Neighbour {
     v1::Neighbour {
         key: Some(v1::NeighbourKey { vif: state.vif_name(vif), address: self::address(address) }),
         mac: neighbour.mac.0.into(),
@@ -228,7 +235,7 @@ fn neighbour(state: &State, vif: VifId, address: IpAddr, neighbour: &Neighbour) 
     }
 }
 
-fn label(state: &State, label: Label, target: &LabelTarget) -> v1::MplsLabel {
+pub(super) fn label(state: &State, label: Label, target: &LabelTarget) -> v1::MplsLabel {
     use v1::mpls_label::Target;
     let target = match *target {
         LabelTarget::Vrf(vrf) => Target::Vrf(vrf_name(state, vrf)),
@@ -241,11 +248,11 @@ fn vrf_name(state: &State, vrf: VrfId) -> String {
     state.vrf_name(vrf)
 }
 
-fn group(group: &Group) -> v1::AddressGroup {
+pub(super) fn group(group: &Group) -> v1::AddressGroup {
     v1::AddressGroup { name: group.name.to_string(), prefixes: group.prefixes.iter().copied().map(prefix).collect() }
 }
 
-fn acl(acl: &Acl) -> v1::Acl {
+pub(super) fn acl(acl: &Acl) -> v1::Acl {
     v1::Acl { name: acl.name.to_string(), rules: acl.rules.iter().map(rule).collect() }
 }
 
@@ -284,13 +291,13 @@ fn mac(mac: Option<Mac>) -> Vec<u8> {
     mac.map(|mac| mac.0.into()).unwrap_or_default()
 }
 
-fn address(address: IpAddr) -> Vec<u8> {
+pub(super) fn address(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().into(),
         IpAddr::V6(address) => address.octets().into(),
     }
 }
 
-fn prefix(prefix: Prefix) -> v1::Prefix {
+pub(super) fn prefix(prefix: Prefix) -> v1::Prefix {
     v1::Prefix { address: address(prefix.address), length: prefix.length.into() }
 }

@@ -17,6 +17,7 @@
 mod change;
 mod compile;
 mod describe;
+mod events;
 mod interner;
 mod journal;
 mod limits;
@@ -38,6 +39,7 @@ use crate::api::v1;
 use crate::ids::{Generation, Mac, NextHopId, PortIndex, VifId, VrfId};
 use crate::tables::Snapshot;
 use compile::Compiled;
+use records::Port;
 use refusal::{At, Refusal};
 use state::State;
 
@@ -48,13 +50,26 @@ const OPERATOR: &str = "operator";
 pub struct Model {
     state: State,
     compiled: Compiled,
+    /// How many notes on changes may be taken of one batch; absent: none are.
+    note: Option<usize>,
+    noted: Vec<Noted>,
+}
+
+/// What an accepted batch changed, or what was learnt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Noted {
+    pub generation: Generation,
+    /// Whose batch; empty: nobody's.
+    pub owner: String,
+    /// The deletes and puts that turn the list before into the list after; absent: too many.
+    pub changes: Option<Vec<v1::Change>>,
 }
 
 impl Model {
     /// An empty model of these ports, at generation 0. A port's index is its [`crate::ids::PortIndex`].
     pub fn new(limits: Limits, ports: Vec<PortInfo>) -> Model {
         let state = State::new(limits, ports);
-        Model { compiled: Compiled::new(&state), state }
+        Model { compiled: Compiled::new(&state), state, note: None, noted: Vec::new() }
     }
 
     /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Routes that name no owner get
@@ -85,7 +100,7 @@ impl Model {
                 return Err(refused(index, describe::object(change, owner), refusal));
             }
         }
-        Ok(self.publish())
+        Ok(self.publish(owner))
     }
 
     /// The newest snapshot.
@@ -99,8 +114,7 @@ impl Model {
     }
 
     /// The objects of one kind, or of all kinds, in an order in which they can be written to an empty model. `vrf` narrows routes
-    /// unless empty. Routes of owner `vif` and learnt neighbours are listed, but cannot be written. The state of links is not known
-    /// here.
+    /// unless empty. Routes of owner `vif` and learnt neighbours are listed, but cannot be written.
     pub fn list(&self, kind: v1::Kind, vrf: &str) -> Vec<v1::Object> {
         list::list(&self.state, kind, vrf)
     }
@@ -110,7 +124,7 @@ impl Model {
     /// limit is reached).
     pub fn learn(&mut self, vif: VifId, address: impl Into<IpAddr>, mac: Mac) -> Option<Arc<Snapshot>> {
         if change::learn(&mut self.state, vif, address.into(), mac) {
-            return Some(self.publish());
+            return Some(self.publish(""));
         }
         self.state.rollback();
         None
@@ -119,10 +133,20 @@ impl Model {
     /// Forgets a learnt neighbour: packets through it wait again. `None`: there was none.
     pub fn forget(&mut self, vif: VifId, address: impl Into<IpAddr>) -> Option<Arc<Snapshot>> {
         if change::forget(&mut self.state, vif, address.into()) {
-            return Some(self.publish());
+            return Some(self.publish(""));
         }
         self.state.rollback();
         None
+    }
+
+    /// From now on what a batch changes is noted, if it takes no more than so many notes (an object may take several).
+    pub fn note_changes(&mut self, most: usize) {
+        self.note = Some(most);
+    }
+
+    /// What was noted since the last time.
+    pub fn take_noted(&mut self) -> Vec<Noted> {
+        std::mem::take(&mut self.noted)
     }
 
     /// The number of the port with this name.
@@ -138,12 +162,16 @@ impl Model {
 
     /// Notes whether a port has a link: paths by its VIF are given no new flows while it has none. `None`: known already.
     pub fn link(&mut self, port: PortIndex, up: bool) -> Option<Arc<Snapshot>> {
-        let changed = if up { self.state.links_down.remove(&port) } else { self.state.links_down.insert(port) };
-        if !changed {
-            return None;
+        let old = self.state.ports.get(port.index())?.as_ref().filter(|port| port.link_up != up)?;
+        let new = Port { link_up: up, ..Port::clone(old) };
+        self.state.set_port(port, Some(Arc::new(new)));
+        if up {
+            self.state.links_down.remove(&port);
+        } else {
+            self.state.links_down.insert(port);
         }
         self.state.dirty.links.insert(port);
-        Some(self.publish())
+        Some(self.publish(""))
     }
 
     /// A VIF's name.
@@ -192,9 +220,14 @@ impl Model {
         self.state.used()
     }
 
-    fn publish(&mut self) -> Arc<Snapshot> {
+    fn publish(&mut self, owner: &str) -> Arc<Snapshot> {
+        let changes = self.note.map(|most| events::since_commit(&self.state, most));
         let (dirty, hops) = self.state.commit();
-        self.compiled.advance(&self.state, dirty, hops)
+        let snapshot = self.compiled.advance(&self.state, dirty, hops);
+        if let Some(changes) = changes {
+            self.noted.push(Noted { generation: snapshot.generation, owner: owner.into(), changes });
+        }
+        snapshot
     }
 }
 

@@ -88,6 +88,8 @@ pub(crate) struct Port {
     /// As given; absent: the default.
     pub queues: Option<u16>,
     pub mtu: Option<u16>,
+    /// Until it is known better: true.
+    pub link_up: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -122,8 +122,10 @@ impl State {
         limits.ports = limits.ports.max(ports.len());
         let named = |(at, port): (usize, &PortInfo)| (port.name.as_str().into(), PortIndex(at as u16));
         let port_by_name = ports.iter().enumerate().map(named).collect();
-        let mut ports: Vec<_> =
-            ports.into_iter().map(|info| Some(Arc::new(Port { info, queues: None, mtu: None }))).collect();
+        let mut ports: Vec<_> = ports
+            .into_iter()
+            .map(|info| Some(Arc::new(Port { info, queues: None, mtu: None, link_up: true })))
+            .collect();
         ports.resize(limits.ports, None);
         State {
             port_by_name,

@@ -24,6 +24,7 @@ Examples:
   vrctl apply -f network.yaml --sync
   vrctl show routes --vrf red
   vrctl add route --vrf red 10.1.1.20/32 --via 'vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
+  vrctl watch routes --snapshot
   vrctl flows --vif web1 --proto tcp -o json
   vrctl drops --victims
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
@@ -57,6 +58,8 @@ pub enum Command {
     Apply(Apply),
     /// Wait until every worker forwards by the newest generation
     Sync(Sync),
+    /// Follow what changes, a line each, until it is ended
+    Watch(Watch),
     /// Show live flows, one row a pair, told from its initiator
     Flows(Flows),
     /// Show dropped packets: each reason, per VIF, with its meaning
@@ -166,6 +169,29 @@ pub struct Sync {
     /// Give up after so many milliseconds
     #[arg(long, default_value_t = 5000, value_name = "MS")]
     pub timeout: u32,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl watch
+  vrctl watch routes neighbours --snapshot
+  vrctl watch --after 1234 -o json | jq -c 'select(.event == \"deleted\")'
+
+With json, each line is an object: generation, event (listed, put, deleted, lost), kind, owner, and the object or its key.
+After `lost`, show the objects anew and go on.
+")]
+pub struct Watch {
+    /// Of these kinds; none: all
+    pub kinds: Vec<Kind>,
+    /// First what is there, then what changes
+    #[arg(long)]
+    pub snapshot: bool,
+    /// What has changed after this generation; default: from now on
+    #[arg(long, value_name = "GENERATION", conflicts_with = "snapshot")]
+    pub after: Option<u64>,
+    /// End once this generation, or a newer one, has been told whole
+    #[arg(long, value_name = "GENERATION")]
+    pub until: Option<u64>,
 }
 
 #[derive(clap::Args)]

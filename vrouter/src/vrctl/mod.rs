@@ -13,6 +13,7 @@ mod output;
 mod rows;
 mod show;
 mod stats;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -94,6 +95,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Delete(delete) => delete::run(&socket, output, delete).await,
         Command::Apply(apply) => apply::run(&socket, output, apply).await,
         Command::Sync(sync) => apply::sync(&socket, output, sync).await,
+        Command::Watch(watch) => watch::run(&socket, output, watch).await,
         Command::Flows(flows) => flows::run(&socket, output, flows).await,
         Command::Drops(drops) => drops::run(&socket, output, drops).await,
         Command::Stats => stats::run(&socket, output).await,

@@ -18,9 +18,9 @@ use super::rows::Row;
 const VIF_OWNER: &str = "vif";
 
 /// What the daemon listed.
-struct Listing {
-    generation: u64,
-    network: Network,
+pub struct Listing {
+    pub generation: u64,
+    pub network: Network,
 }
 
 pub async fn run(socket: &Path, format: Format, show: Show) -> Result<(), Failure> {
@@ -59,19 +59,7 @@ pub async fn run(socket: &Path, format: Format, show: Show) -> Result<(), Failur
 }
 
 async fn list(socket: &Path, show: &Show) -> Result<Listing, Failure> {
-    let kind = match show.kind {
-        Kind::All => v1::Kind::All,
-        Kind::Settings => v1::Kind::Settings,
-        Kind::Vrfs => v1::Kind::Vrf,
-        Kind::Vifs => v1::Kind::Vif,
-        Kind::Routes => v1::Kind::Route,
-        Kind::Neighbours => v1::Kind::Neighbour,
-        Kind::Vnis => v1::Kind::Vni,
-        Kind::Labels => v1::Kind::Label,
-        Kind::Groups => v1::Kind::Group,
-        Kind::Acls => v1::Kind::Acl,
-        Kind::Ports => v1::Kind::Port,
-    };
+    let kind = contract_kind(show.kind);
     let filter = v1::ListRequest { kind: kind.into(), vrf: show.vrf.clone().unwrap_or_default() };
     let mut chunks = connect(socket).await?.list(filter).await?.into_inner();
     let mut listing = Listing { generation: 0, network: Network::default() };
@@ -85,16 +73,34 @@ async fn list(socket: &Path, show: &Show) -> Result<Listing, Failure> {
     Ok(listing)
 }
 
+/// The kind as the contract calls it.
+pub fn contract_kind(kind: Kind) -> v1::Kind {
+    match kind {
+        Kind::All => v1::Kind::All,
+        Kind::Settings => v1::Kind::Settings,
+        Kind::Vrfs => v1::Kind::Vrf,
+        Kind::Vifs => v1::Kind::Vif,
+        Kind::Routes => v1::Kind::Route,
+        Kind::Neighbours => v1::Kind::Neighbour,
+        Kind::Vnis => v1::Kind::Vni,
+        Kind::Labels => v1::Kind::Label,
+        Kind::Groups => v1::Kind::Group,
+        Kind::Acls => v1::Kind::Acl,
+        Kind::Ports => v1::Kind::Port,
+    }
+}
+
 /// One kind's objects, ready to print.
-struct Section {
-    name: &'static str,
-    columns: &'static [&'static str],
-    rows: Vec<Vec<String>>,
-    value: Value,
+pub struct Section {
+    pub name: &'static str,
+    pub columns: &'static [&'static str],
+    pub rows: Vec<Vec<String>>,
+    pub value: Value,
 }
 
 impl Listing {
-    fn sections(&self, kind: Kind) -> Vec<Section> {
+    /// Those of one kind, or all, of which some may be empty.
+    pub fn sections(&self, kind: Kind) -> Vec<Section> {
         let network = &self.network;
         let mut sections = Vec::new();
         let mut wanted = |of, make: &dyn Fn() -> Section| {

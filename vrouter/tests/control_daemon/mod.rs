@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 use vrouter::api::v1;
-use vrouter::control::{Bounds, Listed, Reply, Request, Socket, serve};
+use vrouter::control::log::Log;
+use vrouter::control::{Bounds, Listed, Reply, Request, Rows, Socket, Watching, serve};
 
 /// A folder of its own, gone at the end.
 pub struct Folder(PathBuf);
@@ -50,8 +51,13 @@ impl Daemon {
         let (requests, inbox) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel::<()>();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let mut control =
-            Control { asked: asked.clone(), objects: BTreeMap::new(), generation: 0, waiters: Vec::new() };
+        let mut control = Control {
+            asked: asked.clone(),
+            objects: BTreeMap::new(),
+            generation: 0,
+            waiters: Vec::new(),
+            log: Arc::new(Log::new(0)),
+        };
         let threads = vec![
             std::thread::spawn(move || control.run(inbox)),
             std::thread::spawn(move || {
@@ -104,6 +110,7 @@ struct Control {
     objects: BTreeMap<String, v1::Object>,
     generation: u64,
     waiters: Vec<(u64, Reply<u64>)>,
+    log: Arc<Log>,
 }
 
 impl Control {
@@ -128,6 +135,12 @@ impl Control {
                 asked(format!("list {} {}", filter.kind().as_str_name(), filter.vrf));
                 let objects: Vec<_> = self.objects.values().filter(|object| listed(object, &filter)).cloned().collect();
                 let _ = reply.send(Ok(Listed { generation: self.generation, objects: Box::new(objects.into_iter()) }));
+            }
+            Request::Watch { snapshot, reply } => {
+                let objects: Vec<_> = self.objects.values().cloned().collect();
+                let objects = snapshot.then(|| Box::new(objects.into_iter()) as Rows<v1::Object>);
+                let (log, generation) = (self.log.clone(), self.generation);
+                let _ = reply.send(Watching { rises: log.rises(), log, generation, objects });
             }
             Request::Sync { generation, reply } if generation <= self.generation => {
                 let _ = reply.send(self.generation);
@@ -173,13 +186,15 @@ impl Control {
 
     fn apply(&mut self, owner: &str, changes: Vec<v1::Change>) -> Result<u64, v1::Refused> {
         let mut objects = self.objects.clone();
+        let mut told = Vec::new();
         for (at, change) in changes.into_iter().enumerate() {
             let (mut object, creates) = match change.op.unwrap() {
                 v1::change::Op::Create(object) => (object, true),
                 v1::change::Op::Put(object) => (object, false),
-                v1::change::Op::Delete(key) => {
-                    let key = deleted(&key, owner);
+                v1::change::Op::Delete(given) => {
+                    let key = deleted(&given, owner);
                     objects.remove(&key).ok_or_else(|| refused(at, &key, "", "is not there"))?;
+                    told.push(v1::Change { op: Some(v1::change::Op::Delete(given)) });
                     continue;
                 }
             };
@@ -193,12 +208,14 @@ impl Control {
             if key == "vrf forbidden" {
                 return Err(refused(at, &key, "name", "is forbidden"));
             }
+            told.push(v1::Change { op: Some(v1::change::Op::Put(object.clone())) });
             if objects.insert(key.clone(), object).is_some() && creates {
                 return Err(refused(at, &key, "", "is already there"));
             }
         }
         self.objects = objects;
         self.generation += 1;
+        self.log.add(self.generation, owner.into(), Some(told));
         Ok(self.generation)
     }
 }

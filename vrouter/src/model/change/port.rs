@@ -31,7 +31,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Port, open: &mut 
     let index = state.free_port().at("")?;
     let info = open(NewPort { index, name, devargs, queues, mtu })
         .map_err(|unopened| Reason::Device(unopened.reason).at(unopened.field))?;
-    state.set_port(index, Some(Arc::new(Port { info, queues, mtu })));
+    state.set_port(index, Some(Arc::new(Port { info, queues, mtu, link_up: true })));
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 mod answers;
 mod compiled;
+mod events;
 mod network;
 mod ports;
 mod properties;

@@ -1,0 +1,162 @@
+//! The log of changes that watchers follow: one for all of them, bounded in changes and bytes. A watcher has a place in it, not a copy,
+//! so that however many there are and however slow, memory is the log's; one whose place is forgotten is told so.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prost::Message;
+use tokio::sync::watch;
+
+use crate::api::v1;
+
+/// Changes that the log keeps at most, of all generations together.
+pub const CHANGES: usize = 65_536;
+/// Their bytes, as they are sent.
+pub const BYTES: usize = 16 << 20;
+
+/// What one generation changed.
+#[derive(Debug, PartialEq)]
+pub struct Entry {
+    pub generation: u64,
+    /// Whose batch; empty: nobody's.
+    pub owner: String,
+    pub changes: Vec<v1::Change>,
+}
+
+/// Written by the control thread, read by the socket's; the lock is held for moments.
+pub struct Log {
+    kept: Mutex<Kept>,
+    /// The newest generation.
+    newest: watch::Sender<u64>,
+    changes: usize,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Kept {
+    entries: VecDeque<(Arc<Entry>, usize)>,
+    changes: usize,
+    bytes: usize,
+    /// All that came after this generation is here.
+    since: u64,
+}
+
+/// What follows a place in the log.
+#[derive(Debug, PartialEq)]
+pub enum Next {
+    Entry(Arc<Entry>),
+    /// What followed is forgotten (or the place was never there): the log goes on after this generation.
+    Lost(u64),
+    /// Nothing yet.
+    Wait,
+}
+
+impl Log {
+    /// Empty, of a model at this generation.
+    pub fn new(generation: u64) -> Log {
+        Log::bounded(generation, CHANGES, BYTES)
+    }
+
+    /// With other bounds.
+    pub fn bounded(generation: u64, changes: usize, bytes: usize) -> Log {
+        let kept = Mutex::new(Kept { since: generation, ..Kept::default() });
+        Log { kept, newest: watch::Sender::new(generation), changes, bytes }
+    }
+
+    /// Adds the next generation; without changes (too many to tell) everything before it is forgotten, as when it alone is beyond
+    /// the bounds. Control thread.
+    pub fn add(&self, generation: u64, owner: String, changes: Option<Vec<v1::Change>>) {
+        let mut kept = self.kept.lock();
+        match changes {
+            Some(changes) if changes.is_empty() => {}
+            Some(changes) => {
+                let bytes = changes.iter().map(Message::encoded_len).sum();
+                kept.changes += changes.len();
+                kept.bytes += bytes;
+                kept.entries.push_back((Arc::new(Entry { generation, owner, changes }), bytes));
+                while kept.changes > self.changes || kept.bytes > self.bytes {
+                    kept.forget();
+                }
+            }
+            None => *kept = Kept { since: generation, ..Kept::default() },
+        }
+        // under the lock: who sees the generation finds its entry
+        self.newest.send_replace(generation);
+    }
+
+    /// What follows this generation. Any thread.
+    pub fn next(&self, after: u64) -> Next {
+        let kept = self.kept.lock();
+        let newest = *self.newest.borrow();
+        if after < kept.since || after > newest {
+            return Next::Lost(newest);
+        }
+        let at = kept.entries.partition_point(|(entry, _)| entry.generation <= after);
+        kept.entries.get(at).map_or(Next::Wait, |(entry, _)| Next::Entry(entry.clone()))
+    }
+
+    /// Rises with the log. Any thread.
+    pub fn rises(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Whether somebody waits for it to rise.
+    pub fn is_watched(&self) -> bool {
+        self.newest.receiver_count() > 0
+    }
+}
+
+impl Kept {
+    fn forget(&mut self) {
+        let Some((entry, bytes)) = self.entries.pop_front() else { return };
+        self.since = entry.generation;
+        self.changes -= entry.changes.len();
+        self.bytes -= bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(count: usize) -> Option<Vec<v1::Change>> {
+        let key = v1::ObjectKey { kind: Some(v1::object_key::Kind::Vrf("red".into())) };
+        Some(vec![v1::Change { op: Some(v1::change::Op::Delete(key)) }; count])
+    }
+
+    fn generation(next: Next) -> u64 {
+        if let Next::Entry(entry) = next { entry.generation } else { panic!("{next:?}") }
+    }
+
+    #[test]
+    fn a_place_is_followed_until_it_is_forgotten() {
+        let log = Log::bounded(5, 10, 1000);
+        assert_eq!(log.next(5), Next::Wait);
+        assert_eq!(log.next(4), Next::Lost(5), "before the log began");
+        assert_eq!(log.next(6), Next::Lost(5), "of another daemon's life");
+        log.add(6, "bgp".into(), changes(4));
+        log.add(7, String::new(), changes(0));
+        log.add(8, String::new(), changes(4));
+        assert_eq!((generation(log.next(5)), generation(log.next(6)), generation(log.next(7))), (6, 8, 8));
+        assert_eq!(log.next(8), Next::Wait);
+        log.add(9, String::new(), changes(4));
+        assert_eq!(log.next(5), Next::Lost(9), "beyond its changes");
+        assert_eq!(generation(log.next(6)), 8);
+        log.add(10, String::new(), changes(11));
+        assert_eq!((log.next(9), log.next(10)), (Next::Lost(10), Next::Wait), "more than it holds");
+        log.add(11, String::new(), changes(1));
+        log.add(12, String::new(), None);
+        assert_eq!((log.next(11), log.next(12)), (Next::Lost(12), Next::Wait));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too() {
+        let log = Log::bounded(0, 1000, 100);
+        for generation in 1..50 {
+            log.add(generation, String::new(), changes(2));
+            assert!(log.kept.lock().bytes <= 100);
+        }
+        assert!(log.kept.lock().entries.len() >= 3);
+    }
+}
