@@ -269,3 +269,67 @@ fn packet_mode_has_a_path_by_the_hash() {
         assert_eq!(paths(lab), first);
     });
 }
+
+/// The far end of d and f is behind a gateway on either uplink, p0 and p5.
+fn two_uplinks(workers: usize) -> Lab {
+    let mut lab = Lab::a(workers);
+    lab.apply(
+        "vifs: [{name: up1, kind: fabric, port: p5, vrf: underlay, addresses: [10.0.1.1], subnets: [10.0.1.0/24]}]",
+    );
+    lab.apply(r#"neighbours: [{vif: up1, address: 10.0.1.2, mac: "52:00:00:00:0b:00"}]"#);
+    lab.apply(
+        "routes: [{vrf: underlay, prefix: 198.51.100.0/24, via: {ecmp: [{gateway: 10.0.0.2}, {gateway: 10.0.1.2}]}}]",
+    );
+    lab.apply(&by(&[(D, ", name: d"), (&D.replace("504", "505"), ", name: f")]));
+    lab
+}
+
+/// By which uplink flow `n` leaves, and by which path.
+fn uplink(lab: &mut Lab, n: usize) -> (u16, &'static str) {
+    lab.put(RA, &format!("ecmp.{n}"));
+    lab.run();
+    let mut found = Vec::new();
+    for (port, paths) in [(0, [("d", "d"), ("f", "f")]), (5, [("e", "d"), ("g", "f")])] {
+        for bytes in lab.take((0, port)) {
+            let like = |(as_sent, _): &&(&str, &str)| is_like(&bytes, &format!("ecmp.{n}.{as_sent}.wire"));
+            found.push((port as u16, paths.iter().find(like).expect("as scapy built it").1));
+        }
+    }
+    assert_eq!(found.len(), 1, "flow {n}: {:?}", lab.rig().stats().drops);
+    found[0]
+}
+
+#[test]
+fn tunnels_leave_an_uplink_whose_link_or_neighbour_goes() {
+    scenario("ecmp-uplinks", two_uplinks, |lab| {
+        let first: Vec<_> = (0..FLOWS).map(|n| uplink(lab, n)).collect();
+        let all_by = |lab: &mut Lab, port: u16| {
+            let now: Vec<_> = (0..FLOWS).map(|n| uplink(lab, n)).collect();
+            assert!(now.iter().all(|(by, _)| *by == port), "{now:?}");
+            assert!(now.iter().zip(&first).all(|(now, first)| now.1 == first.1), "a flow moved");
+        };
+        for (cut, rest) in [(0, 5), (5, 0)] {
+            lab.carrier(cut, false);
+            all_by(lab, rest);
+            lab.carrier(cut, true);
+            assert_eq!((0..FLOWS).map(|n| uplink(lab, n)).collect::<Vec<_>>(), first);
+        }
+        // both: no worse than before
+        lab.carrier(0, false);
+        lab.carrier(5, false);
+        assert_eq!((0..FLOWS).map(|n| uplink(lab, n)).collect::<Vec<_>>(), first);
+        lab.carrier(0, true);
+        lab.carrier(5, true);
+        // a neighbour that is not there
+        let key = v1::NeighbourKey { vif: "up1".into(), address: vec![10, 0, 1, 2] };
+        lab.rig().delete(Key::Neighbour(key));
+        lab.run();
+        lab.take((0, 5)); // it is asked for
+        all_by(lab, 0);
+        lab.take((0, 5));
+        lab.apply(r#"neighbours: [{vif: up1, address: 10.0.1.2, mac: "52:00:00:00:0b:00"}]"#);
+        assert_eq!((0..FLOWS).map(|n| uplink(lab, n)).collect::<Vec<_>>(), first);
+        let stats = lab.rig().stats();
+        assert!(stats.drops.is_empty() && stats.workers.iter().all(|worker| worker.flow_misses <= FLOWS as u64));
+    });
+}

@@ -1,5 +1,6 @@
 //! Rows of next hops that are several.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -9,19 +10,37 @@ use super::next_hops::set;
 use crate::ids::{Generation, MemberId, NextHopId};
 use crate::model::records::{Hop, Path};
 use crate::model::state::{Dirty, State};
-use crate::tables::{Group, Member, NextHop, NextHopKind, Snapshot, Underlay};
+use crate::packet::tuple::FlowTuple;
+use crate::tables::{Encap, Group, Member, NextHop, NextHopKind, Snapshot, Underlay};
 
 /// The number of a stable name as flows keep it: 1 to 2^24 - 1.
 pub(super) fn member(name: u32) -> MemberId {
     MemberId(name % 0xff_ffff + 1)
 }
 
-/// Makes the rows of the groups that were touched, or of which a way may have come up or gone down. After their ways.
-pub(super) fn compile(state: &State, dirty: &Dirty, index: &Index, next: &mut Snapshot, touched: &HashSet<NextHopId>) {
+/// Makes the rows of the groups that were touched, or of which a way may have come up or gone down, and returns them: those of the fabric
+/// or those of tenants. After their ways.
+pub(super) fn compile(
+    state: &State,
+    dirty: &Dirty,
+    index: &Index,
+    next: &mut Snapshot,
+    touched: &HashSet<NextHopId>,
+    fabric: bool,
+) -> Vec<NextHopId> {
     let vifs = dirty.links.iter().filter_map(|port| state.vif_by_port[port.index()]);
-    let linked = vifs.flat_map(|vif| index.to_vif(vif)).flat_map(|way| index.groups_of(way));
+    let vifs: Vec<_> = vifs.filter_map(|vif| state.vif_by_id.get(&vif)).collect();
+    let gateways = vifs.iter().flat_map(|vif| index.gateways(vif.vrf));
+    let ways = vifs.iter().flat_map(|vif| index.to_vif(vif.id)).chain(gateways);
+    let linked = ways.flat_map(|way| index.groups_of(way));
+    let mut made = Vec::new();
     for id in linked.chain(touched.iter().copied()).collect::<HashSet<_>>() {
         let Some((_, Hop::Paths(paths))) = state.hop(id) else { continue };
+        let is_gateway = |path: &Path| matches!(state.hop(path.next_hop), Some((_, Hop::Gateway(_))));
+        if state.ways(paths).iter().any(is_gateway) != fabric {
+            continue;
+        }
+        made.push(id);
         let one = |path: &Path| Member {
             id: member(path.name),
             weight: path.weight,
@@ -39,6 +58,19 @@ pub(super) fn compile(state: &State, dirty: &Dirty, index: &Index, next: &mut Sn
         let kind = NextHopKind::Group(Group::new(members));
         set(next, id, NextHop { stamp: Generation(0), mtu: u16::MAX, kind }, false);
     }
+    made
+}
+
+/// By what a tunnel has one of several ways of the underlay.
+pub(super) fn tunnel_hash(next: &Snapshot, remote: IpAddr, encap: Encap) -> u64 {
+    let (protocol, number) = match encap {
+        Encap::Vxlan { vni, .. } => (0, vni.0),
+        Encap::MplsOverUdp { label } => (1, label.0),
+        Encap::MplsOverGre { label } => (2, label.0),
+    };
+    let [source_port, destination_port] = [(number >> 16) as u16, number as u16];
+    let (source, destination) = (remote, remote);
+    next.member_hash(&FlowTuple { source, destination, protocol, fragment: false, source_port, destination_port })
 }
 
 /// Something came up or went down: the flows of the ways that are down look for another.
@@ -56,7 +88,8 @@ fn notice(next: &mut Snapshot, members: &[Member]) {
 fn is_up(state: &State, next: &Snapshot, way: NextHopId) -> bool {
     match next.next_hops.row(way.index()).map(|row| &row.kind) {
         Some(NextHopKind::Tunnel(tunnel)) => tunnel.underlay != Underlay::NoRoute,
-        Some(NextHopKind::Fabric(underlay)) => *underlay != Underlay::NoRoute,
+        // a neighbour that does not answer is forgotten: while another does, it has the traffic
+        Some(NextHopKind::Fabric(Underlay::Resolved(adjacency))) => !state.links_down.contains(&adjacency.port),
         Some(NextHopKind::Vif { port, .. }) => !state.links_down.contains(port),
         _ => false,
     }

@@ -37,6 +37,10 @@ pub(super) fn compile(
             touched.groups.extend(index.groups_of(id));
         }
     }
+    // ways of the underlay before the tunnels that go by them, tunnels before the groups that they are ways of
+    for id in groups::compile(state, dirty, index, next, &touched.groups, true) {
+        touched.tunnels.extend(index.users_of(id));
+    }
     for &id in &touched.tunnels {
         let Some((vrf, Hop::Tunnel { remote, encap })) = state.hop(id) else { continue };
         let (row, via) = tunnel(state, next, vrf, remote, encap);
@@ -45,7 +49,7 @@ pub(super) fn compile(
             touched.groups.extend(index.groups_of(id));
         }
     }
-    groups::compile(state, dirty, index, next, &touched.groups);
+    groups::compile(state, dirty, index, next, &touched.groups, false);
     for &(number, (vrf, hop)) in &hops.removed {
         index.remove(NextHopId(number), vrf, hop);
         next.next_hops.set(number as usize, None);
@@ -148,7 +152,13 @@ fn tunnel(
     let row = next.local.underlay.and_then(|vrf| next.vrfs.row(vrf.index()));
     let via = row.and_then(|row| row.route(remote)).map(|(_, id)| id);
     let local = next.local.vtep_towards(remote);
-    let underlay = match (local, via.and_then(|via| next.next_hops.row(via.index()))) {
+    let way = match via.and_then(|via| next.next_hops.row(via.index())) {
+        Some(NextHop { kind: NextHopKind::Group(group), .. }) => {
+            next.next_hops.row(group.choose(groups::tunnel_hash(next, remote, encap)).next_hop.index())
+        }
+        other => other,
+    };
+    let underlay = match (local, way) {
         (Some(_), Some(NextHop { kind: NextHopKind::Fabric(underlay), .. })) => match underlay {
             &Underlay::Resolving { vif, neighbour: None } => Underlay::Resolving { vif, neighbour: Some(remote) },
             other => other.clone(),
