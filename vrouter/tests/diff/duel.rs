@@ -155,7 +155,7 @@ impl Duel<'_> {
             Event::Wait(millis) => {
                 let mut all = Expected::default();
                 let end = self.product.now() + millis;
-                let mut most = 400;
+                let mut most = 900;
                 while most > 0 && self.product.now() < end.max(self.oracle.settled_at()) {
                     let one = self.tick()?;
                     all.sent.extend(one.sent);

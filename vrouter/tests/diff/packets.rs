@@ -189,7 +189,9 @@ impl Packet {
             }
             Upper::Nd { kind, target, mac } => {
                 bytes.extend([*kind, 0, 0, 0, 0, 0, 0, 0]);
-                bytes.extend(octets(*target));
+                if *kind != 133 {
+                    bytes.extend(octets(*target));
+                }
                 if let Some(mac) = mac {
                     bytes.extend([if *kind == 136 { 2 } else { 1 }, 1]);
                     bytes.extend(mac);

@@ -21,7 +21,14 @@ pub fn random_case(seed: u64) -> Case {
             2 => world.delete(&mut random),
             _ => Event::Wait(random.weighted(&[(40, 100), (25, 1000), (15, 3500), (15, 12_000), (5, 35_000)])),
         };
+        let gone = match &event {
+            Event::Delete { kind, key } if kind == "vif" => key[1..].parse().ok(),
+            _ => None,
+        };
         events.push(event);
+        if let Some((port, bytes)) = gone.and_then(|vif| traffic.answer_to(&world, vif, &mut random)) {
+            events.push(Event::Frame { port, bytes });
+        }
     }
     Case { network: Network::Objects(objects), events }
 }

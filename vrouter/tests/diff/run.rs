@@ -21,6 +21,8 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("rx_no_mbuf", "a device's counter"),
     ("rx_errors", "a device's counter"),
     ("multi_segment", "a device with small buffers"),
+    ("vlan_unknown", "the underlay is untagged here"),
+    ("exception_budget", "no exception interface here"),
     ("next_hop_gone", "a port where the worker has no queue"),
     ("flow_budget", "budgets are high here, so that outcomes do not hang on the order of frames"),
     ("flow_table_full", "the table is never full here: the model has no table"),

@@ -127,6 +127,15 @@ impl Traffic {
         self.send(world, Sent { place, packet, vrf: asked.vrf }, random)
     }
 
+    /// What answers the last packet that this VIF sent, which may be gone.
+    pub fn answer_to(&self, world: &World, number: usize, random: &mut Random) -> Option<(usize, Vec<u8>)> {
+        let from_there = |sent: &&Sent| matches!(sent.place, Place::Vif(other) if other == number);
+        let asked = self.sent.iter().rev().find(from_there)?;
+        let packet = asked.packet.answer();
+        let place = right_place(world, asked.vrf, packet.source, random);
+        Some(framing(world, &Sent { place, packet, vrf: asked.vrf }, random))
+    }
+
     /// The same again, with what follows it.
     fn again(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         let mut sent = self.recent(random);
@@ -393,7 +402,8 @@ fn neighbour_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
     let mac = if tunnelled { far_mac(remote) } else { vif.mac };
     let sender_mac = if random.chance(95) { mac } else { [2, 9, 9, 9, 9, 9] };
     let frame = if random.chance(60) || vif.v6.is_none() {
-        let own = if tunnelled { Ipv4Addr::new(10, 1, 1, 20) } else { vif.v4.unwrap_or(Ipv4Addr::new(10, 1, 1, 13)) };
+        let here = vif.v4.unwrap_or(Ipv4Addr::new(10, 1, 1, 13));
+        let own = if tunnelled && random.chance(70) { Ipv4Addr::new(10, 1, 1, 20) } else { here };
         let IpAddr::V4(any) = address(world, false, random) else { unreachable!() };
         let target = random.weighted(&[(30, Ipv4Addr::new(10, 1, 1, 1)), (20, own), (50, any)]);
         let sender = random.weighted(&[(80, own), (10, Ipv4Addr::UNSPECIFIED), (10, any)]);

@@ -263,7 +263,12 @@ impl World {
             text += &format!(", preference: {}", random.pick(&[50, 100, 200]));
         }
         text += ", via: ";
-        text += &self.via(vrf, random);
+        text += &match prefix {
+            "0.0.0.0/0" | "::/0" | "10.0.0.0/8" if random.chance(40) => {
+                format!("{{vrf: {}}}", random.pick(&TENANT_VRFS))
+            }
+            _ => self.via(vrf, random),
+        };
         object("routes", text + "}")
     }
 
@@ -378,7 +383,7 @@ impl World {
 
     /// Something goes.
     pub fn delete(&mut self, random: &mut Random) -> Event {
-        let (kind, key) = match random.weighted(&[(60, 0), (10, 1), (10, 2), (12, 3), (8, 4)]) {
+        let (kind, key) = match random.weighted(&[(54, 0), (9, 1), (9, 2), (10, 3), (18, 4)]) {
             0 => {
                 let routes: Vec<_> = self.routes.iter().copied().collect();
                 let Some(route) = routes.get(random.below(routes.len())) else { return Event::Wait(100) };
