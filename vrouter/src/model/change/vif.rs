@@ -32,6 +32,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vif) -> Result<()
         set_implicit_routes(state, old, false).at("")?;
         part_from_neighbours(state, old, &vif)?;
     }
+    forget_at_others(state, &vif).at("")?;
     state.set_vif(vif.name.clone(), Some(Arc::new(vif.clone())));
     set_implicit_routes(state, &vif, true).at("")?;
     check_dependants(state, old.as_deref().unwrap_or(&vif))
@@ -263,6 +264,17 @@ fn part_from_neighbours(state: &mut State, old: &Vif, new: &Vif) -> Result<(), R
             return Err(Reason::AddressOfNeighbour { address, vif: old.name.to_string() }.at("addresses"));
         } else {
             return Err(Reason::NoLongerConnected(address, "a static neighbour").at("subnets"));
+        }
+    }
+    Ok(())
+}
+
+/// Forgets learnt neighbours of other VIFs whose address is this VIF's own from now on ([`check_free`] refuses static ones).
+fn forget_at_others(state: &mut State, vif: &Vif) -> Result<(), Reason> {
+    for &address in &vif.addresses {
+        while let Some((holder, Hop::Neighbour(..))) = state.implicit_at(vif.vrf, address, Some(vif.id)) {
+            let holder = state.vif_by_id[&holder].clone();
+            neighbour::set(state, &holder, address, None)?;
         }
     }
     Ok(())

@@ -264,3 +264,22 @@ fn the_best_owner_forwards_and_the_next_takes_over() {
     }
     assert_eq!(model.list(v1::Kind::Route, "red").len(), 5);
 }
+
+#[test]
+fn an_address_that_becomes_ours_is_no_neighbour_of_another_uplink() {
+    let mut model = model();
+    let up1 = v1::Vif {
+        name: "up1".into(),
+        port: "p5".into(),
+        addresses: vec![ip("10.0.1.1")],
+        subnets: vec![prefix("10.0.1.0/24")],
+        ..uplink()
+    };
+    model.apply("", &[put(Kind::Vif(up1))]).unwrap();
+    let up1 = model.vif_id("up1").unwrap();
+    model.learn(up1, Ipv4Addr::new(10, 0, 1, 7), NEIGHBOUR_MAC).unwrap();
+    let both = v1::Vif { addresses: vec![ip("10.0.0.1"), ip("10.0.1.7")], ..uplink() };
+    let after = model.apply("", &[put(Kind::Vif(both))]).unwrap();
+    assert!(model.list(v1::Kind::Neighbour, "").is_empty());
+    assert_eq!(route_to(&model, &after, "underlay", "10.0.1.7").unwrap().kind, NextHopKind::Receive);
+}
