@@ -124,7 +124,8 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
         return Err(DropReason::MacNotOurs.into());
     }
     let outer = read_ip(header.ethertype, bytes, frame.rx_ip_checksum)?;
-    let to_vtep = snapshot.local.is_vtep(outer.destination);
+    // tunnels come by the underlay, not by another fabric VRF that may use the same addresses
+    let to_vtep = snapshot.local.is_vtep(outer.destination) && snapshot.local.underlay == Some(vif.vrf);
     if !to_vtep && !vif.addresses.contains(&outer.destination) {
         return Err(DropReason::NotForUs.into());
     }

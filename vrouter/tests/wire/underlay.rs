@@ -221,3 +221,23 @@ fn a_tunnel_without_underlay_route_drops_by_name() {
         lab.dropped(RA, "nowhere", DropReason::NoUnderlayRoute);
     });
 }
+
+#[test]
+fn tunnels_come_by_the_underlay_only() {
+    scenario("other-fabric", Lab::a, |lab| {
+        lab.apply(
+            r#"
+vrfs: [{name: storage, flows: off}]
+vifs: [{name: st0, kind: fabric, port: p5, vrf: storage, mac: "52:00:00:00:0a:00", addresses: [10.9.0.1], subnets: [10.9.0.0/24]}]
+"#,
+        );
+        lab.pass(UP, "udp4.vxlan.back", RA, "udp4.vxlan.back.out");
+        for name in ["udp4.vxlan.back", "udp4.mpls.back", "udp6.vxlan.back"] {
+            lab.dropped((0, 5), name, DropReason::NotForUs);
+        }
+        // nor when the other VRF has the very address
+        let same = r#"{name: st0, kind: fabric, port: p5, vrf: storage, mac: "52:00:00:00:0a:00", addresses: [10.0.0.1], subnets: [10.0.0.0/24]}"#;
+        lab.apply(&format!("vifs: [{same}]"));
+        lab.dropped((0, 5), "udp4.vxlan.back", DropReason::LocalUnanswered);
+    });
+}
