@@ -174,12 +174,12 @@ struct Outer {
 }
 
 impl Outer {
-    /// The inner packet with the TOS that it leaves the tunnel with (RFC 6040, RFC 2983); true: it differs from what it had.
+    /// Gives the inner packet the TOS that it leaves the tunnel with (RFC 6040, RFC 2983); true: it differs from what it had.
     #[inline]
-    fn unpack(self, headers: &TunnelHeaders, inner: Ip) -> Result<(Ip, bool), DropReason> {
+    fn unpack(self, headers: &TunnelHeaders, inner: &mut Ip) -> Result<bool, DropReason> {
         let dscp = if headers.dscp == Model::Uniform { self.class } else { inner.tos };
         let tos = dscp & !ecn::MASK | ecn::decapsulated(inner.tos, self.class)?;
-        Ok((Ip { tos, ..inner }, tos != inner.tos))
+        Ok(std::mem::replace(&mut inner.tos, tos) != tos)
     }
 }
 
@@ -213,7 +213,7 @@ fn vxlan(snapshot: &Snapshot, outer: Outer, payload: &[u8], at: u16) -> Result<C
     if !to_us && !header.destination.is_group() {
         return Err(DropReason::InnerMacNotOurs.into());
     }
-    let packet = read_ip(header.ethertype, &inner[ether::HEADER..], IpChecksum::Unknown)?;
+    let mut packet = read_ip(header.ethertype, &inner[ether::HEADER..], IpChecksum::Unknown)?;
     if packet.upper == Upper::NeighbourDiscovery {
         return Err(Exit::Punt { place, why: Why::NeighbourDiscovery, tunnel, from, l3: ether::HEADER as u16 });
     }
@@ -221,7 +221,7 @@ fn vxlan(snapshot: &Snapshot, outer: Outer, payload: &[u8], at: u16) -> Result<C
         return Err(DropReason::Multicast.into());
     }
     check_source(&packet)?;
-    let (packet, remarked) = outer.unpack(&snapshot.local.headers, packet)?;
+    let remarked = outer.unpack(&snapshot.local.headers, &mut packet)?;
     Ok(Classified { place, vrf, l3, packet, remarked, fixed: None, tunnel })
 }
 
@@ -239,7 +239,7 @@ fn mpls(snapshot: &Snapshot, mut outer: Outer, payload: &[u8], at: u16) -> Resul
         Some(6) => ether::IPV6,
         _ => 0,
     };
-    let packet = read_ip(ethertype, inner, IpChecksum::Unknown)?;
+    let mut packet = read_ip(ethertype, inner, IpChecksum::Unknown)?;
     let l3 = at + tunnel::MPLS as u16;
     let tunnel = Some(TunnelSource { remote: outer.remote, by: TunnelId::Label(label) });
     if packet.upper == Upper::NeighbourDiscovery {
@@ -254,7 +254,7 @@ fn mpls(snapshot: &Snapshot, mut outer: Outer, payload: &[u8], at: u16) -> Resul
     if headers.mpls_congestion_marked == Some(class) {
         outer.class |= ecn::CE;
     }
-    let (mut packet, mut remarked) = outer.unpack(headers, packet)?;
+    let mut remarked = outer.unpack(headers, &mut packet)?;
     if headers.mpls_ttl == Model::Uniform && ttl < packet.ttl {
         (packet.ttl, remarked) = (ttl, true);
     }
