@@ -33,7 +33,7 @@ pub fn absent(tests: &[(String, String)], files: &[(String, String)]) -> Vec<Str
 fn is_a_test(text: &str, name: &str) -> bool {
     let rust = text.find(&format!("fn {name}(")).is_some_and(|at| {
         let before = text[..at].rfind("}\n").unwrap_or(0);
-        text[before..at].contains("#[test]")
+        ["#[test]", "#[tokio::test]"].iter().any(|attribute| text[before..at].contains(attribute))
     });
     rust || name.starts_with("test_") && text.contains(&format!("\ndef {name}("))
 }
