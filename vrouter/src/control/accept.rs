@@ -1,6 +1,8 @@
 //! Clients' connections, bounded in number.
 
 use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,7 +17,25 @@ use tonic::transport::server::Connected;
 /// A connection, and its place among those that may be open.
 pub(super) struct Client {
     stream: UnixStream,
+    line: Line,
     _place: OwnedSemaphorePermit,
+}
+
+/// A hold on a client's connection, which every call on it has.
+#[derive(Clone)]
+pub(super) struct Line(Arc<std::os::unix::net::UnixStream>);
+
+impl Line {
+    fn of(stream: &UnixStream) -> io::Result<Line> {
+        stream.as_fd().try_clone_to_owned().map(|fd| Line(Arc::new(fd.into())))
+    }
+
+    /// Ends the connection with all calls on it, and frees what waits in HTTP/2's buffers for a client that does not read: these
+    /// outlast the call that filled them.
+    pub(super) fn cut(&self) {
+        // An error means that the client is gone already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
 }
 
 /// Accepts until the stream is dropped. Beyond `most` open connections, further ones wait in the kernel's backlog; a failed accept
@@ -26,12 +46,12 @@ pub(super) fn clients(listener: UnixListener, most: usize) -> ReceiverStream<io:
     tokio::spawn(async move {
         while let Ok(place) = places.clone().acquire_owned().await {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = listener.accept() => accepted.and_then(|(stream, _)| Ok((Line::of(&stream)?, stream))),
                 () = found.closed() => return,
             };
             match accepted {
-                Ok((stream, _)) => {
-                    if found.send(Ok(Client { stream, _place: place })).await.is_err() {
+                Ok((line, stream)) => {
+                    if found.send(Ok(Client { stream, line, _place: place })).await.is_err() {
                         return;
                     }
                 }
@@ -46,10 +66,10 @@ pub(super) fn clients(listener: UnixListener, most: usize) -> ReceiverStream<io:
 }
 
 impl Connected for Client {
-    type ConnectInfo = <UnixStream as Connected>::ConnectInfo;
+    type ConnectInfo = Line;
 
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Line {
+        self.line.clone()
     }
 }
 

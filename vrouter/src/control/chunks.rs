@@ -8,20 +8,23 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use super::accept::Line;
 use super::request::Rows;
 
 /// Rows of a chunk, at most.
 const ROWS: usize = 1000;
-/// Bytes of a chunk, at most, unless one row alone is larger.
-const BYTES: usize = 3 << 20;
+/// Bytes of a chunk, at most, unless one row alone is larger. An answer that is not read holds one chunk as rows and one encoded, next to
+/// HTTP/2's own 400 KiB: this bounds what clients that do not read cost.
+const BYTES: usize = 256 << 10;
 
 /// Streams `rows` in chunks made by `chunk`; an empty answer is one empty chunk. `place` is held until the end; the stream fails
-/// when the client takes no chunk for `stall`.
+/// when the client takes no chunk for `stall`, and `line` is cut when it does not take that either.
 pub(super) fn stream<T, C>(
     rows: Rows<T>,
     chunk: impl Fn(Vec<T>) -> C + Send + 'static,
     stall: Duration,
     place: OwnedSemaphorePermit,
+    line: Line,
 ) -> ReceiverStream<Result<C, Status>>
 where
     T: Message + 'static,
@@ -33,6 +36,12 @@ where
         let mut rows = rows.peekable();
         let mut first = true;
         loop {
+            // A chunk is made when there is room for it, not before: what is made waits in memory.
+            let room = match tokio::time::timeout(stall, to.reserve()).await {
+                Ok(Ok(room)) => room,
+                Ok(Err(_)) => return,
+                Err(_) => return unread(&to, stall, &line).await,
+            };
             // On a blocking thread: rows may search a large table for few matches.
             let piece;
             match tokio::task::spawn_blocking(move || take(rows)).await {
@@ -46,21 +55,20 @@ where
                 return;
             }
             first = false;
-            match tokio::time::timeout(stall, to.send(Ok(chunk(piece)))).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return,
-                Err(_) => {
-                    // Told if the client reads on after all; without waiting for it.
-                    let told =
-                        tokio::time::timeout(stall, to.send(Err(Status::deadline_exceeded("the answer was not read"))))
-                            .await;
-                    tracing::debug!(reads = told.is_ok(), "a client did not read its answer");
-                    return;
-                }
-            }
+            room.send(Ok(chunk(piece)));
         }
     });
     ReceiverStream::new(chunks)
+}
+
+/// The client is told if it reads on after all, and else cut off.
+async fn unread<C>(to: &mpsc::Sender<Result<C, Status>>, stall: Duration, line: &Line) {
+    let status = Status::deadline_exceeded("the answer was not read");
+    let told = tokio::time::timeout(stall, to.send(Err(status))).await;
+    tracing::debug!(reads = told.is_ok(), "a client did not read its answer");
+    if told.is_err() {
+        line.cut();
+    }
 }
 
 /// What one chunk has taken.
@@ -96,7 +104,7 @@ mod tests {
     #[test]
     fn pieces_are_bounded_in_rows_and_bytes_and_lose_nothing() {
         let row =
-            |at: usize| v1::Vrf { name: "x".repeat(if at < 50 { (at % 5) << 20 } else { 1 }), ..Default::default() };
+            |at: usize| v1::Vrf { name: "x".repeat(if at < 50 { (at % 5) << 16 } else { 1 }), ..Default::default() };
         let mut rows: Peekable<Rows<_>> = (Box::new((0..2500).map(row)) as Rows<_>).peekable();
         let (mut sizes, mut all) = (Vec::new(), 0);
         loop {

@@ -12,6 +12,7 @@ use tonic::transport::Server;
 use tonic::{Code, Request as Call, Response, Status, Streaming};
 use tower::util::MapResponseLayer;
 
+use super::accept::Line;
 use super::apply::Batches;
 use super::request::Request;
 use super::socket::Socket;
@@ -167,6 +168,7 @@ impl VRouter for Calls {
     }
 
     async fn list(&self, call: Call<v1::ListRequest>) -> Result<Response<Self::ListStream>, Status> {
+        let line = line(&call)?;
         let filter = call.into_inner();
         if v1::Kind::try_from(filter.kind).is_err() {
             return Err(Status::invalid_argument(format!("kind: there is no kind {}", filter.kind)));
@@ -174,7 +176,7 @@ impl VRouter for Calls {
         let place = self.list_place()?;
         let listed = self.ask(|reply| Request::List { filter, reply }).await?.map_err(refusal)?;
         let chunk = move |objects| v1::ListChunk { generation: listed.generation, objects };
-        Ok(Response::new(chunks::stream(listed.objects, chunk, self.bounds.stall, place)))
+        Ok(Response::new(chunks::stream(listed.objects, chunk, self.bounds.stall, place, line)))
     }
 
     async fn sync(&self, call: Call<v1::SyncRequest>) -> Result<Response<v1::SyncReply>, Status> {
@@ -187,14 +189,16 @@ impl VRouter for Calls {
     }
 
     async fn flows(&self, call: Call<v1::FlowsRequest>) -> Result<Response<Self::FlowsStream>, Status> {
+        let line = line(&call)?;
         let filter = call.into_inner();
         let place = self.list_place()?;
         let flows = self.ask(|reply| Request::Flows { filter, reply }).await?.map_err(refusal)?;
         let chunk = |flows| v1::FlowsChunk { flows };
-        Ok(Response::new(chunks::stream(flows, chunk, self.bounds.stall, place)))
+        Ok(Response::new(chunks::stream(flows, chunk, self.bounds.stall, place, line)))
     }
 
     async fn watch(&self, call: Call<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let line = line(&call)?;
         let v1::WatchRequest { snapshot, after, kinds } = call.into_inner();
         let known = |&kind: &i32| {
             let known = v1::Kind::try_from(kind).ok();
@@ -212,7 +216,7 @@ impl VRouter for Calls {
         let list_place = if snapshot { Some(self.list_place()?) } else { None };
         let watching = self.ask(|reply| Request::Watch { snapshot, reply }).await?;
         let (to, events) = mpsc::channel(1);
-        let follower = Follower { kinds, after, stall: self.bounds.stall, to, place };
+        let follower = Follower { kinds, after, stall: self.bounds.stall, to, place, line };
         tokio::spawn(follower.run(watching, list_place, self.stop.clone()));
         Ok(Response::new(ReceiverStream::new(events)))
     }
@@ -237,6 +241,11 @@ impl VRouter for Calls {
     async fn status(&self, _: Call<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
         self.ask(|reply| Request::Status { reply }).await.map(Response::new)
     }
+}
+
+/// The connection that a call came on.
+fn line<T>(call: &Call<T>) -> Result<Line, Status> {
+    call.extensions().get::<Line>().cloned().ok_or_else(|| Status::internal("a call of no connection"))
 }
 
 /// The refusal of a question: `object: field: reason`, without what is empty.

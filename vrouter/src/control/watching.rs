@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::Status;
 
+use super::accept::Line;
 use super::chunks::{Room, take};
 use super::log::{Entry, Next};
 use super::request::Watching;
@@ -22,6 +23,7 @@ pub(super) struct Follower {
     pub stall: Duration,
     pub to: mpsc::Sender<Result<v1::Event, Status>>,
     pub place: OwnedSemaphorePermit,
+    pub line: Line,
 }
 
 /// Why it ended: the client is told this, or is gone.
@@ -38,9 +40,12 @@ impl Follower {
             () = stop.come() => End::Status(stopping()),
         };
         if let End::Status(status) = end {
-            // told if the client reads on after all; without waiting for it any longer than for an event
+            // told if the client reads on after all, and else cut off
             let told = tokio::time::timeout(self.stall, self.to.send(Err(status))).await;
             tracing::debug!(reads = told.is_ok(), "a watch ended");
+            if told.is_err() {
+                self.line.cut();
+            }
         }
         drop(self.place);
     }
