@@ -1,0 +1,280 @@
+//! Hostile clients: what they cost is bounded, measured by the process's resident memory, and others are served meanwhile.
+
+mod control_daemon;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use control_daemon::{Daemon, client};
+use prost::Message;
+use tokio_stream::iter;
+use tonic::Code;
+use v1::apply_request::Step;
+use vrouter::api::v1;
+use vrouter::control::Bounds;
+
+/// Memory is the process's: one test at a time.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// What 64 answers and 64 watches that are not read may cost, KiB: 2 MiB each, as the contract says.
+const UNREAD: u64 = 128 * 2048;
+
+/// Resident memory, KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// An honest client is answered, and soon.
+async fn is_served(daemon: &Daemon) {
+    let start = Instant::now();
+    client(&daemon.path()).await.status(v1::StatusRequest {}).await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5), "an answer took {:?}", start.elapsed());
+}
+
+fn step(step: Step) -> v1::ApplyRequest {
+    v1::ApplyRequest { step: Some(step) }
+}
+
+/// HTTP/2 by hand: the preface, settings, and what is asked for.
+struct Raw(UnixStream);
+
+impl Raw {
+    fn connect(daemon: &Daemon) -> Raw {
+        let mut raw = UnixStream::connect(daemon.path()).unwrap();
+        raw.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        raw.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        raw.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        let mut raw = Raw(raw);
+        assert!(raw.frame(4, 0, 0, &[]));
+        raw
+    }
+
+    /// A frame (RFC 9113, section 4.1); false: the server takes no more.
+    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
+        let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        bytes.extend([kind, flags]);
+        bytes.extend(stream.to_be_bytes());
+        bytes.extend(payload);
+        self.0.write_all(&bytes).is_ok()
+    }
+
+    /// Opens a call: HEADERS with END_HEADERS only, literal fields without indexing (RFC 7541, section 6.2.2).
+    fn open(&mut self, stream: u32, call: &str) -> bool {
+        let mut block = vec![0x83, 0x86];
+        for (name, value) in [
+            (":path", format!("/vrouter.v1.VRouter/{call}").as_str()),
+            (":authority", "x"),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+        ] {
+            block.push(0);
+            for text in [name, value] {
+                block.push(text.len() as u8);
+                block.extend(text.as_bytes());
+            }
+        }
+        self.frame(1, 4, stream, &block)
+    }
+
+    /// A whole call with one message.
+    fn ask(&mut self, stream: u32, call: &str, message: &impl Message) -> bool {
+        let message = message.encode_to_vec();
+        let mut bytes = vec![0];
+        bytes.extend((message.len() as u32).to_be_bytes());
+        bytes.extend(message);
+        self.open(stream, call) && self.frame(0, 1, stream, &bytes)
+    }
+
+    /// Lets the server send as much as HTTP/2 can say: 2^31 - 1 bytes of each stream and of the connection.
+    fn any_amount(&mut self) {
+        assert!(self.frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]));
+        assert!(self.frame(8, 0, 0, &(0x7fff_ffff - 65_535_u32).to_be_bytes()));
+    }
+
+    /// False: the server hung up. Reads nothing.
+    fn ping(&mut self) -> bool {
+        self.frame(6, 0, 0, &[0; 8])
+    }
+
+    /// Takes what the server has sent, without waiting; false: it hung up.
+    fn drain(&mut self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 65_536];
+        let open = loop {
+            match self.0.read(&mut bytes) {
+                Ok(0) => break false,
+                Ok(_) => {}
+                Err(error) => break error.kind() == std::io::ErrorKind::WouldBlock,
+            }
+        };
+        self.0.set_nonblocking(false).unwrap();
+        open
+    }
+}
+
+/// Streams are opened and left half open, far beyond what a connection may have, on connections that are made anew when the server hangs up;
+/// half of them take what the server answers. 200,000 instead of a million: what one costs does not depend on how many went before.
+#[tokio::test]
+async fn half_open_streams_without_end() {
+    let _turn = TURN.lock().await;
+    let daemon = Daemon::start(Bounds { connections: 32, ..Bounds::default() });
+    is_served(&daemon).await;
+    let before = resident();
+    let (mut most, mut attempts, mut hung_up) = (0, 0_u32, 0_u32);
+    let mut raws: Vec<(Raw, u32)> = Vec::new();
+    while attempts < 200_000 {
+        raws.resize_with(8, || (Raw::connect(&daemon), 1));
+        for (at, (raw, stream)) in raws.iter_mut().enumerate() {
+            let mut open = true;
+            for _ in 0..100 {
+                open = open && raw.open(*stream, "Apply");
+                *stream += 2;
+            }
+            attempts += 100;
+            if !open || (at % 2 == 0 && !raw.drain()) {
+                hung_up += 1;
+                (*raw, *stream) = (Raw::connect(&daemon), 1);
+            }
+        }
+        if attempts % 16_000 == 0 {
+            most = most.max(resident().saturating_sub(before));
+            is_served(&daemon).await;
+        }
+    }
+    println!("{attempts} streams attempted, {hung_up} connections hung up on, at most {most} KiB more");
+    // 8 connections of at most 128 streams
+    assert!(most < 48 << 10, "{most} KiB for half-open streams");
+    is_served(&daemon).await;
+}
+
+/// Clients that ask for lists, flows and watches, let the server send any amount, and read nothing: all places are taken. They keep nothing
+/// either, so that what the process grows by is the server's.
+#[tokio::test]
+async fn clients_that_never_read() {
+    let _turn = TURN.lock().await;
+    let bounds = Bounds { stall: Duration::from_secs(2), ..Bounds::default() };
+    let daemon = Daemon::start(bounds);
+    // the log is full, and the allocator has what the batches need
+    load(&daemon, 7).await;
+    let before = resident();
+    let mut raws: Vec<Raw> = (0..8).map(|_| Raw::connect(&daemon)).collect();
+    raws.iter_mut().for_each(Raw::any_amount);
+    let flows = v1::FlowsRequest { limit: 10_000_000, ..Default::default() };
+    for at in 0..bounds.open_lists {
+        let stream = 4 * (at / 8) as u32 + 1;
+        let raw = &mut raws[at % 8];
+        let answer = at % 16;
+        let asked = if answer == 0 {
+            raw.ask(stream, "List", &v1::ListRequest::default())
+        } else {
+            raw.ask(stream, "Flows", &flows)
+        };
+        assert!(asked && raw.ask(stream + 2, "Watch", &v1::WatchRequest::default()));
+    }
+    // a watch that was let in before them gives its place back
+    let start = Instant::now();
+    while client(&daemon.path()).await.watch(v1::WatchRequest::default()).await.is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(1), "not all places are taken");
+    }
+    let refused = client(&daemon.path()).await.list(v1::ListRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    load(&daemon, 3).await;
+    is_served(&daemon).await;
+    let grown = resident().saturating_sub(before);
+    println!("{} answers and {} watches unread: {grown} KiB more", bounds.open_lists, bounds.watches);
+    assert!(grown < UNREAD, "{grown} KiB");
+    // they are cut off, and their places are free
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match client(&daemon.path()).await.list(v1::ListRequest::default()).await {
+            Ok(chunks) => break drop(chunks),
+            Err(status) => assert_eq!(status.code(), Code::ResourceExhausted),
+        }
+        assert!(Instant::now() < deadline, "their places are never free");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // with what waited for them: else who takes the places again and again would make it grow without end
+    while raws.iter_mut().any(Raw::ping) {
+        assert!(Instant::now() < deadline, "connections of clients that do not read are kept");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Applies 10,000 objects as often as this.
+async fn load(daemon: &Daemon, times: usize) {
+    let vrf = |at: usize| {
+        let vrf = v1::Vrf { name: format!("v{at}"), tenant: "x".repeat(60), ..Default::default() };
+        v1::Change { op: Some(v1::change::Op::Put(v1::Object { kind: Some(v1::object::Kind::Vrf(vrf)) })) }
+    };
+    for _ in 0..times {
+        let changes = (0..10_000).map(vrf).collect();
+        let steps =
+            [Step::Begin(v1::Begin::default()), Step::Changes(v1::Changes { changes }), Step::Commit(v1::Commit {})];
+        let mut replies = client(&daemon.path()).await.apply(iter(steps.map(step))).await.unwrap().into_inner();
+        replies.message().await.unwrap().unwrap();
+    }
+}
+
+/// Names and messages as large as they may be, and larger.
+#[tokio::test]
+async fn huge_names_and_messages() {
+    let _turn = TURN.lock().await;
+    let daemon = Daemon::start(Bounds::default());
+    is_served(&daemon).await;
+    let before = resident();
+    for round in 0..6 {
+        let name = "x".repeat(if round % 2 == 0 { (4 << 20) - 64 } else { 5 << 20 });
+        let mut one = client(&daemon.path()).await;
+        let flows = one.flows(v1::FlowsRequest { vrf: name.clone(), limit: 1, ..Default::default() }).await;
+        assert_eq!(flows.is_ok(), round % 2 == 0, "round {round}");
+        let kinds = vec![1; 1 << 20];
+        _ = one.watch(v1::WatchRequest { kinds, ..Default::default() }).await;
+        let key = v1::ObjectKey { kind: Some(v1::object_key::Kind::Vrf(name.clone())) };
+        let changes = vec![v1::Change { op: Some(v1::change::Op::Delete(key)) }];
+        // an open batch that goes on until its bound
+        let endless = (0..100).map(move |_| step(Step::Changes(v1::Changes { changes: changes.clone() })));
+        let steps = std::iter::once(step(Step::Begin(v1::Begin { owner: name }))).chain(endless);
+        let mut replies = one.apply(iter(steps)).await.unwrap().into_inner();
+        let status = replies.message().await.unwrap_err();
+        assert!(matches!(status.code(), Code::ResourceExhausted | Code::InvalidArgument), "{status:?}");
+        is_served(&daemon).await;
+    }
+    daemon.asked.lock().unwrap().clear();
+    let grown = resident().saturating_sub(before);
+    println!("huge names: {grown} KiB more");
+    // one batch of 256 MiB, and some messages on their way
+    assert!(grown < 384 << 10, "{grown} KiB");
+}
+
+/// Frames of every kind with bytes by chance, on live connections.
+#[tokio::test]
+async fn garbage_in_frames() {
+    let _turn = TURN.lock().await;
+    let daemon = Daemon::start(Bounds::default());
+    is_served(&daemon).await;
+    let before = resident();
+    let mut seed = 7_u32;
+    let mut random = move || {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        seed >> 8
+    };
+    for _ in 0..400 {
+        let mut raw = Raw::connect(&daemon);
+        for _ in 0..32 {
+            let payload: Vec<u8> = (0..random() % 512).map(|_| random() as u8).collect();
+            if random() % 3 == 0 {
+                raw.open(2 * (random() % 64) + 1, "Apply");
+            }
+            if !raw.frame((random() % 12) as u8, random() as u8, random() % 128, &payload) {
+                break;
+            }
+        }
+        raw.drain();
+    }
+    is_served(&daemon).await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB");
+}
