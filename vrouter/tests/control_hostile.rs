@@ -150,6 +150,22 @@ async fn half_open_streams_without_end() {
     is_served(&daemon).await;
 }
 
+/// Connections that say nothing, or half a greeting, take every place: they are hung up on, and who waits is served.
+#[tokio::test]
+async fn connections_that_say_nothing() {
+    let _turn = TURN.lock().await;
+    let daemon = Daemon::start(Bounds { connections: 8, stall: Duration::from_secs(1), ..Bounds::default() });
+    let mute: Vec<_> = (0..16)
+        .map(|at| {
+            let mut stream = UnixStream::connect(daemon.path()).unwrap();
+            stream.write_all(&b"PRI * HTTP/2.0\r\n"[..at]).unwrap();
+            stream
+        })
+        .collect();
+    is_served(&daemon).await;
+    drop(mute);
+}
+
 /// Clients that ask for lists, flows and watches, let the server send any amount, and read nothing: all places are taken. They keep nothing
 /// either, so that what the process grows by is the server's.
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Clients' connections, bounded in number.
 
+use std::future::Future;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
 
@@ -18,8 +20,13 @@ use tonic::transport::server::Connected;
 pub(super) struct Client {
     stream: UnixStream,
     line: Line,
+    /// Until the client has said who it is: bytes to come, and how long they may take.
+    greeting: Option<(usize, Pin<Box<Sleep>>)>,
     _place: OwnedSemaphorePermit,
 }
+
+/// Bytes of HTTP/2's connection preface (RFC 9113, section 3.4). Who has sent it is asked for signs of life; before, nobody asks.
+const PREFACE: usize = 24;
 
 /// A hold on a client's connection, which every call on it has.
 #[derive(Clone)]
@@ -39,8 +46,8 @@ impl Line {
 }
 
 /// Accepts until the stream is dropped. Beyond `most` open connections, further ones wait in the kernel's backlog; a failed accept
-/// (no descriptors left) is tried again.
-pub(super) fn clients(listener: UnixListener, most: usize) -> ReceiverStream<io::Result<Client>> {
+/// (no descriptors left) is tried again. Who has not begun to speak HTTP/2 after `patience` is hung up on.
+pub(super) fn clients(listener: UnixListener, most: usize, patience: Duration) -> ReceiverStream<io::Result<Client>> {
     let places = Arc::new(Semaphore::new(most));
     let (found, clients) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -51,7 +58,8 @@ pub(super) fn clients(listener: UnixListener, most: usize) -> ReceiverStream<io:
             };
             match accepted {
                 Ok((line, stream)) => {
-                    if found.send(Ok(Client { stream, line, _place: place })).await.is_err() {
+                    let greeting = Some((PREFACE, Box::pin(tokio::time::sleep(patience))));
+                    if found.send(Ok(Client { stream, line, greeting, _place: place })).await.is_err() {
                         return;
                     }
                 }
@@ -75,7 +83,17 @@ impl Connected for Client {
 
 impl AsyncRead for Client {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some((to_come, patience)) = &mut self.greeting {
+            *to_come = to_come.saturating_sub(buf.filled().len() - before);
+            if *to_come == 0 {
+                self.greeting = None;
+            } else if patience.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
     }
 }
 

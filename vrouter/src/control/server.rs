@@ -38,7 +38,7 @@ pub struct Bounds {
     pub watches: usize,
     /// Open connections; further ones wait.
     pub connections: usize,
-    /// How long a client may leave a batch open without a message, or an answer unread.
+    /// How long a client may leave a connection without a greeting, a batch open without a message, or an answer unread.
     pub stall: Duration,
 }
 
@@ -92,7 +92,9 @@ pub async fn serve(
         .http2_keepalive_interval(Some(Duration::from_secs(60)))
         .layer(MapResponseLayer::new(by_contract))
         .add_service(service)
-        .serve_with_incoming_shutdown(accept::clients(listener, bounds.connections), async move { ended.come().await });
+        .serve_with_incoming_shutdown(accept::clients(listener, bounds.connections, bounds.stall), async move {
+            ended.come().await
+        });
     tokio::pin!(server, shutdown);
     tokio::select! {
         ended = &mut server => return ended.map_err(ServeError::Transport),
