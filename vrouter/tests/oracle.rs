@@ -19,6 +19,8 @@ mod neighbours;
 mod oracle;
 #[path = "oracle_alone/tunnels.rs"]
 mod tunnels;
+#[path = "oracle_alone/underlay6.rs"]
+mod underlay6;
 #[path = "oracle_alone/unicast.rs"]
 mod unicast;
 #[path = "oracle_alone/vlan.rs"]

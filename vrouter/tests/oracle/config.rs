@@ -34,11 +34,22 @@ impl Prefix {
 pub struct Settings {
     pub underlay: Option<u32>,
     pub vtep: Option<Ipv4Addr>,
+    pub vtep_v6: Option<Ipv6Addr>,
     pub router_mac: Mac,
     pub gateway_mac: Mac,
     pub tcp_strict: bool,
     pub lifetimes: Lifetimes,
     pub headers: Headers,
+}
+
+impl Settings {
+    /// Our end of tunnels to this remote.
+    pub fn vtep_towards(&self, remote: IpAddr) -> Option<IpAddr> {
+        match remote {
+            IpAddr::V4(_) => self.vtep.map(IpAddr::V4),
+            IpAddr::V6(_) => self.vtep_v6.map(IpAddr::V6),
+        }
+    }
 }
 
 /// How outer and inner headers follow each other: true is the uniform model.
@@ -83,7 +94,7 @@ pub struct Vrf {
     pub flows: bool,
     pub acl: Option<String>,
     pub proxy_by_default_route: bool,
-    pub allowed_vteps: Vec<Ipv4Addr>,
+    pub allowed_vteps: Vec<IpAddr>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +162,7 @@ pub enum Which {
     /// Look the same destination up there.
     Vrf(u32),
     Tunnel {
-        remote: Ipv4Addr,
+        remote: IpAddr,
         encap: Encap,
     },
     /// Of VIFs: an address of ours.
@@ -239,6 +250,7 @@ impl Config {
         let settings = Settings {
             underlay: None,
             vtep: None,
+            vtep_v6: None,
             router_mac: [2, 0, 0, 0, 0, 1],
             gateway_mac: [0, 0, 0x5e, 0, 1, 0],
             tcp_strict: false,

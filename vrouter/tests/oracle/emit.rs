@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::choice::Free;
 use super::headers::{Mac, ones_sum};
 
 /// TTL and hop limit of what we originate, and of outer headers.
@@ -44,6 +45,23 @@ pub fn ipv6(source: Ipv6Addr, destination: Ipv6Addr, protocol: u8, class: u8, ho
     packet.extend(destination.octets());
     packet.extend(payload);
     packet
+}
+
+/// A packet around what a tunnel carries, of the family of both ends, and what is free to choose in it: the source port of UDP (17), and
+/// the flow label of IPv6.
+pub fn outer(local: IpAddr, remote: IpAddr, protocol: u8, class: u8, payload: &[u8]) -> (Vec<u8>, Free) {
+    let (packet, header, label) = match (local, remote) {
+        (IpAddr::V4(local), IpAddr::V4(remote)) => (ipv4(local, remote, protocol, class, payload), 20, None),
+        (IpAddr::V6(local), IpAddr::V6(remote)) => (ipv6(local, remote, protocol, class, TTL, payload), 40, Some(0)),
+        _ => panic!("a tunnel between two families"),
+    };
+    (packet, Free { port: (protocol == 17).then_some(header), label })
+}
+
+/// Whether the checksum of a UDP datagram holds in IPv6; 0 is none, as tunnels may send it (RFC 6935). Padding behind it does not count.
+pub fn udp6_holds(source: Ipv6Addr, destination: Ipv6Addr, payload: &[u8]) -> bool {
+    let datagram = &payload[..usize::from(super::headers::be16(payload, 4))];
+    datagram[6..8] == [0, 0] || ones_sum(&with_pseudo_header(source, destination, 17, datagram)) == 0xffff
 }
 
 /// The pseudo header of RFC 8200, section 8.1, and the message.

@@ -1,7 +1,8 @@
 //! The path of a packet: what a frame is, what becomes of it, and how it leaves.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
+use super::choice::Free;
 use super::config::{Arrival, Encap, Hop, Kind, Vif, Which};
 use super::headers::{self, ARP, Ether, IPV4, IPV6, Mac, Packet, Reason, Tuple, Upper};
 use super::slow_path::{Problem, Side};
@@ -20,14 +21,14 @@ pub type Key = (Place, Tuple);
 /// Who sent a tunnelled packet; the VNI unless a label named the VRF.
 #[derive(Clone, Copy, Debug)]
 pub struct Remote {
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     pub vni: Option<u32>,
 }
 
 /// What the outer headers of a tunnelled packet say besides.
 #[derive(Clone, Copy)]
 struct Outer {
-    remote: Ipv4Addr,
+    remote: IpAddr,
     class: u8,
 }
 
@@ -52,8 +53,8 @@ pub struct Arrived {
     pub ours: bool,
     /// Its flow's; none for ICMP errors that quote what their receiver never sent, and for packets of ours.
     pub key: Option<Key>,
-    /// Where in the packet is a UDP source port that is free to choose.
-    pub free: Option<usize>,
+    /// What in the packet is free to choose.
+    pub free: Free,
 }
 
 /// What becomes of it.
@@ -159,8 +160,9 @@ impl Oracle {
         }
         let outer = headers::ip(ether.ethertype, &frame[14..])?;
         let settings = &self.config.settings;
-        let vtep = settings.vtep.map(IpAddr::V4) == Some(outer.destination()) && settings.underlay == Some(vif.vrf);
-        if !vif.addresses.contains(&outer.destination()) && !vtep {
+        let to = outer.destination();
+        let vtep = settings.vtep_towards(to) == Some(to) && settings.underlay == Some(vif.vrf);
+        if !vif.addresses.contains(&to) && !vtep {
             return Err("not_for_us");
         }
         check_source(&outer)?;
@@ -188,7 +190,6 @@ impl Oracle {
 
     /// RFC 4023 on RFC 2784 with the options of RFC 2890.
     fn gre_carried(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
-        let IpAddr::V4(remote) = outer.source() else { panic!("unmodelled: a tunnel over IPv6") };
         if outer.fragment {
             return Err("outer_fragment");
         }
@@ -209,20 +210,28 @@ impl Oracle {
         if headers::be16(gre, 2) != 0x8847 {
             return Err("gre_protocol");
         }
-        self.mpls_carried(vif, Outer { remote, class: outer.class }, &gre[length..])
-            .inspect(|_| self.feature("from_mpls_gre"))
+        let carrier = Outer { remote: outer.source(), class: outer.class };
+        let carried = self.mpls_carried(vif, carrier, &gre[length..])?;
+        self.feature(if carrier.remote.is_ipv4() { "from_mpls_gre" } else { "from_mpls_gre6" });
+        Ok(carried)
     }
 
     /// What a tunnel's UDP datagram carries.
     fn udp_carried(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
-        let IpAddr::V4(remote) = outer.source() else { panic!("unmodelled: a tunnel over IPv6") };
         let datagram = &outer.bytes[outer.payload..];
-        let carrier = Outer { remote, class: outer.class };
+        if let (IpAddr::V6(source), IpAddr::V6(destination)) = (outer.source(), outer.destination()) {
+            if !emit::udp6_holds(source, destination, datagram) {
+                return Err("udp_checksum");
+            }
+            self.feature(if datagram[6..8] == [0, 0] { "udp6_without_checksum" } else { "udp6_checksum" });
+        }
+        let carrier = Outer { remote: outer.source(), class: outer.class };
         let payload = &datagram[8..usize::from(headers::be16(datagram, 4))];
         if outer.tuple.destination_port == 4789 {
             self.vxlan_carried(vif, carrier, payload)
         } else {
-            self.mpls_carried(vif, carrier, payload).inspect(|_| self.feature("from_mpls_udp"))
+            self.mpls_carried(vif, carrier, payload)
+                .inspect(|_| self.feature(if carrier.remote.is_ipv4() { "from_mpls_udp" } else { "from_mpls_udp6" }))
         }
     }
 
@@ -254,7 +263,7 @@ impl Oracle {
         }
         check_source(&packet)?;
         let class = self.class_after(outer.class, packet.class)?;
-        self.feature("from_vxlan");
+        self.feature(if outer.remote.is_ipv4() { "from_vxlan" } else { "from_vxlan6" });
         let arrived = self.arrived(&side, packet, None, Some((ether.destination, ether.source)));
         Ok(Some(Arrived { class, ..arrived }))
     }
@@ -309,7 +318,7 @@ impl Oracle {
         Ok(dscp | ecn)
     }
 
-    fn check_vtep(&self, vrf: u32, remote: Ipv4Addr) -> Result<(), Reason> {
+    fn check_vtep(&self, vrf: u32, remote: IpAddr) -> Result<(), Reason> {
         let allowed = &self.config.vrfs[&vrf].allowed_vteps;
         if allowed.is_empty() || allowed.contains(&remote) { Ok(()) } else { Err("vtep_not_allowed") }
     }
@@ -333,12 +342,12 @@ impl Oracle {
             remote: side.remote,
             link,
             ours: false,
-            free: None,
+            free: Free::default(),
         }
     }
 
     /// A packet of ours, routed in this VRF.
-    pub(super) fn originate(&mut self, vrf: u32, packet: &[u8], free: Option<usize>) {
+    pub(super) fn originate(&mut self, vrf: u32, packet: &[u8], free: Free) {
         let packet = headers::bare_ip(packet).expect("a packet that we built");
         let route = self.config.resolve(vrf, packet.destination());
         let place = Place::Tunnel(vrf);
@@ -409,12 +418,12 @@ impl Oracle {
     fn deliver(&mut self, vif: &Vif, to: Mac, arrived: &Arrived) {
         let from = self.config.our_mac(vif);
         let frame = emit::ethernet(to, from, ethertype(&arrived.packet), &arrived.packet.bytes);
-        self.send(vif.port, frame, arrived.free.map(|at| 14 + at), None);
+        self.send(vif.port, frame, arrived.free.behind(14), None);
     }
 
-    fn encapsulate(&mut self, vif: &Vif, to: Mac, remote: Ipv4Addr, encap: Encap, arrived: &Arrived) {
+    fn encapsulate(&mut self, vif: &Vif, to: Mac, remote: IpAddr, encap: Encap, arrived: &Arrived) {
         let settings = &self.config.settings;
-        let local = settings.vtep.expect("a way without VTEP");
+        let local = settings.vtep_towards(remote).expect("a way without VTEP");
         let inner = &arrived.packet.bytes;
         let headers = settings.headers;
         let class = if headers.dscp { arrived.class } else { headers.outer_dscp << 2 | arrived.class & 3 };
@@ -434,13 +443,16 @@ impl Oracle {
             Encap::MplsOverGre { label: number } => (47, emit::gre(0x8847, &label(number))),
         };
         self.feature(match encap {
+            Encap::Vxlan { .. } if remote.is_ipv6() => "to_vxlan6",
             Encap::Vxlan { .. } => "to_vxlan",
+            Encap::MplsOverUdp { .. } if remote.is_ipv6() => "to_mpls_udp6",
             Encap::MplsOverUdp { .. } => "to_mpls_udp",
+            Encap::MplsOverGre { .. } if remote.is_ipv6() => "to_mpls_gre6",
             Encap::MplsOverGre { .. } => "to_mpls_gre",
         });
-        let outer = emit::ipv4(local, remote, protocol, class, &payload);
-        let frame = emit::ethernet(to, vif.mac, IPV4, &outer);
-        self.send(vif.port, frame, (protocol == 17).then_some(14 + 20), arrived.key);
+        let (outer, free) = emit::outer(local, remote, protocol, class, &payload);
+        let frame = emit::ethernet(to, vif.mac, if remote.is_ipv4() { IPV4 } else { IPV6 }, &outer);
+        self.send(vif.port, frame, free.behind(14), arrived.key);
     }
 
     /// The largest L3 packet that may leave by a next hop.
@@ -453,9 +465,15 @@ impl Oracle {
             Which::Drop | Which::Receive | Which::Vrf(_) => 65535,
             Which::Vif { vif, .. } => usize::from(self.config.vifs[&vif].mtu),
             Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => fabric(),
-            Which::Tunnel { encap: Encap::Vxlan { .. }, .. } => fabric() - (20 + 8 + 8 + 14),
-            Which::Tunnel { encap: Encap::MplsOverUdp { .. }, .. } => fabric() - (20 + 8 + 4),
-            Which::Tunnel { encap: Encap::MplsOverGre { .. }, .. } => fabric() - (20 + 4 + 4),
+            Which::Tunnel { remote, encap } => {
+                let ip = if remote.is_ipv4() { 20 } else { 40 };
+                let behind = match encap {
+                    Encap::Vxlan { .. } => 8 + 8 + 14,
+                    Encap::MplsOverUdp { .. } => 8 + 4,
+                    Encap::MplsOverGre { .. } => 4 + 4,
+                };
+                fabric() - (ip + behind)
+            }
         }
     }
 
@@ -476,15 +494,15 @@ impl Oracle {
                 Some(vif) => Way::Asked { vif: vif.clone(), neighbour: destination },
                 None => Way::None,
             },
-            Which::Tunnel { .. } if self.config.settings.vtep.is_none() => Way::None,
-            Which::Tunnel { remote, .. } => self.underlay(remote).map_or(Way::None, |via| self.way(via, remote.into())),
+            Which::Tunnel { remote, .. } if self.config.settings.vtep_towards(remote).is_none() => Way::None,
+            Which::Tunnel { remote, .. } => self.underlay(remote).map_or(Way::None, |via| self.way(via, remote)),
             Which::Drop | Which::Receive | Which::Vif { .. } | Which::Vrf(_) => Way::None,
         }
     }
 
     /// The next hop in the underlay towards a tunnel's far end.
-    pub(super) fn underlay(&self, remote: Ipv4Addr) -> Option<Hop> {
-        let (_, hop) = self.config.route(self.config.settings.underlay?, remote.into())?;
+    pub(super) fn underlay(&self, remote: IpAddr) -> Option<Hop> {
+        let (_, hop) = self.config.route(self.config.settings.underlay?, remote)?;
         Some(hop)
     }
 }

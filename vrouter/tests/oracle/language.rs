@@ -29,6 +29,7 @@ struct Network {
 struct GivenSettings {
     underlay_vrf: Option<String>,
     vtep: Option<String>,
+    vtep_v6: Option<String>,
     router_mac: Option<String>,
     gateway_mac: Option<String>,
     tcp_strict: bool,
@@ -286,7 +287,7 @@ fn put_vrf(config: &mut Config, given: GivenVrf) -> Result<(), String> {
     let _ = given.tenant;
     let id = config.vrf_named(&given.name).map(|old| old.id);
     let id = id.unwrap_or_else(|_| config.number());
-    let allowed_vteps = list(&given.allowed_vteps, v4)?;
+    let allowed_vteps = list(&given.allowed_vteps, address)?;
     let vrf = Vrf {
         id,
         name: given.name,
@@ -357,7 +358,9 @@ fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
         _ => None,
     };
     let vtep = optional(&given.vtep, v4)?;
-    let [a, b, c, d] = vtep.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+    let vtep_v6 = optional(&given.vtep_v6, v6)?;
+    let low = vtep_v6.map_or(0, |vtep| vtep.to_bits() as u32);
+    let [a, b, c, d] = vtep.map_or(low, Ipv4Addr::to_bits).to_be_bytes();
     let lifetimes = given.lifetimes.unwrap_or_default();
     let or = |seconds: u64, default: u64| if seconds == 0 { default } else { seconds };
     let _ = given.icmp_per_second;
@@ -378,6 +381,7 @@ fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
     Ok(Settings {
         underlay,
         vtep,
+        vtep_v6,
         router_mac: optional(&given.router_mac, mac)?.unwrap_or([2, a, b, c, d, 1]),
         gateway_mac: optional(&given.gateway_mac, mac)?.unwrap_or([0, 0, 0x5e, 0, 1, 0]),
         tcp_strict: given.tcp_strict,
@@ -409,13 +413,13 @@ fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
     }
     if let Some(vxlan) = via.vxlan {
         let encap = Encap::Vxlan { vni: vxlan.vni, mac: mac(&vxlan.mac)? };
-        ways.push(Which::Tunnel { remote: v4(&vxlan.remote)?, encap });
+        ways.push(Which::Tunnel { remote: address(&vxlan.remote)?, encap });
     }
     if let Some(mpls) = via.mpls_udp {
-        ways.push(Which::Tunnel { remote: v4(&mpls.remote)?, encap: Encap::MplsOverUdp { label: mpls.label } });
+        ways.push(Which::Tunnel { remote: address(&mpls.remote)?, encap: Encap::MplsOverUdp { label: mpls.label } });
     }
     if let Some(mpls) = via.mpls_gre {
-        ways.push(Which::Tunnel { remote: v4(&mpls.remote)?, encap: Encap::MplsOverGre { label: mpls.label } });
+        ways.push(Which::Tunnel { remote: address(&mpls.remote)?, encap: Encap::MplsOverGre { label: mpls.label } });
     }
     if via.drop || given.drop {
         ways.push(Which::Drop);

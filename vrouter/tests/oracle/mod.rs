@@ -13,7 +13,7 @@
 //! ```
 //!
 //! First the event happens to the product and everything that it sends until it is at rest is collected: that is `came`. The model
-//! looks into it where the product may choose (the UDP source port of a tunnel, a later ECMP member, the moment of a probe), takes a
+//! looks into it where the product may choose (the UDP source port and the flow label of a tunnel, a later ECMP member, the moment of a probe), takes a
 //! choice that is allowed, keeps to it for the life of the flow, and says in `Outcome::sent` exactly what must have come. So the
 //! caller compares bytes: `sent` and `came` are equal as multisets. A choice that is not allowed is not taken, and so differs. With an
 //! empty `came` the model chooses for itself.
@@ -21,13 +21,14 @@
 //! Several frames of one burst: call `receive` for each in the order in which the product's worker takes them, each with all that came.
 //!
 //! Out of the model, so keep away from it or provoke it apart: refusals of configurations, budgets (set them high), full flow tables
-//! and eviction, full rings, device counters. Not modelled yet: routes with several ways (`ecmp`), loss of link, tunnels over IPv6, router
-//! advertisements, exception ports. A text that names one of them is an error; an event that does panics with `unmodelled: ...`.
+//! and eviction, full rings, device counters. Not modelled yet: routes with several ways (`ecmp`), loss of link, router advertisements,
+//! exception ports. A text that names one of them is an error; an event that does panics with `unmodelled: ...`.
 //!
 //! Time is in milliseconds and does not go back. The product looks for idle flows over ten seconds: a flow that may or may not be
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
 #![allow(dead_code)] // each test takes the part that it needs
 
+mod choice;
 mod config;
 mod emit;
 mod flows;
@@ -40,6 +41,7 @@ mod slow_path;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use choice::Choice;
 use config::Config;
 use flows::Pair;
 use forward::Key;
@@ -110,8 +112,8 @@ pub struct Oracle {
     config: Config,
     flows: Vec<Pair>,
     entries: BTreeMap<(u32, IpAddr), Entry>,
-    /// UDP source ports that the product chose, by flow.
-    chosen: BTreeMap<Key, u16>,
+    /// UDP source ports and flow labels that the product chose, by flow.
+    chosen: BTreeMap<Key, Choice>,
     now: u64,
     /// When timers were looked at last.
     looked: u64,
@@ -238,36 +240,10 @@ impl Oracle {
         self.outcome.drops.push(Drop { vif: self.config.vif_name(entered), reason });
     }
 
-    /// Sends a frame. `free`: where a UDP source port from 49152 on is, which the product chooses once for a flow.
-    fn send(&mut self, port: usize, bytes: Vec<u8>, free: Option<usize>, flow: Option<Key>) {
-        let (mut bytes, tag) = self.tagged(port, bytes);
-        if let Some(at) = free.map(|at| at + tag) {
-            let chosen = flow.and_then(|flow| self.chosen.get(&flow).copied());
-            let source = chosen.unwrap_or_else(|| self.choose(port, &bytes, at));
-            bytes[at..at + 2].copy_from_slice(&source.to_be_bytes());
-            if let Some(flow) = flow {
-                self.chosen.insert(flow, source);
-            }
-        }
-        self.outcome.sent.push(Sent { port, bytes });
-    }
-
     /// The frame with the tag of the port's VIF, and the tag's length.
     fn tagged(&self, port: usize, bytes: Vec<u8>) -> (Vec<u8>, usize) {
         let Some(vlan) = self.config.vif_of_port(port).and_then(|vif| vif.vlan) else { return (bytes, 0) };
         let [high, low] = vlan.to_be_bytes();
         ([&bytes[..12], &[0x81, 0, high, low], &bytes[12..]].concat(), 4)
-    }
-
-    /// What the product chose, if it sent this frame with a port that is allowed.
-    fn choose(&self, port: usize, bytes: &[u8], at: usize) -> u16 {
-        let alike = |sent: &&Sent| {
-            let same = |(place, (a, b)): (usize, (&u8, &u8))| a == b || place == at || place == at + 1;
-            sent.port == port
-                && sent.bytes.len() == bytes.len()
-                && sent.bytes.iter().zip(bytes).enumerate().all(same)
-                && headers::be16(&sent.bytes, at) >= 49152
-        };
-        self.came.iter().find(alike).map_or(49152, |sent| headers::be16(&sent.bytes, at))
     }
 }

@@ -7,6 +7,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
+use super::choice::Free;
 use super::config::{Hop, Neighbour, Vif, Which};
 use super::forward::Arrived;
 use super::headers::{self, Mac, Reason, is_martian};
@@ -183,7 +184,7 @@ impl Oracle {
             let need = match route.which {
                 Which::Gateway(gateway) => self.config.connected(*vrf, gateway).map(|vif| (vif.id, gateway)),
                 Which::Tunnel { remote, .. } => match self.underlay(remote).map(|hop| hop.which) {
-                    Some(Which::Connected(vif) | Which::Neighbour(vif, _)) => Some((vif, remote.into())),
+                    Some(Which::Connected(vif) | Which::Neighbour(vif, _)) => Some((vif, remote)),
                     _ => None,
                 },
                 _ => None,
@@ -295,7 +296,7 @@ impl Oracle {
             entry.asked_at = Some(self.now);
         }
         self.feature("neighbour_asked");
-        self.send(request.port, request.bytes, None, None);
+        self.send(request.port, request.bytes, Free::default(), None);
     }
 
     /// A request to all, or to the MAC that is known, from our address that is nearest; none without such.

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::choice::Free;
 use super::config::{Kind, Vif, Which, is_link_local};
 use super::forward::{Arrived, Place, Remote, ethertype};
 use super::headers::{self, Ether, Mac, Packet, Reason, be16, is_martian, v4_at, v6_at};
@@ -194,13 +195,15 @@ impl Oracle {
     /// A frame to the asker's own link: out of its VIF, or back through the VXLAN tunnel; false where there is no link.
     fn on_link(&mut self, side: &Side, frame: &[u8]) -> bool {
         match (&side.vif, side.remote) {
-            (Some(vif), _) => self.send(vif.port, frame.to_vec(), None, None),
+            (Some(vif), _) => self.send(vif.port, frame.to_vec(), Free::default(), None),
             (None, Some(Remote { address, vni: Some(vni) })) => {
                 let settings = &self.config.settings;
-                let (Some(underlay), Some(vtep)) = (settings.underlay, settings.vtep) else { return false };
-                let packet = emit::ipv4(vtep, address, 17, 0, &emit::vxlan(vni, frame));
-                self.feature("link_through_vxlan");
-                self.originate(underlay, &packet, Some(20));
+                let (Some(underlay), Some(vtep)) = (settings.underlay, settings.vtep_towards(address)) else {
+                    return false;
+                };
+                let (packet, free) = emit::outer(vtep, address, 17, 0, &emit::vxlan(vni, frame));
+                self.feature(if vtep.is_ipv4() { "link_through_vxlan" } else { "link_through_vxlan6" });
+                self.originate(underlay, &packet, free);
             }
             _ => return false,
         }
@@ -241,13 +244,13 @@ impl Oracle {
     /// A packet of ours to a packet's sender: routed, or straight back on its link where one of the two is link-local.
     fn back_to_sender(&mut self, arrived: &Arrived, from: IpAddr, packet: &[u8]) -> Option<()> {
         if !is_link_local(from) && !is_link_local(arrived.packet.source()) {
-            self.originate(arrived.vrf, packet, None);
+            self.originate(arrived.vrf, packet, Free::default());
             return Some(());
         }
         let vif = arrived.vif(self)?;
         let (_, sender) = arrived.link?;
         let frame = emit::ethernet(sender, self.config.our_mac(&vif), ethertype(&arrived.packet), packet);
-        self.send(vif.port, frame, None, None);
+        self.send(vif.port, frame, Free::default(), None);
         Some(())
     }
 

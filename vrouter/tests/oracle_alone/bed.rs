@@ -163,13 +163,21 @@ impl Bed {
     }
 }
 
-/// `*.wire` frames have source port 0 where ours is chosen: the model alone takes the first that is allowed.
+/// `*.wire` frames have source port 0, and flow label 0 in an outer IPv6 header, where ours is chosen: the model alone takes the first
+/// that is allowed.
 fn wanted(name: &str) -> Vec<u8> {
     let mut bytes = frame(name);
+    if !name.ends_with(".wire") {
+        return bytes;
+    }
     let ip = if bytes.get(12..14) == Some(&[0x81, 0]) { 18 } else { 14 };
-    let udp = bytes.get(ip + 9) == Some(&17);
-    if name.ends_with(".wire") && udp {
-        bytes[ip + 20..ip + 22].copy_from_slice(&49152_u16.to_be_bytes());
+    let v6 = bytes.get(ip).is_some_and(|byte| byte >> 4 == 6);
+    let (protocol, udp) = if v6 { (6, 40) } else { (9, 20) };
+    if v6 && [Some(&17), Some(&47)].contains(&bytes.get(ip + protocol)) {
+        bytes[ip + 3] = 1;
+    }
+    if bytes.get(ip + protocol) == Some(&17) {
+        bytes[ip + udp..ip + udp + 2].copy_from_slice(&49152_u16.to_be_bytes());
     }
     bytes
 }
