@@ -39,5 +39,7 @@ mod run;
 mod shrink;
 #[path = "diff/traffic.rs"]
 mod traffic;
+#[path = "diff/underlay6.rs"]
+mod underlay6;
 #[path = "diff/world.rs"]
 mod world;

@@ -263,10 +263,16 @@ fn frame(event: &Event) -> Option<&[u8]> {
     if let Event::Frame { bytes, .. } = event { Some(bytes) } else { None }
 }
 
+/// Whether the control thread learns from a frame: ARP, and ICMPv6 of the fabric.
+fn teaches(port: usize, bytes: &[u8]) -> bool {
+    let nd = [0, 7].contains(&port) && bytes.get(12..14) == Some(&[0x86, 0xdd]) && bytes.get(20) == Some(&58);
+    nd || bytes.get(12..14) == Some(&[8, 6])
+}
+
 /// How many events are one burst: frames of one port, none of which the control thread learns from.
 fn burst(events: &[Event]) -> usize {
     let of = |event: &Event| match event {
-        Event::Frame { port, bytes } if bytes.get(12..14) != Some(&[8, 6]) => Some(*port),
+        Event::Frame { port, bytes } if !teaches(*port, bytes) => Some(*port),
         _ => None,
     };
     let Some(port) = of(&events[0]) else { return 1 };

@@ -205,7 +205,7 @@ impl Packet {
 }
 
 /// With its checksum at `at`.
-fn summed(mut bytes: Vec<u8>, source: IpAddr, destination: IpAddr, number: u8, at: usize) -> Vec<u8> {
+pub fn summed(mut bytes: Vec<u8>, source: IpAddr, destination: IpAddr, number: u8, at: usize) -> Vec<u8> {
     let pseudo = match number {
         1 => Vec::new(),
         _ => [octets(source), octets(destination), vec![0, number, 0, 0], (bytes.len() as u32).to_be_bytes().to_vec()]

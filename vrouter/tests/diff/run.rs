@@ -40,11 +40,12 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
 const FEATURES: &[&str] = &[
     "answer_to_vif", "answered", "arp_own", "arp_proxy", "closing", "echo4", "echo6", "established", "flow_after_change",
     "flow_aged", "flow_forward", "flow_moved", "flow_new", "flow_place_gone", "flow_reverse", "from_label",
-    "from_label_to_vif", "from_mpls_gre", "from_mpls_udp", "from_vif", "from_vxlan", "held", "icmp_error_of_flow",
-    "later_fragment", "link_through_vxlan", "nd_own", "nd_proxy", "neighbour_asked", "neighbour_confirmed",
+    "from_label_to_vif", "from_mpls_gre", "from_mpls_gre6", "from_mpls_udp", "from_mpls_udp6", "from_vif", "from_vxlan",
+    "from_vxlan6", "held", "icmp_error_of_flow",
+    "later_fragment", "link_through_vxlan", "link_through_vxlan6", "nd_own", "nd_proxy", "neighbour_asked", "neighbour_confirmed",
     "neighbour_forgotten", "neighbour_learnt", "neighbour_probed", "opening", "packet_mode", "released",
-    "reverse_key_gives_way", "reverse_key_in_use", "tcp_reopened", "to_mpls_gre", "to_mpls_udp", "to_underlay", "to_vif",
-    "to_vxlan", "told_no_route", "told_time_exceeded", "told_too_big", "unanswered",
+    "reverse_key_gives_way", "reverse_key_in_use", "tcp_reopened", "to_mpls_gre", "to_mpls_gre6", "to_mpls_udp", "to_mpls_udp6", "to_underlay", "to_vif",
+    "to_vxlan", "to_vxlan6", "told_no_route", "told_time_exceeded", "told_too_big", "udp6_checksum", "udp6_without_checksum", "unanswered",
 ];
 
 fn setting(name: &str) -> Option<String> {

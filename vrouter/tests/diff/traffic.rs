@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::packets::{ACK, Packet, SYN, Upper, arp, checksum, ethernet, framed};
 use super::random::Random;
+use super::underlay6;
 use super::world::{GATEWAY_MAC, LABELS, REMOTES, ROUTER, VNIS, VTEP, Vif, World, far_mac, port_mac};
 
 const ALL: [u8; 6] = [0xff; 6];
@@ -16,6 +17,8 @@ pub enum Place {
     Vif(usize),
     Tunnel {
         remote: Ipv4Addr,
+        /// Over its IPv6 address.
+        v6: bool,
         by: By,
     },
 }
@@ -56,6 +59,7 @@ impl Traffic {
             2 if !self.sent.is_empty() => self.again(world, random),
             3 if !self.sent.is_empty() => self.error(world, random),
             4 => neighbour_question(world, random),
+            5 if world.underlay6 && random.chance(50) => underlay6::for_the_fabric(world, random),
             5 => for_the_fabric(world, random),
             6 => {
                 let (port, bytes) = self.fresh(world, random);
@@ -217,7 +221,22 @@ fn length(packet: &Packet, random: &mut Random) -> usize {
         return random.below(40);
     }
     let headers = Packet { payload: 0, ..packet.clone() }.bytes().len();
-    let edge: usize = random.pick(&[1500, 1450, 1468, 1280, 1300, 1400, 1350, 1499, 1350 - 50, 1400 - 50, 1400 - 32]);
+    let edge: usize = random.pick(&[
+        1500,
+        1450,
+        1468,
+        1430,
+        1448,
+        1452,
+        1280,
+        1300,
+        1400,
+        1350,
+        1499,
+        1350 - 50,
+        1400 - 50,
+        1400 - 32,
+    ]);
     (edge + random.pick(&[0, 0, 1, 1]) - random.pick(&[0, 1])).saturating_sub(headers)
 }
 
@@ -286,7 +305,7 @@ fn tunnel(world: &World, vrf: &str, random: &mut Random) -> Place {
         false if random.chance(95) => By::Label(random.pick(&labels)),
         false => By::Label(random.pick(&LABELS)),
     };
-    Place::Tunnel { remote, by }
+    Place::Tunnel { remote, v6: world.underlay6 && random.chance(50), by }
 }
 
 /// The frame of a packet, and its port; now and then a header is not as it should be.
@@ -308,7 +327,7 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
             }
             (number, bytes)
         }
-        Place::Tunnel { remote, by } => {
+        Place::Tunnel { remote, v6, by } => {
             let mut inner = match by {
                 By::Vni(vni) => {
                     let to = match odd {
@@ -330,7 +349,7 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
                 By::GreLabel(_) => None,
             };
             let tos = if random.chance(85) { sent.packet.tos } else { random.pick(&[0, 1, 2, 3, 0xb8, 0xbb]) };
-            underlay(remote, port, &inner, tos, random)
+            underlay((remote, v6), port, &inner, tos, random)
         }
     }
 }
@@ -363,7 +382,16 @@ fn gre(payload: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 /// A packet of the underlay to us: UDP to a port, or GRE.
-fn underlay(remote: Ipv4Addr, port: Option<u16>, payload: &[u8], tos: u8, random: &mut Random) -> (usize, Vec<u8>) {
+fn underlay(
+    (remote, v6): (Ipv4Addr, bool),
+    port: Option<u16>,
+    payload: &[u8],
+    tos: u8,
+    random: &mut Random,
+) -> (usize, Vec<u8>) {
+    if v6 {
+        return underlay6::tunnelled(remote, port, payload, tos, random);
+    }
     let odd = random.chance(4).then(|| random.below(6));
     let at = if remote.octets()[2] == 1 && remote.octets()[0] == 10 { 7 } else { 0 };
     let to = if odd == Some(0) { Ipv4Addr::new(10, 0, 0, 77) } else { VTEP };
@@ -420,7 +448,9 @@ fn neighbour_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         solicitation(world, own, mac, sender_mac, random)
     };
     match tunnelled {
-        true => underlay(remote, Some(4789), &vxlan(by, &frame, random), 0, random),
+        true => {
+            underlay((remote, world.underlay6 && random.chance(50)), Some(4789), &vxlan(by, &frame, random), 0, random)
+        }
         false => (vif.number, frame),
     }
 }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::case::{Batch, Event};
 use super::objects::Object;
 use super::random::Random;
+use super::underlay6::{self, six};
 
 pub const ROUTER: [u8; 6] = [2, 10, 0, 0, 1, 1];
 pub const GATEWAY_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
@@ -80,8 +81,10 @@ pub struct World {
     /// A VRF, or a VIF.
     pub labels: BTreeMap<u32, Result<&'static str, usize>>,
     routes: BTreeSet<(&'static str, &'static str, &'static str)>,
-    neighbours: BTreeSet<(&'static str, Ipv4Addr)>,
+    neighbours: BTreeSet<(&'static str, IpAddr)>,
     pub second_uplink: bool,
+    /// The fabric has IPv6 too.
+    pub underlay6: bool,
     strict: bool,
     lifetimes: bool,
 }
@@ -119,6 +122,7 @@ impl World {
             routes: BTreeSet::new(),
             neighbours: BTreeSet::new(),
             second_uplink: random.chance(30),
+            underlay6: random.chance(45),
             strict: random.chance(20),
             lifetimes: random.chance(50),
         };
@@ -144,39 +148,51 @@ impl World {
     }
 
     fn underlay(&mut self, random: &mut Random) -> Vec<Object> {
+        let dual = |host: [u8; 4]| if self.underlay6 { underlay6::of_vif(host.into()) } else { Default::default() };
+        let (own, subnet) = dual([10, 0, 0, 1]);
         let mut objects = vec![
             self.settings(random),
             object("vrfs", "{name: underlay, flows: off}".into()),
             object(
                 "vifs",
-                "{name: up0, kind: fabric, port: p0, vrf: underlay, addresses: [10.0.0.1], subnets: [10.0.0.0/24]}"
-                    .into(),
+                format!(
+                    "{{name: up0, kind: fabric, port: p0, vrf: underlay, addresses: [10.0.0.1{own}], subnets: [10.0.0.0/24{subnet}]}}"
+                ),
             ),
             object("routes", "{vrf: underlay, prefix: 192.0.2.0/24, via: {gateway: 10.0.0.254}}".into()),
         ];
         if self.second_uplink {
+            let (own, subnet) = dual([10, 0, 1, 1]);
             let mtu = random.pick(&["", ", mtu: 1400", ", mtu: 1450"]);
             objects.push(object("vifs", format!(
-                "{{name: up7, kind: fabric, port: p7, vrf: underlay, addresses: [10.0.1.1], subnets: [10.0.1.0/24]{mtu}}}"
+                "{{name: up7, kind: fabric, port: p7, vrf: underlay, addresses: [10.0.1.1{own}], subnets: [10.0.1.0/24{subnet}]{mtu}}}"
             )));
         }
         let near = [(85, [10, 0, 0, 2]), (70, [10, 0, 0, 3]), (85, [10, 0, 0, 254]), (80, [10, 0, 1, 2])];
         for (percent, address) in near {
             if random.chance(percent) && (address[2] == 0 || self.second_uplink) {
-                objects.push(self.neighbour(address.into(), far_mac(address.into())));
+                objects.push(self.neighbour(address.into(), far_mac(address.into()), false));
+            }
+            if self.underlay6 && random.chance(percent - 20) && (address[2] == 0 || self.second_uplink) {
+                objects.push(self.neighbour(address.into(), far_mac(address.into()), true));
             }
         }
+        objects.extend(self.underlay6.then(underlay6::route));
         objects
     }
 
-    fn neighbour(&mut self, address: Ipv4Addr, far: [u8; 6]) -> Object {
+    fn neighbour(&mut self, address: Ipv4Addr, far: [u8; 6], v6: bool) -> Object {
         let vif = if address.octets()[2] == 1 { "up7" } else { "up0" };
+        let address = if v6 { IpAddr::from(six(address)) } else { address.into() };
         self.neighbours.insert((vif, address));
-        object("neighbours", format!("{{vif: {vif}, address: {address}, mac: \"{}\"}}", mac(far)))
+        object("neighbours", format!("{{vif: {vif}, address: \"{address}\", mac: \"{}\"}}", mac(far)))
     }
 
     fn settings(&self, random: &mut Random) -> Object {
         let mut text = format!("{{underlay_vrf: underlay, vtep: {VTEP}, icmp_per_second: 1000000");
+        if self.underlay6 {
+            text += &format!(", vtep_v6: \"{}\"", six(VTEP));
+        }
         if self.strict {
             text += ", tcp_strict: true";
         }
@@ -215,7 +231,8 @@ impl World {
         }
         if random.chance(15) {
             let vteps = vec![random.pick(&REMOTES[..2]), REMOTES[2]];
-            text += &format!(", allowed_vteps: [{}, {}]", vteps[0], vteps[1]);
+            let more = if random.chance(60) { format!(", \"{}\"", six(vteps[0])) } else { String::new() };
+            text += &format!(", allowed_vteps: [{}, {}{more}]", vteps[0], vteps[1]);
             self.vteps.insert(name, vteps);
         }
         object("vrfs", text + "}")
@@ -275,6 +292,8 @@ impl World {
     fn via(&self, vrf: &str, random: &mut Random) -> String {
         let remote =
             random.weighted(&[(45, REMOTES[0]), (15, REMOTES[1]), (20, REMOTES[2]), (12, REMOTES[3]), (8, REMOTES[4])]);
+        let [.., last] = remote.octets();
+        let remote = if self.underlay6 && random.chance(50) { six(remote).into() } else { IpAddr::from(remote) };
         match random.weighted(&[(22, 0), (36, 1), (20, 2), (10, 3), (14, 4), (9, 5)]) {
             0 if !self.vifs.is_empty() => {
                 let vif = random.pick(&self.vifs).number;
@@ -287,11 +306,10 @@ impl World {
                     "blue" => 200,
                     _ => 300,
                 };
-                let [.., last] = remote.octets();
-                format!("{{vxlan: {{remote: {remote}, vni: {vni}, mac: \"02:0a:00:00:{last:02x}:01\"}}}}")
+                format!("{{vxlan: {{remote: \"{remote}\", vni: {vni}, mac: \"02:0a:00:00:{last:02x}:01\"}}}}")
             }
-            2 => format!("{{mpls_udp: {{remote: {remote}, label: {}}}}}", random.pick(&LABELS)),
-            4 => format!("{{mpls_gre: {{remote: {remote}, label: {}}}}}", random.pick(&LABELS)),
+            2 => format!("{{mpls_udp: {{remote: \"{remote}\", label: {}}}}}", random.pick(&LABELS)),
+            4 => format!("{{mpls_gre: {{remote: \"{remote}\", label: {}}}}}", random.pick(&LABELS)),
             5 => format!("{{vrf: {}}}", random.pick(&TENANT_VRFS)),
             _ => "{drop: true}".into(),
         }
@@ -355,7 +373,7 @@ impl World {
                 let address = random.pick(&near[..if self.second_uplink { 4 } else { 3 }]).into();
                 let mut far = far_mac(address);
                 far[5] ^= random.pick(&[0, 0, 0x80]);
-                self.neighbour(address, far)
+                self.neighbour(address, far, self.underlay6 && random.chance(50))
             }
             _ => {
                 self.strict = random.chance(30);
