@@ -21,7 +21,6 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("rx_no_mbuf", "a device's counter"),
     ("rx_errors", "a device's counter"),
     ("multi_segment", "a device with small buffers"),
-    ("udp_checksum", "tunnels run over IPv4 here, where a checksum of UDP may be anything"),
     ("vlan_unknown", "the underlay is untagged here"),
     ("exception_budget", "no exception interface here"),
     ("next_hop_gone", "a port where the worker has no queue"),
