@@ -276,7 +276,9 @@ impl Lookup<'_> {
         let denied = matches!(answer.forward, Verdict::Drop(_));
         let reverse = if denied { answer.forward } else { answer.reverse };
         let answer = Answer { reverse, ..answer };
-        let halves = (self.half(&answer, 0, had[0]), self.half(&answer, 1, had[1]));
+        // the next hop that a label names stands also while the flow is refused: its answers are judged by it
+        let named = fixed.map_or(had[0], |next_hop| Kept { next_hop, ..had[0] });
+        let halves = (self.half(&answer, 0, named), self.half(&answer, 1, had[1]));
         self.flows.update(key, pair.handle, halves.0);
         self.flows.update(key, pair.handle.partner(), halves.1);
         let mine = if initiator { halves.0 } else { halves.1 };
