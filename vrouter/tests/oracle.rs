@@ -7,6 +7,8 @@ mod answers;
 mod bed;
 #[path = "oracle_alone/drops.rs"]
 mod drops;
+#[path = "oracle_alone/ecmp.rs"]
+mod ecmp;
 #[path = "oracle_alone/flows.rs"]
 mod flows;
 #[path = "oracle_alone/headers.rs"]

@@ -282,23 +282,46 @@ impl World {
         text += ", via: ";
         text += &match prefix {
             "0.0.0.0/0" | "::/0" | "10.0.0.0/8" if random.chance(40) => {
-                format!("{{vrf: {}}}", random.pick(&TENANT_VRFS))
+                format!("vrf: {}", random.pick(&TENANT_VRFS))
             }
             _ => self.via(vrf, random),
         };
         object("routes", text + "}")
     }
 
+    /// What a route leads to: one way, or several, whose names stay while their next hops, weights and number change.
     fn via(&self, vrf: &str, random: &mut Random) -> String {
+        if !random.chance(22) {
+            return format!("{{{}}}", self.way(vrf, random, false));
+        }
+        let mut paths = Vec::new();
+        for name in ["n1", "n2", "n3", "n4"] {
+            if paths.is_empty() && name == "n4" || random.chance(60) {
+                let mut path = self.way(vrf, random, true);
+                if random.chance(85) {
+                    path += &format!(", name: {name}");
+                }
+                if random.chance(40) {
+                    path += &format!(", weight: {}", random.pick(&[1, 2, 10, 65_535]));
+                }
+                paths.push(format!("{{{path}}}"));
+            }
+        }
+        format!("{{ecmp: [{}]}}", paths.join(", "))
+    }
+
+    /// A next hop; of a path: a tunnel or a VIF.
+    fn way(&self, vrf: &str, random: &mut Random, path: bool) -> String {
         let remote =
             random.weighted(&[(45, REMOTES[0]), (15, REMOTES[1]), (20, REMOTES[2]), (12, REMOTES[3]), (8, REMOTES[4])]);
         let [.., last] = remote.octets();
         let remote = if self.underlay6 && random.chance(50) { six(remote).into() } else { IpAddr::from(remote) };
-        match random.weighted(&[(22, 0), (36, 1), (20, 2), (10, 3), (14, 4), (9, 5)]) {
+        let single = if path { 0 } else { 1 };
+        match random.weighted(&[(22, 0), (36, 1), (20, 2), (10 * single, 3), (14, 4), (9 * single, 5)]) {
             0 if !self.vifs.is_empty() => {
                 let vif = random.pick(&self.vifs).number;
                 let other = if random.chance(20) { ", mac: \"02:00:00:00:0a:99\"" } else { "" };
-                format!("{{vif: v{vif}{other}}}")
+                format!("vif: v{vif}{other}")
             }
             0 | 1 => {
                 let vni = match vrf {
@@ -306,12 +329,12 @@ impl World {
                     "blue" => 200,
                     _ => 300,
                 };
-                format!("{{vxlan: {{remote: \"{remote}\", vni: {vni}, mac: \"02:0a:00:00:{last:02x}:01\"}}}}")
+                format!("vxlan: {{remote: \"{remote}\", vni: {vni}, mac: \"02:0a:00:00:{last:02x}:01\"}}")
             }
-            2 => format!("{{mpls_udp: {{remote: \"{remote}\", label: {}}}}}", random.pick(&LABELS)),
-            4 => format!("{{mpls_gre: {{remote: \"{remote}\", label: {}}}}}", random.pick(&LABELS)),
+            2 => format!("mpls_udp: {{remote: \"{remote}\", label: {}}}", random.pick(&LABELS)),
+            4 => format!("mpls_gre: {{remote: \"{remote}\", label: {}}}", random.pick(&LABELS)),
             5 => format!("{{vrf: {}}}", random.pick(&TENANT_VRFS)),
-            _ => "{drop: true}".into(),
+            _ => "drop: true".into(),
         }
     }
 

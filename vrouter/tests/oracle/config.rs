@@ -161,6 +161,8 @@ pub enum Which {
     Gateway(IpAddr),
     /// Look the same destination up there.
     Vrf(u32),
+    /// Several, of which each flow has one; see [`Config::paths`].
+    Paths(u32),
     Tunnel {
         remote: IpAddr,
         encap: Encap,
@@ -178,6 +180,13 @@ pub enum Encap {
     Vxlan { vni: u32, mac: Mac },
     MplsOverUdp { label: u32 },
     MplsOverGre { label: u32 },
+}
+
+/// One of several ways. Its weight is the product's business: any share is a choice that is free.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    pub name: String,
+    pub which: Which,
 }
 
 #[derive(Clone, Debug)]
@@ -230,12 +239,15 @@ pub enum Match {
     Group(String),
 }
 
+#[derive(Clone)]
 pub struct Config {
     pub settings: Settings,
     pub vrfs: BTreeMap<u32, Vrf>,
     pub vifs: BTreeMap<u32, Vif>,
     /// By VRF, prefix and owner.
     pub routes: BTreeMap<(u32, Prefix, String), Route>,
+    /// The ways of routes that have several, by a number that each statement of a route gets anew.
+    pub paths: BTreeMap<u32, Vec<Path>>,
     pub neighbours: BTreeMap<(u32, IpAddr), Neighbour>,
     pub vnis: BTreeMap<u32, u32>,
     pub labels: BTreeMap<u32, Arrival>,
@@ -262,6 +274,7 @@ impl Config {
             vrfs: BTreeMap::new(),
             vifs: BTreeMap::new(),
             routes: BTreeMap::new(),
+            paths: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             vnis: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -338,7 +351,7 @@ impl Config {
         hop(offers.first()?.1.which)
     }
 
-    /// Follows routes into other VRFs: the length of the first route, the next hop, and the VRFs passed.
+    /// Follows routes into other VRFs: the length of the first route, the next hop (several, perhaps), and the VRFs passed.
     pub fn resolve(&self, vrf: u32, destination: IpAddr) -> Result<(u8, Hop, Vec<u32>), Reason> {
         let (first, mut hop) = self.route(vrf, destination).ok_or("no_route")?;
         let mut passed = vec![vrf];
@@ -367,7 +380,11 @@ impl Config {
             (Arrival::Vif(vif), Which::Vif { vif: to, mac: None }) => *vif == to && self.vifs[vif].vrf == hop.vrf,
             _ => false,
         };
-        self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && route.which == hop.which)
+        let leads = |which: Which| match which {
+            Which::Paths(number) => self.paths[&number].iter().any(|way| way.which == hop.which),
+            which => which == hop.which,
+        };
+        self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && leads(route.which))
             || self.brought(hop.vrf).iter().any(|(_, which)| *which == hop.which)
             || self.labels.values().any(by_label)
     }

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use super::config::{Hop, Kind, Which, is_link_local};
+use super::ecmp::Kept;
 use super::forward::{Arrived, Fate, Key, Place};
 use super::headers::{Reason, Tuple, Upper};
 use super::slow_path::Problem;
@@ -26,6 +27,8 @@ pub type Verdict = Result<Hop, Reason>;
 pub struct Half {
     pub key: Key,
     pub verdict: Verdict,
+    /// The way that it had last.
+    pub kept: Option<Kept>,
     /// TCP flags seen.
     flags: u8,
     packets: u64,
@@ -49,6 +52,8 @@ pub struct Pair {
 struct Decision {
     forward: Verdict,
     reverse: Verdict,
+    /// The ways of both.
+    kept: [Option<Kept>; 2],
     /// The place where the initiator's packets leave.
     exit: Place,
     /// The place where the answers leave.
@@ -102,13 +107,17 @@ impl Oracle {
             return None;
         }
         let (vrf, destination) = (arrived.vrf, arrived.packet.destination());
-        let has_flows = |vrf: &u32| self.config.vrfs[vrf].flows;
+        let vrfs = self.config.vrfs.clone();
+        let has_flows = |vrf: &u32| vrfs[vrf].flows;
         if arrived.fixed.is_none() && self.passes(vrf, destination).iter().any(has_flows) {
             return None;
         }
         let hop = match arrived.fixed.map_or_else(|| self.config.resolve(vrf, destination), |hop| Ok((0, hop, vec![])))
         {
-            Ok((_, hop, _)) => hop,
+            Ok((_, hop, _)) => {
+                let tuple = arrived.key.map(|(_, tuple)| (tuple, matches!(arrived.packet.upper, Upper::Error { .. })));
+                self.path_by_hash(hop, tuple)
+            }
             Err("no_route") => return Some(Fate::Tell("no_route", Problem::NoRoute)),
             Err(reason) => return Some(Fate::Drop(reason)),
         };
@@ -146,7 +155,7 @@ impl Oracle {
         if self.config.settings.tcp_strict && tcp && !opens {
             return Fate::Drop("tcp_not_syn");
         }
-        let decision = match self.judge(arrived.place, arrived.vrf, key.1, arrived.fixed) {
+        let decision = match self.judge(arrived.place, arrived.vrf, key.1, arrived.fixed, ([None; 2], 0)) {
             Some(decision) => decision,
             None => return Fate::Local,
         };
@@ -170,22 +179,30 @@ impl Oracle {
     fn install(&mut self, key: Key, decision: &Decision, labelled: Option<Hop>) -> Option<usize> {
         let reverse = (decision.exit, key.1.turned());
         if let Some((taken, _)) = self.find(reverse) {
+            let open = decision.kept[1].as_ref().is_some_and(|way| way.open);
+            assert!(!open, "unmodelled: who takes a reverse key, when the way of its answers is open");
             if decision.answers_leave != Some(key.0) {
                 return None;
             }
             self.feature("reverse_key_gives_way");
             self.forget(taken);
         }
-        let half = |key, verdict| Half {
+        if let Some(way) = decision.kept[0].as_ref().filter(|way| !way.name.is_empty()) {
+            let tunnel = matches!(way.hop.which, Which::Tunnel { .. });
+            self.feature(if tunnel { "path_of_tunnels" } else { "path_of_vifs" });
+        }
+        let half = |key, verdict, kept: &Option<Kept>| Half {
             key,
             verdict,
+            kept: kept.clone(),
             flags: 0,
             packets: 0,
             bytes: 0,
             last_seen: self.now,
             after: self.changes,
         };
-        let halves = [half(key, decision.forward), half(reverse, decision.reverse)];
+        let halves =
+            [half(key, decision.forward, &decision.kept[0]), half(reverse, decision.reverse, &decision.kept[1])];
         self.flows.push(Pair { halves, labelled, judged_after: self.changes });
         Some(self.flows.len() - 1)
     }
@@ -200,7 +217,8 @@ impl Oracle {
             return self.judge_as_new(arrived);
         };
         let fixed = if side == 0 { arrived.fixed } else { pair.labelled };
-        let Some(decision) = self.judge(place, vrf, tuple, fixed) else {
+        let had = [pair.halves[0].kept.as_ref(), pair.halves[1].kept.as_ref()];
+        let Some(decision) = self.judge(place, vrf, tuple, fixed, (had, side)) else {
             self.forget(at);
             return self.judge_as_new(arrived);
         };
@@ -218,6 +236,14 @@ impl Oracle {
             pair.labelled = fixed;
         }
         (pair.halves[0].verdict, pair.halves[1].verdict) = (decision.forward, reverse);
+        let mut moved = false;
+        for (half, kept) in pair.halves.iter_mut().zip(decision.kept) {
+            moved |= matches!((&half.kept, &kept), (Some(old), Some(new)) if old.name != new.name && !old.open);
+            half.kept = kept.or(half.kept.take());
+        }
+        if moved {
+            self.feature("path_left");
+        }
         self.count(at, side, arrived);
         self.feature(if side == 0 { "flow_forward" } else { "flow_reverse" });
         self.fate_of(at, side)
@@ -265,14 +291,24 @@ impl Oracle {
     }
 
     /// The decision for both directions; `None`: for us.
-    fn judge(&self, place: Place, vrf: u32, tuple: Tuple, fixed: Option<Hop>) -> Option<Decision> {
-        let refused =
-            |reason, exit| Some(Decision { forward: Err(reason), reverse: Err(reason), exit, answers_leave: None });
+    fn judge(
+        &self,
+        place: Place,
+        vrf: u32,
+        tuple: Tuple,
+        fixed: Option<Hop>,
+        (had, side): ([Option<&Kept>; 2], usize),
+    ) -> Option<Decision> {
+        let refused = |reason, exit| {
+            Some(Decision { forward: Err(reason), reverse: Err(reason), kept: [None, None], exit, answers_leave: None })
+        };
         let route = || self.config.resolve(vrf, tuple.destination).map(|(_, hop, passed)| (hop, passed));
         let (hop, mut passed) = match fixed.map_or_else(route, |hop| Ok((hop, vec![vrf]))) {
             Ok(way) => way,
             Err(reason) => return refused(reason, place),
         };
+        let way = self.path_of_flow(hop, had[0], side == 0);
+        let hop = way.hop;
         let (exit, exit_vrf, exit_vif) = match self.leave(hop) {
             Err(reason) => return refused(reason, place),
             Ok(Leave::ForUs) => {
@@ -292,13 +328,17 @@ impl Oracle {
         if let Err(reason) = self.ask_acls(place, &passed, exit_vif, &tuple) {
             return refused(reason, exit);
         }
-        let back = self.config.resolve(exit_vrf, tuple.source).map(|(_, hop, _)| (hop, self.leave(hop)));
-        let (reverse, answers_leave) = match back {
-            Ok((_, Ok(Leave::ForUs))) => (Err("no_route"), None),
-            Err(reason) | Ok((_, Err(reason))) => (Err(reason), None),
-            Ok((hop, Ok(Leave::At(exit, ..)))) => (Ok(hop), Some(exit)),
+        let back = self.config.resolve(exit_vrf, tuple.source).map(|(_, hop, _)| {
+            let way = self.path_of_answers(hop, place, had[1], side == 1);
+            let left = self.leave(way.hop);
+            (way, left)
+        });
+        let (reverse, answers_leave, back) = match back {
+            Ok((_, Ok(Leave::ForUs))) => (Err("no_route"), None, None),
+            Err(reason) | Ok((_, Err(reason))) => (Err(reason), None, None),
+            Ok((way, Ok(Leave::At(exit, ..)))) => (Ok(way.hop), Some(exit), Some(way)),
         };
-        Some(Decision { forward: Ok(hop), reverse, exit, answers_leave })
+        Some(Decision { forward: Ok(hop), reverse, kept: [Some(way), back], exit, answers_leave })
     }
 
     /// Every ACL on the way in order: from_vif of the source VIF, of each VRF, to_vif of the destination VIF.
@@ -327,7 +367,7 @@ impl Oracle {
             Which::Tunnel { .. } => Ok(Leave::At(Place::Tunnel(hop.vrf), hop.vrf, None)),
             // tenants' packets do not leave into the bare underlay
             Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => Err("no_route"),
-            Which::Vrf(_) => panic!("a route that was not followed"),
+            Which::Vrf(_) | Which::Paths(_) => panic!("a route that was not followed"),
         }
     }
 

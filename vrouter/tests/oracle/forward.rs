@@ -350,6 +350,7 @@ impl Oracle {
     pub(super) fn originate(&mut self, vrf: u32, packet: &[u8], free: Free) {
         let packet = headers::bare_ip(packet).expect("a packet that we built");
         let route = self.config.resolve(vrf, packet.destination());
+        let route = route.map(|(_, hop, _)| self.path_by_hash(hop, None));
         let place = Place::Tunnel(vrf);
         let arrived = Arrived {
             entered: None,
@@ -366,7 +367,7 @@ impl Oracle {
             free,
         };
         match route {
-            Ok((_, hop, _)) => self.leave_by(arrived, hop),
+            Ok(hop) => self.leave_by(arrived, hop),
             Err(reason) => self.drop(None, reason),
         }
     }
@@ -462,7 +463,7 @@ impl Oracle {
             Way::None => 65535,
         };
         match hop.which {
-            Which::Drop | Which::Receive | Which::Vrf(_) => 65535,
+            Which::Drop | Which::Receive | Which::Vrf(_) | Which::Paths(_) => 65535,
             Which::Vif { vif, .. } => usize::from(self.config.vifs[&vif].mtu),
             Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => fabric(),
             Which::Tunnel { remote, encap } => {
@@ -496,8 +497,14 @@ impl Oracle {
             },
             Which::Tunnel { remote, .. } if self.config.settings.vtep_towards(remote).is_none() => Way::None,
             Which::Tunnel { remote, .. } => self.underlay(remote).map_or(Way::None, |via| self.way(via, remote)),
+            Which::Paths(_) => panic!("unmodelled: several ways through the underlay"),
             Which::Drop | Which::Receive | Which::Vif { .. } | Which::Vrf(_) => Way::None,
         }
+    }
+
+    /// Whether a next hop leads anywhere in the underlay.
+    pub(super) fn has_way(&self, hop: Hop) -> bool {
+        !matches!(self.way(hop, IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)), Way::None)
     }
 
     /// The next hop in the underlay towards a tunnel's far end.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 
 use super::config::{
-    Acl, Arrival, Config, Encap, Kind, Lifetimes, Prefix, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
+    Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
 };
 use super::headers::Mac;
 
@@ -139,6 +139,9 @@ struct Via {
     mpls_udp: Option<GivenMpls>,
     mpls_gre: Option<GivenMpls>,
     drop: bool,
+    ecmp: Vec<Via>,
+    weight: Option<u32>,
+    name: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -399,7 +402,30 @@ fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
 
 fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
     let vrf = config.vrf_named(&given.vrf)?.id;
-    let via = given.via;
+    let mut via = given.via;
+    via.drop |= given.drop;
+    let which = if via.ecmp.is_empty() {
+        next_hop(config, via)?
+    } else {
+        let paths = via.ecmp.into_iter().map(|via| way(config, via)).collect::<Result<_, _>>()?;
+        let number = config.number();
+        config.paths.insert(number, paths);
+        Which::Paths(number)
+    };
+    let owner = given.owner.filter(|owner| !owner.is_empty()).unwrap_or("operator".into());
+    let preference = given.preference.filter(|preference| *preference != 0).unwrap_or(100);
+    config.routes.insert((vrf, prefix(&given.prefix)?, owner), Route { preference, which });
+    Ok(())
+}
+
+/// One of several ways; without a name it is named by what it is.
+fn way(config: &Config, mut via: Via) -> Result<Path, String> {
+    let (name, _) = (via.name.take(), via.weight.take());
+    let which = next_hop(config, via)?;
+    Ok(Path { name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("{which:?}")), which })
+}
+
+fn next_hop(config: &Config, via: Via) -> Result<Which, String> {
     let to_mac = optional(&via.mac, mac)?;
     let mut ways = Vec::new();
     if let Some(vif) = via.vif {
@@ -421,14 +447,10 @@ fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
     if let Some(mpls) = via.mpls_gre {
         ways.push(Which::Tunnel { remote: address(&mpls.remote)?, encap: Encap::MplsOverGre { label: mpls.label } });
     }
-    if via.drop || given.drop {
+    if via.drop {
         ways.push(Which::Drop);
     }
-    let [which] = ways[..] else { return Err(format!("route {}: not one next hop", given.prefix)) };
-    let owner = given.owner.filter(|owner| !owner.is_empty()).unwrap_or("operator".into());
-    let preference = given.preference.filter(|preference| *preference != 0).unwrap_or(100);
-    config.routes.insert((vrf, prefix(&given.prefix)?, owner), Route { preference, which });
-    Ok(())
+    if let [which] = ways[..] { Ok(which) } else { Err("a route has one next hop, or several as ecmp".into()) }
 }
 
 fn rule(given: GivenRule) -> Result<Rule, String> {

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! First the event happens to the product and everything that it sends until it is at rest is collected: that is `came`. The model
-//! looks into it where the product may choose (the UDP source port and the flow label of a tunnel, a later ECMP member, the moment of a probe), takes a
+//! looks into it where the product may choose (the UDP source port and the flow label of a tunnel, the way of a flow by `ecmp`, the moment of a probe), takes a
 //! choice that is allowed, keeps to it for the life of the flow, and says in `Outcome::sent` exactly what must have come. So the
 //! caller compares bytes: `sent` and `came` are equal as multisets. A choice that is not allowed is not taken, and so differs. With an
 //! empty `came` the model chooses for itself.
@@ -21,7 +21,7 @@
 //! Several frames of one burst: call `receive` for each in the order in which the product's worker takes them, each with all that came.
 //!
 //! Out of the model, so keep away from it or provoke it apart: refusals of configurations, budgets (set them high), full flow tables
-//! and eviction, full rings, device counters. Not modelled yet: routes with several ways (`ecmp`), loss of link, router advertisements,
+//! and eviction, full rings, device counters. Not modelled yet: several gateways (`ecmp` in the underlay), loss of link, router advertisements,
 //! exception ports. A text that names one of them is an error; an event that does panics with `unmodelled: ...`.
 //!
 //! Time is in milliseconds and does not go back. The product looks for idle flows over ten seconds: a flow that may or may not be
@@ -30,6 +30,7 @@
 
 mod choice;
 mod config;
+mod ecmp;
 mod emit;
 mod flows;
 mod forward;
@@ -38,11 +39,13 @@ mod language;
 mod neighbours;
 mod slow_path;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use choice::Choice;
 use config::Config;
+use ecmp::{ByHash, Script};
 use flows::Pair;
 use forward::Key;
 use neighbours::Entry;
@@ -107,6 +110,7 @@ pub struct Flow {
 }
 
 /// One vRouter.
+#[derive(Clone)]
 pub struct Oracle {
     ports: Vec<Port>,
     config: Config,
@@ -114,6 +118,9 @@ pub struct Oracle {
     entries: BTreeMap<(u32, IpAddr), Entry>,
     /// UDP source ports and flow labels that the product chose, by flow.
     chosen: BTreeMap<Key, Choice>,
+    /// Ways that the product chose for packets without a flow.
+    by_hash: BTreeMap<ByHash, String>,
+    script: RefCell<Script>,
     now: u64,
     /// When timers were looked at last.
     looked: u64,
@@ -134,6 +141,8 @@ impl Oracle {
             flows: Vec::new(),
             entries: BTreeMap::new(),
             chosen: BTreeMap::new(),
+            by_hash: BTreeMap::new(),
+            script: RefCell::default(),
             now: now_ms,
             looked: now_ms,
             changes: 0,
@@ -191,6 +200,8 @@ impl Oracle {
 
     fn changed(&mut self) {
         self.changes += 1;
+        // the seed of the product's hash is a setting
+        self.by_hash.clear();
         self.want_neighbours();
     }
 
@@ -202,22 +213,20 @@ impl Oracle {
     /// A frame comes in by a port. The clock was moved here by `advance` before.
     pub fn receive(&mut self, port: usize, frame: &[u8], now_ms: u64, came: &[Sent]) -> Outcome {
         assert!(now_ms == self.now, "the clock is at {}, not at {now_ms}: advance first", self.now);
-        self.came = came.to_vec();
-        self.enter(port, frame);
-        std::mem::take(&mut self.outcome)
+        self.choosing(came, |oracle| oracle.enter(port, frame))
     }
 
     /// The clock is here: does what is due. A change of the configuration shows in the same way, after 100 ms at most.
     pub fn advance(&mut self, now_ms: u64, came: &[Sent]) -> Outcome {
         assert!(now_ms >= self.now, "the clock goes back from {} to {now_ms}", self.now);
         self.now = now_ms;
-        self.came = came.to_vec();
-        if now_ms >= self.looked + 100 {
-            self.looked = now_ms;
-            self.neighbours_due();
-        }
-        self.age();
-        std::mem::take(&mut self.outcome)
+        self.choosing(came, |oracle| {
+            if now_ms >= oracle.looked + 100 {
+                oracle.looked = now_ms;
+                oracle.neighbours_due();
+            }
+            oracle.age();
+        })
     }
 
     /// The first time from now on when no flow is in limbo, if no packet comes until then.

@@ -29,6 +29,7 @@ enum State {
     Probing { mac: Mac, tries: u32 },
 }
 
+#[derive(Clone, Debug)]
 pub struct Entry {
     state: State,
     /// A route needs it.
@@ -180,8 +181,12 @@ impl Oracle {
     /// After each change: what gateways and tunnels need is asked for, but for what is static.
     pub(super) fn want_neighbours(&mut self) {
         let mut needed = Vec::new();
-        for ((vrf, ..), route) in &self.config.routes {
-            let need = match route.which {
+        let routes = self.config.routes.iter().flat_map(|((vrf, ..), route)| match route.which {
+            Which::Paths(number) => self.config.paths[&number].iter().map(|way| (vrf, way.which)).collect(),
+            which => vec![(vrf, which)],
+        });
+        for (vrf, which) in routes {
+            let need = match which {
                 Which::Gateway(gateway) => self.config.connected(*vrf, gateway).map(|vif| (vif.id, gateway)),
                 Which::Tunnel { remote, .. } => match self.underlay(remote).map(|hop| hop.which) {
                     Some(Which::Connected(vif) | Which::Neighbour(vif, _)) => Some((vif, remote)),

@@ -172,7 +172,8 @@ impl Oracle {
     /// Whether, and as whom, we answer `asker`'s question for `target`. Who asks as nobody probes for a duplicate.
     fn answers_for(&self, side: &Side, target: IpAddr, asker: IpAddr) -> Option<Answer> {
         let stand_in = asker != target && !asker.is_unspecified() && !is_martian(target) && !is_link_local(target);
-        let route = self.config.resolve(side.vrf, target).ok().map(|(length, hop, _)| (length, hop.which));
+        let route = self.config.resolve(side.vrf, target).ok();
+        let route = route.map(|(length, hop, _)| (length, self.path_for_asker(hop.which, side.place)));
         let Some(vif) = &side.vif else {
             let here = matches!(route, Some((_, Which::Vif { .. } | Which::Receive)));
             return (stand_in && here).then_some(Answer { mac: self.config.settings.router_mac, own: false });
