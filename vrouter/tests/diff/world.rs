@@ -271,6 +271,10 @@ impl World {
         let v6 = random.chance(30);
         let prefix = if v6 { random.pick(&PREFIXES6) } else { random.pick(&PREFIXES4) };
         let owner = random.weighted(&[(75, "operator"), (15, "bgp"), (10, "cni")]);
+        // or another way for one that may have flows
+        let there: Vec<_> = self.routes.iter().copied().collect();
+        let anew = !there.is_empty() && random.chance(40);
+        let (vrf, prefix, owner) = if anew { random.pick(&there) } else { (vrf, prefix, owner) };
         self.routes.insert((vrf, prefix, owner));
         let mut text = format!("{{vrf: {vrf}, prefix: \"{prefix}\"");
         if owner != "operator" {
@@ -282,7 +286,7 @@ impl World {
         text += ", via: ";
         text += &match prefix {
             "0.0.0.0/0" | "::/0" | "10.0.0.0/8" if random.chance(40) => {
-                format!("vrf: {}", random.pick(&TENANT_VRFS))
+                format!("{{vrf: {}}}", random.pick(&TENANT_VRFS))
             }
             _ => self.via(vrf, random),
         };
@@ -333,7 +337,7 @@ impl World {
             }
             2 => format!("mpls_udp: {{remote: \"{remote}\", label: {}}}", random.pick(&LABELS)),
             4 => format!("mpls_gre: {{remote: \"{remote}\", label: {}}}", random.pick(&LABELS)),
-            5 => format!("{{vrf: {}}}", random.pick(&TENANT_VRFS)),
+            5 => format!("vrf: {}", random.pick(&TENANT_VRFS)),
             _ => "drop: true".into(),
         }
     }
