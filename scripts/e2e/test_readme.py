@@ -31,4 +31,8 @@ def test_vrctl_commands_work(picture):
         if ">" in arguments:
             arguments = arguments[: arguments.index(">")]
         arguments = [str(NETWORKS / "h1.yaml") if argument == "network.yaml" else argument for argument in arguments]
+        if arguments[0] == "watch":  # it follows until it is stopped
+            watched = run("timeout", "1", f"{picture.bin}/vrctl", "--socket", vrouter.socket, *arguments, check=False)
+            assert watched.returncode == 124 and watched.stdout, watched
+            continue
         vrouter.vrctl(*arguments)
