@@ -18,7 +18,7 @@ use lab::{Lab, PORTS, Rig, Setup};
 use vrouter::api::v1;
 use vrouter::control::Request;
 use vrouter::daemon::clock::tick_at;
-use vrouter::datapath::Worker;
+use vrouter::datapath::{Shared, Worker};
 use vrouter::port::wire::WireEnd;
 use vrouter::port::{Frame, Rooms};
 
@@ -116,6 +116,13 @@ fn look(rig: &mut Rig) {
     rig.ask(|reply| Request::Explain { query, reply }).expect("explained");
 }
 
+/// Whether there is another round: on a busy machine the testers may come late, so it goes on until they have had their part.
+fn goes_on(round: usize, shared: &Shared, put: &AtomicU64) -> bool {
+    let narrow = shared.flows.narrow().counters();
+    let enough = put.load(Ordering::Relaxed) > 1000 && narrow.inserted > 100 && narrow.evicted > 0 && narrow.aged > 0;
+    round < rounds() || !enough && round < rounds() * 1000
+}
+
 #[test]
 fn everything_at_once_keeps_the_books_exact() {
     let setup = Setup { flows: 48, room: 256, ..Setup::default() };
@@ -149,16 +156,8 @@ fn everything_at_once_keeps_the_books_exact() {
         let testers = [0, 31].map(|seed| scope.spawn(move || stage.test(seed)));
         // whatever fails here, the others end
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            // on a busy machine the testers may come late: it goes on until they have had their part
-            let enough = |rig: &Rig| {
-                let narrow = rig.shared.flows.narrow().counters();
-                let put = stage.put.load(Ordering::Relaxed);
-                put > 1000 && narrow.inserted > 100 && narrow.evicted > 0 && narrow.aged > 0
-            };
-            for round in 0..rounds() * 1000 {
-                if round >= rounds() && enough(rig) {
-                    break;
-                }
+            let shared = rig.shared.clone();
+            for round in (0..).take_while(|&round| goes_on(round, &shared, &stage.put)) {
                 rig.try_apply(changes[round % changes.len()].clone()).expect("accepted");
                 for _ in 0..20 {
                     rig.control.step_at(stage.now.load(Ordering::Relaxed));
