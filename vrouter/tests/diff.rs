@@ -10,6 +10,8 @@ mod books;
 mod case;
 #[path = "diff/duel.rs"]
 mod duel;
+#[path = "diff/fabric.rs"]
+mod fabric;
 #[path = "wire/frames.rs"]
 #[allow(dead_code)]
 mod frames;

@@ -265,8 +265,10 @@ fn frame(event: &Event) -> Option<&[u8]> {
 
 /// Whether the control thread learns from a frame: ARP, and ICMPv6 of the fabric.
 fn teaches(port: usize, bytes: &[u8]) -> bool {
-    let nd = [0, 7].contains(&port) && bytes.get(12..14) == Some(&[0x86, 0xdd]) && bytes.get(20) == Some(&58);
-    nd || bytes.get(12..14) == Some(&[8, 6])
+    let tag = if bytes.get(12..14) == Some(&[0x81, 0]) { 4 } else { 0 };
+    let ethertype = bytes.get(12 + tag..14 + tag);
+    let nd = [0, 7].contains(&port) && ethertype == Some(&[0x86, 0xdd]) && bytes.get(20 + tag) == Some(&58);
+    nd || ethertype == Some(&[8, 6])
 }
 
 /// How many events are one burst: frames of one port, none of which the control thread learns from.

@@ -1,6 +1,7 @@
 //! A case that a seed decides.
 
 use super::case::{Case, Event, Network};
+use super::fabric::tagged;
 use super::random::Random;
 use super::traffic::Traffic;
 use super::world::World;
@@ -14,7 +15,7 @@ pub fn random_case(seed: u64) -> Case {
     for _ in 0..20 + random.below(50) {
         let event = match random.weighted(&[(if quiet { 400 } else { 82 }, 0), (8, 1), (4, 2), (6, 3)]) {
             0 => {
-                let (port, bytes) = traffic.frame(&world, &mut random);
+                let (port, bytes) = tagged(&world, traffic.frame(&world, &mut random), &mut random);
                 Event::Frame { port, bytes }
             }
             1 => world.change(&mut random),
@@ -27,6 +28,7 @@ pub fn random_case(seed: u64) -> Case {
         };
         events.push(event);
         if let Some((port, bytes)) = gone.and_then(|vif| traffic.answer_to(&world, vif, &mut random)) {
+            let (port, bytes) = tagged(&world, (port, bytes), &mut random);
             events.push(Event::Frame { port, bytes });
         }
     }

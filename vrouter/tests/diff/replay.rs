@@ -54,16 +54,30 @@ fn name(event: &Event) -> String {
     }
 }
 
-/// The UDP source port of a tunnel is ours to choose in 49152 to 65535: 0 in its place.
+/// The UDP source port of a tunnel is ours to choose in 49152 to 65535, and so is the flow label of an outer IPv6 header but for 0: 0 and 1
+/// in their places.
 fn masked(port: usize, mut bytes: Vec<u8>) -> (usize, Vec<u8>) {
-    let fabric = port == 0 || port == 7;
-    let by_udp = bytes.get(12..15) == Some(&[8, 0, 0x45]) && bytes.get(23) == Some(&17);
-    if fabric
-        && by_udp
-        && [Some(&[0x12, 0xb5][..]), Some(&[0x19, 0xeb])].contains(&bytes.get(36..38))
-        && bytes[34] >= 0xc0
-    {
-        bytes[34..36].fill(0);
+    let tag = if bytes.get(12..14) == Some(&[0x81, 0]) { 4 } else { 0 };
+    let (ip, ethertype) = (14 + tag, bytes.get(12 + tag..14 + tag));
+    let (protocol, upper) = match ethertype {
+        Some([8, 0]) if bytes.get(ip) == Some(&0x45) => (bytes.get(ip + 9).copied(), ip + 20),
+        Some([0x86, 0xdd]) => (bytes.get(ip + 6).copied(), ip + 40),
+        _ => return (port, bytes),
+    };
+    let tunnel = match protocol {
+        Some(17) => [Some(&[0x12, 0xb5][..]), Some(&[0x19, 0xeb])].contains(&bytes.get(upper + 2..upper + 4)),
+        Some(47) => true,
+        _ => false,
+    };
+    if (port != 0 && port != 7) || !tunnel {
+        return (port, bytes);
+    }
+    if upper == ip + 40 && (bytes[ip + 1] & 15, bytes[ip + 2], bytes[ip + 3]) != (0, 0, 0) {
+        bytes[ip + 1] &= 0xf0;
+        bytes[ip + 2..ip + 4].copy_from_slice(&[0, 1]);
+    }
+    if protocol == Some(17) && bytes[upper] >= 0xc0 {
+        bytes[upper..upper + 2].fill(0);
     }
     (port, bytes)
 }

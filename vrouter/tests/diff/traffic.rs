@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::packets::{ACK, Packet, SYN, Upper, arp, checksum, ethernet, framed};
 use super::random::Random;
 use super::underlay6;
-use super::world::{GATEWAY_MAC, LABELS, REMOTES, ROUTER, VNIS, VTEP, Vif, World, far_mac, port_mac};
+use super::world::{GATEWAY_MAC, LABELS, REMOTES, VNIS, VTEP, Vif, World, far_mac, port_mac};
 
 const ALL: [u8; 6] = [0xff; 6];
 const PORTS: [u16; 6] = [53, 80, 443, 1000, 1001, 4789];
@@ -59,7 +59,7 @@ impl Traffic {
             2 if !self.sent.is_empty() => self.again(world, random),
             3 if !self.sent.is_empty() => self.error(world, random),
             4 => neighbour_question(world, random),
-            5 if world.underlay6 && random.chance(50) => underlay6::for_the_fabric(world, random),
+            5 if world.fabric.v6 && random.chance(50) => underlay6::for_the_fabric(world, random),
             5 => for_the_fabric(world, random),
             6 => {
                 let (port, bytes) = self.fresh(world, random);
@@ -95,7 +95,7 @@ impl Traffic {
         let upper = upper(source.is_ipv6(), random);
         let mut packet = Packet::new(source, destination, upper);
         packet.ttl = random.weighted(&[(85, 64), (4, 2), (6, 1), (2, 0), (3, 255)]);
-        packet.tos = random.weighted(&[(75, 0), (5, 0x2e << 2), (5, 1), (5, 2), (5, 3), (5, 0xb9)]);
+        packet.tos = random.weighted(&[(62, 0), (8, 0x2e << 2), (5, 1), (5, 2), (10, 3), (5, 0xb9), (5, 0xbb)]);
         packet.id = 0x1000 + self.count;
         packet.payload = length(&packet, random);
         if random.chance(8) {
@@ -305,7 +305,7 @@ fn tunnel(world: &World, vrf: &str, random: &mut Random) -> Place {
         false if random.chance(95) => By::Label(random.pick(&labels)),
         false => By::Label(random.pick(&LABELS)),
     };
-    Place::Tunnel { remote, v6: world.underlay6 && random.chance(50), by }
+    Place::Tunnel { remote, v6: world.fabric.over_v6(random), by }
 }
 
 /// The frame of a packet, and its port; now and then a header is not as it should be.
@@ -333,7 +333,7 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
                     let to = match odd {
                         Some(0) => [2, 9, 9, 9, 9, 9],
                         Some(1) => ALL,
-                        _ => ROUTER,
+                        _ => world.fabric.router,
                     };
                     vxlan(vni, &framed(to, far_mac(remote), &l3), random)
                 }
@@ -361,7 +361,7 @@ fn vxlan(vni: u32, frame: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 fn mpls(label: u32, l3: &[u8], random: &mut Random) -> Vec<u8> {
-    let (bottom, class) = (!random.chance(4), random.pick(&[0, 0, 5]));
+    let (bottom, class) = (!random.chance(4), random.pick(&[0, 0, 3, 5]));
     let entry = label << 12 | class << 9 | u32::from(bottom) << 8 | random.pick(&[64, 64, 1, 255]);
     [&entry.to_be_bytes()[..], l3].concat()
 }
@@ -436,8 +436,11 @@ fn neighbour_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         let target = random.weighted(&[(30, Ipv4Addr::new(10, 1, 1, 1)), (20, own), (50, any)]);
         let sender = random.weighted(&[(80, own), (10, Ipv4Addr::UNSPECIFIED), (10, any)]);
         let operation = random.weighted(&[(90, 1), (8, 2), (2, 3)]);
-        let to =
-            random.weighted(&[(80, ALL), (15, if tunnelled { ROUTER } else { GATEWAY_MAC }), (5, [2, 9, 9, 9, 9, 9])]);
+        let to = random.weighted(&[
+            (80, ALL),
+            (15, if tunnelled { world.fabric.router } else { GATEWAY_MAC }),
+            (5, [2, 9, 9, 9, 9, 9]),
+        ]);
         ethernet(to, mac, 0x0806, &arp(operation, (sender_mac, sender), ([0; 6], target)))
     } else {
         let own = if tunnelled {
@@ -448,9 +451,7 @@ fn neighbour_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         solicitation(world, own, mac, sender_mac, random)
     };
     match tunnelled {
-        true => {
-            underlay((remote, world.underlay6 && random.chance(50)), Some(4789), &vxlan(by, &frame, random), 0, random)
-        }
+        true => underlay((remote, world.fabric.over_v6(random)), Some(4789), &vxlan(by, &frame, random), 0, random),
         false => (vif.number, frame),
     }
 }

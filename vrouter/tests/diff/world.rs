@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::case::{Batch, Event};
+use super::fabric::Fabric;
 use super::objects::Object;
 use super::random::Random;
 use super::underlay6::{self, six};
 
-pub const ROUTER: [u8; 6] = [2, 10, 0, 0, 1, 1];
 pub const GATEWAY_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 pub const VTEP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const TENANT_VRFS: [&str; 3] = ["red", "blue", "green"];
@@ -83,8 +83,7 @@ pub struct World {
     routes: BTreeSet<(&'static str, &'static str, &'static str)>,
     neighbours: BTreeSet<(&'static str, IpAddr)>,
     pub second_uplink: bool,
-    /// The fabric has IPv6 too.
-    pub underlay6: bool,
+    pub fabric: Fabric,
     strict: bool,
     lifetimes: bool,
 }
@@ -122,7 +121,7 @@ impl World {
             routes: BTreeSet::new(),
             neighbours: BTreeSet::new(),
             second_uplink: random.chance(30),
-            underlay6: random.chance(45),
+            fabric: Fabric::random(random),
             strict: random.chance(20),
             lifetimes: random.chance(50),
         };
@@ -148,36 +147,23 @@ impl World {
     }
 
     fn underlay(&mut self, random: &mut Random) -> Vec<Object> {
-        let dual = |host: [u8; 4]| if self.underlay6 { underlay6::of_vif(host.into()) } else { Default::default() };
-        let (own, subnet) = dual([10, 0, 0, 1]);
         let mut objects = vec![
             self.settings(random),
             object("vrfs", "{name: underlay, flows: off}".into()),
-            object(
-                "vifs",
-                format!(
-                    "{{name: up0, kind: fabric, port: p0, vrf: underlay, addresses: [10.0.0.1{own}], subnets: [10.0.0.0/24{subnet}]}}"
-                ),
-            ),
+            self.fabric.uplink(false),
             object("routes", "{vrf: underlay, prefix: 192.0.2.0/24, via: {gateway: 10.0.0.254}}".into()),
         ];
-        if self.second_uplink {
-            let (own, subnet) = dual([10, 0, 1, 1]);
-            let mtu = random.pick(&["", ", mtu: 1400", ", mtu: 1450"]);
-            objects.push(object("vifs", format!(
-                "{{name: up7, kind: fabric, port: p7, vrf: underlay, addresses: [10.0.1.1{own}], subnets: [10.0.1.0/24{subnet}]{mtu}}}"
-            )));
-        }
+        objects.extend(self.second_uplink.then(|| self.fabric.uplink(true)));
         let near = [(85, [10, 0, 0, 2]), (70, [10, 0, 0, 3]), (85, [10, 0, 0, 254]), (80, [10, 0, 1, 2])];
         for (percent, address) in near {
             if random.chance(percent) && (address[2] == 0 || self.second_uplink) {
                 objects.push(self.neighbour(address.into(), far_mac(address.into()), false));
             }
-            if self.underlay6 && random.chance(percent - 20) && (address[2] == 0 || self.second_uplink) {
+            if self.fabric.v6 && random.chance(percent - 20) && (address[2] == 0 || self.second_uplink) {
                 objects.push(self.neighbour(address.into(), far_mac(address.into()), true));
             }
         }
-        objects.extend(self.underlay6.then(underlay6::route));
+        objects.extend(self.fabric.v6.then(underlay6::route));
         objects
     }
 
@@ -188,16 +174,10 @@ impl World {
         object("neighbours", format!("{{vif: {vif}, address: \"{address}\", mac: \"{}\"}}", mac(far)))
     }
 
-    fn settings(&self, random: &mut Random) -> Object {
-        let mut text = format!("{{underlay_vrf: underlay, vtep: {VTEP}, icmp_per_second: 1000000");
-        if self.underlay6 {
-            text += &format!(", vtep_v6: \"{}\"", six(VTEP));
-        }
+    fn settings(&mut self, random: &mut Random) -> Object {
+        let mut text = "{underlay_vrf: underlay, icmp_per_second: 1000000".to_owned() + &self.fabric.settings(random);
         if self.strict {
             text += ", tcp_strict: true";
-        }
-        if random.chance(15) {
-            text += ", router_mac: \"02:0a:00:00:01:77\"";
         }
         if self.lifetimes {
             let seconds = |random: &mut Random| 1 + random.below(12);
@@ -319,7 +299,7 @@ impl World {
         let remote =
             random.weighted(&[(45, REMOTES[0]), (15, REMOTES[1]), (20, REMOTES[2]), (12, REMOTES[3]), (8, REMOTES[4])]);
         let [.., last] = remote.octets();
-        let remote = if self.underlay6 && random.chance(50) { six(remote).into() } else { IpAddr::from(remote) };
+        let remote = if self.fabric.over_v6(random) { six(remote).into() } else { IpAddr::from(remote) };
         let single = if path { 0 } else { 1 };
         match random.weighted(&[(22, 0), (36, 1), (20, 2), (10 * single, 3), (14, 4), (9 * single, 5)]) {
             0 if !self.vifs.is_empty() => {
@@ -373,7 +353,7 @@ impl World {
     }
 
     fn changed(&mut self, random: &mut Random) -> Object {
-        match random.weighted(&[(40, 0), (10, 1), (6, 2), (6, 3), (14, 4), (5, 5), (10, 6), (5, 7), (3, 8)]) {
+        match random.weighted(&[(40, 0), (10, 1), (6, 2), (6, 3), (14, 4), (5, 5), (10, 6), (5, 7), (5, 8), (3, 9)]) {
             0 => self.route(random),
             1 => {
                 let name = random.pick(&TENANT_VRFS);
@@ -400,7 +380,11 @@ impl World {
                 let address = random.pick(&near[..if self.second_uplink { 4 } else { 3 }]).into();
                 let mut far = far_mac(address);
                 far[5] ^= random.pick(&[0, 0, 0x80]);
-                self.neighbour(address, far, self.underlay6 && random.chance(50))
+                self.neighbour(address, far, self.fabric.v6 && random.chance(50))
+            }
+            9 => {
+                let second = self.second_uplink && random.chance(30);
+                self.fabric.changed(second, random)
             }
             _ => {
                 self.strict = random.chance(30);

@@ -291,7 +291,13 @@ impl Oracle {
         let headers = self.config.settings.headers;
         let marked = headers.congestion != 0 && headers.congestion == payload[2] >> 1 & 7;
         let class = self.class_after(if marked { outer.class | 3 } else { outer.class }, packet.class)?;
+        if marked {
+            self.feature("congestion_in_label");
+        }
         let ttl = if headers.mpls_ttl { payload[3].min(packet.ttl) } else { packet.ttl };
+        if ttl < packet.ttl {
+            self.feature("label_ttl_taken");
+        }
         self.feature(if fixed.is_some() { "from_label_to_vif" } else { "from_label" });
         let remote = Some(Remote { address: outer.remote, vni: None });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
@@ -311,7 +317,11 @@ impl Oracle {
             (_, ECT1) => ECT1,
             (own, _) => own,
         };
-        let dscp = if self.config.settings.headers.dscp { outer } else { inner } & 0xfc;
+        let uniform = self.config.settings.headers.dscp;
+        let dscp = if uniform { outer } else { inner } & 0xfc;
+        if !uniform && (inner ^ outer) & 0xfc != 0 {
+            self.feature("pipe_from_tunnel");
+        }
         if dscp | ecn != inner {
             self.feature("remarked_by_tunnel");
         }
@@ -451,9 +461,27 @@ impl Oracle {
             Encap::MplsOverGre { .. } if remote.is_ipv6() => "to_mpls_gre6",
             Encap::MplsOverGre { .. } => "to_mpls_gre",
         });
+        self.marked(encap, class, (traffic_class, ttl), arrived);
         let (outer, free) = emit::outer(local, remote, protocol, class, &payload);
         let frame = emit::ethernet(to, vif.mac, if remote.is_ipv4() { IPV4 } else { IPV6 }, &outer);
         self.send(vif.port, frame, free.behind(14), arrived.key);
+    }
+
+    /// Names what the header settings made of outer header and label.
+    fn marked(&mut self, encap: Encap, class: u8, (traffic_class, ttl): (u8, u8), arrived: &Arrived) {
+        let headers = self.config.settings.headers;
+        if class != arrived.class {
+            self.feature("pipe_to_tunnel");
+        }
+        if matches!(encap, Encap::Vxlan { .. }) {
+            return;
+        }
+        if headers.mpls_ttl && ttl != emit::TTL {
+            self.feature("label_ttl_uniform");
+        }
+        if traffic_class != 0 {
+            self.feature(if headers.mpls_tc { "label_tc_uniform" } else { "congestion_to_label" });
+        }
     }
 
     /// The largest L3 packet that may leave by a next hop.
