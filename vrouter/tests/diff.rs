@@ -15,6 +15,8 @@ mod fabric;
 #[path = "wire/frames.rs"]
 #[allow(dead_code)]
 mod frames;
+#[path = "diff/kernel.rs"]
+mod kernel;
 #[path = "wire/lab.rs"]
 #[allow(dead_code)]
 mod lab;

@@ -9,6 +9,8 @@ mod bed;
 mod drops;
 #[path = "oracle_alone/ecmp.rs"]
 mod ecmp;
+#[path = "oracle_alone/exception.rs"]
+mod exception;
 #[path = "oracle_alone/flows.rs"]
 mod flows;
 #[path = "oracle_alone/headers.rs"]

@@ -16,10 +16,14 @@ pub struct Fabric {
     /// Our router MAC, as peers know it.
     pub router: [u8; 6],
     second_mtu: &'static str,
+    /// The host's kernel shares an uplink: the second?
+    kernel: Option<bool>,
+    /// Its port: one that no VIF has.
+    kernel_port: usize,
 }
 
 impl Fabric {
-    pub fn random(random: &mut Random) -> Fabric {
+    pub fn random(second: bool, random: &mut Random) -> Fabric {
         let v6 = random.chance(50);
         let vlan = |random: &mut Random| random.chance(20).then(|| random.pick(&[1, 77, 4094]));
         Fabric {
@@ -28,6 +32,8 @@ impl Fabric {
             v6,
             router: [0; 6],
             second_mtu: random.pick(&["", ", mtu: 1400", ", mtu: 1450"]),
+            kernel: random.chance(25).then(|| second && random.chance(40)),
+            kernel_port: if second { 6 } else { 7 },
         }
     }
 
@@ -40,11 +46,23 @@ impl Fabric {
         );
         text += if second { self.second_mtu } else { "" };
         text.extend(self.vlans[usize::from(second)].map(|vlan| format!(", vlan: {vlan}")));
+        if self.kernel == Some(second) {
+            text += &format!(", exception_port: p{}", self.kernel_port);
+        }
         Object { section: "vifs", text: text + "}" }
     }
 
-    /// Another tag on an uplink.
+    /// The port of the host's kernel, and whether it shares the second uplink.
+    pub fn kernel(&self) -> Option<(usize, bool)> {
+        self.kernel.map(|second| (self.kernel_port, second))
+    }
+
+    /// Another tag on an uplink, or the host's kernel comes or goes.
     pub fn changed(&mut self, second: bool, random: &mut Random) -> Object {
+        if random.chance(40) {
+            self.kernel = if self.kernel == Some(second) { None } else { Some(second) };
+            return self.uplink(second);
+        }
         let vlan = &mut self.vlans[usize::from(second)];
         *vlan = if vlan.is_some() && random.chance(60) { None } else { Some(random.pick(&[1, 77, 100])) };
         self.uplink(second)

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::kernel;
 use super::packets::{ACK, Packet, SYN, Upper, arp, checksum, ethernet, framed};
 use super::random::Random;
 use super::underlay6;
@@ -59,6 +60,10 @@ impl Traffic {
             2 if !self.sent.is_empty() => self.again(world, random),
             3 if !self.sent.is_empty() => self.error(world, random),
             4 => neighbour_question(world, random),
+            5 if world.fabric.kernel().is_some() && random.chance(60) => match kernel::sends(world, random) {
+                Some(sent) if random.chance(50) => sent,
+                _ => kernel::is_sent_to(world, random),
+            },
             5 if world.fabric.v6 && random.chance(50) => underlay6::for_the_fabric(world, random),
             5 => for_the_fabric(world, random),
             6 => {
@@ -95,7 +100,7 @@ impl Traffic {
         let upper = upper(source.is_ipv6(), random);
         let mut packet = Packet::new(source, destination, upper);
         packet.ttl = random.weighted(&[(85, 64), (4, 2), (6, 1), (2, 0), (3, 255)]);
-        packet.tos = random.weighted(&[(62, 0), (8, 0x2e << 2), (5, 1), (5, 2), (10, 3), (5, 0xb9), (5, 0xbb)]);
+        packet.tos = random.weighted(&[(50, 0), (10, 0x2e << 2), (5, 1), (5, 2), (15, 3), (5, 0xb9), (10, 0xbb)]);
         packet.id = 0x1000 + self.count;
         packet.payload = length(&packet, random);
         if random.chance(8) {

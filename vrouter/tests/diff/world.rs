@@ -110,6 +110,7 @@ pub fn far_mac(address: Ipv4Addr) -> [u8; 6] {
 impl World {
     /// A network, and its objects.
     pub fn random(random: &mut Random) -> (World, Vec<Object>) {
+        let second_uplink = random.chance(30);
         let mut world = World {
             vifs: Vec::new(),
             flows_off: BTreeSet::new(),
@@ -120,8 +121,8 @@ impl World {
             labels: BTreeMap::new(),
             routes: BTreeSet::new(),
             neighbours: BTreeSet::new(),
-            second_uplink: random.chance(30),
-            fabric: Fabric::random(random),
+            second_uplink,
+            fabric: Fabric::random(second_uplink, random),
             strict: random.chance(20),
             lifetimes: random.chance(50),
         };

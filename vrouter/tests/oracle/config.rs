@@ -115,6 +115,8 @@ pub struct Vif {
     pub subnets: Vec<Prefix>,
     /// The VLAN whose tag all frames carry (IEEE 802.1Q).
     pub vlan: Option<u16>,
+    /// The port of the host's kernel, which has what is sent to our addresses.
+    pub exception: Option<usize>,
     pub gateway_v4: Option<Ipv4Addr>,
     pub gateway_v6: Option<Ipv6Addr>,
     pub gateway_link_local: Option<Ipv6Addr>,

@@ -77,7 +77,11 @@ enum Way {
 impl Oracle {
     /// A frame that a port received.
     pub(super) fn enter(&mut self, port: usize, frame: &[u8]) {
-        let Some(vif) = self.config.vif_of_port(port).cloned() else { return self.drop(None, "no_vif") };
+        let Some(vif) = self.config.vif_of_port(port).cloned() else {
+            let shared = self.shared_by(port);
+            let passed = shared.map_or(Err("no_vif"), |vif| self.kernel_sent(&vif, frame));
+            return passed.unwrap_or_else(|reason| self.drop(None, reason));
+        };
         let classified = headers::ether(frame).and_then(|ether| match vif.kind {
             Kind::Tenant => self.tenant_sent(&vif, &ether, frame),
             Kind::Fabric => match vif.vlan {
@@ -144,14 +148,19 @@ impl Oracle {
         let side =
             Side { entered: vif.id, place: Place::Vif(vif.id), vrf: vif.vrf, vif: Some(vif.clone()), remote: None };
         let to_group = headers::is_group(ether.destination);
+        // a copy is ours to learn from when the kernel has the frame
+        let neighbour = |oracle: &mut Oracle, said: &dyn Fn(&mut Oracle) -> Result<(), Reason>| {
+            let shared = oracle.to_kernel(vif, frame, "kernel_has_neighbours");
+            said(oracle).or_else(|reason| if shared { Ok(()) } else { Err(reason) }).map(|()| None)
+        };
         if ether.ethertype == ARP && (to_group || ether.destination == vif.mac) {
-            return self.arp(&side, ether, &frame[14..]).map(|()| None);
+            return neighbour(self, &|oracle| oracle.arp(&side, ether, &frame[14..]));
         }
         if to_group {
             let listens = ether.ethertype == IPV6 && vif.addresses.iter().any(IpAddr::is_ipv6);
             let packet = if listens { headers::ip(IPV6, &frame[14..])? } else { return Err("multicast") };
             return match packet.upper {
-                Upper::Discovery => self.discovery(&side, ether, &packet).map(|()| None),
+                Upper::Discovery => neighbour(self, &|oracle| oracle.discovery(&side, ether, &packet)),
                 _ => Err("multicast"),
             };
         }
@@ -167,16 +176,19 @@ impl Oracle {
         }
         check_source(&outer)?;
         if outer.upper == Upper::Discovery {
-            return self.discovery(&side, ether, &outer).map(|()| None);
+            return neighbour(self, &|oracle| oracle.discovery(&side, ether, &outer));
         }
         if vtep && outer.tuple.protocol == 47 {
             return self.gre_carried(vif, &outer);
         }
         let udp = outer.tuple.protocol == 17;
-        if udp && vtep && outer.tuple.later {
+        if udp && vtep && outer.tuple.later && vif.exception.is_none() {
             return Err("outer_fragment");
         }
-        let tunnel = udp && vtep && [4789, 6635].contains(&outer.tuple.destination_port);
+        let tunnel = udp && vtep && !outer.tuple.later && [4789, 6635].contains(&outer.tuple.destination_port);
+        if !tunnel && self.to_kernel(vif, frame, "kernel_has") {
+            return Ok(None);
+        }
         if !tunnel {
             let arrived = self.arrived(&side, outer, None, Some((ether.destination, ether.source)));
             self.for_us(&arrived);

@@ -96,6 +96,8 @@ struct GivenVif {
     #[serde(default)]
     vlan: Option<u16>,
     #[serde(default)]
+    exception_port: Option<String>,
+    #[serde(default)]
     gateway_v4: Option<String>,
     #[serde(default)]
     gateway_v6: Option<String>,
@@ -304,7 +306,9 @@ fn put_vrf(config: &mut Config, given: GivenVrf) -> Result<(), String> {
 }
 
 fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Result<(), String> {
-    let port = ports.iter().position(|port| port.name == given.port).ok_or(format!("no port {}", given.port))?;
+    let numbered = |name: &str| ports.iter().position(|port| port.name == name).ok_or(format!("no port {name}"));
+    let port = numbered(&given.port)?;
+    let exception = given.exception_port.filter(|name| !name.is_empty());
     let kind = match given.kind.as_deref() {
         None | Some("tenant") => Kind::Tenant,
         Some("fabric") => Kind::Fabric,
@@ -330,6 +334,7 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
         addresses,
         subnets: list(&given.subnets, prefix)?,
         vlan: given.vlan.filter(|vlan| *vlan != 0),
+        exception: exception.map(|name| numbered(&name)).transpose()?,
         gateway_v4: optional(&given.gateway_v4, v4)?,
         gateway_v6,
         gateway_link_local: link_local.or(gateway_v6.map(|_| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1))),

@@ -21,8 +21,8 @@
 //! Several frames of one burst: call `receive` for each in the order in which the product's worker takes them, each with all that came.
 //!
 //! Out of the model, so keep away from it or provoke it apart: refusals of configurations, budgets (set them high), full flow tables
-//! and eviction, full rings, device counters. Not modelled yet: several gateways (`ecmp` in the underlay), loss of link, router advertisements,
-//! exception ports. A text that names one of them is an error; an event that does panics with `unmodelled: ...`.
+//! and eviction, full rings, device counters. Not modelled yet: several gateways (`ecmp` in the underlay), loss of link, router
+//! advertisements. A text that names one of them is an error; an event that does panics with `unmodelled: ...`.
 //!
 //! Time is in milliseconds and does not go back. The product looks for idle flows over ten seconds: a flow that may or may not be
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
@@ -32,6 +32,7 @@ mod choice;
 mod config;
 mod ecmp;
 mod emit;
+mod exception;
 mod flows;
 mod forward;
 mod headers;

@@ -178,6 +178,9 @@ impl Oracle {
             let here = matches!(route, Some((_, Which::Vif { .. } | Which::Receive)));
             return (stand_in && here).then_some(Answer { mac: self.config.settings.router_mac, own: false });
         };
+        if vif.exception.is_some() {
+            return None;
+        }
         let mac = self.config.our_mac(vif);
         if vif.is_ours(target) || vif.kind == Kind::Fabric {
             return vif.is_ours(target).then_some(Answer { mac, own: true });
