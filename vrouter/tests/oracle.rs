@@ -21,6 +21,8 @@ mod nd;
 mod neighbours;
 #[path = "oracle/mod.rs"]
 mod oracle;
+#[path = "oracle_alone/router.rs"]
+mod router;
 #[path = "oracle_alone/tunnels.rs"]
 mod tunnels;
 #[path = "oracle_alone/underlay6.rs"]

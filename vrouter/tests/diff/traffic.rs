@@ -55,10 +55,11 @@ impl Traffic {
     /// The next frame, and the port where it comes in.
     pub fn frame(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         self.count += 1;
-        match random.weighted(&[(44, 0), (25, 1), (12, 2), (7, 3), (5, 4), (4, 5), (3, 6)]) {
+        match random.weighted(&[(43, 0), (25, 1), (12, 2), (7, 3), (6, 4), (4, 5), (3, 6)]) {
             1 if !self.sent.is_empty() => self.answer(world, random),
             2 if !self.sent.is_empty() => self.again(world, random),
             3 if !self.sent.is_empty() => self.error(world, random),
+            4 if random.chance(30) => router_question(world, random),
             4 => neighbour_question(world, random),
             5 if world.fabric.kernel().is_some() && random.chance(60) => match kernel::sends(world, random) {
                 Some(sent) if random.chance(50) => sent,
@@ -477,11 +478,30 @@ fn solicitation(world: &World, own: Ipv6Addr, mac: [u8; 6], sender_mac: [u8; 6],
         true => ([0x33, 0x33, 0xff, a, b, c], group),
         false => (GATEWAY_MAC, target),
     };
-    let kind = random.weighted(&[(90, 135), (5, 133), (5, 136)]);
+    let kind = random.weighted(&[(90, 135), (3, 133), (7, 136)]);
     let with = (!probe && random.chance(70)).then_some(sender_mac);
     let mut packet = Packet::new(source.into(), to.into(), Upper::Nd { kind, target: target.into(), mac: with });
     packet.ttl = random.weighted(&[(95, 255), (5, 64)]);
     framed(to_mac, mac, &packet.bytes())
+}
+
+/// A router solicitation of a tenant (RFC 4861, section 4.1).
+fn router_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+    let advertise: Vec<&Vif> = world.vifs.iter().filter(|vif| vif.advertises.is_some()).collect();
+    let vif = if advertise.is_empty() { random.pick(&world.vifs) } else { random.pick(&advertise).clone() };
+    let source = random.weighted(&[
+        (50, "fe80::77:1".parse().unwrap()),
+        (20, Ipv6Addr::UNSPECIFIED),
+        (20, vif.v6.unwrap_or(Ipv6Addr::UNSPECIFIED)),
+        (5, "fe80::1".parse().unwrap()),
+        (5, Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0x20)),
+    ]);
+    let named = random.chance(if source.is_unspecified() { 10 } else { 50 });
+    let mac = named.then(|| if random.chance(90) { vif.mac } else { [2, 9, 9, 9, 9, 9] });
+    let routers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+    let mut packet = Packet::new(source.into(), routers.into(), Upper::Nd { kind: 133, target: source.into(), mac });
+    packet.ttl = random.weighted(&[(95, 255), (5, 64)]);
+    (vif.number, framed([0x33, 0x33, 0, 0, 0, 2], vif.mac, &packet.bytes()))
 }
 
 /// What the fabric sends besides tunnels: ARP, echo to our address, a stranger's traffic.

@@ -53,6 +53,15 @@ const PREFIXES6: [&str; 10] = [
     "fd09::7/128",
 ];
 
+/// What we say as a router.
+const ADVERTISEMENTS: [&str; 5] = [
+    "{prefixes: [{prefix: \"fd01::/64\"}]}",
+    "{prefixes: [{prefix: \"fd01::/64\"}], max_interval: 4}, gateway_link_local: \"fe80::77\"",
+    "{managed: true, lifetime: 0, max_interval: 10}",
+    "{other: true, lifetime: 9, prefixes: [{prefix: \"fd01::/64\", autonomous: false, valid_lifetime: 600, preferred_lifetime: 0}]}",
+    "{managed: true, other: true, lifetime: 9000, max_interval: 1800, prefixes: [{prefix: \"fd01::/64\", on_link: false}, {prefix: \"fd09::/32\", autonomous: false, valid_lifetime: 4294967295}]}",
+];
+
 /// A tenant's VIF.
 #[derive(Clone)]
 pub struct Vif {
@@ -63,6 +72,8 @@ pub struct Vif {
     pub v6: Option<Ipv6Addr>,
     pub gateway_v4: Option<Ipv4Addr>,
     pub gateway_v6: bool,
+    /// What we advertise there as a router.
+    pub advertises: Option<&'static str>,
     pub mtu: Option<u16>,
     pub from: Option<&'static str>,
     pub to: Option<&'static str>,
@@ -235,6 +246,7 @@ impl World {
             v6: random.chance(60).then(|| Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 6 + u16::from(last))),
             gateway_v4: random.chance(90).then(|| Ipv4Addr::new(10, 1, 1, 1)),
             gateway_v6: random.chance(80),
+            advertises: random.chance(30).then(|| random.pick(&ADVERTISEMENTS)),
             mtu: random.chance(25).then(|| random.pick(&[1280, 1300, 1400])),
             from,
             to,
@@ -398,7 +410,10 @@ impl World {
     fn changed_vif(&mut self, random: &mut Random) -> Object {
         let at = random.below(self.vifs.len());
         let mut vif = self.vifs[at].clone();
-        match random.below(7) {
+        match random.below(11) {
+            7 | 9 if vif.advertises.is_some() && random.chance(80) => vif.advertises = None,
+            7 | 9 | 10 => vif.advertises = Some(random.pick(&ADVERTISEMENTS)),
+            8 => vif.gateway_v6 = !vif.gateway_v6,
             0 => vif.from = random.pick(&[None, Some("a1"), Some("a2")]),
             1 => vif.to = random.pick(&[None, Some("a2"), Some("a3")]),
             2 => vif.mtu = random.pick(&[None, Some(1280), Some(1350), Some(1499)]),
@@ -471,6 +486,9 @@ fn vif_object(vif: &Vif) -> Object {
     text += &format!(", addresses: [{}]", addresses.join(", "));
     text.extend(vif.gateway_v4.map(|gateway| format!(", gateway_v4: {gateway}")));
     text.extend(vif.gateway_v6.then_some(", gateway_v6: \"fd01::1\""));
+    if let Some(advertises) = vif.advertises.filter(|_| vif.gateway_v6) {
+        text += &format!(", router_advertisement: {advertises}");
+    }
     text.extend(vif.mtu.map(|mtu| format!(", mtu: {mtu}")));
     text.extend(vif.from.map(|acl| format!(", acl_from_vif: {acl}")));
     text.extend(vif.to.map(|acl| format!(", acl_to_vif: {acl}")));

@@ -120,11 +120,33 @@ pub struct Vif {
     pub gateway_v4: Option<Ipv4Addr>,
     pub gateway_v6: Option<Ipv6Addr>,
     pub gateway_link_local: Option<Ipv6Addr>,
+    /// We are a router of its link.
+    pub advertisement: Option<Advertisement>,
     pub mtu: u16,
     pub acl_from_vif: Option<String>,
     pub acl_to_vif: Option<String>,
     pub spoofing_allowed: bool,
     pub allowed_sources: Vec<Prefix>,
+}
+
+/// What a router says of itself and of its link (RFC 4861, section 6.2.1); times in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advertisement {
+    pub managed: bool,
+    pub other: bool,
+    pub prefixes: Vec<Advertised>,
+    pub lifetime: u16,
+    pub max_interval: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advertised {
+    pub address: Ipv6Addr,
+    pub length: u8,
+    pub on_link: bool,
+    pub autonomous: bool,
+    pub valid: u32,
+    pub preferred: u32,
 }
 
 impl Vif {

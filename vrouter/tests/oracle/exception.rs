@@ -26,7 +26,7 @@ impl Oracle {
     }
 
     /// A frame for us, without its tag, as the kernel has it. False: there is no kernel, and it is ours to answer.
-    pub(super) fn to_kernel(&mut self, vif: &Vif, frame: &[u8], feature: &'static str) -> bool {
+    pub(super) fn kernel_takes(&mut self, vif: &Vif, frame: &[u8], feature: &'static str) -> bool {
         let Some(port) = vif.exception else { return false };
         self.feature(feature);
         self.send(port, frame.to_vec(), Free::default(), None);

@@ -150,7 +150,7 @@ impl Oracle {
         let to_group = headers::is_group(ether.destination);
         // a copy is ours to learn from when the kernel has the frame
         let neighbour = |oracle: &mut Oracle, said: &dyn Fn(&mut Oracle) -> Result<(), Reason>| {
-            let shared = oracle.to_kernel(vif, frame, "kernel_has_neighbours");
+            let shared = oracle.kernel_takes(vif, frame, "kernel_has_neighbours");
             said(oracle).or_else(|reason| if shared { Ok(()) } else { Err(reason) }).map(|()| None)
         };
         if ether.ethertype == ARP && (to_group || ether.destination == vif.mac) {
@@ -186,7 +186,7 @@ impl Oracle {
             return Err("outer_fragment");
         }
         let tunnel = udp && vtep && !outer.tuple.later && [4789, 6635].contains(&outer.tuple.destination_port);
-        if !tunnel && self.to_kernel(vif, frame, "kernel_has") {
+        if !tunnel && self.kernel_takes(vif, frame, "kernel_has") {
             return Ok(None);
         }
         if !tunnel {

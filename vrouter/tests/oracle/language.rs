@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::config::{
     Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
 };
+use super::given_router;
 use super::headers::Mac;
 
 #[derive(Deserialize, Default)]
@@ -113,6 +114,8 @@ struct GivenVif {
     spoofing_allowed: bool,
     #[serde(default)]
     allowed_sources: Vec<String>,
+    #[serde(default)]
+    router_advertisement: Option<given_router::Advertisement>,
 }
 
 #[derive(Deserialize)]
@@ -343,6 +346,7 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
         acl_to_vif: given.acl_to_vif.filter(|name| !name.is_empty()),
         spoofing_allowed: given.spoofing_allowed,
         allowed_sources: list(&given.allowed_sources, prefix)?,
+        advertisement: given.router_advertisement.map(given_router::read).transpose()?,
     };
     // what was learnt does not outlive its subnet, nor the address becoming ours
     config.neighbours.retain(|(of, address), neighbour| {

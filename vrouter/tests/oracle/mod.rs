@@ -13,7 +13,7 @@
 //! ```
 //!
 //! First the event happens to the product and everything that it sends until it is at rest is collected: that is `came`. The model
-//! looks into it where the product may choose (the UDP source port and the flow label of a tunnel, the way of a flow by `ecmp`, the moment of a probe), takes a
+//! looks into it where the product may choose (the UDP source port and the flow label of a tunnel, the way of a flow by `ecmp`, the moments of probes and router advertisements), takes a
 //! choice that is allowed, keeps to it for the life of the flow, and says in `Outcome::sent` exactly what must have come. So the
 //! caller compares bytes: `sent` and `came` are equal as multisets. A choice that is not allowed is not taken, and so differs. With an
 //! empty `came` the model chooses for itself.
@@ -21,8 +21,7 @@
 //! Several frames of one burst: call `receive` for each in the order in which the product's worker takes them, each with all that came.
 //!
 //! Out of the model, so keep away from it or provoke it apart: refusals of configurations, budgets (set them high), full flow tables
-//! and eviction, full rings, device counters. Not modelled yet: several gateways (`ecmp` in the underlay), loss of link, router
-//! advertisements. A text that names one of them is an error; an event that does panics with `unmodelled: ...`.
+//! and eviction, full rings, device counters. Not modelled yet: several gateways (`ecmp` in the underlay), loss of link. A text that names one of them is an error; an event that does panics with `unmodelled: ...`.
 //!
 //! Time is in milliseconds and does not go back. The product looks for idle flows over ten seconds: a flow that may or may not be
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
@@ -35,9 +34,11 @@ mod emit;
 mod exception;
 mod flows;
 mod forward;
+mod given_router;
 mod headers;
 mod language;
 mod neighbours;
+mod router;
 mod slow_path;
 
 use std::cell::RefCell;
@@ -50,6 +51,7 @@ use ecmp::{ByHash, Script};
 use flows::Pair;
 use forward::Key;
 use neighbours::Entry;
+use router::Router;
 
 /// A port as the product was started with it; its place in the slice is its number.
 #[derive(Clone, Debug)]
@@ -117,6 +119,8 @@ pub struct Oracle {
     config: Config,
     flows: Vec<Pair>,
     entries: BTreeMap<(u32, IpAddr), Entry>,
+    /// By tenant VIF.
+    routers: BTreeMap<u32, Router>,
     /// UDP source ports and flow labels that the product chose, by flow.
     chosen: BTreeMap<Key, Choice>,
     /// Ways that the product chose for packets without a flow.
@@ -141,6 +145,7 @@ impl Oracle {
             config: Config::new(),
             flows: Vec::new(),
             entries: BTreeMap::new(),
+            routers: BTreeMap::new(),
             chosen: BTreeMap::new(),
             by_hash: BTreeMap::new(),
             script: RefCell::default(),
@@ -225,6 +230,7 @@ impl Oracle {
             if now_ms >= oracle.looked + 100 {
                 oracle.looked = now_ms;
                 oracle.neighbours_due();
+                oracle.routers_due();
             }
             oracle.age();
         })

@@ -89,10 +89,10 @@ impl Oracle {
         match message[0] {
             135 => self.solicited(side, ether, (source, destination), message),
             136 => self.advertised(side, (source, destination), message),
-            // RFC 4861, section 6.1.1; nobody is a router here
+            // RFC 4861, section 6.1.1
             133 => match option(message, 8, 1)? {
                 Some(mac) if source.is_unspecified() || !side.may_be(mac) => Err("nd_invalid"),
-                _ => Err("neighbour_not_ours"),
+                _ => side.vif.as_ref().map_or(Err("neighbour_not_ours"), |vif| self.router_asked(vif.id)),
             },
             _ => Err("neighbour_not_ours"),
         }
