@@ -17,7 +17,7 @@ from lab.daemon import Vrouter
 from lab.wire import Wire
 
 NETWORKS = pathlib.Path(__file__).parent / "networks"
-VTEPS = {"h1": "172.31.0.1", "h2": "172.31.0.2", "k": "172.31.0.3"}
+VTEPS = {"h1": "172.31.0.1", "h2": "172.31.0.2", "k": "172.31.0.3", "k2": "172.31.0.4", "k3": "172.31.0.5"}
 TENANTS = {"h1": ("red1", "blue1"), "h2": ("red2", "blue2")}
 KERNEL_MAC = "02:aa:00:00:00:50"
 RED_VNI = 100
@@ -125,19 +125,23 @@ class Picture:
         return self.tenants[tenant]
 
 
-def kernel_vxlan(lab, underlay, name="k", addresses=(V4["k"], V6["k"]), mac=KERNEL_MAC, peers=("h1", "h2")):
-    """A host with the Linux kernel's VXLAN: it floods to the peers and learns, and has no static neighbour."""
+def kernel_vxlan(lab, underlay, name="k", addresses=(V4["k"], V6["k"]), mac=KERNEL_MAC, vni=RED_VNI):
+    """A host with the Linux kernel's VXLAN: it floods to h1 and h2 and learns, and has no static neighbour."""
     netns = lab.netns(name, ipv6=False)
     underlay.attach(netns, "eth0", name)
-    vtep = VTEPS[name]
-    netns.ip("address", "add", f"{vtep}/24", "dev", "eth0")
-    netns.ip("link", "add", f"vx{RED_VNI}", "address", mac, "mtu", "1450", "type", "vxlan", "id", str(RED_VNI),
-             "dstport", "4789", "local", vtep, "dev", "eth0")
-    netns.run("ethtool", "-K", f"vx{RED_VNI}", "tx", "off", "tso", "off", "gso", "off", "gro", "off")
-    netns.sysctl(f"net.ipv6.conf.vx{RED_VNI}.disable_ipv6", 0)
-    netns.ip("link", "set", f"vx{RED_VNI}", "up")
-    for address in addresses:
-        netns.ip("address", "add", f"{address}/{64 if ':' in address else 24}", "dev", f"vx{RED_VNI}")
-    for peer in peers:
-        netns.bridge("fdb", "append", "00:00:00:00:00:00", "dev", f"vx{RED_VNI}", "dst", VTEPS[peer])
+    netns.ip("address", "add", f"{VTEPS[name]}/24", "dev", "eth0")
+    add_vxlan(netns, VTEPS[name], addresses, mac, vni, (VTEPS["h1"], VTEPS["h2"]))
     return netns
+
+
+def add_vxlan(netns, vtep, addresses, mac, vni, peers):
+    """Gives the namespace, which has the address `vtep`, a VXLAN device with these addresses that floods to the VTEPs `peers`."""
+    device = f"vx{vni}"
+    netns.ip("link", "add", device, "address", mac, "mtu", "1450", "type", "vxlan", "id", str(vni), "dstport", "4789", "local", vtep)
+    netns.run("ethtool", "-K", device, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+    netns.sysctl(f"net.ipv6.conf.{device}.disable_ipv6", 0)
+    netns.ip("link", "set", device, "up")
+    for address in addresses:
+        netns.ip("address", "add", f"{address}/{64 if ':' in address else 24}", "dev", device)
+    for peer in peers:
+        netns.bridge("fdb", "append", "00:00:00:00:00:00", "dev", device, "dst", peer)
