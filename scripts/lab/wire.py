@@ -1,5 +1,6 @@
 """A raw end of a link: frames built and read by scapy, which shares no code with us."""
 
+import errno
 import logging
 import select
 import socket
@@ -77,7 +78,12 @@ class Wire:
         while not self._closing.is_set():
             if not select.select([self._socket], [], [], 0.05)[0]:
                 continue
-            frame, auxiliary, _, address = self._socket.recvmsg(65536, socket.CMSG_SPACE(20))
+            try:
+                frame, auxiliary, _, address = self._socket.recvmsg(65536, socket.CMSG_SPACE(20))
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
+                continue  # told once each time that the device goes down
             if address[2] == _OUTGOING:
                 continue
             frame = _with_tag(frame, auxiliary)
