@@ -2,7 +2,7 @@
 
 from lab.picture import BLUE_LABELS, RED_VNI, V4, V6, VTEPS, network, router_mac
 from lab.process import Failure
-from lab.wire import ARP, ICMP, IP, MPLS, UDP, VXLAN, Ether, ICMPv6EchoRequest, IPv6, Raw, tshark
+from lab.wire import ARP, ICMP, IP, MPLS, UDP, VXLAN, Ether, ICMPv6EchoRequest, IPv6, Raw, Wire, tshark
 
 PEER = "172.31.0.9"
 LABEL = BLUE_LABELS["h1"]
@@ -63,6 +63,32 @@ def test_mpls_over_udp_in_and_out(picture):
         assert read[ttl].split(",")[-1] == "63", read
         kind = {"ip": ("icmp.type", "0"), "ipv6": ("icmpv6.type", "129")}[version]
         assert read[kind[0]] == kind[1], read
+
+
+def test_a_label_leads_straight_to_its_vif(picture):
+    """Whatever the routes say: to an address that blue has elsewhere, and to one that it has not at all."""
+    vrouter, wire, ether = start(picture)
+    vrouter.apply({"labels": [{"label": 300, "vif": "blue1"}]})
+    blue1 = Wire(picture["blue1"].netns, "eth0")
+    elsewhere = [(IP(src="10.1.1.99", dst=address, ttl=40), IP) for address in (V4["2"], "192.0.2.7")]
+    elsewhere += [(IPv6(src="fd00:1::99", dst=address, hlim=40), IPv6) for address in (V6["2"], "2001:db8::7")]
+    for number, (ip, layer) in enumerate(elsewhere):
+        wire.send(mpls(ether, label=300) / ip / UDP(sport=9, dport=5000 + number) / Raw(b"straight"))
+        came = blue1.expect(lambda packet: UDP in packet and packet[UDP].dport == 5000 + number, f"a packet to {ip.dst} at blue1")
+        header = came[layer]
+        assert (came.dst, came.src) == ("02:bb:00:00:00:11", "00:00:5e:00:01:00"), came.summary()
+        assert (header.dst, header.ttl if layer is IP else header.hlim, came[Raw].load) == (ip.dst, 39, b"straight"), came.summary()
+    assert not wire.seen(lambda packet: ARP in packet and packet[ARP].pdst == VTEPS["h2"]), "it went where the route leads"
+    # blue1 answers what is for itself.
+    wire.send(mpls(ether, label=300) / IP(src="10.1.1.99", dst=V4["1"], ttl=40) / ICMP(id=81, seq=1) / (b"c" * 40))
+    reply = wire.expect(is_udp_to(6635), "blue1's answer")
+    read = tshark(picture.lab, [reply], "mpls.label", "icmp.type", "icmp.checksum.status", "_ws.malformed")[0]
+    assert (read["mpls.label"], read["icmp.type"], read["_ws.malformed"]) == (str(FAR_LABEL), "0", ""), read
+    # Another label of the VRF is routed, and does not come to blue1.
+    before = vrouter.drops()
+    wire.send(mpls(ether) / IP(src="10.1.1.99", dst="192.0.2.7") / UDP(sport=9, dport=6000))
+    vrouter.expect_drop("no_route", before)
+    assert not blue1.seen(lambda packet: UDP in packet and packet[UDP].dport == 6000)
 
 
 def test_vxlan_in_and_out(picture):
