@@ -52,6 +52,8 @@ mod underlay;
 mod underlay6;
 #[path = "wire/unicast.rs"]
 mod unicast;
+#[path = "wire/uplinks.rs"]
+mod uplinks;
 #[path = "wire/views.rs"]
 mod views;
 #[path = "wire/vrfs.rs"]

@@ -11,7 +11,7 @@ use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, Place, VifId};
 use crate::local::{Limits, Local, NeighbourState, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use crate::port::{HEADROOM, ROOM};
-use crate::tables::{NextHopKind, Snapshot, Underlay};
+use crate::tables::{NextHopKind, Snapshot, Tunnel, Underlay, Ways};
 
 /// Control thread.
 pub struct SlowPath {
@@ -70,6 +70,7 @@ impl SlowPath {
         let mut out = Vec::new();
         self.local.tick(snapshot, now_ms, &mut out);
         self.carry_out(snapshot, out, 0, &mut tell);
+        self.release(snapshot);
     }
 
     /// The neighbours that are wanted.
@@ -148,6 +149,7 @@ impl SlowPath {
         worker: usize,
         tell: &mut impl FnMut(Told) -> Arc<Snapshot>,
     ) {
+        let before = snapshot.generation;
         for output in out {
             match output {
                 Output::Learn { vif, address, mac } => *snapshot = tell(Told::Learn { vif, address, mac }),
@@ -161,11 +163,36 @@ impl SlowPath {
                     self.originated.add(1);
                     self.inject(snapshot, worker, Inject::Routed(vrf), &packet, None);
                 }
-                Output::Replay { bytes, .. } => {
-                    if let Some((next_hop, vif, hash, packet)) = untoken(&bytes) {
-                        self.inject(snapshot, worker, replayed(snapshot, next_hop, vif, hash), packet, vif);
-                    }
-                }
+                Output::Replay { bytes, .. } => self.replay(snapshot, worker, &bytes),
+            }
+        }
+        if snapshot.generation != before {
+            self.release(snapshot);
+        }
+    }
+
+    fn replay(&mut self, snapshot: &Snapshot, worker: usize, bytes: &[u8]) {
+        if let Some((next_hop, vif, hash, packet)) = untoken(bytes) {
+            self.inject(snapshot, worker, replayed(snapshot, next_hop, vif, hash), packet, vif);
+        }
+    }
+
+    /// Of several ways of a tunnel the neighbour of one has answered: packets that wait for another's leave by it.
+    fn release(&mut self, snapshot: &Snapshot) {
+        if self.local.held() == 0 {
+            return;
+        }
+        let goes = |vif, address, bytes: &[u8]| {
+            let Some((next_hop, _, hash, _)) = untoken(bytes) else { return false };
+            let row = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind);
+            let Some(NextHopKind::Tunnel(Tunnel { ways: ways @ Ways::Several(_), .. })) = row else { return false };
+            ways.of(hash).underlay != Underlay::Resolving { vif, neighbour: Some(address) }
+        };
+        let mut out = Vec::new();
+        self.local.release(goes, &mut out);
+        for output in out {
+            if let Output::Replay { bytes, .. } = output {
+                self.replay(snapshot, 0, &bytes);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::ids::{Mac, NextHopId, PortIndex, Vlan};
 use crate::packet::tunnel::MPLS;
 use crate::packet::{ecn, ether, ip};
 use crate::port::Frame;
-use crate::tables::{Encap, LabelMarking, NextHopKind, Snapshot, Tunnel, Underlay};
+use crate::tables::{Encap, LabelMarking, NextHopKind, Snapshot, Template, Tunnel, Underlay};
 
 /// UDP source ports of tunnels: 49152 to 65535 (RFC 7348, section 5).
 const ENTROPY_BASE: u16 = 0xc000;
@@ -42,10 +42,13 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
     if !work.originated {
         ip::decrement_ttl(&mut frame.bytes_mut()[l3..]);
     }
-    let underlay = match &row.kind {
+    let (underlay, tunnel) = match &row.kind {
         NextHopKind::Vif { port, dst_mac, src_mac, .. } => return deliver(frame, l3, found, *port, *dst_mac, *src_mac),
-        NextHopKind::Fabric(underlay) => underlay,
-        NextHopKind::Tunnel(tunnel) => &tunnel.underlay,
+        NextHopKind::Fabric(underlay) => (underlay, None),
+        NextHopKind::Tunnel(tunnel) => {
+            let way = tunnel.ways.of(work.hash);
+            (&way.underlay, Some((tunnel, &way.template)))
+        }
         NextHopKind::Drop => return Fate::Drop(DropReason::RouteDrop, culprit),
         NextHopKind::Receive => return Fate::Drop(DropReason::LocalUnanswered, culprit),
         NextHopKind::Group(_) => return Fate::Drop(DropReason::NextHopGone, culprit),
@@ -59,9 +62,9 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
             return Fate::Punt(Why::Resolve { next_hop, vif: *vif, neighbour });
         }
     };
-    match &row.kind {
-        NextHopKind::Tunnel(tunnel) => encap(frame, l3, found, tunnel, adjacency.port, work.hash),
-        _ => match deliver(frame, l3, found, adjacency.port, adjacency.dst_mac, adjacency.src_mac) {
+    match tunnel {
+        Some((tunnel, template)) => encap(frame, (l3, found), tunnel, template, adjacency.port, work.hash),
+        None => match deliver(frame, l3, found, adjacency.port, adjacency.dst_mac, adjacency.src_mac) {
             Fate::Send(port) => tag(frame, adjacency.vlan)
                 .map_or_else(|reason| Fate::Drop(reason, Culprit::Frame), |()| Fate::Send(port)),
             fate => fate,
@@ -90,8 +93,15 @@ fn deliver(frame: &mut Frame, l3: usize, found: &Classified, port: PortIndex, to
 
 /// Puts the tunnel's template before the L3 packet and fills in what differs per packet: TOS (RFC 2983; ECN in the normal mode of
 /// RFC 6040), lengths, the UDP source port, the flow label, the inner ethertype. The IPv4 checksum is left to the port.
-fn encap(frame: &mut Frame, l3: usize, found: &Classified, tunnel: &Tunnel, port: PortIndex, hash: u64) -> Fate {
-    let (headers, l3_out) = (tunnel.template.headers(), tunnel.template.l3());
+fn encap(
+    frame: &mut Frame,
+    (l3, found): (usize, &Classified),
+    tunnel: &Tunnel,
+    template: &Template,
+    port: PortIndex,
+    hash: u64,
+) -> Fate {
+    let (headers, l3_out) = (template.headers(), template.l3());
     if frame.replace_front(l3, headers).is_err() {
         return Fate::Drop(DropReason::NoHeadroom, Culprit::Frame);
     }

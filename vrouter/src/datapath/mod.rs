@@ -17,6 +17,7 @@ pub mod shared;
 pub mod table;
 pub mod victims;
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use flowtable::{Entry, Handle};
@@ -395,18 +396,12 @@ impl Work {
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
         };
         self.classified = Some(Classified { place, vrf, l3: 0, packet, remarked: false, fixed, tunnel: None });
-        self.hash = frame.len() as u64;
-        if let Some(tuple) = packet.tuple() {
-            use std::hash::BuildHasher;
-            let state = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::new();
-            self.hash = state.hash_one(tuple);
-        }
+        let tuple = packet.tuple().unwrap_or_else(|| packet.ends());
+        self.hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(tuple);
         if let Some(next_hop) = fixed {
             return Fate::Forward(next_hop);
         }
-        let choose = |group: &crate::tables::Group| {
-            *group.choose(snapshot.member_hash(&packet.tuple().unwrap_or_else(|| packet.ends())))
-        };
+        let choose = |group: &crate::tables::Group| *group.choose(snapshot.member_hash(&tuple));
         match snapshot.resolve(vrf, packet.destination, choose, |_, _| {}).map_err(decide::lost) {
             Ok(resolved) => Fate::Forward(resolved.next_hop),
             Err((reason, vrf)) => Fate::Drop(reason, Culprit::Vrf(vrf)),

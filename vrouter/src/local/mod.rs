@@ -175,6 +175,11 @@ impl Local {
         self.neighbours.unwant(vif, address.into());
     }
 
+    /// Lets held frames go of which `goes` says, by the neighbour that they wait for and their bytes, that they need it no more.
+    pub fn release(&mut self, goes: impl Fn(VifId, IpAddr, &[u8]) -> bool, out: &mut Vec<Output>) {
+        self.neighbours.release(goes, out);
+    }
+
     /// Frames that wait for a neighbour.
     pub fn held(&self) -> usize {
         self.neighbours.held()

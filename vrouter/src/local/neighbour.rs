@@ -83,6 +83,10 @@ impl Held {
         Held { place: punt.place, tunnel: punt.tunnel, bytes: punt.frame.to_vec() }
     }
 
+    fn replayed(self) -> Output {
+        Output::Replay { place: self.place, tunnel: self.tunnel, bytes: self.bytes }
+    }
+
     fn dropped(&self, reason: DropReason) -> Output {
         let vif = if let Place::Vif(vif) = self.place { Some(vif) } else { None };
         Output::Dropped(reason, vif)
@@ -221,7 +225,7 @@ impl Neighbours {
         if let Some(mac) = entry.mac() {
             // The worker did not see the resolved next hop yet, or the model lost it: say it again.
             out.push(Output::Learn { vif: key.0, address: key.1, mac });
-            out.push(Output::Replay { place: held.place, tunnel: held.tunnel, bytes: held.bytes });
+            out.push(held.replayed());
             return Outcome::Held;
         }
         self.next_due = self.next_due.min(entry.due);
@@ -306,11 +310,18 @@ impl Neighbours {
         }
         self.next_due = self.next_due.min(entry.due);
         self.held -= entry.hold.len();
-        out.extend(entry.hold.drain(..).map(|held| Output::Replay {
-            place: held.place,
-            tunnel: held.tunnel,
-            bytes: held.bytes,
-        }));
+        out.extend(entry.hold.drain(..).map(Held::replayed));
+    }
+
+    /// Lets the frames go of which `goes` says that they need this neighbour no more.
+    pub(super) fn release(&mut self, goes: impl Fn(VifId, IpAddr, &[u8]) -> bool, out: &mut Vec<Output>) {
+        for (&(vif, address), entry) in &mut self.entries {
+            let (gone, stays): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(&mut entry.hold).into_iter().partition(|held| goes(vif, address, &held.bytes));
+            entry.hold = stays;
+            self.held -= gone.len();
+            out.extend(gone.into_iter().map(Held::replayed));
+        }
     }
 
     pub(super) fn tick(&mut self, snapshot: &Snapshot, now: u64, out: &mut Vec<Output>) {

@@ -1,8 +1,9 @@
 //! ECMP: several next hops of one route, of which each flow has one.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::Snapshot;
+use super::{Slots, Snapshot};
 use crate::ids::{MemberId, NextHopId};
 use crate::packet::tuple::FlowTuple;
 
@@ -13,6 +14,8 @@ pub struct Group {
     all: Shares,
     /// Those of them that are up.
     up: Shares,
+    /// Of tunnels by an underlay route: which flow has which member.
+    slots: Option<Arc<Slots>>,
 }
 
 /// One way.
@@ -54,7 +57,19 @@ impl Group {
             let wanted = members.iter().enumerate().filter(|(_, member)| wanted(member));
             Shares(wanted.map(share).collect())
         };
-        Group { all: shares(|_| true), up: shares(|member| member.up), members: members.into() }
+        Group { all: shares(|_| true), up: shares(|member| member.up), members: members.into(), slots: None }
+    }
+
+    /// A group of the ways of an underlay route.
+    pub fn of_underlay(members: Vec<Member>) -> Group {
+        let group = Group::new(members);
+        let slots = Slots::new(group.members(), |member| group.serves(member));
+        Group { slots: Some(Arc::new(slots)), ..group }
+    }
+
+    /// Of an underlay route: which flow of a tunnel has which member.
+    pub fn slots(&self) -> Option<&Arc<Slots>> {
+        self.slots.as_ref()
     }
 
     /// All members.
@@ -98,7 +113,7 @@ const FALLBACK: u64 = 0xbb67_ae85_84ca_a73b;
 const STEP: u64 = 0x3c6e_f372_fe94_f82b;
 
 /// One step of a multiply-and-fold hash.
-fn mix(a: u64, b: u64) -> u64 {
+pub(super) fn mix(a: u64, b: u64) -> u64 {
     let wide = u128::from(a ^ STEP) * u128::from(b ^ SEED);
     (wide >> 64) as u64 ^ wide as u64
 }

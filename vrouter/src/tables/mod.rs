@@ -11,6 +11,7 @@ mod resolve;
 mod router;
 mod rows;
 mod snapshot;
+mod spread;
 mod tunnel_headers;
 
 pub use group::{Group, Kept, Member};
@@ -19,4 +20,5 @@ pub use resolve::{Resolved, Unresolved, VRF_DEPTH};
 pub use router::{AdvertisedPrefix, RouterAdvertisement};
 pub use rows::Rows;
 pub use snapshot::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Vif, VifKind, Vrf};
+pub use spread::{Slots, Way, Ways};
 pub use tunnel_headers::{LabelMarking, Marking, Model, TunnelHeaders};

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Group, Marking};
+use super::{Group, Marking, Ways};
 use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// One next hop. Only rewrites (MACs, outer addresses, VNI or label, MTU, a resolved neighbour) change behind its number without
@@ -66,10 +66,8 @@ pub struct Tunnel {
     pub local: IpAddr,
     pub remote: IpAddr,
     pub encap: Encap,
-    pub underlay: Underlay,
-    /// The headers to copy in front of the inner L3 packet; empty unless `underlay` is resolved.
-    pub template: Template,
     pub marking: Marking,
+    pub ways: Ways,
 }
 
 /// A tunnel's kind.

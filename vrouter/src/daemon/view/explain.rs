@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::victims::rule_text;
-use super::{member_name, next_hop_text, place_text, read_address, vrf_name};
+use super::{member_name, next_hop_of_flow, next_hop_text, place_text, read_address, underlay_text, vrf_name};
 use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::decide::{Answer, Question, Recorder, Stage, Verdict, decide};
@@ -14,22 +14,23 @@ use crate::ids::{NextHopId, Place};
 use crate::packet::ip;
 use crate::packet::tuple::FlowTuple;
 use crate::tables::acl::Acl;
-use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Underlay, Vrf};
+use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf};
 
 /// Answers a request; the error names field and reason. Any thread; no side effects.
 pub fn explain(shared: &Shared, snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<v1::ExplainReply, String> {
     let mut question = read(snapshot, request)?;
     let mut steps = Steps { snapshot, steps: Vec::new() };
+    let hash = shared.flows.hash(&FlowKey::new(&question.tuple, question.place.into()));
     let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
         Err(reason) => Verdict::Drop(reason),
         Ok(()) => {
             question.kept = live_flow(shared, &question, &mut steps);
             let answer = decide(snapshot, &question, &mut steps);
-            leave(snapshot, &question, &answer, request.length, &mut steps)
+            leave(snapshot, &question, hash, &answer, request.length, &mut steps)
         }
     };
     let (verdict, result) = match verdict {
-        Verdict::Forward(next_hop) => ("forward".into(), next_hop_text(snapshot, next_hop)),
+        Verdict::Forward(next_hop) => ("forward".into(), next_hop_of_flow(snapshot, next_hop, hash)),
         Verdict::Local => ("local".into(), answerer(snapshot, question.place).into()),
         Verdict::Drop(reason) => (reason.name().to_string(), reason.meaning().to_string()),
     };
@@ -127,7 +128,14 @@ fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) -> [Op
 }
 
 /// The next hop's own limits.
-fn leave(snapshot: &Snapshot, question: &Question, answer: &Answer, length: u32, steps: &mut Steps<'_>) -> Verdict {
+fn leave(
+    snapshot: &Snapshot,
+    question: &Question,
+    hash: u64,
+    answer: &Answer,
+    length: u32,
+    steps: &mut Steps<'_>,
+) -> Verdict {
     let Verdict::Forward(next_hop) = answer.forward else { return answer.forward };
     let Some(row) = snapshot.next_hops.row(next_hop.index()) else { return Verdict::Drop(DropReason::NextHopGone) };
     let text = next_hop_text(snapshot, next_hop);
@@ -138,7 +146,7 @@ fn leave(snapshot: &Snapshot, question: &Question, answer: &Answer, length: u32,
         return Verdict::Drop(DropReason::MtuExceeded);
     }
     if let NextHopKind::Tunnel(tunnel) = &row.kind
-        && tunnel.underlay == Underlay::NoRoute
+        && *steps.way(tunnel, hash) == Underlay::NoRoute
     {
         return Verdict::Drop(DropReason::NoUnderlayRoute);
     }
@@ -159,6 +167,18 @@ struct Steps<'a> {
 impl Steps<'_> {
     fn add(&mut self, name: &str, object: String, detail: String) {
         self.steps.push(v1::Step { name: name.into(), object, detail });
+    }
+
+    /// Tells which of several ways the flow with this hash has, and returns it.
+    fn way<'t>(&mut self, tunnel: &'t Tunnel, hash: u64) -> &'t Underlay {
+        let way = tunnel.ways.of(hash);
+        let share = tunnel.ways.all().find(|(other, _)| std::ptr::eq(*other, way)).map_or(0, |(_, share)| share);
+        let count = tunnel.ways.all().count();
+        if count > 1 {
+            let detail = format!("by the flow's hash; one of {count} ways, with {share} of 256 shares");
+            self.add("way", underlay_text(self.snapshot, &way.underlay), detail);
+        }
+        &way.underlay
     }
 
     fn found(&mut self, name: &str, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {

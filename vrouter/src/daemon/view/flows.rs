@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use flowtable::Entry;
+use flowtable::{Entry, FlowTable};
 
-use super::{address_bytes, member_name, next_hop_text, place_text, read_address};
+use super::{address_bytes, member_name, next_hop_of_flow, place_text, read_address};
 use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::flows::kept;
 use crate::datapath::lifetime;
-use crate::datapath::table::FlowPair;
+use crate::datapath::table::{FlowPair, Flows};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, Tick, VifId, VrfId};
 use crate::packet::tuple::FlowTuple;
@@ -92,14 +92,18 @@ pub fn flows(
 ) -> impl Iterator<Item = v1::Flow> {
     let (narrow, wide) = (shared.flows.narrow().capacity(), shared.flows.wide().capacity());
     let limit = filter.limit;
+    let flows = shared.clone();
     let pair = move |at: u32| match at.checked_sub(narrow) {
         None => shared.flows.narrow().pair(at).map(|pair| FlowPair::v4(&pair)),
         Some(at) => shared.flows.wide().pair(at).map(|pair| FlowPair::v6(&pair)),
     };
-    (0..narrow + wide).filter_map(pair).filter_map(move |pair| row(&snapshot, &filter, &pair, now)).take(limit)
+    (0..narrow + wide)
+        .filter_map(pair)
+        .filter_map(move |pair| row(&flows.flows, &snapshot, &filter, &pair, now))
+        .take(limit)
 }
 
-fn row(snapshot: &Snapshot, filter: &Filter, pair: &FlowPair, now: Tick) -> Option<v1::Flow> {
+fn row(table: &FlowTable, snapshot: &Snapshot, filter: &Filter, pair: &FlowPair, now: Tick) -> Option<v1::Flow> {
     let (tuple, context) = pair.forward.0.parts();
     let (_, reverse_context) = pair.reverse.0.parts();
     let places = [Place::from(context), Place::from(reverse_context)];
@@ -124,8 +128,8 @@ fn row(snapshot: &Snapshot, filter: &Filter, pair: &FlowPair, now: Tick) -> Opti
         reverse_packets: reverse.packets,
         reverse_bytes: reverse.bytes,
         idle_ms: idle * (1000 / Tick::PER_SECOND),
-        next_hop: next_hop(snapshot, forward),
-        reverse_next_hop: next_hop(snapshot, reverse),
+        next_hop: next_hop(snapshot, forward, table.hash(&pair.forward.0)),
+        reverse_next_hop: next_hop(snapshot, reverse, table.hash(&pair.reverse.0)),
         fragments: tuple.fragment,
         path: member_name(snapshot, kept(forward).member),
         reverse_path: member_name(snapshot, kept(reverse).member),
@@ -137,6 +141,9 @@ fn verdict(entry: &Entry) -> String {
     reason.map_or("forward", DropReason::name).into()
 }
 
-fn next_hop(snapshot: &Snapshot, entry: &Entry) -> String {
-    if entry.next_hop == u32::MAX { String::new() } else { next_hop_text(snapshot, NextHopId(entry.next_hop)) }
+fn next_hop(snapshot: &Snapshot, entry: &Entry, hash: u64) -> String {
+    if entry.next_hop == u32::MAX {
+        return String::new();
+    }
+    next_hop_of_flow(snapshot, NextHopId(entry.next_hop), hash)
 }

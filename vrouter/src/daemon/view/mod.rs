@@ -8,7 +8,7 @@ pub mod victims;
 use std::net::IpAddr;
 
 use crate::ids::{MemberId, NextHopId, Place, VifId, VrfId};
-use crate::tables::{Encap, NextHopKind, Snapshot, Underlay};
+use crate::tables::{Encap, NextHopKind, Snapshot, Tunnel, Underlay};
 
 /// An address as the API carries it.
 pub fn address_bytes(address: IpAddr) -> Vec<u8> {
@@ -50,6 +50,16 @@ pub fn member_name(snapshot: &Snapshot, member: MemberId) -> String {
     snapshot.member_names.row(member.index()).map(|name| name.to_string()).unwrap_or_default()
 }
 
+/// A next hop for people; of a tunnel the way that the flow with this hash has.
+pub fn next_hop_of_flow(snapshot: &Snapshot, next_hop: NextHopId, hash: u64) -> String {
+    match snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
+        Some(NextHopKind::Tunnel(tunnel)) => {
+            format!("{}, {}", tunnel_text(tunnel), underlay_text(snapshot, &tunnel.ways.of(hash).underlay))
+        }
+        _ => next_hop_text(snapshot, next_hop),
+    }
+}
+
 /// A next hop for people.
 pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
     let Some(row) = snapshot.next_hops.row(next_hop.index()) else { return format!("next hop {next_hop}, gone") };
@@ -67,16 +77,30 @@ pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
         NextHopKind::Vif { vif, dst_mac, .. } => format!("vif {} mac {dst_mac}", vif_name(snapshot, *vif)),
         NextHopKind::Fabric(underlay) => underlay_text(snapshot, underlay),
         NextHopKind::Tunnel(tunnel) => {
-            let by = match tunnel.encap {
-                Encap::Vxlan { vni, inner_dst, .. } => format!("vxlan vni {vni} mac {inner_dst}"),
-                Encap::MplsOverUdp { label } => format!("mpls-over-udp label {label}"),
-                Encap::MplsOverGre { label } => format!("mpls-over-gre label {label}"),
-            };
-            format!("{by} to {}, {}", tunnel.remote, underlay_text(snapshot, &tunnel.underlay))
+            let ways: Vec<_> =
+                tunnel.ways.all().map(|(way, share)| (underlay_text(snapshot, &way.underlay), share)).collect();
+            match &ways[..] {
+                [(way, _)] => format!("{}, {way}", tunnel_text(tunnel)),
+                _ => {
+                    let ways: Vec<_> = ways.iter().map(|(way, share)| format!("{way} x{share}")).collect();
+                    format!("{}, by {}", tunnel_text(tunnel), ways.join(", "))
+                }
+            }
         }
     }
 }
 
+/// A tunnel's kind and far end.
+fn tunnel_text(tunnel: &Tunnel) -> String {
+    let by = match tunnel.encap {
+        Encap::Vxlan { vni, inner_dst, .. } => format!("vxlan vni {vni} mac {inner_dst}"),
+        Encap::MplsOverUdp { label } => format!("mpls-over-udp label {label}"),
+        Encap::MplsOverGre { label } => format!("mpls-over-gre label {label}"),
+    };
+    format!("{by} to {}", tunnel.remote)
+}
+
+/// A way through the underlay.
 fn underlay_text(snapshot: &Snapshot, underlay: &Underlay) -> String {
     match underlay {
         Underlay::Resolved(adjacency) => {

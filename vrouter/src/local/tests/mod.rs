@@ -17,7 +17,7 @@ use crate::ids::{Generation, Mac, NextHopId, Place, PortIndex, VifId, Vni, VrfId
 use crate::tables::fib::PrefixSet;
 use crate::tables::{
     Adjacency, Encap, LocalHost, NextHop, NextHopKind, Snapshot, Template, Tunnel, TunnelHeaders, Underlay, Vif,
-    VifKind, Vrf,
+    VifKind, Vrf, Way, Ways,
 };
 
 const UNDERLAY: VrfId = VrfId(0);
@@ -114,9 +114,8 @@ fn tunnel_kind() -> NextHopKind {
         local: VTEP.into(),
         remote: PEER.into(),
         encap,
-        underlay,
-        template: Template::EMPTY,
         marking,
+        ways: Ways::new(vec![Way { underlay, template: Template::EMPTY }], None),
     })
 }
 

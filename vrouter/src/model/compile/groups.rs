@@ -1,6 +1,5 @@
 //! Rows of next hops that are several.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -10,8 +9,7 @@ use super::next_hops::set;
 use crate::ids::{Generation, MemberId, NextHopId};
 use crate::model::records::{Hop, Path};
 use crate::model::state::{Dirty, State};
-use crate::packet::tuple::FlowTuple;
-use crate::tables::{Encap, Group, Member, NextHop, NextHopKind, Snapshot, Underlay};
+use crate::tables::{Group, Member, NextHop, NextHopKind, Snapshot, Underlay};
 
 /// The number of a stable name as flows keep it: 1 to 2^24 - 1.
 pub(super) fn member(name: u32) -> MemberId {
@@ -41,13 +39,20 @@ pub(super) fn compile(
             continue;
         }
         made.push(id);
+        let ways = state.ways(paths);
+        let live = ways.iter().any(|path| is_up(state, next, path.next_hop));
         let one = |path: &Path| Member {
             id: member(path.name),
             weight: path.weight,
             next_hop: path.next_hop,
-            up: is_up(state, next, path.next_hop),
+            up: if fabric && !live { is_asked(state, next, path.next_hop) } else { is_up(state, next, path.next_hop) },
         };
-        let members: Vec<Member> = state.ways(paths).iter().map(one).collect();
+        let members: Vec<Member> = ways.iter().map(one).collect();
+        if fabric {
+            let kind = NextHopKind::Group(Group::of_underlay(members));
+            set(next, id, NextHop { stamp: Generation(0), mtu: u16::MAX, kind }, false);
+            continue;
+        }
         let before = match next.next_hops.row(id.index()).map(|row| &row.kind) {
             Some(NextHopKind::Group(group)) => group.members().to_vec(),
             _ => members.clone(),
@@ -59,18 +64,6 @@ pub(super) fn compile(
         set(next, id, NextHop { stamp: Generation(0), mtu: u16::MAX, kind }, false);
     }
     made
-}
-
-/// By what a tunnel has one of several ways of the underlay.
-pub(super) fn tunnel_hash(next: &Snapshot, remote: IpAddr, encap: Encap) -> u64 {
-    let (protocol, number) = match encap {
-        Encap::Vxlan { vni, .. } => (0, vni.0),
-        Encap::MplsOverUdp { label } => (1, label.0),
-        Encap::MplsOverGre { label } => (2, label.0),
-    };
-    let [source_port, destination_port] = [(number >> 16) as u16, number as u16];
-    let (source, destination) = (remote, remote);
-    next.member_hash(&FlowTuple { source, destination, protocol, fragment: false, source_port, destination_port })
 }
 
 /// Something came up or went down: the flows of the ways that are down look for another.
@@ -87,10 +80,17 @@ fn notice(next: &mut Snapshot, members: &[Member]) {
 /// Whether a way can be sent by, as far as is known.
 fn is_up(state: &State, next: &Snapshot, way: NextHopId) -> bool {
     match next.next_hops.row(way.index()).map(|row| &row.kind) {
-        Some(NextHopKind::Tunnel(tunnel)) => tunnel.underlay != Underlay::NoRoute,
+        Some(NextHopKind::Tunnel(tunnel)) => tunnel.ways.lead_out(),
         // a neighbour that does not answer is forgotten: while another does, it has the traffic
         Some(NextHopKind::Fabric(Underlay::Resolved(adjacency))) => !state.links_down.contains(&adjacency.port),
         Some(NextHopKind::Vif { port, .. }) => !state.links_down.contains(port),
         _ => false,
     }
+}
+
+/// Whether packets may wait for the neighbour of an underlay's way: it has a link, and no answer yet.
+fn is_asked(state: &State, next: &Snapshot, way: NextHopId) -> bool {
+    let row = next.next_hops.row(way.index()).map(|row| &row.kind);
+    let Some(NextHopKind::Fabric(Underlay::Resolving { vif, .. })) = row else { return false };
+    next.vifs.row(vif.index()).is_some_and(|vif| !state.links_down.contains(&vif.port))
 }

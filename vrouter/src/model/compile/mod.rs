@@ -10,6 +10,7 @@ mod next_hops;
 mod reach;
 mod rows;
 mod template;
+mod tunnels;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,14 +1,14 @@
-//! Rows of next hops, and the way of tunnels through the underlay.
+//! Rows of next hops.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Compiled, Touched, groups, template};
+use super::{Compiled, Touched, groups, tunnels};
 use crate::ids::{Generation, NextHopId, VifId, VrfId};
 use crate::model::interner::Swept;
-use crate::model::records::{self, Hop};
+use crate::model::records::Hop;
 use crate::model::state::{Dirty, State};
-use crate::tables::{Adjacency, Encap, NextHop, NextHopKind, Snapshot, Template, Tunnel, Underlay, Vif};
+use crate::tables::{Adjacency, NextHop, NextHopKind, Snapshot, Underlay, Vif};
 
 /// Makes the rows of the next hops that were touched: first those that lead to a VIF, then the tunnels that go by them.
 pub(super) fn compile(
@@ -43,7 +43,7 @@ pub(super) fn compile(
     }
     for &id in &touched.tunnels {
         let Some((vrf, Hop::Tunnel { remote, encap })) = state.hop(id) else { continue };
-        let (row, via) = tunnel(state, next, vrf, remote, encap);
+        let (row, via) = tunnels::compile(state, next, vrf, remote, encap);
         index.go(id, via.map(|via| (via, remote)));
         if set(next, id, row, false) {
             touched.groups.extend(index.groups_of(id));
@@ -76,12 +76,13 @@ fn egress(kind: &NextHopKind) -> Option<VifId> {
     match kind {
         NextHopKind::Vif { vif, .. } => Some(*vif),
         NextHopKind::Fabric(underlay) => underlay_vif(underlay),
-        NextHopKind::Tunnel(tunnel) => underlay_vif(&tunnel.underlay),
+        // which uplink a tunnel goes by is no matter of flows
+        NextHopKind::Tunnel(_) => None,
         NextHopKind::Drop | NextHopKind::Receive | NextHopKind::Vrf(_) | NextHopKind::Group(_) => None,
     }
 }
 
-fn underlay_vif(underlay: &Underlay) -> Option<VifId> {
+pub(super) fn underlay_vif(underlay: &Underlay) -> Option<VifId> {
     match underlay {
         Underlay::Resolved(adjacency) => Some(adjacency.vif),
         Underlay::Resolving { vif, .. } => Some(*vif),
@@ -132,51 +133,4 @@ fn adjacency(state: &State, vif: &Vif, address: IpAddr) -> Underlay {
         }
         None => Underlay::Resolving { vif: vif.id, neighbour: Some(address) },
     }
-}
-
-/// A tunnel, and the underlay next hop that it goes by.
-fn tunnel(
-    state: &State,
-    next: &Snapshot,
-    vrf: VrfId,
-    remote: IpAddr,
-    encap: records::Encap,
-) -> (NextHop, Option<NextHopId>) {
-    let encap = match encap {
-        records::Encap::Vxlan { vni, inner_mac } => {
-            Encap::Vxlan { vni, inner_dst: inner_mac, inner_src: next.local.router_mac }
-        }
-        records::Encap::MplsOverUdp { label } => Encap::MplsOverUdp { label },
-        records::Encap::MplsOverGre { label } => Encap::MplsOverGre { label },
-    };
-    let row = next.local.underlay.and_then(|vrf| next.vrfs.row(vrf.index()));
-    let via = row.and_then(|row| row.route(remote)).map(|(_, id)| id);
-    let local = next.local.vtep_towards(remote);
-    let way = match via.and_then(|via| next.next_hops.row(via.index())) {
-        Some(NextHop { kind: NextHopKind::Group(group), .. }) => {
-            next.next_hops.row(group.choose(groups::tunnel_hash(next, remote, encap)).next_hop.index())
-        }
-        other => other,
-    };
-    let underlay = match (local, way) {
-        (Some(_), Some(NextHop { kind: NextHopKind::Fabric(underlay), .. })) => match underlay {
-            &Underlay::Resolving { vif, neighbour: None } => Underlay::Resolving { vif, neighbour: Some(remote) },
-            other => other.clone(),
-        },
-        _ => Underlay::NoRoute,
-    };
-    let local = local.unwrap_or(match remote {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    });
-    let template = match &underlay {
-        Underlay::Resolved(adjacency) => template::headers(adjacency, local, remote, encap),
-        Underlay::Resolving { .. } | Underlay::NoRoute => Template::EMPTY,
-    };
-    let marking = next.local.headers.marking(!matches!(encap, Encap::Vxlan { .. }));
-    let vif = underlay_vif(&underlay).and_then(|vif| next.vifs.row(vif.index()));
-    let mtu = vif.map_or(u16::MAX, |vif| vif.mtu).saturating_sub(encap.overhead(remote.is_ipv6()));
-    debug_assert!(state.vrf_by_id.contains_key(&vrf));
-    let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, underlay, template, marking });
-    (NextHop { stamp: Generation(0), mtu, kind }, via)
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::ids::{NextHopId, VifId};
 use crate::model::Model;
 use crate::tables::acl::{Acl, Tuple};
-use crate::tables::{DecapTarget, NextHopKind, Snapshot, Underlay, Vif, Vrf};
+use crate::tables::{DecapTarget, NextHopKind, Snapshot, Tunnel, Underlay, Vif, Vrf, Way};
 
 const ADDRESSES: [&str; 19] = [
     "10.0.0.1",
@@ -133,15 +133,20 @@ fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
         }
         NextHopKind::Fabric(underlay) => format!("{text}: {} {mtu}", underlay_text(model, underlay)),
         NextHopKind::Tunnel(tunnel) => format!(
-            "{text}: {:?} {} {} {:?} {} {:?} {mtu}",
+            "{text}: {:?} {} {} {:?} {:?} {mtu}",
             model.vrf_name(tunnel.vrf),
             tunnel.local,
             tunnel.remote,
             tunnel.encap,
-            underlay_text(model, &tunnel.underlay),
-            tunnel.template
+            ways_text(model, tunnel)
         ),
     }
+}
+
+fn ways_text(model: &Model, tunnel: &Tunnel) -> Vec<String> {
+    let text =
+        |(way, share): (&Way, usize)| format!("{share} {} {:?}", underlay_text(model, &way.underlay), way.template);
+    tunnel.ways.all().map(text).collect()
 }
 
 fn underlay_text(model: &Model, underlay: &Underlay) -> String {

@@ -6,7 +6,7 @@ use super::network::*;
 use crate::api::v1;
 use crate::ids::{Generation, Label, Mac, PortIndex, Vni};
 use crate::model::Model;
-use crate::tables::{DecapTarget, NextHop, NextHopKind, Snapshot, Tunnel, Underlay, Vrf};
+use crate::tables::{DecapTarget, NextHop, NextHopKind, Snapshot, Tunnel, Underlay, Vrf, Way};
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
@@ -27,6 +27,12 @@ fn tunnel<'a>(model: &Model, snapshot: &'a Snapshot, vrf: &str, to: &str) -> &'a
         NextHopKind::Tunnel(tunnel) => tunnel,
         other => panic!("{other:?}"),
     }
+}
+
+/// The one way of a tunnel.
+fn way(tunnel: &Tunnel) -> &Way {
+    assert_eq!(tunnel.ways.all().count(), 1);
+    tunnel.ways.of(0)
 }
 
 #[test]
@@ -86,20 +92,20 @@ fn tunnels_follow_their_neighbours_in_place() {
 
     let before = model.snapshot();
     let red = tunnel(&model, &before, "red", "192.168.0.12");
-    assert_eq!(red.underlay, Underlay::Resolving { vif: up0, neighbour: Some(peer) });
-    assert!(red.template.headers().is_empty());
+    assert_eq!(way(red).underlay, Underlay::Resolving { vif: up0, neighbour: Some(peer) });
+    assert!(way(red).template.headers().is_empty());
     assert_eq!(route_to(&model, &before, "red", "192.168.0.12").unwrap().mtu, 1450);
     assert_eq!(route_to(&model, &before, "blue", "192.168.0.12").unwrap().mtu, 1468);
     let far = tunnel(&model, &before, "blue", "fd00:1::1");
-    assert_eq!(far.underlay, Underlay::Resolving { vif: up0, neighbour: Some(gateway) });
+    assert_eq!(way(far).underlay, Underlay::Resolving { vif: up0, neighbour: Some(gateway) });
 
     let after = model.learn(up0, peer, NEIGHBOUR_MAC).unwrap();
     for vrf in ["red", "blue"] {
         let tunnel = tunnel(&model, &after, vrf, "192.168.0.12");
         assert!(
-            matches!(tunnel.underlay, Underlay::Resolved(a) if a.dst_mac == NEIGHBOUR_MAC && a.port == PortIndex(0))
+            matches!(way(tunnel).underlay, Underlay::Resolved(a) if a.dst_mac == NEIGHBOUR_MAC && a.port == PortIndex(0))
         );
-        assert_eq!(tunnel.template.headers()[..6], NEIGHBOUR_MAC.0);
+        assert_eq!(way(tunnel).template.headers()[..6], NEIGHBOUR_MAC.0);
     }
     let host = route_to(&model, &after, "underlay", "10.0.0.2").unwrap();
     assert!(matches!(host.kind, NextHopKind::Fabric(Underlay::Resolved(a)) if a.dst_mac == NEIGHBOUR_MAC));
@@ -109,7 +115,7 @@ fn tunnels_follow_their_neighbours_in_place() {
     assert!(model.learn(up0, gateway, Mac::BROADCAST).is_none());
 
     let moved = model.learn(up0, gateway, Mac([0x52, 0, 0, 0, 9, 9])).unwrap();
-    assert_eq!(tunnel(&model, &moved, "blue", "fd00:1::1").template.headers()[..6], [0x52, 0, 0, 0, 9, 9]);
+    assert_eq!(way(tunnel(&model, &moved, "blue", "fd00:1::1")).template.headers()[..6], [0x52, 0, 0, 0, 9, 9]);
     let again = model.forget(up0, peer).unwrap();
     assert!(model.forget(up0, peer).is_none());
     assert_eq!(*tunnel(&model, &again, "red", "192.168.0.12"), *red);
@@ -178,8 +184,8 @@ fn a_changed_uplink_reaches_neighbours_gateways_and_tunnels() {
     for (vrf, to, mtu) in [("red", "192.168.0.12", 1350), ("blue", "192.168.0.12", 1368), ("blue", "fd00:1::1", 1350)] {
         assert_eq!(route_to(&model, &after, vrf, to).unwrap().mtu, mtu);
         let tunnel = tunnel(&model, &after, vrf, to);
-        assert!(matches!(tunnel.underlay, Underlay::Resolved(a) if a.port == PortIndex(6)), "{tunnel:?}");
-        assert_eq!(tunnel.template.headers()[6..12], [2, 0, 0, 0, 6, 6]);
+        assert!(matches!(way(tunnel).underlay, Underlay::Resolved(a) if a.port == PortIndex(6)), "{tunnel:?}");
+        assert_eq!(way(tunnel).template.headers()[6..12], [2, 0, 0, 0, 6, 6]);
     }
     for to in ["10.0.0.2", "10.0.0.77", "10.1.0.1"] {
         assert_eq!(route_to(&model, &after, "underlay", to).unwrap().mtu, 1400, "{to}");

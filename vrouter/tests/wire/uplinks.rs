@@ -1,0 +1,332 @@
+//! Several uplinks: the flows of one tunnel spread over them, and leave one whose link or neighbour goes.
+
+use vrouter::api::v1;
+use vrouter::api::v1::object_key::Kind as Key;
+use vrouter::control::Request;
+use vrouter::drops::DropReason;
+
+use super::frames::is_like;
+use super::lab::{At, Lab, Setup, scenario};
+use super::network::{self, RA, UP};
+
+const UP1: At = (0, 5);
+const UP2: At = (0, 6);
+const FLOWS: usize = 64;
+/// The gateways' names, as the frames have them.
+const UPLINKS: [(At, &str); 3] = [(UP, "up0"), (UP1, "up1"), (UP2, "up2")];
+const KINDS: [&str; 3] = ["vxlan", "gre", "vxlan6"];
+
+/// Uplinks of A on p0, p5 and, tagged, p6, with a gateway each.
+const FABRIC: &str = r#"
+settings: {underlay_vrf: underlay, vtep: 10.0.0.1, vtep_v6: "fd31::1"}
+vifs:
+  - {name: up0, kind: fabric, port: p0, vrf: underlay, addresses: [10.0.0.1, "fd31::1"], subnets: [10.0.0.0/24, "fd31::/64"]}
+  - {name: up1, kind: fabric, port: p5, vrf: underlay, addresses: [10.0.1.1, "fd32::1"], subnets: [10.0.1.0/24, "fd32::/64"]}
+  - {name: up2, kind: fabric, port: p6, vrf: underlay, vlan: 77, addresses: [10.0.2.1, "fd33::1"], subnets: [10.0.2.0/24, "fd33::/64"]}
+"#;
+
+/// Who is behind them, for those that are not asked for.
+const NEIGHBOURS: &str = r#"
+neighbours:
+  - {vif: up0, address: 10.0.0.2, mac: "52:00:00:00:0b:00"}
+  - {vif: up0, address: "fd31::2", mac: "52:00:00:00:0b:00"}
+  - {vif: up1, address: 10.0.1.2, mac: "52:00:00:01:0b:00"}
+  - {vif: up1, address: "fd32::2", mac: "52:00:00:01:0b:00"}
+  - {vif: up2, address: 10.0.2.2, mac: "52:00:00:02:0b:00"}
+  - {vif: up2, address: "fd33::2", mac: "52:00:00:02:0b:00"}
+"#;
+
+/// Where ra sends by a tunnel of each kind.
+const TENANTS: &str = r#"
+routes:
+  - {vrf: red, prefix: 10.9.0.0/16, via: {vxlan: {remote: 198.51.100.9, vni: 504, mac: "02:0a:00:00:02:01"}}}
+  - {vrf: red, prefix: 10.10.0.0/16, via: {mpls_gre: {remote: 198.51.100.9, label: 1506}}}
+  - {vrf: red, prefix: 10.11.0.0/16, via: {vxlan: {remote: "2001:db8:9::9", vni: 504, mac: "02:0a:00:00:02:01"}}}
+"#;
+
+/// The far ends' route by these gateways: 0 is that of up0, and so on.
+fn by(prefix: &str, weights: &[(usize, u32)]) -> String {
+    let six = prefix.contains(':');
+    let gateway = |at: usize| if six { format!("\"fd3{}::2\"", at + 1) } else { format!("10.0.{at}.2") };
+    let ways: Vec<_> =
+        weights.iter().map(|&(at, weight)| format!("{{gateway: {}, weight: {weight}}}", gateway(at))).collect();
+    format!("routes: [{{vrf: underlay, prefix: \"{prefix}\", via: {{ecmp: [{}]}}}}]", ways.join(", "))
+}
+
+/// A with gateways that answer nothing, as they are known.
+fn known(workers: usize) -> Lab {
+    let mut lab = Lab::a(workers);
+    lab.apply(FABRIC);
+    lab.apply(NEIGHBOURS);
+    lab.apply(TENANTS);
+    lab.apply(&by("198.51.100.0/24", &[(0, 1), (1, 1), (2, 1)]));
+    lab.apply(&by("2001:db8:9::/48", &[(0, 1), (1, 1), (2, 1)]));
+    lab
+}
+
+/// A with uplinks 0 and 1, whose gateways it has to ask for.
+fn asking(workers: usize) -> Lab {
+    let mut lab = Lab::one(workers, &Setup { network: network::a_dynamic(), ..Setup::default() });
+    let routes: Vec<_> = TENANTS.lines().filter(|line| !line.contains("2001:db8")).collect();
+    lab.apply(&routes.join("\n"));
+    lab.apply(
+        "vifs: [{name: up1, kind: fabric, port: p5, vrf: underlay, addresses: [10.0.1.1], subnets: [10.0.1.0/24]}]",
+    );
+    lab.apply(&by("198.51.100.0/24", &[(0, 1), (1, 1)]));
+    lab
+}
+
+/// The uplink by which a frame came out, as scapy built it.
+fn found(lab: &mut Lab, what: &str) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    for (at, uplink) in UPLINKS {
+        for bytes in lab.take(at) {
+            assert!(is_like(&bytes, &format!("{what}.{uplink}.wire")), "{what} by {uplink}: {bytes:02x?}");
+            found.push(uplink);
+        }
+    }
+    found
+}
+
+/// The uplink of flow `n`.
+#[track_caller]
+fn uplink(lab: &mut Lab, kind: &str, n: usize) -> &'static str {
+    let what = format!("far.{kind}.{n}");
+    lab.put(RA, &what);
+    lab.run();
+    let found = found(lab, &what);
+    assert_eq!(found.len(), 1, "{what}: {:?}", lab.rig().stats().drops);
+    found[0]
+}
+
+#[track_caller]
+fn uplinks(lab: &mut Lab, kind: &str) -> Vec<&'static str> {
+    (0..FLOWS).map(|n| uplink(lab, kind, n)).collect()
+}
+
+fn count(uplinks: &[&str], uplink: &str) -> usize {
+    uplinks.iter().filter(|found| **found == uplink).count()
+}
+
+/// The flows that were on this uplink are elsewhere now, no other has moved.
+#[track_caller]
+fn only_left(before: &[&str], now: &[&str], uplink: &str) {
+    assert!(count(before, uplink) > 0 && count(now, uplink) == 0, "{before:?} {now:?}");
+    assert!(before.iter().zip(now).all(|(before, now)| *before == uplink || before == now), "{before:?} {now:?}");
+}
+
+fn undropped(lab: &mut Lab) {
+    let drops = lab.rig().stats().drops;
+    assert!(drops.is_empty(), "{drops:?}");
+}
+
+#[test]
+fn the_flows_of_one_tunnel_spread_by_weight_and_stay() {
+    scenario("uplinks", known, |lab| {
+        for kind in KINDS {
+            let first = uplinks(lab, kind);
+            // five standard deviations of a third of 64 flows are 19
+            assert!(UPLINKS.iter().all(|(_, uplink)| (9..=35).contains(&count(&first, uplink))), "{kind} {first:?}");
+            assert_eq!(uplinks(lab, kind), first, "each flow on one");
+        }
+        lab.apply(&by("198.51.100.0/24", &[(0, 6), (1, 1), (2, 1)]));
+        let weighted = uplinks(lab, "vxlan");
+        assert!((35..=62).contains(&count(&weighted, "up0")), "{weighted:?}");
+        assert_eq!(uplinks(lab, "vxlan"), weighted);
+        undropped(lab);
+        assert_eq!(lab.rig().flows(Default::default()).len(), 3 * FLOWS);
+        // a way more, a way less: no flow is judged anew
+        let misses = |lab: &mut Lab| lab.rig().stats().workers.iter().map(|worker| worker.flow_misses).sum::<u64>();
+        let revalidated =
+            |lab: &mut Lab| lab.rig().stats().workers.iter().map(|worker| worker.revalidated).sum::<u64>();
+        let before = (misses(lab), revalidated(lab));
+        lab.apply(&by("198.51.100.0/24", &[(1, 1)]));
+        assert_eq!(count(&uplinks(lab, "vxlan"), "up1"), FLOWS);
+        assert_eq!((misses(lab), revalidated(lab)), before);
+    });
+}
+
+#[test]
+fn packet_mode_spreads_too() {
+    scenario("uplinks-packet-mode", known, |lab| {
+        lab.apply("vrfs: [{name: red, flows: off}]");
+        let first = uplinks(lab, "vxlan");
+        assert!(UPLINKS.iter().all(|(_, uplink)| count(&first, uplink) > 8), "{first:?}");
+        assert_eq!(uplinks(lab, "vxlan"), first);
+        lab.carrier(5, false);
+        let now = uplinks(lab, "vxlan");
+        only_left(&first, &now, "up1");
+        assert!(lab.rig().flows(Default::default()).is_empty());
+    });
+}
+
+#[test]
+fn tunnels_leave_an_uplink_whose_link_or_neighbour_goes() {
+    scenario("uplinks-lost", known, |lab| {
+        for kind in KINDS {
+            let first = uplinks(lab, kind);
+            for (port, name) in [(0, "up0"), (5, "up1"), (6, "up2")] {
+                lab.carrier(port, false);
+                let now = uplinks(lab, kind);
+                only_left(&first, &now, name);
+                lab.carrier(port, true);
+                assert_eq!(uplinks(lab, kind), first, "they return");
+            }
+            // two, one after the other, and back in the other order
+            lab.carrier(0, false);
+            let one = uplinks(lab, kind);
+            lab.carrier(5, false);
+            let two = uplinks(lab, kind);
+            only_left(&one, &two, "up1");
+            assert_eq!(count(&two, "up2"), FLOWS);
+            lab.carrier(0, true);
+            only_left(&first, &uplinks(lab, kind), "up1");
+            // all: no worse than before
+            lab.carrier(0, false);
+            lab.carrier(6, false);
+            assert_eq!(uplinks(lab, kind), first);
+            for port in [0, 5, 6] {
+                lab.carrier(port, true);
+            }
+            assert_eq!(uplinks(lab, kind), first);
+        }
+        // a neighbour that is not there
+        let first = uplinks(lab, "vxlan");
+        let key = v1::NeighbourKey { vif: "up1".into(), address: vec![10, 0, 1, 2] };
+        lab.rig().delete(Key::Neighbour(key));
+        lab.run();
+        lab.take(UP1); // it is asked for
+        only_left(&first, &uplinks(lab, "vxlan"), "up1");
+        lab.apply(NEIGHBOURS);
+        assert_eq!(uplinks(lab, "vxlan"), first);
+        undropped(lab);
+        let misses = lab.rig().stats().workers.iter().map(|worker| worker.flow_misses).sum::<u64>();
+        assert!(misses <= 3 * FLOWS as u64, "flows did not notice");
+    });
+}
+
+#[test]
+fn a_gateway_that_falls_silent_is_left() {
+    scenario("uplinks-silent", asking, |lab| {
+        lab.advance(100);
+        lab.expect(&[(UP, "far.ask.up0"), (UP1, "far.ask.up1")]);
+        lab.put(UP, "far.says.up0");
+        lab.put(UP1, "far.says.up1");
+        lab.run();
+        let first = uplinks(lab, "vxlan");
+        assert!(count(&first, "up0") > 16 && count(&first, "up1") > 16, "{first:?}");
+        // up1's gateway answers no probe any more; that of up0 does
+        let mut left = 0;
+        for tenth in 0..400 {
+            lab.advance(100);
+            let asked = lab.take(UP);
+            if !asked.is_empty() {
+                lab.put(UP, "far.says.up0");
+            }
+            lab.take(UP1);
+            let n = tenth % FLOWS;
+            let now = uplink(lab, "vxlan", n);
+            assert!(first[n] == "up1" || now == "up0", "flow {n} has moved without need");
+            left += usize::from(first[n] != now);
+        }
+        assert!(left > 20, "{left}");
+        lab.put(UP1, "far.says.up1");
+        lab.run();
+        lab.discard();
+        assert_eq!(uplinks(lab, "vxlan"), first);
+        undropped(lab);
+    });
+}
+
+#[test]
+fn answers_come_by_any_uplink() {
+    scenario("uplinks-answers", known, |lab| {
+        // ra is sent nothing that is no answer
+        lab.apply("acls: [{name: nothing, rules: []}]");
+        lab.apply(&network::ra("acl_to_vif: nothing"));
+        for n in 0..FLOWS {
+            uplink(lab, "vxlan", n);
+            // by each uplink to the VTEP, which is the first one's address
+            for (at, name) in UPLINKS {
+                lab.pass(at, &format!("far.{n}.back.{name}"), RA, &format!("far.{n}.back.out"));
+            }
+        }
+        let flows = lab.rig().flows(Default::default());
+        assert_eq!(flows.len(), FLOWS);
+        assert!(flows.iter().all(|flow| flow.packets == 1 && flow.reverse_packets == 3));
+        undropped(lab);
+    });
+}
+
+#[test]
+fn packets_wait_until_one_gateway_answers() {
+    scenario("uplinks-held", asking, |lab| {
+        let what: Vec<String> = (0..12).map(|n| format!("far.vxlan.{n}")).collect();
+        what.iter().for_each(|what| lab.put(RA, what));
+        lab.run();
+        assert_eq!(lab.rig().stats().conservation.unwrap().held, 12);
+        lab.advance(100);
+        lab.expect(&[(UP, "far.ask.up0"), (UP1, "far.ask.up1")]);
+        // those that wait for the other one leave too
+        lab.put(UP1, "far.says.up1");
+        lab.run();
+        let came = lab.take(UP1);
+        assert_eq!(came.len(), 12);
+        let there = |what: &String| came.iter().any(|bytes| is_like(bytes, &format!("{what}.up1.wire")));
+        assert!(what.iter().all(there));
+        assert_eq!(lab.rig().stats().conservation.unwrap().held, 0);
+        // the other one answers: its flows go by it
+        lab.put(UP, "far.says.up0");
+        lab.run();
+        let now = uplinks(lab, "vxlan");
+        assert!(count(&now, "up0") > 16 && count(&now, "up1") > 16, "{now:?}");
+        undropped(lab);
+    });
+}
+
+#[test]
+fn what_fits_fits_by_every_uplink() {
+    scenario("uplinks-mtu", known, |lab| {
+        lab.apply("vifs: [{name: up2, kind: fabric, port: p6, vrf: underlay, vlan: 77, mtu: 1400, addresses: [10.0.2.1, \"fd33::1\"], subnets: [10.0.2.0/24, \"fd33::/64\"]}]");
+        lab.dropped_and_told(RA, "far.big", DropReason::MtuExceeded, "far.big.told");
+        // the same while the one with the small MTU is down: what comes back does not surprise
+        lab.carrier(6, false);
+        lab.dropped_and_told(RA, "far.big", DropReason::MtuExceeded, "far.big.told");
+    });
+}
+
+fn explain(lab: &mut Lab, n: usize) -> v1::ExplainReply {
+    let query = v1::ExplainRequest {
+        place: Some(v1::explain_request::Place::Vif("ra".into())),
+        source: vec![10, 1, 1, 10],
+        destination: vec![10, 9, 0, 9],
+        protocol: 17,
+        source_port: 7100 + n as u32,
+        destination_port: 53,
+        ..Default::default()
+    };
+    lab.rig().ask(|reply| Request::Explain { query, reply }).unwrap()
+}
+
+#[test]
+fn explain_and_flows_name_the_way_of_each_flow() {
+    scenario("uplinks-explain", known, |lab| {
+        for down in [None, Some(5)] {
+            if let Some(port) = down {
+                lab.carrier(port, false);
+            }
+            for n in 0..FLOWS {
+                let reply = explain(lab, n);
+                let way = reply.steps.iter().find(|step| step.name == "way").expect("a way");
+                let uplink = uplink(lab, "vxlan", n);
+                assert!(way.object.starts_with(&format!("vif {uplink} ")), "{way:?}");
+                assert!(way.detail.starts_with("by the flow's hash; one of 3 ways, with "), "{way:?}");
+                assert!(reply.result.contains(&format!(", vif {uplink} ")), "{}", reply.result);
+                let flows = lab.rig().flows(v1::FlowsRequest { port: Some(7100 + n as u32), ..Default::default() });
+                assert!(flows[0].next_hop.contains(&format!(", vif {uplink} ")), "{}", flows[0].next_hop);
+            }
+        }
+        let next_hop = explain(lab, 0).steps.into_iter().find(|step| step.name == "next_hop").unwrap();
+        assert!(next_hop.object.contains(", by vif up0 neighbour ") && next_hop.object.contains("x0"), "{next_hop:?}");
+    });
+}
