@@ -100,7 +100,7 @@ pub enum Output {
     Dropped(DropReason, Option<VifId>),
     /// A neighbour's MAC: new, or changed.
     Learn { vif: VifId, address: IpAddr, mac: Mac },
-    /// A neighbour that was learnt is there no more.
+    /// A neighbour that was learnt is there no more, or one that is wanted does not answer.
     Forget { vif: VifId, address: IpAddr },
 }
 

@@ -5,7 +5,7 @@
 //! Incomplete ──reply──▶ Reachable ──3 s before its end──▶ Probing ──reply──▶ Reachable
 //!     │ 3 requests to all unanswered ▲                       │ 3 unicast probes unanswered: Forget
 //!     ▼                              └──reply── Incomplete ◀─┘
-//!   Failed (if wanted: asked again, ever more seldom; a frame that comes starts over)   else removed
+//!   Failed (if wanted: Forget; asked again, ever more seldom; a frame that comes starts over)   else removed
 //! ```
 //!
 //! Who says a MAC unasked (RFC 4861's STALE) is believed, and probed at once.
@@ -365,6 +365,9 @@ fn act(vif: &Vif, address: IpAddr, entry: &mut Entry, now: u64, held: &mut usize
             ask(vif, address, None, entry, now, out);
         }
         State::Incomplete { .. } => {
+            if entry.wanted {
+                out.push(Output::Forget { vif: vif.id, address });
+            }
             drop_all(entry, DropReason::NeighbourUnresolved, held, out);
             (entry.state, entry.due) = (State::Failed { rounds: 1 }, now + (RETRANS_MS << 1));
             return entry.wanted;

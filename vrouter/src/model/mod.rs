@@ -123,20 +123,28 @@ impl Model {
     /// resolve in place, no flow is judged anew. `None`: nothing changed (known already, static, not connected, no unicast, or a
     /// limit is reached).
     pub fn learn(&mut self, vif: VifId, address: impl Into<IpAddr>, mac: Mac) -> Option<Arc<Snapshot>> {
-        if change::learn(&mut self.state, vif, address.into(), mac) {
+        let address = address.into();
+        if change::learn(&mut self.state, vif, address, mac) {
+            self.state.lost.remove(&(vif, address));
             return Some(self.publish(""));
         }
         self.state.rollback();
         None
     }
 
-    /// Forgets a learnt neighbour: packets through it wait again. `None`: there was none.
+    /// Gives up a neighbour that does not answer: one that was learnt is forgotten, and tunnels that need it go by a less specific
+    /// route, if there is one; else packets through it wait again. `None`: nothing changed.
     pub fn forget(&mut self, vif: VifId, address: impl Into<IpAddr>) -> Option<Arc<Snapshot>> {
-        if change::forget(&mut self.state, vif, address.into()) {
-            return Some(self.publish(""));
+        let key = (vif, address.into());
+        let forgotten = change::forget(&mut self.state, key.0, key.1);
+        if !forgotten {
+            self.state.rollback();
         }
-        self.state.rollback();
-        None
+        let lost = self.compiled.needed.binary_search(&key).is_ok() && self.state.lost.insert(key);
+        if lost {
+            self.state.dirty.neighbours.insert(key);
+        }
+        (forgotten || lost).then(|| self.publish(""))
     }
 
     /// From now on what a batch changes is noted, if it takes no more than so many notes (an object may take several).
@@ -224,6 +232,10 @@ impl Model {
         let changes = self.note.map(|most| events::since_commit(&self.state, most));
         let (dirty, hops) = self.state.commit();
         let snapshot = self.compiled.advance(&self.state, dirty, hops);
+        if self.compiled.needed_since == snapshot.generation {
+            let needed = &self.compiled.needed;
+            self.state.lost.retain(|key| needed.binary_search(key).is_ok());
+        }
         if let Some(changes) = changes {
             self.noted.push(Noted { generation: snapshot.generation, owner: owner.into(), changes });
         }

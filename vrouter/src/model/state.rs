@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub path_names: Interner<Arc<str>>,
     /// Ports whose link is down.
     pub links_down: HashSet<PortIndex>,
+    /// Neighbours that are needed and were given up, until they answer again.
+    pub lost: HashSet<(VifId, IpAddr)>,
 
     pub vrf_by_id: HashMap<VrfId, Arc<Vrf>>,
     pub vif_by_id: HashMap<VifId, Arc<Vif>>,
@@ -148,6 +150,7 @@ impl State {
             paths: Interner::default(),
             path_names: Interner::default(),
             links_down: HashSet::new(),
+            lost: HashSet::new(),
             vrf_by_id: HashMap::new(),
             vif_by_id: HashMap::new(),
             of_vrf: HashMap::new(),

@@ -184,6 +184,15 @@ impl Vrf {
         }
     }
 
+    /// The longest matching route that is shorter than this.
+    pub fn route_above(&self, destination: IpAddr, length: u8) -> Option<(u8, NextHopId)> {
+        let exact = |length: u8| match destination {
+            IpAddr::V4(address) => self.v4.exact(address.to_bits(), length),
+            IpAddr::V6(address) => self.v6.exact(address.to_bits(), length),
+        };
+        (0..length).rev().find_map(|length| Some((length, exact(length)?)))
+    }
+
     /// The longest matching route: its prefix length and next hop.
     pub fn route(&self, destination: IpAddr) -> Option<(u8, NextHopId)> {
         match destination {

@@ -295,6 +295,109 @@ fn what_fits_fits_by_every_uplink() {
     });
 }
 
+/// A with uplinks 0 and 1 to the far ends, and a default route by uplink 2; and a tunnel to up0's neighbour.
+fn with_default_route(workers: usize) -> Lab {
+    let mut lab = known(workers);
+    lab.apply(&by("198.51.100.0/24", &[(0, 1), (1, 1)]));
+    lab.apply(&by("0.0.0.0/0", &[(2, 1)]));
+    lab.apply(r#"routes: [{vrf: red, prefix: 10.12.0.0/16, via: {vxlan: {remote: 10.0.0.2, vni: 504, mac: "02:0a:00:00:02:01"}}}]"#);
+    lab
+}
+
+#[test]
+fn a_less_specific_route_is_taken_while_a_route_is_dead() {
+    scenario("uplinks-default", with_default_route, |lab| {
+        let first = uplinks(lab, "vxlan");
+        assert!(count(&first, "up0") > 16 && count(&first, "up1") > 16, "{first:?}");
+        assert_eq!(count(&uplinks(lab, "near"), "up0"), FLOWS);
+        lab.carrier(0, false);
+        only_left(&first, &uplinks(lab, "vxlan"), "up0");
+        assert_eq!(count(&uplinks(lab, "near"), "up2"), FLOWS, "a connected one too");
+        lab.carrier(5, false);
+        assert_eq!(count(&uplinks(lab, "vxlan"), "up2"), FLOWS);
+        // the default route's too: no worse than before
+        lab.carrier(6, false);
+        assert_eq!(uplinks(lab, "vxlan"), first);
+        assert_eq!(count(&uplinks(lab, "near"), "up0"), FLOWS);
+        lab.carrier(6, true);
+        assert_eq!(count(&uplinks(lab, "vxlan"), "up2"), FLOWS);
+        lab.carrier(5, true);
+        assert_eq!(count(&uplinks(lab, "vxlan"), "up1"), FLOWS);
+        lab.carrier(0, true);
+        assert_eq!(uplinks(lab, "vxlan"), first);
+        assert_eq!(count(&uplinks(lab, "near"), "up0"), FLOWS);
+        // a route that drops is where it ends
+        lab.apply("routes: [{vrf: underlay, prefix: 198.51.0.0/16, via: {drop: true}}]");
+        lab.carrier(0, false);
+        lab.carrier(5, false);
+        assert_eq!(uplinks(lab, "vxlan"), first);
+        undropped(lab);
+    });
+}
+
+/// The same with neighbours to be asked for, but for that of the default route by uplink 1.
+fn asking_with_default_route(workers: usize) -> Lab {
+    let mut lab = asking(workers);
+    lab.apply(r#"neighbours: [{vif: up1, address: 10.0.1.2, mac: "52:00:00:01:0b:00"}]"#);
+    lab.apply(&by("198.51.100.0/24", &[(0, 1)]));
+    lab.apply(&by("0.0.0.0/0", &[(1, 1)]));
+    lab.apply(r#"routes: [{vrf: red, prefix: 10.12.0.0/16, via: {vxlan: {remote: 10.0.0.2, vni: 504, mac: "02:0a:00:00:02:01"}}}]"#);
+    lab
+}
+
+#[test]
+fn a_neighbour_that_does_not_answer_makes_its_route_dead() {
+    scenario("uplinks-unanswered", asking_with_default_route, |lab| {
+        // packets wait for it while it may still answer
+        lab.put(RA, "far.vxlan.0");
+        lab.run();
+        lab.expect(&[(UP, "far.ask.up0")]);
+        lab.put(UP, "far.says.up0");
+        lab.run();
+        lab.expect(&[(UP, "far.vxlan.0.up0.wire")]);
+        // it falls silent: nothing is lost when it is given up, and it is asked on
+        let mut asked = 0;
+        let mut moved = false;
+        for tenth in 0..1200 {
+            lab.advance(100);
+            asked += lab.take(UP).len();
+            for kind in ["vxlan", "near"] {
+                let by = uplink(lab, kind, tenth % FLOWS);
+                assert!(by == "up1" || !moved, "it does not move to and fro");
+                moved |= by == "up1";
+            }
+        }
+        assert!(moved && (8..=14).contains(&asked), "asked {asked} times");
+        lab.put(UP, "far.says.up0");
+        lab.run();
+        for kind in ["vxlan", "near"] {
+            assert_eq!(count(&uplinks(lab, kind), "up0"), FLOWS, "{kind}");
+        }
+        undropped(lab);
+    });
+}
+
+#[test]
+fn a_neighbour_that_never_answered_makes_its_route_dead() {
+    scenario("uplinks-never", asking_with_default_route, |lab| {
+        for kind in ["vxlan", "near"] {
+            lab.put(RA, &format!("far.{kind}.0"));
+        }
+        lab.advance(3300);
+        lab.expect(&[(UP, "far.ask.up0"); 3]);
+        assert_eq!(lab.rig().dropped("ra", DropReason::NeighbourUnresolved), 2, "who waited has waited in vain");
+        for kind in ["vxlan", "near"] {
+            assert_eq!(count(&uplinks(lab, kind), "up1"), FLOWS, "{kind}");
+        }
+        lab.put(UP, "far.says.up0");
+        lab.run();
+        lab.take(UP);
+        for kind in ["vxlan", "near"] {
+            assert_eq!(count(&uplinks(lab, kind), "up0"), FLOWS, "{kind}");
+        }
+    });
+}
+
 fn explain(lab: &mut Lab, n: usize) -> v1::ExplainReply {
     let query = v1::ExplainRequest {
         place: Some(v1::explain_request::Place::Vif("ra".into())),

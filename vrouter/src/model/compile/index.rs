@@ -24,8 +24,8 @@ pub(super) struct Index {
     gateways: HashMap<VrfId, HashSet<NextHopId>>,
     neighbours: HashSet<NextHopId>,
     tunnels: BTreeSet<(IpAddr, NextHopId)>,
-    /// The way of a tunnel.
-    ways: HashMap<NextHopId, Way>,
+    /// The ways of a tunnel: one, unless it goes by a less specific route.
+    ways: HashMap<NextHopId, Box<[Way]>>,
     /// The tunnels that go by an underlay next hop.
     users: HashMap<NextHopId, HashSet<NextHopId>>,
     /// How many tunnels go each way.
@@ -100,7 +100,7 @@ impl Index {
             }
             Hop::Tunnel { remote, .. } => {
                 self.tunnels.remove(&(remote, id));
-                self.go(id, None);
+                self.go(id, Vec::new());
             }
             Hop::Paths(_) => {
                 for path in self.groups.remove(&id).iter().flat_map(|ways| ways.iter()) {
@@ -111,29 +111,28 @@ impl Index {
         }
     }
 
-    /// Notes the way that a tunnel goes now.
-    pub fn go(&mut self, tunnel: NextHopId, way: Option<Way>) {
-        let old = match way {
-            Some(way) => self.ways.insert(tunnel, way),
-            None => self.ways.remove(&tunnel),
-        };
-        if old == way {
-            return;
-        }
-        if let Some(old) = old {
-            take_out(&mut self.users, old.0, tunnel);
-            let count = self.counts.get_mut(&old).expect("a way that is gone is counted");
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(&old);
-                self.turns += 1;
+    /// Notes the ways that a tunnel goes now, or would if they were not dead.
+    pub fn go(&mut self, tunnel: NextHopId, ways: Vec<Way>) {
+        let old = self.ways.remove(&tunnel).unwrap_or_default();
+        if *old != *ways {
+            for way in old {
+                take_out(&mut self.users, way.0, tunnel);
+                let count = self.counts.get_mut(&way).expect("a way that is gone is counted");
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(&way);
+                    self.turns += 1;
+                }
+            }
+            for &way in &ways {
+                self.users.entry(way.0).or_default().insert(tunnel);
+                let count = self.counts.entry(way).or_default();
+                *count += 1;
+                self.turns += u64::from(*count == 1);
             }
         }
-        if let Some(way) = way {
-            self.users.entry(way.0).or_default().insert(tunnel);
-            let count = self.counts.entry(way).or_default();
-            *count += 1;
-            self.turns += u64::from(*count == 1);
+        if !ways.is_empty() {
+            self.ways.insert(tunnel, ways.into());
         }
     }
 

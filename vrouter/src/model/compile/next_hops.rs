@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Compiled, Touched, groups, tunnels};
 use crate::ids::{Generation, NextHopId, VifId, VrfId};
 use crate::model::interner::Swept;
-use crate::model::records::Hop;
+use crate::model::records::{Hop, Prefix};
 use crate::model::state::{Dirty, State};
 use crate::tables::{Adjacency, NextHop, NextHopKind, Snapshot, Underlay, Vif};
 
@@ -23,8 +23,12 @@ pub(super) fn compile(
         let Some(vif) = state.vif_by_id.get(&vif) else { continue };
         let ids = [Hop::Neighbour(vif.id, address), Hop::Gateway(address)].map(|hop| state.hop_id(vif.vrf, hop));
         touched.next_hops.extend(ids.into_iter().flatten());
+        touched.tunnels.extend(compiled.index.tunnels_within(Prefix::host(address)));
     }
     let index = &mut compiled.index;
+    let linked = dirty.links.iter().filter_map(|port| state.vif_by_id.get(&state.vif_by_port[port.index()]?));
+    let linked = linked.flat_map(|vif| index.to_vif(vif.id).chain(index.gateways(vif.vrf)));
+    touched.next_hops.extend(linked.collect::<Vec<_>>());
     for &id in &touched.next_hops {
         let Some((vrf, hop)) = state.hop(id) else { continue };
         let row = plain(state, next, vrf, hop);
@@ -32,7 +36,9 @@ pub(super) fn compile(
             let vif = next.vifs.row(vif.index());
             vif.is_some_and(|vif| vif.stamp == next.generation || touched.policies.contains(&vif.vrf))
         });
-        if set(next, id, row, raised) {
+        // whether a way of the underlay can be used is not in its row alone
+        let fabric = matches!(row.kind, NextHopKind::Fabric(_));
+        if set(next, id, row, raised) || fabric {
             touched.tunnels.extend(index.users_of(id));
             touched.groups.extend(index.groups_of(id));
         }
@@ -43,8 +49,8 @@ pub(super) fn compile(
     }
     for &id in &touched.tunnels {
         let Some((vrf, Hop::Tunnel { remote, encap })) = state.hop(id) else { continue };
-        let (row, via) = tunnels::compile(state, next, vrf, remote, encap);
-        index.go(id, via.map(|via| (via, remote)));
+        let (row, routes) = tunnels::compile(state, next, vrf, remote, encap);
+        index.go(id, routes.into_iter().map(|via| (via, remote)).collect());
         if set(next, id, row, false) {
             touched.groups.extend(index.groups_of(id));
         }

@@ -9,14 +9,14 @@ use crate::model::records;
 use crate::model::state::State;
 use crate::tables::{Encap, NextHop, NextHopKind, Snapshot, Template, Tunnel, Underlay, Way, Ways};
 
-/// A tunnel, and the underlay next hop that it goes by.
+/// A tunnel, and the underlay next hops that it goes by or would: that of the most specific route first.
 pub(super) fn compile(
     state: &State,
     next: &Snapshot,
     vrf: VrfId,
     remote: IpAddr,
     encap: records::Encap,
-) -> (NextHop, Option<NextHopId>) {
+) -> (NextHop, Vec<NextHopId>) {
     debug_assert!(state.vrf_by_id.contains_key(&vrf));
     let encap = match encap {
         records::Encap::Vxlan { vni, inner_mac } => {
@@ -25,8 +25,7 @@ pub(super) fn compile(
         records::Encap::MplsOverUdp { label } => Encap::MplsOverUdp { label },
         records::Encap::MplsOverGre { label } => Encap::MplsOverGre { label },
     };
-    let underlay = next.local.underlay.and_then(|vrf| next.vrfs.row(vrf.index()));
-    let via = underlay.and_then(|row| row.route(remote)).map(|(_, id)| id);
+    let (via, routes) = routes(state, next, remote);
     let vtep = next.local.vtep_towards(remote);
     let local = vtep.unwrap_or(match remote {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -54,7 +53,47 @@ pub(super) fn compile(
     let mtu = vifs.map(|vif| vif.mtu).min().unwrap_or(u16::MAX).saturating_sub(encap.overhead(remote.is_ipv6()));
     let marking = next.local.headers.marking(!matches!(encap, Encap::Vxlan { .. }));
     let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways });
-    (NextHop { stamp: Generation(0), mtu, kind }, via)
+    (NextHop { stamp: Generation(0), mtu, kind }, routes)
+}
+
+/// The route to this far end: the most specific one that has a way which serves, else the most specific one; and the routes that were
+/// looked at.
+fn routes(state: &State, next: &Snapshot, remote: IpAddr) -> (Option<NextHopId>, Vec<NextHopId>) {
+    let vrf = next.local.underlay.and_then(|vrf| next.vrfs.row(vrf.index()));
+    let mut seen = Vec::new();
+    let mut route = vrf.and_then(|vrf| vrf.route(remote));
+    while let Some((length, via)) = route {
+        seen.push(via);
+        let kind = next.next_hops.row(via.index()).map(|row| &row.kind);
+        let is_way = |kind: Option<&NextHopKind>| serves(state, next, &towards(kind, remote));
+        let leads = match kind {
+            Some(NextHopKind::Group(group)) => {
+                let of = |member: NextHopId| next.next_hops.row(member.index()).map(|row| &row.kind);
+                group.members().iter().any(|member| is_way(of(member.next_hop)))
+            }
+            Some(NextHopKind::Fabric(_)) => is_way(kind),
+            // it says where to stop
+            _ => break,
+        };
+        if leads {
+            return (Some(via), seen);
+        }
+        route = vrf.and_then(|vrf| vrf.route_above(remote, length));
+    }
+    (seen.first().copied(), seen)
+}
+
+/// Whether packets go this way, or may wait for its neighbour.
+fn serves(state: &State, next: &Snapshot, way: &Underlay) -> bool {
+    let has_link = |port| !state.links_down.contains(&port);
+    match *way {
+        Underlay::Resolved(adjacency) => has_link(adjacency.port),
+        Underlay::Resolving { vif, neighbour } => {
+            let lost = neighbour.is_some_and(|neighbour| state.lost.contains(&(vif, neighbour)));
+            !lost && next.vifs.row(vif.index()).is_some_and(|vif| has_link(vif.port))
+        }
+        Underlay::NoRoute => false,
+    }
 }
 
 /// The way by a next hop of the underlay to this far end.

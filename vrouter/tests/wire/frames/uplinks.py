@@ -38,8 +38,12 @@ def vxlan6(inner):
             / VXLAN(flags=8, vni=504) / Ether(dst=RTR_B, src=RTR_A) / inner)
 
 
-# kinds of tunnel, and where ra sends by each
-TUNNELS = {"vxlan": ("10.9.0.9", vxlan), "gre": ("10.10.0.9", gre), "vxlan6": ("10.11.0.9", vxlan6)}
+def near(inner):
+    return vxlan(inner, dst="10.0.0.2")
+
+
+# kinds of tunnel, and where ra sends by each; the far end of `near` is the gateway of up0 itself
+TUNNELS = {"vxlan": ("10.9.0.9", vxlan), "near": ("10.12.0.9", near), "gre": ("10.10.0.9", gre), "vxlan6": ("10.11.0.9", vxlan6)}
 for n in range(64):
     for kind, (to, wire) in TUNNELS.items():
         packet = ip("ra", to, id=700 + n) / UDP(sport=7100 + n, dport=53) / Raw(b"question")
