@@ -1,12 +1,14 @@
 """The fabric port shared with the host's kernel: its SSH and BGP go on while the vRouter owns the NIC.
 
-h1's uplink is taken from the kernel by AF_XDP; the kernel has 172.31.0.1 and the uplink's MAC on host0, a tap of the daemon's.
+h1's uplink is taken from the kernel by AF_XDP; the kernel has 172.31.0.1 and the uplink's MAC on host0: a tap of the daemon's, or what is
+behind its virtio-user port.
 """
 
 import threading
 
 from lab import probe
 from lab.picture import RED_VNI, V4, VTEPS, network
+from lab.splice import Splice
 from lab.wire import ARP, IP, TCP, UDP, VXLAN, Ether, Raw
 
 PEER = "172.31.0.9"
@@ -14,16 +16,29 @@ OURS_V6, KERNEL_V6 = "fd31::1", "fd31::3"
 BGP = 179
 
 
-def start(picture, **changes):
+def tap(_host, mac):
+    return f"net_tap0,iface=host0,mac={mac}"
+
+
+def virtio_user(host, mac):
+    """host0 behind a back end that is testpmd's, in place of the kernel's own (vhost-net)."""
+    host.lab.veth((host, "host0"), (host, "spliced"))
+    host.ip("link", "set", "host0", "address", mac)
+    socket = f"{host.lab.folder}/host0.sock"
+    Splice(host, "backend", "spliced", f"net_vhost0,iface={socket}")
+    return f"net_virtio_user0,path={socket},mac={mac}"
+
+
+def start(picture, device=tap):
     """h1 with its uplink shared, and k: the kernel's VXLAN, and a neighbour that speaks to the host."""
     h1 = picture.add_host("h1")
     mac = h1.netns.mac("fabric")
     h1.ports["fabric"] = "net_af_xdp0,iface=fabric"
-    h1.ports["host"] = f"net_tap0,iface=host0,mac={mac}"
+    h1.ports["host"] = device(h1.netns, mac)
     of_h1 = network("h1")
     of_h1["routes"] += [{"vrf": "blue", "prefix": "10.1.1.99/32", "via": {"mpls_udp": {"remote": PEER, "label": 999}}}]
     uplink = next(vif for vif in of_h1["vifs"] if vif["name"] == "uplink")
-    uplink.update(exception_port="host", addresses=[VTEPS["h1"], OURS_V6], subnets=["172.31.0.0/24", "fd31::/64"], **changes)
+    uplink.update(exception_port="host", addresses=[VTEPS["h1"], OURS_V6], subnets=["172.31.0.0/24", "fd31::/64"])
     vrouter = picture.start("h1", of_h1)
     assert h1.netns.mac("host0") == mac
     addressed(h1.netns, "host0", VTEPS["h1"], OURS_V6)
@@ -61,7 +76,15 @@ def test_the_host_s_tcp_and_the_tenants_vxlan_share_the_port(picture):
 
 
 def test_the_kernel_reaches_out_through_the_port(picture):
-    vrouter, host = start(picture)
+    reaches_out(picture, tap)
+
+
+def test_the_kernel_reaches_out_through_virtio_user(picture):
+    reaches_out(picture, virtio_user)
+
+
+def reaches_out(picture, device):
+    vrouter, host = start(picture, device)
     for address in (VTEPS["k"], KERNEL_V6):
         probe.ping(host, address, count=5)
     for address in (VTEPS["h1"], OURS_V6):
