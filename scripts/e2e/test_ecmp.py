@@ -25,17 +25,18 @@ def via(name):
 
 
 def start(picture):
-    """h1, where red1 receives nothing but answers, and the kernels, which know red1 and are known."""
-    of_h1 = network("h1")
-    of_h1["routes"] = [{"vrf": "red", "prefix": f"{own}/{128 if ':' in own else 32}", "via": {"vxlan": via(name)}}
-                       for name, addresses in OWN.items() for own in addresses] + by(*WEIGHTS)["routes"]
-    h1 = picture.start("h1", of_h1)
+    """The kernels, and h1, where red1 receives nothing but answers; they know one another."""
     kernels = {}
     for name, addresses in OWN.items():
         kernels[name] = kernel_vxlan(picture.lab, picture.underlay, name, addresses, MACS[name])
         kernels[name].sysctl("net.ipv6.conf.lo.disable_ipv6", 0)
-        for address in SERVICE:
-            kernels[name].ip("address", "add", SERVICE[address], "dev", "lo")
+        for prefix in SERVICE.values():
+            kernels[name].ip("address", "add", prefix, "dev", "lo")
+    of_h1 = network("h1")
+    of_h1["routes"] = [{"vrf": "red", "prefix": f"{own}/{128 if ':' in own else 32}", "via": {"vxlan": via(name)}}
+                       for name, addresses in OWN.items() for own in addresses] + by(*WEIGHTS)["routes"]
+    h1 = picture.start("h1", of_h1)
+    for addresses in OWN.values():
         for own in addresses:
             probe.ping(picture["red1"].netns, own, count=1)
     h1.apply({"acls": [{"name": "red1-receives", "rules": [{"action": "deny"}]}]})

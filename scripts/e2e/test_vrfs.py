@@ -12,6 +12,10 @@ GATEWAY_MAC = "00:00:5e:00:01:00"
 
 def start(picture):
     """h1 with VRF shared; its blue1 is in a subnet of its own, which red1 may reach, and which may reach red1."""
+    kernel = kernel_vxlan(picture.lab, picture.underlay, "k", SERVICES, vni=SHARED_VNI)
+    # On the link of the services, as far as the kernel knows: it asks who has a tenant's address.
+    for prefix in ("10.1.1.0/24", "10.2.2.0/24", "fd00:1::/64", "fd00:2::/64"):
+        kernel.ip("route", "add", prefix, "dev", f"vx{SHARED_VNI}")
     of_h1 = network("h1")
     blue1 = next(vif for vif in of_h1["vifs"] if vif["name"] == "blue1")
     blue1.update(addresses=list(BLUE1), gateway_v4="10.2.2.1", gateway_v6="fd00:2::1")
@@ -27,10 +31,6 @@ def start(picture):
     ]
     h1 = picture.start("h1", of_h1)
     renumber(picture["blue1"].netns, BLUE1, ("10.2.2.1", "fd00:2::1"))
-    kernel = kernel_vxlan(picture.lab, picture.underlay, "k", SERVICES, vni=SHARED_VNI)
-    # On the link of the services, as far as the kernel knows: it asks who has a tenant's address.
-    for prefix in ("10.1.1.0/24", "10.2.2.0/24", "fd00:1::/64", "fd00:2::/64"):
-        kernel.ip("route", "add", prefix, "dev", f"vx{SHARED_VNI}")
     return h1, kernel
 
 
