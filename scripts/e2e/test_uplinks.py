@@ -171,7 +171,7 @@ def test_a_cut_link_moves_what_it_carried_at_once(picture):
     ready(network)
     flows = Flows(network.red1, FLOWS, V4["k"], PORT)
     with Answerer(network.k, "k", V4["k"], PORT):
-        first = network.ways(flows)
+        first = spread(network, flows)
         dying, other = busiest_first(network, first)
         # The kernel looks at links but once a second: what it loses meanwhile is not ours.
         network.answers_by(other)
@@ -199,7 +199,7 @@ def test_a_silent_neighbour_is_left_while_answers_come_by_the_other(picture):
     ready(network)
     flows = Flows(network.red1, FLOWS, V4["k"], PORT)
     with Answerer(network.k, "k", V4["k"], PORT):
-        first = network.ways(flows)
+        first = spread(network, flows)
         dying, other = busiest_first(network, first)
         network.answers_by(other)
         assert network.ways(flows) == first, "what we send follows what we receive"
@@ -218,6 +218,16 @@ def test_a_silent_neighbour_is_left_while_answers_come_by_the_other(picture):
         dying.netns.run("ping", "-n", "-c", "1", "-w", "5", f"172.31.{dying.number}.1")
         until(lambda: not gone(network, dying), 5, f"{dying.name} to be known again")
         assert network.ways(flows) == first
+
+
+def spread(network, flows):
+    """The ways of the flows, which are of one tunnel: by both uplinks, each by its own, and as the vRouter says."""
+    ways = network.ways(flows)
+    assert set(ways.values()) == set(network.leaves), "all flows of the tunnel go by one uplink"
+    assert network.ways(flows) == ways, "a flow's packets go two ways"
+    said = {flow["source_port"]: flow["next_hop"] for flow in network.vrouter.ask("flows", "--vif", "red1", "--proto", "udp")["flows"]}
+    assert all(said[port].endswith(f"vif up{leaf.number} neighbour {leaf.heard.mac}") for port, leaf in ways.items()), said
+    return ways
 
 
 def busiest_first(network, ways):
