@@ -261,8 +261,14 @@ impl<'a, const K: usize> Slot<'a, K> {
         if new != activity {
             self.word(K + 1).store(new, Release);
         }
-        self.word(K + 4).store(self.word(K + 4).load(Relaxed).wrapping_add(1), Release);
-        self.word(K + 5).store(self.word(K + 5).load(Relaxed).wrapping_add(u64::from(bytes)), Release);
+        self.carry(1, u64::from(bytes));
+    }
+
+    /// Adds counts. Locked. (Release: see `count`.)
+    pub(crate) fn carry(self, packets: u64, bytes: u64) {
+        for (word, more) in [(K + 4, packets), (K + 5, bytes)] {
+            self.word(word).store(self.word(word).load(Relaxed).wrapping_add(more), Release);
+        }
     }
 
     /// Sets state bits. Locked.

@@ -159,6 +159,14 @@ impl<const K: usize> Pairs<K> {
         true
     }
 
+    /// Adds what was counted elsewhere: a pair that goes on under another key takes its counts along. False when the handle is stale.
+    pub fn carry(&self, handle: Handle, packets: u64, bytes: u64) -> bool {
+        let Some((slot, guard)) = self.locked_slot(handle) else { return false };
+        slot.carry(packets, bytes);
+        slot.unlock(guard);
+        true
+    }
+
     /// Clears bits of the direction's state. False when the handle is stale.
     pub fn clear_state(&self, handle: Handle, bits: u16) -> bool {
         let Some((slot, guard)) = self.locked_slot(handle) else { return false };

@@ -308,9 +308,11 @@ impl Lookup<'_> {
             Ok(None) => return self.miss(found, key, charge),
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
         };
-        // the connection goes on where it was
-        self.flows.set_state(&forward, handle, old.forward.1.state & !lifetime::LABELLED);
-        self.flows.set_state(&forward, handle.partner(), old.reverse.1.state);
+        // the connection goes on where it was, with what was counted of it
+        for (handle, was) in [(handle, &old.forward.1), (handle.partner(), &old.reverse.1)] {
+            self.flows.set_state(&forward, handle, was.state & !lifetime::LABELLED);
+            self.flows.carry(&forward, handle, was.packets, was.bytes);
+        }
         let (tuple, _) = forward.parts();
         let half = if *key == forward {
             (handle, self.half(answer, 0, NONE))

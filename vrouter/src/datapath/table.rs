@@ -121,6 +121,7 @@ pub trait Flows {
     fn update(&self, key: &FlowKey, handle: Handle, half: Half) -> bool;
     fn touch(&self, key: &FlowKey, handle: Handle, bytes: u32, now: u32, state: u16) -> bool;
     fn set_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool;
+    fn carry(&self, key: &FlowKey, handle: Handle, packets: u64, bytes: u64) -> bool;
     fn clear_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool;
     fn remove(&self, key: &FlowKey, handle: Handle) -> bool;
     fn pair_of(&self, key: &FlowKey, handle: Handle) -> Option<FlowPair>;
@@ -183,6 +184,10 @@ impl Flows for FlowTable {
 
     fn set_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool {
         by_family!(self, key, |pairs, _key| pairs.set_state(handle, bits))
+    }
+
+    fn carry(&self, key: &FlowKey, handle: Handle, packets: u64, bytes: u64) -> bool {
+        by_family!(self, key, |pairs, _key| pairs.carry(handle, packets, bytes))
     }
 
     fn clear_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool {

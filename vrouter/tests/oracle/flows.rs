@@ -257,7 +257,8 @@ impl Oracle {
             return self.judge_as_new(arrived);
         };
         for side in [0, 1] {
-            self.flows[at].halves[side].flags = old.halves[side].flags;
+            let (half, was) = (&mut self.flows[at].halves[side], &old.halves[side]);
+            (half.flags, half.packets, half.bytes) = (was.flags, was.packets, was.bytes);
         }
         let Some(side) = self.flows[at].halves.iter().position(|half| Some(half.key) == arrived.key) else {
             return self.judge_as_new(arrived);

@@ -66,6 +66,8 @@ fn a_flow_that_leaves_by_another_place_takes_its_answers_from_there() {
         lab.dropped(UP, "udp4.vxlan.back", DropReason::AclToVif);
         let flow = lab.rig().flow();
         assert_eq!(&*flow.reverse_place, "vif ra2");
+        // it is the same flow: what was counted before counts, and it stays answered
+        assert_eq!((flow.packets, flow.reverse_packets), (2, 2));
     });
 }
 
@@ -73,10 +75,12 @@ fn a_flow_that_leaves_by_another_place_takes_its_answers_from_there() {
 fn an_answer_may_be_what_finds_the_flow_moved() {
     scenario("rekey-by-answer", closed_ra, |lab| {
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        lab.pass(UP, "udp4.vxlan.back", RA, "udp4.vxlan.back.out");
         lab.apply(&to_rb("{vif: ra2}"));
         // from where the flow no longer leaves: judged as new, and refused
         lab.dropped(UP, "udp4.vxlan.back", DropReason::AclToVif);
         lab.pass(RA2, "udp4.vxlan.back.from-ra2", RA, "udp4.vxlan.back.from-ra2.out");
+        assert_eq!(lab.rig().flow().state, "answered");
         lab.pass(RA, "udp4.vxlan", RA2, "udp4.to-ra2.out");
     });
 }
