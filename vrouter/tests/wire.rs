@@ -42,6 +42,8 @@ mod reasons;
 mod router;
 #[path = "wire/scapy.rs"]
 mod scapy;
+#[path = "wire/skew.rs"]
+mod skew;
 #[path = "wire/spoof.rs"]
 mod spoof;
 #[path = "wire/tenants.rs"]

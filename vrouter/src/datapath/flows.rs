@@ -161,6 +161,7 @@ impl Lookup<'_> {
         let (Some(place), Some(vrf), Some(next_hop)) = (place, vrf, next_hop) else { return false };
         let labelled = entry.state & lifetime::LABELLED != 0;
         let same_way = !entry.initiator
+            || is_error(found)
             || found.fixed.is_some() == labelled && found.fixed.is_none_or(|fixed| fixed.0 == entry.next_hop);
         Decided(entry.stamp).generation() >= place.max(vrf).max(next_hop).0 && same_way
     }
@@ -174,7 +175,7 @@ impl Lookup<'_> {
 
     /// A packet without a flow: judged by its own tuple, and both halves installed.
     fn miss(&mut self, found: &Classified, key: &FlowKey, charge: usize) -> Fate {
-        if matches!(found.packet.upper, Upper::IcmpError { .. }) {
+        if is_error(found) {
             return Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame);
         }
         let opens = found.packet.tcp_flags() & (tcp::SYN | tcp::ACK) == tcp::SYN;
@@ -254,7 +255,9 @@ impl Lookup<'_> {
         let initiator = pair.forward.0 == *key;
         let handle = if initiator { pair.handle } else { pair.handle.partner() };
         let labelled = pair.forward.1.state & lifetime::LABELLED != 0;
-        let fixed = if initiator { found.fixed } else { labelled.then_some(NextHopId(pair.forward.1.next_hop)) };
+        // an ICMP error may come by another label than the flow that it quotes
+        let says = initiator && !is_error(found);
+        let fixed = if says { found.fixed } else { labelled.then_some(NextHopId(pair.forward.1.next_hop)) };
         let had = [kept(&pair.forward.1), kept(&pair.reverse.1)];
         let answer = decide(self.snapshot, &Question { place, vrf, tuple, fixed, kept: had.map(Some) }, &mut Silent);
         if answer.forward == Verdict::Local {
@@ -342,6 +345,11 @@ impl Lookup<'_> {
         };
         Half { stamp: Decided::new(self.snapshot.generation, member).0, next_hop: next_hop.0, verdict }
     }
+}
+
+/// An ICMP error goes with the flow that it quotes, and is none of its packets.
+fn is_error(found: &Classified) -> bool {
+    matches!(found.packet.upper, Upper::IcmpError { .. })
 }
 
 /// What an entry has.

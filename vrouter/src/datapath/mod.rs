@@ -187,18 +187,24 @@ impl Worker {
         received + report.handed_over
     }
 
-    /// The path of a burst.
+    /// The path of a burst. What the slow path sends joins it at `act` ([`Worker::inject`]), frames of the host's kernel at `finish`
+    /// ([`exception`]).
     fn forward(&mut self) {
-        let Worker { snapshot, frames, burst, shared, .. } = self;
-        // classify: every frame -> place, VRF, inner packet, or an exit
-        for (frame, work) in frames.iter().zip(burst.iter_mut()) {
-            work.classify(snapshot, frame, shared.vif_slots);
-        }
-        // lookup: hash all, prefetch all buckets, then compare
-        prepare(snapshot, &shared.flows, burst);
-        let newest = lookup(&shared.flows, burst);
-        if newest > snapshot.generation.0 {
+        for first in [true, false] {
+            let Worker { snapshot, frames, burst, shared, .. } = self;
+            // classify: every frame -> place, VRF, inner packet, or an exit
+            for (frame, work) in frames.iter().zip(burst.iter_mut()) {
+                work.classify(snapshot, frame, shared.vif_slots);
+            }
+            // lookup: hash all, prefetch all buckets, then compare
+            prepare(snapshot, &shared.flows, burst);
+            let newest = lookup(&shared.flows, burst);
+            if newest <= snapshot.generation.0 || !first {
+                break;
+            }
+            // another worker has decided by a snapshot that this one lacks: once more, all of it by the newer one
             self.take_snapshot();
+            self.burst.iter_mut().for_each(|work| *work = Work::new(work.vif, work.slot));
         }
         // slow path: a miss, or a hit whose ground has changed, is decided by route and ACLs and installed both ways
         let Worker { snapshot, frames, burst, shared, eviction, flow_budgets: budgets, now, index, .. } = self;

@@ -216,7 +216,9 @@ impl Oracle {
             self.forget(at);
             return self.judge_as_new(arrived);
         };
-        let fixed = if side == 0 { arrived.fixed } else { pair.labelled };
+        // an error may come by another label than the flow that it quotes
+        let error = matches!(arrived.packet.upper, Upper::Error { .. });
+        let fixed = if side == 0 && !error { arrived.fixed } else { pair.labelled };
         let had = [pair.halves[0].kept.as_ref(), pair.halves[1].kept.as_ref()];
         let Some(decision) = self.judge(place, vrf, tuple, fixed, (had, side)) else {
             self.forget(at);

@@ -142,6 +142,21 @@ fn a_flow_by_a_label_that_names_its_vif_outlives_changes() {
 }
 
 #[test]
+fn an_error_by_another_label_changes_nothing_of_the_flow_that_it_quotes() {
+    scenario("label-vif-error", Lab::a, |lab| {
+        lab.apply(&network::ra2("spoofing_allowed: true"));
+        for _ in 0..3 {
+            lab.pass(UP, "label.vif", RA2, "label.vif.out");
+            lab.pass(RA2, "label.vif.back", UP, "label.vif.back.wire");
+            lab.pass(UP, "label.vif.error", RA2, "label.vif.error.out");
+        }
+        let stats = lab.rig().stats();
+        assert_eq!(stats.workers.iter().map(|worker| worker.revalidated).sum::<u64>(), 0);
+        assert_eq!((lab.rig().flow().packets, lab.rig().flow().reverse_packets), (3, 3));
+    });
+}
+
+#[test]
 fn answers_by_a_label_that_names_the_vif_are_not_judged_again_and_again() {
     scenario("label-vif-answer", Lab::a, |lab| {
         lab.pass(RA2, "ra2.asks", UP, "ra2.asks.wire");
