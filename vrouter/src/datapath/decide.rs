@@ -50,6 +50,17 @@ pub struct Answer {
     pub culprit: Culprit,
 }
 
+impl Answer {
+    /// The decision as one of the answers meets it, which enters where the initiator's packets leave. A flow that is refused is refused
+    /// both ways.
+    pub fn turned(self, initiator: Place) -> Answer {
+        let forward = if matches!(self.forward, Verdict::Drop(_)) { self.forward } else { self.reverse };
+        let [there, back] = self.members;
+        let (reverse, exit) = (self.forward, self.reverse_exit.unwrap_or(initiator));
+        Answer { forward, reverse, reverse_exit: Some(self.exit), members: [back, there], exit, ..self }
+    }
+}
+
 /// Follows a decision: nothing on a worker, a list of steps for `explain`.
 pub trait Recorder {
     fn route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>);

@@ -159,7 +159,7 @@ impl Lookup<'_> {
         let vrf = self.snapshot.vrfs.row(found.vrf.index()).map(|vrf| vrf.stamp);
         let next_hop = self.snapshot.next_hops.row(entry.next_hop as usize).map(|row| row.stamp);
         let (Some(place), Some(vrf), Some(next_hop)) = (place, vrf, next_hop) else { return false };
-        let labelled = entry.state & lifetime::LABELLED != 0;
+        let labelled = is_labelled(entry);
         let same_way = !entry.initiator
             || is_error(found)
             || found.fixed.is_some() == labelled && found.fixed.is_none_or(|fixed| fixed.0 == entry.next_hop);
@@ -245,21 +245,19 @@ impl Lookup<'_> {
     fn revalidate(&mut self, found: &Classified, key: &FlowKey, handle: Handle, charge: usize) -> Fate {
         let Some(pair) = self.flows.pair_of(key, handle) else { return self.miss(found, key, charge) };
         self.counters.worker.revalidated.add(1);
-        let (tuple, context) = pair.forward.0.parts();
-        let place = Place::from(context);
-        let Some(vrf) = self.vrf_of(place) else {
+        let initiator = pair.forward.0 == *key;
+        // an ICMP error may come by another label than the flow that it quotes
+        let says = (initiator && !is_error(found)).then_some(found.fixed);
+        let Some(question) = question_of(self.snapshot, &pair, says) else {
             // the initiator's place is gone: its flow with it
             self.flows.remove(key, pair.handle);
             return self.miss(found, key, charge);
         };
-        let initiator = pair.forward.0 == *key;
         let handle = if initiator { pair.handle } else { pair.handle.partner() };
-        let labelled = pair.forward.1.state & lifetime::LABELLED != 0;
-        // an ICMP error may come by another label than the flow that it quotes
-        let says = initiator && !is_error(found);
-        let fixed = if says { found.fixed } else { labelled.then_some(NextHopId(pair.forward.1.next_hop)) };
+        let labelled = is_labelled(&pair.forward.1);
+        let fixed = question.fixed;
         let had = [kept(&pair.forward.1), kept(&pair.reverse.1)];
-        let answer = decide(self.snapshot, &Question { place, vrf, tuple, fixed, kept: had.map(Some) }, &mut Silent);
+        let answer = decide(self.snapshot, &question, &mut Silent);
         if answer.forward == Verdict::Local {
             self.flows.remove(key, handle);
             return self.miss(found, key, charge);
@@ -328,13 +326,6 @@ impl Lookup<'_> {
         self.use_entry(found, key, half.0, half.1.verdict, NextHopId(half.1.next_hop))
     }
 
-    fn vrf_of(&self, place: Place) -> Option<VrfId> {
-        match place {
-            Place::Vif(vif) => self.snapshot.vifs.row(vif.index()).map(|vif| vif.vrf),
-            Place::Tunnel(vrf) => self.snapshot.vrfs.row(vrf.index()).map(|vrf| vrf.id),
-        }
-    }
-
     /// One direction's verdict (0: the initiator's) as an entry holds it; a drop keeps the next hop whose change may lift it, and the
     /// member, with which the flow then goes on.
     fn half(&self, answer: &Answer, direction: usize, before: Kept) -> Half {
@@ -350,6 +341,25 @@ impl Lookup<'_> {
 /// An ICMP error goes with the flow that it quotes, and is none of its packets.
 fn is_error(found: &Classified) -> bool {
     matches!(found.packet.upper, Upper::IcmpError { .. })
+}
+
+/// What is to be decided about a live pair, whichever direction's packet came: what its initiator sends, and what both directions have.
+/// `says`: the next hop that this packet's label names, or none; absent: as the initiator's last packet said. `None`: its place is gone.
+pub fn question_of(snapshot: &Snapshot, pair: &FlowPair, says: Option<Option<NextHopId>>) -> Option<Question> {
+    let (tuple, context) = pair.forward.0.parts();
+    let place = Place::from(context);
+    let vrf = match place {
+        Place::Vif(vif) => snapshot.vifs.row(vif.index())?.vrf,
+        Place::Tunnel(vrf) => snapshot.vrfs.row(vrf.index())?.id,
+    };
+    let (forward, reverse) = (&pair.forward.1, &pair.reverse.1);
+    let fixed = says.unwrap_or(is_labelled(forward).then_some(NextHopId(forward.next_hop)));
+    Some(Question { place, vrf, tuple, fixed, kept: [forward, reverse].map(|entry| Some(kept(entry))) })
+}
+
+/// Whether a label named the initiator's next hop.
+fn is_labelled(entry: &Entry) -> bool {
+    entry.state & lifetime::LABELLED != 0
 }
 
 /// What an entry has.

@@ -104,6 +104,35 @@ fn explain_names_each_step_and_who_decided() {
 }
 
 #[test]
+fn explain_judges_an_answer_by_its_flow() {
+    scenario("explain-answer", Lab::a, |lab| {
+        lab.apply("acls: [{name: nothing, rules: []}]");
+        lab.apply(&network::ra("acl_to_vif: nothing"));
+        let answer = v1::ExplainRequest {
+            place: Some(v1::explain_request::Place::TunnelVrf("red".into())),
+            ..from_ra("10.1.1.20", "10.1.1.10", 17, (7053, 5000))
+        };
+        assert_eq!(explain(lab, answer.clone()).verdict, "acl_to_vif", "nobody has asked yet");
+        lab.dropped(UP, "udp4.vxlan.back", DropReason::AclToVif);
+        lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        let reply = explain(lab, answer.clone());
+        assert_eq!((&*reply.verdict, reply.result.starts_with("vif ra")), ("forward", true), "{reply:#?}");
+        lab.pass(UP, "udp4.vxlan.back", RA, "udp4.vxlan.back.out");
+        // refused both ways
+        lab.apply(&network::ra("acl_from_vif: nothing"));
+        assert_eq!(explain(lab, answer.clone()).verdict, "acl_from_vif");
+        lab.dropped(UP, "udp4.vxlan.back", DropReason::AclFromVif);
+        // where the flow no longer leaves
+        lab.apply(&network::ra("acl_to_vif: nothing"));
+        lab.apply("routes: [{vrf: red, prefix: 10.1.1.20/32, via: {vif: ra2}}]");
+        let reply = explain(lab, answer);
+        assert_eq!(reply.verdict, "acl_to_vif", "{reply:#?}");
+        assert!(reply.steps[0].detail.contains("expected from vif ra2"), "{reply:#?}");
+        lab.dropped(UP, "udp4.vxlan.back", DropReason::AclToVif);
+    });
+}
+
+#[test]
 fn flows_are_listed_by_filter() {
     scenario("flows", Lab::a, |lab| {
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");

@@ -6,8 +6,8 @@ use super::victims::rule_text;
 use super::{member_name, next_hop_of_flow, next_hop_text, place_text, read_address, underlay_text, vrf_name};
 use crate::api::v1;
 use crate::datapath::Shared;
-use crate::datapath::decide::{Answer, Question, Recorder, Stage, Verdict, decide};
-use crate::datapath::flows::kept;
+use crate::datapath::decide::{Answer, Question, Recorder, Silent, Stage, Verdict, decide};
+use crate::datapath::flows::question_of;
 use crate::datapath::table::{Decided, FlowKey, Flows};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place};
@@ -18,14 +18,17 @@ use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Under
 
 /// Answers a request; the error names field and reason. Any thread; no side effects.
 pub fn explain(shared: &Shared, snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<v1::ExplainReply, String> {
-    let mut question = read(snapshot, request)?;
+    let question = read(snapshot, request)?;
     let mut steps = Steps { snapshot, steps: Vec::new() };
     let hash = shared.flows.hash(&FlowKey::new(&question.tuple, question.place.into()));
     let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
         Err(reason) => Verdict::Drop(reason),
         Ok(()) => {
-            question.kept = live_flow(shared, &question, &mut steps);
-            let answer = decide(snapshot, &question, &mut steps);
+            let answer = match live_flow(shared, &question, &mut steps) {
+                Live::No => decide(snapshot, &question, &mut steps),
+                Live::Asked(kept) => decide(snapshot, &Question { kept, ..question }, &mut steps),
+                Live::Answered(asked) => decide(snapshot, &asked, &mut steps).turned(asked.place),
+            };
             leave(snapshot, &question, hash, &answer, request.length, &mut steps)
         }
     };
@@ -105,26 +108,49 @@ fn anti_spoofing(snapshot: &Snapshot, question: &Question, steps: &mut Steps<'_>
     if allowed { Ok(()) } else { Err(DropReason::SourceSpoofed) }
 }
 
-/// Tells of the flow that there is, and what it keeps in both directions.
-fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) -> [Option<Kept>; 2] {
+/// The flow that a packet belongs to.
+enum Live {
+    No,
+    /// It is the initiator's; what both directions have.
+    Asked([Option<Kept>; 2]),
+    /// It is an answer, judged by what its initiator sends.
+    Answered(Question),
+}
+
+/// Tells of the flow that there is. An answer that enters where the flow would no longer leave is judged as new, as the datapath does.
+fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) -> Live {
     let key = FlowKey::new(&question.tuple, question.place.into());
-    match shared.flows.find(&key, shared.flows.hash(&key)) {
-        None => {
-            steps.add("flow", String::new(), "none yet: judged as new".into());
-            [None; 2]
-        }
-        Some((handle, entry)) => {
-            let role = if entry.initiator { "initiator's side" } else { "answering side" };
-            let state = if Decided(entry.stamp).generation() == steps.snapshot.generation.0 {
-                ""
-            } else {
-                ", revalidated when ground changed"
-            };
-            steps.add("flow", String::new(), format!("live, {role}, {} packets{state}", entry.packets));
-            let pair = shared.flows.pair_of(&key, handle).filter(|pair| pair.forward.0 == key);
-            pair.map_or([None; 2], |pair| [&pair.forward.1, &pair.reverse.1].map(|entry| Some(kept(entry))))
-        }
+    let found = shared.flows.find(&key, shared.flows.hash(&key));
+    let Some((handle, entry, pair)) =
+        found.and_then(|(handle, entry)| Some((handle, entry, shared.flows.pair_of(&key, handle)?)))
+    else {
+        steps.add("flow", String::new(), "none yet: judged as new".into());
+        return Live::No;
+    };
+    let asked = question_of(steps.snapshot, &pair, (handle == pair.handle).then_some(None));
+    let Some(asked) = asked else {
+        steps.add("flow", String::new(), "its initiator's place is gone: judged as new".into());
+        return Live::No;
+    };
+    let role = if entry.initiator { "initiator's side" } else { "answering side" };
+    let current = Decided(entry.stamp).generation() == steps.snapshot.generation.0;
+    let state = if current { "" } else { ", revalidated when ground changed" };
+    let packets = entry.packets;
+    if entry.initiator {
+        steps.add("flow", String::new(), format!("live, {role}, {packets} packets{state}"));
+        return Live::Asked(asked.kept);
     }
+    let answer = decide(steps.snapshot, &asked, &mut Silent);
+    if matches!(answer.forward, Verdict::Forward(_)) && answer.exit != question.place {
+        let place = place_text(steps.snapshot, answer.exit);
+        let detail = format!("live, {packets} answers, which are expected from {place} now: judged as new");
+        steps.add("flow", String::new(), detail);
+        return Live::No;
+    }
+    let from = place_text(steps.snapshot, asked.place);
+    let detail = format!("live, {role}, {packets} packets{state}; judged by what its initiator sends from {from}");
+    steps.add("flow", String::new(), detail);
+    Live::Answered(asked)
 }
 
 /// The next hop's own limits.
@@ -151,9 +177,9 @@ fn leave(
         return Verdict::Drop(DropReason::NoUnderlayRoute);
     }
     let answers = match answer.reverse {
-        Verdict::Forward(back) => format!("answers enter there and leave by {}", next_hop_text(snapshot, back)),
-        Verdict::Drop(reason) => format!("answers would be dropped: {}", reason.name()),
-        Verdict::Local => "answers are for this vRouter".into(),
+        Verdict::Forward(back) => format!("what comes back leaves by {}", next_hop_text(snapshot, back)),
+        Verdict::Drop(reason) => format!("what comes back would be dropped: {}", reason.name()),
+        Verdict::Local => "what comes back is for this vRouter".into(),
     };
     steps.add("reverse", place_text(snapshot, question.place), answers);
     answer.forward
