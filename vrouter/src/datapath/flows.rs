@@ -11,7 +11,7 @@ use super::table::{Decided, FlowKey, FlowPair, Flows};
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
-use crate::ids::{Context, MemberId, NextHopId, Place, Tick, VrfId};
+use crate::ids::{Context, MemberId, NextHopId, Place, Tick};
 use crate::packet::ip::is_link_local;
 use crate::packet::transport::{Upper, tcp};
 use crate::packet::tuple::protocol;

@@ -10,6 +10,7 @@ pub mod decide;
 mod exception;
 mod finish;
 pub mod flows;
+mod inject;
 pub mod lifetime;
 pub mod ports;
 pub mod punt;
@@ -17,7 +18,6 @@ pub mod shared;
 pub mod table;
 pub mod victims;
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use flowtable::{Entry, Handle};
@@ -25,13 +25,13 @@ use flowtable::{Entry, Handle};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
-use crate::tables::{NextHopKind, Snapshot, Underlay};
+use crate::tables::Snapshot;
 use classify::{Classified, Exit, classify, vif_of};
 use counters::Counters;
 use finish::Outbox;
 use flows::{Eviction, Lookup, lookup, prepare};
 use ports::Ports;
-use punt::{Budget, Inject, TunnelSource, Why};
+use punt::{Budget, TunnelSource, Why};
 pub use shared::Shared;
 use table::FlowKey;
 use victims::Culprit;
@@ -217,35 +217,6 @@ impl Worker {
         self.finish();
     }
 
-    /// Frames that the slow path sends: whole ones, routed ones of ours, and held ones whose next hop is known by now.
-    fn inject(&mut self) -> usize {
-        let mut taken = 0;
-        while taken < BURST
-            && let Some(injection) = self.rings().injections.pop()
-        {
-            let mut frame = injection.frame;
-            let mut work = self.injected(injection.how, &frame);
-            if let Inject::Vif(vif) = injection.how
-                && let Some(vlan) = self.snapshot.vifs.row(vif.index()).and_then(|vif| vif.vlan)
-                && let Err(reason) = act::tag(&mut frame, Some(vlan))
-            {
-                work.fate = Fate::Drop(reason, Culprit::Frame);
-            }
-            if matches!(injection.how, Inject::Via(..)) {
-                self.counters().vif(work.slot).returned.add(1);
-            }
-            self.frames.push(frame);
-            self.burst.push(work);
-            taken += 1;
-        }
-        if taken > 0 {
-            self.counters().worker.injected.add(taken as u64);
-            act::act(&self.snapshot, &mut self.frames, &mut self.burst);
-            self.finish();
-        }
-        taken
-    }
-
     /// Takes the current snapshot, and says so. The one before is freed by the control thread, which holds it until every worker
     /// has a newer one.
     fn take_snapshot(&mut self) {
@@ -307,43 +278,6 @@ impl Worker {
         let end = &self.shared.workers[self.index.index()];
         self.ports.flush(&self.snapshot, &end.counters);
     }
-
-    /// The VRF of a next hop that is a connected subnet, where each packet's own destination is the neighbour.
-    fn connected(&self, next_hop: NextHopId) -> Option<crate::ids::VrfId> {
-        let row = self.snapshot.next_hops.row(next_hop.index())?;
-        let NextHopKind::Fabric(Underlay::Resolving { vif, neighbour: None }) = row.kind else { return None };
-        Some(self.snapshot.vifs.row(vif.index())?.vrf)
-    }
-
-    fn injected(&self, how: Inject, frame: &Frame) -> Work {
-        let no_vif = self.counters().no_vif();
-        let row = |vif: VifId| self.snapshot.vifs.row(vif.index());
-        let mut work = Work::new(None, no_vif);
-        work.originated = true;
-        work.fate = match how {
-            Inject::Vif(vif) => match row(vif) {
-                Some(vif) => Fate::Send(vif.port),
-                None => Fate::Drop(DropReason::NextHopGone, Culprit::Frame),
-            },
-            Inject::Routed(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
-            Inject::Via(next_hop, vif, hash) => {
-                let entered = vif.and_then(row);
-                (work.vif, work.slot) = (vif, entered.map_or(no_vif, |vif| vif.slot));
-                let fate = match self.connected(next_hop) {
-                    // its neighbour has a host route by now
-                    Some(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
-                    None => {
-                        let vrf = entered.map_or(crate::ids::VrfId(0), |vif| vif.vrf);
-                        let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
-                        work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
-                    }
-                };
-                work.hash = hash;
-                fate
-            }
-        };
-        work
-    }
 }
 
 impl Work {
@@ -381,36 +315,6 @@ impl Work {
         };
         if let Some(Place::Tunnel(vrf)) = place {
             self.charge = vif_slots + 1 + vrf.index() % TUNNEL_ROWS;
-        }
-    }
-
-    /// Reads a bare L3 packet of the slow path and gives it its next hop: this one, or by route.
-    fn read_l3(
-        &mut self,
-        snapshot: &Snapshot,
-        place: Place,
-        vrf: crate::ids::VrfId,
-        frame: &Frame,
-        fixed: Option<NextHopId>,
-    ) -> Fate {
-        use crate::packet::ip;
-        let bytes = frame.bytes();
-        let v6 = bytes.first().is_some_and(|byte| byte >> 4 == 6);
-        let read = if v6 { ip::read6(bytes) } else { ip::read4(bytes, crate::port::IpChecksum::Unknown) };
-        let packet = match read {
-            Ok(packet) => packet,
-            Err(reason) => return Fate::Drop(reason, Culprit::Frame),
-        };
-        self.classified = Some(Classified { place, vrf, l3: 0, packet, remarked: false, fixed, tunnel: None });
-        let tuple = packet.tuple().unwrap_or_else(|| packet.ends());
-        self.hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(tuple);
-        if let Some(next_hop) = fixed {
-            return Fate::Forward(next_hop);
-        }
-        let choose = |group: &crate::tables::Group| *group.choose(snapshot.member_hash(&tuple));
-        match snapshot.resolve(vrf, packet.destination, choose, |_, _| {}).map_err(decide::lost) {
-            Ok(resolved) => Fate::Forward(resolved.next_hop),
-            Err((reason, vrf)) => Fate::Drop(reason, Culprit::Vrf(vrf)),
         }
     }
 }
