@@ -1,7 +1,5 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
-use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,15 +10,15 @@ use super::clock::{Clock, tick_at};
 pub use super::ports::Devices;
 use super::ports::Ports;
 use super::publish::Publisher;
-use super::slow_path::{SlowPath, Told};
+use super::slow_path::SlowPath;
 use super::view::stats::{self, Baselines};
 use super::view::{explain, flows, victims};
+use super::wanted::Wanted;
 use crate::api::v1;
 use crate::control::log::{self, Log};
 use crate::control::{Listed, Reply, Request, Watching};
 use crate::datapath::Shared;
 use crate::drops::DropReason;
-use crate::ids::VifId;
 use crate::local;
 use crate::model::Model;
 
@@ -59,7 +57,7 @@ pub struct Control {
     /// When it was stepped last.
     now: u64,
     due: u64,
-    wanted: HashSet<(VifId, IpAddr)>,
+    wanted: Wanted,
     waiters: Vec<(u64, Reply<u64>)>,
     /// Each worker's polls when last looked at, and when they last rose.
     heartbeats: Vec<(u64, u64)>,
@@ -89,7 +87,7 @@ impl Control {
             started: now,
             now,
             due: now,
-            wanted: HashSet::new(),
+            wanted: Wanted::default(),
             waiters: Vec::new(),
             heartbeats: vec![(0, now); shared.workers.len()],
             shared,
@@ -131,9 +129,9 @@ impl Control {
         self.now = now;
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
-        let mut learnt = false;
+        let (mut learnt, wanted) = (false, &mut self.wanted);
         let mut tell = |told| {
-            learnt |= hear(model, publisher, told);
+            learnt |= wanted.hear(model, publisher, told);
             publisher.current().clone()
         };
         let taken = self.slow.take(&mut snapshot, now, TURN, &mut tell);
@@ -225,19 +223,7 @@ impl Control {
     }
 
     fn want_neighbours(&mut self) {
-        let mut needed: HashSet<_> = self.model.needed_neighbours().into_iter().collect();
-        for &(vif, address) in self.wanted.difference(&needed) {
-            self.slow.local().unwant(vif, address);
-        }
-        // what the full table refuses is asked for again with the next change
-        needed.retain(|&(vif, address)| {
-            let granted = self.wanted.contains(&(vif, address)) || self.slow.local().want(vif, address);
-            if !granted {
-                tracing::warn!(%address, "the neighbour table is full");
-            }
-            granted
-        });
-        self.wanted = needed;
+        self.wanted.renew(&mut self.model, &mut self.slow, &mut self.publisher);
     }
 
     fn list(&self, filter: &v1::ListRequest) -> Result<Listed, v1::Refused> {
@@ -352,19 +338,6 @@ impl Control {
             }
         }
     }
-}
-
-/// Carries what the slow path learnt to the model; true: a snapshot was published.
-fn hear(model: &mut Model, publisher: &mut Publisher, told: Told) -> bool {
-    let snapshot = match told {
-        Told::Learn { vif, address, mac } => model.learn(vif, address, mac),
-        Told::Forget { vif, address } => model.forget(vif, address),
-    };
-    let changed = snapshot.is_some();
-    if let Some(snapshot) = snapshot {
-        publisher.publish(snapshot);
-    }
-    changed
 }
 
 /// A refusal of a call that is no batch; `error` is "field: reason".

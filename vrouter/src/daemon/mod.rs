@@ -12,6 +12,7 @@ pub mod slow_path;
 #[cfg(feature = "dpdk")]
 mod start;
 pub mod view;
+mod wanted;
 pub mod workers;
 
 pub use memory::{flow_table, limits};

@@ -28,7 +28,7 @@ use crate::tables::Snapshot;
 use budget::Budget;
 use icmp_error::Problem;
 use neighbour::{Held, Neighbours};
-pub use neighbour::{Limits, Neighbour, NeighbourState};
+pub use neighbour::{Limits, Neighbour, NeighbourState, Unwanted};
 use router::Routers;
 use side::Side;
 
@@ -164,9 +164,12 @@ impl Local {
         self.errors.forget_idle(now_ms);
     }
 
-    /// The model needs this neighbour of a fabric VIF: asked for from the next tick on, and for as long as it is wanted. False:
-    /// the table is full.
-    pub fn want(&mut self, vif: VifId, address: impl Into<IpAddr>) -> bool {
+    /// The model needs this neighbour of a fabric VIF: asked for from the next tick on, and for as long as it is wanted. Its MAC, if it is
+    /// known: what is said again says [`Output::Learn`] only of a MAC that is new here.
+    ///
+    /// # Errors
+    /// Why it cannot be asked for.
+    pub fn want(&mut self, vif: VifId, address: impl Into<IpAddr>) -> Result<Option<Mac>, Unwanted> {
         self.neighbours.want(vif, address.into())
     }
 

@@ -71,6 +71,15 @@ pub enum NeighbourState {
     Probing,
 }
 
+/// Why a neighbour cannot be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unwanted {
+    #[error("no host can have this address")]
+    NoHost,
+    #[error("the neighbour table is full")]
+    Full,
+}
+
 /// A frame that waits, as it was received.
 pub(super) struct Held {
     place: Place,
@@ -183,17 +192,20 @@ impl Neighbours {
         })
     }
 
-    pub(super) fn want(&mut self, vif: VifId, address: IpAddr) -> bool {
+    pub(super) fn want(&mut self, vif: VifId, address: IpAddr) -> Result<Option<Mac>, Unwanted> {
         if let Some(entry) = self.entries.get_mut(&(vif, address)) {
             entry.wanted = true;
-            return true;
+            return Ok(entry.mac());
         }
-        let room = is_unicast(address) && self.entries.len() < self.limits.neighbours;
-        if room {
-            self.entries.insert((vif, address), Entry::new(true, 0));
-            self.next_due = 0;
+        if !is_unicast(address) {
+            return Err(Unwanted::NoHost);
         }
-        room
+        if self.entries.len() >= self.limits.neighbours {
+            return Err(Unwanted::Full);
+        }
+        self.entries.insert((vif, address), Entry::new(true, 0));
+        self.next_due = 0;
+        Ok(None)
     }
 
     pub(super) fn unwant(&mut self, vif: VifId, address: IpAddr) {

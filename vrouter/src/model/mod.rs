@@ -213,9 +213,14 @@ impl Model {
         self.compiled.needed.clone()
     }
 
-    /// The generation in which [`Model::needed_neighbours`] last changed.
+    /// The generation in which [`Model::needed_neighbours`] last changed, or the model lost one of them.
     pub fn needed_since(&self) -> Generation {
         self.compiled.needed_since
+    }
+
+    /// Whether this neighbour is there, static or learnt.
+    pub fn has_neighbour(&self, vif: VifId, address: IpAddr) -> bool {
+        self.state.neighbours.contains_key(&(vif, address))
     }
 
     /// What was given at start.

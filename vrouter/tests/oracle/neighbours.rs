@@ -207,6 +207,14 @@ impl Oracle {
             entry.wanted &= !unwanted;
             !unwanted || entry.mac().is_some() || !entry.held.is_empty()
         });
+        // whose MAC is known is not asked for again: it is a neighbour at once
+        let known = |key| Some((key, self.entries.get(&key)?.mac()?));
+        let known: Vec<_> = needed.into_iter().filter_map(known).collect();
+        for (key, mac) in known {
+            if !self.config.neighbours.contains_key(&key) {
+                self.learn(key, mac);
+            }
+        }
     }
 
     /// Does what is due.
@@ -250,8 +258,8 @@ impl Oracle {
             }
             State::Probing { .. } => {
                 self.feature("neighbour_forgotten");
-                self.forget_neighbour(key);
                 self.turn(key, State::Incomplete { tries: 1 }, SECOND);
+                self.forget_neighbour(key);
                 self.ask(key, None);
             }
             State::Incomplete { tries } if tries < TRIES => {

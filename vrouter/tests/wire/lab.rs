@@ -44,6 +44,8 @@ pub struct Setup {
     /// Frames that a wire holds in each direction.
     pub room: usize,
     pub vif_slots: usize,
+    /// Neighbours that the model takes, and the slow path.
+    pub neighbours: usize,
     /// The last byte of its ports' MACs but one.
     pub mac: u8,
     /// A port where only worker 0 has a queue.
@@ -62,6 +64,7 @@ impl Default for Setup {
             new_flows_per_second: 1_000_000,
             room: 2048,
             vif_slots: 16,
+            neighbours: 64,
             mac: 0x0a,
             lonely_port: None,
             shared_port: None,
@@ -203,7 +206,8 @@ impl Rig {
             mtu: 1500,
             queues: workers as u16,
         };
-        let limits = Limits { ports: MOST_PORTS, vifs: setup.vif_slots, ..Limits::default() };
+        let limits =
+            Limits { ports: MOST_PORTS, vifs: setup.vif_slots, neighbours: setup.neighbours, ..Limits::default() };
         let model = Model::new(limits, (0..PORTS).map(port).collect());
         let slots = shared::Limits { vif_slots: setup.vif_slots, new_flows_per_second: setup.new_flows_per_second };
         let shared = Arc::new(Shared::new(model.snapshot(), flows, workers, slots));

@@ -6,8 +6,8 @@ use vrouter::control::Request;
 use vrouter::drops::DropReason;
 
 use super::frames::is_like;
-use super::lab::{Lab, scenario};
-use super::network::{RA, UP};
+use super::lab::{Lab, Setup, scenario};
+use super::network::{self, RA, UP};
 
 /// Routes to hosts behind 10.0.0.3 (C), and behind 192.0.2.9 by way of a gateway.
 const TO_C: &str = r#"
@@ -239,5 +239,29 @@ vifs: [{name: st0, kind: fabric, port: p5, vrf: storage, mac: "52:00:00:00:0a:00
         let same = r#"{name: st0, kind: fabric, port: p5, vrf: storage, mac: "52:00:00:00:0a:00", addresses: [10.0.0.1], subnets: [10.0.0.0/24]}"#;
         lab.apply(&format!("vifs: [{same}]"));
         lab.dropped((0, 5), "udp4.vxlan.back", DropReason::LocalUnanswered);
+    });
+}
+
+/// Two neighbours are as many as it may have.
+fn two_neighbours(workers: usize) -> Lab {
+    let setup = Setup { network: network::a_dynamic(), neighbours: 2, ..Setup::default() };
+    let mut lab = Lab::one(workers, &setup);
+    lab.apply(r#"neighbours: [{vif: up0, address: 10.0.0.71, mac: "52:00:00:00:0b:71"}, {vif: up0, address: 10.0.0.72, mac: "52:00:00:00:0b:72"}]"#);
+    lab
+}
+
+#[test]
+fn a_gateway_that_the_full_model_refused_is_taken_once_there_is_room() {
+    scenario("neighbour-refused", two_neighbours, |lab| {
+        lab.advance(100);
+        lab.expect(&[(UP, "underlay.ask-b")]);
+        lab.put(UP, "underlay.b-says");
+        lab.run();
+        let key = v1::NeighbourKey { vif: "up0".into(), address: vec![10, 0, 0, 71] };
+        lab.rig().delete(Key::Neighbour(key));
+        let filter = v1::ListRequest { kind: v1::Kind::Neighbour.into(), ..Default::default() };
+        let listed = lab.rig().ask(|reply| Request::List { filter, reply }).unwrap().objects;
+        assert_eq!(listed.count(), 2);
+        lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
     });
 }

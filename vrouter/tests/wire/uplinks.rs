@@ -6,7 +6,7 @@ use vrouter::control::Request;
 use vrouter::drops::DropReason;
 
 use super::frames::is_like;
-use super::lab::{At, Lab, Setup, scenario};
+use super::lab::{At, Lab, Setup, changes, scenario};
 use super::network::{self, RA, UP};
 
 const UP1: At = (0, 5);
@@ -234,6 +234,40 @@ fn a_gateway_that_falls_silent_is_left() {
         lab.run();
         lab.discard();
         assert_eq!(uplinks(lab, "vxlan"), first);
+        undropped(lab);
+    });
+}
+
+const GATEWAY: &str = r#"neighbours: [{vif: up0, address: 10.0.0.2, mac: "52:00:00:00:0b:00"}]"#;
+
+fn delete_gateway() -> v1::Change {
+    let key = v1::NeighbourKey { vif: "up0".into(), address: vec![10, 0, 0, 2] };
+    v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: Some(Key::Neighbour(key)) })) }
+}
+
+#[test]
+fn a_gateway_that_was_static_for_a_while_has_its_flows_again() {
+    scenario("uplinks-learnt-again", known, |lab| {
+        let first = uplinks(lab, "vxlan");
+        let without = |lab: &mut Lab| only_left(&first, &uplinks(lab, "vxlan"), "up0");
+        lab.rig().try_apply(vec![delete_gateway()]).unwrap();
+        lab.advance(100);
+        lab.expect(&[(UP, "far.ask.up0")]);
+        without(lab);
+        lab.put(UP, "far.says.up0");
+        lab.run();
+        assert_eq!(uplinks(lab, "vxlan"), first, "learnt");
+        lab.apply(GATEWAY);
+        assert_eq!(uplinks(lab, "vxlan"), first, "static");
+        lab.rig().try_apply(vec![delete_gateway()]).unwrap();
+        assert_eq!(uplinks(lab, "vxlan"), first, "learnt again");
+        let both = changes(GATEWAY).into_iter().chain([delete_gateway()]).collect();
+        lab.rig().try_apply(both).unwrap();
+        assert_eq!(uplinks(lab, "vxlan"), first, "in one batch");
+        // it is still looked after
+        lab.advance(30_000);
+        lab.discard();
+        without(lab);
         undropped(lab);
     });
 }

@@ -2,7 +2,7 @@
 
 use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetFrame};
 
-use super::super::NeighbourState;
+use super::super::{NeighbourState, Unwanted};
 use super::bytes::{FABRIC_REPLY, FABRIC_REQUEST};
 use super::*;
 use crate::drops::DropReason;
@@ -123,7 +123,7 @@ fn nobody_answers() {
 #[test]
 fn a_wanted_neighbour_is_asked_for_ever_more_seldom_and_traffic_starts_over() {
     let mut clocked = Clocked::new(Limits::default());
-    assert!(clocked.local.want(FABRIC, PEER));
+    assert_eq!(clocked.local.want(FABRIC, PEER), Ok(None));
     let mut out = clocked.wait(131_000);
     let given_up = (3100, Output::Forget { vif: FABRIC, address: PEER.into() });
     assert_eq!(out.remove(3), given_up, "what needs it may go elsewhere");
@@ -151,7 +151,7 @@ fn a_wanted_neighbour_is_asked_for_ever_more_seldom_and_traffic_starts_over() {
 #[test]
 fn traffic_does_not_ask_sooner_than_a_second_after_the_last_request() {
     let mut clocked = Clocked::new(Limits::default());
-    assert!(clocked.local.want(FABRIC, PEER));
+    assert_eq!(clocked.local.want(FABRIC, PEER), Ok(None));
     let out = clocked.wait(5100);
     assert_eq!(out.last().map(|(at, _)| *at), Some(5100));
     assert_eq!(clocked.resolve(PEER, b"traffic"), (Outcome::Held, vec![]));
@@ -162,16 +162,28 @@ fn traffic_does_not_ask_sooner_than_a_second_after_the_last_request() {
 #[test]
 fn what_is_no_more_wanted_and_unresolved_goes_at_once() {
     let mut clocked = Clocked::new(Limits::default());
-    assert!(clocked.local.want(FABRIC, PEER) && !clocked.local.want(FABRIC, Ipv4Addr::BROADCAST));
+    assert_eq!(clocked.local.want(FABRIC, PEER), Ok(None));
+    assert_eq!(clocked.local.want(FABRIC, Ipv4Addr::BROADCAST), Err(Unwanted::NoHost));
     clocked.local.unwant(FABRIC, PEER);
     assert_eq!(clocked.state(), None);
+}
+
+#[test]
+fn who_is_known_and_wanted_again_is_told_with_its_mac() {
+    let mut clocked = Clocked::new(Limits::default());
+    assert_eq!(clocked.local.want(FABRIC, PEER), Ok(None));
+    assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)), (Outcome::Consumed, vec![learn(PEER_MAC)]));
+    clocked.local.unwant(FABRIC, PEER);
+    assert_eq!(clocked.local.want(FABRIC, PEER), Ok(Some(PEER_MAC)));
+    // it would not be said again by itself
+    assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)), (Outcome::Consumed, vec![]));
 }
 
 #[test]
 fn neighbours_learnt_together_are_probed_apart() {
     let mut clocked = Clocked::new(Limits::default());
     for last in 2..10 {
-        assert!(clocked.local.want(FABRIC, [192, 0, 2, last]));
+        assert_eq!(clocked.local.want(FABRIC, [192, 0, 2, last]), Ok(None));
         assert_eq!(clocked.arp(&patched(FABRIC_REPLY, 28, &[192, 0, 2, last])).0, Outcome::Consumed);
     }
     clocked.now += 22_000;
@@ -184,7 +196,7 @@ fn neighbours_learnt_together_are_probed_apart() {
 #[test]
 fn it_is_probed_by_unicast_before_it_expires() {
     let mut clocked = Clocked::new(Limits::default());
-    clocked.local.want(FABRIC, PEER);
+    assert_eq!(clocked.local.want(FABRIC, PEER), Ok(None));
     clocked.wait(100);
     assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)), (Outcome::Consumed, vec![learn(PEER_MAC)]));
     for _ in 0..5 {
@@ -251,7 +263,7 @@ fn the_hold_is_bounded_per_neighbour_and_in_all() {
     assert_eq!(asked_for, [Mac::BROADCAST], "asked for all the same");
     let fourth = Ipv4Addr::new(192, 0, 2, 5);
     assert_eq!(clocked.resolve(fourth, b"d"), (Outcome::Dropped(DropReason::NeighbourHoldFull), vec![]));
-    assert!(!clocked.local.want(FABRIC, fourth), "no room for it in the table");
+    assert_eq!(clocked.local.want(FABRIC, fourth), Err(Unwanted::Full));
     let (_, out) = clocked.arp(&bytes(FABRIC_REPLY));
     assert_eq!(out, [learn(PEER_MAC), replay(&[1]), replay(&[2]), replay(&[3])]);
     assert_eq!(clocked.local.held(), 2);
@@ -278,7 +290,7 @@ fn a_full_table_gives_up_a_resolved_neighbour_that_nobody_wants() {
     assert_eq!(clocked.resolve(third, b"c").1[0], Output::Forget { vif: FABRIC, address: second.into() });
     // Nor one that is wanted: it stays, and the newcomer is refused.
     let mut clocked = Clocked::new(Limits { neighbours: 1, ..Limits::default() });
-    assert!(clocked.local.want(FABRIC, PEER));
+    assert_eq!(clocked.local.want(FABRIC, PEER), Ok(None));
     assert_eq!(clocked.arp(&bytes(FABRIC_REPLY)).0, Outcome::Consumed);
     assert_eq!(clocked.resolve(second, b"b"), (Outcome::Dropped(DropReason::NeighbourHoldFull), vec![]));
 }

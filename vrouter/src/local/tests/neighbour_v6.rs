@@ -1,6 +1,6 @@
 //! IPv6 neighbours: what an advertisement means in each state (RFC 4861, section 7.2.5).
 
-use super::super::NeighbourState;
+use super::super::{NeighbourState, Unwanted};
 use super::neighbour::Clocked;
 use super::*;
 use crate::drops::DropReason;
@@ -116,12 +116,13 @@ fn an_unsolicited_answer_ends_the_wait_and_is_verified() {
 #[test]
 fn what_is_wanted_is_asked_for_from_the_address_on_its_subnet() {
     let mut clocked = clocked();
-    assert!(clocked.local.want(FABRIC, PEER6) && !clocked.local.want(FABRIC, Ipv6Addr::LOCALHOST));
+    assert_eq!(clocked.local.want(FABRIC, PEER6), Ok(None));
+    assert_eq!(clocked.local.want(FABRIC, Ipv6Addr::LOCALHOST), Err(Unwanted::NoHost));
     let out: Vec<Output> = clocked.wait(100).into_iter().map(|(_, output)| output).collect();
     assert_eq!(out, [Output::Frame { vif: FABRIC, bytes: bytes(ASKED) }]);
     // a fabric VIF without IPv6 has nothing to ask from
     let mut bare = Clocked::new(Limits::default());
-    assert!(bare.local.want(FABRIC, PEER6));
+    assert_eq!(bare.local.want(FABRIC, PEER6), Ok(None));
     assert_eq!(bare.wait(100), []);
 }
 

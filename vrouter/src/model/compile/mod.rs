@@ -41,7 +41,7 @@ pub(super) struct Compiled {
     index: Index,
     /// The neighbours that gateways and tunnels go by, in order, without static ones.
     pub needed: Vec<(VifId, IpAddr)>,
-    /// When that last changed.
+    /// When that last changed, or one of them was lost.
     pub needed_since: Generation,
 }
 
@@ -85,6 +85,8 @@ impl Compiled {
         let mut touched = Touched::default();
         let turns = self.index.turns();
         let neighbours = !dirty.neighbours.is_empty();
+        let mut lost = dirty.neighbours.iter().filter(|key| !state.neighbours.contains_key(*key));
+        let lost = lost.any(|key| self.needed.binary_search(key).is_ok());
         let of_fabric = |vif: &Arc<Vif>| vif.kind == VifKind::Fabric;
         let was_or_is = |vif| [self.vifs.get(vif), state.vif_by_id.get(vif)].into_iter().flatten().any(of_fabric);
         let fabric = dirty.vifs.iter().any(was_or_is);
@@ -105,13 +107,13 @@ impl Compiled {
         compile_arrivals(state, &dirty, &mut next);
         // A neighbour that is now static, or a VIF that is now connected to a gateway, changes the list as well.
         if self.index.turns() != turns || neighbours || fabric {
-            self.renew_needed(state, next.generation);
+            self.renew_needed(state, lost, next.generation);
         }
         self.snapshot = Arc::new(next);
         self.snapshot.clone()
     }
 
-    fn renew_needed(&mut self, state: &State, now: Generation) {
+    fn renew_needed(&mut self, state: &State, lost: bool, now: Generation) {
         let on = |vrf, address| state.connected(vrf, address).map(|vif| (vif.id, address));
         let gateways = self.index.all_gateways().filter_map(|id| match state.hop(id)? {
             (vrf, Hop::Gateway(gateway)) => on(vrf, gateway),
@@ -123,7 +125,7 @@ impl Compiled {
         });
         let fixed = |key: &_| state.neighbours.get(key).is_some_and(|neighbour| !neighbour.learnt);
         let needed: BTreeSet<_> = gateways.chain(ends).filter(|key| !fixed(key)).collect();
-        if !self.needed.iter().eq(&needed) {
+        if lost || !self.needed.iter().eq(&needed) {
             self.needed = needed.into_iter().collect();
             self.needed_since = now;
         }
