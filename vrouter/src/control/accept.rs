@@ -13,8 +13,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Sleep;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::Connected;
 
 /// A connection, and its place among those that may be open.
 pub(super) struct Client {
@@ -45,9 +43,9 @@ impl Line {
     }
 }
 
-/// Accepts until the stream is dropped. Beyond `most` open connections, further ones wait in the kernel's backlog; a failed accept
+/// Accepts until the receiver is dropped. Beyond `most` open connections, further ones wait in the kernel's backlog; a failed accept
 /// (no descriptors left) is tried again. Who has not begun to speak HTTP/2 after `patience` is hung up on.
-pub(super) fn clients(listener: UnixListener, most: usize, patience: Duration) -> ReceiverStream<io::Result<Client>> {
+pub(super) fn clients(listener: UnixListener, most: usize, patience: Duration) -> mpsc::Receiver<Client> {
     let places = Arc::new(Semaphore::new(most));
     let (found, clients) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -59,7 +57,7 @@ pub(super) fn clients(listener: UnixListener, most: usize, patience: Duration) -
             match accepted {
                 Ok((line, stream)) => {
                     let greeting = Some((PREFACE, Box::pin(tokio::time::sleep(patience))));
-                    if found.send(Ok(Client { stream, line, greeting, _place: place })).await.is_err() {
+                    if found.send(Client { stream, line, greeting, _place: place }).await.is_err() {
                         return;
                     }
                 }
@@ -70,13 +68,11 @@ pub(super) fn clients(listener: UnixListener, most: usize, patience: Duration) -
             }
         }
     });
-    ReceiverStream::new(clients)
+    clients
 }
 
-impl Connected for Client {
-    type ConnectInfo = Line;
-
-    fn connect_info(&self) -> Line {
+impl Client {
+    pub(super) fn line(&self) -> Line {
         self.line.clone()
     }
 }

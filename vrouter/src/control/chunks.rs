@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::time::Duration;
 
 use prost::Message;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
@@ -14,8 +14,8 @@ use super::request::Rows;
 /// Rows of a chunk, at most.
 const ROWS: usize = 1000;
 /// Bytes of a chunk, at most, unless one row alone is larger. An answer that is not read holds one chunk as rows and one encoded, next to
-/// HTTP/2's own 400 KiB: this bounds what clients that do not read cost.
-const BYTES: usize = 256 << 10;
+/// HTTP/2's own (`connections::UNSENT`): this bounds what clients that do not read cost.
+const BYTES: usize = 64 << 10;
 
 /// Streams `rows` in chunks made by `chunk`; an empty answer is one empty chunk. `place` is held until the end; the stream fails
 /// when the client takes no chunk for `stall`, and `line` is cut when it does not take that either.
@@ -23,7 +23,7 @@ pub(super) fn stream<T, C>(
     rows: Rows<T>,
     chunk: impl Fn(Vec<T>) -> C + Send + 'static,
     stall: Duration,
-    place: OwnedSemaphorePermit,
+    place: impl Send + 'static,
     line: Line,
 ) -> ReceiverStream<Result<C, Status>>
 where

@@ -10,6 +10,7 @@
 mod accept;
 mod apply;
 mod chunks;
+mod connections;
 pub mod log;
 mod request;
 mod server;
@@ -19,3 +20,4 @@ mod watching;
 pub use request::{Listed, Reply, Request, Rows, Watching};
 pub use server::{Bounds, ServeError, serve};
 pub use socket::{Socket, SocketError};
+pub use watching::{Course, Wanted};

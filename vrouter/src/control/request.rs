@@ -62,6 +62,7 @@ pub enum Request {
 /// The answer to `List`.
 pub struct Listed {
     pub generation: u64,
+    /// A copy: says how many there are (`size_hint`).
     pub objects: Rows<v1::Object>,
 }
 

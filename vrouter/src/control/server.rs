@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http;
-use tonic::transport::Server;
 use tonic::{Code, Request as Call, Response, Status, Streaming};
-use tower::util::MapResponseLayer;
+use tower::util::MapResponse;
 
 use super::accept::Line;
 use super::apply::Batches;
-use super::request::Request;
+use super::connections::Whole;
+use super::request::{Request, Rows};
 use super::socket::Socket;
-use super::watching::Follower;
-use super::{accept, chunks};
+use super::watching::{Follower, Wanted};
+use super::{accept, chunks, connections};
 use crate::api::v1;
 use v1::v_router_server::{VRouter, VRouterServer};
 
@@ -32,8 +32,10 @@ pub struct Bounds {
     pub batch_bytes: usize,
     /// Open batches, of all clients together.
     pub open_batches: usize,
-    /// Answers being streamed, to all clients together.
+    /// Long answers being given, to all clients together.
     pub open_lists: usize,
+    /// Objects in them that are copied and not read yet; one answer alone may have more.
+    pub listed_objects: usize,
     /// Watches, of all clients together.
     pub watches: usize,
     /// Open connections; further ones wait.
@@ -50,8 +52,9 @@ impl Default for Bounds {
             batch_bytes: 256 << 20,
             open_batches: 64,
             open_lists: 64,
+            listed_objects: 2_500_000,
             watches: 64,
-            connections: 256,
+            connections: 64,
             stall: Duration::from_secs(60),
         }
     }
@@ -62,8 +65,6 @@ impl Default for Bounds {
 pub enum ServeError {
     #[error("the control socket cannot be polled: {0}")]
     Listen(#[source] std::io::Error),
-    #[error("the control socket failed: {0}")]
-    Transport(#[source] tonic::transport::Error),
 }
 
 /// Serves until `shutdown`: then open calls end with UNAVAILABLE, the socket's file goes, and it returns, within a second. Needs a
@@ -81,31 +82,23 @@ pub async fn serve(
         bounds,
         batches: Arc::new(Semaphore::new(bounds.open_batches)),
         lists: Arc::new(Semaphore::new(bounds.open_lists)),
+        objects: Arc::new(Semaphore::new(bounds.listed_objects)),
         watches: Arc::new(Semaphore::new(bounds.watches)),
         stop: Stop(stopped.clone()),
     };
     let service =
         VRouterServer::new(calls).max_decoding_message_size(bounds.message_bytes).max_encoding_message_size(usize::MAX);
-    let mut ended = Stop(stopped);
-    let server = Server::builder()
-        .max_concurrent_streams(128)
-        .http2_keepalive_interval(Some(Duration::from_secs(60)))
-        .layer(MapResponseLayer::new(by_contract))
-        .add_service(service)
-        .serve_with_incoming_shutdown(accept::clients(listener, bounds.connections, bounds.stall), async move {
-            ended.come().await
-        });
+    let clients = accept::clients(listener, bounds.connections, bounds.stall);
+    let server = connections::serve(clients, MapResponse::new(service, by_contract), Stop(stopped));
     tokio::pin!(server, shutdown);
     tokio::select! {
-        ended = &mut server => return ended.map_err(ServeError::Transport),
+        () = &mut server => return Ok(()),
         () = shutdown => {}
     }
     // Calls that are open get their status; a client that keeps its connection open regardless is not waited for.
     stop.send_replace(true);
-    match tokio::time::timeout(Duration::from_secs(1), server).await {
-        Ok(ended) => ended.map_err(ServeError::Transport),
-        Err(_) => Ok(()),
-    }
+    _ = tokio::time::timeout(Duration::from_secs(1), server).await;
+    Ok(())
 }
 
 /// Comes when the daemon stops.
@@ -128,6 +121,7 @@ struct Calls {
     bounds: Bounds,
     batches: Arc<Semaphore>,
     lists: Arc<Semaphore>,
+    objects: Arc<Semaphore>,
     watches: Arc<Semaphore>,
     stop: Stop,
 }
@@ -146,11 +140,32 @@ impl Calls {
         }
     }
 
-    fn list_place(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Status> {
+    fn list_place(&self) -> Result<OwnedSemaphorePermit, Status> {
         let full =
-            |_| Status::resource_exhausted(format!("{} answers are being streamed already", self.bounds.open_lists));
+            |_| Status::resource_exhausted(format!("{} answers are being given already", self.bounds.open_lists));
         self.lists.clone().try_acquire_owned().map_err(full)
     }
+
+    /// Places of the objects of a list, which is a copy.
+    fn object_places(&self, objects: &Rows<v1::Object>) -> Result<OwnedSemaphorePermit, Status> {
+        let most = self.bounds.listed_objects;
+        let count = u32::try_from(objects.size_hint().0.min(most)).unwrap_or(u32::MAX);
+        let full = |_| Status::resource_exhausted(format!("more than {most} objects would be listed at a time"));
+        self.objects.clone().try_acquire_many_owned(count).map_err(full)
+    }
+
+    /// The place of an answer of one large message.
+    fn whole<T>(&self, call: &Call<T>) -> Result<Whole, Status> {
+        // as long as a stream's client has: to read a piece, and then that it was late
+        let patience = self.bounds.stall * 2;
+        Ok(Whole { place: Arc::new(self.list_place()?), line: line(call)?, patience })
+    }
+}
+
+fn large<T>(message: T, whole: Whole) -> Response<T> {
+    let mut response = Response::new(message);
+    response.extensions_mut().insert(whole);
+    response
 }
 
 type Chunks<T> = ReceiverStream<Result<T, Status>>;
@@ -177,6 +192,7 @@ impl VRouter for Calls {
         }
         let place = self.list_place()?;
         let listed = self.ask(|reply| Request::List { filter, reply }).await?.map_err(refusal)?;
+        let place = (place, self.object_places(&listed.objects)?);
         let chunk = move |objects| v1::ListChunk { generation: listed.generation, objects };
         Ok(Response::new(chunks::stream(listed.objects, chunk, self.bounds.stall, place, line)))
     }
@@ -201,35 +217,30 @@ impl VRouter for Calls {
 
     async fn watch(&self, call: Call<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let line = line(&call)?;
-        let v1::WatchRequest { snapshot, after, kinds } = call.into_inner();
-        let known = |&kind: &i32| {
-            let known = v1::Kind::try_from(kind).ok();
-            known.ok_or_else(|| Status::invalid_argument(format!("kinds: there is no kind {kind}")))
-        };
-        let mut kinds: Vec<v1::Kind> = kinds.iter().take(64).map(known).collect::<Result<_, _>>()?;
-        if kinds.contains(&v1::Kind::All) {
-            kinds.clear();
-        }
-        if snapshot && after.is_some() {
-            return Err(Status::invalid_argument("after: events follow the snapshot"));
-        }
+        let wanted = Wanted::read(call.into_inner()).map_err(Status::invalid_argument)?;
+        let snapshot = wanted.snapshot;
         let full = |_| Status::resource_exhausted(format!("{} watches are open already", self.bounds.watches));
         let place = self.watches.clone().try_acquire_owned().map_err(full)?;
         let list_place = if snapshot { Some(self.list_place()?) } else { None };
         let watching = self.ask(|reply| Request::Watch { snapshot, reply }).await?;
+        let object_places = watching.objects.as_ref().map(|objects| self.object_places(objects)).transpose()?;
+        let list_place = (list_place, object_places);
         let (to, events) = mpsc::channel(1);
-        let follower = Follower { kinds, after, stall: self.bounds.stall, to, place, line };
+        let follower = Follower { wanted, stall: self.bounds.stall, to, place, line };
         tokio::spawn(follower.run(watching, list_place, self.stop.clone()));
         Ok(Response::new(ReceiverStream::new(events)))
     }
 
-    async fn stats(&self, _: Call<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
-        self.ask(|reply| Request::Stats { reply }).await.map(Response::new)
+    async fn stats(&self, call: Call<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
+        let whole = self.whole(&call)?;
+        self.ask(|reply| Request::Stats { reply }).await.map(|stats| large(stats, whole))
     }
 
     async fn victims(&self, call: Call<v1::VictimsRequest>) -> Result<Response<v1::VictimsReply>, Status> {
+        let whole = self.whole(&call)?;
         let filter = call.into_inner();
-        self.ask(|reply| Request::Victims { filter, reply }).await?.map(Response::new).map_err(refusal)
+        let victims = self.ask(|reply| Request::Victims { filter, reply }).await?;
+        victims.map(|victims| large(victims, whole)).map_err(refusal)
     }
 
     async fn explain(&self, call: Call<v1::ExplainRequest>) -> Result<Response<v1::ExplainReply>, Status> {

@@ -7,18 +7,103 @@ use tonic::Status;
 
 use super::accept::Line;
 use super::chunks::{Room, take};
-use super::log::{Entry, Next};
-use super::request::Watching;
+use super::log::{Log, Next};
+use super::request::{Rows, Watching};
 use super::server::{Stop, stopping};
 use crate::api::v1;
 use v1::change::Op;
 
+/// What a client asks to be told.
+pub struct Wanted {
+    /// First the objects as they are.
+    pub snapshot: bool,
+    /// From this generation on; absent: from now.
+    after: Option<u64>,
+    /// Empty: all.
+    kinds: Vec<v1::Kind>,
+}
+
+impl Wanted {
+    /// Errors: what makes no sense, for people.
+    pub fn read(request: v1::WatchRequest) -> Result<Wanted, String> {
+        let v1::WatchRequest { snapshot, after, kinds } = request;
+        let known = |&kind: &i32| v1::Kind::try_from(kind).map_err(|_| format!("kinds: there is no kind {kind}"));
+        let mut kinds: Vec<v1::Kind> = kinds.iter().take(64).map(known).collect::<Result<_, _>>()?;
+        if kinds.contains(&v1::Kind::All) {
+            kinds.clear();
+        }
+        if snapshot && after.is_some() {
+            return Err("after: events follow the snapshot".into());
+        }
+        Ok(Wanted { snapshot, after, kinds })
+    }
+
+    /// What of the objects of the snapshot is told.
+    fn puts(&self, objects: Rows<v1::Object>) -> Rows<v1::Change> {
+        let kinds = self.kinds.clone();
+        let wanted = objects.filter(move |object| wants(&kinds, kind_of(object)));
+        Box::new(wanted.map(|object| v1::Change { op: Some(Op::Put(object)) }))
+    }
+
+    /// The way along the log for who asked at this generation.
+    pub fn course(self, generation: u64) -> Course {
+        Course { after: self.after.unwrap_or(generation), kinds: self.kinds, told: 0 }
+    }
+}
+
+/// A place in the log. It holds nothing of what is there: what the log forgets is free, however slow who follows.
+pub struct Course {
+    kinds: Vec<v1::Kind>,
+    /// Told up to and with this generation.
+    after: u64,
+    /// Changes of the next one that were looked at.
+    told: usize,
+}
+
+impl Course {
+    /// The next piece of what is wanted; `None`: nothing yet.
+    pub fn next(&mut self, log: &Log) -> Option<v1::Event> {
+        loop {
+            let entry = match log.next(self.after) {
+                Next::Entry(entry) => entry,
+                Next::Lost(newest) => {
+                    (self.after, self.told) = (newest, 0);
+                    return Some(v1::Event { generation: newest, lost: true, last: true, ..Default::default() });
+                }
+                Next::Wait => return None,
+            };
+            let rest = &entry.changes[self.told..];
+            let (changes, looked_at) = self.piece(rest);
+            let last = !rest[looked_at..].iter().any(|change| wants(&self.kinds, kind_of_change(change)));
+            if last {
+                (self.after, self.told) = (entry.generation, 0);
+            } else {
+                self.told += looked_at;
+            }
+            if !changes.is_empty() {
+                let (generation, owner) = (entry.generation, entry.owner.clone());
+                return Some(v1::Event { generation, owner, changes, last, ..Default::default() });
+            }
+        }
+    }
+
+    /// The first of these that are wanted, as many as an event takes; and how many were looked at.
+    fn piece(&self, changes: &[v1::Change]) -> (Vec<v1::Change>, usize) {
+        let (mut room, mut piece) = (Room::default(), Vec::new());
+        for (at, change) in changes.iter().enumerate().filter(|(_, change)| wants(&self.kinds, kind_of_change(change)))
+        {
+            if !room.fits(change) {
+                return (piece, at);
+            }
+            piece.push(change.clone());
+        }
+        (piece, changes.len())
+    }
+}
+
 /// One call.
 pub(super) struct Follower {
-    /// Empty: all.
-    pub kinds: Vec<v1::Kind>,
-    /// From this generation on; absent: from where the control thread says.
-    pub after: Option<u64>,
+    pub wanted: Wanted,
     /// How long the client may leave an event unread.
     pub stall: Duration,
     pub to: mpsc::Sender<Result<v1::Event, Status>>,
@@ -34,45 +119,45 @@ enum End {
 
 impl Follower {
     /// Follows until the client goes, does not read, or the daemon stops. `list_place` is held while the objects are sent.
-    pub async fn run(self, watching: Watching, list_place: Option<OwnedSemaphorePermit>, mut stop: Stop) {
+    pub async fn run(self, watching: Watching, list_place: impl Send, mut stop: Stop) {
+        let Follower { wanted, stall, to, place, line } = self;
+        let events = Events { to, stall };
         let end = tokio::select! {
-            end = self.follow(watching, list_place) => end,
+            end = events.follow(wanted, watching, list_place) => end,
             () = stop.come() => End::Status(stopping()),
         };
         if let End::Status(status) = end {
             // told if the client reads on after all, and else cut off
-            let told = tokio::time::timeout(self.stall, self.to.send(Err(status))).await;
+            let told = tokio::time::timeout(stall, events.to.send(Err(status))).await;
             tracing::debug!(reads = told.is_ok(), "a watch ended");
             if told.is_err() {
-                self.line.cut();
+                line.cut();
             }
         }
-        drop(self.place);
+        drop(place);
     }
+}
 
-    async fn follow(&self, watching: Watching, list_place: Option<OwnedSemaphorePermit>) -> End {
+/// The client's end.
+struct Events {
+    to: mpsc::Sender<Result<v1::Event, Status>>,
+    stall: Duration,
+}
+
+impl Events {
+    async fn follow(&self, wanted: Wanted, watching: Watching, list_place: impl Send) -> End {
         let Watching { log, generation, objects, mut rises } = watching;
-        if let Some(objects) = objects {
-            let kinds = self.kinds.clone();
-            let wanted = objects.filter(move |object| wants(&kinds, kind_of(object)));
-            let puts = wanted.map(|object| v1::Change { op: Some(Op::Put(object)) });
-            if let Err(end) = self.list(generation, Box::new(puts)).await {
-                return end;
-            }
+        if let Some(objects) = objects
+            && let Err(end) = self.list(generation, wanted.puts(objects)).await
+        {
+            return end;
         }
         drop(list_place);
-        let mut after = self.after.unwrap_or(generation);
+        let mut course = wanted.course(generation);
         loop {
-            let sent = match log.next(after) {
-                Next::Entry(entry) => {
-                    after = entry.generation;
-                    self.entry(&entry).await
-                }
-                Next::Lost(newest) => {
-                    after = newest;
-                    self.send(v1::Event { generation: newest, lost: true, last: true, ..Default::default() }).await
-                }
-                Next::Wait => tokio::select! {
+            let sent = match course.next(&log) {
+                Some(event) => self.send(event).await,
+                None => tokio::select! {
                     rose = rises.changed() => rose.map_err(|_| End::Status(stopping())),
                     () = self.to.closed() => Err(End::Gone),
                 },
@@ -84,7 +169,7 @@ impl Follower {
     }
 
     /// The objects as they were at this generation.
-    async fn list(&self, generation: u64, puts: super::request::Rows<v1::Change>) -> Result<(), End> {
+    async fn list(&self, generation: u64, puts: Rows<v1::Change>) -> Result<(), End> {
         let mut puts = puts.peekable();
         loop {
             let (rest, changes, last) = tokio::task::spawn_blocking(move || {
@@ -100,36 +185,6 @@ impl Follower {
                 return Ok(());
             }
         }
-    }
-
-    /// What of this entry the client wants, in pieces.
-    async fn entry(&self, entry: &Entry) -> Result<(), End> {
-        let mut at = 0;
-        loop {
-            let (changes, next) = self.piece(&entry.changes[at..]);
-            if changes.is_empty() {
-                return Ok(());
-            }
-            at += next;
-            let last = !entry.changes[at..].iter().any(|change| wants(&self.kinds, kind_of_change(change)));
-            let Entry { generation, owner, .. } = entry;
-            let event =
-                v1::Event { generation: *generation, owner: owner.clone(), changes, last, ..Default::default() };
-            self.send(event).await?;
-        }
-    }
-
-    /// The first of these that are wanted, as many as an event takes; and how many were looked at.
-    fn piece(&self, changes: &[v1::Change]) -> (Vec<v1::Change>, usize) {
-        let (mut room, mut piece) = (Room::default(), Vec::new());
-        for (at, change) in changes.iter().enumerate().filter(|(_, change)| wants(&self.kinds, kind_of_change(change)))
-        {
-            if !room.fits(change) {
-                return (piece, at);
-            }
-            piece.push(change.clone());
-        }
-        (piece, changes.len())
     }
 
     async fn send(&self, event: v1::Event) -> Result<(), End> {
@@ -180,5 +235,35 @@ fn kind_of_change(change: &v1::Change) -> v1::Kind {
         Some(Kind::Acl(_)) => v1::Kind::Acl,
         Some(Kind::Group(_)) => v1::Kind::Group,
         Some(Kind::Port(_)) => v1::Kind::Port,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deletes(count: usize) -> Vec<v1::Change> {
+        let key = |name| v1::ObjectKey { kind: Some(v1::object_key::Kind::Vrf(name)) };
+        (0..count).map(|at| v1::Change { op: Some(Op::Delete(key(format!("v{at}")))) }).collect()
+    }
+
+    /// Who stands in the midst of an entry does not keep it from being forgotten.
+    #[test]
+    fn a_place_pins_nothing() {
+        let log = Log::bounded(0, 5000, 1 << 20);
+        log.add(1, "bgp".into(), Some(deletes(3500)));
+        let entry = match log.next(0) {
+            Next::Entry(entry) => std::sync::Arc::downgrade(&entry),
+            other => panic!("{other:?}"),
+        };
+        let mut course = Wanted::read(v1::WatchRequest::default()).unwrap().course(0);
+        let event = course.next(&log).unwrap();
+        assert_eq!((event.generation, event.changes.len(), event.last, &*event.owner), (1, 1000, false, "bgp"));
+        assert!(entry.upgrade().is_some());
+        log.add(2, String::new(), Some(deletes(2500)));
+        assert!(entry.upgrade().is_none(), "the log forgot it, the watcher did not");
+        let event = course.next(&log).unwrap();
+        assert_eq!((event.generation, event.lost, event.last), (2, true, true));
+        assert_eq!(course.next(&log), None);
     }
 }
