@@ -1,5 +1,5 @@
 //! Bytes as the control socket's messages: whatever can be read as a request is answered or refused. A refused batch leaves no trace,
-//! and what is accepted compiles to tables in which everything that is named is there.
+//! what is accepted compiles to tables in which everything that is named is there, and what watchers are told adds up to the list.
 
 use std::sync::LazyLock;
 
@@ -11,6 +11,7 @@ use vrouter::model::{Limits, Model};
 
 use super::input::{Input, counted};
 use super::model::{self, LIMITS, changes, ports};
+use super::open::Open;
 use crate::lab::{Lab, Rig, Setup};
 use crate::network;
 
@@ -25,18 +26,29 @@ pub fn run(bytes: &[u8]) {
     if shape & 1 > 0 {
         lab.rig().try_apply(BASE.clone()).expect("the base is good");
     }
+    let mut open = Open::default();
     while let (Some(kind), Some(bytes)) = (input.byte(), input.counted()) {
-        match kind % 8 {
-            0..=2 => {
+        match kind % 16 {
+            0..=2 | 8..=10 => {
                 let Ok(read) = v1::Changes::decode(bytes) else { continue };
                 let owner = if kind & 8 > 0 { "bgp" } else { "" };
                 batch(lab.rig(), owner, read.changes);
+                open.remember(lab.rig());
             }
-            3 => steps(lab.rig(), bytes),
-            _ => ask(lab.rig(), kind, bytes),
+            3 | 11 => {
+                steps(lab.rig(), bytes);
+                open.remember(lab.rig());
+            }
+            kind @ 4..=7 => ask(lab.rig(), kind, bytes),
+            12 => open.sync(lab.rig(), bytes),
+            13 => look(lab.rig(), bytes),
+            14 => open.read_on(bytes),
+            _ => open.watch(lab.rig(), bytes),
         }
         lab.run();
+        open.wake(lab.rig());
     }
+    open.end(lab.rig());
     rebuild(lab.rig());
 }
 
@@ -77,7 +89,7 @@ fn steps(rig: &mut Rig, bytes: &[u8]) {
 }
 
 fn ask(rig: &mut Rig, kind: u8, bytes: &[u8]) {
-    match kind % 8 {
+    match kind {
         4 => {
             let Ok(filter) = v1::ListRequest::decode(bytes) else { return };
             _ = rig.ask(|reply| Request::List { filter, reply }).map(|listed| listed.objects.count());
@@ -96,6 +108,22 @@ fn ask(rig: &mut Rig, kind: u8, bytes: &[u8]) {
             _ = rig.ask(|reply| Request::Explain { query, reply });
             assert_eq!(before, rig.stats().conservation, "explain counts nothing");
         }
+    }
+}
+
+/// Counters and who serves here.
+fn look(rig: &mut Rig, bytes: &[u8]) {
+    let generation = rig.shared.snapshot.load().generation.0;
+    if v1::StatsRequest::decode(bytes).is_ok() {
+        let stats = rig.stats();
+        assert_eq!(stats.generation, generation);
+        let vifs: Vec<_> = rig.shared.snapshot.load().vifs.iter().map(|(_, vif)| vif.name.to_string()).collect();
+        assert!(vifs.len() == stats.vifs.len() && stats.vifs.iter().all(|row| vifs.contains(&row.vif)), "{stats:?}");
+        assert!(stats.drops.is_empty() && stats.workers.len() == 1, "nothing was sent: {stats:?}");
+    }
+    if v1::StatusRequest::decode(bytes).is_ok() {
+        let status = rig.ask(|reply| Request::Status { reply });
+        assert_eq!((status.generation, status.workers, &*status.idle), (generation, 1, "poll"));
     }
 }
 
@@ -185,6 +213,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         (7, tunnel.encode_to_vec()),
     ];
     seeds.extend(asked.map(|(kind, bytes)| [&[1][..], &message(kind, bytes)].concat()));
+    seeds.extend(super::open::seeds());
     use v1::apply_request::Step;
     let steps = [
         Step::Begin(v1::Begin { owner: "cni".into() }),

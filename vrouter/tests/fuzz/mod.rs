@@ -6,6 +6,7 @@ pub mod control;
 mod input;
 pub mod local;
 mod model;
+mod open;
 pub mod pipeline;
 pub mod text;
 

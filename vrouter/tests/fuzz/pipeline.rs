@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use vrouter::api::v1;
 use vrouter::daemon::clock::tick_at;
+use vrouter::ids::PortIndex;
 use vrouter::packet::checksum;
 
 use super::input::{Input, counted};
@@ -34,7 +35,8 @@ pub fn run(bytes: &[u8]) {
     let mut put = 0;
     while let Some(step) = input.byte() {
         match step % 16 {
-            0..=8 => {
+            8 => link(&mut lab, input.byte().unwrap_or_default()),
+            0..=7 => {
                 let (Some(how), Some(bytes)) = (input.byte(), input.counted()) else { break };
                 put += frame(&mut lab, how, bytes);
                 if put < 16 && step % 16 != 0 {
@@ -83,6 +85,22 @@ fn made(shape: u8) -> Lab {
     lab
 }
 
+/// A port loses its link, or all have theirs again.
+fn link(lab: &mut Lab, port: u8) {
+    lab.run();
+    let mut links = lab.rig().links.lock().expect("no panic before");
+    let number = u16::from(port) % (PORTS as u16 + 1);
+    if usize::from(number) == PORTS {
+        links.iter_mut().for_each(|(_, up)| *up = true);
+    } else {
+        links.retain(|(at, _)| at.0 != number);
+        links.push((PortIndex(number), false));
+    }
+    drop(links);
+    // when links are looked at
+    lab.now += 100;
+}
+
 /// Until nothing moves; then the books close but for what waits for a neighbour.
 fn settle(lab: &mut Lab) {
     lab.run();
@@ -117,6 +135,8 @@ fn delete(lab: &mut Lab, number: usize) {
         Some(Kind::Label(label)) => Key::Label(label.label),
         Some(Kind::Acl(acl)) => Key::Acl(acl.name),
         Some(Kind::Group(group)) => Key::Group(group.name),
+        // not those that the lab began with: its ends of them stay
+        Some(Kind::Port(port)) if !port.name.starts_with('p') => Key::Port(port.name),
         _ => return,
     };
     let op = v1::change::Op::Delete(v1::ObjectKey { kind: Some(key) });
@@ -179,5 +199,34 @@ pub fn seeds() -> Vec<Vec<u8>> {
         let tail = [15, 0x00, 9, number as u8, 12, 13, number as u8, 14, 15, 0x10];
         seeds.push([&[number as u8, (number * 3) as u8, 0x11][..], &frames, &tail, &frames].concat());
     }
+    seeds.extend(OF_A_FEATURE.iter().flat_map(|(documents, beginnings)| {
+        let changes: Vec<u8> = documents.iter().flat_map(|&number| [9, number]).collect();
+        let names: Vec<&str> = names().filter(|name| beginnings.iter().any(|with| name.starts_with(with))).collect();
+        assert!(!names.is_empty(), "{beginnings:?}");
+        // some of each kind, and all kinds: frames of a feature are sorted by what they are
+        let apart = names.len().div_ceil(6);
+        let anywhere = move |name: &&str| [put(0, name), put(1, name), put(4, name)].concat();
+        (0..apart.min(12)).map(move |first| {
+            let frames: Vec<u8> = names.iter().skip(first).step_by(apart).flat_map(anywhere).collect();
+            let tail = [11, 50, 8, 0, 15, 0x00, 8, 8, 14, 13, first as u8, 15, 0x40];
+            [&[2, 0, 1][..], &changes, &frames, &tail, &frames[..frames.len() / 3]].concat()
+        })
+    }));
     seeds
 }
+
+/// Documents of `changes.yaml`, and how frames are called that these concern.
+const OF_A_FEATURE: [(&[u8], &[&str]); 12] = [
+    (&[37, 38, 39], &["u6."]),
+    (&[37, 40], &["nd6.", "u6."]),
+    (&[41, 38], &["tagged.", "nd6."]),
+    (&[42], &["exc."]),
+    (&[43], &["exc.", "tagged."]),
+    (&[44, 46], &["ecn.", "dscp.", "ttl.", "tc."]),
+    (&[45, 46], &["ecn.", "dscp.", "ttl.", "tc."]),
+    (&[47, 48], &["ra.", "own.", "forged.", "echo-out-of."]),
+    (&[49, 50, 52, 53], &["ecmp.", "any."]),
+    (&[51, 4, 16], &["udp4.", "tcp.", "udp6."]),
+    (&[54, 55, 56], &["vrf.", "udp4."]),
+    (&[57, 58, 60], &["hot.", "numbered.0", "udp4."]),
+];
