@@ -293,6 +293,27 @@ fn answers_come_by_any_uplink() {
 }
 
 #[test]
+fn what_we_say_ourselves_goes_by_one_way_too() {
+    scenario("uplinks-ours", known, |lab| {
+        let told = |lab: &mut Lab| {
+            lab.put(UP1, "far.ttl");
+            lab.run();
+            let found = found(lab, "far.told");
+            assert_eq!(found.len(), 1);
+            found[0]
+        };
+        let first = told(lab);
+        assert!((0..8).all(|_| told(lab) == first));
+        let (at, _) = UPLINKS.into_iter().find(|(_, name)| *name == first).expect("an uplink");
+        lab.carrier(at.1 as u16, false);
+        let other = told(lab);
+        assert!(other != first && told(lab) == other);
+        lab.carrier(at.1 as u16, true);
+        assert_eq!(told(lab), first);
+    });
+}
+
+#[test]
 fn packets_wait_until_one_gateway_answers() {
     scenario("uplinks-held", asking, |lab| {
         let what: Vec<String> = (0..12).map(|n| format!("far.vxlan.{n}")).collect();

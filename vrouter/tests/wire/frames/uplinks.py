@@ -56,10 +56,15 @@ for n in range(64):
         back = vxlan(answer, src=FAR, dst="10.0.0.1", sport=51111, imac=RTR_A, ismac=RTR_B, vni=100)
         frame = Ether(dst=macs["smac"], src=macs["dmac"])
         put("far.%d.back.%s" % (n, uplink), (frame / Dot1Q(vlan=77) if "vlan" in macs else frame) / back)
-# what ra sends to itself elsewhere: an error about it goes back into the tunnel that it came by, of which the answer is ours
+# a packet that ends here: what its sender is told is ours, and goes through the tunnel
 ttl = ip("10.9.0.9", "ra", id=790, ttl=1) / UDP(sport=53, dport=7100) / Raw(b"answer")
 put("far.ttl", Ether(dst=UPLINKS["up1"]["smac"], src=UPLINKS["up1"]["dmac"])
     / vxlan(ttl, src=FAR, dst="10.0.0.1", sport=51111, imac=RTR_A, ismac=RTR_B, vni=100))
+told = ip("10.1.1.1", "10.9.0.9", **ERR) / ICMP(type=11) / Raw(bytes(ttl))
+for uplink in UPLINKS:
+    wire = vxlan(told)
+    wire.tos = 0xc0
+    put("far.told.%s.wire" % uplink, by(uplink, wire))
 # too big by the uplink with the smallest MTU
 big = ip("ra", "10.9.0.9", id=791, flags="DF") / UDP(sport=7100, dport=53) / Raw(bytes(1400 - 50 - 28 + 1))
 put("far.big", sent("ra", big))
