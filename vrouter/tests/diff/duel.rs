@@ -308,7 +308,14 @@ fn is_same(flow: &Flow, other: &v1::Flow) -> bool {
 }
 
 fn is_like(flow: &Flow, other: &v1::Flow) -> bool {
+    // no name that is given has spaces
+    let is_named = |name: &Option<String>, other: &str| match name.as_deref() {
+        None => true,
+        Some(name) => name == other || name.contains(' ') && other.contains(' '),
+    };
     flow.state == other.state
+        && is_named(&flow.way, &other.path)
+        && is_named(&flow.reverse_way, &other.reverse_path)
         && flow.verdict.is_none_or(|verdict| verdict == other.verdict)
         && flow.reverse_verdict.is_none_or(|verdict| verdict == other.reverse_verdict)
         && (flow.packets, flow.bytes) == (other.packets, other.bytes)

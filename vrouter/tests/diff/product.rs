@@ -122,8 +122,13 @@ pub fn flow_line(flow: &v1::Flow) -> String {
         Ok(four) => IpAddr::from(four),
         Err(_) => IpAddr::from(<[u8; 16]>::try_from(bytes).unwrap_or_default()),
     };
+    let ways = if flow.path.is_empty() && flow.reverse_path.is_empty() {
+        String::new()
+    } else {
+        format!(" by {:?} and {:?}", flow.path, flow.reverse_path)
+    };
     format!(
-        "{} > {} protocol {} [{}]:{} > [{}]:{}{} {} {} {} {} {} {} {}",
+        "{} > {} protocol {} [{}]:{} > [{}]:{}{} {} {} {} {} {} {} {}{ways}",
         flow.place,
         flow.reverse_place,
         flow.protocol,

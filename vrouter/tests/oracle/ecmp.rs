@@ -185,6 +185,11 @@ impl Oracle {
     }
 }
 
+/// The name of a direction's way, if it is sure.
+pub(super) fn name(kept: Option<&Kept>, verdict: Option<&str>) -> Option<String> {
+    kept.filter(|kept| verdict == Some("forward") && !kept.open).map(|kept| kept.name.clone())
+}
+
 fn kept(vrf: u32, way: &Path) -> Kept {
     Kept { name: way.name.clone(), hop: Hop { vrf, which: way.which }, open: false }
 }

@@ -45,7 +45,7 @@ pub struct Pair {
     /// The VIF's next hop, when the initiator's label named it.
     labelled: Option<Hop>,
     /// The number of changes made before it was judged last.
-    judged_after: u64,
+    pub judged_after: u64,
 }
 
 /// A decision about a flow as its initiator sends it.
@@ -291,6 +291,10 @@ impl Oracle {
         if arrived.packet.tuple.later {
             self.feature("later_fragment");
         }
+        let way = self.flows[at].halves[side].kept.as_ref();
+        if way.is_some_and(|way| !way.name.is_empty() && !way.open) {
+            self.feature(if side == 0 { "path_named" } else { "path_of_answers_named" });
+        }
     }
 
     /// The decision for both directions; `None`: for us.
@@ -463,6 +467,8 @@ impl Oracle {
                 bytes: forward.bytes,
                 reverse_packets: reverse.packets,
                 reverse_bytes: reverse.bytes,
+                way: None,
+                reverse_way: None,
                 may_be_gone: self.ends(pair) <= self.now,
             }
         };

@@ -108,6 +108,10 @@ pub struct Flow {
     pub bytes: u64,
     pub reverse_packets: u64,
     pub reverse_bytes: u64,
+    /// The name of the way that this direction has; "" where its route has one way, with spaces where the way has no name. `None`: not
+    /// seen since the last change, or open.
+    pub way: Option<String>,
+    pub reverse_way: Option<String>,
     /// In limbo: idle too long, perhaps not yet removed.
     pub may_be_gone: bool,
 }
@@ -243,7 +247,12 @@ impl Oracle {
 
     /// The flows, in no order that matters.
     pub fn flows(&self) -> Vec<Flow> {
-        self.flow_rows()
+        let mut rows = self.flow_rows();
+        for (row, pair) in rows.iter_mut().zip(&self.flows).filter(|(_, pair)| pair.judged_after == self.changes) {
+            row.way = ecmp::name(pair.halves[0].kept.as_ref(), row.verdict);
+            row.reverse_way = ecmp::name(pair.halves[1].kept.as_ref(), row.reverse_verdict);
+        }
+        rows
     }
 
     fn feature(&mut self, name: &'static str) {
