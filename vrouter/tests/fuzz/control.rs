@@ -7,7 +7,7 @@ use prost::Message;
 use vrouter::api::v1;
 use vrouter::control::Request;
 use vrouter::ids::Mac;
-use vrouter::model::{Limits, Model};
+use vrouter::model::{Limits, Model, PortInfo};
 
 use super::input::{Input, counted};
 use super::model::{self, LIMITS, changes, ports};
@@ -135,12 +135,27 @@ fn list(rig: &mut Rig) -> Vec<v1::Object> {
     objects
 }
 
+/// The lab's, and those that were added.
+fn all_ports(rig: &mut Rig) -> Vec<PortInfo> {
+    let filter = v1::ListRequest { kind: v1::Kind::Port.into(), ..Default::default() };
+    let mut all = ports();
+    for object in rig.ask(|reply| Request::List { filter, reply }).expect("ports").objects {
+        let Some(v1::object::Kind::Port(port)) = object.kind else { panic!("a port") };
+        if !all.iter().any(|there| *there.name == *port.name) {
+            let mac = Mac(port.mac.try_into().expect("six bytes"));
+            let (mtu, queues) = (port.mtu as u16, port.queues as u16);
+            all.push(PortInfo { name: port.name, devargs: port.devargs, mac, mtu, queues });
+        }
+    }
+    all
+}
+
 /// What is listed makes the same again.
 fn rebuild(rig: &mut Rig) {
     use v1::object::Kind;
     let listed = list(rig);
     let limits = Limits { vifs: LIMITS.vifs, ..Limits::default() };
-    let mut fresh = Model::new(limits, ports());
+    let mut fresh = Model::new(limits, all_ports(rig));
     for object in &listed {
         match object.kind.as_ref().expect("listed") {
             Kind::Route(route) if route.key.as_ref().is_some_and(|key| key.owner == "vif") => {}

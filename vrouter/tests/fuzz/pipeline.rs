@@ -62,7 +62,8 @@ pub fn run(bytes: &[u8]) {
     // packets that wait for a neighbour who is not there end
     for _ in 0..5 {
         lab.now += 1000;
-        settle(&mut lab);
+        lab.run();
+        lab.discard();
     }
     books::close(&mut lab);
 }
@@ -75,6 +76,8 @@ fn made(shape: u8) -> Lab {
         network: "{}".into(),
         flows,
         room: ROOM,
+        // an input's time goes mostly to adding up their counters
+        vif_slots: 10,
         lonely_port,
         shared_port,
         new_flows_per_second: if shape & 32 > 0 { 3 } else { 1_000_000 },
@@ -107,8 +110,7 @@ fn settle(lab: &mut Lab) {
     lab.discard();
     lab.exchanged.clear();
     let rig = lab.rig();
-    let held = rig.stats().conservation.expect("always there").held;
-    books::check(rig, held);
+    books::held(rig);
     let flows = &rig.shared.flows;
     assert!(flows.narrow().used() <= flows.narrow().capacity() && flows.wide().used() <= flows.wide().capacity());
 }

@@ -24,8 +24,13 @@ pub fn close(lab: &mut Lab) {
     }
 }
 
-/// Conservation, in all and by VIF, and rings at rest.
+/// Conservation, in all and by VIF, and rings at rest; and so many frames wait for a neighbour.
 pub fn check(rig: &mut Rig, holds: u64) {
+    assert_eq!(held(rig), holds, "frames are held");
+}
+
+/// The same, however many wait for a neighbour: so many.
+pub fn held(rig: &mut Rig) -> u64 {
     assert_eq!(rig.frames_on_wires(), 0, "frames are left on the wires");
     for end in &rig.shared.workers {
         let full = |ring: &Ring| ring.punts.is_empty() && ring.free.idle() == RING;
@@ -39,7 +44,6 @@ pub fn check(rig: &mut Rig, holds: u64) {
     let [came, went] =
         [books.received + books.originated + books.copied, books.sent + books.dropped + books.held + books.consumed];
     assert_eq!(came, went, "{books:?} {:?}", stats.drops);
-    assert_eq!(books.held, holds, "frames are held: {books:?}");
     let by_reason: u64 = stats.drops.iter().map(|row| row.packets).sum();
     assert_eq!(by_reason, books.dropped, "drops by reason: {:?}", stats.drops);
     let mut by_vif = HashMap::<&str, u64>::new();
@@ -54,6 +58,7 @@ pub fn check(rig: &mut Rig, holds: u64) {
     }
     let workers: [u64; 2] = stats.workers.iter().fold([0, 0], |[rx, tx], w| [rx + w.rx_packets, tx + w.tx_packets]);
     assert_eq!(workers, [books.received, books.sent]);
+    books.held
 }
 
 /// A pcap file of Ethernet frames; times in milliseconds.
