@@ -59,6 +59,7 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
             "ports" => workers * value as u64 * PORT,
             "vifs" => workers * Counters::bytes(slots) as u64 + value as u64 * OBJECT,
             "routes" => value as u64 * ROUTE,
+            "neighbours" => value as u64 * (OBJECT + ROUTE),
             "acl_rules" | "group_prefixes" => value as u64 * ROUTE,
             _ => value as u64 * OBJECT,
         };

@@ -9,9 +9,10 @@ pub struct Limits {
     pub ports: usize,
     pub vrfs: usize,
     pub vifs: usize,
-    /// Offers of routes of all VRFs and owners, the implicit ones of VIFs and neighbours too.
+    /// Offers of routes of all VRFs and owners, the implicit ones of VIFs too. Those of neighbours are limited with them: what is learnt
+    /// takes no place that a controller could take meanwhile.
     pub routes: usize,
-    /// Different next hops, counted per VRF.
+    /// Different next hops, counted per VRF, but for neighbours.
     pub next_hops: usize,
     pub acls: usize,
     /// Rules of all ACLs.
@@ -19,7 +20,7 @@ pub struct Limits {
     pub groups: usize,
     /// Prefixes of all address groups.
     pub group_prefixes: usize,
-    /// Static and learnt ones of fabric VIFs.
+    /// Static and learnt ones of fabric VIFs, each with its route and its next hop.
     pub neighbours: usize,
     pub vnis: usize,
     pub labels: usize,

@@ -291,19 +291,20 @@ impl State {
         counts.into_iter().find(|&(count, _)| count > 0).map(|(count, what)| format!("{count} {what}"))
     }
 
-    /// How many of everything there are.
+    /// How many of everything there are. A neighbour has one offer and one next hop: it counts as itself alone.
     pub fn used(&self) -> Limits {
+        let neighbours = self.neighbours.len();
         Limits {
             ports: self.port_by_name.len() + self.leaving_ports.len(),
             vrfs: self.vrfs.len(),
             vifs: self.vifs.len(),
-            routes: self.offers,
-            next_hops: self.hops.used(),
+            routes: self.offers - neighbours,
+            next_hops: self.hops.used() - neighbours,
             acls: self.acls.len(),
             acl_rules: self.acl_rules,
             groups: self.groups.len(),
             group_prefixes: self.group_prefixes,
-            neighbours: self.neighbours.len(),
+            neighbours,
             vnis: self.vnis.len(),
             labels: self.labels.len(),
             owners: self.owners.used(),

@@ -247,3 +247,26 @@ fn limits() {
         assert_eq!((model.used(), model.list(v1::Kind::All, "") == before), (full, true), "{what}");
     }
 }
+
+/// A controller takes every place that there is: the gateway is learnt again all the same.
+#[test]
+fn what_is_learnt_takes_no_place_of_controllers() {
+    let full = model().used();
+    for what in ["routes", "next_hops"] {
+        let limits = match what {
+            "routes" => Limits { routes: full.routes + 1, ..Limits::default() },
+            _ => Limits { next_hops: full.next_hops + 1, ..Limits::default() },
+        };
+        let mut model = Model::new(limits, ports());
+        model.apply("", &changes()).unwrap();
+        let gateway = std::net::Ipv4Addr::new(10, 0, 0, 2);
+        let (up0, mac) = (model.vif_id("up0").unwrap(), crate::ids::Mac([2; 6]));
+        model.learn(up0, gateway, mac).unwrap();
+        model.apply("", &[put_route("red", "9.0.0.0/8", vxlan("10.0.0.9", 9))]).unwrap();
+        model.forget(up0, gateway).unwrap();
+        let more = put_route("red", "11.0.0.0/8", vxlan("10.0.0.9", 10));
+        let refused = refusal(&mut model, "", &[more]);
+        assert!(refused.reason.ends_with(&format!(" {what} is reached")), "{refused:?}");
+        assert!(model.learn(up0, gateway, mac).is_some(), "{what}");
+    }
+}
