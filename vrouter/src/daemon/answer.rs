@@ -92,7 +92,8 @@ impl Control {
             heartbeats: vec![(0, now); shared.workers.len()],
             shared,
         };
-        control.changed();
+        control.baselines.renew(&control.shared, control.slow.counters(), control.publisher.current());
+        control.want_neighbours();
         control
     }
 
@@ -209,17 +210,13 @@ impl Control {
         for port in ports.commit(self.publisher.current(), &snapshot) {
             self.model.port_closed(port);
         }
+        // before a worker can count for a new VIF
+        self.baselines.renew(&self.shared, self.slow.counters(), &snapshot);
         self.publisher.publish(snapshot);
         self.tell_watchers();
-        self.changed();
+        self.want_neighbours();
         tracing::debug!(owner, changes = changes.len(), generation, "applied");
         Ok(generation)
-    }
-
-    /// After every change of the model: counters of new VIFs begin at zero, and needed neighbours are asked for.
-    fn changed(&mut self) {
-        self.baselines.renew(&self.shared, self.slow.counters(), self.publisher.current());
-        self.want_neighbours();
     }
 
     fn want_neighbours(&mut self) {

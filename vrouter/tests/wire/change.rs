@@ -1,10 +1,14 @@
 //! Changes under live traffic: routes, VIFs, labels; and workers that see them at different times.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake};
 
 use vrouter::api::v1;
 use vrouter::api::v1::object_key::Kind as Key;
 use vrouter::control::Request;
+use vrouter::datapath::Worker;
 use vrouter::drops::DropReason;
 use vrouter::ids::Tick;
 
@@ -288,6 +292,36 @@ fn nothing_is_lost_while_workers_see_changes_at_different_times() {
     assert_eq!((there, back), (1600, 1600));
     assert_eq!(lab.rig().flow().packets, 1601);
     super::books::close(&mut lab);
+}
+
+/// Lets a worker poll as soon as watchers are told of a change: while the control thread is still at it.
+struct Eager(Mutex<Worker>, Tick);
+
+impl Wake for Eager {
+    fn wake(self: Arc<Self>) {
+        self.0.lock().unwrap().poll(self.1);
+    }
+}
+
+#[test]
+fn the_first_packets_of_a_new_vif_are_in_its_counters() {
+    let mut lab = Lab::a(1);
+    let rises = lab.rig().ask(|reply| Request::Watch { snapshot: false, reply }).rises;
+    let worker = lab.rig().workers.remove(0);
+    let eager = Arc::new(Eager(Mutex::new(worker), Tick((lab.now / 100) as u32)));
+    let vif = r#"vifs: [{name: late, port: p4, vrf: red, mac: "02:00:00:00:0a:04", addresses: [10.1.1.12]}]"#;
+    for round in 1..=3 {
+        let mut rises = rises.clone();
+        rises.mark_unchanged();
+        let mut changed = pin!(rises.changed());
+        assert!(changed.as_mut().poll(&mut Context::from_waker(&eager.clone().into())).is_pending());
+        (0..8).for_each(|_| lab.put((0, 4), "any.ask.ra3"));
+        lab.apply(vif);
+        let row = lab.rig().stats().vifs.into_iter().find(|row| row.vif == "late").unwrap();
+        assert_eq!((row.rx_packets, row.dropped), (8, 8), "round {round}");
+        lab.rig().delete(Key::Vif("late".into()));
+        eager.0.lock().unwrap().poll(eager.1);
+    }
 }
 
 /// After `Sync` no worker forwards by the rules from before, whichever direction's packet comes first.
