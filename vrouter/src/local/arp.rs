@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetFrame, EthernetProtocol};
 
 use super::neighbour::Neighbours;
-use super::side::{Side, is_unicast_v4};
+use super::side::Side;
 use super::{Outcome, Output, Punt, emit};
 use crate::drops::DropReason;
 use crate::ids::Mac;
+use crate::packet::ip::is_host;
 use crate::tables::{Snapshot, Vif, VifKind};
 
 /// An ARP packet about IPv4 over Ethernet.
@@ -91,7 +92,7 @@ impl Message {
     /// Whether its sender may be who it says.
     fn is_sane(&self, side: &Side<'_>) -> bool {
         let probe = self.request && self.sender.is_unspecified();
-        let address = is_unicast_v4(self.sender) && side.may_use_address(IpAddr::V4(self.sender));
+        let address = is_host(self.sender.into()) && side.may_use_address(IpAddr::V4(self.sender));
         // On the fabric a sender MAC other than the frame's is legitimate: a standby that speaks for a virtual router.
         let fabric = side.vif.is_some_and(|vif: &Vif| vif.kind == VifKind::Fabric);
         let macs = fabric || side.may_use_mac(self.frame_source) && self.frame_source == self.sender_mac;

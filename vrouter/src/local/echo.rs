@@ -6,9 +6,10 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpProtocol};
 
 use super::l3::{Fragment, L3};
-use super::side::{Side, is_unicast_v4, is_unicast_v6};
+use super::side::Side;
 use super::{Outcome, Output, Punt, emit};
 use crate::drops::DropReason;
+use crate::packet::ip::is_host;
 use crate::tables::Snapshot;
 
 /// Answers a packet to an address of ours, if it is a whole and sound echo request.
@@ -34,10 +35,10 @@ pub(super) fn outcome(snapshot: &Snapshot, side: &Side<'_>, punt: &Punt<'_>, out
 
 fn reply(l3: &L3<'_>) -> Option<Vec<u8>> {
     match (l3.source, l3.destination) {
-        (IpAddr::V4(from), IpAddr::V4(to)) if is_unicast_v4(from) && l3.protocol == IpProtocol::Icmp => {
+        (IpAddr::V4(from), IpAddr::V4(to)) if is_host(from.into()) && l3.protocol == IpProtocol::Icmp => {
             reply_v4(l3, from, to)
         }
-        (IpAddr::V6(from), IpAddr::V6(to)) if is_unicast_v6(from) && l3.protocol == IpProtocol::Icmpv6 => {
+        (IpAddr::V6(from), IpAddr::V6(to)) if is_host(from.into()) && l3.protocol == IpProtocol::Icmpv6 => {
             reply_v6(l3, from, to)
         }
         _ => None,

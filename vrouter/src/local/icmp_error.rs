@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smoltcp::wire::{EthernetFrame, Icmpv4Message, Icmpv4Packet, Icmpv6Message, Icmpv6Packet, IpProtocol};
 
 use super::l3::{Fragment, L3};
-use super::side::{Side, is_unicast_v4, is_unicast_v6};
+use super::side::Side;
 use super::{Output, Punt, emit};
+use crate::packet::ip::is_host;
 use crate::tables::{Snapshot, Vif, VifKind};
 
 /// An error is at most this long, so that no host must reassemble it (RFC 1812, section 4.3.2.3).
@@ -35,7 +36,7 @@ pub(super) fn answer(snapshot: &Snapshot, side: &Side<'_>, punt: &Punt<'_>, prob
     }
     let (source, packet) = match (l3.source, l3.destination) {
         (IpAddr::V4(sender), IpAddr::V4(destination)) => {
-            if !is_unicast_v4(sender) || destination.is_multicast() || destination.is_broadcast() {
+            if !is_host(sender.into()) || destination.is_multicast() || destination.is_broadcast() {
                 return None;
             }
             let source = our_v4(snapshot, side);
@@ -43,7 +44,7 @@ pub(super) fn answer(snapshot: &Snapshot, side: &Side<'_>, punt: &Punt<'_>, prob
         }
         (IpAddr::V6(sender), IpAddr::V6(destination)) => {
             let too_big = matches!(problem, Problem::TooBig { .. });
-            if !is_unicast_v6(sender) || destination.is_multicast() && !too_big {
+            if !is_host(sender.into()) || destination.is_multicast() && !too_big {
                 return None;
             }
             let source = our_v6(snapshot, side)?;

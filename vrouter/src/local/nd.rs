@@ -11,10 +11,11 @@ use smoltcp::wire::{
 use super::l3::{Fragment, L3};
 use super::neighbour::{Advert, Neighbours};
 use super::router::Routers;
-use super::side::{Answer, Side, is_unicast_v6};
+use super::side::{Answer, Side};
 use super::{Outcome, Output, Punt, emit};
 use crate::drops::DropReason;
 use crate::ids::Mac;
+use crate::packet::ip::is_host;
 use crate::tables::{Snapshot, VifKind};
 
 /// Everybody on a link.
@@ -149,7 +150,7 @@ impl<'a> Message<'a> {
         let mac = self.claimed(side, lladdr)?;
         let probe = self.source.is_unspecified();
         let sound = !probe || mac.is_none() && self.destination == solicited_node(target_addr);
-        (sound && is_unicast_v6(target_addr)).then_some((target_addr, mac))
+        (sound && is_host(target_addr.into())).then_some((target_addr, mac))
     }
 
     /// Whether RFC 4861, section 6.1.1 lets a router solicitation pass.
@@ -166,8 +167,8 @@ impl<'a> Message<'a> {
         };
         let mac = self.claimed(side, lladdr)?;
         let solicited = flags.contains(NdiscNeighborFlags::SOLICITED);
-        let target = is_unicast_v6(target_addr) && side.may_use_address(target_addr.into());
-        let sound = is_unicast_v6(self.source) && target && !(solicited && self.destination.is_multicast());
+        let target = is_host(target_addr.into()) && side.may_use_address(target_addr.into());
+        let sound = is_host(self.source.into()) && target && !(solicited && self.destination.is_multicast());
         let overrides = flags.contains(NdiscNeighborFlags::OVERRIDE);
         sound.then_some((target_addr, Advert { mac, solicited, overrides }))
     }

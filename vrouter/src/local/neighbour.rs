@@ -15,10 +15,10 @@ use std::net::IpAddr;
 
 use smoltcp::wire::ArpOperation;
 
-use super::side::is_unicast;
 use super::{Outcome, Output, Punt, TunnelSource, emit, nd};
 use crate::drops::DropReason;
 use crate::ids::{Generation, Mac, Place, VifId};
+use crate::packet::ip::is_host;
 use crate::tables::{Snapshot, Vif, VifKind};
 
 /// How long an answer is believed (RFC 4861, section 10).
@@ -197,7 +197,7 @@ impl Neighbours {
             entry.wanted = true;
             return Ok(entry.mac());
         }
-        if !is_unicast(address) {
+        if !is_host(address) {
             return Err(Unwanted::NoHost);
         }
         if self.entries.len() >= self.limits.neighbours {
@@ -226,7 +226,7 @@ impl Neighbours {
         out: &mut Vec<Output>,
     ) -> Outcome {
         let Some(vif) = fabric(snapshot, key.0) else { return Outcome::Dropped(DropReason::NextHopGone) };
-        if !is_unicast(key.1) {
+        if !is_host(key.1) {
             return Outcome::Dropped(DropReason::NeighbourUnresolved);
         }
         if !self.entries.contains_key(&key) && !self.make_room(out) {

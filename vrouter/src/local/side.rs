@@ -1,12 +1,13 @@
 //! Where a punt came from, and for which addresses we answer there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use smoltcp::wire::{EthernetFrame, EthernetProtocol};
 
 use super::{Output, Punt, TunnelId, TunnelSource, emit};
 use crate::drops::DropReason;
 use crate::ids::{Mac, Place};
+use crate::packet::ip::{is_host, is_link_local};
 use crate::tables::{Group, Member, NextHopKind, Snapshot, Vif, VifKind, Vrf};
 
 /// The side of a VRF that a punt came from.
@@ -56,8 +57,8 @@ impl<'a> Side<'a> {
         if self.vif.is_some_and(|vif| is_own(vif, address)) {
             return false;
         }
-        let link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-        link_local || self.vif.and_then(|vif| vif.sources.as_ref()).is_none_or(|sources| sources.contains(address))
+        is_link_local(address)
+            || self.vif.and_then(|vif| vif.sources.as_ref()).is_none_or(|sources| sources.contains(address))
     }
 
     /// Whether, and as whom, we answer `asker`'s ARP request or neighbour solicitation for `target`. `asker` is unspecified in a
@@ -100,8 +101,7 @@ impl<'a> Side<'a> {
     /// A packet `from` us `to` the sender of the punt: routed in the VRF, or straight out of its VIF where one of the two is
     /// link-local. Nothing where there is no such way.
     pub(super) fn to_sender(&self, punt: &Punt<'_>, from: IpAddr, to: IpAddr, packet: Vec<u8>) -> Option<Output> {
-        let link_local = |address| matches!(address, IpAddr::V6(address) if Ipv6Addr::is_unicast_link_local(&address));
-        if !link_local(from) && !link_local(to) {
+        if !is_link_local(from) && !is_link_local(to) {
             return Some(Output::Routed { vrf: self.vrf.id, packet });
         }
         let vif = self.vif?;
@@ -159,26 +159,5 @@ fn is_link_local_v4(address: IpAddr) -> bool {
 
 /// Whether a route may lead to this address.
 fn is_routable(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_unicast_v4(address),
-        IpAddr::V6(address) => is_unicast_v6(address) && !address.is_unicast_link_local(),
-    }
-}
-
-/// Whether a node on a link may have this address.
-pub(super) fn is_unicast(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_unicast_v4(address),
-        IpAddr::V6(address) => is_unicast_v6(address),
-    }
-}
-
-/// Whether a host may have this address: not 0/8, not loopback, no multicast, not 240/4, no broadcast (RFC 1122, 3.2.1.3).
-pub(super) fn is_unicast_v4(address: Ipv4Addr) -> bool {
-    !matches!(address.octets()[0], 0 | 127 | 224..)
-}
-
-/// Whether a node may have this address on a link: not unspecified, not loopback, no multicast (RFC 4291).
-pub(super) fn is_unicast_v6(address: Ipv6Addr) -> bool {
-    !address.is_unspecified() && !address.is_loopback() && !address.is_multicast()
+    is_host(address) && !is_link_local(address)
 }

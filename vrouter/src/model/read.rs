@@ -7,6 +7,7 @@ use super::records::Prefix;
 use super::refusal::{At, Reason, Refusal};
 use crate::api::v1;
 use crate::ids::{Label, Mac, Vni};
+use crate::packet::ip::is_host;
 
 /// Entries that a repeated field of one object may have, but rules of an ACL and prefixes of a group, which have limits.
 pub(crate) const MOST_ENTRIES: usize = 256;
@@ -68,16 +69,10 @@ pub(crate) fn host_v6(bytes: &[u8]) -> Result<Ipv6Addr, Reason> {
     }
 }
 
-/// An address that one host can have: not unspecified, loopback, multicast or broadcast.
+/// An address that one host can have.
 pub(crate) fn host(bytes: &[u8]) -> Result<IpAddr, Reason> {
     let address = address(bytes)?;
     if is_host(address) { Ok(address) } else { Err(Reason::NotUnicast(address)) }
-}
-
-/// The same of an address that was read.
-pub(crate) fn is_host(address: IpAddr) -> bool {
-    let broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
-    !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || broadcast)
 }
 
 /// What is read unless the field is empty.

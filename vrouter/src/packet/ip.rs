@@ -204,13 +204,20 @@ pub fn remark(bytes: &mut [u8], tos: u8, ttl: u8) {
     bytes[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// Whether an address can be nobody's source: group, unspecified, loopback, broadcast (RFC 1122, 3.2.1.3; RFC 4291).
+/// Whether one host can have this address, on some link: not of 0/8, 127/8 or 224/3 (RFC 1122, 3.2.1.3), nor unspecified, loopback or
+/// multicast (RFC 4291). No packet of another source is forwarded.
+#[inline]
+pub fn is_host(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => !matches!(a.octets()[0], 0 | 127 | 224..),
+        IpAddr::V6(a) => !(a.is_multicast() || a.is_unspecified() || a.is_loopback()),
+    }
+}
+
+/// Whether an address can be nobody's source: it is no host's.
 #[inline]
 pub fn never_a_source(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(a) => a.octets()[0] == 0 || a.octets()[0] == 127 || a.octets()[0] >= 224,
-        IpAddr::V6(a) => a.is_multicast() || a.is_unspecified() || a.is_loopback(),
-    }
+    !is_host(address)
 }
 
 /// Whether a destination is a group: multicast or limited broadcast.

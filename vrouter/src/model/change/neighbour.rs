@@ -10,6 +10,7 @@ use crate::model::read;
 use crate::model::records::{Hop, Neighbour, Prefix, Vif};
 use crate::model::refusal::{At, Reason, Refusal};
 use crate::model::state::State;
+use crate::packet::ip::is_host;
 use crate::tables::VifKind;
 
 pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Neighbour) -> Result<(), Refusal> {
@@ -45,7 +46,7 @@ pub(in crate::model) fn learn(state: &mut State, vif: VifId, address: IpAddr, ma
     let old = state.neighbours.get(&(vif.id, address));
     let fit = vif.kind == VifKind::Fabric
         && vif.connects(address)
-        && read::is_host(address)
+        && is_host(address)
         && read::mac(&mac.0).is_ok()
         && !matches!(state.implicit_at(vif.vrf, address, None), Some((_, Hop::Receive)))
         && old.is_none_or(|old| old.learnt && *old != new);

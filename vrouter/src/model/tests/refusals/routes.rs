@@ -75,6 +75,7 @@ fn tunnels() {
         ),
         (tunnel(|tunnel| tunnel.remote = ip("fd00::1")), text, "next_hop.tunnel.remote", "needs vtep_v6"),
         (tunnel(|tunnel| tunnel.remote = ip("fe80::1")), text, "next_hop.tunnel.remote", "link-local"),
+        (tunnel(|tunnel| tunnel.remote = ip("240.0.0.1")), text, "next_hop.tunnel.remote", "no address of one host"),
         (tunnel(|tunnel| tunnel.remote = ip("224.0.0.1")), text, "next_hop.tunnel.remote", "no address of one host"),
         (tunnel(|tunnel| tunnel.remote = vec![]), text, "next_hop.tunnel.remote", "is missing"),
         (tunnel(|tunnel| tunnel.encap = None), text, "next_hop.tunnel.encap", "is missing"),

@@ -228,6 +228,8 @@ fn addresses_of_vifs() {
         (put_vif(|vif| vif.addresses = vec![vec![1, 2, 3]]), "vif web", "addresses[0]", "3 bytes, but 4 or 16"),
         (put_vif(|vif| vif.addresses = vec![vec![]]), "vif web", "addresses[0]", "is missing"),
         (with("0.0.0.0"), "vif web", "addresses[1]", "0.0.0.0 is no address of one host"),
+        (with("0.1.2.3"), "vif web", "addresses[1]", "0.1.2.3 is no address of one host"),
+        (with("240.0.0.1"), "vif web", "addresses[1]", "240.0.0.1 is no address of one host"),
         (with("127.0.0.1"), "vif web", "addresses[1]", "no address of one host"),
         (with("224.0.0.5"), "vif web", "addresses[1]", "no address of one host"),
         (with("255.255.255.255"), "vif web", "addresses[1]", "no address of one host"),
