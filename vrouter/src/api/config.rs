@@ -106,6 +106,8 @@ pub struct Limits {
     pub vifs: u32,
     pub routes: u32,
     pub next_hops: u32,
+    /// Of all routes by several paths; a list that several routes of a VRF share counts once.
+    pub paths: u32,
     pub neighbours: u32,
     pub acls: u32,
     /// Of all ACLs together.
@@ -154,6 +156,7 @@ impl Default for Limits {
             vifs: 4096,
             routes: 1 << 20,
             next_hops: 1 << 18,
+            paths: 1 << 18,
             neighbours: 1 << 16,
             acls: 4096,
             acl_rules: 1 << 17,
@@ -301,6 +304,7 @@ impl Config {
             ("vifs", limits.vifs, 1, 1 << 16),
             ("routes", limits.routes, 16, 1 << 26),
             ("next_hops", limits.next_hops, 16, 1 << 24),
+            ("paths", limits.paths, 0, 1 << 22),
             ("neighbours", limits.neighbours, 16, 1 << 20),
             ("acls", limits.acls, 0, 1 << 20),
             ("acl_rules", limits.acl_rules, 0, 1 << 24),

@@ -33,6 +33,7 @@ pub fn model_limits(config: &Config) -> model::Limits {
         vifs: limits.vifs as usize,
         routes: limits.routes as usize,
         next_hops: limits.next_hops as usize,
+        paths: limits.paths as usize,
         neighbours: limits.neighbours as usize,
         acls: limits.acls as usize,
         acl_rules: limits.acl_rules as usize,

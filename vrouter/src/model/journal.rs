@@ -300,6 +300,9 @@ impl State {
         let ways = self.ways(paths);
         if first {
             self.paths.retain(paths);
+            self.members += ways.len();
+        } else {
+            self.members -= ways.len();
         }
         for path in ways.iter() {
             let hop = self.hop(path.next_hop).map(|(_, hop)| hop);

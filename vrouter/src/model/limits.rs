@@ -14,6 +14,8 @@ pub struct Limits {
     pub routes: usize,
     /// Different next hops, counted per VRF, but for neighbours.
     pub next_hops: usize,
+    /// Paths of all different lists of them.
+    pub paths: usize,
     pub acls: usize,
     /// Rules of all ACLs.
     pub acl_rules: usize,
@@ -36,6 +38,7 @@ impl Default for Limits {
             vifs: 4096,
             routes: 1_200_000,
             next_hops: 131_072,
+            paths: 131_072,
             acls: 4096,
             acl_rules: 131_072,
             groups: 4096,
@@ -56,6 +59,7 @@ impl Limits {
         vifs: 0,
         routes: 0,
         next_hops: 0,
+        paths: 0,
         acls: 0,
         acl_rules: 0,
         groups: 0,
@@ -67,13 +71,14 @@ impl Limits {
     };
 
     /// Names and numbers, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, usize); 13] {
+    pub fn named(&self) -> [(&'static str, usize); 14] {
         [
             ("ports", self.ports),
             ("vrfs", self.vrfs),
             ("vifs", self.vifs),
             ("routes", self.routes),
             ("next_hops", self.next_hops),
+            ("paths", self.paths),
             ("acls", self.acls),
             ("acl_rules", self.acl_rules),
             ("groups", self.groups),

@@ -58,6 +58,8 @@ pub(crate) struct State {
     pub acl_rules: usize,
     pub group_prefixes: usize,
     pub offers: usize,
+    /// Of all lists of paths that offers name.
+    pub members: usize,
     pub next_vrf: u32,
     pub next_vif: u32,
 
@@ -161,6 +163,7 @@ impl State {
             acl_rules: 0,
             group_prefixes: 0,
             offers: 0,
+            members: 0,
             next_vrf: 0,
             next_vif: 0,
             journal: Vec::new(),
@@ -300,6 +303,7 @@ impl State {
             vifs: self.vifs.len(),
             routes: self.offers - neighbours,
             next_hops: self.hops.used() - neighbours,
+            paths: self.members,
             acls: self.acls.len(),
             acl_rules: self.acl_rules,
             groups: self.groups.len(),

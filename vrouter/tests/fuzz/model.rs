@@ -25,6 +25,7 @@ pub const LIMITS: Limits = Limits {
     vifs: 12,
     routes: 64,
     next_hops: 64,
+    paths: 64,
     acls: 12,
     acl_rules: 64,
     groups: 12,

@@ -83,13 +83,15 @@ fn rebuilt(model: &Model) -> Model {
 }
 
 /// Few of everything, so that limits are met too.
-const TIGHT: Limits = Limits { vifs: 4, routes: 14, next_hops: 10, acl_rules: 3, owners: 2, neighbours: 2, ..DEFAULT };
+const TIGHT: Limits =
+    Limits { vifs: 4, routes: 14, next_hops: 10, paths: 5, acl_rules: 3, owners: 2, neighbours: 2, ..DEFAULT };
 const DEFAULT: Limits = Limits {
     ports: 9,
     vrfs: 9,
     vifs: 9,
     routes: 99,
     next_hops: 99,
+    paths: 99,
     acls: 9,
     acl_rules: 99,
     groups: 9,

@@ -217,6 +217,9 @@ fn limits() {
     one_more.push(("acl_rules", vec![put(Kind::Acl(acl))]));
     let mut other = route("red", "0.0.0.0/0", discard());
     other.key.as_mut().unwrap().owner = "bgp".into();
+    // 0.0.0.0/0 by two paths, and then by three
+    let two = vec![(1, "a", vxlan("10.0.0.2", 1)), (1, "b", vxlan("10.0.0.3", 1))];
+    one_more.push(("paths", vec![put(Kind::Route(route_by("red", "9.0.0.0/8", two)))]));
     one_more.push(("owners", vec![put(Kind::Route(other))]));
 
     for (what, batch) in one_more {
@@ -226,6 +229,7 @@ fn limits() {
             "vifs" => &mut limits.vifs,
             "routes" => &mut limits.routes,
             "next_hops" => &mut limits.next_hops,
+            "paths" => &mut limits.paths,
             "acls" => &mut limits.acls,
             "acl_rules" => &mut limits.acl_rules,
             "groups" => &mut limits.groups,
