@@ -173,7 +173,7 @@ impl SlowPath {
 
     fn replay(&mut self, snapshot: &Snapshot, worker: usize, bytes: &[u8]) {
         if let Some((next_hop, vif, hash, packet)) = untoken(bytes) {
-            self.inject(snapshot, worker, replayed(snapshot, next_hop, vif, hash), packet, vif);
+            self.inject(snapshot, worker, Inject::Via(next_hop, vif, hash), packet, vif);
         }
     }
 
@@ -233,19 +233,6 @@ fn tunnel(source: punt::TunnelSource) -> TunnelSource {
         punt::TunnelId::Label(label) => TunnelId::Label(label),
     };
     TunnelSource { remote: source.remote, id }
-}
-
-/// A held packet goes by the next hop that it waited for. That of a connected subnet stays what it is when one of its neighbours is
-/// resolved: there the packet asks the routes again, which have the neighbour now.
-fn replayed(snapshot: &Snapshot, next_hop: NextHopId, entered: Option<VifId>, hash: u64) -> Inject {
-    let via = Inject::Via(next_hop, entered, hash);
-    let row = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind);
-    match row {
-        Some(NextHopKind::Fabric(Underlay::Resolving { vif, neighbour: None })) => {
-            snapshot.vifs.row(vif.index()).map_or(via, |vif| Inject::Routed(vif.vrf))
-        }
-        _ => via,
-    }
 }
 
 fn token(punt: &punt::Punt) -> Vec<u8> {
