@@ -163,7 +163,7 @@ impl SlowPath {
                     self.originated.add(1);
                     self.inject(snapshot, worker, Inject::Routed(vrf), &packet, None);
                 }
-                Output::Replay { bytes, .. } => self.replay(snapshot, worker, &bytes),
+                Output::Replay { bytes } => self.replay(snapshot, worker, &bytes),
             }
         }
         if snapshot.generation != before {
@@ -191,7 +191,7 @@ impl SlowPath {
         let mut out = Vec::new();
         self.local.release(goes, &mut out);
         for output in out {
-            if let Output::Replay { bytes, .. } = output {
+            if let Output::Replay { bytes } = output {
                 self.replay(snapshot, 0, &bytes);
             }
         }

@@ -95,7 +95,7 @@ pub enum Output {
     /// Route this L3 packet in this VRF, as originated by us: no flow, no ACL.
     Routed { vrf: VrfId, packet: Vec<u8> },
     /// A held frame, to be received again as it was; the `Learn` before it is to be published first.
-    Replay { place: Place, tunnel: Option<TunnelSource>, bytes: Vec<u8> },
+    Replay { bytes: Vec<u8> },
     /// A held frame ends here. The VIF is the one that it entered by.
     Dropped(DropReason, Option<VifId>),
     /// A neighbour's MAC: new, or changed.

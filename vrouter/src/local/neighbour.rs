@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use smoltcp::wire::ArpOperation;
 
-use super::{Outcome, Output, Punt, TunnelSource, emit, nd};
+use super::{Outcome, Output, Punt, emit, nd};
 use crate::drops::DropReason;
 use crate::ids::{Generation, Mac, Place, VifId};
 use crate::packet::ip::is_host;
@@ -83,17 +83,16 @@ pub enum Unwanted {
 /// A frame that waits, as it was received.
 pub(super) struct Held {
     place: Place,
-    tunnel: Option<TunnelSource>,
     bytes: Vec<u8>,
 }
 
 impl Held {
     pub(super) fn of(punt: &Punt<'_>) -> Held {
-        Held { place: punt.place, tunnel: punt.tunnel, bytes: punt.frame.to_vec() }
+        Held { place: punt.place, bytes: punt.frame.to_vec() }
     }
 
     fn replayed(self) -> Output {
-        Output::Replay { place: self.place, tunnel: self.tunnel, bytes: self.bytes }
+        Output::Replay { bytes: self.bytes }
     }
 
     fn dropped(&self, reason: DropReason) -> Output {

@@ -73,7 +73,7 @@ fn learn(mac: Mac) -> Output {
 }
 
 fn replay(frame: &[u8]) -> Output {
-    Output::Replay { place: Place::Vif(WEB), tunnel: None, bytes: frame.to_vec() }
+    Output::Replay { bytes: frame.to_vec() }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn known() -> Clocked {
     let mut clocked = clocked();
     let (outcome, out) = clocked.resolve(PEER6, b"first");
     assert_eq!((outcome, out), (Outcome::Held, vec![Output::Frame { vif: FABRIC, bytes: bytes(ASKED) }]));
-    let replay = Output::Replay { place: Place::Vif(WEB), tunnel: None, bytes: b"first".to_vec() };
+    let replay = Output::Replay { bytes: b"first".to_vec() };
     assert_eq!(say(&mut clocked, PEER_MAC, 0x60), (Outcome::Consumed, vec![learn(PEER_MAC), replay]));
     assert_eq!(clocked.state(), Some((NeighbourState::Reachable, Some(PEER_MAC))));
     clocked
