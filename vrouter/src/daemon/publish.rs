@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::datapath::Shared;
 use crate::tables::Snapshot;
 
-/// Publishes; holds each older snapshot until every worker has a newer one, so that its memory is freed here and never on a
-/// worker. Control thread.
+/// Publishes; holds each older snapshot until every worker has a newer one, so that its memory is never freed on a
+/// worker: here, or where a list of flows that reads it ends. Control thread.
 pub struct Publisher {
     shared: Arc<Shared>,
     current: Arc<Snapshot>,
@@ -32,8 +32,7 @@ impl Publisher {
         self.reclaim();
     }
 
-    /// Frees what is free. The current snapshot's generation may equal a retired one's when only neighbours changed: such a one
-    /// waits for the next generation.
+    /// Frees what is free.
     pub fn reclaim(&mut self) {
         let seen = self.shared.seen();
         while self.retired.front().is_some_and(|old| old.generation.0 < seen) {

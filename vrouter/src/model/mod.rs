@@ -11,7 +11,7 @@
 //! - A VRF is of tenants or of the fabric, never both: one that has fabric VIFs or is the underlay takes no tenant VIF, VNI, label, ACL,
 //!   nor a route to a VIF or a tunnel.
 //! - Fabric VIFs may be in other VRFs than the underlay, but no tunnel uses them.
-//! - Tunnels go over IPv4; neighbours, gateways and connected subnets of fabric VIFs are IPv4 and IPv6. A gateway is a global address: a
+//! - Tunnels, neighbours, gateways and connected subnets of fabric VIFs are IPv4 and IPv6. A gateway is a global address: a
 //!   link-local one would need its VIF.
 
 mod change;
