@@ -10,7 +10,7 @@ use crate::tables::{Snapshot, Vif};
 
 /// Frames a second that a worker passes out of one port, and at once.
 pub const PER_SECOND: u32 = 100_000;
-pub const BURST: u32 = PER_SECOND / 10;
+pub const AT_ONCE: u32 = PER_SECOND / 10;
 
 /// Decides what the kernel sent, if it is the kernel that sends here: whether `port` is the exception port of a fabric VIF.
 pub fn from_kernel(snapshot: &Snapshot, port: usize, frames: &mut [Frame], burst: &mut [Work]) -> bool {

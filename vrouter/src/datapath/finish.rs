@@ -115,7 +115,7 @@ impl Outbox<'_> {
             }
         }
         let budget = self.exception_budgets.get_mut(port);
-        if budget.is_some_and(|budget| budget.take_at_most(exception::PER_SECOND, exception::BURST, self.now)) {
+        if budget.is_some_and(|budget| budget.take_at_most(exception::PER_SECOND, exception::AT_ONCE, self.now)) {
             self.send(port, frame, work);
         } else {
             self.drop(work, &frame, DropReason::ExceptionBudget, Culprit::Frame);

@@ -9,6 +9,7 @@ use smoltcp::wire::{
 };
 
 use crate::ids::{Mac, Vni};
+use crate::packet::tunnel::VXLAN_PORT;
 
 /// Hop limit and TTL of what we originate.
 pub(super) const HOP_LIMIT: u8 = 64;
@@ -18,7 +19,6 @@ const IPV4: usize = 20;
 const IPV6: usize = 40;
 const UDP: usize = 8;
 const VXLAN: usize = 8;
-const VXLAN_PORT: u16 = 4789;
 
 /// An Ethernet frame around `payload`.
 pub(super) fn ethernet(destination: Mac, source: Mac, ethertype: EthernetProtocol, payload: &[u8]) -> Vec<u8> {

@@ -3,11 +3,9 @@
 use std::net::IpAddr;
 
 use crate::packet::ether;
+use crate::packet::tunnel::{MPLS_PORT, VXLAN_PORT};
 use crate::tables::{Adjacency, Encap, Template};
 
-/// Destination ports: RFC 7348, section 8, and RFC 7510, section 3.
-const VXLAN_PORT: u16 = 4789;
-const MPLS_PORT: u16 = 6635;
 /// GRE without options: flags and version 0, and the protocol type of MPLS (RFC 4023, section 3).
 const GRE_MPLS: [u8; 4] = [0, 0, 0x88, 0x47];
 const TTL: u8 = 64;
