@@ -21,7 +21,13 @@ pub fn run(bytes: &[u8]) {
             return;
         }
     };
-    let changes = network.changes().expect("what is read was judged");
+    let changes = match network.changes() {
+        Ok(changes) => changes,
+        Err(fault) => {
+            assert!(!fault.of_file("fuzz.yaml").to_string().is_empty());
+            return;
+        }
+    };
     let mut model = Model::new(LIMITS, ports());
     for (change, _) in changes {
         let Some(v1::change::Op::Put(object)) = &change.op else { panic!("a network puts: {change:?}") };

@@ -40,14 +40,15 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads a file's text and checks what can be judged without the daemon. `file` is for errors.
+    /// Reads a file's text; two objects of one key are refused. What single objects say is judged by [`Self::changes`]. `file` is for errors.
     pub fn parse(file: &str, text: &str) -> Result<Network, FileError> {
         let network: Network = read_yaml(file, text)?;
         network.check().map_err(|fault| fault.of_file(file))?;
         Ok(network)
     }
 
-    /// Puts of all objects in the order of their references (what is referred to comes first), each with its place in the file.
+    /// Puts of all objects in the order of their references (what is referred to comes first), each with its place in the file; or what
+    /// can be seen to be wrong without the daemon.
     pub fn changes(&self) -> Result<Vec<(v1::Change, Position)>, Fault> {
         self.check()?;
         let mut changes = Vec::with_capacity(self.routes.len() + 64);
@@ -64,7 +65,7 @@ impl Network {
         Ok(changes)
     }
 
-    /// Duplicate keys, and what [`Self::changes`] would refuse.
+    /// Refuses duplicate keys.
     pub fn check(&self) -> Result<(), Fault> {
         unique("port", &self.ports, |port| &port.name)?;
         unique("vrf", &self.vrfs, |vrf| &vrf.name)?;
