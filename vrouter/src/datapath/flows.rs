@@ -127,7 +127,8 @@ impl Lookup<'_> {
             let counted = self.count(found, key, handle);
             return counted.then_some(Fate::Forward(NextHopId(entry.next_hop)));
         }
-        Some(self.revalidate(found, key, handle, charge))
+        let pair = self.flows.pair_of(key, handle)?;
+        Some(self.revalidate(found, key, pair, charge))
     }
 
     /// Counts a packet to its flow. False: the flow is gone.
@@ -242,8 +243,7 @@ impl Lookup<'_> {
 
     /// Decides again about a flow whose ground has changed. The ACLs are asked with the initiator's tuple and place, whichever
     /// direction's packet came; each direction asks the FIB for its own destination.
-    fn revalidate(&mut self, found: &Classified, key: &FlowKey, handle: Handle, charge: usize) -> Fate {
-        let Some(pair) = self.flows.pair_of(key, handle) else { return self.miss(found, key, charge) };
+    fn revalidate(&mut self, found: &Classified, key: &FlowKey, pair: FlowPair, charge: usize) -> Fate {
         self.counters.worker.revalidated.add(1);
         let initiator = pair.forward.0 == *key;
         // an ICMP error may come by another label than the flow that it quotes

@@ -72,6 +72,22 @@ fn strict_tcp_begins_with_syn() {
     });
 }
 
+#[test]
+fn a_burst_that_opens_a_closed_connection_anew_goes_on_after_a_change() {
+    scenario("burst-reopened", Lab::a, |lab| {
+        // the peer began the first, ra begins the second
+        talk(lab, &["ssh.in.S", "ssh.out.SA", "ssh.in.A", "ssh.in.R"]);
+        lab.apply("settings: {underlay_vrf: underlay, vtep: 10.0.0.1, tcp_strict: true}");
+        // flows of red are judged again
+        lab.apply("routes: [{vrf: red, prefix: 10.77.0.0/16, drop: true}]");
+        lab.put(RA, "ssh.out.S");
+        lab.put(RA, "ssh.out.A");
+        lab.run();
+        lab.expect(&[(UP, "ssh.out.S.wire"), (UP, "ssh.out.A.wire")]);
+        assert_eq!(lab.rig().flow().packets, 2);
+    });
+}
+
 /// Idle this long in this phase, a flow is still there a second before its lifetime's end, and gone after it.
 fn lives(names: &'static [&'static str], phase: &str, seconds: u64) {
     scenario(&format!("lifetime-{phase}-{}", names[0]), Lab::a, |lab| {
