@@ -45,5 +45,7 @@ mod shrink;
 mod traffic;
 #[path = "diff/underlay6.rs"]
 mod underlay6;
+#[path = "diff/uplinks.rs"]
+mod uplinks;
 #[path = "diff/world.rs"]
 mod world;

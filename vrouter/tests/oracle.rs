@@ -29,6 +29,8 @@ mod tunnels;
 mod underlay6;
 #[path = "oracle_alone/unicast.rs"]
 mod unicast;
+#[path = "oracle_alone/uplinks.rs"]
+mod uplinks;
 #[path = "oracle_alone/vlan.rs"]
 mod vlan;
 #[path = "oracle_alone/vrfs.rs"]

@@ -6,6 +6,7 @@
 //!                   in p1             the next frame of in.pcap comes in by p1
 //!                   apply {...}       a batch of objects, in the network language
 //!                   delete KIND KEY   as the model's `delete` takes them
+//!                   link p7 down      a port loses its link, or has it again (up), after a tenth of a second; another passes
 //!                   wait 1200         milliseconds pass
 //!                     > p0            the next frame of out.pcap leaves by p0
 //!                     ! v1 no_route   a drop, of VIF v1 ("-": of none)
@@ -25,6 +26,7 @@ pub enum Event {
     Frame { port: usize, bytes: Vec<u8> },
     Apply(Batch),
     Delete { kind: String, key: String },
+    Link { port: usize, up: bool },
     Wait(u64),
 }
 
@@ -101,6 +103,7 @@ impl Kept {
                 }
                 Event::Apply(batch) => text += &format!("apply {}\n", batch.text()),
                 Event::Delete { kind, key } => text += &format!("delete {kind} {key}\n"),
+                Event::Link { port, up } => text += &format!("link p{port} {}\n", if *up { "up" } else { "down" }),
                 Event::Wait(millis) => text += &format!("wait {millis}\n"),
             }
             let Some(expected) = self.expected.get(at) else { continue };
@@ -138,6 +141,10 @@ impl Kept {
                 "delete" => {
                     let (kind, key) = rest.split_once(' ').expect("kind and key");
                     events.push(Event::Delete { kind: kind.into(), key: key.into() });
+                }
+                "link" => {
+                    let (number, state) = rest.split_once(' ').expect("port and state");
+                    events.push(Event::Link { port: port(number), up: state == "up" });
                 }
                 "wait" => events.push(Event::Wait(rest.parse().expect("milliseconds"))),
                 ">" => {

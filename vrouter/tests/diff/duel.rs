@@ -1,6 +1,6 @@
 //! One case through product and model: what leaves, what is dropped, which flows are there, after every event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use vrouter::api::v1;
@@ -8,7 +8,7 @@ use vrouter::api::v1;
 use super::case::{Batch, Case, Event, Expected, Kept, Network};
 use super::objects::Object;
 use super::product::{Drops, Product, flow_line, flow_lines, new_drops, ports};
-use crate::oracle::{Flow, Oracle, Outcome, Sent};
+use crate::oracle::{Flow, Oracle, Outcome, Sent, Worlds};
 
 /// How the product is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +49,7 @@ enum Stop {
 
 struct Duel<'a> {
     product: Product,
-    oracle: Oracle,
+    worlds: Worlds,
     /// Seen last of the product.
     drops: Drops,
     hits: &'a mut Hits,
@@ -59,9 +59,9 @@ struct Duel<'a> {
 /// Runs a case. Adds to the hits; gives what the model expected of each event, and of the flows after the last one.
 pub fn duel(case: &Case, how: How, hits: &mut Hits) -> (Kept, Option<Difference>) {
     let product = Product::new(how.workers);
-    let oracle = Oracle::new(&ports(), product.now());
+    let worlds = Worlds::new(Oracle::new(&ports(), product.now()));
     let kept = Kept { case: case.clone(), expected: Vec::new(), flows: Vec::new() };
-    let mut duel = Duel { product, oracle, drops: Drops::new(), hits, kept };
+    let mut duel = Duel { product, worlds, drops: Drops::new(), hits, kept };
     let mut at = 0;
     let result = duel.run(case, how, &mut at);
     let kept = duel.kept;
@@ -98,8 +98,7 @@ impl Duel<'_> {
                 why.split(':').next_back().unwrap_or_default()
             )));
         }
-        self.modelled(|oracle| oracle.apply(&text))?
-            .map_err(|error| Stop::Different(format!("the model's apply: {error}")))?;
+        self.change(|oracle| oracle.apply(&text))?;
         self.passed()?;
         let mut events = case.events.as_slice();
         while !events.is_empty() {
@@ -122,13 +121,11 @@ impl Duel<'_> {
                 self.product.receive(*port, &frames);
                 self.hits.frames += frames.len() as u64;
                 let (came, now) = (self.product.take(), self.product.now());
-                let mut outcome = Outcome::default();
                 for frame in frames {
-                    let one = self.modelled(|oracle| oracle.receive(*port, frame, now, &came))?;
-                    self.kept.expected.push(expected(&one));
-                    add(&mut outcome, one);
+                    self.modelled(|worlds| worlds.receive(*port, frame, now, &came))?;
                 }
-                self.compare(came, outcome)?;
+                let each = self.compare(came)?;
+                self.kept.expected.extend(each);
             }
             Event::Apply(batch) => {
                 let text = batch.text();
@@ -136,8 +133,7 @@ impl Duel<'_> {
                 self.hits.changes += u64::from(applied);
                 self.hits.refused += u64::from(!applied);
                 if applied {
-                    let error = |error| Stop::Different(format!("the model's apply: {error}"));
-                    self.modelled(|oracle| oracle.apply(&text))?.map_err(error)?;
+                    self.change(|oracle| oracle.apply(&text))?;
                 }
                 self.changed(applied)?;
             }
@@ -145,29 +141,48 @@ impl Duel<'_> {
                 let applied = self.product.delete(kind, key);
                 if applied {
                     self.hits.changes += 1;
-                    let error = |error| Stop::Different(format!("the model's delete: {error}"));
-                    self.modelled(|oracle| oracle.delete(kind, key))?.map_err(error)?;
+                    self.change(|oracle| oracle.delete(kind, key))?;
                     // the books keep a deleted VIF's drops, as those of none
                     self.drops = self.product.drops();
                 }
                 self.changed(applied)?;
             }
+            Event::Link { port, up } => {
+                // what goes on in this tick is on its way when the link is seen to be another
+                let mut all = self.tick()?;
+                self.product.link(*port, *up);
+                let more = self.tick()?;
+                all.sent.extend(more.sent);
+                all.drops.extend(more.drops);
+                self.change(|oracle| {
+                    oracle.link(*port, *up);
+                    Ok(())
+                })?;
+                self.wait(0, &mut all)?;
+                self.kept.expected.push(all);
+            }
             Event::Wait(millis) => {
                 let mut all = Expected::default();
-                let end = self.product.now() + millis;
-                let mut most = 900;
-                while most > 0 && self.product.now() < end.max(self.oracle.settled_at()) {
-                    let one = self.tick()?;
-                    all.sent.extend(one.sent);
-                    all.drops.extend(one.drops);
-                    most -= 1;
-                }
-                all.sent.sort();
-                all.drops.sort();
+                self.wait(*millis, &mut all)?;
                 self.kept.expected.push(all);
             }
         }
         self.compare_flows()
+    }
+
+    /// So long, and until no flow is in limbo.
+    fn wait(&mut self, millis: u64, all: &mut Expected) -> Result<(), Stop> {
+        let end = self.product.now() + millis;
+        let mut most = 900;
+        while most > 0 && self.product.now() < end.max(self.worlds.settled_at()) {
+            let one = self.tick()?;
+            all.sent.extend(one.sent);
+            all.drops.extend(one.drops);
+            most -= 1;
+        }
+        all.sent.sort();
+        all.drops.sort();
+        Ok(())
     }
 
     fn changed(&mut self, applied: bool) -> Result<(), Stop> {
@@ -185,16 +200,20 @@ impl Duel<'_> {
     /// What was done at this time, or because it is this time.
     fn passed(&mut self) -> Result<Expected, Stop> {
         let (came, now) = (self.product.take(), self.product.now());
-        let outcome = self.modelled(|oracle| oracle.advance(now, &came))?;
-        let expected = expected(&outcome);
-        self.compare(came, outcome)?;
-        Ok(expected)
+        self.modelled(|worlds| worlds.advance(now, &came))?;
+        let mut each = self.compare(came)?;
+        Ok(each.swap_remove(0))
+    }
+
+    fn change(&mut self, change: impl Fn(&mut Oracle) -> Result<(), String>) -> Result<(), Stop> {
+        let error = |error| Stop::Different(format!("the model: {error}"));
+        self.modelled(|worlds| worlds.change(change))?.map_err(error)
     }
 
     /// Asks the model; what it does not know ends the case.
-    fn modelled<T>(&mut self, ask: impl FnOnce(&mut Oracle) -> T) -> Result<T, Stop> {
-        let oracle = &mut self.oracle;
-        catch_unwind(AssertUnwindSafe(|| ask(oracle))).map_err(|cause| {
+    fn modelled<T>(&mut self, ask: impl FnOnce(&mut Worlds) -> T) -> Result<T, Stop> {
+        let worlds = &mut self.worlds;
+        catch_unwind(AssertUnwindSafe(|| ask(worlds))).map_err(|cause| {
             let text = text_of(&*cause);
             match text.strip_prefix("unmodelled: ") {
                 Some(what) => Stop::Unmodelled(what.to_owned()),
@@ -203,60 +222,79 @@ impl Duel<'_> {
         })
     }
 
-    fn compare(&mut self, mut came: Vec<Sent>, outcome: Outcome) -> Result<(), Stop> {
-        let mut wanted = outcome.sent;
+    /// Holds what came and what was dropped against the worlds; gives what each thing that happened led to.
+    fn compare(&mut self, mut came: Vec<Sent>) -> Result<Vec<Expected>, Stop> {
         came.sort();
-        wanted.sort();
-        if came != wanted {
-            let extra: Vec<String> = came.iter().filter(|one| !wanted.contains(one)).map(frame_line).collect();
-            let gone: Vec<String> = wanted.iter().filter(|one| !came.contains(one)).map(frame_line).collect();
-            let drops = new_drops(&mut self.product, &mut self.drops);
-            return Err(Stop::Different(format!(
-                "frames:\n  product also {}\n  model also {}\n  product drops {drops:?}, model drops {:?}",
-                extra.join("\n               "),
-                gone.join("\n             "),
-                outcome.drops
-            )));
-        }
-        let mut wanted: Vec<(String, String)> =
-            outcome.drops.into_iter().map(|drop| (drop.vif, drop.reason.to_owned())).collect();
-        wanted.sort();
         let dropped = new_drops(&mut self.product, &mut self.drops);
         for (_, reason) in &dropped {
             *self.hits.drops.entry(reason.clone()).or_default() += 1;
         }
-        for feature in outcome.features {
-            *self.hits.features.entry(feature.to_owned()).or_default() += 1;
+        let fits = |_: &Oracle, outcomes: &[Outcome]| {
+            frames_fit(&came, &dropped, outcomes)?;
+            drops_fit(&dropped, outcomes)
+        };
+        let kept = self.modelled(|worlds| worlds.keep(fits))?;
+        let (Ok(outcomes) | Err((outcomes, _))) = &kept;
+        let each: Vec<Expected> = outcomes.iter().map(expected).collect();
+        if let Err((_, what)) = kept {
+            self.kept.expected.extend(each);
+            return Err(Stop::Different(what));
         }
-        if dropped != wanted {
-            return Err(Stop::Different(format!("drops: product {dropped:?}, model {wanted:?}")));
+        let (Ok(outcomes) | Err((outcomes, _))) = &kept;
+        for feature in outcomes.iter().flat_map(|outcome| &outcome.features).collect::<BTreeSet<_>>() {
+            *self.hits.features.entry((*feature).to_owned()).or_default() += 1;
         }
-        Ok(())
+        if self.worlds.count() > 1 {
+            *self.hits.features.entry("several_worlds".into()).or_default() += 1;
+        }
+        Ok(each)
     }
 
     fn compare_flows(&mut self) -> Result<(), Stop> {
-        let wanted = self.modelled(|oracle| oracle.flows())?;
-        let mut there = self.product.flows();
-        for flow in &wanted {
-            match there.iter().position(|other| is_same(flow, other)) {
-                Some(at) => {
-                    let other = there.swap_remove(at);
-                    if !is_like(flow, &other) {
-                        return Err(Stop::Different(format!(
-                            "flow:\n  product {}\n  model {flow:?}",
-                            flow_line(&other)
-                        )));
-                    }
+        let there = self.product.flows();
+        let kept = self.modelled(|worlds| worlds.keep(|oracle, _| flows_fit(&there, &oracle.flows())))?;
+        kept.map(|_| ()).map_err(|(_, what)| Stop::Different(what))
+    }
+}
+
+fn frames_fit(came: &[Sent], dropped: &[(String, String)], outcomes: &[Outcome]) -> Result<(), String> {
+    let mut wanted: Vec<Sent> = outcomes.iter().flat_map(|outcome| outcome.sent.clone()).collect();
+    wanted.sort();
+    if came == wanted {
+        return Ok(());
+    }
+    let extra: Vec<String> = came.iter().filter(|one| !wanted.contains(one)).map(frame_line).collect();
+    let gone: Vec<String> = wanted.iter().filter(|one| !came.contains(one)).map(frame_line).collect();
+    let drops: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.drops).collect();
+    Err(format!(
+        "frames:\n  product also {}\n  model also {}\n  product drops {dropped:?}, model drops {drops:?}",
+        extra.join("\n               "),
+        gone.join("\n             "),
+    ))
+}
+
+fn drops_fit(dropped: &[(String, String)], outcomes: &[Outcome]) -> Result<(), String> {
+    let drops = outcomes.iter().flat_map(|outcome| &outcome.drops);
+    let mut wanted: Vec<(String, String)> = drops.map(|drop| (drop.vif.clone(), drop.reason.to_owned())).collect();
+    wanted.sort();
+    if dropped == wanted { Ok(()) } else { Err(format!("drops: product {dropped:?}, model {wanted:?}")) }
+}
+
+fn flows_fit(there: &[v1::Flow], wanted: &[Flow]) -> Result<(), String> {
+    let mut there: Vec<&v1::Flow> = there.iter().collect();
+    for flow in wanted {
+        match there.iter().position(|other| is_same(flow, other)) {
+            Some(at) => {
+                let other = there.swap_remove(at);
+                if !is_like(flow, other) {
+                    return Err(format!("flow:\n  product {}\n  model {flow:?}", flow_line(other)));
                 }
-                None if flow.may_be_gone => {}
-                None => return Err(Stop::Different(format!("flow: only in the model {flow:?}, product {there:#?}"))),
             }
-        }
-        match there.first() {
-            Some(other) => Err(Stop::Different(format!("flow: only in the product {}", flow_line(other)))),
-            None => Ok(()),
+            None if flow.may_be_gone => {}
+            None => return Err(format!("flow: only in the model {flow:?}, product {there:#?}")),
         }
     }
+    there.first().map_or(Ok(()), |other| Err(format!("flow: only in the product {}", flow_line(other))))
 }
 
 fn frame(event: &Event) -> Option<&[u8]> {
@@ -279,12 +317,6 @@ fn burst(events: &[Event]) -> usize {
     };
     let Some(port) = of(&events[0]) else { return 1 };
     events.iter().take(32).take_while(|event| of(event) == Some(port)).count()
-}
-
-fn add(all: &mut Outcome, one: Outcome) {
-    all.sent.extend(one.sent);
-    all.drops.extend(one.drops);
-    all.features.extend(one.features);
 }
 
 fn expected(outcome: &Outcome) -> Expected {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use vrouter::api::{v1, yaml};
+use vrouter::ids::PortIndex;
 
 use crate::lab::{Lab, PORTS, Setup};
 use crate::oracle::{self, Sent};
@@ -58,6 +59,14 @@ impl Product {
         frames.iter().for_each(|bytes| self.lab.put_bytes((0, port), bytes));
         self.lab.run();
         self.lab.exchanged.clear();
+    }
+
+    /// A port's link goes or comes; seen with the next tick.
+    pub fn link(&mut self, port: usize, up: bool) {
+        let port = PortIndex(port as u16);
+        let mut links = self.lab.rig().links.lock().unwrap();
+        links.retain(|(other, _)| *other != port);
+        links.push((port, up));
     }
 
     /// A tenth of a second.

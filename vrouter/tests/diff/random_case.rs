@@ -13,13 +13,19 @@ pub fn random_case(seed: u64) -> Case {
     let mut events = Vec::new();
     let quiet = random.chance(30);
     for _ in 0..20 + random.below(50) {
-        let event = match random.weighted(&[(if quiet { 400 } else { 82 }, 0), (8, 1), (4, 2), (6, 3)]) {
+        let mut again = false;
+        let links = if world.restless { 14 } else { 3 };
+        let event = match random.weighted(&[(if quiet { 400 } else { 82 }, 0), (8, 1), (4, 2), (6, 3), (links, 4)]) {
             0 => {
                 let (port, bytes) = tagged(&world, traffic.frame(&world, &mut random), &mut random);
                 Event::Frame { port, bytes }
             }
             1 => world.change(&mut random),
             2 => world.delete(&mut random),
+            4 => {
+                again = true;
+                world.loss(&mut random)
+            }
             _ => Event::Wait(random.weighted(&[(40, 100), (25, 1000), (15, 3500), (15, 12_000), (5, 35_000)])),
         };
         let gone = match &event {
@@ -27,6 +33,12 @@ pub fn random_case(seed: u64) -> Case {
             _ => None,
         };
         events.push(event);
+        if again {
+            // what went a way, goes another
+            let more = traffic.repeated(&world, &mut random);
+            let more = more.into_iter().map(|frame| tagged(&world, frame, &mut random));
+            events.extend(more.map(|(port, bytes)| Event::Frame { port, bytes }));
+        }
         if let Some((port, bytes)) = gone.and_then(|vif| traffic.answer_to(&world, vif, &mut random)) {
             let (port, bytes) = tagged(&world, (port, bytes), &mut random);
             events.push(Event::Frame { port, bytes });

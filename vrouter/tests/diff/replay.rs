@@ -20,6 +20,11 @@ pub fn replay(kept: &Kept, workers: usize) -> Result<(), String> {
                 // the books keep a deleted VIF's drops, as those of none
                 drops = product.drops();
             }
+            Event::Link { port, up } => {
+                product.tick();
+                product.link(*port, *up);
+                product.tick();
+            }
             Event::Wait(millis) => (0..millis / 100).for_each(|_| product.tick()),
         }
         let what = |kind: &str| format!("event {} ({}): {kind}", at + 1, name(event));
@@ -50,6 +55,7 @@ fn name(event: &Event) -> String {
         Event::Frame { port, .. } => format!("in p{port}"),
         Event::Apply(_) => "apply".into(),
         Event::Delete { kind, key } => format!("delete {kind} {key}"),
+        Event::Link { port, up } => format!("link p{port} up {up}"),
         Event::Wait(millis) => format!("wait {millis}"),
     }
 }

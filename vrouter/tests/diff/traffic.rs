@@ -146,6 +146,14 @@ impl Traffic {
         Some(framing(world, &Sent { place, packet, vrf: asked.vrf }, random))
     }
 
+    /// Some that tenants sent, once more.
+    pub fn repeated(&self, world: &World, random: &mut Random) -> Vec<(usize, Vec<u8>)> {
+        let of_tenants = self.sent.iter().rev().filter(|sent| matches!(sent.place, Place::Vif(_)));
+        let mut some: Vec<Sent> = of_tenants.take(20).filter(|_| random.chance(50)).cloned().collect();
+        some.iter_mut().for_each(|sent| sent.packet.ttl = 64);
+        some.iter().map(|sent| framing(world, sent, random)).collect()
+    }
+
     /// The same again, with what follows it.
     fn again(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         let mut sent = self.recent(random);
@@ -355,7 +363,7 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
                 By::GreLabel(_) => None,
             };
             let tos = if random.chance(85) { sent.packet.tos } else { random.pick(&[0, 1, 2, 3, 0xb8, 0xbb]) };
-            underlay((remote, v6), port, &inner, tos, random)
+            underlay((world.arrives_by(remote, random), remote, v6), port, &inner, tos, random)
         }
     }
 }
@@ -389,17 +397,16 @@ fn gre(payload: &[u8], random: &mut Random) -> Vec<u8> {
 
 /// A packet of the underlay to us: UDP to a port, or GRE.
 fn underlay(
-    (remote, v6): (Ipv4Addr, bool),
+    (at, remote, v6): (usize, Ipv4Addr, bool),
     port: Option<u16>,
     payload: &[u8],
     tos: u8,
     random: &mut Random,
 ) -> (usize, Vec<u8>) {
     if v6 {
-        return underlay6::tunnelled(remote, port, payload, tos, random);
+        return underlay6::tunnelled((at, remote), port, payload, tos, random);
     }
     let odd = random.chance(4).then(|| random.below(6));
-    let at = if remote.octets()[2] == 1 && remote.octets()[0] == 10 { 7 } else { 0 };
     let to = if odd == Some(0) { Ipv4Addr::new(10, 0, 0, 77) } else { VTEP };
     let mut upper = Vec::new();
     if let Some(port) = port {
@@ -457,7 +464,10 @@ fn neighbour_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         solicitation(world, own, mac, sender_mac, random)
     };
     match tunnelled {
-        true => underlay((remote, world.fabric.over_v6(random)), Some(4789), &vxlan(by, &frame, random), 0, random),
+        true => {
+            let from = (world.arrives_by(remote, random), remote, world.fabric.over_v6(random));
+            underlay(from, Some(4789), &vxlan(by, &frame, random), 0, random)
+        }
         false => (vif.number, frame),
     }
 }
@@ -509,8 +519,8 @@ fn for_the_fabric(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
     let (port, ours) =
         if world.second_uplink && random.chance(20) { (7, Ipv4Addr::new(10, 0, 1, 1)) } else { (0, VTEP) };
     let from: Ipv4Addr = match port {
-        7 => Ipv4Addr::new(10, 0, 1, 2),
-        _ => random.pick(&[[10, 0, 0, 2], [10, 0, 0, 3], [10, 0, 0, 254], [10, 0, 0, 9]]).into(),
+        7 => random.pick(&[[10, 0, 1, 2], [10, 0, 1, 254], [10, 0, 1, 253]]).into(),
+        _ => random.pick(&[[10, 0, 0, 2], [10, 0, 0, 3], [10, 0, 0, 254], [10, 0, 0, 253], [10, 0, 0, 9]]).into(),
     };
     let mac = far_mac(from);
     match random.below(4) {

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::objects::Object;
 use super::packets::{Packet, Upper, checksum, framed, octets, summed};
 use super::random::Random;
 use super::world::{VTEP, World, far_mac, port_mac};
@@ -25,22 +24,15 @@ pub fn of_vif(host: Ipv4Addr) -> (String, String) {
     (format!(", \"{own}\""), format!(", \"{}/64\"", Ipv6Addr::from_bits(own.to_bits() & !0xffff)))
 }
 
-/// The way behind the gateway.
-pub fn route() -> Object {
-    let text = "{vrf: underlay, prefix: \"2001:db8:7::/48\", via: {gateway: \"fd31::fe\"}}";
-    Object { section: "routes", text: text.into() }
-}
-
 /// An outer IPv6 packet of a tunnel to us: UDP to a port, or GRE; now and then with extension headers, or not as it should be.
 pub fn tunnelled(
-    remote: Ipv4Addr,
+    (at, remote): (usize, Ipv4Addr),
     port: Option<u16>,
     payload: &[u8],
     class: u8,
     random: &mut Random,
 ) -> (usize, Vec<u8>) {
     let odd = random.chance(6).then(|| random.below(5));
-    let at = if remote.octets()[..3] == [10, 0, 1] { 7 } else { 0 };
     let source = six(remote);
     let to = if odd == Some(0) { six(Ipv4Addr::new(10, 0, 0, 77)) } else { six(VTEP) };
     let upper = match port {
@@ -94,8 +86,8 @@ pub fn for_the_fabric(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
     let second = world.second_uplink && random.chance(20);
     let (port, ours) = if second { (7, Ipv4Addr::new(10, 0, 1, 1)) } else { (0, VTEP) };
     let from: Ipv4Addr = match port {
-        7 => Ipv4Addr::new(10, 0, 1, 2),
-        _ => random.pick(&[[10, 0, 0, 2], [10, 0, 0, 3], [10, 0, 0, 254], [10, 0, 0, 9]]).into(),
+        7 => random.pick(&[[10, 0, 1, 2], [10, 0, 1, 254], [10, 0, 1, 253]]).into(),
+        _ => random.pick(&[[10, 0, 0, 2], [10, 0, 0, 3], [10, 0, 0, 254], [10, 0, 0, 253], [10, 0, 0, 9]]).into(),
     };
     let (mac, source, ours) = (far_mac(from), IpAddr::from(six(from)), IpAddr::from(six(ours)));
     match random.below(4) {

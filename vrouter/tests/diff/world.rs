@@ -7,7 +7,8 @@ use super::case::{Batch, Event};
 use super::fabric::Fabric;
 use super::objects::Object;
 use super::random::Random;
-use super::underlay6::{self, six};
+use super::underlay6::six;
+use super::uplinks;
 
 pub const GATEWAY_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 pub const VTEP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -94,6 +95,10 @@ pub struct World {
     routes: BTreeSet<(&'static str, &'static str, &'static str)>,
     neighbours: BTreeSet<(&'static str, IpAddr)>,
     pub second_uplink: bool,
+    /// What is sent goes through the underlay's gateways, mostly, whose links come and go.
+    pub restless: bool,
+    /// Ports that lost their link.
+    pub without_link: BTreeSet<usize>,
     pub fabric: Fabric,
     strict: bool,
     lifetimes: bool,
@@ -121,7 +126,8 @@ pub fn far_mac(address: Ipv4Addr) -> [u8; 6] {
 impl World {
     /// A network, and its objects.
     pub fn random(random: &mut Random) -> (World, Vec<Object>) {
-        let second_uplink = random.chance(30);
+        let restless = random.chance(25);
+        let second_uplink = restless || random.chance(30);
         let mut world = World {
             vifs: Vec::new(),
             flows_off: BTreeSet::new(),
@@ -133,6 +139,8 @@ impl World {
             routes: BTreeSet::new(),
             neighbours: BTreeSet::new(),
             second_uplink,
+            restless,
+            without_link: BTreeSet::new(),
             fabric: Fabric::random(second_uplink, random),
             strict: random.chance(20),
             lifetimes: random.chance(50),
@@ -163,23 +171,29 @@ impl World {
             self.settings(random),
             object("vrfs", "{name: underlay, flows: off}".into()),
             self.fabric.uplink(false),
-            object("routes", "{vrf: underlay, prefix: 192.0.2.0/24, via: {gateway: 10.0.0.254}}".into()),
         ];
         objects.extend(self.second_uplink.then(|| self.fabric.uplink(true)));
-        let near = [(85, [10, 0, 0, 2]), (70, [10, 0, 0, 3]), (85, [10, 0, 0, 254]), (80, [10, 0, 1, 2])];
-        for (percent, address) in near {
-            if random.chance(percent) && (address[2] == 0 || self.second_uplink) {
-                objects.push(self.neighbour(address.into(), far_mac(address.into()), false));
+        for (percent, address) in uplinks::near(self.second_uplink) {
+            if random.chance(if self.restless { 95 } else { percent }) {
+                objects.push(self.neighbour(address, far_mac(address), false));
             }
-            if self.fabric.v6 && random.chance(percent - 20) && (address[2] == 0 || self.second_uplink) {
-                objects.push(self.neighbour(address.into(), far_mac(address.into()), true));
+            if self.fabric.v6 && random.chance(percent - 20) {
+                objects.push(self.neighbour(address, far_mac(address), true));
             }
         }
-        objects.extend(self.fabric.v6.then(underlay6::route));
+        objects.extend(self.gateways(random));
         objects
     }
 
-    fn neighbour(&mut self, address: Ipv4Addr, far: [u8; 6], v6: bool) -> Object {
+    /// Takes out a neighbour: its key, if it was there.
+    pub fn without_neighbour(&mut self, address: Ipv4Addr, v6: bool) -> Option<String> {
+        let address = if v6 { IpAddr::from(six(address)) } else { address.into() };
+        let one = self.neighbours.iter().copied().find(|(_, other)| *other == address)?;
+        self.neighbours.remove(&one);
+        Some(format!("{} {}", one.0, one.1))
+    }
+
+    pub fn neighbour(&mut self, address: Ipv4Addr, far: [u8; 6], v6: bool) -> Object {
         let vif = if address.octets()[2] == 1 { "up7" } else { "up0" };
         let address = if v6 { IpAddr::from(six(address)) } else { address.into() };
         self.neighbours.insert((vif, address));
@@ -309,8 +323,14 @@ impl World {
 
     /// A next hop; of a path: a tunnel or a VIF.
     fn way(&self, vrf: &str, random: &mut Random, path: bool) -> String {
-        let remote =
-            random.weighted(&[(45, REMOTES[0]), (15, REMOTES[1]), (20, REMOTES[2]), (12, REMOTES[3]), (8, REMOTES[4])]);
+        let behind = if self.restless { 150 } else { 20 };
+        let remote = random.weighted(&[
+            (45, REMOTES[0]),
+            (15, REMOTES[1]),
+            (behind, REMOTES[2]),
+            (12, REMOTES[3]),
+            (8, REMOTES[4]),
+        ]);
         let [.., last] = remote.octets();
         let remote = if self.fabric.over_v6(random) { six(remote).into() } else { IpAddr::from(remote) };
         let single = if path { 0 } else { 1 };
@@ -366,7 +386,19 @@ impl World {
     }
 
     fn changed(&mut self, random: &mut Random) -> Object {
-        match random.weighted(&[(40, 0), (10, 1), (6, 2), (6, 3), (14, 4), (5, 5), (10, 6), (5, 7), (5, 8), (3, 9)]) {
+        match random.weighted(&[
+            (40, 0),
+            (10, 1),
+            (6, 2),
+            (6, 3),
+            (14, 4),
+            (5, 5),
+            (10, 6),
+            (5, 7),
+            (5, 8),
+            (3, 9),
+            (5, 10),
+        ]) {
             0 => self.route(random),
             1 => {
                 let name = random.pick(&TENANT_VRFS);
@@ -389,8 +421,7 @@ impl World {
             5 => group(1 + random.below(2), random),
             6 => acl(1 + random.below(3), random),
             7 => {
-                let near = [[10, 0, 0, 2], [10, 0, 0, 3], [10, 0, 0, 254], [10, 0, 1, 2]];
-                let address = random.pick(&near[..if self.second_uplink { 4 } else { 3 }]).into();
+                let (_, address) = random.pick(&uplinks::near(self.second_uplink));
                 let mut far = far_mac(address);
                 far[5] ^= random.pick(&[0, 0, 0x80]);
                 self.neighbour(address, far, self.fabric.v6 && random.chance(50))
@@ -399,6 +430,7 @@ impl World {
                 let second = self.second_uplink && random.chance(30);
                 self.fabric.changed(second, random)
             }
+            10 => self.gateway_route(random),
             _ => {
                 self.strict = random.chance(30);
                 self.lifetimes = random.chance(50);

@@ -362,10 +362,16 @@ impl Config {
 
     /// The longest matching route: its length and next hop. What VIFs bring wins, then the highest preference, then the owner's name.
     pub fn route(&self, vrf: u32, destination: IpAddr) -> Option<(u8, Hop)> {
+        self.route_shorter_than(u8::MAX, vrf, destination)
+    }
+
+    /// The same among prefixes that are shorter.
+    pub fn route_shorter_than(&self, length: u8, vrf: u32, destination: IpAddr) -> Option<(u8, Hop)> {
         let brought = self.brought(vrf);
         let given = || self.routes.iter().filter(|((of, ..), _)| *of == vrf);
         let prefixes = brought.iter().map(|(prefix, _)| *prefix).chain(given().map(|((_, prefix, _), _)| *prefix));
-        let longest = prefixes.filter(|prefix| prefix.holds(destination)).max_by_key(|prefix| prefix.length)?;
+        let holding = prefixes.filter(|prefix| prefix.length < length && prefix.holds(destination));
+        let longest = holding.max_by_key(|prefix| prefix.length)?;
         let hop = |which| Some((longest.length, Hop { vrf, which }));
         if let Some((_, which)) = brought.iter().find(|(prefix, _)| *prefix == longest) {
             return hop(*which);

@@ -1,8 +1,8 @@
 //! Routes with several ways. Which way a flow has is the product's free choice among those that serve; then the flow keeps it by name.
 //!
 //! The choice is found by trying: an event runs once for each way that may have been chosen, and what was sent must be among what
-//! came. A choice that does not show yet stays open until it does; one that leads to other flows or holds other packets without
-//! showing ends the comparison ("unmodelled").
+//! came. A choice that does not show yet stays open until it does; where it leads to other flows, or holds other packets, without showing,
+//! all that may be are kept side by side (`Worlds`) until something shows which of them is.
 
 use std::cell::RefCell;
 
@@ -60,56 +60,83 @@ impl Script {
 impl Oracle {
     /// Runs an event with the choices that the product made, as far as they show in what came.
     pub(super) fn choosing(&mut self, came: &[Sent], event: impl Fn(&mut Oracle)) -> Outcome {
-        self.came = came.to_vec();
-        if self.config.paths.is_empty() {
-            event(self);
-            return std::mem::take(&mut self.outcome);
-        }
-        let (before, mut script, mut runs) = (self.clone(), Some(Script::default()), Vec::new());
-        while let Some(next) = script {
-            assert!(runs.len() < RUNS, "unmodelled: too many ways");
+        let (mut all, fits) = self.branches(came, event);
+        assert!(!fits || all.len() == 1, "unmodelled: a way that does not show when it is chosen");
+        *self = all.swap_remove(0);
+        self.events += 1;
+        std::mem::take(&mut self.outcome)
+    }
+
+    /// All that may be after an event, as far as it fits what came; false: the first that may be, which does not fit. The outcome of
+    /// each is in it.
+    pub(super) fn branches(&self, came: &[Sent], event: impl Fn(&mut Oracle)) -> (Vec<Oracle>, bool) {
+        let mut before = self.clone();
+        before.came = came.to_vec();
+        let (mut script, mut first, mut fitting) = (Some(Script::default()), None, Vec::new());
+        for _ in 0..RUNS {
+            let Some(next) = script else { break };
             let mut run = before.clone();
             run.script = RefCell::new(next);
             event(&mut run);
             script = run.script.take().next();
-            runs.push(run);
+            if is_among(&run.outcome.sent, came) {
+                join(&mut fitting, run);
+            } else {
+                first.get_or_insert(run);
+            }
         }
-        let first = runs[0].clone();
-        let mut fitting = runs.into_iter().filter(|run| is_among(&run.outcome.sent, came));
-        *self = fitting.next().unwrap_or(first);
-        fitting.for_each(|other| self.reconcile(&other));
-        std::mem::take(&mut self.outcome)
+        assert!(script.is_none(), "unmodelled: too many ways");
+        match first {
+            Some(first) if fitting.is_empty() => (vec![first], false),
+            _ => (fitting, true),
+        }
     }
 
-    /// Another run fits as well: what they do not have in common is open.
-    fn reconcile(&mut self, other: &Oracle) {
+    /// Takes in another that fits as well if they differ in nothing but ways that do not show yet: these are open. False: they differ.
+    pub(super) fn takes_in(&mut self, other: &Oracle) -> bool {
         let same = self.outcome.sent == other.outcome.sent
             && self.outcome.drops == other.outcome.drops
             && self.flow_rows() == other.flow_rows()
             && format!("{:?}", self.entries) == format!("{:?}", other.entries);
-        assert!(same, "unmodelled: a way that does not show when it is chosen");
+        if !same {
+            return false;
+        }
         self.by_hash.retain(|key, name| other.by_hash.get(key) == Some(name));
-        self.outcome.features.insert("path_open");
+        self.unsee(other);
         for (pair, other) in self.flows.iter_mut().zip(&other.flows) {
             for (half, other) in pair.halves.iter_mut().zip(&other.halves) {
                 if let Some(kept) = &mut half.kept
                     && other.kept.as_ref() != Some(kept)
                 {
                     kept.open = true;
+                    self.outcome.features.insert("path_open");
                 }
             }
         }
+        true
     }
 
-    /// Whether a way can be sent by; the links of ports are not modelled.
-    fn is_up(&self, vrf: u32, way: &Path) -> bool {
-        !matches!(way.which, Which::Tunnel { .. }) || self.has_way(Hop { vrf, which: way.which })
+    /// Whether a way can be sent by: its VIF has a link, its tunnel a route, its gateway answers.
+    pub(super) fn is_up(&self, vrf: u32, way: &Path) -> bool {
+        match way.which {
+            Which::Tunnel { remote, .. } => self.has_way(remote),
+            Which::Vif { vif, .. } => self.config.vifs.get(&vif).is_some_and(|vif| self.has_link(vif)),
+            Which::Gateway(gateway) => self.is_live(vrf, gateway),
+            _ => true,
+        }
     }
 
-    /// Those that may be given to flows: those that are up, or all if none is.
-    fn serving(&self, vrf: u32, paths: &[Path]) -> Vec<bool> {
+    /// The next choice of the script, among so many.
+    pub(super) fn choice(&self, among: usize) -> usize {
+        self.script.borrow_mut().choose(among)
+    }
+
+    /// Those that may be given to flows: those that are up; of gateways, if none is, those that are asked for; else all.
+    pub(super) fn serving(&self, vrf: u32, paths: &[Path]) -> Vec<bool> {
         let up: Vec<bool> = paths.iter().map(|way| self.is_up(vrf, way)).collect();
-        if up.contains(&true) { up } else { vec![true; paths.len()] }
+        let asked: Vec<bool> = paths.iter().map(|way| self.is_asked(vrf, way)).collect();
+        let all = vec![true; paths.len()];
+        [up, asked, all].into_iter().find(|some| some.contains(&true)).expect("there are ways")
     }
 
     /// The way that a flow goes which has this one. `shows`: this packet goes it; else it may not have been chosen anew yet.
@@ -130,7 +157,7 @@ impl Oracle {
         if let Some(old) = old.filter(|old| !shows && !serving[*old]) {
             allowed.insert(0, old);
         }
-        kept(hop.vrf, &paths[allowed[self.script.borrow_mut().choose(allowed.len())]])
+        kept(hop.vrf, &paths[allowed[self.choice(allowed.len())]])
     }
 
     /// The way of a flow's answers, when none of them has shown it: the place that asked if it is one, else what they had, else open.
@@ -166,8 +193,7 @@ impl Oracle {
             Some(way) => way,
             None => {
                 let allowed: Vec<usize> = (0..paths.len()).filter(|at| serving[*at]).collect();
-                let choice = self.script.borrow_mut().choose(allowed.len());
-                &paths[allowed[choice]]
+                &paths[allowed[self.choice(allowed.len())]]
             }
         };
         if let Some(key) = key {
@@ -192,6 +218,13 @@ pub(super) fn name(kept: Option<&Kept>, verdict: Option<&str>) -> Option<String>
 
 fn kept(vrf: u32, way: &Path) -> Kept {
     Kept { name: way.name.clone(), hop: Hop { vrf, which: way.which }, open: false }
+}
+
+/// One more that may be.
+pub(super) fn join(all: &mut Vec<Oracle>, one: Oracle) {
+    if !all.iter_mut().any(|other| other.takes_in(&one)) {
+        all.push(one);
+    }
 }
 
 /// Whether all of these came.

@@ -34,6 +34,8 @@ pub struct Half {
     packets: u64,
     bytes: u64,
     last_seen: u64,
+    /// The event of its first packet.
+    first_in: u64,
     /// The number of changes made before its last packet.
     after: u64,
 }
@@ -46,9 +48,14 @@ pub struct Pair {
     labelled: Option<Hop>,
     /// The number of changes made before it was judged last.
     pub judged_after: u64,
+    /// The event in which it was judged last.
+    judged_in: u64,
+    /// Packets of one burst were judged in different ways: which verdict is noted is up to the worker, until the next burst.
+    mixed: bool,
 }
 
 /// A decision about a flow as its initiator sends it.
+#[derive(Clone)]
 struct Decision {
     forward: Verdict,
     reverse: Verdict,
@@ -93,7 +100,9 @@ impl Oracle {
         let Some((at, side)) = self.find(key) else { return self.judge_as_new(arrived) };
         let pair = &self.flows[at];
         let opens = arrived.packet.flags() & (SYN | ACK) == SYN;
-        if opens && pair.halves[side].packets > 0 && pair.state() == "closing" {
+        // a worker may see the counts of a flow as they were when the burst came
+        let counted = |half: &Half| half.packets > 0 && (half.first_in < self.events || self.choice(2) == 0);
+        if opens && pair.state() == "closing" && counted(&pair.halves[side]) {
             self.feature("tcp_reopened");
             self.forget(at);
             return self.judge_as_new(arrived);
@@ -155,7 +164,7 @@ impl Oracle {
         if self.config.settings.tcp_strict && tcp && !opens {
             return Fate::Drop("tcp_not_syn");
         }
-        let decision = match self.judge(arrived.place, arrived.vrf, key.1, arrived.fixed, ([None; 2], 0)) {
+        let decision = match self.judge(arrived.place, arrived.vrf, key.1, arrived.fixed, ([None; 2], [true, false])) {
             Some(decision) => decision,
             None => return Fate::Local,
         };
@@ -178,9 +187,9 @@ impl Oracle {
     /// A new pair; a pair that has its reverse key gives way if answers lead to this initiator, else there is none.
     fn install(&mut self, key: Key, decision: &Decision, labelled: Option<Hop>) -> Option<usize> {
         let reverse = (decision.exit, key.1.turned());
+        let mut decision = decision.clone();
         if let Some((taken, _)) = self.find(reverse) {
-            let open = decision.kept[1].as_ref().is_some_and(|way| way.open);
-            assert!(!open, "unmodelled: who takes a reverse key, when the way of its answers is open");
+            decision = self.settled(key, &decision, labelled);
             if decision.answers_leave != Some(key.0) {
                 return None;
             }
@@ -190,6 +199,9 @@ impl Oracle {
         if let Some(way) = decision.kept[0].as_ref().filter(|way| !way.name.is_empty()) {
             let tunnel = matches!(way.hop.which, Which::Tunnel { .. });
             self.feature(if tunnel { "path_of_tunnels" } else { "path_of_vifs" });
+            if self.has_path_without_link(key) {
+                self.feature("path_without_link");
+            }
         }
         let half = |key, verdict, kept: &Option<Kept>| Half {
             key,
@@ -199,12 +211,23 @@ impl Oracle {
             packets: 0,
             bytes: 0,
             last_seen: self.now,
+            first_in: 0,
             after: self.changes,
         };
         let halves =
             [half(key, decision.forward, &decision.kept[0]), half(reverse, decision.reverse, &decision.kept[1])];
-        self.flows.push(Pair { halves, labelled, judged_after: self.changes });
+        self.flows.push(Pair { halves, labelled, judged_after: self.changes, judged_in: self.events, mixed: false });
         Some(self.flows.len() - 1)
+    }
+
+    /// The same decision, in which the way of answers is no longer open.
+    fn settled(&self, key: Key, decision: &Decision, labelled: Option<Hop>) -> Decision {
+        let had = [decision.kept[0].as_ref(), None];
+        let vrf = self.vrf_of(key.0).expect("a place that was judged");
+        match decision.kept[1].as_ref().is_some_and(|way| way.open) {
+            true => self.judge(key.0, vrf, key.1, labelled, (had, [true; 2])).expect("not for us"),
+            false => decision.clone(),
+        }
     }
 
     /// A packet of a pair that is there.
@@ -220,7 +243,7 @@ impl Oracle {
         let error = matches!(arrived.packet.upper, Upper::Error { .. });
         let fixed = if side == 0 && !error { arrived.fixed } else { pair.labelled };
         let had = [pair.halves[0].kept.as_ref(), pair.halves[1].kept.as_ref()];
-        let Some(decision) = self.judge(place, vrf, tuple, fixed, (had, side)) else {
+        let Some(decision) = self.judge(place, vrf, tuple, fixed, (had, [side == 0, side == 1])) else {
             self.forget(at);
             return self.judge_as_new(arrived);
         };
@@ -232,7 +255,10 @@ impl Oracle {
         if self.changes != pair.judged_after {
             self.feature("flow_after_change");
         }
-        let pair = &mut self.flows[at];
+        let (events, pair) = (self.events, &mut self.flows[at]);
+        let other = (pair.halves[0].verdict, pair.halves[1].verdict) != (decision.forward, reverse);
+        pair.mixed = pair.judged_in == events && (pair.mixed || other);
+        pair.judged_in = events;
         pair.judged_after = self.changes;
         if side == 0 {
             pair.labelled = fixed;
@@ -281,7 +307,11 @@ impl Oracle {
     fn count(&mut self, at: usize, side: usize, arrived: &Arrived) {
         let Upper::Flow { flags } = arrived.packet.upper else { return self.feature("icmp_error_of_flow") };
         let (now, changes) = (self.now, self.changes);
+        let events = self.events;
         let half = &mut self.flows[at].halves[side];
+        if half.packets == 0 {
+            half.first_in = events;
+        }
         half.flags |= flags & (SYN | FIN | RST | ACK);
         half.packets += 1;
         half.bytes += arrived.packet.bytes.len() as u64;
@@ -297,14 +327,14 @@ impl Oracle {
         }
     }
 
-    /// The decision for both directions; `None`: for us.
+    /// The decision for both directions; `None`: for us. `shows`: the directions whose ways must be chosen now.
     fn judge(
         &self,
         place: Place,
         vrf: u32,
         tuple: Tuple,
         fixed: Option<Hop>,
-        (had, side): ([Option<&Kept>; 2], usize),
+        (had, shows): ([Option<&Kept>; 2], [bool; 2]),
     ) -> Option<Decision> {
         let refused = |reason, exit| {
             Some(Decision { forward: Err(reason), reverse: Err(reason), kept: [None, None], exit, answers_leave: None })
@@ -314,7 +344,7 @@ impl Oracle {
             Ok(way) => way,
             Err(reason) => return refused(reason, place),
         };
-        let way = self.path_of_flow(hop, had[0], side == 0);
+        let way = self.path_of_flow(hop, had[0], shows[0]);
         let hop = way.hop;
         let (exit, exit_vrf, exit_vif) = match self.leave(hop) {
             Err(reason) => return refused(reason, place),
@@ -336,7 +366,7 @@ impl Oracle {
             return refused(reason, exit);
         }
         let back = self.config.resolve(exit_vrf, tuple.source).map(|(_, hop, _)| {
-            let way = self.path_of_answers(hop, place, had[1], side == 1);
+            let way = self.path_of_answers(hop, place, had[1], shows[1]);
             let left = self.leave(way.hop);
             (way, left)
         });
@@ -378,7 +408,7 @@ impl Oracle {
         }
     }
 
-    fn vrf_of(&self, place: Place) -> Option<u32> {
+    pub(super) fn vrf_of(&self, place: Place) -> Option<u32> {
         match place {
             Place::Vif(vif) => self.config.vifs.get(&vif).map(|vif| vif.vrf),
             Place::Tunnel(vrf) => self.config.vrfs.get(&vrf).map(|vrf| vrf.id),
@@ -398,6 +428,7 @@ impl Oracle {
         let pair = self.flows.remove(at);
         for half in &pair.halves {
             self.chosen.remove(&half.key);
+            self.seen.retain(|(_, key), _| *key != half.key);
         }
         pair
     }
@@ -447,7 +478,7 @@ impl Oracle {
         let row = |pair: &Pair| {
             let [forward, reverse] = &pair.halves;
             let verdict = |half: &Half| {
-                let sure = half.after == pair.judged_after;
+                let sure = half.after == pair.judged_after && !pair.mixed;
                 sure.then(|| half.verdict.err().unwrap_or("forward"))
             };
             let tuple = forward.key.1;

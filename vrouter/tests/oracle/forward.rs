@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::choice::Free;
 use super::config::{Arrival, Encap, Hop, Kind, Vif, Which};
 use super::headers::{self, ARP, Ether, IPV4, IPV6, Mac, Packet, Reason, Tuple, Upper};
+use super::links::Sighting;
 use super::slow_path::{Problem, Side};
 use super::{Oracle, emit};
 
@@ -55,6 +56,8 @@ pub struct Arrived {
     pub key: Option<Key>,
     /// What in the packet is free to choose.
     pub free: Free,
+    /// The ways through the underlay that it had.
+    pub seen: Vec<Sighting>,
 }
 
 /// What becomes of it.
@@ -68,7 +71,7 @@ pub enum Fate {
 }
 
 /// How a packet reaches its next underlay hop.
-enum Way {
+pub enum Way {
     Known { vif: Vif, mac: Mac },
     Asked { vif: Vif, neighbour: IpAddr },
     None,
@@ -222,10 +225,17 @@ impl Oracle {
         if headers::be16(gre, 2) != 0x8847 {
             return Err("gre_protocol");
         }
-        let carrier = Outer { remote: outer.source(), class: outer.class };
+        let carrier = self.carrier(vif, outer);
         let carried = self.mpls_carried(vif, carrier, &gre[length..])?;
         self.feature(if carrier.remote.is_ipv4() { "from_mpls_gre" } else { "from_mpls_gre6" });
         Ok(carried)
+    }
+
+    fn carrier(&mut self, vif: &Vif, outer: &Packet) -> Outer {
+        if self.config.connected(vif.vrf, outer.source()).is_some_and(|other| other.id != vif.id) {
+            self.feature("by_other_uplink");
+        }
+        Outer { remote: outer.source(), class: outer.class }
     }
 
     /// What a tunnel's UDP datagram carries.
@@ -237,7 +247,7 @@ impl Oracle {
             }
             self.feature(if datagram[6..8] == [0, 0] { "udp6_without_checksum" } else { "udp6_checksum" });
         }
-        let carrier = Outer { remote: outer.source(), class: outer.class };
+        let carrier = self.carrier(vif, outer);
         let payload = &datagram[8..usize::from(headers::be16(datagram, 4))];
         if outer.tuple.destination_port == 4789 {
             self.vxlan_carried(vif, carrier, payload)
@@ -365,6 +375,7 @@ impl Oracle {
             link,
             ours: false,
             free: Free::default(),
+            seen: Vec::new(),
         }
     }
 
@@ -387,6 +398,7 @@ impl Oracle {
             ours: true,
             key: None,
             free,
+            seen: Vec::new(),
         };
         match route {
             Ok(hop) => self.leave_by(arrived, hop),
@@ -403,7 +415,12 @@ impl Oracle {
             self.drop(arrived.entered, "ttl_expired");
             return self.tell(&arrived, Problem::TimeExceeded);
         }
-        let mtu = self.mtu(hop, arrived.packet.destination());
+        let destination = arrived.packet.destination();
+        let way = match hop.which {
+            Which::Tunnel { remote, .. } => self.way_of_tunnel(hop, remote, &mut arrived),
+            _ => self.way(hop, destination),
+        };
+        let mtu = self.mtu(hop, &way);
         if arrived.packet.bytes.len() > mtu {
             self.drop(arrived.entered, "mtu_exceeded");
             if !arrived.ours {
@@ -414,7 +431,7 @@ impl Oracle {
         if !arrived.ours {
             step(&mut arrived);
         }
-        let way = match hop.which {
+        match hop.which {
             Which::Drop => return self.drop(arrived.entered, "route_drop"),
             Which::Receive => return self.drop(arrived.entered, "local_unanswered"),
             Which::Vif { vif, mac } => {
@@ -423,8 +440,8 @@ impl Oracle {
                 let mac = mac.unwrap_or(vif.mac);
                 return self.deliver(&vif, mac, &arrived);
             }
-            _ => self.way(hop, arrived.packet.destination()),
-        };
+            _ => {}
+        }
         match (way, hop.which) {
             (Way::None, _) => self.drop(arrived.entered, "no_underlay_route"),
             (Way::Asked { vif, neighbour }, _) => self.hold(&vif, neighbour, arrived, hop),
@@ -497,11 +514,13 @@ impl Oracle {
     }
 
     /// The largest L3 packet that may leave by a next hop.
-    fn mtu(&self, hop: Hop, destination: IpAddr) -> usize {
-        let fabric = || match self.way(hop, destination) {
+    fn mtu(&self, hop: Hop, way: &Way) -> usize {
+        let fabric = || match way {
             Way::Known { vif, .. } | Way::Asked { vif, .. } => usize::from(vif.mtu),
             Way::None => 65535,
         };
+        // of several ways the smallest counts, so that what fits goes on fitting
+        let smallest = |remote| self.vifs_of_ways(remote).iter().map(|vif| usize::from(vif.mtu)).min();
         match hop.which {
             Which::Drop | Which::Receive | Which::Vrf(_) | Which::Paths(_) => 65535,
             Which::Vif { vif, .. } => usize::from(self.config.vifs[&vif].mtu),
@@ -513,12 +532,12 @@ impl Oracle {
                     Encap::MplsOverUdp { .. } => 8 + 4,
                     Encap::MplsOverGre { .. } => 4 + 4,
                 };
-                fabric() - (ip + behind)
+                smallest(remote).unwrap_or_else(fabric) - (ip + behind)
             }
         }
     }
 
-    /// The way of a next hop that leads into the underlay.
+    /// The way of a next hop of the underlay.
     fn way(&self, hop: Hop, destination: IpAddr) -> Way {
         let to = |vif: &Vif, address: IpAddr| match self.config.neighbours.get(&(vif.id, address)) {
             Some(neighbour) => Way::Known { vif: vif.clone(), mac: neighbour.mac },
@@ -535,22 +554,23 @@ impl Oracle {
                 Some(vif) => Way::Asked { vif: vif.clone(), neighbour: destination },
                 None => Way::None,
             },
-            Which::Tunnel { remote, .. } if self.config.settings.vtep_towards(remote).is_none() => Way::None,
-            Which::Tunnel { remote, .. } => self.underlay(remote).map_or(Way::None, |via| self.way(via, remote)),
-            Which::Paths(_) => panic!("unmodelled: several ways through the underlay"),
+            Which::Tunnel { .. } | Which::Paths(_) => panic!("a way that was not chosen"),
             Which::Drop | Which::Receive | Which::Vif { .. } | Which::Vrf(_) => Way::None,
         }
     }
 
-    /// Whether a next hop leads anywhere in the underlay.
-    pub(super) fn has_way(&self, hop: Hop) -> bool {
-        !matches!(self.way(hop, IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)), Way::None)
+    /// The way of a packet through a tunnel.
+    pub(super) fn way_of_tunnel(&mut self, hop: Hop, remote: IpAddr, arrived: &mut Arrived) -> Way {
+        if self.config.settings.vtep_towards(remote).is_none() {
+            return Way::None;
+        }
+        self.underlay_way(hop, remote, arrived).map_or(Way::None, |via| self.way(via, remote))
     }
 
-    /// The next hop in the underlay towards a tunnel's far end.
-    pub(super) fn underlay(&self, remote: IpAddr) -> Option<Hop> {
-        let (_, hop) = self.config.route(self.config.settings.underlay?, remote)?;
-        Some(hop)
+    /// Whether a tunnel leads anywhere in the underlay.
+    pub(super) fn has_way(&self, remote: IpAddr) -> bool {
+        let via = self.underlay(remote).filter(|_| self.config.settings.vtep_towards(remote).is_some());
+        via.is_some_and(|via| matches!(via.which, Which::Paths(_)) || !matches!(self.way(via, remote), Way::None))
     }
 }
 

@@ -7,6 +7,7 @@
 //! let mut oracle = Oracle::new(&ports, start_ms);       in phase with the control thread's rounds, each 100 ms from its start on
 //! oracle.apply(yaml)?                                   the text that the product accepted; refusals are not modelled
 //! oracle.delete("route", "red 10.1.1.20/32 operator")?  kinds and keys: see `delete`
+//! oracle.link(port, up)                                 a port's link goes or comes; the product has seen it
 //! let outcome = oracle.advance(now, &came);             at each step of the clock, of 100 ms, before what happens at that time:
 //!                                                       timers (requests, probes, holds given up, ageing)
 //! let outcome = oracle.receive(port, &frame, now, &came);
@@ -18,10 +19,13 @@
 //! caller compares bytes: `sent` and `came` are equal as multisets. A choice that is not allowed is not taken, and so differs. With an
 //! empty `came` the model chooses for itself.
 //!
+//! Where a choice does not show at once, an `Oracle` gives up (panics with `unmodelled: ...`); `Worlds` goes on with all that may be.
+//!
 //! Several frames of one burst: call `receive` for each in the order in which the product's worker takes them, each with all that came.
 //!
 //! Out of the model, so keep away from it or provoke it apart: refusals of configurations, budgets (set them high), full flow tables
-//! and eviction, full rings, device counters. Not modelled yet: several gateways (`ecmp` in the underlay), loss of link. A text that names one of them is an error; an event that does panics with `unmodelled: ...`.
+//! and eviction, full rings, device counters. A text that names what is not known here is an error; an event that cannot be judged panics
+//! with `unmodelled: ...`.
 //!
 //! Time is in milliseconds and does not go back. The product looks for idle flows over ten seconds: a flow that may or may not be
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
@@ -37,9 +41,11 @@ mod forward;
 mod given_router;
 mod headers;
 mod language;
+mod links;
 mod neighbours;
 mod router;
 mod slow_path;
+mod worlds;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,8 +56,11 @@ use config::Config;
 use ecmp::{ByHash, Script};
 use flows::Pair;
 use forward::Key;
+use links::Seen;
 use neighbours::Entry;
 use router::Router;
+#[allow(unused_imports)]
+pub use worlds::Worlds;
 
 /// A port as the product was started with it; its place in the slice is its number.
 #[derive(Clone, Debug)]
@@ -129,12 +138,23 @@ pub struct Oracle {
     chosen: BTreeMap<Key, Choice>,
     /// Ways that the product chose for packets without a flow.
     by_hash: BTreeMap<ByHash, String>,
+    /// Ways through the underlay that flows were seen to have.
+    seen: Seen,
+    /// Neighbours that gateways and tunnels need, but for static ones; and those of them that were given up and did not answer since.
+    needed: BTreeSet<(u32, IpAddr)>,
+    lost: BTreeSet<(u32, IpAddr)>,
+    /// Ports without a link.
+    without_link: BTreeSet<usize>,
+    /// Features of what was done to it, for the next outcome.
+    noted: BTreeSet<&'static str>,
     script: RefCell<Script>,
     now: u64,
     /// When timers were looked at last.
     looked: u64,
     /// Changes of the configuration so far, learnt neighbours included.
     changes: u64,
+    /// Events so far; a burst is one.
+    events: u64,
     /// When lifetimes were set last.
     lifetimes_since: u64,
     came: Vec<Sent>,
@@ -152,10 +172,16 @@ impl Oracle {
             routers: BTreeMap::new(),
             chosen: BTreeMap::new(),
             by_hash: BTreeMap::new(),
+            seen: Seen::new(),
+            needed: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            without_link: BTreeSet::new(),
+            noted: BTreeSet::new(),
             script: RefCell::default(),
             now: now_ms,
             looked: now_ms,
             changes: 0,
+            events: 0,
             lifetimes_since: now_ms,
             came: Vec::new(),
             outcome: Outcome::default(),
@@ -215,11 +241,6 @@ impl Oracle {
         self.want_neighbours();
     }
 
-    /// A port's link goes or comes.
-    pub fn link(&mut self, port: usize, up: bool) {
-        panic!("unmodelled: link of port {port} up {up}")
-    }
-
     /// A frame comes in by a port. The clock was moved here by `advance` before.
     pub fn receive(&mut self, port: usize, frame: &[u8], now_ms: u64, came: &[Sent]) -> Outcome {
         assert!(now_ms == self.now, "the clock is at {}, not at {now_ms}: advance first", self.now);
@@ -229,15 +250,19 @@ impl Oracle {
     /// The clock is here: does what is due. A change of the configuration shows in the same way, after 100 ms at most.
     pub fn advance(&mut self, now_ms: u64, came: &[Sent]) -> Outcome {
         assert!(now_ms >= self.now, "the clock goes back from {} to {now_ms}", self.now);
+        self.choosing(came, |oracle| oracle.pass(now_ms))
+    }
+
+    fn pass(&mut self, now_ms: u64) {
         self.now = now_ms;
-        self.choosing(came, |oracle| {
-            if now_ms >= oracle.looked + 100 {
-                oracle.looked = now_ms;
-                oracle.neighbours_due();
-                oracle.routers_due();
-            }
-            oracle.age();
-        })
+        self.outcome.features.append(&mut self.noted);
+        if now_ms >= self.looked + 100 {
+            self.looked = now_ms;
+            self.neighbours_due();
+            self.release_elsewhere();
+            self.routers_due();
+        }
+        self.age();
     }
 
     /// The first time from now on when no flow is in limbo, if no packet comes until then.

@@ -5,6 +5,7 @@
 //! times; the moment may be up to 4.1 s earlier, as the product likes. Silent: everybody is asked again, then given up. What
 //! routes need is asked for without end, ever more seldom.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::choice::Free;
@@ -65,8 +66,13 @@ impl Oracle {
         let entry = self.entries.entry(key).or_insert_with(|| Entry::new(now));
         if let Some(mac) = entry.mac() {
             // the answer is known; only the routes forgot it
+            let changes = self.changes;
             self.learn(key, mac);
-            return self.release(arrived, hop);
+            self.release(arrived, hop);
+            if self.changes != changes {
+                self.release_elsewhere();
+            }
+            return;
         }
         entry.held.push((arrived, hop));
         let oldest = (entry.held.len() > HELD).then(|| entry.held.remove(0));
@@ -85,7 +91,7 @@ impl Oracle {
     }
 
     /// A packet that waited goes on, by the next hop that it waited for.
-    fn release(&mut self, arrived: Arrived, hop: Hop) {
+    pub(super) fn release(&mut self, arrived: Arrived, hop: Hop) {
         self.feature("released");
         match hop.which {
             // its neighbour has a route of its own now
@@ -143,7 +149,7 @@ impl Oracle {
     fn settle(&mut self, key: (u32, IpAddr), mac: Mac, confirmed: bool) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         let news = entry.mac() != Some(mac);
-        let held = std::mem::take(&mut entry.held);
+        let (held, changes) = (std::mem::take(&mut entry.held), self.changes);
         if confirmed {
             self.turn(key, State::Reachable { mac }, BELIEVED - u64::from(TRIES) * SECOND);
         } else {
@@ -156,6 +162,19 @@ impl Oracle {
         for (arrived, hop) in held {
             self.release(arrived, hop);
         }
+        if self.changes != changes {
+            self.release_elsewhere();
+        }
+    }
+
+    /// Takes away what waits for a neighbour.
+    pub(super) fn take_held(&mut self, key: (u32, IpAddr)) -> Vec<(Arrived, Hop)> {
+        self.entries.get_mut(&key).map(|entry| std::mem::take(&mut entry.held)).unwrap_or_default()
+    }
+
+    /// Goes on waiting.
+    pub(super) fn hold_on(&mut self, key: (u32, IpAddr), arrived: Arrived, hop: Hop) {
+        self.entries.get_mut(&key).expect("it waited there").held.push((arrived, hop));
     }
 
     /// To be probed as soon as it may be asked again.
@@ -173,6 +192,7 @@ impl Oracle {
         let fixed = self.config.neighbours.get(&key).is_some_and(|neighbour| !neighbour.learnt);
         if vif.connects(key.1) && !ours && !fixed {
             self.config.neighbours.insert(key, Neighbour { mac, learnt: true });
+            self.lost.remove(&key);
             self.changes += 1;
             self.want_neighbours();
         }
@@ -180,21 +200,25 @@ impl Oracle {
 
     /// After each change: what gateways and tunnels need is asked for, but for what is static.
     pub(super) fn want_neighbours(&mut self) {
-        let mut needed = Vec::new();
+        let mut needed = BTreeSet::new();
         let routes = self.config.routes.iter().flat_map(|((vrf, ..), route)| match route.which {
             Which::Paths(number) => self.config.paths[&number].iter().map(|way| (vrf, way.which)).collect(),
             which => vec![(vrf, which)],
         });
         for (vrf, which) in routes {
-            let need = match which {
-                Which::Gateway(gateway) => self.config.connected(*vrf, gateway).map(|vif| (vif.id, gateway)),
-                Which::Tunnel { remote, .. } => match self.underlay(remote).map(|hop| hop.which) {
-                    Some(Which::Connected(vif) | Which::Neighbour(vif, _)) => Some((vif, remote)),
-                    _ => None,
-                },
-                _ => None,
-            };
-            needed.extend(need);
+            match which {
+                Which::Gateway(gateway) => {
+                    needed.extend(self.config.connected(*vrf, gateway).map(|vif| (vif.id, gateway)));
+                }
+                // also while another route has its place
+                Which::Tunnel { remote, .. } => {
+                    needed.extend(self.underlay_routes(remote).iter().filter_map(|hop| match hop.which {
+                        Which::Connected(vif) | Which::Neighbour(vif, _) => Some((vif, remote)),
+                        _ => None,
+                    }));
+                }
+                _ => {}
+            }
         }
         needed.retain(|key| self.config.neighbours.get(key).is_none_or(|neighbour| neighbour.learnt));
         for key in &needed {
@@ -207,6 +231,8 @@ impl Oracle {
             entry.wanted &= !unwanted;
             !unwanted || entry.mac().is_some() || !entry.held.is_empty()
         });
+        self.lost.retain(|key| needed.contains(key));
+        self.needed = needed.clone();
         // whose MAC is known is not asked for again: it is a neighbour at once
         let known = |key| Some((key, self.entries.get(&key)?.mac()?));
         let known: Vec<_> = needed.into_iter().filter_map(known).collect();
@@ -214,6 +240,15 @@ impl Oracle {
             if !self.config.neighbours.contains_key(&key) {
                 self.learn(key, mac);
             }
+        }
+    }
+
+    /// A neighbour that is needed was given up.
+    fn lose(&mut self, key: (u32, IpAddr)) {
+        if self.needed.contains(&key) && self.lost.insert(key) {
+            self.feature("neighbour_lost");
+            self.changes += 1;
+            self.want_neighbours();
         }
     }
 
@@ -260,6 +295,7 @@ impl Oracle {
                 self.feature("neighbour_forgotten");
                 self.turn(key, State::Incomplete { tries: 1 }, SECOND);
                 self.forget_neighbour(key);
+                self.lose(key);
                 self.ask(key, None);
             }
             State::Incomplete { tries } if tries < TRIES => {
@@ -269,7 +305,9 @@ impl Oracle {
             State::Incomplete { .. } => {
                 self.give_up(key, "neighbour_unresolved");
                 self.turn(key, State::Failed { rounds: 1 }, 2 * SECOND);
-                if !wanted {
+                if wanted {
+                    self.lose(key);
+                } else {
                     self.entries.remove(&key);
                 }
             }
@@ -289,8 +327,7 @@ impl Oracle {
     }
 
     fn give_up(&mut self, key: (u32, IpAddr), reason: Reason) {
-        let held = self.entries.get_mut(&key).map(|entry| std::mem::take(&mut entry.held)).unwrap_or_default();
-        for (arrived, _) in held {
+        for (arrived, _) in self.take_held(key) {
             self.drop(arrived.entered, reason);
         }
     }

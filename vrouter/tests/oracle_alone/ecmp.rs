@@ -31,13 +31,13 @@ fn when(bed: &mut Bed, from: usize, name: &str, (to, came): (usize, &str)) -> (O
 }
 
 #[track_caller]
-fn agreed(bed: &mut Bed, from: usize, name: &str, to: (usize, &str)) {
+pub fn agreed(bed: &mut Bed, from: usize, name: &str, to: (usize, &str)) {
     let (outcome, came) = when(bed, from, name, to);
     assert!(outcome.sent == [came], "{name} by {}: {:02x?} {:?}", to.1, outcome.sent, outcome.drops);
 }
 
 #[track_caller]
-fn refused(bed: &mut Bed, from: usize, name: &str, to: (usize, &str)) {
+pub fn refused(bed: &mut Bed, from: usize, name: &str, to: (usize, &str)) {
     // nothing is kept of it
     let mut other = Bed { oracle: bed.oracle.clone(), now: bed.now };
     let (outcome, came) = when(&mut other, from, name, to);
