@@ -68,6 +68,8 @@ pub struct Tunnel {
     pub encap: Encap,
     pub marking: Marking,
     pub ways: Ways,
+    /// The underlay's route to the far end has a way that is live, or whose neighbour may still answer.
+    pub leads: bool,
 }
 
 /// A tunnel's kind.

@@ -62,11 +62,6 @@ impl Ways {
         let share = move |at: usize| slots.map_or(SLOTS, |slots| slots.of(at));
         ways.iter().enumerate().map(move |(at, way)| (way, share(at)))
     }
-
-    /// Whether any of them leads out.
-    pub fn lead_out(&self) -> bool {
-        self.all().any(|(way, _)| way.underlay != Underlay::NoRoute)
-    }
 }
 
 impl Several {

@@ -567,10 +567,10 @@ impl Oracle {
         self.underlay_way(hop, remote, arrived).map_or(Way::None, |via| self.way(via, remote))
     }
 
-    /// Whether a tunnel leads anywhere in the underlay.
+    /// Whether a tunnel leads anywhere in the underlay: its route is not dead.
     pub(super) fn has_way(&self, remote: IpAddr) -> bool {
         let via = self.underlay(remote).filter(|_| self.config.settings.vtep_towards(remote).is_some());
-        via.is_some_and(|via| matches!(via.which, Which::Paths(_)) || !matches!(self.way(via, remote), Way::None))
+        via.is_some_and(|via| self.leads(via.vrf, via.which, remote))
     }
 }
 

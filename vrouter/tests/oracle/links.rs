@@ -63,7 +63,7 @@ impl Oracle {
     }
 
     /// Whether a next hop of the underlay leads on to this far end: to who is live, or may still answer.
-    fn leads(&self, vrf: u32, which: Which, remote: IpAddr) -> bool {
+    pub(super) fn leads(&self, vrf: u32, which: Which, remote: IpAddr) -> bool {
         let to = |vif: &Vif, address: IpAddr| {
             let key = (vif.id, address);
             self.has_link(vif) && (self.config.neighbours.contains_key(&key) || !self.lost.contains(&key))

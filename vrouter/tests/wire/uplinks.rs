@@ -390,6 +390,43 @@ fn a_less_specific_route_is_taken_while_a_route_is_dead() {
     });
 }
 
+/// Flows of ra that went by the far end behind up1, of those that have it and up0's gateway as paths.
+fn behind_up1(lab: &mut Lab) -> Vec<bool> {
+    let one = |n: usize| {
+        lab.put(RA, &format!("far.vxlan.{n}"));
+        lab.run();
+        let [mut by0, by1] = [UP, UP1].map(|at| lab.take(at));
+        assert_eq!(by0.len() + by1.len(), 1, "{:?}", lab.rig().stats().drops);
+        assert!(by0.pop().is_none_or(|bytes| is_like(&bytes, &format!("far.vxlan.{n}.beside.wire"))));
+        assert!(by1.iter().all(|bytes| is_like(bytes, &format!("far.vxlan.{n}.up1.wire"))));
+        !by1.is_empty()
+    };
+    (0..FLOWS).map(one).collect()
+}
+
+#[test]
+fn flows_leave_a_path_whose_far_end_is_behind_a_dead_uplink() {
+    scenario("uplinks-path", known, |lab| {
+        lab.apply(&by("198.51.100.0/24", &[(1, 1)]));
+        let far = |remote: &str| format!("{{vxlan: {{remote: {remote}, vni: 504, mac: \"02:0a:00:00:02:01\"}}}}");
+        let paths = format!("{}, {}", far("198.51.100.9"), far("10.0.0.2"));
+        lab.apply(&format!("routes: [{{vrf: red, prefix: 10.9.0.0/16, via: {{ecmp: [{paths}]}}}}]"));
+        let first = behind_up1(lab);
+        assert!((14..=50).contains(&first.iter().filter(|behind| **behind).count()), "{first:?}");
+        lab.carrier(5, false);
+        assert_eq!(behind_up1(lab), [false; FLOWS], "all have left");
+        lab.carrier(5, true);
+        assert_eq!(behind_up1(lab), [false; FLOWS], "what moves twice is lost twice");
+        // the other one: a connected far end
+        lab.carrier(0, false);
+        assert_eq!(behind_up1(lab), [true; FLOWS]);
+        // both: they stay
+        lab.carrier(5, false);
+        assert_eq!(behind_up1(lab), [true; FLOWS]);
+        undropped(lab);
+    });
+}
+
 /// The same with neighbours to be asked for, but for that of the default route by uplink 1.
 fn asking_with_default_route(workers: usize) -> Lab {
     let mut lab = asking(workers);

@@ -116,6 +116,7 @@ fn tunnel_kind() -> NextHopKind {
         encap,
         marking,
         ways: Ways::new(vec![Way { underlay, template: Template::EMPTY }], None),
+        leads: true,
     })
 }
 

@@ -80,7 +80,7 @@ fn notice(next: &mut Snapshot, members: &[Member]) {
 /// Whether a way can be sent by, as far as is known.
 fn is_up(state: &State, next: &Snapshot, way: NextHopId) -> bool {
     match next.next_hops.row(way.index()).map(|row| &row.kind) {
-        Some(NextHopKind::Tunnel(tunnel)) => tunnel.ways.lead_out(),
+        Some(NextHopKind::Tunnel(tunnel)) => tunnel.leads,
         // a neighbour that does not answer is forgotten: while another does, it has the traffic
         Some(NextHopKind::Fabric(Underlay::Resolved(adjacency))) => !state.links_down.contains(&adjacency.port),
         Some(NextHopKind::Vif { port, .. }) => !state.links_down.contains(port),

@@ -25,7 +25,7 @@ pub(super) fn compile(
         records::Encap::MplsOverUdp { label } => Encap::MplsOverUdp { label },
         records::Encap::MplsOverGre { label } => Encap::MplsOverGre { label },
     };
-    let (via, routes) = routes(state, next, remote);
+    let Found { via, leads, routes } = find(state, next, remote);
     let vtep = next.local.vtep_towards(remote);
     let local = vtep.unwrap_or(match remote {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -52,13 +52,22 @@ pub(super) fn compile(
     let vifs = ways.all().filter_map(|(way, _)| next.vifs.row(underlay_vif(&way.underlay)?.index()));
     let mtu = vifs.map(|vif| vif.mtu).min().unwrap_or(u16::MAX).saturating_sub(encap.overhead(remote.is_ipv6()));
     let marking = next.local.headers.marking(!matches!(encap, Encap::Vxlan { .. }));
-    let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways });
+    let leads = leads && vtep.is_some();
+    let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways, leads });
     (NextHop { stamp: Generation(0), mtu, kind }, routes)
 }
 
-/// The route to this far end: the most specific one that has a way which serves, else the most specific one; and the routes that were
-/// looked at.
-fn routes(state: &State, next: &Snapshot, remote: IpAddr) -> (Option<NextHopId>, Vec<NextHopId>) {
+/// The route to a far end.
+struct Found {
+    /// The most specific one that has a way which serves, else the most specific one.
+    via: Option<NextHopId>,
+    /// Whether it has.
+    leads: bool,
+    /// The routes that were looked at.
+    routes: Vec<NextHopId>,
+}
+
+fn find(state: &State, next: &Snapshot, remote: IpAddr) -> Found {
     let vrf = next.local.underlay.and_then(|vrf| next.vrfs.row(vrf.index()));
     let mut seen = Vec::new();
     let mut route = vrf.and_then(|vrf| vrf.route(remote));
@@ -76,11 +85,11 @@ fn routes(state: &State, next: &Snapshot, remote: IpAddr) -> (Option<NextHopId>,
             _ => break,
         };
         if leads {
-            return (Some(via), seen);
+            return Found { via: Some(via), leads, routes: seen };
         }
         route = vrf.and_then(|vrf| vrf.route_above(remote, length));
     }
-    (seen.first().copied(), seen)
+    Found { via: seen.first().copied(), leads: false, routes: seen }
 }
 
 /// Whether packets go this way, or may wait for its neighbour.

@@ -62,7 +62,7 @@ pub(super) fn happen(model: &mut Model, event: &Event) -> bool {
     }
 }
 
-/// A fresh model of what a model lists, neighbours learnt again.
+/// A fresh model of what a model lists, neighbours learnt and lost again.
 fn rebuilt(model: &Model) -> Model {
     let mut fresh = Model::new(*model.limits(), ports());
     let mut learnt = Vec::new();
@@ -78,6 +78,10 @@ fn rebuilt(model: &Model) -> Model {
         let key = neighbour.key.unwrap();
         let address = crate::api::text::address(&key.address).unwrap();
         fresh.learn(fresh.vif_id(&key.vif).unwrap(), address, Mac(neighbour.mac.try_into().unwrap())).unwrap();
+    }
+    for &(vif, address) in &model.state.lost {
+        let vif = fresh.vif_id(&model.state.vif_by_id[&vif].name).unwrap();
+        fresh.forget(vif, address);
     }
     fresh
 }

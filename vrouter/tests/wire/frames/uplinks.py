@@ -56,6 +56,10 @@ for n in range(64):
         back = vxlan(answer, src=FAR, dst="10.0.0.1", sport=51111, imac=RTR_A, ismac=RTR_B, vni=100)
         frame = Ether(dst=macs["smac"], src=macs["dmac"])
         put("far.%d.back.%s" % (n, uplink), (frame / Dot1Q(vlan=77) if "vlan" in macs else frame) / back)
+# the same flows to a far end that is the gateway of up0
+for n in range(64):
+    packet = ip("ra", "10.9.0.9", id=700 + n) / UDP(sport=7100 + n, dport=53) / Raw(b"question")
+    put("far.vxlan.%d.beside.wire" % n, by("up0", near(hop(packet))))
 # a packet that ends here: what its sender is told is ours, and goes through the tunnel
 ttl = ip("10.9.0.9", "ra", id=790, ttl=1) / UDP(sport=53, dport=7100) / Raw(b"answer")
 put("far.ttl", Ether(dst=UPLINKS["up1"]["smac"], src=UPLINKS["up1"]["dmac"])
