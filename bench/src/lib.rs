@@ -6,3 +6,4 @@ pub mod pipeline;
 pub mod random;
 pub mod routes;
 pub mod rules;
+pub mod scenarios;

@@ -65,7 +65,7 @@ fn give_back(free: &Mutex<Vec<Frame>>, frames: &mut Vec<Frame>) -> TxReport {
     TxReport { frames: count, bytes }
 }
 
-/// A vRouter with a port `tenant` and a port `fabric`; one of them gives packets, the other takes them.
+/// A vRouter with the ports `tenant`, `fabric` and `second`; one of the first two gives packets, the others take them.
 pub struct Pipeline {
     worker: Worker,
     shared: Arc<Shared>,
@@ -79,11 +79,19 @@ pub enum Side {
 }
 
 impl Pipeline {
-    /// A vRouter of this network (ports `tenant` and `fabric`), fed from one side.
+    /// A vRouter of this network, fed from one side, with room for a quarter of a million pairs of flows.
     ///
     /// # Panics
     /// When the network is refused.
     pub fn new(network: &str, side: Side, packets: Vec<Vec<u8>>) -> Pipeline {
+        Pipeline::with_pairs(network, side, packets, 1 << 18)
+    }
+
+    /// The same with room for so many pairs of flows of IPv4, and of IPv6.
+    ///
+    /// # Panics
+    /// When the network is refused.
+    pub fn with_pairs(network: &str, side: Side, packets: Vec<Vec<u8>>, pairs: u32) -> Pipeline {
         let port = |name: &str, last| PortInfo {
             name: name.into(),
             devargs: String::new(),
@@ -91,14 +99,15 @@ impl Pipeline {
             mtu: 1500,
             queues: 1,
         };
-        let mut model = Model::new(model::Limits::default(), vec![port("tenant", 1), port("fabric", 2)]);
+        let mut model =
+            Model::new(model::Limits::default(), vec![port("tenant", 1), port("fabric", 2), port("second", 3)]);
         let network = Network::parse("bench", network).expect("a network");
         let changes: Vec<_> = network.changes().expect("changes").into_iter().map(|(change, _)| change).collect();
         model.apply("bench", &changes).expect("a network that is accepted");
         for (vif, address) in model.needed_neighbours() {
             model.learn(vif, address, Mac([2, 0, 0, 0, 0, 0xee]));
         }
-        let sizes = Config { narrow_pairs: 1 << 18, wide_pairs: 1 << 16, seed: 7, time_base: 0 };
+        let sizes = Config { narrow_pairs: pairs, wide_pairs: pairs, seed: 7, time_base: 0 };
         let region = Region::heap(sizes.bytes().expect("sizes")).expect("memory");
         let flows = FlowTable::create(region, &sizes).expect("a table");
         let limits = Limits { vif_slots: 64, new_flows_per_second: u32::MAX };
@@ -106,8 +115,11 @@ impl Pipeline {
         let free = Arc::new(Mutex::new(Vec::with_capacity(BUFFERS)));
         free.lock().extend((0..BUFFERS).filter_map(|_| Frame::from_bytes(&[])));
         let source: Box<dyn Port> = Box::new(Source { free: free.clone(), packets, next: 0 });
-        let sink: Box<dyn Port> = Box::new(Sink { free });
-        let ports = if side == Side::Tenant { [Some(source), Some(sink)] } else { [Some(sink), Some(source)] };
+        let sink = || -> Option<Box<dyn Port>> { Some(Box::new(Sink { free: free.clone() })) };
+        let ports = match side {
+            Side::Tenant => [Some(source), sink(), sink()],
+            Side::Fabric => [sink(), Some(source), sink()],
+        };
         let worker = Worker::new(WorkerIndex(0), shared.clone(), ports.into());
         Pipeline { worker, shared }
     }
@@ -120,6 +132,12 @@ impl Pipeline {
     /// Packets dropped so far: a bench of forwarding asserts that there are none.
     pub fn dropped(&self) -> u64 {
         self.shared.workers[0].counters.worker.dropped.count()
+    }
+
+    /// Packets so far that were of flows in the table, and that were not.
+    pub fn hits_and_misses(&self) -> (u64, u64) {
+        let worker = &self.shared.workers[0].counters.worker;
+        (worker.flow_hits.count(), worker.flow_misses.count())
     }
 
     /// What it forwards by.
