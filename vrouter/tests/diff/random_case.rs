@@ -14,7 +14,7 @@ pub fn random_case(seed: u64) -> Case {
     let quiet = random.chance(30);
     for _ in 0..20 + random.below(50) {
         let mut again = false;
-        let links = if world.restless { 14 } else { 3 };
+        let links = if world.restless { 14 } else { 5 };
         let event = match random.weighted(&[(if quiet { 400 } else { 82 }, 0), (8, 1), (4, 2), (6, 3), (links, 4)]) {
             0 => {
                 let (port, bytes) = tagged(&world, traffic.frame(&world, &mut random), &mut random);

@@ -302,7 +302,7 @@ impl World {
 
     /// What a route leads to: one way, or several, whose names stay while their next hops, weights and number change.
     fn via(&self, vrf: &str, random: &mut Random) -> String {
-        if !random.chance(22) {
+        if !random.chance(if self.restless { 50 } else { 22 }) {
             return format!("{{{}}}", self.way(vrf, random, false));
         }
         let mut paths = Vec::new();
