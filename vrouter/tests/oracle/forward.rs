@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::choice::Free;
-use super::config::{Arrival, Encap, Hop, Kind, Vif, Which};
+use super::config::{Encap, Hop, Kind, Vif, Which};
 use super::headers::{self, ARP, Ether, IPV4, IPV6, Mac, Packet, Reason, Tuple, Upper};
 use super::links::Sighting;
 use super::slow_path::{Problem, Side};
@@ -24,13 +24,6 @@ pub type Key = (Place, Tuple);
 pub struct Remote {
     pub address: IpAddr,
     pub vni: Option<u32>,
-}
-
-/// What the outer headers of a tunnelled packet say besides.
-#[derive(Clone, Copy)]
-struct Outer {
-    remote: IpAddr,
-    class: u8,
 }
 
 /// A packet on its way.
@@ -203,159 +196,7 @@ impl Oracle {
         self.udp_carried(vif, &outer)
     }
 
-    /// RFC 4023 on RFC 2784 with the options of RFC 2890.
-    fn gre_carried(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
-        if outer.fragment {
-            return Err("outer_fragment");
-        }
-        let gre = &outer.bytes[outer.payload..];
-        if gre.len() < 4 {
-            return Err("gre_header");
-        }
-        let bit = |bit: usize| headers::be16(gre, 0) << bit & 0x8000 != 0;
-        let (checksum, key, sequence) = (bit(0), bit(2), bit(3));
-        let refused = bit(1) || bit(4) || bit(5) || gre[1] & 7 != 0;
-        let length = 4 * (1 + usize::from(checksum) + usize::from(key) + usize::from(sequence));
-        if refused || gre.len() < length {
-            return Err("gre_header");
-        }
-        if checksum && headers::ones_sum(gre) != 0xffff {
-            return Err("gre_checksum");
-        }
-        if headers::be16(gre, 2) != 0x8847 {
-            return Err("gre_protocol");
-        }
-        let carrier = self.carrier(vif, outer);
-        let carried = self.mpls_carried(vif, carrier, &gre[length..])?;
-        self.feature(if carrier.remote.is_ipv4() { "from_mpls_gre" } else { "from_mpls_gre6" });
-        Ok(carried)
-    }
-
-    fn carrier(&mut self, vif: &Vif, outer: &Packet) -> Outer {
-        if self.config.connected(vif.vrf, outer.source()).is_some_and(|other| other.id != vif.id) {
-            self.feature("by_other_uplink");
-        }
-        Outer { remote: outer.source(), class: outer.class }
-    }
-
-    /// What a tunnel's UDP datagram carries.
-    fn udp_carried(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
-        let datagram = &outer.bytes[outer.payload..];
-        if let (IpAddr::V6(source), IpAddr::V6(destination)) = (outer.source(), outer.destination()) {
-            if !emit::udp6_holds(source, destination, datagram) {
-                return Err("udp_checksum");
-            }
-            self.feature(if datagram[6..8] == [0, 0] { "udp6_without_checksum" } else { "udp6_checksum" });
-        }
-        let carrier = self.carrier(vif, outer);
-        let payload = &datagram[8..usize::from(headers::be16(datagram, 4))];
-        if outer.tuple.destination_port == 4789 {
-            self.vxlan_carried(vif, carrier, payload)
-        } else {
-            self.mpls_carried(vif, carrier, payload)
-                .inspect(|_| self.feature(if carrier.remote.is_ipv4() { "from_mpls_udp" } else { "from_mpls_udp6" }))
-        }
-    }
-
-    fn vxlan_carried(&mut self, vif: &Vif, outer: Outer, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
-        if payload.len() < 8 || payload[0] & 0x08 == 0 {
-            return Err("vxlan_header");
-        }
-        let vni = headers::be32(payload, 4) >> 8;
-        let vrf = *self.config.vnis.get(&vni).ok_or("vni_unknown")?;
-        self.check_vtep(vrf, outer.remote)?;
-        let remote = Some(Remote { address: outer.remote, vni: Some(vni) });
-        let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
-        let frame = &payload[8..];
-        let ether = headers::ether(frame)?;
-        let (to_us, to_group) =
-            (ether.destination == self.config.settings.router_mac, headers::is_group(ether.destination));
-        if !to_us && !to_group {
-            return Err("inner_mac_not_ours");
-        }
-        if ether.ethertype == ARP {
-            return self.arp(&side, &ether, &frame[14..]).map(|()| None);
-        }
-        let packet = headers::ip(ether.ethertype, &frame[14..])?;
-        if packet.upper == Upper::Discovery {
-            return self.discovery(&side, &ether, &packet).map(|()| None);
-        }
-        if to_group || headers::is_of_many(packet.destination()) {
-            return Err("multicast");
-        }
-        check_source(&packet)?;
-        let class = self.class_after(outer.class, packet.class)?;
-        self.feature(if outer.remote.is_ipv4() { "from_vxlan" } else { "from_vxlan6" });
-        let arrived = self.arrived(&side, packet, None, Some((ether.destination, ether.source)));
-        Ok(Some(Arrived { class, ..arrived }))
-    }
-
-    fn mpls_carried(&mut self, vif: &Vif, outer: Outer, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
-        if payload.len() < 4 || payload[2] & 1 == 0 {
-            return Err("mpls_header");
-        }
-        let (vrf, fixed) = match self.config.labels.get(&(headers::be32(payload, 0) >> 12)).ok_or("label_unknown")? {
-            Arrival::Vrf(vrf) => (*vrf, None),
-            Arrival::Vif(vif) => {
-                let vrf = self.config.vifs[vif].vrf;
-                (vrf, Some(Hop { vrf, which: Which::Vif { vif: *vif, mac: None } }))
-            }
-        };
-        self.check_vtep(vrf, outer.remote)?;
-        let packet = headers::bare_ip(&payload[4..])?;
-        if packet.upper == Upper::Discovery {
-            return Err("neighbour_not_ours");
-        }
-        if headers::is_of_many(packet.destination()) {
-            return Err("multicast");
-        }
-        check_source(&packet)?;
-        let headers = self.config.settings.headers;
-        let marked = headers.congestion != 0 && headers.congestion == payload[2] >> 1 & 7;
-        let class = self.class_after(if marked { outer.class | 3 } else { outer.class }, packet.class)?;
-        if marked {
-            self.feature("congestion_in_label");
-        }
-        let ttl = if headers.mpls_ttl { payload[3].min(packet.ttl) } else { packet.ttl };
-        if ttl < packet.ttl {
-            self.feature("label_ttl_taken");
-        }
-        self.feature(if fixed.is_some() { "from_label_to_vif" } else { "from_label" });
-        let remote = Some(Remote { address: outer.remote, vni: None });
-        let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
-        let arrived = self.arrived(&side, packet, fixed, None);
-        Ok(Some(Arrived { class, ttl, ..arrived }))
-    }
-
-    /// The TOS that a packet leaves its tunnel with: DSCP by RFC 2983, ECN by the table of RFC 6040, section 4.2.
-    fn class_after(&mut self, outer: u8, inner: u8) -> Result<u8, Reason> {
-        const NOT: u8 = 0;
-        const ECT1: u8 = 1;
-        const CE: u8 = 3;
-        let ecn = match (inner & 3, outer & 3) {
-            (NOT, CE) => return Err("ecn_forbidden"),
-            (NOT, _) => NOT,
-            (CE, _) | (_, CE) => CE,
-            (_, ECT1) => ECT1,
-            (own, _) => own,
-        };
-        let uniform = self.config.settings.headers.dscp;
-        let dscp = if uniform { outer } else { inner } & 0xfc;
-        if !uniform && (inner ^ outer) & 0xfc != 0 {
-            self.feature("pipe_from_tunnel");
-        }
-        if dscp | ecn != inner {
-            self.feature("remarked_by_tunnel");
-        }
-        Ok(dscp | ecn)
-    }
-
-    fn check_vtep(&self, vrf: u32, remote: IpAddr) -> Result<(), Reason> {
-        let allowed = &self.config.vrfs[&vrf].allowed_vteps;
-        if allowed.is_empty() || allowed.contains(&remote) { Ok(()) } else { Err("vtep_not_allowed") }
-    }
-
-    fn arrived(&self, side: &Side, packet: Packet, fixed: Option<Hop>, link: Option<(Mac, Mac)>) -> Arrived {
+    pub(super) fn arrived(&self, side: &Side, packet: Packet, fixed: Option<Hop>, link: Option<(Mac, Mac)>) -> Arrived {
         let tuple = match packet.upper {
             Upper::Flow { .. } => Some(packet.tuple),
             // the quoted packet was sent by whom the error is told, and the error travels against it
@@ -581,7 +422,7 @@ fn untagged(frame: &[u8], vlan: u16) -> Result<Vec<u8>, Reason> {
 }
 
 /// Martians, and packets from an address to itself.
-fn check_source(packet: &Packet) -> Result<(), Reason> {
+pub(super) fn check_source(packet: &Packet) -> Result<(), Reason> {
     let bad = headers::is_martian(packet.source()) || packet.source() == packet.destination();
     if bad { Err("source_spoofed") } else { Ok(()) }
 }

@@ -31,6 +31,7 @@
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
 #![allow(dead_code)] // each test takes the part that it needs
 
+mod carried;
 mod choice;
 mod config;
 mod ecmp;
