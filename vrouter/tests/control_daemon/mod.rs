@@ -85,9 +85,13 @@ impl Daemon {
     }
 }
 
+/// What the daemon holds is given back when it is dropped: the next test's memory is its own.
 impl Drop for Daemon {
     fn drop(&mut self) {
         drop(self.stop.take());
+        if !std::thread::panicking() {
+            self.stop();
+        }
     }
 }
 
