@@ -96,8 +96,9 @@ impl Lookup<'_> {
     }
 
     fn decide_one(&mut self, found: &Classified, key: &FlowKey, work: &Work) -> Fate {
-        // a packet before this one in the burst may have installed the flow
-        let Some((handle, entry)) = work.found.or_else(|| self.flows.find(key, work.hash)) else {
+        // a packet before this one in the burst may have installed the flow; or moved it, which an ICMP error does not notice by counting
+        let before = work.found.filter(|_| !is_error(found));
+        let Some((handle, entry)) = before.or_else(|| self.flows.find(key, work.hash)) else {
             self.counters.worker.flow_misses.add(1);
             return self.miss(found, key, work.charge);
         };
