@@ -249,6 +249,13 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.unlock(guard & !(SEQUENCE_MASK | 0xff << VERDICT) | sequence | u64::from(half.verdict) << VERDICT);
     }
 
+    /// What was decided. Locked, by a holder of `guard`.
+    #[inline(always)]
+    pub(crate) fn decided(self, guard: u64) -> Half {
+        let [target, stamp] = [K + 2, K + 3].map(|word| self.word(word).load(Relaxed));
+        Half { stamp, next_hop: target as u32, verdict: (guard >> VERDICT) as u8 }
+    }
+
     /// Counts one packet. `now` moves last seen forward only; neither it nor state is stored when it stays. Locked.
     #[inline(always)]
     pub(crate) fn count(self, bytes: u32, now: u32, set: u16) {

@@ -248,6 +248,23 @@ fn a_reader_meets_an_update_and_a_packet() {
 }
 
 #[test]
+fn a_packet_counts_only_by_the_decision_that_it_was_judged_by() {
+    model(|| {
+        let pairs = table(1);
+        let handle = insert(&pairs, 1).expect("room");
+        let (_, entry) = find(&pairs, 2).expect("there");
+        let (updated, counted) = race(
+            &pairs,
+            move |pairs| pairs.update(handle, half(2, 1)).then(|| pairs.touch_decided(handle, half(2, 1), 60, 9, 1)),
+            |pairs| pairs.touch_decided(handle, entry.half(), 40, 9, 1),
+        );
+        assert_eq!(updated, Some(true));
+        let entry = find(&pairs, 2).expect("there").1;
+        assert_eq!((entry.packets, entry.bytes), (1 + u64::from(counted), 60 + 40 * u64::from(counted)));
+    });
+}
+
+#[test]
 #[should_panic(expected = "torn")]
 fn a_reader_without_the_check_is_caught() {
     model(|| {

@@ -159,6 +159,19 @@ impl<const K: usize> Pairs<K> {
         true
     }
 
+    /// The same, if this decision still stands for the direction: what a caller read before may have been replaced since. False when
+    /// another one stands, or the handle is stale.
+    #[inline]
+    pub fn touch_decided(&self, handle: Handle, half: Half, bytes: u32, now: u32, set: u16) -> bool {
+        let Some((slot, guard)) = self.locked_slot(handle) else { return false };
+        let stands = slot.decided(guard) == half;
+        if stands {
+            slot.count(bytes, now, set);
+        }
+        slot.unlock(guard);
+        stands
+    }
+
     /// Adds what was counted elsewhere: a pair that goes on under another key takes its counts along. False when the handle is stale.
     pub fn carry(&self, handle: Handle, packets: u64, bytes: u64) -> bool {
         let Some((slot, guard)) = self.locked_slot(handle) else { return false };

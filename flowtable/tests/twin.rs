@@ -10,14 +10,39 @@ const CAPACITY: u32 = 12;
 
 #[derive(Clone, Debug)]
 enum Call {
-    Insert { forward: u8, reverse: u8, half: u8, owner: u8 },
+    Insert {
+        forward: u8,
+        reverse: u8,
+        half: u8,
+        owner: u8,
+    },
     Find(u8),
-    Update { handle: u8, half: u8 },
-    Touch { handle: u8, bytes: u32, set: u16 },
-    Clear { handle: u8, bits: u16 },
+    Update {
+        handle: u8,
+        half: u8,
+    },
+    /// With a decision: only if that one stands.
+    Touch {
+        handle: u8,
+        bytes: u32,
+        set: u16,
+        decided: Option<u8>,
+    },
+    Clear {
+        handle: u8,
+        bits: u16,
+    },
     Take(u8),
-    Age { cursor: u32, budget: u32, packets: u64 },
-    Evict { cursor: u32, budget: u32, spare: u32 },
+    Age {
+        cursor: u32,
+        budget: u32,
+        packets: u64,
+    },
+    Evict {
+        cursor: u32,
+        budget: u32,
+        spare: u32,
+    },
     Tick(u32),
     Adopt,
 }
@@ -28,7 +53,8 @@ fn call() -> impl Strategy<Value = Call> {
             .prop_map(|(forward, reverse, half, owner)| Call::Insert { forward, reverse, half, owner }),
         2 => (0..40u8).prop_map(Call::Find),
         2 => (any::<u8>(), any::<u8>()).prop_map(|(handle, half)| Call::Update { handle, half }),
-        4 => (any::<u8>(), 0..2000u32, 0..16u16).prop_map(|(handle, bytes, set)| Call::Touch { handle, bytes, set }),
+        4 => (any::<u8>(), 0..2000u32, 0..16u16, any::<Option<u8>>())
+            .prop_map(|(handle, bytes, set, decided)| Call::Touch { handle, bytes, set, decided }),
         1 => (any::<u8>(), 0..16u16).prop_map(|(handle, bits)| Call::Clear { handle, bits }),
         2 => any::<u8>().prop_map(Call::Take),
         1 => (0..30u32, 0..20u32, 0..3u64).prop_map(|(cursor, budget, packets)| Call::Age { cursor, budget, packets }),
@@ -155,15 +181,22 @@ impl<const K: usize> Twin<K> {
                 let entry = self.entry(handle).map(|entry| *entry = Entry { stamp, next_hop, verdict, ..*entry });
                 assert_eq!(pairs.update(handle, half(n)), entry.is_some());
             }
-            Call::Touch { handle, bytes, set } => {
+            Call::Touch { handle, bytes, set, decided } => {
                 let (Some(handle), now) = (self.handle(handle), self.now) else { return };
-                let entry = self.entry(handle).map(|entry| {
+                let stands = self.entry(handle).map_or(half(0), |entry| entry.half());
+                let decided = decided.map(|n| if n % 2 == 0 { stands } else { half(n) });
+                let entry = self.entry(handle).filter(|entry| decided.is_none_or(|half| half == entry.half()));
+                let entry = entry.map(|entry| {
                     entry.packets += 1;
                     entry.bytes += u64::from(bytes);
                     entry.state |= set;
                     entry.last_seen = now;
                 });
-                assert_eq!(pairs.touch(handle, bytes, now, set), entry.is_some());
+                let touched = match decided {
+                    Some(half) => pairs.touch_decided(handle, half, bytes, now, set),
+                    None => pairs.touch(handle, bytes, now, set),
+                };
+                assert_eq!(touched, entry.is_some());
             }
             Call::Clear { handle, bits } => {
                 let Some(handle) = self.handle(handle) else { return };

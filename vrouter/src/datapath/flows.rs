@@ -112,7 +112,7 @@ impl Lookup<'_> {
         fate.unwrap_or_else(|| self.miss(found, key, work.charge))
     }
 
-    /// The fate of a packet of this flow; `None`: the flow is gone meanwhile.
+    /// The fate of a packet of this flow; `None`: the flow is gone meanwhile, or decided anew.
     fn hit(
         &mut self,
         found: &Classified,
@@ -125,23 +125,23 @@ impl Lookup<'_> {
             return Some(self.miss(found, key, charge));
         }
         if self.is_valid(found, entry) {
-            let counted = self.count(found, key, handle);
-            return counted.then_some(Fate::Forward(NextHopId(entry.next_hop)));
+            // not if a packet before this one in the burst, or another worker, had it decided anew since it was looked up
+            let (bytes, bits) = (u32::from(found.packet.length), state_bits(found.packet.tcp_flags()));
+            let stands =
+                is_error(found) || self.flows.touch_decided(key, handle, entry.half(), bytes, self.now.0, bits);
+            return stands.then_some(Fate::Forward(NextHopId(entry.next_hop)));
         }
         let pair = self.flows.pair_of(key, handle)?;
         Some(self.revalidate(found, key, pair, charge))
     }
 
-    /// Counts a packet to its flow. False: the flow is gone.
-    fn count(&self, found: &Classified, key: &FlowKey, handle: Handle) -> bool {
-        // an ICMP error is neither traffic of the flow that it quotes nor an answer to it
-        let error = matches!(found.packet.upper, Upper::IcmpError { .. });
-        let bits = state_bits(found.packet.tcp_flags());
-        error || self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits)
-    }
-
+    /// Counts a packet to the flow that has just been decided. (An ICMP error is neither traffic of the flow that it quotes nor an answer
+    /// to it.)
     fn use_entry(&self, found: &Classified, key: &FlowKey, handle: Handle, verdict: u8, next_hop: NextHopId) -> Fate {
-        self.count(found, key, handle);
+        if !is_error(found) {
+            let bits = state_bits(found.packet.tcp_flags());
+            self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits);
+        }
         match verdict.checked_sub(1).and_then(DropReason::numbered) {
             None => Fate::Forward(next_hop),
             Some(reason) => Fate::Drop(reason, Culprit::NextHop(next_hop)),

@@ -120,6 +120,7 @@ pub trait Flows {
     ) -> Result<Handle, InsertError>;
     fn update(&self, key: &FlowKey, handle: Handle, half: Half) -> bool;
     fn touch(&self, key: &FlowKey, handle: Handle, bytes: u32, now: u32, state: u16) -> bool;
+    fn touch_decided(&self, key: &FlowKey, handle: Handle, half: Half, bytes: u32, now: u32, state: u16) -> bool;
     fn set_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool;
     fn carry(&self, key: &FlowKey, handle: Handle, packets: u64, bytes: u64) -> bool;
     fn clear_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool;
@@ -180,6 +181,11 @@ impl Flows for FlowTable {
     #[inline]
     fn touch(&self, key: &FlowKey, handle: Handle, bytes: u32, now: u32, state: u16) -> bool {
         by_family!(self, key, |pairs, _key| pairs.touch(handle, bytes, now, state))
+    }
+
+    #[inline]
+    fn touch_decided(&self, key: &FlowKey, handle: Handle, half: Half, bytes: u32, now: u32, state: u16) -> bool {
+        by_family!(self, key, |pairs, _key| pairs.touch_decided(handle, half, bytes, now, state))
     }
 
     fn set_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool {
