@@ -9,7 +9,7 @@ use super::{Fate, Work, Worker, act, decide};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, VifId, VrfId};
 use crate::packet::ip;
-use crate::port::{BURST, Frame, IpChecksum};
+use crate::port::{BURST, Frame};
 use crate::tables::{Group, NextHopKind, Snapshot, Underlay};
 
 impl Worker {
@@ -90,10 +90,7 @@ impl Work {
         frame: &Frame,
         fixed: Option<NextHopId>,
     ) -> Fate {
-        let bytes = frame.bytes();
-        let v6 = bytes.first().is_some_and(|byte| byte >> 4 == 6);
-        let read = if v6 { ip::read6(bytes) } else { ip::read4(bytes, IpChecksum::Unknown) };
-        let packet = match read {
+        let packet = match ip::read_ours(frame.bytes()) {
             Ok(packet) => packet,
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
         };

@@ -125,6 +125,25 @@ pub fn read6(bytes: &[u8]) -> Result<Ip, DropReason> {
     })
 }
 
+/// Reads a packet that we built, without what it carries where that cannot be read: an ICMP error quotes only so much of a packet, which
+/// may end before the quoted extension headers do (RFC 4443, section 2.4).
+pub fn read_ours(bytes: &[u8]) -> Result<Ip, DropReason> {
+    if bytes.first().is_none_or(|byte| byte >> 4 != 6) {
+        return read4(bytes, IpChecksum::Unknown);
+    }
+    match (read6(bytes), bytes.get(6)) {
+        (Err(DropReason::TransportHeader), Some(&protocol::ICMPV6)) => {
+            let mut bare = [0; 40];
+            bare.copy_from_slice(&bytes[..40]);
+            // no next header (RFC 8200, section 4.7): the same packet, with nothing to look into
+            let (length, none) = (be16(&bare, 4), 59);
+            bare[4..7].copy_from_slice(&[0, 0, none]);
+            read6(&bare).map(|packet| Ip { length: length + packet.length, protocol: protocol::ICMPV6, ..packet })
+        }
+        (read, _) => read,
+    }
+}
+
 /// An IPv6 extension header chain (RFC 8200, section 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {

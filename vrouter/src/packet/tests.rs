@@ -311,3 +311,23 @@ proptest! {
         _ = ip::read6(&six);
     }
 }
+
+#[test]
+fn what_an_error_of_ours_quotes_may_be_cut() {
+    let mut error = vec![0x60, 0, 0, 0, 0, 0, protocol::ICMPV6, 64];
+    error.extend([[0xfd; 16], [0xfe; 16]].concat());
+    error.extend([2, 0, 0, 0, 0, 0, 5, 0]);
+    // the quoted packet: hop-by-hop options of 840 bytes, of which 8 are there
+    error.extend([0x60, 0, 0, 0, 5, 0, 0, 64]);
+    error.extend([[0xfe; 16], [0xfd; 16]].concat());
+    error.extend([17, 104, 1, 4, 0, 0, 0, 0]);
+    error[5] = (error.len() - 40) as u8;
+    assert_eq!(ip::read6(&error), Err(DropReason::TransportHeader));
+    let read = ip::read_ours(&error).expect("ours");
+    assert_eq!((usize::from(read.length), read.protocol, read.ttl), (error.len(), protocol::ICMPV6, 64));
+    let address = |byte: u8| IpAddr::V6([byte; 16].into());
+    assert_eq!((read.source, read.destination, read.upper), (address(0xfd), address(0xfe), Upper::Other));
+    // nothing else is let through
+    error[4] = 1;
+    assert_eq!(ip::read_ours(&error), Err(DropReason::IpLength));
+}

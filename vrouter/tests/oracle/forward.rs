@@ -222,7 +222,7 @@ impl Oracle {
 
     /// A packet of ours, routed in this VRF.
     pub(super) fn originate(&mut self, vrf: u32, packet: &[u8], free: Free) {
-        let packet = headers::bare_ip(packet).expect("a packet that we built");
+        let packet = headers::ours(packet);
         let route = self.config.resolve(vrf, packet.destination());
         let route = route.map(|(_, hop, _)| self.path_by_hash(hop, None));
         let place = Place::Tunnel(vrf);

@@ -163,6 +163,22 @@ pub fn bare_ip(bytes: &[u8]) -> Result<Packet, Reason> {
     }
 }
 
+/// A packet that we built: what it quotes may have been cut before its ports.
+pub fn ours(bytes: &[u8]) -> Packet {
+    let cut = || {
+        let (source, destination) = (v6_at(bytes, 8).into(), v6_at(bytes, 24).into());
+        let tuple =
+            Tuple { source, destination, protocol: bytes[6], later: false, source_port: 0, destination_port: 0 };
+        let (ttl, class) = (bytes[7], bytes[0] << 4 | bytes[1] >> 4);
+        let upper = Upper::Flow { flags: 0 };
+        Packet { tuple, upper, ttl, class, fragment: false, bytes: bytes.to_vec(), payload: 40 }
+    };
+    match bare_ip(bytes) {
+        Err("transport_header") if bytes[0] >> 4 == 6 => cut(),
+        read => read.expect("a packet that we built"),
+    }
+}
+
 fn ipv4(bytes: &[u8]) -> Result<Packet, Reason> {
     let first = *bytes.first().ok_or("ipv4_header")?;
     let header = usize::from(first & 15) * 4;
