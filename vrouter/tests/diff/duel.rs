@@ -121,9 +121,7 @@ impl Duel<'_> {
                 self.product.receive(*port, &frames);
                 self.hits.frames += frames.len() as u64;
                 let (came, now) = (self.product.take(), self.product.now());
-                for frame in frames {
-                    self.modelled(|worlds| worlds.receive(*port, frame, now, &came))?;
-                }
+                self.modelled(|worlds| worlds.receive_burst(*port, &frames, now, &came))?;
                 let each = self.compare(came)?;
                 self.kept.expected.extend(each);
             }

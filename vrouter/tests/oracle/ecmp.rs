@@ -96,6 +96,7 @@ impl Oracle {
     pub(super) fn takes_in(&mut self, other: &Oracle) -> bool {
         let same = self.outcome.sent == other.outcome.sent
             && self.outcome.drops == other.outcome.drops
+            && self.behind == other.behind
             && self.flow_rows() == other.flow_rows()
             && format!("{:?}", self.entries) == format!("{:?}", other.entries);
         if !same {

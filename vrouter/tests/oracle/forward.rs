@@ -222,6 +222,9 @@ impl Oracle {
 
     /// A packet of ours, routed in this VRF.
     pub(super) fn originate(&mut self, vrf: u32, packet: &[u8], free: Free) {
+        if let Some(behind) = &mut self.behind {
+            return behind.push((vrf, packet.to_vec(), free));
+        }
         let packet = headers::ours(packet);
         let route = self.config.resolve(vrf, packet.destination());
         let route = route.map(|(_, hop, _)| self.path_by_hash(hop, None));

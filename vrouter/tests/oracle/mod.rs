@@ -21,7 +21,7 @@
 //!
 //! Where a choice does not show at once, an `Oracle` gives up (panics with `unmodelled: ...`); `Worlds` goes on with all that may be.
 //!
-//! Several frames of one burst: call `receive` for each in the order in which the product's worker takes them, each with all that came.
+//! Several frames of one burst: `Worlds::receive_burst`, in the order in which the product's worker takes them, with all that came.
 //!
 //! Out of the model, so keep away from it or provoke it apart: refusals of configurations, budgets (set them high), full flow tables
 //! and eviction, full rings, device counters. A text that names what is not known here is an error; an event that cannot be judged panics
@@ -52,7 +52,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use choice::Choice;
+use choice::{Choice, Free};
 use config::Config;
 use ecmp::{ByHash, Script};
 use flows::Pair;
@@ -160,6 +160,8 @@ pub struct Oracle {
     lifetimes_since: u64,
     came: Vec<Sent>,
     outcome: Outcome,
+    /// Packets of ours, by VRF, while a burst goes on: they come back to the worker behind all of it.
+    behind: Option<Vec<(u32, Vec<u8>, Free)>>,
 }
 
 impl Oracle {
@@ -186,6 +188,7 @@ impl Oracle {
             lifetimes_since: now_ms,
             came: Vec::new(),
             outcome: Outcome::default(),
+            behind: None,
         }
     }
 
@@ -246,6 +249,16 @@ impl Oracle {
     pub fn receive(&mut self, port: usize, frame: &[u8], now_ms: u64, came: &[Sent]) -> Outcome {
         assert!(now_ms == self.now, "the clock is at {}, not at {now_ms}: advance first", self.now);
         self.choosing(came, |oracle| oracle.enter(port, frame))
+    }
+
+    /// A frame of a burst, perhaps its last one.
+    fn enter_in_burst(&mut self, port: usize, frame: &[u8], last: bool) {
+        self.behind.get_or_insert_default();
+        self.enter(port, frame);
+        if last {
+            let behind = self.behind.take().unwrap_or_default();
+            behind.into_iter().for_each(|(vrf, packet, free)| self.originate(vrf, &packet, free));
+        }
     }
 
     /// The clock is here: does what is due. A change of the configuration shows in the same way, after 100 ms at most.

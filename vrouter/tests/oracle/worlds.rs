@@ -35,8 +35,15 @@ impl Worlds {
 
     /// See [`Oracle::receive`].
     pub fn receive(&mut self, port: usize, frame: &[u8], now_ms: u64, came: &[Sent]) {
+        self.receive_burst(port, &[frame], now_ms, came);
+    }
+
+    /// The same of several frames, each of which has an outcome. What we say to their senders goes out behind the last of them.
+    pub fn receive_burst(&mut self, port: usize, frames: &[&[u8]], now_ms: u64, came: &[Sent]) {
         assert!(now_ms == self.oracle().now, "the clock is at {}, not at {now_ms}: advance first", self.oracle().now);
-        self.happen(came, |oracle| oracle.enter(port, frame));
+        for (at, frame) in frames.iter().enumerate() {
+            self.happen(came, |oracle| oracle.enter_in_burst(port, frame, at + 1 == frames.len()));
+        }
     }
 
     /// See [`Oracle::advance`].
