@@ -120,8 +120,8 @@ impl Lookup<'_> {
         (handle, entry): (Handle, &Entry),
         charge: usize,
     ) -> Option<Fate> {
-        if self.reopens(found, key, handle, entry) {
-            self.flows.remove(key, handle);
+        if let Some(closing) = self.reopens(found, key, handle, entry) {
+            self.flows.remove(key, closing);
             return Some(self.miss(found, key, charge));
         }
         if self.is_valid(found, entry) {
@@ -168,11 +168,13 @@ impl Lookup<'_> {
         Decided(entry.stamp).generation() >= place.max(vrf).max(next_hop).0 && same_way
     }
 
-    /// A new SYN on a connection that is closing is a new flow (RFC 9293, section 3.6.1).
-    fn reopens(&self, found: &Classified, key: &FlowKey, handle: Handle, entry: &Entry) -> bool {
+    /// A new SYN on a connection that is closing is a new flow (RFC 9293, section 3.6.1): the pair that gives way to it. (Another handle
+    /// than the one given when a packet before this one in the burst has moved the flow.)
+    fn reopens(&self, found: &Classified, key: &FlowKey, handle: Handle, entry: &Entry) -> Option<Handle> {
         let flags = found.packet.tcp_flags();
         let may = flags & (tcp::SYN | tcp::ACK) == tcp::SYN && entry.packets > 0;
-        may && self.flows.pair_of(key, handle).is_some_and(|pair| lifetime::state(&pair).is_closing())
+        let pair = may.then(|| self.flows.pair_of(key, handle))??;
+        lifetime::state(&pair).is_closing().then_some(pair.handle)
     }
 
     /// A packet without a flow: judged by its own tuple, and both halves installed.

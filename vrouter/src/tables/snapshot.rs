@@ -130,7 +130,7 @@ pub struct Vrf {
     pub proxy_by_default_route: bool,
     /// Who may send into it by tunnel; `None`: any. Sorted.
     pub allowed_vteps: Option<Arc<[IpAddr]>>,
-    /// Generation of the last change of its routes or policy.
+    /// Generation of the last change of its routes or policy, or of a policy of its VIFs.
     pub stamp: Generation,
 }
 

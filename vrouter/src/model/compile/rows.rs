@@ -134,6 +134,7 @@ pub(super) fn compile_vifs(
         }
         let Some(record) = record else {
             next.vifs.set(id.index(), None);
+            old.inspect(|old| raise(next, old.vrf, touched));
             continue;
         };
         let same_sources = before.is_some_and(|before| {
@@ -145,7 +146,7 @@ pub(super) fn compile_vifs(
             _ => sources(record).map(Arc::new),
         };
         let mut row = row(record, state, &compiled.acls, sources);
-        let noticed = old.is_none_or(|old| {
+        let noticed = old.as_ref().is_none_or(|old| {
             row.stamp = old.stamp;
             !same_sources
                 || (old.vrf, old.mac) != (row.vrf, row.mac)
@@ -154,6 +155,7 @@ pub(super) fn compile_vifs(
         });
         if noticed {
             row.stamp = next.generation;
+            old.inspect(|old| raise(next, old.vrf, touched));
         }
         compiled.vifs.insert(id, record.clone());
         next.vifs.set(id.index(), Some(Arc::new(row)));
@@ -167,6 +169,15 @@ pub(super) fn compile_vifs(
         for vif in state.of_vrf.get(vrf).into_iter().flat_map(|of| &of.vifs) {
             touched.next_hops.extend(compiled.index.to_vif(*vif));
         }
+    }
+}
+
+/// Raises a VRF where a VIF has gone or has another policy: the answers to its flows notice it by their next hop, but where the route
+/// back leads elsewhere.
+fn raise(next: &mut Snapshot, vrf: VrfId, touched: &mut Touched) {
+    if let Some(mut row) = next.vrfs.shared(vrf.index()).cloned().filter(|_| touched.vrfs.insert(vrf)) {
+        Arc::make_mut(&mut row).stamp = next.generation;
+        next.vrfs.set(vrf.index(), Some(row));
     }
 }
 
