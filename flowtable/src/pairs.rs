@@ -390,3 +390,38 @@ impl<const K: usize> Drop for Locked<'_, K> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::{Config, FlowTable, Narrow, Region};
+
+    /// Two keys that have bucket and tag in common, by the birthday paradox among few buckets.
+    fn twins(pairs: &Pairs<2>) -> [Narrow; 2] {
+        let mut seen = HashMap::new();
+        let keys = (0..).map(|n| Key { words: [n, 1], tag: 17 });
+        let twins = keys.into_iter().find_map(|key| {
+            let place = pairs.place(pairs.hash(&key));
+            seen.insert((place.first, place.tag), key).map(|other| [key, other])
+        });
+        twins.expect("there are some")
+    }
+
+    #[test]
+    fn keys_are_told_apart_whose_tags_are_the_same() {
+        let config = Config { narrow_pairs: 8, wide_pairs: 0, seed: 3, time_base: 0 };
+        let region = Region::heap(config.bytes().expect("possible")).expect("memory");
+        let table = FlowTable::create(region, &config).expect("laid out");
+        let pairs = table.narrow();
+        let [one, other] = twins(pairs);
+        let half = |next_hop| Half { stamp: 1, next_hop, verdict: 0 };
+        let reverse = |key: Narrow| Key { tag: 6, ..key };
+        let find = |key: &Narrow| pairs.find(key, pairs.hash(key)).map(|(_, entry)| entry.next_hop);
+        pairs.insert((&one, half(1)), (&reverse(one), half(2)), 0, 0).expect("room");
+        assert_eq!((find(&one), find(&other)), (Some(1), None));
+        pairs.insert((&other, half(3)), (&reverse(other), half(4)), 0, 0).expect("room");
+        assert_eq!((find(&one), find(&other)), (Some(1), Some(3)));
+    }
+}
