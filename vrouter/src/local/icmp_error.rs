@@ -142,12 +142,12 @@ fn sent_to_a_group(punt: &Punt<'_>) -> bool {
     ethernet && EthernetFrame::new_checked(punt.frame).is_ok_and(|frame| !frame.dst_addr().is_unicast())
 }
 
-/// No errors about errors; a message cut short may be one.
+/// No errors about errors; a message cut short may be one. (One family's messages are nothing of the other's.)
 fn is_error(l3: &L3<'_>) -> bool {
     let kind = l3.payload.first().copied();
-    match l3.protocol {
-        IpProtocol::Icmp => kind.is_none_or(|kind| matches!(kind, 3 | 4 | 5 | 11 | 12)),
-        IpProtocol::Icmpv6 => {
+    match (l3.protocol, l3.source) {
+        (IpProtocol::Icmp, IpAddr::V4(_)) => kind.is_none_or(|kind| matches!(kind, 3 | 4 | 5 | 11 | 12)),
+        (IpProtocol::Icmpv6, IpAddr::V6(_)) => {
             kind.is_none_or(|kind| kind < 128 || Icmpv6Message::from(kind) == Icmpv6Message::Redirect)
         }
         _ => false,

@@ -171,7 +171,7 @@ impl Oracle {
             None if shows => self.path_of_flow(hop, had, true),
             None => {
                 let serving = self.serving(hop.vrf, paths);
-                let same = |way: &&Path| had.is_some_and(|had| way.name == had.name || way.which == had.hop.which);
+                let same = |way: &&Path| had.is_some_and(|had| way.which == had.hop.which && hop.vrf == had.hop.vrf);
                 let old = had.and_then(|had| paths.iter().find(|way| way.name == had.name)).or(paths.iter().find(same));
                 let stays =
                     old.is_some_and(|old| paths.iter().zip(&serving).any(|(way, serves)| *serves && way == old));
