@@ -172,6 +172,11 @@ fn devices_come_and_go_beside_traffic() {
     let output = scratch("ports-out.pcap");
     write_pcap(&input, &(0..64).map(|number| frame(number, 80)).collect::<Vec<_>>());
     let pool = pool("ports", 16_383);
+    // every page of the pool is there: else resident memory grows as traffic comes to buffers that none has used before
+    let mut all: Vec<_> = std::iter::from_fn(|| pool.alloc()).collect();
+    assert!(all.len() > 16_000, "{} buffers", all.len());
+    all.iter_mut().for_each(|mbuf| mbuf.room_mut().fill(0));
+    drop(all);
     let mut router = Router::new(pool);
     let kinds = [
         "net_ring40".to_owned(),
@@ -182,8 +187,9 @@ fn devices_come_and_go_beside_traffic() {
     let (left, right) = (router.left.clone(), router.right.clone());
     std::thread::scope(|scope| {
         let traffic = scope.spawn(|| traffic(&left, &right, &stop));
-        let mut after_warm_up = 0;
-        for round in 0..100 {
+        // resident memory after each quarter: a leak grows in all of them, what a thread or a file needs once in one
+        let mut quarters = Vec::new();
+        for round in 1..=100 {
             for devargs in &kinds {
                 router.apply(&format!(
                     "ports: [{{name: hot, devargs: '{devargs}'}}]\n\
@@ -202,16 +208,16 @@ fn devices_come_and_go_beside_traffic() {
                 router.delete_hot();
                 assert!(!router.control.stats().ports.iter().any(|row| row.port == "hot"));
             }
-            if round == 20 {
-                after_warm_up = resident();
+            if round % 25 == 0 {
+                quarters.push(resident());
             }
         }
-        let grown = resident().saturating_sub(after_warm_up);
+        let each: Vec<_> = quarters.windows(2).map(|two| two[1].saturating_sub(two[0])).collect();
         stop.store(true, Ordering::Relaxed);
         let came = traffic.join().unwrap();
         assert!(came > 5000, "{came} numbered packets in 300 changes: no traffic");
-        assert!(grown < 2048, "{grown} KiB more after 240 devices");
-        println!("{came} numbered packets beside 300 devices, all in order; resident memory grew by {grown} KiB");
+        assert!(each.iter().any(|grown| *grown < 640), "{each:?} KiB more after 75 devices each");
+        println!("{came} numbered packets beside 300 devices, all in order; resident memory grew by {each:?} KiB");
     });
     router.close_books();
     // a device that does not open leaves nothing
