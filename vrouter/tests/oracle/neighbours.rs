@@ -172,6 +172,16 @@ impl Oracle {
         self.entries.get_mut(&key).map(|entry| std::mem::take(&mut entry.held)).unwrap_or_default()
     }
 
+    /// What waits for a next hop that goes out of use waits in vain, also when a route has the same again.
+    pub(super) fn lose_held(&mut self) {
+        const NONE: u32 = u32::MAX;
+        for (_, hop) in self.entries.values_mut().flat_map(|entry| &mut entry.held) {
+            if !self.config.is_in_use(*hop) {
+                hop.vrf = NONE;
+            }
+        }
+    }
+
     /// Goes on waiting.
     pub(super) fn hold_on(&mut self, key: (u32, IpAddr), arrived: Arrived, hop: Hop) {
         self.entries.get_mut(&key).expect("it waited there").held.push((arrived, hop));
