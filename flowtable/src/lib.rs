@@ -44,7 +44,7 @@
 //!   compared in full. The entry's guard word (incarnation, sequence, verdict) is read before and after the copy, and the copy
 //!   is used when it is the same. A reader waits only while a writer is between the three stores of `update`. An entry that is
 //!   there for the whole of a `find` is found: it does not move, and its slot is not touched.
-//! - **`touch`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
+//! - **`touch`, `touch_decided`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
 //!   is not stale. So a packet is never counted to a later flow in the same place.
 //! - **`insert`** locks the (at most four) buckets of both keys, in order of address. Whoever inserts one of the two keys locks
 //!   the same buckets: two workers that set up one flow from opposite ends find each other. Entries are written before they are
