@@ -67,7 +67,8 @@ impl Oracle {
         self.outcome.sent.push(Sent { port, bytes });
     }
 
-    /// What the product chose, if it sent this frame with a choice that is allowed, and the one that was kept.
+    /// What the product chose, if it sent this frame with a choice that is allowed, and the one that was kept. Where several flows
+    /// send alike, each of what came may be this one's.
     fn choose(&self, port: usize, bytes: &[u8], free: Free, kept: Choice) -> Choice {
         let of = |sent: &Sent| {
             let made = free.made(&sent.bytes)?;
@@ -79,7 +80,16 @@ impl Oracle {
         let of_this = |all: &[Sent], sent: &Sent| all.iter().filter(|other| *other == sent).count();
         let left = |sent: &&Sent| of_this(&self.came, sent) > of_this(&self.outcome.sent, sent);
         let came = self.came.iter().filter(|sent| sent.port == port && sent.bytes.len() == bytes.len()).filter(left);
-        let first = Choice { port: free.port.map(|_| 49152), label: free.label.map(|_| 1) };
-        came.filter_map(of).next().unwrap_or(first)
+        let mut made = Vec::new();
+        for choice in came.filter_map(of) {
+            if !made.contains(&choice) {
+                made.push(choice);
+            }
+        }
+        match made[..] {
+            [] => Choice { port: free.port.map(|_| 49152), label: free.label.map(|_| 1) },
+            [only] => only,
+            _ => made[self.choice(made.len())],
+        }
     }
 }

@@ -103,6 +103,7 @@ impl Oracle {
             return false;
         }
         self.by_hash.retain(|key, name| other.by_hash.get(key) == Some(name));
+        self.chosen.retain(|flow, choice| other.chosen.get(flow) == Some(choice));
         self.unsee(other);
         for (pair, other) in self.flows.iter_mut().zip(&other.flows) {
             for (half, other) in pair.halves.iter_mut().zip(&other.halves) {
@@ -155,10 +156,11 @@ impl Oracle {
             return kept(hop.vrf, &paths[old]);
         }
         let mut allowed: Vec<usize> = (0..paths.len()).filter(|at| serving[*at]).collect();
-        if let Some(old) = old.filter(|old| !shows && !serving[*old]) {
-            allowed.insert(0, old);
-        }
-        kept(hop.vrf, &paths[allowed[self.choice(allowed.len())]])
+        let stays = old.filter(|old| !shows && !serving[*old]);
+        allowed.splice(0..0, stays);
+        let way = allowed[self.choice(allowed.len())];
+        let open = stays == Some(way) && had.is_some_and(|had| had.open);
+        Kept { open, ..kept(hop.vrf, &paths[way]) }
     }
 
     /// The way of a flow's answers, when none of them has shown it: the place that asked if it is one, else what they had, else open.
