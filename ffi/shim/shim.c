@@ -72,6 +72,26 @@ void vr_mbuf_free(struct vr_mbuf *mbuf)
 	rte_pktmbuf_free((struct rte_mbuf *)mbuf);
 }
 
+int vr_mbuf_alloc_bulk(struct rte_mempool *pool, struct vr_mbuf **mbufs, uint16_t count)
+{
+	return rte_pktmbuf_alloc_bulk(pool, (struct rte_mbuf **)mbufs, count);
+}
+
+void vr_mbuf_free_bulk(struct vr_mbuf **mbufs, uint16_t count)
+{
+	rte_pktmbuf_free_bulk((struct rte_mbuf **)mbufs, count);
+}
+
+uint64_t vr_cycles(void)
+{
+	return rte_rdtsc();
+}
+
+uint64_t vr_cycles_hertz(void)
+{
+	return rte_get_tsc_hz();
+}
+
 int vr_errno(void)
 {
 	return rte_errno;

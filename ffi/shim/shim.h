@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdint.h>
 
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -66,6 +67,12 @@ struct rte_mempool *vr_pool_create(const char *name, uint32_t size, uint32_t cac
 /* NULL when the pool is empty; the new mbuf has the pool's headroom and no data. */
 struct vr_mbuf *vr_mbuf_alloc(struct rte_mempool *pool);
 void vr_mbuf_free(struct vr_mbuf *mbuf);
+/* All of them or, with a negative answer, none; each as by vr_mbuf_alloc. */
+int vr_mbuf_alloc_bulk(struct rte_mempool *pool, struct vr_mbuf **mbufs, uint16_t count);
+void vr_mbuf_free_bulk(struct vr_mbuf **mbufs, uint16_t count);
+/* The time stamp counter, and how often it counts in a second. */
+uint64_t vr_cycles(void);
+uint64_t vr_cycles_hertz(void);
 /* rte_errno of the calling thread, which is a thread-local that only C reaches. */
 int vr_errno(void);
 /* Whether the calling thread has an lcore number. */

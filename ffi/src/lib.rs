@@ -42,6 +42,19 @@ pub const HEADROOM: usize = sys::VR_HEADROOM as usize;
 /// Ethernet devices that this DPDK was built for.
 pub const MOST_PORTS: u32 = sys::VR_MOST_PORTS;
 
+/// The time stamp counter of this core: cycles that pass at one rate on all cores. Any thread.
+#[inline]
+pub fn cycles() -> u64 {
+    // SAFETY: reads a counter.
+    unsafe { sys::vr_cycles() }
+}
+
+/// Cycles that [`cycles`] counts in a second, as the EAL measured it at its start.
+pub fn cycles_hertz(_eal: &Eal) -> u64 {
+    // SAFETY: reads a number that the EAL has set, as `_eal` proves.
+    unsafe { sys::vr_cycles_hertz() }
+}
+
 /// The text for a DPDK or libc error number, positive or negative.
 fn error_text(errno: i32) -> String {
     let errno = errno.checked_abs().unwrap_or(i32::MAX);

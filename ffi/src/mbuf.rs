@@ -33,6 +33,25 @@ impl Mbuf {
         Mbuf(raw)
     }
 
+    /// Gives all of them back to their pools.
+    #[inline]
+    pub fn free_bulk(mbufs: &mut Vec<Mbuf>) {
+        let mut left = mbufs.len();
+        // SAFETY: no element is a value any more before its pointer is given away: nothing is dropped twice.
+        unsafe { mbufs.set_len(0) };
+        let mut slots = mbufs.as_mut_ptr().cast::<*mut sys::vr_mbuf>();
+        while left > 0 {
+            let count = left.min(usize::from(u16::MAX));
+            // SAFETY: `slots` leads to `left` pointers to mbufs whose owner gave them up above (Mbuf is transparent over them); any thread
+            // may free them. The next `count` of them are passed over.
+            slots = unsafe {
+                sys::vr_mbuf_free_bulk(slots, count as u16);
+                slots.add(count)
+            };
+            left -= count;
+        }
+    }
+
     /// The whole data room, headroom included.
     #[inline]
     pub fn room(&self) -> &[u8] {

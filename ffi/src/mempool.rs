@@ -86,6 +86,21 @@ impl Mempool {
         Some(unsafe { Mbuf::own(raw) })
     }
 
+    /// Appends so many fresh buffers, or none when the pool has not all of them; as far as `mbufs` has capacity (it never grows). Any thread.
+    #[inline]
+    pub fn alloc_bulk(&self, mbufs: &mut Vec<Mbuf>, count: usize) {
+        let old = mbufs.len();
+        let count = (mbufs.capacity() - old).min(count).min(usize::from(u16::MAX)) as u16;
+        // Mbuf is transparent over the pointer that is written.
+        let slots = mbufs.spare_capacity_mut().as_mut_ptr().cast::<*mut sys::vr_mbuf>();
+        // SAFETY: as in `alloc`; `slots` has room for `count` pointers.
+        let failed = unsafe { sys::vr_mbuf_alloc_bulk(self.raw.as_ptr(), slots, count) };
+        if failed == 0 {
+            // SAFETY: `count` slots hold fresh mbufs, which keep invariant **mbuf** as in `alloc`; they are within the capacity.
+            unsafe { mbufs.set_len(old + usize::from(count)) };
+        }
+    }
+
     /// Buffers in all.
     pub fn size(&self) -> u32 {
         self.size
