@@ -2,10 +2,11 @@
 
 pub use ffi::{
     Counters, DeviceError, Eal, EalConfig, EalError, LcoreError, LcoreRegistration, Memory, Mempool, MempoolConfig,
-    MempoolError, Offloads, pci_address, register_thread,
+    MempoolError, Offloads, cycles, cycles_hertz, pci_address, register_thread,
 };
 
-use super::{BURST, Frame, IpChecksum, Port, ROOM, RxReport, Store, TxReport};
+use super::traffic;
+use super::{BURST, Frame, HEADROOM, IpChecksum, Port, ROOM, RxReport, Store, TxReport};
 use crate::ids::Mac;
 
 /// Devices that this DPDK was built for.
@@ -53,6 +54,13 @@ pub struct DpdkPort {
     no_mbuf: Vec<Frame>,
     /// Shorter frames are padded to this.
     shortest: u16,
+}
+
+/// A worker's way to a pool, a burst at once: what sources and sinks have instead of a device.
+pub struct Buffers {
+    pool: Mempool,
+    /// On their way; empty between calls.
+    mbufs: Vec<ffi::Mbuf>,
 }
 
 /// What a pool's buffers are for; their sum is its size.
@@ -179,6 +187,35 @@ impl DpdkPort {
             mbuf.request_tx_ip_checksum(l3, 20);
         }
         Ok(mbuf)
+    }
+}
+
+impl Buffers {
+    /// Those of this pool.
+    pub fn of(pool: Mempool) -> Buffers {
+        Buffers { pool, mbufs: Vec::with_capacity(BURST) }
+    }
+}
+
+impl traffic::Buffers for Buffers {
+    #[inline]
+    fn take(&mut self, frames: &mut Vec<Frame>, count: usize) {
+        self.pool.alloc_bulk(&mut self.mbufs, count.min(frames.capacity() - frames.len()));
+        frames.extend(self.mbufs.drain(..).map(|mbuf| Frame::new(Store::Mbuf(mbuf), HEADROOM as u16, 0)));
+    }
+
+    #[inline]
+    fn give_back(&mut self, frames: &mut Vec<Frame>) {
+        for frame in frames.drain(..) {
+            match frame.into_store() {
+                Store::Mbuf(mbuf) => self.mbufs.push(mbuf),
+                Store::Heap(room) => drop(room),
+            }
+            if self.mbufs.len() == BURST {
+                ffi::Mbuf::free_bulk(&mut self.mbufs);
+            }
+        }
+        ffi::Mbuf::free_bulk(&mut self.mbufs);
     }
 }
 

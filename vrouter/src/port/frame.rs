@@ -101,6 +101,15 @@ impl Frame {
         true
     }
 
+    /// The same from blocks, of which the frame has the first `len` bytes; whole blocks are copied, without a call. What does not fit is left out.
+    #[inline]
+    pub fn copy_blocks<const N: usize>(&mut self, blocks: &[[u8; N]], len: usize) {
+        let places = self.room_mut()[HEADROOM..].as_chunks_mut().0;
+        places.iter_mut().zip(blocks).for_each(|(place, block)| *place = *block);
+        (self.start, self.len) = (HEADROOM as u16, len.min(blocks.len() * N).min(ROOM - HEADROOM) as u16);
+        (self.rx_ip_checksum, self.tx_ip_checksum) = (IpChecksum::Unknown, None);
+    }
+
     /// The frame from its Ethernet header on.
     #[inline]
     pub fn bytes(&self) -> &[u8] {

@@ -8,6 +8,7 @@ pub mod dpdk;
 mod frame;
 pub mod handover;
 mod rooms;
+pub mod traffic;
 pub mod wire;
 
 use crate::drops::DropReason;
