@@ -26,6 +26,10 @@ struct Arguments {
     /// Judge the configuration, print its limits with their memory, and end
     #[arg(long)]
     check_config: bool,
+    /// Do not forward: what one port receives leaves by the next one, of the ports in pairs, as it is. What ports and threads cost, which
+    /// measurements subtract. Ports cannot come or go
+    #[arg(long)]
+    only_move: bool,
 }
 
 const REFUSED: u8 = 3;
@@ -48,7 +52,7 @@ fn main() -> ExitCode {
             return ExitCode::from(REFUSED);
         }
     };
-    if arguments.check_config { check(&config) } else { run(&config) }
+    if arguments.check_config { check(&config) } else { run(&config, arguments.only_move) }
 }
 
 fn check(config: &Config) -> ExitCode {
@@ -67,14 +71,15 @@ fn check(config: &Config) -> ExitCode {
 }
 
 #[cfg(feature = "dpdk")]
-fn run(config: &Config) -> ExitCode {
-    let Err(error) = daemon::run(config) else { return ExitCode::SUCCESS };
+fn run(config: &Config, only_move: bool) -> ExitCode {
+    let work = if only_move { daemon::Work::Move } else { daemon::Work::Forward };
+    let Err(error) = daemon::run(config, work) else { return ExitCode::SUCCESS };
     eprintln!("vrouter: {error}");
     ExitCode::from(error.exit_code())
 }
 
 #[cfg(not(feature = "dpdk"))]
-fn run(_: &Config) -> ExitCode {
+fn run(_: &Config, _: bool) -> ExitCode {
     eprintln!("vrouter: built without DPDK (feature dpdk): it can check configurations only");
     ExitCode::from(4)
 }

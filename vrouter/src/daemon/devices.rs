@@ -1,13 +1,16 @@
-//! The DPDK devices: opened at start or while the daemon runs, each worker given its end of each.
+//! The devices, DPDK's and our own sources and sinks: opened at start or while the daemon runs, each worker given its end of each.
 
 use super::ports::Devices;
+use super::traffic;
 use crate::api::config::Config;
 use crate::api::v1;
 use crate::ids::PortIndex;
 use crate::model::{NewPort, PortInfo, Unopened};
 use crate::port::Port;
-use crate::port::dpdk::{DeviceConfig, DeviceError, DpdkDevice, Eal, Mempool};
+use crate::port::dpdk::{Buffers, DeviceConfig, DeviceError, DpdkDevice, Eal, Mempool, cycles, cycles_hertz};
 use crate::port::handover::handover;
+use crate::port::traffic::args::{ArgumentError, is_traffic};
+use crate::port::traffic::{self as traffic_port, Cycles, TrafficDevice};
 
 /// Frames that may wait for the worker that owns a queue.
 pub const HANDOVER: usize = 1024;
@@ -15,12 +18,29 @@ pub const HANDOVER: usize = 1024;
 /// What the workers poll at start: by worker, by [`PortIndex`].
 pub type Ends = Vec<Vec<Option<Box<dyn Port>>>>;
 
+/// L3 MTU of a source or sink unless said otherwise: room for a tenant's 1,500 bytes and the headers of a tunnel.
+const TRAFFIC_MTU: u16 = 1600;
+
 /// The devices' control side.
 pub struct DpdkDevices {
     eal: Eal,
     pool: Mempool,
     workers: usize,
-    open: Vec<(PortIndex, DpdkDevice)>,
+    open: Vec<(PortIndex, Device)>,
+}
+
+enum Device {
+    Dpdk(DpdkDevice),
+    Traffic { name: String, device: TrafficDevice },
+}
+
+/// Why a device does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Dpdk(#[from] DeviceError),
+    #[error(transparent)]
+    Traffic(#[from] ArgumentError),
 }
 
 impl DpdkDevices {
@@ -30,11 +50,7 @@ impl DpdkDevices {
     }
 
     /// Opens the configured devices in order. Main thread, at start.
-    pub fn open_configured(
-        &mut self,
-        config: &Config,
-        ends: &mut Ends,
-    ) -> Result<Vec<PortInfo>, (String, DeviceError)> {
+    pub fn open_configured(&mut self, config: &Config, ends: &mut Ends) -> Result<Vec<PortInfo>, (String, OpenError)> {
         let mut infos = Vec::new();
         for (at, port) in config.ports.iter().enumerate() {
             let index = PortIndex(at as u16);
@@ -48,7 +64,10 @@ impl DpdkDevices {
     }
 
     /// Its info, and one end for each worker.
-    fn start(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), DeviceError> {
+    fn start(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), OpenError> {
+        if is_traffic(wanted.devargs) {
+            return self.start_traffic(wanted);
+        }
         let NewPort { index, name, devargs, queues, mtu } = *wanted;
         let queue_pairs = queues.unwrap_or(self.workers as u16);
         let asked = DeviceConfig { name, devargs, queue_pairs, mtu };
@@ -60,11 +79,70 @@ impl DpdkDevices {
             mtu: device.mtu(),
             queues: device.queue_pairs(),
         };
-        self.open.push((index, device));
+        self.open.push((index, Device::Dpdk(device)));
+        Ok((info, self.spread(ports, index)))
+    }
+
+    /// The same of a source or sink.
+    fn start_traffic(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), OpenError> {
+        let NewPort { index, name, devargs, queues, mtu } = *wanted;
+        let queues = queues.unwrap_or(self.workers as u16);
+        let (eal, pool) = (self.eal, self.pool);
+        let clock = Cycles { now: cycles, hertz: cycles_hertz(&eal) };
+        let (device, ports) = traffic_port::open(devargs, queues, clock, || Buffers::of(pool))?;
+        let info = PortInfo {
+            name: name.to_owned(),
+            devargs: devargs.to_owned(),
+            mac: device.device().mac,
+            mtu: mtu.unwrap_or(TRAFFIC_MTU),
+            queues: ports.len() as u16,
+        };
+        self.open.push((index, Device::Traffic { name: name.to_owned(), device }));
+        Ok((info, self.spread(ports, index)))
+    }
+
+    fn spread<P: Port + 'static>(&self, ports: Vec<P>, index: PortIndex) -> Vec<Box<dyn Port>> {
+        let single = ports.len() < self.workers;
         let mut ends = ends(ports, self.workers);
-        // the ports' first queues go to different workers, so that single-queue devices spread over them
-        ends.rotate_right(index.index() % self.workers);
-        Ok((info, ends))
+        if single {
+            // the ports' first queues go to different workers, so that single-queue devices spread over them
+            ends.rotate_right(index.index() % self.workers);
+        }
+        ends
+    }
+}
+
+impl Device {
+    fn name(&self) -> &str {
+        match self {
+            Device::Dpdk(device) => device.name(),
+            Device::Traffic { name, .. } => name,
+        }
+    }
+
+    fn stats(&self) -> v1::PortStats {
+        let device = match self {
+            Device::Dpdk(device) => device,
+            Device::Traffic { name, device } => return traffic::stats(name, device),
+        };
+        let counters = device.counters();
+        v1::PortStats {
+            port: device.name().into(),
+            link_up: device.link_up(),
+            rx_packets: counters.received,
+            tx_packets: counters.sent,
+            missed: counters.rx_missed,
+            no_mbuf: counters.rx_no_mbuf,
+            errors: counters.rx_errors,
+            traffic: None,
+        }
+    }
+
+    fn link_up(&self) -> bool {
+        match self {
+            Device::Dpdk(device) => device.link_up(),
+            Device::Traffic { .. } => true,
+        }
     }
 }
 
@@ -100,19 +178,7 @@ fn ends<P: Port + 'static>(ports: Vec<P>, workers: usize) -> Vec<Box<dyn Port>> 
 
 impl Devices for DpdkDevices {
     fn stats(&self) -> Vec<v1::PortStats> {
-        let row = |(_, device): &(PortIndex, DpdkDevice)| {
-            let counters = device.counters();
-            v1::PortStats {
-                port: device.name().into(),
-                link_up: device.link_up(),
-                rx_packets: counters.received,
-                tx_packets: counters.sent,
-                missed: counters.rx_missed,
-                no_mbuf: counters.rx_no_mbuf,
-                errors: counters.rx_errors,
-            }
-        };
-        self.open.iter().map(row).collect()
+        self.open.iter().map(|(_, device)| device.stats()).collect()
     }
 
     fn open(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), Unopened> {
@@ -122,8 +188,8 @@ impl Devices for DpdkDevices {
         }
         let opened = self.start(wanted).map_err(|error| {
             let field = match error {
-                DeviceError::Mtu { .. } => "mtu",
-                DeviceError::NoQueues(_) => "queues",
+                OpenError::Dpdk(DeviceError::Mtu { .. }) => "mtu",
+                OpenError::Dpdk(DeviceError::NoQueues(_)) => "queues",
                 _ => "devargs",
             };
             Unopened { field, reason: error.to_string() }
@@ -137,7 +203,7 @@ impl Devices for DpdkDevices {
         drop(ends);
         // the last handle: it stops the device and closes it
         for (_, device) in self.open.extract_if(.., |(open, _)| *open == port) {
-            tracing::info!(port = device.name(), devargs = device.devargs(), "closed");
+            tracing::info!(port = device.name(), "closed");
         }
     }
 

@@ -11,10 +11,12 @@ pub mod publish;
 pub mod slow_path;
 #[cfg(feature = "dpdk")]
 mod start;
+#[cfg(feature = "dpdk")]
+mod traffic;
 pub mod view;
 mod wanted;
 pub mod workers;
 
 pub use memory::{flow_table, limits};
 #[cfg(feature = "dpdk")]
-pub use start::{StartError, run};
+pub use start::{StartError, Work, run};

@@ -9,17 +9,17 @@ use tokio::sync::mpsc;
 
 use super::answer::{Control, Identity};
 use super::clock::Clock;
-use super::devices::{DpdkDevices, Ends, HANDOVER, place};
+use super::devices::{DpdkDevices, Ends, HANDOVER, OpenError, place};
 use super::ports::Devices;
 use super::workers::Workers;
 use super::{memory, notify};
 use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::{Bounds, ServeError, Socket, SocketError, serve};
-use crate::datapath::{Shared, Worker, shared::Limits};
+use crate::datapath::{Shared, Worker, mover::Mover, shared::Limits};
 use crate::ids::WorkerIndex;
 use crate::model::{Model, NewPort};
-use crate::port::dpdk::{self, DeviceError, Eal, EalConfig, EalError, Memory, MempoolError, pci_address};
+use crate::port::dpdk::{self, Eal, EalConfig, EalError, Memory, MempoolError, pci_address};
 
 /// Calls that may wait for the control thread.
 const CALLS: usize = 256;
@@ -36,7 +36,7 @@ pub enum StartError {
     #[error("limits.ports: {0} is beyond {most}, which is all that this DPDK was built for", most = dpdk::MOST_PORTS)]
     Ports(u32),
     #[error("port {0}: {1}")]
-    Port(String, DeviceError),
+    Port(String, OpenError),
     #[error("the flow table cannot be had: {0}")]
     FlowTable(#[from] flowtable::LayoutError),
     #[error("state: {object}: {field}: {reason}")]
@@ -60,8 +60,16 @@ impl StartError {
     }
 }
 
+/// What the workers do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    Forward,
+    /// Move frames from port to port, and nothing else: see [`Mover`].
+    Move,
+}
+
 /// Runs the daemon until SIGTERM or SIGINT. Blocks; main thread.
-pub fn run(config: &Config) -> Result<(), StartError> {
+pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let available: Vec<usize> =
         core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
     // the socket first: it says that nobody else runs by this configuration
@@ -88,11 +96,19 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         Limits { vif_slots: config.limits.vifs as usize, new_flows_per_second: config.limits.new_flows_per_second };
     let shared = Arc::new(Shared::new(model.snapshot(), flows, workers, slots));
     let cores = config.worker_cores(&available);
-    let ends = ends.into_iter().zip(cores).enumerate();
-    let threads = ends
-        .map(|(index, (ports, core))| (Worker::new(WorkerIndex(index as u16), shared.clone(), ports), core))
-        .collect();
-    let workers = Workers::start(threads, config.idle, clock, move || dpdk::register_thread(&eal))?;
+    let ends =
+        ends.into_iter().zip(cores).enumerate().map(|(index, (ports, core))| (WorkerIndex(index as u16), ports, core));
+    let enter = move || dpdk::register_thread(&eal);
+    let workers = match work {
+        Work::Forward => {
+            let workers = ends.map(|(index, ports, core)| (Worker::new(index, shared.clone(), ports), core));
+            Workers::start(workers.collect(), config.idle, clock, enter)?
+        }
+        Work::Move => {
+            let movers = ends.map(|(index, ports, core)| (Mover::new(index, shared.clone(), ports), core));
+            Workers::start(movers.collect(), config.idle, clock, enter)?
+        }
+    };
     let identity = Identity { idle: config.idle.to_string(), limits };
     let control = Control::new(shared, model, Box::new(devices), identity, clock);
     let result = serve_until_signal(socket, control);

@@ -9,6 +9,8 @@ use std::time::Duration;
 use super::clock::Clock;
 use crate::api::config::Idle;
 use crate::datapath::Worker;
+use crate::datapath::mover::Mover;
+use crate::ids::Tick;
 
 /// Empty polls before a backing-off worker sleeps for the first time.
 const PATIENCE: u32 = 256;
@@ -17,6 +19,34 @@ const SHORTEST_SLEEP: Duration = Duration::from_micros(20);
 const LONGEST_SLEEP: Duration = Duration::from_micros(500);
 /// Polls between two looks at the clock.
 const CLOCK_POLLS: u32 = 32;
+
+/// What a worker's thread polls.
+pub trait Polled: Send + 'static {
+    /// Called once by the thread, before.
+    fn settle(&mut self);
+    /// Moves what is there; the frames moved.
+    fn poll(&mut self, now: Tick) -> usize;
+}
+
+impl Polled for Worker {
+    fn settle(&mut self) {
+        Worker::settle(self);
+    }
+
+    #[inline]
+    fn poll(&mut self, now: Tick) -> usize {
+        Worker::poll(self, now)
+    }
+}
+
+impl Polled for Mover {
+    fn settle(&mut self) {}
+
+    #[inline]
+    fn poll(&mut self, _now: Tick) -> usize {
+        Mover::poll(self)
+    }
+}
 
 /// The running workers. Dropping it ends them.
 pub struct Workers {
@@ -27,8 +57,8 @@ pub struct Workers {
 impl Workers {
     /// Starts a thread for each worker on its core; `enter` runs first on each, and what it
     /// returns is kept until the thread ends (DPDK's registration).
-    pub fn start<G>(
-        workers: Vec<(Worker, usize)>,
+    pub fn start<W: Polled, G>(
+        workers: Vec<(W, usize)>,
         idle: Idle,
         clock: Clock,
         enter: impl Fn() -> G + Send + Clone + 'static,
@@ -61,7 +91,7 @@ impl Drop for Workers {
     }
 }
 
-fn run(mut worker: Worker, idle: Idle, clock: Clock, stop: &AtomicBool) {
+fn run(mut worker: impl Polled, idle: Idle, clock: Clock, stop: &AtomicBool) {
     let mut empty = 0_u32;
     let mut polls = 0_u32;
     let mut now = clock.tick();

@@ -12,6 +12,7 @@ mod finish;
 pub mod flows;
 mod inject;
 pub mod lifetime;
+pub mod mover;
 pub mod ports;
 pub mod punt;
 pub mod shared;

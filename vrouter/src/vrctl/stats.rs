@@ -65,6 +65,14 @@ fn told(stats: &v1::StatsReply) -> String {
         let numbers = [it.rx_packets, it.tx_packets, it.missed, it.no_mbuf, it.errors].map(count);
         [vec![it.port.clone(), link.into()], numbers.to_vec()].concat()
     };
+    let traffic = |it: &v1::PortStats| {
+        let (seen, latency) = (it.traffic.clone()?, it.traffic.clone()?.latency.unwrap_or_default());
+        let numbers = [seen.stamped, seen.bytes, seen.lost, seen.reordered, seen.repeated].map(count);
+        let times = [latency.p50_ns, latency.p99_ns, latency.p999_ns].map(|ns| format!("{:.1} us", ns as f64 / 1e3));
+        Some([vec![it.port.clone()], numbers.to_vec(), times.to_vec()].concat())
+    };
+    let traffic: Vec<_> = stats.ports.iter().filter_map(traffic).collect();
+    let sinks = ["sink", "stamped", "bytes", "lost", "reordered", "repeated", "p50", "p99", "p99.9"];
     let vifs = ["vif", "rx packets", "rx bytes", "tx packets", "tx bytes", "dropped"];
     let workers = ["worker", "busy polls", "rx packets", "tx packets", "hits", "misses", "revalidated", "generation"];
     let ports = ["port", "link", "rx packets", "tx packets", "missed", "no mbuf", "errors"];
@@ -72,6 +80,7 @@ fn told(stats: &v1::StatsReply) -> String {
     for (table, rows) in [
         (table(&vifs, stats.vifs.iter().map(vif)), stats.vifs.len()),
         (table(&ports, stats.ports.iter().map(port)), stats.ports.len()),
+        (table(&sinks, traffic.clone()), traffic.len()),
     ] {
         if rows > 0 {
             text += "\n";
@@ -129,10 +138,14 @@ fn value(stats: &v1::StatsReply) -> Value {
         })
     };
     let port = |it: &v1::PortStats| {
-        json!({
+        let mut row = json!({
             "port": it.port, "link_up": it.link_up, "rx_packets": it.rx_packets, "tx_packets": it.tx_packets,
             "missed": it.missed, "no_mbuf": it.no_mbuf, "errors": it.errors,
-        })
+        });
+        if let Some(seen) = &it.traffic {
+            row["traffic"] = traffic_value(seen);
+        }
+        row
     };
     let flows = stats.flows.unwrap_or_default();
     let conservation = stats.conservation.unwrap_or_default();
@@ -150,6 +163,20 @@ fn value(stats: &v1::StatsReply) -> Value {
             "received": conservation.received, "originated": conservation.originated, "copied": conservation.copied,
             "sent": conservation.sent, "dropped": conservation.dropped, "held": conservation.held,
             "consumed": conservation.consumed, "balanced": balanced(&conservation),
+        },
+    })
+}
+
+/// What was sent to a source or sink.
+fn traffic_value(seen: &v1::TrafficStats) -> Value {
+    let latency = seen.latency.clone().unwrap_or_default();
+    let bucket = |it: &v1::LatencyBucket| json!({ "longest_ns": it.longest_ns, "frames": it.frames });
+    json!({
+        "stamped": seen.stamped, "bytes": seen.bytes, "lost": seen.lost, "reordered": seen.reordered,
+        "repeated": seen.repeated,
+        "latency": {
+            "p50_ns": latency.p50_ns, "p99_ns": latency.p99_ns, "p999_ns": latency.p999_ns,
+            "longest_ns": latency.longest_ns, "buckets": latency.buckets.iter().map(bucket).collect::<Vec<_>>(),
         },
     })
 }
