@@ -5,11 +5,10 @@ import ipaddress
 import itertools
 import os
 
-from scapy.utils import PcapReader
-
+from lab import checked
 from lab.bed import Bed, port
-from lab.process import Failure, run, until
-from lab.wire import IP, MPLS, UDP, VXLAN, Ether, IPv6
+from lab.process import Failure, until
+from lab.wire import IP, MPLS, UDP, VXLAN, Ether, IPv6, PcapReader
 
 OUTER = ("outer_source=172.31.0.2,outer_destination=172.31.0.1,outer_source_mac=02:00:00:00:00:12,"
          "outer_destination_mac=02:00:00:00:00:34")
@@ -34,18 +33,9 @@ def made(picture, profile):
         until(lambda: int(port(bed.stats(), "b")["tx_packets"]) == FRAMES, 10, "all frames to be made")
     with PcapReader(path) as reader:
         frames = [bytes(frame) for frame in reader]
-    checked_by_tshark(path)
+    checked.tshark(path)
     os.unlink(path)
     return frames
-
-
-def checked_by_tshark(path):
-    """No frame is malformed, and no checksum is wrong, as tshark sees it."""
-    options = [word for name in ("ip.check_checksum", "udp.check_checksum") for word in ("-o", f"{name}:TRUE")]
-    bad = "_ws.malformed or ip.checksum.status == Bad or udp.checksum.status == Bad"
-    found = run("tshark", "-r", path, *options, "-d", "udp.port==6635,mpls", "-Y", bad).stdout
-    if found:
-        raise Failure(f"tshark finds fault with\n{found[:2000]}")
 
 
 def stamp(frame):

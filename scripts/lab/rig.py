@@ -34,7 +34,8 @@ class Scratch:
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vrouter-rig-"))
-        self._processes = []
+        self.number = os.getpid()
+        self.processes = []
         self._pages_before = HUGE_PAGES.read_text()
         # A mount of its own: a fresh machine has none, and its own leaves nothing behind.
         self.huge_folder = self.folder / "huge"
@@ -45,7 +46,7 @@ class Scratch:
         return self
 
     def __exit__(self, *_):
-        for process in self._processes:
+        for process in self.processes:
             process.stop()
         for name in ("floor", "rig"):
             run("rm", "-rf", f"/run/dpdk/{name}{os.getpid()}")
@@ -55,7 +56,7 @@ class Scratch:
 
     def start(self, log, *command):
         process = Process(("taskset", "-c", CORES, *map(str, command)), self.folder / log)
-        self._processes.append(process)
+        self.processes.append(process)
         return process
 
     def huge_pages(self, megabytes):
@@ -217,27 +218,62 @@ def tsc_mhz():
 
 
 def measure(given):
+    """Prints a table; its rows as dicts."""
     mhz = tsc_mhz()
     print(f"TSC {mhz:.0f} MHz; cycles a packet, medians of {given.rounds} rounds of {given.seconds} s")
-    row = "{:<9} {:<6} {:>8} {:>12} {:>9} {:>7} {:>7} {:>8}"
-    print(row.format("direction", "tunnel", "flows", "testpmd io", "vrouter", "net", "Mpps", "dropped"))
+    line = "{:<9} {:<6} {:>8} {:>12} {:>9} {:>7} {:>7} {:>8}"
+    print(line.format("direction", "tunnel", "flows", "testpmd io", "vrouter", "net", "Mpps", "dropped"))
+    rows = []
     for direction in given.directions:
         for flows in given.flows:
-            with Scratch() as scratch:
-                pcap = scratch.folder / "in.pcap"
-                count = frames.write(pcap, flows, None if direction == "encap" else given.tunnel)
-                floors, ours, lost, drops = [], [], [], []
-                for _ in range(given.rounds):
-                    floors.append(mhz / testpmd(scratch, pcap, count, given.seconds))
-                    rate, dropped, reasons = vrouter(scratch, given.bin, pcap, count, direction, given.tunnel, flows, given.seconds)
-                    ours.append(mhz / rate)
-                    lost.append(dropped)
-                    drops += [f"{reason} {vif} {count}" for (reason, vif), count in reasons.items()]
-            floor, our = statistics.median(floors), statistics.median(ours)
-            print(row.format(direction, given.tunnel, flows, f"{floor:.0f}", f"{our:.0f}", f"{our - floor:.0f}",
-                             f"{mhz / our:.2f}", f"{statistics.median(lost):.2%}"), flush=True)
-            if max(lost) > 0:
-                raise Failure(f"packets were dropped, the figure is not of forwarding: {drops}")
+            row = measure_one(given, mhz, direction, flows)
+            rows.append(row)
+            floor, our, net = (row[name]["median"] for name in ("floor", "vrouter", "net"))
+            print(line.format(direction, given.tunnel, flows, f"{floor:.0f}", f"{our:.0f}", f"{net:.0f}", f"{row['mpps']:.2f}", "0"), flush=True)
+    return rows
+
+
+def measure_one(given, mhz, direction, flows):
+    """Floor and daemon in turns, each started anew."""
+    with Scratch() as scratch:
+        pcap = scratch.folder / "in.pcap"
+        count = frames.write(pcap, flows, None if direction == "encap" else given.tunnel)
+        floors, ours, drops = [], [], []
+        for _ in range(given.rounds):
+            floors.append(mhz / testpmd(scratch, pcap, count, given.seconds))
+            rate, _, reasons = vrouter(scratch, given.bin, pcap, count, direction, given.tunnel, flows, given.seconds)
+            ours.append(mhz / rate)
+            drops += [f"{reason} {vif} {count}" for (reason, vif), count in reasons.items()]
+        commands = [" ".join(process.command) for process in scratch.processes[:2]]
+    if drops:
+        raise Failure(f"packets were dropped, the figure is not of forwarding: {drops}")
+    return {
+        "group": "rig", "scenario": f"rig {given.tunnel}", "about": "a file again and again to a device that swallows, beside testpmd io",
+        "run": direction, "flows": flows, "size": 64, "floor": spread(floors), "vrouter": spread(ours),
+        "net": spread([our - floor for our, floor in zip(ours, floors)]), "mpps": mhz / statistics.median(ours), "commands": commands,
+    }
+
+
+def spread(figures):
+    """Median, least and most, and each of them."""
+    return {"median": statistics.median(figures), "least": min(figures), "most": max(figures), "all": figures}
+
+
+def take_machine():
+    """The cores and huge pages are this process's alone until it ends; it runs on core 0. Returns what to keep."""
+    if os.geteuid() != 0:
+        raise Failure("the bench needs root (huge pages)")
+    if len(os.sched_getaffinity(0)) < 2:
+        raise Failure("the bench needs two cores")
+    # Two at once would measure one another.
+    lock = open(LOCK, "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Failure("another bench is running on this machine") from None
+    os.sched_setaffinity(0, {0})
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    return lock
 
 
 def main():
@@ -249,18 +285,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     given = parser.parse_args()
-    if os.geteuid() != 0:
-        raise Failure("the rig needs root (huge pages)")
-    if len(os.sched_getaffinity(0)) < 2:
-        raise Failure("the rig needs two cores")
-    # Cores and huge pages are the machine's: two rigs at once would measure one another.
-    lock = open(LOCK, "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Failure("another rig is running on this machine") from None
-    os.sched_setaffinity(0, {0})
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    _lock = take_machine()
     measure(given)
 
 

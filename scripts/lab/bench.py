@@ -1,0 +1,108 @@
+"""The bench: scenarios of data and the shared rig, each beside its floor; a table, JSON and a page of HTML."""
+
+import argparse
+import pathlib
+import shlex
+import sys
+import time
+
+from lab import checked, measure, report, rig
+from lab.process import Failure
+from lab.scenario import Scenario
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCENARIOS = ROOT / "bench" / "scenarios"
+HUGE_MIB = 256
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench scenarios", description=__doc__)
+    parser.add_argument("--bin", required=True, type=pathlib.Path, help="the folder with vrouter and vrctl")
+    parser.add_argument("--scenario", type=pathlib.Path, nargs="+", help="files of scenarios; default: all of bench/scenarios")
+    parser.add_argument("--quick", action="store_true", help="what each scenario calls quick, and short turns: under five minutes in all")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, help="of a turn")
+    parser.add_argument("--check-only", action="store_true", help="check the frames and measure nothing")
+    parser.add_argument("--no-rig", action="store_true", help="without the rows of the shared rig")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target" / "bench-report", help="a folder for report.json and report.html")
+    given = parser.parse_args()
+    seconds = given.seconds or (0.4 if given.quick else 2)
+    if given.rounds < 1:
+        raise Failure("--rounds: at least one")
+    scenarios = [Scenario(path, given.quick) for path in given.scenario or sorted(SCENARIOS.glob("*.yaml"))]
+    _lock = rig.take_machine()
+    told = {"machine": report.machine(), "command": shlex.join(sys.argv), "began": time.strftime("%Y-%m-%d %H:%M:%S %Z"), "rows": []}
+    print(f"TSC {rig.tsc_mhz():.0f} MHz; cycles a packet, medians of {given.rounds} rounds of {seconds} s (least-most)")
+    print(report.header(), flush=True)
+    for scenario in scenarios:
+        told["rows"] += run(scenario, given, seconds)
+    if not given.scenario and not given.no_rig and not given.check_only:
+        flows = [1000] if given.quick else [1000, 100_000, 1_000_000]
+        rounds, turn = (1, 1) if given.quick else (given.rounds, 3)
+        asked = argparse.Namespace(bin=given.bin, flows=flows, directions=["encap", "decap"], tunnel="vxlan", rounds=rounds, seconds=turn)
+        told["rows"] += rig.measure(asked)
+    given.out.mkdir(parents=True, exist_ok=True)
+    report.write_json(given.out / "report.json", told)
+    report.write_html(given.out / "report.html", told)
+    print(f"{given.out}/report.json, {given.out}/report.html")
+    failed = [row for row in told["rows"] if "failure" in row]
+    return f"{len(failed)} rows failed" if failed else 0
+
+
+def run(scenario, given, seconds):
+    """A scenario's rows, printed as they come. One that fails is told of, and the others go on."""
+    rows, checked_runs = [], set()
+    for row in scenario.rows():
+        about = {"group": "scenarios", "scenario": scenario.name, "run": row.run, "flows": row.flows, "size": row.size}
+        try:
+            with rig.Scratch() as scratch:
+                scratch.huge_pages(HUGE_MIB)
+                if (row.run, row.size) not in checked_runs:
+                    frames = checked.check(given.bin, scratch.folder, row, f"check{scratch.number}")
+                    checked_runs.add((row.run, row.size))
+                if given.check_only:
+                    if row.flows == scenario.data["flows"][0]:
+                        print(f"{row}: {frames} frames checked", flush=True)
+                    continue
+                found = measure.measure(given.bin, scratch, row, given.rounds, seconds, rate(row, rows))
+                found |= {"checked": frames, **ratio(row, rows, found), **failing(row, found)}
+        except Failure as failure:
+            found = {**about, "failure": str(failure)}
+        rows.append(found)
+        print(report.line(found), flush=True)
+    return rows
+
+
+def earlier(row, rows, run):
+    """The row of another run with the same flows and size."""
+    same = [it for it in rows if (it["run"], it["flows"], it["size"]) == (run, row.flows, row.size) and "failure" not in it]
+    if not same:
+        raise Failure(f"{row}: there is no figure of {run}")
+    return same[0]
+
+
+def rate(row, rows):
+    """Frames a second of a paced row."""
+    paced = row.paced()
+    return int(earlier(row, rows, paced[0])["mpps"] * 1e6 * paced[1]) if paced else None
+
+
+def ratio(row, rows, found):
+    """The row's cycles beside another run's."""
+    against = row.against()
+    if not against:
+        return {}
+    other = earlier(row, rows, against[0])
+    return {"ratio": {"is": found["vrouter"]["median"] / other["vrouter"]["median"], "to": against[0], "most": against[1]}}
+
+
+def failing(row, found):
+    least = row.least_mpps()
+    return {"least_mpps": least, "reached": found["mpps"] >= least} if least else {}
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        sys.exit(str(failure))

@@ -1,0 +1,158 @@
+"""Scenarios of the bench: data of bench/scenarios/*.yaml, read and judged. acl-vxlan.yaml explains the fields."""
+
+import copy
+import ipaddress
+import pathlib
+import random
+import re
+
+import yaml
+
+from lab.process import Failure
+
+FIELDS = {"about", "flows", "sizes", "quick", "words", "runs", "reach", "least_mpps", "against", "rate", "expect", "acls", "capacity",
+          "warm", "frames", "network", "limits"}
+NEEDED = ("about", "flows", "sizes", "runs", "expect", "network")
+EXPECTS = ("hits", "misses", "no-flows")
+# Room for flows beside those that are offered.
+SPARE = 1.25
+LEAST_CAPACITY = 65536
+
+
+class Scenario:
+    """One file."""
+
+    def __init__(self, path, quick=False):
+        self.path = pathlib.Path(path)
+        self.name = self.path.stem
+        try:
+            data = yaml.safe_load(self.path.read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise Failure(f"{path}: {error}") from None
+        if not isinstance(data, dict):
+            raise Failure(f"{path}: not a mapping")
+        data = {**data, **(data.pop("quick", None) or {} if quick else {})}
+        data.pop("quick", None)
+        self.data = data
+        self._judge()
+
+    def _judge(self):
+        for field in self.data:
+            if field not in FIELDS:
+                raise Failure(f"{self.path}: {field}: no such field; there are {', '.join(sorted(FIELDS))}")
+        for field in NEEDED:
+            if not self.data.get(field):
+                raise Failure(f"{self.path}: {field}: needed")
+        if self.data["expect"] not in EXPECTS:
+            raise Failure(f"{self.path}: expect: {self.data['expect']} is none of {', '.join(EXPECTS)}")
+        for field in ("against", "rate"):
+            for run, other in self.data.get(field, {}).items():
+                names = list(self.data["runs"])
+                if run not in names or other.get("run") not in names[:names.index(run)]:
+                    raise Failure(f"{self.path}: {field}.{run}: of a run that comes before it")
+
+    def rows(self):
+        """Its measurements in order: each run with each number of flows and size."""
+        for size in self.data["sizes"]:
+            for flows in self.data["flows"]:
+                for run in self.data["runs"]:
+                    yield Row(self, run, flows, size)
+
+
+class Row:
+    """One measurement of a scenario: a run with so many flows (or "new" ones) of a size."""
+
+    def __init__(self, scenario, run, flows, size):
+        self.scenario, self.run, self.flows, self.size = scenario, run, flows, size
+        self._data = scenario.data
+
+    def __str__(self):
+        return f"{self.scenario.name} {self.run}, {self.flows} flows of {self.size}"
+
+    def devargs(self, rate=None):
+        """By port."""
+        values = {"flows": self.flows, "size": self.size, "rate": rate}
+        words = {name: str(text).format(**values) for name, text in self._data.get("words", {}).items()}
+        try:
+            return {port: text.format(**values, **words) for port, text in self._data["runs"][self.run].items()}
+        except KeyError as unknown:
+            raise Failure(f"{self.scenario.path}: runs.{self.run}: no word {unknown}") from None
+
+    @property
+    def expect(self):
+        return self._data["expect"]
+
+    @property
+    def capacity(self):
+        """Flow pairs that the table has room for: the same for all numbers of flows, unless the scenario says."""
+        given = self._data.get("capacity")
+        if isinstance(given, dict):
+            given = given.get(self.run)
+        most = max((flows for flows in self._data["flows"] if flows != "new"), default=0)
+        return given or max(int(most * SPARE), LEAST_CAPACITY)
+
+    @property
+    def warm(self):
+        """Frames of the busiest port before figures are taken."""
+        return self._data.get("warm") or 2 * (0 if self.flows == "new" else self.flows) + 1
+
+    def paced(self):
+        """(run, share) that the rate is a share of; None: flat out."""
+        given = self._data.get("rate", {}).get(self.run)
+        return given and (given["run"], given["share"])
+
+    def against(self):
+        """(run, most): its cycles are to be compared with those of the run."""
+        given = self._data.get("against", {}).get(self.run)
+        return given and (given["run"], given.get("most"))
+
+    def reach(self):
+        """Net cycles a packet to reach; None: nothing is said."""
+        return self._data.get("reach", {}).get(self.run, {}).get(self.flows)
+
+    def least_mpps(self):
+        return self._data.get("least_mpps")
+
+    def frames(self):
+        """By port: fields of every frame that leaves there."""
+        return self._data.get("frames", {})
+
+    def limits(self):
+        both = {"flows_v4": self.capacity, "flows_v6": self.capacity} if "v6" in str(self._data) else {"flows_v4": self.capacity}
+        return {"new_flows_per_second": 1_000_000_000, **both, **self._data.get("limits", {})}
+
+    def network(self):
+        """The network with the generated ACLs."""
+        network = copy.deepcopy(self._data["network"])
+        for name, wanted in self._data.get("acls", {}).items():
+            wanted = wanted if isinstance(wanted, dict) else {"rules": wanted}
+            network.setdefault("acls", []).append({"name": name, "rules": rules(wanted["rules"], wanted.get("v6", False))})
+        return network
+
+
+def rules(count, v6=False, seed=1):
+    """So many rules, each time the same: prefixes and ports of all lengths, none of which sources offer by default; the last one permits
+    all UDP."""
+    chance = random.Random(seed)
+    bits, net = (128, 0x2001_0DB8_F000 << 80) if v6 else (32, 192 << 24)
+    made = []
+    while len(made) < count - 1:
+        def prefix():
+            length = chance.choice((12, 16, 20, 24, 24, 24, 28, 32, 32)) + (64 if v6 else 0)
+            host = bits - length
+            kept = chance.getrandbits(length - (48 if v6 else 8)) << host
+            return f"{ipaddress.ip_address(net | kept)}/{length}"
+        first = chance.choice((0, 22, 53, 443, 1024, 5000, 8080))
+        last = chance.choice((first, first, 65535))
+        rule = {"action": chance.choice(("permit", "deny")), "protocol": chance.choice(("tcp", "udp", "udp")),
+                "source": chance.choice((prefix(), "any")), "destination": prefix()}
+        if chance.random() < 0.7:
+            rule["destination_ports"] = [f"{first}-{last}"]
+        made.append(rule)
+    return [*made, {"action": "permit", "protocol": "udp"}]
+
+
+def finite(devargs):
+    """Frames after which a source is silent; None: it is none, or never is."""
+    found = re.search(r"\bframes=(\d+)", devargs)
+    return int(found.group(1)) if found else None
