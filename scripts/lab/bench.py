@@ -1,12 +1,13 @@
 """The bench: scenarios of data and the shared rig, each beside its floor; a table, JSON and a page of HTML."""
 
 import argparse
+import contextlib
 import pathlib
 import shlex
 import sys
 import time
 
-from lab import checked, measure, report, rig
+from lab import checked, measure, ovs, report, rig
 from lab.process import Failure
 from lab.scenario import Scenario
 
@@ -24,6 +25,7 @@ def main():
     parser.add_argument("--seconds", type=float, help="of a turn")
     parser.add_argument("--check-only", action="store_true", help="check the frames and measure nothing")
     parser.add_argument("--no-rig", action="store_true", help="without the rows of the shared rig")
+    parser.add_argument("--ovs", action="store_true", help="OVS-DPDK on the shared rig with --quick too")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target" / "bench-report", help="a folder for report.json and report.html")
     given = parser.parse_args()
     seconds = given.seconds or (0.4 if given.quick else 2)
@@ -37,16 +39,27 @@ def main():
     for scenario in scenarios:
         told["rows"] += run(scenario, given, seconds)
     if not given.scenario and not given.no_rig and not given.check_only:
-        flows = [1000] if given.quick else [1000, 100_000, 1_000_000]
-        rounds, turn = (1, 1) if given.quick else (given.rounds, 3)
-        asked = argparse.Namespace(bin=given.bin, flows=flows, directions=["encap", "decap"], tunnel="vxlan", rounds=rounds, seconds=turn)
-        told["rows"] += rig.measure(asked)
+        told["rows"] += shared_rig(given)
     given.out.mkdir(parents=True, exist_ok=True)
     report.write_json(given.out / "report.json", told)
     report.write_html(given.out / "report.html", told)
     print(f"{given.out}/report.json, {given.out}/report.html")
     failed = [row for row in told["rows"] if "failure" in row]
     return f"{len(failed)} rows failed" if failed else 0
+
+
+def shared_rig(given):
+    """The rows of the rig that other forwarders have too."""
+    flows = [1000] if given.quick else [1000, 100_000, 1_000_000]
+    rounds, seconds = (1, 1) if given.quick else (given.rounds, 3)
+    asked = argparse.Namespace(bin=given.bin, flows=flows, directions=["encap", "decap"], tunnel="vxlan", rounds=rounds, seconds=seconds)
+    try:
+        programs = ovs.Programs() if given.ovs or not given.quick else contextlib.nullcontext()
+    except Failure as failure:
+        print(f"without OVS-DPDK: {failure}")
+        programs = contextlib.nullcontext()
+    with programs as asked.ovs:
+        return rig.measure(asked)
 
 
 def run(scenario, given, seconds):

@@ -19,12 +19,12 @@ LABEL = 300
 SIZE = 60
 
 
-def write(path, flows, encap=None, seed=1):
+def write(path, flows, encap=None, seed=1, first=0):
     """A pcap file with a frame a flow (at least 1024 frames), as the tenant sends it, or as it arrives in a tunnel.
 
-    encap: None, "vxlan" or "mpls". Flow i: 10.128.x.y port 1024 + i / 65536 to 20.0.0.1 port 80, turned round in a tunnel.
+    first: the number of the first flow. encap: None, "vxlan" or "mpls". Flow i: 10.128.x.y port 1024 + i / 65536 to 20.0.0.1 port 80, turned round in a tunnel.
     """
-    order = [number % flows for number in range(max(flows, 1024))]
+    order = [first + number % flows for number in range(max(flows, 1024))]
     random.Random(seed).shuffle(order)
     with open(path, "wb", buffering=1 << 20) as file:
         file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))

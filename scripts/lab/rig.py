@@ -6,6 +6,7 @@ the same frames, in the same minutes. Rounds alternate the two.
 """
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
@@ -20,6 +21,7 @@ import time
 import yaml
 
 from lab import frames
+from lab import ovs as peer
 from lab.process import Failure, Process, run, until
 
 CORES = "0,1"
@@ -183,6 +185,18 @@ def vrouter(scratch, bin, pcap, count, direction, tunnel, flows, seconds):
     return rate, sum(drops.values()) / max(received, 1), drops
 
 
+def ovs(scratch, programs, flows, direction, seconds):
+    """Packets a CPU microsecond of OVS-DPDK with conntrack and VXLAN."""
+    with peer.Ovs(programs, scratch, flows, direction) as running:
+        thread = Thread(running.daemon.pid, ("pmd-",))
+        running.wait_warm(flows)
+        sent = running.sent()
+        rate = mega_packets(thread, running.packets, seconds)
+        # its port's figures are renewed every five seconds
+        until(lambda: running.sent() > sent, 12, "OVS to send")
+    return rate
+
+
 def state(tunnel):
     """The network of the rig: a tenant behind one VIF with a stateful ACL, and the far end behind a tunnel."""
     via = {
@@ -229,7 +243,8 @@ def measure(given):
             row = measure_one(given, mhz, direction, flows)
             rows.append(row)
             floor, our, net = (row[name]["median"] for name in ("floor", "vrouter", "net"))
-            print(line.format(direction, given.tunnel, flows, f"{floor:.0f}", f"{our:.0f}", f"{net:.0f}", f"{row['mpps']:.2f}", "0"), flush=True)
+            beside = "".join(f"  {name} {figures['median']:.0f}" for name, figures in row.get("peers", {}).items())
+            print(line.format(direction, given.tunnel, flows, f"{floor:.0f}", f"{our:.0f}", f"{net:.0f}", f"{row['mpps']:.2f}", "0") + beside, flush=True)
     return rows
 
 
@@ -238,12 +253,14 @@ def measure_one(given, mhz, direction, flows):
     with Scratch() as scratch:
         pcap = scratch.folder / "in.pcap"
         count = frames.write(pcap, flows, None if direction == "encap" else given.tunnel)
-        floors, ours, drops = [], [], []
+        floors, ours, drops, peers = [], [], [], []
         for _ in range(given.rounds):
             floors.append(mhz / testpmd(scratch, pcap, count, given.seconds))
             rate, _, reasons = vrouter(scratch, given.bin, pcap, count, direction, given.tunnel, flows, given.seconds)
             ours.append(mhz / rate)
             drops += [f"{reason} {vif} {count}" for (reason, vif), count in reasons.items()]
+            if given.ovs:
+                peers.append(mhz / ovs(scratch, given.ovs, flows, direction, given.seconds))
         commands = [" ".join(process.command) for process in scratch.processes[:2]]
     if drops:
         raise Failure(f"packets were dropped, the figure is not of forwarding: {drops}")
@@ -251,6 +268,7 @@ def measure_one(given, mhz, direction, flows):
         "group": "rig", "scenario": f"rig {given.tunnel}", "about": "a file again and again to a device that swallows, beside testpmd io",
         "run": direction, "flows": flows, "size": 64, "floor": spread(floors), "vrouter": spread(ours),
         "net": spread([our - floor for our, floor in zip(ours, floors)]), "mpps": mhz / statistics.median(ours), "commands": commands,
+        **({"peers": {"OVS-DPDK conntrack, net": spread([peer - floor for peer, floor in zip(peers, floors)])}} if peers else {}),
     }
 
 
@@ -284,9 +302,11 @@ def main():
     parser.add_argument("--tunnel", choices=["vxlan", "mpls"], default="vxlan")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--ovs", action="store_true", help="beside OVS-DPDK too, whose packages are fetched when they are not installed")
     given = parser.parse_args()
     _lock = take_machine()
-    measure(given)
+    with peer.Programs() if given.ovs else contextlib.nullcontext() as given.ovs:
+        measure(given)
 
 
 if __name__ == "__main__":
