@@ -4,7 +4,7 @@ import pathlib
 
 import yaml
 
-from lab import checked, report
+from lab import checked, measure, report
 from lab.process import Failure
 from lab.scenario import Scenario, rules
 
@@ -57,6 +57,36 @@ def test_a_wrong_frame_a_lost_one_and_a_wrong_field_are_seen(picture):
     refused(lambda: Scenario(scenario(picture, colour="red")), "colour: no such field")
     refused(lambda: Scenario(scenario(picture, expect="luck")), "luck is none of hits")
     refused(lambda: Scenario(scenario(picture, rate={"encap": {"run": "decap", "share": 0.5}})), "rate.encap: of a run that comes before")
+
+
+def window(**changes):
+    """Statistics around a turn in which 100,000 packets were forwarded, but for these changes at its end."""
+    def stats(**given):
+        values = {"received": 0, "sent": 0, "dropped": 0, "hits": 0, "misses": 0, "revalidated": 0, "lost": 0, "reordered": 0, "repeated": 0,
+                  "drops": [], **given}
+        books = {name: values[name] for name in ("received", "sent", "dropped")}
+        worker = {"flow_hits": values["hits"], "flow_misses": values["misses"], "revalidated": values["revalidated"]}
+        ports = [{"port": "a", "traffic": {name: values[name] for name in ("lost", "reordered", "repeated")}}]
+        return {"conservation": books, "workers": [worker], "ports": ports, "drops": values["drops"]}
+    forwarded = dict.fromkeys(("received", "sent", "hits"), 100_000)
+    return [(stats(drops=[{"reason": "acl", "vif": "v", "packets": 3}], dropped=3),
+             stats(**{**forwarded, "drops": [{"reason": "acl", "vif": "v", "packets": 3}], "dropped": 3, **changes}))]
+
+
+def test_figures_of_something_else_are_refused(picture):
+    hits, misses, none = (first_row(SCENARIOS / f"{name}.yaml") for name in ("acl-vxlan", "new-flows", "packet-mode"))
+    for row, changes in ((hits, {}), (misses, {"hits": 90, "misses": 99_910}), (none, {"hits": 0})):
+        found = measure.judged(row, window(**changes), {"a": "sink0"}, 1.0)
+        assert found["received"] == 100_000 and not found["drops"], found
+    for row, changes, word in (
+            (hits, {"drops": [{"reason": "acl", "vif": "v", "packets": 4}], "dropped": 4}, "drops {'acl v': 1}"),
+            (hits, {"sent": 97_000}, "100000 received, 97000 sent"),
+            (hits, {"lost": 1}, "'lost': 1"), (hits, {"reordered": 2}, "'reordered': 2"), (hits, {"repeated": 2}, "'repeated': 2"),
+            (hits, {"misses": 1}, "1 misses"), (hits, {"revalidated": 1}, "1 decided again"), (hits, {"hits": 97_000}, "97000 hits"),
+            (misses, {"hits": 200}, "200 hits"), (none, {}, "without flows")):
+        refused(lambda row=row, changes=changes: measure.judged(row, window(**changes), {"a": "sink0"}, 1.0), word)
+    refused(lambda: measure.judged(hits, window(lost=1), {"a": "sink0"}, 0.5), "50% of its core")
+    del picture
 
 
 def test_reports_hold_all_they_are_given(picture):
