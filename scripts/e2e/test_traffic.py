@@ -168,9 +168,16 @@ def test_a_source_that_cannot_be_is_refused_with_its_argument(picture):
         bed.vrctl("add", "port", "c", "--devargs", "sink1")
         assert port(bed.stats(), "c")["traffic"]["stamped"] == 0
         bed.vrctl("delete", "port", "c", "--sync")
-        try:
-            bed.vrctl("add", "port", "c", "--devargs", "source2,flows=0")
-        except Failure as refused:
-            assert "devargs" in str(refused) and "flows" in str(refused), refused
-        else:
-            raise AssertionError("a source of no flows was opened")
+        for devargs, argument in (("source2,flows=0", "flows"), ("source0,flows=9", "source0 is port a already"), ("source00", "shortest form")):
+            refused(bed, devargs, argument)
+    with Bed(picture.bin, picture.lab.folder, "moves", {"a": "source0,frames=1", "b": "sink0"}, settings(picture), only_move=True) as bed:
+        refused(bed, "sink1", "only moves")
+
+
+def refused(bed, devargs, reason):
+    try:
+        bed.vrctl("add", "port", "c", "--devargs", devargs)
+    except Failure as failure:
+        assert "devargs" in str(failure) and reason in str(failure), failure
+    else:
+        raise AssertionError(f"{devargs} was opened")

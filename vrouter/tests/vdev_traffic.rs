@@ -152,6 +152,11 @@ fn devices_are_opened_told_of_and_closed() {
     devices.close(PortIndex(0), ends);
     devices.close(PortIndex(1), sink);
     assert!(devices.stats().is_empty());
+    let (_, sink) = devices.open(&port(1, "sink9")).unwrap();
+    devices.close(PortIndex(1), sink);
+    devices.keep();
+    let refused = devices.open(&port(1, "sink9")).map(|_| ()).unwrap_err();
+    assert_eq!((refused.field, &*refused.reason), ("devargs", "no port comes while the daemon only moves frames"));
     assert_eq!(pool.in_use(), 0);
 }
 

@@ -27,6 +27,8 @@ pub struct DpdkDevices {
     pool: Mempool,
     workers: usize,
     open: Vec<(PortIndex, Device)>,
+    /// No port comes any more: [`DpdkDevices::keep`].
+    kept: bool,
 }
 
 enum Device {
@@ -46,7 +48,12 @@ pub enum OpenError {
 impl DpdkDevices {
     /// None yet; their buffers come from `pool`.
     pub fn new(eal: Eal, pool: Mempool, workers: usize) -> DpdkDevices {
-        DpdkDevices { eal, pool, workers, open: Vec::new() }
+        DpdkDevices { eal, pool, workers, open: Vec::new(), kept: false }
+    }
+
+    /// From now on no port comes: whoever polls those that are open takes no others.
+    pub fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// Opens the configured devices in order. Main thread, at start.
@@ -182,6 +189,10 @@ impl Devices for DpdkDevices {
     }
 
     fn open(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), Unopened> {
+        if self.kept {
+            let reason = "no port comes while the daemon only moves frames".into();
+            return Err(Unopened { field: "devargs", reason });
+        }
         if let Some(queues) = wanted.queues.filter(|queues| usize::from(*queues) > self.workers) {
             let reason = format!("{queues} is not within 1 to {}, the workers", self.workers);
             return Err(Unopened { field: "queues", reason });

@@ -105,6 +105,7 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
             Workers::start(workers.collect(), config.idle, clock, enter)?
         }
         Work::Move => {
+            devices.keep();
             let movers = ends.map(|(index, ports, core)| (Mover::new(index, shared.clone(), ports), core));
             Workers::start(movers.collect(), config.idle, clock, enter)?
         }

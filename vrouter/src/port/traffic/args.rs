@@ -46,6 +46,9 @@ pub fn parse(devargs: &str) -> Result<Device, ArgumentError> {
         Some(number) => (true, number),
         None => (false, name.strip_prefix("sink").unwrap_or(name)),
     };
+    if number.len() > 1 && !number.starts_with('1') {
+        return Err(wrong(name, format!("{number:?} is not within 0 to {}, or not its shortest form", DEVICES - 1)));
+    }
     let number: u8 = within(name, number, 0, DEVICES - 1)?;
     let mut given = Given::read(devargs)?;
     let mac = given.take("mac")?.unwrap_or(Mac([2, 0x76, 0x72, 0, source.into(), number]));
@@ -257,6 +260,9 @@ mod tests {
         let tunnel = "outer_source=1.1.1.1,outer_destination=1.1.1.2,outer_source_mac=02:00:00:00:00:01";
         for (text, argument, reason) in [
             ("source16", "source16", "\"16\" is not within 0 to 15"),
+            // one name a device: two of one number would be one stream
+            ("source07", "source07", "\"07\" is not within 0 to 15, or not its shortest form"),
+            ("source+7", "source+7", "\"+7\" is not within 0 to 15, or not its shortest form"),
             ("sink", "sink", "\"\" is not within 0 to 15"),
             ("sink0,flows=1", "flows", "sink has no such argument"),
             ("source0,colour=red", "colour", "source has no such argument"),
