@@ -66,6 +66,7 @@ mod pairs;
 mod prefetch;
 mod region;
 mod scan;
+mod sets;
 mod sync;
 mod table;
 mod watchful;
@@ -76,6 +77,7 @@ pub use layout::{AdoptError, Config, LayoutError};
 pub use pairs::{Counters, InsertError, Pairs};
 pub use prefetch::prefetch;
 pub use region::Region;
+pub use sets::{Set512, first_common};
 pub use table::FlowTable;
 pub use watchful::{Watchful, without_allocation};
 

@@ -67,7 +67,7 @@ pub fn rule_text(acl: Option<&Acl>, rule: Option<usize>) -> String {
     let Some(acl) = acl else { return "an acl that is gone".into() };
     match rule {
         None => format!("acl {} end", acl.name),
-        Some(rule) => match acl.rules().get(rule).map(|row| &*row.name).filter(|name| !name.is_empty()) {
+        Some(rule) => match acl.rule(rule).map(|row| &*row.name).filter(|name| !name.is_empty()) {
             Some(name) => format!("acl {} rule {rule} ({name})", acl.name),
             None => format!("acl {} rule {rule}", acl.name),
         },

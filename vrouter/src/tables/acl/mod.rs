@@ -1,26 +1,39 @@
 //! Access control lists: ordered rules, the first match decides, the end denies.
 //!
-//! Rules are compiled into one set of rules per field and value (source, destination, protocol, source and destination port); a
-//! flow's verdict is the lowest rule in the intersection of its five sets.
+//! A handful of rules is walked; more are compiled, see `index.rs`. A version of a list shares what an edit did not touch with the one
+//! before, which whoever holds it may go on asking.
 
-mod fields;
+mod classes;
+#[cfg(test)]
+mod edit_tests;
+mod field;
 mod index;
-mod rule_sets;
+mod numbers;
+mod prefixes;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
-use self::index::Index;
-use super::fib::PrefixSet;
+use self::index::{Index, SIZES};
+use super::fib::{Bits, PrefixSet};
+
+/// Rules that are walked rather than compiled: faster, and they cost no memory beside their own.
+const WALKED: usize = 16;
 
 /// One ACL, compiled. A clone shares all. `Send` and `Sync`.
 #[derive(Clone)]
 pub struct Acl {
     pub name: Arc<str>,
-    rules: Arc<[Rule]>,
-    index: Arc<Index>,
+    rules: Rules,
+}
+
+#[derive(Clone)]
+enum Rules {
+    Few(Arc<[Arc<Rule>]>),
+    Many(Arc<Index>),
 }
 
 /// One rule.
@@ -71,28 +84,118 @@ pub struct Judgement {
 }
 
 impl Acl {
-    /// Compiles these rules. Control thread: it takes time and memory that rise with rules and distinct prefixes and ports.
+    /// Compiles these rules. Control thread: about a microsecond a rule.
     pub fn new(name: Arc<str>, rules: Vec<Rule>) -> Acl {
-        let index = Arc::new(Index::new(&rules));
-        Acl { name, rules: rules.into(), index }
+        Acl::of(name, rules.into_iter().map(Arc::new).collect())
+    }
+
+    fn of(name: Arc<str>, rules: Vec<Arc<Rule>>) -> Acl {
+        let few = rules.len() <= WALKED;
+        Acl {
+            name,
+            rules: if few { Rules::Few(rules.into()) } else { Rules::Many(Arc::new(Index::new(&rules, SIZES))) },
+        }
+    }
+
+    /// The next version: `into` in place of some rules (none: they are added there). Control thread: what it costs rises with the
+    /// distinct prefixes and ports of all rules, by nanoseconds each, and with `into`.
+    ///
+    /// # Panics
+    /// If there are no such rules.
+    pub fn spliced(&self, replaced: Range<usize>, into: Vec<Rule>) -> Acl {
+        assert!(replaced.start <= replaced.end && replaced.end <= self.len(), "rules {replaced:?} of {}", self.len());
+        let into: Vec<_> = into.into_iter().map(Arc::new).collect();
+        let left = self.len() - replaced.len();
+        match &self.rules {
+            // Compiled anew when most of it is new, and when it has become much shorter.
+            Rules::Many(index) if left > WALKED && left >= into.len() && !index.is_sparse(left + into.len()) => {
+                let index = Arc::new(index.spliced(replaced, &into));
+                Acl { name: self.name.clone(), rules: Rules::Many(index) }
+            }
+            _ => {
+                let mut rules: Vec<_> = self.rules().cloned().collect();
+                rules.splice(replaced, into);
+                Acl::of(self.name.clone(), rules)
+            }
+        }
     }
 
     /// The rules in order.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let (few, many) = match &self.rules {
+            Rules::Few(rules) => (&rules[..], None),
+            Rules::Many(index) => (&[][..], Some(index.rules())),
+        };
+        few.iter().chain(many.into_iter().flatten())
+    }
+
+    /// The rule with this index.
+    pub fn rule(&self, index: usize) -> Option<&Rule> {
+        match &self.rules {
+            Rules::Few(rules) => rules.get(index),
+            Rules::Many(rules) => rules.rule(index),
+        }
+        .map(|rule| &**rule)
+    }
+
+    /// How many rules there are.
+    pub fn len(&self) -> usize {
+        match &self.rules {
+            Rules::Few(rules) => rules.len(),
+            Rules::Many(index) => index.len(),
+        }
+    }
+
+    /// No rule at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Judges a flow. Any thread; does not allocate.
     pub fn judge(&self, tuple: &Tuple) -> Judgement {
-        let rule = self.index.first(tuple, |rule| self.rules[rule].allows_icmp(tuple.icmp));
-        Judgement { permit: rule.is_some_and(|index| self.rules[index].permit), rule }
+        let found = match &self.rules {
+            Rules::Few(rules) => {
+                rules.iter().position(|rule| rule.matches(tuple)).map(|index| (index, rules[index].permit))
+            }
+            Rules::Many(index) => index.first(tuple),
+        };
+        Judgement { permit: found.is_some_and(|(_, permit)| permit), rule: found.map(|(index, _)| index) }
     }
 }
 
 impl Rule {
-    /// The part that is not indexed: few rules ask for it.
+    fn matches(&self, tuple: &Tuple) -> bool {
+        let within = |ranges: &[(u16, u16)], port: Option<u16>| {
+            let holds = |port: u16| ranges.iter().any(|&(first, last)| (first..=last).contains(&port));
+            ranges.is_empty() || port.is_some_and(holds)
+        };
+        self.protocol.is_none_or(|protocol| protocol == tuple.protocol)
+            && self.source.holds(tuple.source)
+            && self.destination.holds(tuple.destination)
+            && within(&self.destination_ports, tuple.ports.map(|ports| ports.1))
+            && within(&self.source_ports, tuple.ports.map(|ports| ports.0))
+            && self.allows_icmp(tuple.icmp)
+    }
+
+    /// The part that is not compiled: few rules ask for it.
     fn allows_icmp(&self, icmp: Option<(u8, u8)>) -> bool {
         self.icmp_type.is_none_or(|kind| icmp.is_some_and(|icmp| icmp.0 == kind))
             && self.icmp_code.is_none_or(|code| icmp.is_some_and(|icmp| icmp.1 == code))
+    }
+}
+
+impl AddressMatch {
+    fn holds(&self, address: IpAddr) -> bool {
+        match (self, address) {
+            (AddressMatch::Any, _) => true,
+            (AddressMatch::In(group), address) => group.contains(address),
+            (AddressMatch::Prefix(IpAddr::V4(prefix), length), IpAddr::V4(address)) => {
+                prefix.to_bits().common(address.to_bits()) >= *length
+            }
+            (AddressMatch::Prefix(IpAddr::V6(prefix), length), IpAddr::V6(address)) => {
+                prefix.to_bits().common(address.to_bits()) >= *length
+            }
+            (AddressMatch::Prefix(..), _) => false,
+        }
     }
 }

@@ -5,19 +5,20 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::index::Sizes;
 use super::*;
 use crate::tables::fib::Bits;
 use crate::tables::fib::tests::SlowFib;
 
 /// The slow twin.
-fn judged_slowly(rules: &[SlowRule], tuple: &Tuple) -> Judgement {
+pub(super) fn judged_slowly(rules: &[SlowRule], tuple: &Tuple) -> Judgement {
     let rule = rules.iter().position(|rule| rule.matches(tuple));
     Judgement { permit: rule.is_some_and(|index| rules[index].permit), rule }
 }
 
 /// A rule with its addresses written out.
 #[derive(Clone, Debug)]
-struct SlowRule {
+pub(super) struct SlowRule {
     permit: bool,
     protocol: Option<u8>,
     source: SlowMatch,
@@ -29,7 +30,7 @@ struct SlowRule {
 }
 
 #[derive(Clone, Debug)]
-enum SlowMatch {
+pub(super) enum SlowMatch {
     Any,
     Prefix(IpAddr, u8),
     /// The group with this number.
@@ -51,7 +52,7 @@ impl SlowRule {
             && self.icmp_code.is_none_or(|code| tuple.icmp.is_some_and(|icmp| icmp.1 == code))
     }
 
-    fn compiled(&self, groups: &[Arc<PrefixSet>]) -> Rule {
+    pub(super) fn compiled(&self, groups: &[Arc<PrefixSet>]) -> Rule {
         let addresses = |slow: &SlowMatch| match slow {
             SlowMatch::Any => AddressMatch::Any,
             SlowMatch::Prefix(address, length) => AddressMatch::Prefix(*address, *length),
@@ -146,17 +147,17 @@ fn tuples() -> impl Strategy<Value = Tuple> {
         .prop_map(|(source, destination, protocol, ports, icmp)| Tuple { source, destination, protocol, ports, icmp })
 }
 
-type Group = Vec<(IpAddr, u8)>;
+pub(super) type Group = Vec<(IpAddr, u8)>;
 
 /// Groups, rules that may name them, and flows.
-fn cases(rules: std::ops::Range<usize>) -> impl Strategy<Value = (Vec<Group>, Vec<SlowRule>, Vec<Tuple>)> {
+pub(super) fn cases(rules: std::ops::Range<usize>) -> impl Strategy<Value = (Vec<Group>, Vec<SlowRule>, Vec<Tuple>)> {
     prop::collection::vec(prop::collection::vec(prefixes(), 0..5), 1..4).prop_flat_map(move |groups| {
         let rules = prop::collection::vec(rule(groups.clone()), rules.clone());
         (Just(groups), rules, prop::collection::vec(tuples(), 1..40))
     })
 }
 
-fn sets(groups: &[Group]) -> Vec<Arc<PrefixSet>> {
+pub(super) fn sets(groups: &[Group]) -> Vec<Arc<PrefixSet>> {
     let set = |prefixes: &Group| {
         let mut set = PrefixSet::default();
         prefixes.iter().for_each(|&(address, length)| set.insert(address, length));
@@ -165,12 +166,21 @@ fn sets(groups: &[Group]) -> Vec<Arc<PrefixSet>> {
     groups.iter().map(set).collect()
 }
 
+/// As [`Acl::new`], but compiled however few they are.
+pub(super) fn compiled(rules: &[SlowRule], groups: &[Arc<PrefixSet>], sizes: Sizes) -> Acl {
+    let rules: Vec<_> = rules.iter().map(|rule| Arc::new(rule.compiled(groups))).collect();
+    Acl { name: "acl".into(), rules: Rules::Many(Arc::new(Index::new(&rules, sizes))) }
+}
+
 fn twins_agree(groups: &[Group], rules: &[SlowRule], tuples: &[Tuple]) -> Result<(), TestCaseError> {
     let groups = sets(groups);
     let acl = Acl::new("acl".into(), rules.iter().map(|rule| rule.compiled(&groups)).collect());
-    prop_assert_eq!(acl.rules().len(), rules.len());
-    for tuple in tuples {
-        prop_assert_eq!(acl.judge(tuple), judged_slowly(rules, tuple), "{:?} by {:?}", tuple, rules);
+    let compiled = compiled(rules, &groups, SIZES);
+    for acl in [acl, compiled] {
+        prop_assert_eq!(acl.len(), rules.len());
+        for tuple in tuples {
+            prop_assert_eq!(acl.judge(tuple), judged_slowly(rules, tuple), "{:?} by {:?}", tuple, rules);
+        }
     }
     Ok(())
 }
@@ -203,7 +213,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// Enough for several words of summaries (64 x 64 rules each).
+    /// Enough for several groups.
     #[test]
     fn many_rules_judge_as_their_slow_twin(
         (groups, rules, tuples) in cases(40..41),

@@ -1,0 +1,105 @@
+//! Edited ACLs against the slow twin, whose rules are edited as a plain list.
+
+use proptest::prelude::*;
+use proptest::sample::Index as At;
+
+use super::index::Sizes;
+use super::tests::{Group, SlowRule, cases, compiled, judged_slowly, sets};
+use super::*;
+
+/// Rules go from a place on and others come there.
+#[derive(Clone, Debug)]
+struct Edit {
+    at: At,
+    out: usize,
+    into: Vec<At>,
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let some = |most: usize| prop_oneof![4 => 0..3_usize, 1 => 0..most];
+    let into = some(30).prop_flat_map(|count| prop::collection::vec(any::<At>(), count));
+    let edit = (any::<At>(), some(60), into).prop_map(|(at, out, into)| Edit { at, out, into });
+    prop::collection::vec(edit, 1..12)
+}
+
+/// Groups so small that few rules split and join them; those of the product; and so few sets that groups must be made smaller.
+fn sizes() -> impl Strategy<Value = Sizes> {
+    let small = Sizes { most: 8, full: 6, few: 5, sets: 4096, least: 3 };
+    prop_oneof![2 => Just(small), 1 => Just(SIZES), 2 => Just(Sizes { most: 16, full: 14, few: 8, sets: 8, least: 3 })]
+}
+
+fn agree(acl: &Acl, rules: &[SlowRule], tuples: &[Tuple]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(acl.len(), rules.len());
+    for tuple in tuples {
+        prop_assert_eq!(acl.judge(tuple), judged_slowly(rules, tuple), "{:?} by {:?}", tuple, rules);
+    }
+    Ok(())
+}
+
+fn edits_agree(
+    (groups, rules, tuples): (Vec<Group>, Vec<SlowRule>, Vec<Tuple>),
+    edits: Vec<Edit>,
+    sizes: Sizes,
+) -> Result<(), TestCaseError> {
+    let groups = sets(&groups);
+    let (pool, mut slow) = (rules.clone(), rules);
+    let mut acl = compiled(&slow, &groups, sizes);
+    for edit in edits {
+        let first = edit.at.index(slow.len() + 1);
+        let replaced = first..(first + edit.out).min(slow.len());
+        let into: Vec<_> =
+            edit.into.iter().filter(|_| !pool.is_empty()).map(|at| pool[at.index(pool.len())].clone()).collect();
+        let next = match &acl.rules {
+            Rules::Many(index) => {
+                let into: Vec<_> = into.iter().map(|rule| Arc::new(rule.compiled(&groups))).collect();
+                Acl { name: acl.name.clone(), rules: Rules::Many(Arc::new(index.spliced(replaced.clone(), &into))) }
+            }
+            Rules::Few(_) => unreachable!("it began compiled"),
+        };
+        // Whoever holds the old version goes on asking it.
+        agree(&acl, &slow, &tuples)?;
+        slow.splice(replaced, into);
+        agree(&next, &slow, &tuples)?;
+        acl = next;
+        if let (Rules::Many(index), 4096) = (&acl.rules, sizes.sets) {
+            prop_assert!(index.groups() <= 2 * slow.len() / sizes.few + 2, "{} of {}", index.groups(), slow.len());
+        }
+    }
+    // Nothing is left of rules that went.
+    let anew = compiled(&slow, &groups, sizes);
+    if let (Rules::Many(edited), Rules::Many(anew)) = (&acl.rules, &anew.rules) {
+        prop_assert_eq!(edited.values(), anew.values());
+        prop_assert!(edited.most_sets() <= sizes.sets);
+    }
+    // The rules are those of a build from nothing, in the same places.
+    for (at, (rule, other)) in acl.rules().zip(anew.rules()).enumerate() {
+        prop_assert_eq!((rule.permit, rule.protocol), (other.permit, other.protocol));
+        prop_assert!(std::ptr::eq(&**rule, acl.rule(at).expect("a rule")));
+    }
+    prop_assert!(acl.rule(slow.len()).is_none());
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn edits_judge_as_their_slow_twin(case in cases(0..40), edits in edits(), sizes in sizes()) {
+        edits_agree(case, edits, sizes)?;
+    }
+
+    /// Through the front door: few rules are walked, many compiled, and an edit goes from one to the other and back.
+    #[test]
+    fn growing_and_shrinking_changes_nothing(case in cases(1..40), edits in edits()) {
+        let (groups, pool, tuples) = case;
+        let groups = sets(&groups);
+        let mut slow: Vec<SlowRule> = Vec::new();
+        let mut acl = Acl::new("acl".into(), Vec::new());
+        for edit in edits {
+            let first = edit.at.index(slow.len() + 1);
+            let replaced = first..(first + edit.out).min(slow.len());
+            let into: Vec<_> = edit.into.iter().map(|at| pool[at.index(pool.len())].clone()).collect();
+            acl = acl.spliced(replaced.clone(), into.iter().map(|rule| rule.compiled(&groups)).collect());
+            slow.splice(replaced, into);
+            agree(&acl, &slow, &tuples)?;
+        }
+    }
+}

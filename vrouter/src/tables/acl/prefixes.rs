@@ -1,0 +1,171 @@
+//! Source or destination: the prefixes that rules name, and which rules each address matches.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::AddressMatch;
+use super::classes::Classes;
+use super::field::Values;
+use crate::tables::fib::{Bits, Fib};
+
+/// The prefixes of both families. A value is an address; its number is that of the longest prefix that holds it.
+#[derive(Clone, Default)]
+pub(super) struct Addresses {
+    v4: Prefixes<u32>,
+    v6: Prefixes<u128>,
+}
+
+#[derive(Clone)]
+struct Prefixes<A: Bits> {
+    numbers: Fib<A, u32>,
+    /// By rising address, shorter first: what a prefix holds stands behind it, in one piece.
+    sorted: Arc<Vec<Named<A>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Named<A> {
+    address: A,
+    length: u8,
+    number: u32,
+    /// Rules that name it, by a group or itself.
+    users: u32,
+}
+
+/// How many rules more or fewer name each prefix.
+type Turns<A> = BTreeMap<(A, u8), i64>;
+
+impl Values for Addresses {
+    type Match = AddressMatch;
+
+    fn turn<'a>(
+        &mut self,
+        out: impl Iterator<Item = &'a AddressMatch>,
+        into: impl Iterator<Item = &'a AddressMatch>,
+        classes: &mut Classes,
+    ) {
+        let (mut v4, mut v6) = (Turns::new(), Turns::new());
+        for (asked, more) in out.map(|asked| (asked, -1)).chain(into.map(|asked| (asked, 1))) {
+            match asked {
+                AddressMatch::Any => {}
+                AddressMatch::Prefix(IpAddr::V4(address), length) => add(&mut v4, address.to_bits(), *length, more),
+                AddressMatch::Prefix(IpAddr::V6(address), length) => add(&mut v6, address.to_bits(), *length, more),
+                AddressMatch::In(set) => {
+                    outermost(set.v4(), |address, length| add(&mut v4, address, length, more));
+                    outermost(set.v6(), |address, length| add(&mut v6, address, length, more));
+                }
+            }
+        }
+        self.v4.turn(v4, classes);
+        self.v6.turn(v6, classes);
+    }
+
+    fn order(&self) -> Vec<u32> {
+        let v4 = self.v4.sorted.iter().map(|prefix| prefix.number);
+        v4.chain(self.v6.sorted.iter().map(|prefix| prefix.number)).collect()
+    }
+
+    fn asked(&self, asked: &AddressMatch, mut ask: impl FnMut(Range<usize>)) -> bool {
+        let behind = self.v4.sorted.len();
+        let moved = |range: Range<usize>| range.start + behind..range.end + behind;
+        match asked {
+            AddressMatch::Any => return false,
+            AddressMatch::Prefix(IpAddr::V4(address), length) => ask(self.v4.held(address.to_bits(), *length)),
+            AddressMatch::Prefix(IpAddr::V6(address), length) => ask(moved(self.v6.held(address.to_bits(), *length))),
+            AddressMatch::In(set) => {
+                outermost(set.v4(), |address, length| ask(self.v4.held(address, length)));
+                outermost(set.v6(), |address, length| ask(moved(self.v6.held(address, length))));
+            }
+        }
+        true
+    }
+}
+
+impl Addresses {
+    /// The number of an address.
+    #[inline]
+    pub fn number(&self, address: IpAddr) -> u32 {
+        let longest = match address {
+            IpAddr::V4(address) => self.v4.numbers.lookup(address.to_bits()),
+            IpAddr::V6(address) => self.v6.numbers.lookup(address.to_bits()),
+        };
+        longest.map_or(0, |(_, number)| number)
+    }
+}
+
+impl<A: Bits> Default for Prefixes<A> {
+    fn default() -> Self {
+        Prefixes { numbers: Fib::default(), sorted: Arc::new(Vec::new()) }
+    }
+}
+
+impl<A: Bits> Prefixes<A> {
+    fn turn(&mut self, turns: Turns<A>, classes: &mut Classes) {
+        if turns.is_empty() {
+            return;
+        }
+        let old = std::mem::take(&mut self.sorted);
+        let mut sorted = Vec::with_capacity(old.len() + turns.len());
+        let mut rest = &old[..];
+        for ((address, length), more) in turns {
+            let (before, from) = rest.split_at(rest.partition_point(|named| named.key() < (address, length)));
+            sorted.extend_from_slice(before);
+            rest = from;
+            match from.split_first() {
+                Some((named, behind)) if named.key() == (address, length) => {
+                    rest = behind;
+                    let users = (i64::from(named.users) + more) as u32;
+                    if users > 0 {
+                        sorted.push(Named { users, ..*named });
+                    } else {
+                        self.numbers.remove(address, length);
+                        classes.remove(named.number);
+                    }
+                }
+                _ if more > 0 => {
+                    let number = classes.add(|| self.cover(address, length));
+                    self.numbers.insert(address, length, number);
+                    sorted.push(Named { address, length, number, users: more as u32 });
+                }
+                _ => {}
+            }
+        }
+        sorted.extend_from_slice(rest);
+        self.sorted = Arc::new(sorted);
+    }
+
+    /// The number that the addresses of a new prefix have so far, at least those that are in no longer one.
+    fn cover(&self, address: A, length: u8) -> u32 {
+        (0..length).rev().find_map(|length| self.numbers.exact(address.masked(length), length)).unwrap_or(0)
+    }
+
+    /// Where a prefix stands, with those that it holds.
+    fn held(&self, address: A, length: u8) -> Range<usize> {
+        let address = address.masked(length);
+        let start = self.sorted.partition_point(|named| named.key() < (address, length));
+        let count = self.sorted[start..].partition_point(|named| named.address.masked(length) == address);
+        start..start + count
+    }
+}
+
+impl<A: Bits> Named<A> {
+    fn key(&self) -> (A, u8) {
+        (self.address, self.length)
+    }
+}
+
+fn add<A: Bits>(turns: &mut Turns<A>, address: A, length: u8, more: i64) {
+    *turns.entry((address.masked(length), length)).or_default() += more;
+}
+
+/// Those that no other of the set holds.
+fn outermost<A: Bits>(set: &Fib<A, ()>, mut each: impl FnMut(A, u8)) {
+    let mut last: Option<(A, u8)> = None;
+    for (address, length, ()) in set.iter() {
+        if last.is_none_or(|(holder, length)| address.masked(length) != holder) {
+            last = Some((address, length));
+            each(address, length);
+        }
+    }
+}
