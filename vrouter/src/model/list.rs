@@ -253,7 +253,7 @@ pub(super) fn group(group: &Group) -> v1::AddressGroup {
 }
 
 pub(super) fn acl(acl: &Acl) -> v1::Acl {
-    v1::Acl { name: acl.name.to_string(), rules: acl.rules.iter().map(rule).collect() }
+    v1::Acl { name: acl.name.to_string(), rules: acl.rules.iter().map(|rule| self::rule(rule)).collect() }
 }
 
 fn rule(rule: &Rule) -> v1::Rule {

@@ -225,7 +225,18 @@ pub(crate) struct Group {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Acl {
     pub name: Arc<str>,
-    pub rules: Vec<Rule>,
+    /// Those that an edit leaves alone are shared with the list before.
+    pub rules: Vec<Arc<Rule>>,
+}
+
+impl Acl {
+    /// What tells it from a list of `before`: how many of its first rules are the same, and how many of its last (not counting those).
+    pub fn in_common(&self, before: &Acl) -> (usize, usize) {
+        let same = |(a, b): &(&Arc<Rule>, &Arc<Rule>)| a == b;
+        let first = self.rules.iter().zip(&before.rules).take_while(same).count();
+        let (rest, rest_before) = (&self.rules[first..], &before.rules[first..]);
+        (first, rest.iter().rev().zip(rest_before.iter().rev()).take_while(same).count())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! ACLs and address groups.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Mode;
@@ -19,7 +20,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Acl) -> Result<()
     let name = read::name(&given.name).at("name")?;
     let old = state.acls.get(name).cloned();
     mode.allows(old.is_some())?;
-    let rules = read::each("rules", &given.rules, state.limits.acl_rules, |given| rule(state, given))?;
+    let rules = rules(state, old.as_deref(), &given.rules)?;
     let acl = Acl { name: name.into(), rules };
     if old.is_none_or(|old| *old != acl) {
         state.set_acl(acl.name.clone(), Some(Arc::new(acl)));
@@ -58,6 +59,55 @@ pub(super) fn delete_group(state: &mut State, name: &str) -> Result<(), Refusal>
     }
     state.set_group(group.name.clone(), None);
     Ok(())
+}
+
+/// Reads rules. Those at the beginning and at the end that are as they were are not made again.
+fn rules(state: &State, old: Option<&Acl>, given: &[v1::Rule]) -> Result<Vec<Arc<Rule>>, Refusal> {
+    let old = old.map_or(&[][..], |old| &old.rules);
+    let same = |(old, given): &(&Arc<Rule>, &v1::Rule)| says(old, given);
+    let first = old.iter().zip(given).take_while(same).count();
+    let last = old[first..].iter().rev().zip(given[first..].iter().rev()).take_while(same).count();
+    let mut at = 0;
+    read::each("rules", given, state.limits.acl_rules, |rule_given| {
+        at += 1;
+        match at {
+            _ if at <= first => Ok(old[at - 1].clone()),
+            _ if given.len() - at < last => Ok(old[old.len() - 1 - (given.len() - at)].clone()),
+            _ => rule(state, rule_given).map(Arc::new),
+        }
+    })
+}
+
+/// Whether this is what a rule was read from. It is still good then: a group that a rule names cannot be deleted.
+fn says(rule: &Rule, given: &v1::Rule) -> bool {
+    let side = |side: &AddressMatch, given: &Option<v1::AddressMatch>| match (side, given.as_ref().map(|g| &g.by)) {
+        (AddressMatch::Any, None) => true,
+        (AddressMatch::Prefix(prefix), Some(Some(By::Prefix(given)))) => {
+            let bytes_are = |bytes: &[u8]| given.address == bytes;
+            u32::from(prefix.length) == given.length
+                && match prefix.address {
+                    IpAddr::V4(address) => bytes_are(&address.octets()),
+                    IpAddr::V6(address) => bytes_are(&address.octets()),
+                }
+        }
+        (AddressMatch::Group(name), Some(Some(By::Group(given)))) => **name == **given,
+        _ => false,
+    };
+    let ports = |ranges: &[(u16, u16)], given: &[v1::PortRange]| {
+        let is = |(range, given): (&(u16, u16), &v1::PortRange)| {
+            (given.first, given.last) == (range.0.into(), range.1.into())
+        };
+        ranges.len() == given.len() && ranges.iter().zip(given).all(is)
+    };
+    *rule.name == *given.name
+        && rule.permit == given.permit
+        && rule.protocol.map(u32::from) == given.protocol
+        && side(&rule.source, &given.source)
+        && side(&rule.destination, &given.destination)
+        && ports(&rule.source_ports, &given.source_ports)
+        && ports(&rule.destination_ports, &given.destination_ports)
+        && rule.icmp_type.map(u32::from) == given.icmp_type
+        && rule.icmp_code.map(u32::from) == given.icmp_code
 }
 
 fn rule(state: &State, given: &v1::Rule) -> Result<Rule, Refusal> {

@@ -10,22 +10,33 @@ use crate::model::state::{Dirty, State};
 use crate::tables::acl::{Acl, AddressMatch, Rule};
 use crate::tables::fib::PrefixSet;
 
+/// An ACL, and the record that it was compiled from.
+pub(super) struct CompiledAcl {
+    record: Arc<records::Acl>,
+    pub acl: Arc<Acl>,
+}
+
 /// Compiles the groups and ACLs that changed, and the ACLs that use them; returns who uses those.
 pub(super) fn compile(compiled: &mut Compiled, state: &State, dirty: &Dirty) -> Users {
-    let mut acls: HashSet<&Arc<str>> = dirty.acls.iter().collect();
+    let mut regrouped: HashSet<&Arc<str>> = HashSet::new();
     for name in &dirty.groups {
         match state.groups.get(name) {
             Some(group) => compiled.groups.insert(name.clone(), Arc::new(set_of(&group.prefixes))),
             None => compiled.groups.remove(name),
         };
-        acls.extend(state.of_group.get(name).into_iter().flatten());
+        regrouped.extend(state.of_group.get(name).into_iter().flatten());
     }
     let mut users = Users::default();
-    for name in acls {
-        match state.acls.get(name) {
-            Some(acl) => compiled.acls.insert(name.clone(), Arc::new(compile_acl(acl, &compiled.groups))),
-            None => compiled.acls.remove(name),
-        };
+    for name in regrouped.iter().copied().chain(dirty.acls.iter().filter(|name| !regrouped.contains(name))) {
+        let before = compiled.acls.remove(name).filter(|_| !regrouped.contains(name));
+        if let Some(record) = state.acls.get(name) {
+            let rule = |rule: &Arc<records::Rule>| rule_of(rule, &compiled.groups);
+            let acl = match before {
+                Some(before) => edited(&before, record, rule),
+                None => Acl::new(name.clone(), record.rules.iter().map(rule).collect()),
+            };
+            compiled.acls.insert(name.clone(), CompiledAcl { record: record.clone(), acl: Arc::new(acl) });
+        }
         if let Some(of) = state.of_acl.get(name) {
             users.vrfs.extend(&of.vrfs);
             users.vifs.extend(&of.vifs);
@@ -43,13 +54,20 @@ pub(super) fn set_of<'a>(prefixes: impl IntoIterator<Item = &'a records::Prefix>
     set
 }
 
-fn compile_acl(acl: &records::Acl, groups: &HashMap<Arc<str>, Arc<PrefixSet>>) -> Acl {
+/// Compiles what an edit changed: the rules between those that are the same at the beginning and at the end.
+fn edited(before: &CompiledAcl, record: &records::Acl, rule: impl Fn(&Arc<records::Rule>) -> Rule) -> Acl {
+    let (first, last) = record.in_common(&before.record);
+    let into = record.rules[first..record.rules.len() - last].iter().map(rule);
+    before.acl.spliced(first..before.record.rules.len() - last, into.collect())
+}
+
+fn rule_of(rule: &records::Rule, groups: &HashMap<Arc<str>, Arc<PrefixSet>>) -> Rule {
     let side = |side: &records::AddressMatch| match side {
         records::AddressMatch::Any => AddressMatch::Any,
         records::AddressMatch::Prefix(prefix) => AddressMatch::Prefix(prefix.address, prefix.length),
         records::AddressMatch::Group(name) => AddressMatch::In(groups[name].clone()),
     };
-    let rules = acl.rules.iter().map(|rule| Rule {
+    Rule {
         name: rule.name.clone(),
         permit: rule.permit,
         protocol: rule.protocol,
@@ -59,6 +77,5 @@ fn compile_acl(acl: &records::Acl, groups: &HashMap<Arc<str>, Arc<PrefixSet>>) -
         destination_ports: rule.destination_ports.clone(),
         icmp_type: rule.icmp_type,
         icmp_code: rule.icmp_code,
-    });
-    Acl::new(acl.name.clone(), rules.collect())
+    }
 }

@@ -22,9 +22,9 @@ use super::interner::Swept;
 use super::records::{Hop, LabelTarget, Settings, Vif};
 use super::state::{Dirty, State};
 use crate::ids::{Generation, NextHopId, Tick, VifId, VrfId};
-use crate::tables::acl::Acl;
 use crate::tables::fib::PrefixSet;
 use crate::tables::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, VifKind};
+use acls::CompiledAcl;
 use index::Index;
 
 /// Punts per VIF and second unless given.
@@ -33,7 +33,7 @@ const PUNTS_PER_SECOND: u32 = 1000;
 /// What was compiled so far.
 pub(super) struct Compiled {
     pub snapshot: Arc<Snapshot>,
-    acls: HashMap<Arc<str>, Arc<Acl>>,
+    acls: HashMap<Arc<str>, CompiledAcl>,
     groups: HashMap<Arc<str>, Arc<PrefixSet>>,
     /// VIFs as they were when their rows were made.
     vifs: HashMap<VifId, Arc<Vif>>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::acls::set_of;
+use super::acls::{CompiledAcl, set_of};
 use super::{Compiled, Touched, Users};
 use crate::ids::{Mac, NextHopId, VrfId};
 use crate::model::records::{self, Prefix};
@@ -98,8 +98,8 @@ fn bring<A: Bits>(fib: &mut Fib<A>, address: A, length: u8, best: Option<NextHop
 }
 
 /// Copies what is not routes; true: flows must notice.
-fn apply_record(row: &mut Vrf, record: &records::Vrf, acls: &HashMap<Arc<str>, Arc<Acl>>) -> bool {
-    let acl = record.acl.as_ref().map(|acl| acls[acl].clone());
+fn apply_record(row: &mut Vrf, record: &records::Vrf, acls: &HashMap<Arc<str>, CompiledAcl>) -> bool {
+    let acl = record.acl.as_ref().map(|acl| acls[acl].acl.clone());
     let allowed_vteps = (!record.allowed_vteps.is_empty()).then(|| Arc::from(&record.allowed_vteps[..]));
     let same = same_acl(&row.acl, &acl) && row.flows == record.flows && row.allowed_vteps == allowed_vteps;
     row.acl = acl;
@@ -200,10 +200,15 @@ fn set_port(next: &mut Snapshot, vif: &Vif, there: bool) {
     }
 }
 
-fn row(vif: &records::Vif, state: &State, acls: &HashMap<Arc<str>, Arc<Acl>>, sources: Option<Arc<PrefixSet>>) -> Vif {
+fn row(
+    vif: &records::Vif,
+    state: &State,
+    acls: &HashMap<Arc<str>, CompiledAcl>,
+    sources: Option<Arc<PrefixSet>>,
+) -> Vif {
     let port = &state.port(vif.port).info;
     let mac = vif.mac.unwrap_or(port.mac);
-    let acl = |name: &Option<Arc<str>>| name.as_ref().map(|name| acls[name].clone());
+    let acl = |name: &Option<Arc<str>>| name.as_ref().map(|name| acls[name].acl.clone());
     Vif {
         id: vif.id,
         slot: vif.slot,
