@@ -18,7 +18,12 @@ const FUNCTIONS: &str = "vr_.*|rte_eal_(init|get_runtime_dir)|rte_strerror|rte_m
     |rte_eth_(rx|tx)_queue_setup|rte_eth_promiscuous_enable|rte_eth_stats_get|rte_eth_macaddr_get\
     |sched_(get|set)affinity";
 
+/// What feature `acl` adds: DPDK's packet classifier, which benches compare with.
+const ACL_LIBRARY: &str = "rte_acl";
+const ACL_FUNCTIONS: &str = "rte_acl_(create|free|add_rules|build|classify)";
+
 fn main() {
+    let acl = env::var_os("CARGO_FEATURE_ACL").is_some();
     let shim = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("shim");
     println!("cargo:rerun-if-changed=../build.rs");
     println!("cargo:rerun-if-changed={}", shim.display());
@@ -26,7 +31,7 @@ fn main() {
         println!("cargo:rerun-if-env-changed={name}");
     }
     let flags = dpdk();
-    bind(&shim, &flags);
+    bind(&shim, &flags, acl);
     let mut shim_build = cc::Build::new();
     shim_build.file(shim.join("shim.c")).include(&shim).warnings_into_errors(true).opt_level(2);
     // DPDK's own inline functions are not free of these.
@@ -36,7 +41,7 @@ fn main() {
     }
     shim_build.compile("vrouter_shim");
     // After the shim, which calls into them.
-    for library in LIBRARIES {
+    for library in LIBRARIES.into_iter().chain(acl.then_some(ACL_LIBRARY)) {
         println!("cargo:rustc-link-lib=dylib={library}");
     }
 }
@@ -63,14 +68,22 @@ fn dpdk() -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect()
 }
 
-fn bind(shim: &std::path::Path, flags: &[String]) {
+fn bind(shim: &std::path::Path, flags: &[String], acl: bool) {
     if let Err(error) = bindgen_clang() {
         fail(&format!(
             "libclang, which reads DPDK's headers, was not found.\n\
              Install it (Debian and Ubuntu: `apt install libclang-dev`), or set LIBCLANG_PATH to the folder that holds libclang.so.\n\n{error}"
         ));
     }
-    let bindings = bindgen::Builder::default()
+    let mut builder = bindgen::Builder::default();
+    if acl {
+        builder = builder
+            .clang_arg("-DVR_ACL")
+            .allowlist_function(ACL_FUNCTIONS)
+            .allowlist_type("rte_acl_(config|field|param|rule_data)")
+            .allowlist_var("RTE_ACL_(FIELD_TYPE_.*|MAX_FIELDS)");
+    }
+    let bindings = builder
         .header(shim.join("shim.h").display().to_string())
         .clang_args(flags)
         .allowlist_function(FUNCTIONS)

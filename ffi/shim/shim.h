@@ -17,6 +17,9 @@
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
+#ifdef VR_ACL
+#include <rte_acl.h>
+#endif
 
 /*
  * The fields of struct rte_mbuf that Rust reads and writes. A struct of our own because releases wrap these fields in

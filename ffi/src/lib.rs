@@ -7,6 +7,7 @@
 //! | [`Mbuf`] | one buffer, given back on drop | moves between threads |
 //! | [`Device`] | control side of a started port | any; calls serialise on one lock |
 //! | [`RxQueue`], [`TxQueue`] | one queue of a device | one worker's, moved there once |
+//! | `Classifier` (feature `acl`) | rules that DPDK compiled | one's |
 //! | [`LcoreRegistration`] | a worker's number, which gives it mempool caches | stays in its thread |
 //!
 //! Invariants that the SAFETY comments lean on:
@@ -19,6 +20,8 @@
 //! - **queue**: a queue handle is made once per started queue, is not `Sync` and not `Clone`, so at most one thread polls a
 //!   queue; it holds the device, which is stopped and closed only when the last handle is gone.
 
+#[cfg(feature = "acl")]
+mod classifier;
 mod device;
 mod eal;
 mod lcore;
@@ -29,6 +32,8 @@ mod start;
 #[allow(clippy::undocumented_unsafe_blocks)]
 mod sys;
 
+#[cfg(feature = "acl")]
+pub use classifier::{Classifier, ClassifierError, ClassifierRule, Packed};
 pub use device::{Counters, Device, DeviceConfig, DeviceError, Offloads};
 pub use eal::{Eal, EalConfig, EalError, Memory, pci_address};
 pub use lcore::{LcoreError, LcoreRegistration, register_thread};

@@ -53,7 +53,7 @@ pub const CRATES: &[(&str, &[&str])] = &[
     ("flowtable", &[]),
     ("ffi", &[]),
     ("vrouter", &["flowtable", "ffi"]),
-    ("bench", &["vrouter", "flowtable"]),
+    ("bench", &["vrouter", "flowtable", "ffi"]),
     ("fuzz", &["vrouter", "flowtable"]),
 ];
 
