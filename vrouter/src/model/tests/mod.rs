@@ -1,3 +1,4 @@
+mod acl_edits;
 mod answers;
 mod compiled;
 mod events;

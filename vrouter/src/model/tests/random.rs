@@ -217,23 +217,25 @@ fn one_way() -> impl Strategy<Value = v1::Route> {
     )
 }
 
-fn any_acl() -> impl Strategy<Value = v1::Acl> {
+pub(super) fn any_rule() -> impl Strategy<Value = v1::Rule> {
     let side = prop_oneof![
         Just(None),
         select(&["clients", "all"][..]).prop_map(|name| Some(v1::address_match::By::Group(name.into()))),
         select(&PREFIXES[..]).prop_map(|of| Some(v1::address_match::By::Prefix(prefix(of)))),
     ];
-    let rule =
-        (side, any::<bool>(), select(&[1_u32, 6, 17][..]), any::<bool>()).prop_map(|(by, permit, protocol, ports)| {
-            v1::Rule {
-                permit,
-                protocol: Some(protocol),
-                source: by.map(|by| v1::AddressMatch { by: Some(by) }),
-                destination_ports: if ports { vec![v1::PortRange { first: 1, last: 80 }] } else { Vec::new() },
-                ..Default::default()
-            }
-        });
-    (select(&ACLS[..2]), prop::collection::vec(rule, 0..4))
+    (side, any::<bool>(), select(&[1_u32, 6, 17][..]), any::<bool>()).prop_map(|(by, permit, protocol, ports)| {
+        v1::Rule {
+            permit,
+            protocol: Some(protocol),
+            source: by.map(|by| v1::AddressMatch { by: Some(by) }),
+            destination_ports: if ports { vec![v1::PortRange { first: 1, last: 80 }] } else { Vec::new() },
+            ..Default::default()
+        }
+    })
+}
+
+fn any_acl() -> impl Strategy<Value = v1::Acl> {
+    (select(&ACLS[..2]), prop::collection::vec(any_rule(), 0..4))
         .prop_map(|(name, rules)| v1::Acl { name: name.into(), rules })
 }
 
