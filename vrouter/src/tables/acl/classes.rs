@@ -81,6 +81,13 @@ impl Classes {
         self.free.push(number);
     }
 
+    /// Gives back what was allocated in vain.
+    pub fn shrink(&mut self) {
+        if self.cells.capacity() > self.cells.len() / 8 * 9 {
+            self.cells.shrink_to_fit();
+        }
+    }
+
     /// Sets the class of a value, not 0, in a group where it has none.
     #[inline]
     pub fn set(&mut self, number: u32, group: usize, class: u16) {

@@ -116,7 +116,8 @@ impl<V: Values> Draft<V> {
         Some(sets.into())
     }
 
-    pub fn done(self) -> Field<V> {
+    pub fn done(mut self) -> Field<V> {
+        self.classes.shrink();
         Field { values: self.values, classes: self.classes.into() }
     }
 }

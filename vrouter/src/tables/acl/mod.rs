@@ -10,6 +10,7 @@ mod field;
 mod index;
 mod numbers;
 mod prefixes;
+mod runs;
 #[cfg(test)]
 mod tests;
 

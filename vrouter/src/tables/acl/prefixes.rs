@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::AddressMatch;
 use super::classes::Classes;
 use super::field::Values;
+use super::runs::{Key, Runs};
 use crate::tables::fib::{Bits, Fib};
 
 /// The prefixes of both families. A value is an address; its number is that of the longest prefix that holds it.
@@ -18,10 +19,11 @@ pub(super) struct Addresses {
 }
 
 #[derive(Clone)]
-struct Prefixes<A: Bits> {
-    numbers: Fib<A, u32>,
+struct Prefixes<A> {
     /// By rising address, shorter first: what a prefix holds stands behind it, in one piece.
     sorted: Arc<Vec<Named<A>>>,
+    /// The numbers of addresses.
+    runs: Arc<Runs<A>>,
 }
 
 #[derive(Clone, Copy)]
@@ -86,21 +88,20 @@ impl Addresses {
     /// The number of an address.
     #[inline]
     pub fn number(&self, address: IpAddr) -> u32 {
-        let longest = match address {
-            IpAddr::V4(address) => self.v4.numbers.lookup(address.to_bits()),
-            IpAddr::V6(address) => self.v6.numbers.lookup(address.to_bits()),
-        };
-        longest.map_or(0, |(_, number)| number)
+        match address {
+            IpAddr::V4(address) => self.v4.runs.number(address.to_bits()),
+            IpAddr::V6(address) => self.v6.runs.number(address.to_bits()),
+        }
     }
 }
 
-impl<A: Bits> Default for Prefixes<A> {
+impl<A: Address> Default for Prefixes<A> {
     fn default() -> Self {
-        Prefixes { numbers: Fib::default(), sorted: Arc::new(Vec::new()) }
+        Prefixes { sorted: Arc::new(Vec::new()), runs: Arc::new(runs(&[])) }
     }
 }
 
-impl<A: Bits> Prefixes<A> {
+impl<A: Address> Prefixes<A> {
     fn turn(&mut self, turns: Turns<A>, classes: &mut Classes) {
         if turns.is_empty() {
             return;
@@ -119,25 +120,19 @@ impl<A: Bits> Prefixes<A> {
                     if users > 0 {
                         sorted.push(Named { users, ..*named });
                     } else {
-                        self.numbers.remove(address, length);
                         classes.remove(named.number);
                     }
                 }
                 _ if more > 0 => {
-                    let number = classes.add(|| self.cover(address, length));
-                    self.numbers.insert(address, length, number);
+                    let number = classes.add(|| cover(&sorted, address, length));
                     sorted.push(Named { address, length, number, users: more as u32 });
                 }
                 _ => {}
             }
         }
         sorted.extend_from_slice(rest);
+        self.runs = Arc::new(runs(&sorted));
         self.sorted = Arc::new(sorted);
-    }
-
-    /// The number that the addresses of a new prefix have so far, at least those that are in no longer one.
-    fn cover(&self, address: A, length: u8) -> u32 {
-        (0..length).rev().find_map(|length| self.numbers.exact(address.masked(length), length)).unwrap_or(0)
     }
 
     /// Where a prefix stands, with those that it holds.
@@ -149,9 +144,65 @@ impl<A: Bits> Prefixes<A> {
     }
 }
 
-impl<A: Bits> Named<A> {
+impl<A: Address> Named<A> {
     fn key(&self) -> (A, u8) {
         (self.address, self.length)
+    }
+}
+
+/// The number that addresses of a new prefix have so far, but for those that a longer one holds. What could hold it is sorted already.
+fn cover<A: Address>(sorted: &[Named<A>], address: A, length: u8) -> u32 {
+    let of = |length: u8| sorted.binary_search_by_key(&(address.masked(length), length), Named::key).ok();
+    (0..length).rev().find_map(of).map_or(0, |at| sorted[at].number)
+}
+
+/// The numbers of all addresses.
+fn runs<A: Address>(sorted: &[Named<A>]) -> Runs<A> {
+    let mut firsts = vec![A::ZERO];
+    let mut numbers = vec![0];
+    let mut begin = |first: A, number: u32| {
+        if firsts.last() == Some(&first) {
+            numbers.pop();
+        } else {
+            firsts.push(first);
+        }
+        numbers.push(number);
+    };
+    let mut holding: Vec<Named<A>> = Vec::new();
+    let end = |holding: &mut Vec<Named<A>>, begin: &mut dyn FnMut(A, u32)| {
+        let ended = holding.pop();
+        if let Some(next) = ended.and_then(|ended| ended.address.after(ended.length)) {
+            begin(next, holding.last().map_or(0, |holder| holder.number));
+        }
+    };
+    for named in sorted {
+        while holding.last().is_some_and(|holder| named.address.masked(holder.length) != holder.address) {
+            end(&mut holding, &mut begin);
+        }
+        begin(named.address, named.number);
+        holding.push(*named);
+    }
+    while !holding.is_empty() {
+        end(&mut holding, &mut begin);
+    }
+    Runs::new(firsts, numbers)
+}
+
+/// An address as a number.
+trait Address: Bits + Key {
+    /// The address behind the last of a prefix; absent: there is none.
+    fn after(self, length: u8) -> Option<Self>;
+}
+
+impl Address for u32 {
+    fn after(self, length: u8) -> Option<u32> {
+        (self | u32::MAX.checked_shr(length.into()).unwrap_or(0)).checked_add(1)
+    }
+}
+
+impl Address for u128 {
+    fn after(self, length: u8) -> Option<u128> {
+        (self | u128::MAX.checked_shr(length.into()).unwrap_or(0)).checked_add(1)
     }
 }
 
