@@ -31,8 +31,15 @@ impl Set512 {
     }
 }
 
-/// For each column that is asked (a bit for each of 64) in order: the set that each row chooses of the column's `N` lists of `sets` (by its number there), intersected, and
-/// given to `found` unless nothing is in all. Ends with the first answer of `found`.
+/// Toggles all numbers of the other.
+impl std::ops::BitXorAssign for Set512 {
+    fn bitxor_assign(&mut self, other: Set512) {
+        self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word ^= other);
+    }
+}
+
+/// For each column that is asked (a bit for each of 64) in order: the set that each row chooses of the column's `N` lists of `sets`
+/// (by its number there), intersected, and given to `found` unless nothing is in all. Ends with the first answer of `found`.
 ///
 /// With the widest registers that the processor has; any thread, no allocation.
 ///

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::sample::Index as At;
 
 use super::index::Sizes;
-use super::tests::{Group, SlowRule, cases, compiled, judged_slowly, sets};
+use super::tests::{Group, SlowRule, cases, compiled, judged_slowly, permit_all, sets};
 use super::*;
 
 /// Rules go from a place on and others come there.
@@ -102,4 +102,51 @@ proptest! {
             agree(&acl, &slow, &tuples)?;
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Marks of more groups than one word has, and edits that move them from word to word.
+    #[test]
+    fn many_groups_judge_as_their_slow_twin(
+        (groups, rules, tuples) in cases(30..40),
+        times in 8..24_usize,
+        edits in edits(),
+    ) {
+        // Rules that match none of the flows come before, so that the first match is in any group.
+        let idle: Vec<_> = rules.iter().filter(|rule| !rule.matches_one_of(&tuples)).cloned().collect();
+        let mut all: Vec<_> = idle.iter().cycle().take(idle.len() * times).cloned().collect();
+        all.extend(rules);
+        edits_agree((groups, all, tuples), edits, Sizes { most: 4, full: 4, few: 2, sets: 4096, least: 2 })?;
+    }
+}
+
+/// One group of many prefixes, which many rules name: it is compiled once a group of rules, not once a rule.
+#[test]
+fn a_large_address_group_is_shared() {
+    let mut set = PrefixSet::default();
+    (0..20_000_u32).for_each(|at| set.insert(IpAddr::V4((at << 8).into()), 24));
+    let set = Arc::new(set);
+    let rule = |port: u16, permit: bool| Rule {
+        permit,
+        source: AddressMatch::In(set.clone()),
+        destination: AddressMatch::In(set.clone()),
+        destination_ports: vec![(port, port)],
+        ..permit_all()
+    };
+    let started = std::time::Instant::now();
+    let acl = Acl::new("acl".into(), (0..2000).map(|port| rule(port, port % 3 == 0)).collect());
+    let acl = acl.spliced(1000..1001, vec![]).spliced(0..1, vec![rule(7, true), rule(8, false)]);
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+    let judged = |port, host: u32| {
+        let (source, destination) = (IpAddr::V4(host.into()), IpAddr::V4((host + 1).into()));
+        acl.judge(&Tuple { source, destination, protocol: 6, ports: Some((1, port)), icmp: None })
+    };
+    let inside = 19_999 << 8 | 5;
+    assert_eq!(judged(8, inside), Judgement { permit: false, rule: Some(1) });
+    assert_eq!(judged(999, inside), Judgement { permit: true, rule: Some(1000) });
+    assert_eq!(judged(1000, inside).rule, None);
+    assert_eq!(judged(1001, inside), Judgement { permit: false, rule: Some(1001) });
+    assert_eq!(judged(999, 20_000 << 8).rule, None);
 }

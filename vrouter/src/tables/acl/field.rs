@@ -26,6 +26,11 @@ pub(super) trait Values: Clone {
 
     /// Which pieces of the order a match asks for, each place once at most; false: it does not ask, any value is right.
     fn asked(&self, asked: &Self::Match, ask: impl FnMut(Range<usize>)) -> bool;
+
+    /// What matches that ask for the same many pieces have in common, if there is such a thing: those of one address group.
+    fn kin(_: &Self::Match) -> Option<*const ()> {
+        None
+    }
 }
 
 /// Values and their classes.
@@ -81,11 +86,24 @@ impl<V: Values> Draft<V> {
         most: usize,
     ) -> Option<Box<[Set512]>> {
         let mut any = Set512::default();
-        // Place and rule of each beginning and end.
+        // Rules that ask for the same are one asker, however many pieces that are.
+        let mut askers: Vec<Set512> = Vec::new();
+        let mut kin: HashMap<*const (), usize> = HashMap::new();
+        // Place and asker of each beginning and end.
         let mut edges: Vec<(u32, u16)> = Vec::new();
         for (rule, asked) in rules.enumerate() {
-            let edge = |at: usize| (at as u32, rule as u16);
-            if !self.values.asked(asked, |places| edges.extend([edge(places.start), edge(places.end)])) {
+            let asker = askers.len();
+            if let Some(&known) = V::kin(asked).and_then(|of| kin.get(&of)) {
+                askers[known].toggle(rule);
+                continue;
+            }
+            let edge = |at: usize| (at as u32, asker as u16);
+            if self.values.asked(asked, |places| edges.extend([edge(places.start), edge(places.end)])) {
+                let mut alone = Set512::default();
+                alone.toggle(rule);
+                askers.push(alone);
+                kin.extend(V::kin(asked).map(|of| (of, asker)));
+            } else {
                 any.toggle(rule);
             }
         }
@@ -93,10 +111,10 @@ impl<V: Values> Draft<V> {
         let mut sets = vec![any];
         let mut known: HashMap<Set512, u16> = HashMap::from_iter([(any, 0)]);
         let (mut matched, mut edges) = (any, edges.into_iter().peekable());
-        while let Some((from, rule)) = edges.next() {
-            matched.toggle(rule.into());
-            while let Some((_, rule)) = edges.next_if(|&(at, _)| at == from) {
-                matched.toggle(rule.into());
+        while let Some((from, asker)) = edges.next() {
+            matched ^= askers[usize::from(asker)];
+            while let Some((_, asker)) = edges.next_if(|&(at, _)| at == from) {
+                matched ^= askers[usize::from(asker)];
             }
             let to = edges.peek().map_or(from, |&(at, _)| at);
             if from == to || matched == any {

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::AddressMatch;
 use super::classes::Classes;
 use super::field::Values;
 use super::runs::{Key, Runs};
-use crate::tables::fib::{Bits, Fib};
+use crate::tables::fib::{Bits, Fib, PrefixSet};
 
 /// The prefixes of both families. A value is an address; its number is that of the longest prefix that holds it.
 #[derive(Clone, Default)]
@@ -48,16 +50,19 @@ impl Values for Addresses {
         classes: &mut Classes,
     ) {
         let (mut v4, mut v6) = (Turns::new(), Turns::new());
+        // A group counts once for all rules that name it.
+        let mut sets: HashMap<*const PrefixSet, (&PrefixSet, i64)> = HashMap::new();
         for (asked, more) in out.map(|asked| (asked, -1)).chain(into.map(|asked| (asked, 1))) {
             match asked {
                 AddressMatch::Any => {}
                 AddressMatch::Prefix(IpAddr::V4(address), length) => add(&mut v4, address.to_bits(), *length, more),
                 AddressMatch::Prefix(IpAddr::V6(address), length) => add(&mut v6, address.to_bits(), *length, more),
-                AddressMatch::In(set) => {
-                    outermost(set.v4(), |address, length| add(&mut v4, address, length, more));
-                    outermost(set.v6(), |address, length| add(&mut v6, address, length, more));
-                }
+                AddressMatch::In(set) => sets.entry(Arc::as_ptr(set)).or_insert((set, 0)).1 += more,
             }
+        }
+        for (set, more) in sets.into_values().filter(|&(_, more)| more != 0) {
+            outermost(set.v4(), |address, length| add(&mut v4, address, length, more));
+            outermost(set.v6(), |address, length| add(&mut v6, address, length, more));
         }
         self.v4.turn(v4, classes);
         self.v6.turn(v6, classes);
@@ -81,6 +86,13 @@ impl Values for Addresses {
             }
         }
         true
+    }
+
+    fn kin(asked: &AddressMatch) -> Option<*const ()> {
+        match asked {
+            AddressMatch::In(set) => Some(Arc::as_ptr(set).cast()),
+            AddressMatch::Any | AddressMatch::Prefix(..) => None,
+        }
     }
 }
 
