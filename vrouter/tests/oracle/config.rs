@@ -219,6 +219,9 @@ pub struct Route {
     pub which: Which,
 }
 
+/// In place of the VRF of a next hop that went out of use.
+pub const GONE: u32 = u32::MAX;
+
 /// A route's next hop, and the VRF that the route is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hop {

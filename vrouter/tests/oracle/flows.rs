@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::config::{Hop, Kind, Which, is_link_local};
+use super::config::{GONE, Hop, Kind, Which, is_link_local};
 use super::ecmp::Kept;
 use super::forward::{Arrived, Fate, Key, Place};
 use super::headers::{Reason, Tuple, Upper};
@@ -86,6 +86,12 @@ impl Pair {
             _ if reverse.packets > 0 => "answered",
             _ => "unanswered",
         }
+    }
+
+    /// Those that it has, however it came by them.
+    pub(super) fn next_hops(&mut self) -> impl Iterator<Item = &mut Hop> {
+        let kept = self.halves.iter_mut().filter_map(|half| half.kept.as_mut()).map(|kept| &mut kept.hop);
+        kept.chain(&mut self.labelled)
     }
 }
 
@@ -340,6 +346,9 @@ impl Oracle {
             Some(Decision { forward: Err(reason), reverse: Err(reason), kept: [None, None], exit, answers_leave: None })
         };
         let route = || self.config.resolve(vrf, tuple.destination).map(|(_, hop, passed)| (hop, passed));
+        if fixed.is_some_and(|hop| hop.vrf == GONE) {
+            return refused("next_hop_gone", place);
+        }
         let (hop, mut passed) = match fixed.map_or_else(route, |hop| Ok((hop, vec![vrf]))) {
             Ok(way) => way,
             Err(reason) => return refused(reason, place),

@@ -242,7 +242,7 @@ impl Oracle {
         self.changes += 1;
         // the seed of the product's hash is a setting
         self.by_hash.clear();
-        self.lose_held();
+        self.lose_next_hops();
         self.want_neighbours();
     }
 

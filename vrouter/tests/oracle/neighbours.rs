@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::choice::Free;
-use super::config::{Hop, Neighbour, Vif, Which};
+use super::config::{GONE, Hop, Neighbour, Vif, Which};
 use super::forward::Arrived;
 use super::headers::{self, Mac, Reason, is_martian};
 use super::{Oracle, emit};
@@ -172,12 +172,13 @@ impl Oracle {
         self.entries.get_mut(&key).map(|entry| std::mem::take(&mut entry.held)).unwrap_or_default()
     }
 
-    /// What waits for a next hop that goes out of use waits in vain, also when a route has the same again.
-    pub(super) fn lose_held(&mut self) {
-        const NONE: u32 = u32::MAX;
-        for (_, hop) in self.entries.values_mut().flat_map(|entry| &mut entry.held) {
+    /// What goes by a next hop that goes out of use does so in vain, also when a route or a label has the same again: packets that wait,
+    /// and flows until they are judged anew.
+    pub(super) fn lose_next_hops(&mut self) {
+        let held = self.entries.values_mut().flat_map(|entry| &mut entry.held).map(|(_, hop)| hop);
+        for hop in held.chain(self.flows.iter_mut().flat_map(super::flows::Pair::next_hops)) {
             if !self.config.is_in_use(*hop) {
-                hop.vrf = NONE;
+                hop.vrf = GONE;
             }
         }
     }
