@@ -422,6 +422,13 @@ impl Config {
             || self.labels.values().any(by_label)
     }
 
+    /// Whether a route has a way of this name.
+    pub fn has_name(&self, name: &str) -> bool {
+        let named =
+            |which| matches!(which, Which::Paths(number) if self.paths[&number].iter().any(|way| way.name == name));
+        self.routes.values().any(|route| named(route.which))
+    }
+
     /// Whether an ACL permits; the absent one does.
     pub fn permits(&self, acl: &Option<String>, tuple: &Tuple) -> bool {
         let Some(acl) = acl.as_ref().and_then(|name| self.acls.get(name)) else { return true };

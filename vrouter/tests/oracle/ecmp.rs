@@ -205,6 +205,14 @@ impl Oracle {
         Hop { vrf: hop.vrf, which: way.which }
     }
 
+    /// Names of ways that no route has any more are forgotten, also when one has the same again.
+    pub(super) fn lose_names(&mut self) {
+        let kept = self.flows.iter_mut().flat_map(|pair| &mut pair.halves).filter_map(|half| half.kept.as_mut());
+        for kept in kept.filter(|kept| !self.config.has_name(&kept.name)) {
+            kept.name.clear();
+        }
+    }
+
     /// The way by which an address is looked at by who asks for it: its own if it is one, else the first.
     pub(super) fn path_for_asker(&self, which: Which, asker: Place) -> Which {
         let Which::Paths(number) = which else { return which };

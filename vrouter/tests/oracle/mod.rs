@@ -243,6 +243,7 @@ impl Oracle {
         // the seed of the product's hash is a setting
         self.by_hash.clear();
         self.lose_next_hops();
+        self.lose_names();
         self.want_neighbours();
     }
 
