@@ -100,6 +100,7 @@ impl Compiled {
         rows::compile_ports(state, &dirty, &mut next);
         rows::compile_vrfs(self, state, &users, &dirty, &mut next, &mut touched);
         self.index.move_vifs(state, &users.vifs);
+        rows::raise_without(&hops, &mut next, &mut touched);
         self.index.reach.raise(&mut next, &touched);
         rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);

@@ -8,7 +8,8 @@ use hashbrown::HashMap;
 use super::acls::{CompiledAcl, set_of};
 use super::{Compiled, Touched, Users};
 use crate::ids::{Mac, NextHopId, VrfId};
-use crate::model::records::{self, Prefix};
+use crate::model::interner::Swept;
+use crate::model::records::{self, Hop, Prefix};
 use crate::model::state::{Dirty, State};
 use crate::packet::ip::is_link_local;
 use crate::tables::acl::Acl;
@@ -178,6 +179,16 @@ fn raise(next: &mut Snapshot, vrf: VrfId, touched: &mut Touched) {
     if let Some(mut row) = next.vrfs.shared(vrf.index()).cloned().filter(|_| touched.vrfs.insert(vrf)) {
         Arc::make_mut(&mut row).stamp = next.generation;
         next.vrfs.set(vrf.index(), Some(row));
+    }
+}
+
+/// Raises the VRFs of VIFs' next hops that nothing leads by any more: no route says so where only a label named one, and answers of its
+/// flows go by others.
+pub(super) fn raise_without(hops: &Swept<(VrfId, Hop)>, next: &mut Snapshot, touched: &mut Touched) {
+    for (_, (vrf, hop)) in &hops.removed {
+        if let Hop::Vif { .. } = hop {
+            raise(next, *vrf, touched);
+        }
     }
 }
 
