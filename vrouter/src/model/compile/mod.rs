@@ -100,9 +100,9 @@ impl Compiled {
         rows::compile_ports(state, &dirty, &mut next);
         rows::compile_vrfs(self, state, &users, &dirty, &mut next, &mut touched);
         self.index.move_vifs(state, &users.vifs);
+        rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         rows::raise_without(&hops, &mut next, &mut touched);
         self.index.reach.raise(&mut next, &touched);
-        rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
         compile_names(state, &dirty, &mut next);
         compile_arrivals(state, &dirty, &mut next);

@@ -74,7 +74,8 @@ fn what_changes_in_a_vrf_raises_those_from_which_and_into_which_flows_go() {
     assert_eq!(vrfs_raised(dropped("alone")), ["alone"]);
     let judged = put(Kind::Vrf(v1::Vrf { acl: "web".into(), ..vrf("last") }));
     assert_eq!(vrfs_raised(judged), ["beside", "last", "red", "top"]);
-    assert_eq!(vrfs_raised(put(Kind::Group(group(&["172.16.0.0/12"])))), ["beside", "last", "red", "top"]);
+    // of red's VIFs too, whose flows go into blue
+    assert_eq!(vrfs_raised(put(Kind::Group(group(&["172.16.0.0/12"])))), ["beside", "blue", "last", "red", "top"]);
     // the last time that top has anything to do with red
     assert_eq!(vrfs_raised(delete(Key::Route(route_key("top", "9.0.0.0/8", "")))), ["blue", "last", "red", "top"]);
     assert_eq!(vrfs_raised(delete(Key::Route(route_key("red", "11.0.0.0/8", "")))), ["blue", "last", "red"]);
