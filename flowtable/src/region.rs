@@ -121,6 +121,8 @@ fn heap_lines(count: usize) -> Option<Box<[Line]>> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::hint::black_box;
+
     use super::*;
 
     #[test]
@@ -135,7 +137,7 @@ mod tests {
     #[test]
     fn more_memory_than_there_is_is_refused() {
         for bytes in [usize::MAX, usize::MAX / 2, 1 << 60] {
-            assert_eq!(Region::heap(bytes).err(), Some(LayoutError::NoMemory { bytes }));
+            assert_eq!(black_box(Region::heap(bytes)).err(), Some(LayoutError::NoMemory { bytes }));
         }
     }
 }
