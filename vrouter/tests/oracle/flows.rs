@@ -271,6 +271,12 @@ impl Oracle {
         }
         (pair.halves[0].verdict, pair.halves[1].verdict) = (decision.forward, reverse);
         let mut moved = false;
+        // the next hop that a label names stands also while the flow is refused
+        if let (true, Some(hop)) = (denied, fixed)
+            && let Some(kept) = &mut pair.halves[0].kept
+        {
+            kept.hop = hop;
+        }
         for (half, kept) in pair.halves.iter_mut().zip(decision.kept) {
             moved |= matches!((&half.kept, &kept), (Some(old), Some(new)) if old.name != new.name && !old.open);
             half.kept = kept.or(half.kept.take());
