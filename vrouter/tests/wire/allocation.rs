@@ -49,7 +49,8 @@ fn a_worker_that_allocates_or_frees_ends_the_process() {
         for (planted, says) in [("free", "frees 8 bytes"), ("frame", "frees 2"), ("slot", "allocates ")] {
             let said = child(planted);
             assert!(said.contains(says) && said.contains("where nothing may allocate"), "{planted}: {said}");
-            assert!(said.contains("datapath::Worker::poll"), "the backtrace says where: {said}");
+            // by its file: in optimised builds names are short
+            assert!(said.contains("src/datapath/mod.rs"), "the backtrace says where: {said}");
         }
         return;
     };
