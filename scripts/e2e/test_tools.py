@@ -36,8 +36,9 @@ def test_explain_says_what_then_happens(picture):
     assert verdict(("--vif", "red1"), V4["1"], "10.9.9.9", 9000) == "no_route"
     assert verdict(("--vif", "red1"), V4["2"], V4["1"], 9000) == "source_spoofed"
     after = h1.stats()
-    # Without side effects.
-    assert after["flows"] == before["flows"] and after["drops"] == before["drops"], (before, after)
+    # Without side effects. (What the tenants' kernels announce to a group may come in meanwhile.)
+    was, now = ([row for row in stats["drops"] if row["reason"] != "multicast"] for stats in (before, after))
+    assert after["flows"] == before["flows"] and now == was, (before, after)
     red1, red2 = picture["red1"].netns, picture["red2"].netns
     with probe.Server(red1, 80), probe.Server(red1, 8080), probe.Server(red2, 9000):
         probe.connect(red2, V4["1"], 80).close()
