@@ -29,16 +29,33 @@ pub(crate) struct Tags([u64; 3]);
 
 impl Tags {
     /// Slots that bear `tag`.
+    #[cfg(all(target_arch = "x86_64", not(loom), not(miri)))]
     #[inline(always)]
     pub(crate) fn slots(self, tag: u16) -> Slots {
-        const ONES: u64 = 0x0001_0001_0001_0001;
-        const LOW: u64 = 0x7fff_7fff_7fff_7fff;
-        let [a, b, c] = self.0.map(|word| {
-            // The top bit of each 16-bit lane that is equal; exact, no carry leaves its lane.
-            let lanes = word ^ u64::from(tag).wrapping_mul(ONES);
-            !(((lanes & LOW) + LOW) | lanes | LOW)
-        });
-        Slots(a >> 15 | b >> 14 | (c & 0x8000_8000) >> 13)
+        use std::arch::x86_64::{
+            _mm_cmpeq_epi16, _mm_cvtsi64_si128, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi16,
+        };
+        let [a, b, c] = self.0.map(u64::cast_signed);
+        // SAFETY: SSE2 is part of x86-64; these compute on registers alone.
+        let [ab, c] = unsafe {
+            let tag = _mm_set1_epi16(tag.cast_signed());
+            [_mm_set_epi64x(b, a), _mm_cvtsi64_si128(c)].map(|tags| _mm_movemask_epi8(_mm_cmpeq_epi16(tags, tag)))
+        };
+        Slots((ab | (c & 0xf) << 16).cast_unsigned() & 0x5_5555)
+    }
+
+    /// The same, written out.
+    #[cfg(any(test, not(target_arch = "x86_64"), loom, miri))]
+    #[cfg_attr(all(target_arch = "x86_64", not(loom), not(miri)), allow(dead_code))]
+    pub(crate) fn slots_one_by_one(self, tag: u16) -> Slots {
+        let bears = |slot: u32| (self.0[slot as usize / 4] >> (slot % 4 * 16)) as u16 == tag;
+        Slots((0..SLOTS).filter(|&slot| bears(slot)).map(|slot| 1 << (2 * slot)).sum())
+    }
+
+    /// Slots that bear `tag`.
+    #[cfg(any(not(target_arch = "x86_64"), loom, miri))]
+    pub(crate) fn slots(self, tag: u16) -> Slots {
+        self.slots_one_by_one(tag)
     }
 
     /// Whether an entry whose first bucket this is lives in its second one.
@@ -53,9 +70,9 @@ impl Tags {
     }
 }
 
-/// A set of slots: the bit of a slot is its lane times 16 plus its word.
-#[derive(Clone, Copy)]
-pub(crate) struct Slots(u64);
+/// A set of slots: the bit of a slot is twice its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slots(u32);
 
 impl Slots {
     #[inline(always)]
@@ -74,7 +91,7 @@ impl Iterator for Slots {
         }
         let bit = self.0.trailing_zeros();
         self.0 &= self.0 - 1;
-        Some((bit & 15) * 4 + (bit >> 4))
+        Some(bit / 2)
     }
 }
 
@@ -149,6 +166,22 @@ impl Bucket<'_> {
 mod tests {
     use super::*;
     use crate::sync::AtomicU64;
+
+    #[test]
+    fn tags_are_compared_at_once_as_one_by_one() {
+        let mut state = 1_u64;
+        let mut word = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // few different tags, in all lanes
+            state >> 32 & 0x0003_0001_0003_0002 | state & 0x0001_0003_0000_0001
+        };
+        for _ in 0..10_000 {
+            let tags = Tags(std::array::from_fn(|_| word()));
+            for tag in [0, 1, 2, 3, u16::MAX] {
+                assert_eq!(tags.slots(tag), tags.slots_one_by_one(tag), "{tag} of {:x?}", tags.0);
+            }
+        }
+    }
 
     #[test]
     fn slots_are_put_found_and_taken_beside_lock_and_overflow() {

@@ -71,6 +71,26 @@ pub struct Entry {
     pub bytes: u64,
 }
 
+/// What a packet adds to its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    pub bytes: u32,
+    /// The caller's clock.
+    pub now: u32,
+    /// Bits to set in the direction's state.
+    pub set: u16,
+}
+
+/// What was decided about an entry that a packet is to be counted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub half: Half,
+    /// See [`Entry::initiator`].
+    pub initiator: bool,
+    /// See [`Entry::state`]; before this packet.
+    pub state: u16,
+}
+
 impl Entry {
     /// What the slow path decided.
     pub fn half(&self) -> Half {
@@ -213,6 +233,45 @@ impl<'a, const K: usize> Slot<'a, K> {
         }
     }
 
+    /// See [`Pairs::count_if`](crate::Pairs::count_if).
+    ///
+    /// Why what is read before the lock is what the lock then keeps: the words are loaded (acquire) between a load of the guard and the
+    /// compare-and-swap of that same guard. Whoever stores a newer key or decision changes the guard before, as [`Slot::read`] says,
+    /// and the compare-and-swap would fail.
+    #[inline(always)]
+    pub(crate) fn count_if<R>(
+        self,
+        key: &Key<K>,
+        packet: Packet,
+        stands: impl Fn(&Standing) -> Option<R>,
+    ) -> Option<R> {
+        let mut turns = 0;
+        loop {
+            let guard = self.guard().load(Acquire);
+            if guard & (LIVE | LOCK | WRITING | 0xff << VERDICT) != LIVE {
+                if guard & LIVE == 0 || guard & (LOCK | WRITING) == 0 {
+                    return None;
+                }
+                wait(&mut turns);
+                continue;
+            }
+            let (seen, activity) = self.key(Acquire);
+            let [target, stamp] = [K + 2, K + 3].map(|word| self.word(word).load(Acquire));
+            if seen != *key {
+                return None;
+            }
+            let half = Half { stamp, next_hop: target as u32, verdict: 0 };
+            let state = (activity >> 16) as u16;
+            let answer = stands(&Standing { half, initiator: self.index & 1 == 0, state })?;
+            if self.guard().compare_exchange(guard, guard | LOCK, Acquire, Relaxed).is_ok() {
+                self.count(packet.bytes, packet.now, packet.set);
+                self.unlock(guard);
+                return Some(answer);
+            }
+            wait(&mut turns);
+        }
+    }
+
     /// Gives the lock back, leaving `guard`. Locked.
     #[inline(always)]
     pub(crate) fn unlock(self, guard: u64) {
@@ -256,17 +315,16 @@ impl<'a, const K: usize> Slot<'a, K> {
         Half { stamp, next_hop: target as u32, verdict: (guard >> VERDICT) as u8 }
     }
 
-    /// Counts one packet. `now` moves last seen forward only; neither it nor state is stored when it stays. Locked.
+    /// Counts one packet. `now` moves last seen forward only; neither it nor state is stored when both stay. Locked.
     #[inline(always)]
     pub(crate) fn count(self, bytes: u32, now: u32, set: u16) {
         // Release: a reader that still holds an older incarnation's guard must not take these for that one's; see `read`.
         let activity = self.word(K + 1).load(Relaxed);
-        let last_seen = (activity >> 32) as u32;
-        let later = now.wrapping_sub(last_seen).cast_signed() > 0;
-        let seen = if later { now } else { last_seen };
-        let new = u64::from(seen) << 32 | activity & 0xffff_ffff | u64::from(set) << 16;
-        if new != activity {
-            self.word(K + 1).store(new, Release);
+        let new = |seen: u32| u64::from(seen) << 32 | activity & 0xffff_ffff | u64::from(set) << 16;
+        if new(now) != activity {
+            let last_seen = (activity >> 32) as u32;
+            let later = now.wrapping_sub(last_seen).cast_signed() > 0;
+            self.word(K + 1).store(new(if later { now } else { last_seen }), Release);
         }
         self.carry(1, u64::from(bytes));
     }

@@ -44,7 +44,7 @@
 //!   compared in full. The entry's guard word (incarnation, sequence, verdict) is read before and after the copy, and the copy
 //!   is used when it is the same. A reader waits only while a writer is between the three stores of `update`. An entry that is
 //!   there for the whole of a `find` is found: it does not move, and its slot is not touched.
-//! - **`touch`, `touch_decided`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
+//! - **`touch`, `touch_decided`, `count_if`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
 //!   is not stale. So a packet is never counted to a later flow in the same place.
 //! - **`insert`** locks the (at most four) buckets of both keys, in order of address. Whoever inserts one of the two keys locks
 //!   the same buckets: two workers that set up one flow from opposite ends find each other. Entries are written before they are
@@ -62,7 +62,9 @@ mod entry;
 mod free;
 mod key;
 mod layout;
+mod level;
 mod pairs;
+mod place;
 mod prefetch;
 mod region;
 mod scan;
@@ -71,10 +73,12 @@ mod sync;
 mod table;
 mod watchful;
 
-pub use entry::{Entry, Half, Handle, Pair};
+pub use entry::{Entry, Half, Handle, Packet, Pair, Standing};
 pub use key::{Key, Narrow, Wide};
 pub use layout::{AdoptError, Config, LayoutError};
+pub use level::{Kernel, Level, at_level};
 pub use pairs::{Counters, InsertError, Pairs};
+pub use place::Sought;
 pub use prefetch::prefetch;
 pub use region::Region;
 pub use sets::{Set512, first_common};

@@ -11,7 +11,7 @@ use loom::thread;
 use crate::key::Secrets;
 use crate::layout::Parts;
 use crate::region::Region;
-use crate::{Entry, Half, Handle, InsertError, Key, Pair};
+use crate::{Entry, Half, Handle, InsertError, Key, Packet, Pair};
 
 type Pairs = crate::Pairs<1>;
 
@@ -261,6 +261,35 @@ fn a_packet_counts_only_by_the_decision_that_it_was_judged_by() {
         assert_eq!(updated, Some(true));
         let entry = find(&pairs, 2).expect("there").1;
         assert_eq!((entry.packets, entry.bytes), (1 + u64::from(counted), 60 + 40 * u64::from(counted)));
+    });
+}
+
+#[test]
+fn a_packet_that_is_found_and_counted_at_once_counts_by_what_it_saw() {
+    fn forwards(update: u64) -> Half {
+        Half { verdict: 0, ..half(3, update) }
+    }
+    /// To the answers of flow 1, whose entry is the second one.
+    fn count(pairs: &Pairs, bytes: u32) -> Option<Half> {
+        let counted = pairs.count_if(1, &key(3), Packet { bytes, now: 9, set: 1 }, |standing| Some(standing.half));
+        counted.inspect(|half| assert_eq!(*half, forwards(half.stamp & 0xff), "torn"))
+    }
+    model(|| {
+        let pairs = table(1);
+        let handle = insert(&pairs, 1).expect("room");
+        assert!(pairs.update(handle.partner(), forwards(0)));
+        let ((first, updated, ended), counted) = race(
+            &pairs,
+            move |pairs| {
+                let first = count(pairs, 60).is_some();
+                (first, pairs.update(handle.partner(), forwards(1)), pairs.take(handle))
+            },
+            |pairs| count(pairs, 40),
+        );
+        assert!(first && updated);
+        // whoever ended the pair sees what was counted before, and nothing was after
+        let (reverse, counted) = (ended.expect("it was there").reverse.1, u64::from(counted.is_some()));
+        assert_eq!((reverse.packets, reverse.bytes), (1 + counted, 60 + 40 * counted));
     });
 }
 

@@ -1,9 +1,10 @@
 //! The table of one kind of key: look up, set up, count, remove.
 
 use crate::bucket::{Bucket, SLOTS};
-use crate::entry::{LIVE, Slot, version};
+use crate::entry::{LIVE, Packet, Slot, Standing, version};
 use crate::free::{End, Free};
 use crate::key::Secrets;
+use crate::place::{Place, Sought, tag_of};
 use crate::region::Part;
 use crate::{Entry, Half, Handle, Key, Pair, prefetch};
 
@@ -85,6 +86,51 @@ impl<const K: usize> Pairs<K> {
                 entry.lines().iter().for_each(prefetch);
             }
         }
+    }
+
+    /// Hashes a key and asks for its bucket.
+    #[inline(always)]
+    pub fn seek(&self, key: &Key<K>) -> Sought {
+        let hash = self.hash(key);
+        let first = self.first(hash);
+        if let Some(line) = self.buckets.get(first as usize) {
+            prefetch(line);
+        }
+        Sought { hash, first, tag: tag_of(hash) }
+    }
+
+    /// The place of the entry that the key sought probably has, asked for; waits for the key's bucket. The key itself is not
+    /// compared: that is for [`Pairs::count_if`]. Nothing: no entry bears the hash's tag.
+    #[inline(always)]
+    pub fn candidate(&self, sought: Sought) -> Option<u32> {
+        let mut bucket = Bucket(self.buckets.get(sought.first as usize)?);
+        let tags = bucket.tags();
+        let slot = match tags.slots(sought.tag).next() {
+            Some(slot) => slot,
+            None if !tags.overflowed() => return None,
+            None => {
+                bucket = self.bucket(self.place(sought.hash).second);
+                bucket.tags().slots(sought.tag).next()?
+            }
+        };
+        let index = bucket.index(slot);
+        self.slot(index)?.lines().iter().for_each(prefetch);
+        Some(index)
+    }
+
+    /// Counts one packet to the entry at this place, if it is live, has this key (which is compared in full), verdict 0, and `stands` says
+    /// something to what was decided; else changes nothing. Find, check and [`Pairs::touch_decided`] in one step, exact like it: the answer of `stands`
+    /// is about the very decision that the packet was counted to. (It may be asked more than once, and about what another thread is just
+    /// replacing; then its answer is not used.)
+    #[inline(always)]
+    pub fn count_if<R>(
+        &self,
+        index: u32,
+        key: &Key<K>,
+        packet: Packet,
+        stands: impl Fn(&Standing) -> Option<R>,
+    ) -> Option<R> {
+        self.slot(index)?.count_if(key, packet, stands)
     }
 
     /// The entry with this key, which is compared in full. `hash` is the key's. Takes no lock.
@@ -320,12 +366,15 @@ impl<const K: usize> Pairs<K> {
     #[inline(always)]
     pub(crate) fn place(&self, hash: u64) -> Place {
         let buckets = self.buckets.len() as u64;
-        let first = (((hash >> 32) * buckets) >> 32) as u32;
+        let first = self.first(hash);
         let second = (((hash & 0xffff_ffff) * buckets) >> 32) as u32;
         let second = if second != first { second } else { (first + 1) % buckets as u32 };
-        // The buckets eat the upper bits of both halves; the product's top depends on all bits.
-        let tag = (hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16;
-        Place { first, second, tag: tag.max(1) }
+        Place { first, second, tag: tag_of(hash) }
+    }
+
+    #[inline(always)]
+    fn first(&self, hash: u64) -> u32 {
+        (((hash >> 32) * self.buckets.len() as u64) >> 32) as u32
     }
 
     #[inline(always)]
@@ -364,14 +413,6 @@ impl<const K: usize> Pairs<K> {
         }
         Locked { pairs: self, order }
     }
-}
-
-/// Where entries of a hash are: two buckets, and the tag in them.
-#[derive(Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) first: u32,
-    pub(crate) second: u32,
-    pub(crate) tag: u16,
 }
 
 /// Up to four locked buckets; unlocked when dropped.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use flowtable::{Config, Entry, FlowTable, Half, Handle, InsertError, Key, Pair, Pairs, Region};
+use flowtable::{Config, Entry, FlowTable, Half, Handle, InsertError, Key, Packet, Pair, Pairs, Region, Standing};
 use proptest::prelude::*;
 
 const CAPACITY: u32 = 12;
@@ -27,6 +27,13 @@ enum Call {
         bytes: u32,
         set: u16,
         decided: Option<u8>,
+    },
+    /// Find, check and count in one step; `stands`: what the check says.
+    Count {
+        key: u8,
+        bytes: u32,
+        set: u16,
+        stands: bool,
     },
     Clear {
         handle: u8,
@@ -55,6 +62,8 @@ fn call() -> impl Strategy<Value = Call> {
         2 => (any::<u8>(), any::<u8>()).prop_map(|(handle, half)| Call::Update { handle, half }),
         4 => (any::<u8>(), 0..2000u32, 0..16u16, any::<Option<u8>>())
             .prop_map(|(handle, bytes, set, decided)| Call::Touch { handle, bytes, set, decided }),
+        4 => (0..40u8, 0..2000u32, 0..16u16, any::<bool>())
+            .prop_map(|(key, bytes, set, stands)| Call::Count { key, bytes, set, stands }),
         1 => (any::<u8>(), 0..16u16).prop_map(|(handle, bits)| Call::Clear { handle, bits }),
         2 => any::<u8>().prop_map(Call::Take),
         1 => (0..30u32, 0..20u32, 0..3u64).prop_map(|(cursor, budget, packets)| Call::Age { cursor, budget, packets }),
@@ -198,6 +207,7 @@ impl<const K: usize> Twin<K> {
                 };
                 assert_eq!(touched, entry.is_some());
             }
+            Call::Count { key: n, bytes, set, stands } => self.count(pairs, &key(n), (bytes, set), stands),
             Call::Clear { handle, bits } => {
                 let Some(handle) = self.handle(handle) else { return };
                 let entry = self.entry(handle).map(|entry| entry.state &= !bits);
@@ -212,6 +222,37 @@ impl<const K: usize> Twin<K> {
             Call::Tick(ticks) => self.now = self.now.wrapping_add(if ticks > 9 { 9 } else { ticks }),
             Call::Adopt => {}
         }
+    }
+
+    fn count(&mut self, pairs: &Pairs<K>, key: &Key<K>, (bytes, set): (u32, u16), stands: bool) {
+        let (place, now) = (self.places.get(key).copied(), self.now);
+        let entry = place.and_then(|place| self.entry(place)).filter(|entry| entry.verdict == 0);
+        let expected = entry.map(|entry| {
+            let seen = Standing { half: entry.half(), initiator: entry.initiator, state: entry.state };
+            if stands {
+                entry.packets += 1;
+                entry.bytes += u64::from(bytes);
+                entry.state |= set;
+                entry.last_seen = now;
+            }
+            seen
+        });
+        let candidate = pairs.candidate(pairs.seek(key));
+        assert!(place.is_none_or(|place| candidate == Some(place.index())) || candidate.is_some(), "another's tag");
+        // the candidate may be another entry with the same tag, which is found by its own place then
+        let at = candidate.filter(|&at| place.is_some_and(|place| place.index() == at)).or(place.map(Handle::index));
+        let asked = std::cell::Cell::new(None);
+        let check = |standing: &Standing| {
+            asked.set(Some(*standing));
+            stands.then_some(7)
+        };
+        let counted = at.and_then(|at| pairs.count_if(at, key, Packet { bytes, now, set }, check));
+        assert_eq!(counted, (expected.is_some() && stands).then_some(7));
+        assert_eq!(asked.get(), expected);
+        // no other key is counted at that place
+        let strange = Key { tag: key.tag ^ 0x100, ..*key };
+        let packet = Packet { bytes, now, set };
+        assert_eq!(at.and_then(|at| pairs.count_if(at, &strange, packet, |_| Some(0))), None);
     }
 
     fn same(&mut self, pairs: &Pairs<K>) {
