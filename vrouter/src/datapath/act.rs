@@ -142,7 +142,7 @@ fn outer_v4(outer: &mut [u8], class: u8, length: u16, udp: bool, hash: u64) {
 
 /// The same of IPv6, with a flow label (RFC 6438). The UDP checksum stays 0 (RFC 6935).
 #[inline]
-fn outer_v6(outer: &mut [u8], class: u8, length: u16, udp: bool, hash: u64) {
+pub(super) fn outer_v6(outer: &mut [u8], class: u8, length: u16, udp: bool, hash: u64) {
     const IP: usize = 40;
     let Some(outer) = outer.first_chunk_mut::<{ IP + 8 }>() else { return };
     // 0 would be none (RFC 6437, section 2)
@@ -156,7 +156,8 @@ fn outer_v6(outer: &mut [u8], class: u8, length: u16, udp: bool, hash: u64) {
     }
 }
 
-fn source_port(hash: u64) -> u16 {
+#[inline]
+pub(super) fn source_port(hash: u64) -> u16 {
     ENTROPY_BASE | (hash >> 32) as u16 & 0x3fff
 }
 

@@ -14,7 +14,8 @@ use crate::tables::{Snapshot, Vif, VifKind};
 /// Frames on their way out of one port, and the counter rows of the VIFs that they entered by.
 pub struct TxQueue {
     frames: Vec<Frame>,
-    slots: Vec<usize>,
+    /// Runs of frames: the row, and how many there are.
+    slots: Vec<(usize, usize)>,
 }
 
 impl Default for TxQueue {
@@ -30,7 +31,7 @@ impl TxQueue {
             return;
         }
         let Some(port) = port else {
-            self.refuse(0, DropReason::NextHopGone, counters);
+            self.settle(0, DropReason::NextHopGone, counters);
             return;
         };
         let report = port.tx(&mut self.frames);
@@ -38,18 +39,51 @@ impl TxQueue {
         let slot = vif.map_or(counters.no_vif(), |vif| vif.slot);
         counters.vif(slot).tx_packets.add(report.frames as u64);
         counters.vif(slot).tx_bytes.add(report.bytes as u64);
-        for &entered in &self.slots[..report.frames.min(self.slots.len())] {
-            counters.vif(entered).forwarded.add(1);
-        }
-        self.refuse(report.frames, port.refusal(), counters);
+        self.settle(report.frames, port.refusal(), counters);
     }
 
-    fn refuse(&mut self, sent: usize, reason: DropReason, counters: &Counters) {
-        for &slot in &self.slots[sent.min(self.slots.len())..] {
-            counters.drop(slot, reason, 1);
+    /// Room for frames before the next flush.
+    #[inline]
+    pub fn room(&self) -> usize {
+        BURST - self.frames.len()
+    }
+
+    /// Adds frames that entered by the VIF with this row, as many as there is room for.
+    #[inline]
+    pub fn push(&mut self, frames: &mut impl ExactSizeIterator<Item = Frame>, slot: usize) {
+        let taken = frames.len().min(self.room());
+        if taken == 0 {
+            return;
+        }
+        match self.slots.last_mut() {
+            Some((last, count)) if *last == slot => *count += taken,
+            _ => self.slots.push((slot, taken)),
+        }
+        self.frames.extend(frames.take(taken));
+    }
+
+    /// Takes all frames, at most a burst, which entered by the VIF with this row, by exchanging vectors; unless frames wait here.
+    #[inline]
+    pub fn exchange(&mut self, frames: &mut Vec<Frame>, slot: usize) -> bool {
+        let can = self.frames.is_empty();
+        if can {
+            self.slots.push((slot, frames.len()));
+            std::mem::swap(&mut self.frames, frames);
+        }
+        can
+    }
+
+    /// The first `sent` frames are forwarded, the others dropped for this reason. Empties the queue.
+    fn settle(&mut self, mut sent: usize, reason: DropReason, counters: &Counters) {
+        for (slot, count) in self.slots.drain(..) {
+            let forwarded = count.min(sent);
+            sent -= forwarded;
+            counters.vif(slot).forwarded.add(forwarded as u64);
+            if count > forwarded {
+                counters.drop(slot, reason, (count - forwarded) as u64);
+            }
         }
         self.frames.clear();
-        self.slots.clear();
     }
 }
 
@@ -95,9 +129,8 @@ impl Outbox<'_> {
         let Some(queue) = self.tx.get_mut(port) else {
             return self.drop(work, &frame, DropReason::NextHopGone, Culprit::Frame);
         };
-        queue.frames.push(frame);
-        queue.slots.push(work.slot);
-        if queue.frames.len() == BURST {
+        queue.push(&mut std::iter::once(frame), work.slot);
+        if queue.room() == 0 {
             queue.flush(&mut self.ports[port], vif_of(self.snapshot, port), &self.end.counters);
         }
     }

@@ -10,7 +10,9 @@ pub mod decide;
 mod exception;
 mod finish;
 pub mod flows;
+mod gate;
 mod inject;
+mod lane;
 pub mod lifetime;
 pub mod mover;
 pub mod ports;
@@ -26,11 +28,13 @@ use flowtable::{Entry, Handle};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
-use crate::tables::Snapshot;
+use crate::tables::{Rewrite, Snapshot};
 use classify::{Classified, Exit, classify, vif_of};
 use counters::Counters;
 use finish::Outbox;
 use flows::{Eviction, Lookup, lookup, prepare};
+use gate::Gate;
+use lane::Lane;
 use ports::Ports;
 use punt::{Budget, TunnelSource, Why};
 pub use shared::Shared;
@@ -46,6 +50,10 @@ pub struct Worker {
     shared: Arc<Shared>,
     snapshot: Arc<Snapshot>,
     ports: Ports,
+    /// A burst as it was received, of which the lane takes what is plain.
+    received: Vec<Frame>,
+    lane: Lane,
+    /// What the lane does not take, and what is known of it.
     frames: Vec<Frame>,
     burst: Vec<Work>,
     /// By [`Work::charge`]: what tenants resolve addresses by, everything else that goes to the slow path, new flows.
@@ -119,6 +127,8 @@ impl Worker {
             ports: Ports::new(ports, snapshot.ports.len()),
             exception_budgets: vec![Budget::default(); snapshot.ports.len()],
             snapshot,
+            received: Vec::with_capacity(BURST),
+            lane: Lane::new(),
             frames: Vec::with_capacity(BURST),
             burst: Vec::with_capacity(BURST),
             flow_budgets: budgets.clone(),
@@ -161,7 +171,7 @@ impl Worker {
 
     fn receive(&mut self, port: usize) -> usize {
         let Some(device) = &mut self.ports.ends[port] else { return 0 };
-        let report = device.rx(&mut self.frames);
+        let report = device.rx(&mut self.received);
         let received = report.frames + report.multi_segment;
         if received == 0 {
             return report.handed_over;
@@ -170,7 +180,7 @@ impl Worker {
             Some(vif) => (Some(vif.id), vif.slot),
             None => (None, self.counters().no_vif()),
         };
-        let bytes = self.frames.iter().map(|frame| frame.len() as u64).sum();
+        let bytes = self.received.iter().map(|frame| frame.len() as u64).sum();
         let counters = self.counters();
         counters.worker.received.add(received as u64);
         counters.vif(slot).rx_packets.add(received as u64);
@@ -178,9 +188,12 @@ impl Worker {
         if report.multi_segment > 0 {
             counters.drop(slot, DropReason::MultiSegment, report.multi_segment as u64);
         }
-        let work = Work::new(vif, slot);
-        self.burst.extend(self.frames.iter().map(|_| work));
-        if vif.is_none() && exception::from_kernel(&self.snapshot, port, &mut self.frames, &mut self.burst) {
+        if let Some(vif) = vif {
+            self.run(vif, slot);
+            return received + report.handed_over;
+        }
+        self.set_aside(report.frames, None, slot);
+        if exception::from_kernel(&self.snapshot, port, &mut self.frames, &mut self.burst) {
             self.finish();
         } else {
             self.forward();
@@ -188,8 +201,60 @@ impl Worker {
         received + report.handed_over
     }
 
-    /// The path of a burst. What the slow path sends joins it at `act` ([`Worker::inject`]), frames of the host's kernel at `finish`
-    /// ([`exception`]).
+    /// The path of a burst: plain packets by the lane, others by the slower steps, in the order in which they came.
+    fn run(&mut self, vif: VifId, slot: usize) {
+        while !self.received.is_empty() {
+            let Worker { snapshot, received, lane, shared, .. } = self;
+            let (generation, frames) = (snapshot.generation, received.len());
+            let row = snapshot.vifs.row(vif.index());
+            let mut gate = row.map_or(Gate::Closed, |vif| Gate::of(snapshot, vif));
+            lane.see(&mut gate, &shared.flows, received);
+            let mut at = 0;
+            // a newer snapshot: the rest is looked at again
+            while at < frames && self.snapshot.generation == generation {
+                at += self.plain(at, slot);
+                if at < frames {
+                    let others = self.lane.others(at, frames);
+                    self.set_aside(others, Some(vif), slot);
+                    self.forward();
+                    at += others;
+                }
+            }
+        }
+    }
+
+    /// Forwards the plain packets at the front of what was received, the first of which the lane has at `at`. Returns how many.
+    fn plain(&mut self, at: usize, slot: usize) -> usize {
+        let Worker { snapshot, received, lane, shared, ports, now, index, .. } = self;
+        let counters = &shared.workers[index.index()].counters;
+        let mut rewrites = [None; BURST];
+        let taken = lane.go(snapshot, &shared.flows, *now, at, received, &mut rewrites);
+        counters.worker.flow_hits.add(taken as u64);
+        let mut left = &rewrites[..taken];
+        // the usual case: all of it goes one way, in the vector that it is in
+        if let Some(&Some(Rewrite { port, .. })) = left.first()
+            && taken == received.len()
+            && left.iter().all(|next| next.is_some_and(|next| next.port == *port))
+            && ports.send_all(*port, received, slot, snapshot, counters)
+        {
+            return taken;
+        }
+        while let Some(port) = left.first().and_then(|first| Some((*first)?.port)) {
+            let run = left.iter().take_while(|next| next.is_some_and(|next| next.port == port)).count();
+            ports.send(port, &mut received.drain(..run), slot, snapshot, counters);
+            left = &left[run..];
+        }
+        taken
+    }
+
+    /// Gives so many frames of what was received to the slower steps.
+    fn set_aside(&mut self, frames: usize, vif: Option<VifId>, slot: usize) {
+        self.frames.extend(self.received.drain(..frames));
+        self.burst.extend(std::iter::repeat_n(Work::new(vif, slot), frames));
+    }
+
+    /// The path of packets that are not plain. What the slow path sends joins it at `act` ([`Worker::inject`]), frames of the host's kernel
+    /// at `finish` ([`exception`]).
     fn forward(&mut self) {
         for first in [true, false] {
             let Worker { snapshot, frames, burst, shared, .. } = self;

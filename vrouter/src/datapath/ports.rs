@@ -2,14 +2,16 @@
 //! snapshot does. A worker whose snapshot names no new ports does not look here.
 
 use std::sync::Arc;
+use std::vec::Drain;
 
 use crossbeam::queue::ArrayQueue;
 
 use super::classify::vif_of;
 use super::counters::Counters;
 use super::finish::TxQueue;
+use crate::drops::DropReason;
 use crate::ids::{Generation, PortIndex};
-use crate::port::Port;
+use crate::port::{Frame, Port};
 use crate::tables::{PortRow, Snapshot};
 
 /// One worker's rings. Neither is ever full: a port's number is not used again before every worker has given its end back.
@@ -102,6 +104,49 @@ impl Ports {
             self.ends[port.index()] = Some(end);
         }
         self.renew_polled();
+    }
+
+    /// Puts all of them into the queue of a port by exchanging vectors, if nothing waits there.
+    #[inline]
+    pub fn send_all(
+        &mut self,
+        port: PortIndex,
+        frames: &mut Vec<Frame>,
+        slot: usize,
+        snapshot: &Snapshot,
+        counters: &Counters,
+    ) -> bool {
+        let port = port.index();
+        let Some(queue) = self.tx.get_mut(port).filter(|_| !frames.is_empty()) else { return false };
+        let sent = queue.exchange(frames, slot);
+        if sent && queue.room() == 0 {
+            queue.flush(&mut self.ends[port], vif_of(snapshot, port), counters);
+        }
+        sent
+    }
+
+    /// Puts frames, which entered by the VIF with this row of counters, into the queue of a port.
+    #[inline]
+    pub fn send(
+        &mut self,
+        port: PortIndex,
+        frames: &mut Drain<Frame>,
+        slot: usize,
+        snapshot: &Snapshot,
+        counters: &Counters,
+    ) {
+        let port = port.index();
+        let Some(queue) = self.tx.get_mut(port) else {
+            counters.drop(slot, DropReason::NextHopGone, frames.len() as u64);
+            return;
+        };
+        loop {
+            queue.push(frames, slot);
+            if queue.room() > 0 {
+                break;
+            }
+            queue.flush(&mut self.ends[port], vif_of(snapshot, port), counters);
+        }
     }
 
     /// Sends what waits for each port.

@@ -31,13 +31,17 @@ pub fn sum(bytes: &[u8], start: u32) -> u32 {
 }
 
 /// The checksum after one 16-bit word under it changed from `old` to `new` (RFC 1624, equation 3).
+#[inline]
 pub fn updated(checksum: u16, old: u16, new: u16) -> u16 {
     !fold(u32::from(!checksum) + u32::from(!old) + u32::from(new))
 }
 
 /// Folds carries into 16 bits.
+#[inline(always)]
 pub fn fold(sum: u32) -> u16 {
-    fold64(u64::from(sum))
+    let sum = (sum & 0xffff) + (sum >> 16);
+    // at most 0x1fffe: one carry is left, which brings no other
+    ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
 fn fold64(mut sum: u64) -> u16 {

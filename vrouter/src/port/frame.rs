@@ -150,6 +150,22 @@ impl Frame {
         Ok(())
     }
 
+    /// The `N` bytes of room that begin `before` bytes before the window's byte `at`, to write headers there; what they then are,
+    /// [`Frame::set_front`] says. `None`: the room does not reach so far.
+    #[inline(always)]
+    pub fn around<const N: usize>(&mut self, at: usize, before: usize) -> Option<&mut [u8; N]> {
+        let from = (usize::from(self.start) + at).checked_sub(before)?;
+        self.room_mut().get_mut(from..)?.first_chunk_mut()
+    }
+
+    /// Makes the window the `header` bytes before its byte `at`, and the `body` bytes behind, which were in it before. The headers are
+    /// within what [`Frame::around`] gave.
+    #[inline(always)]
+    pub fn set_front(&mut self, at: u16, header: u16, body: u16) {
+        debug_assert!(at + body <= self.len && header <= self.start + at, "a window that leaves what was there");
+        (self.start, self.len) = (self.start + at - header, header + body);
+    }
+
     /// Cuts the window to at most `len` bytes (drops Ethernet padding).
     #[inline]
     pub fn truncate(&mut self, len: usize) {

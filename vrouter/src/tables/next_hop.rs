@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Group, Marking, Ways};
+use super::{Group, Marking, Ready, Ways};
 use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// One next hop. Only rewrites (MACs, outer addresses, VNI or label, MTU, a resolved neighbour) change behind its number without
@@ -13,7 +13,23 @@ pub struct NextHop {
     pub stamp: Generation,
     /// Largest L3 packet in bytes that may leave by it, before encapsulation.
     pub mtu: u16,
+    /// What it does to plain packets; follows from `kind`.
+    ready: Ready,
+    /// Not to be changed after [`NextHop::new`].
     pub kind: NextHopKind,
+}
+
+impl NextHop {
+    /// A next hop that does this, and is not stamped yet.
+    pub fn new(mtu: u16, kind: NextHopKind) -> NextHop {
+        NextHop { stamp: Generation(0), mtu, ready: Ready::of(&kind), kind }
+    }
+
+    /// What it does to plain packets.
+    #[inline(always)]
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
 }
 
 /// What it does.

@@ -65,9 +65,19 @@ impl Ways {
 }
 
 impl Several {
+    /// Which of the ways each share has.
+    pub fn slots(&self) -> &Arc<Slots> {
+        &self.slots
+    }
+
+    /// The ways, as the slots number them.
+    pub fn ways(&self) -> &[Way] {
+        &self.ways
+    }
+
     #[inline]
     fn of(&self, hash: u64) -> &Way {
-        &self.ways[usize::from(self.slots.0[hash as usize % SLOTS])]
+        &self.ways[self.slots.way(hash)]
     }
 }
 
@@ -84,6 +94,12 @@ impl Slots {
             *way = at as u8;
         }
         Slots(slots)
+    }
+
+    /// The way of the flow with this hash, by its number.
+    #[inline]
+    pub fn way(&self, hash: u64) -> usize {
+        usize::from(self.0[hash as usize % SLOTS])
     }
 
     /// How many slots this way has.

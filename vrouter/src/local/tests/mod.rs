@@ -155,7 +155,9 @@ fn world() -> Snapshot {
         ..Snapshot::default()
     };
     for (number, kind) in next_hops().into_iter().enumerate() {
-        snapshot.next_hops.set(number, Some(Arc::new(NextHop { stamp: Generation(1), mtu: 1500, kind })));
+        let mut row = NextHop::new(1500, kind);
+        row.stamp = Generation(1);
+        snapshot.next_hops.set(number, Some(Arc::new(row)));
     }
     let web = vif(WEB, RED, WEB_MAC, &[v4(11).into(), v6(0x11).into()]);
     let db = vif(DB, RED, Mac([2, 0, 0, 0, 1, 2]), &[v4(12).into(), v6(0x12).into()]);

@@ -6,7 +6,7 @@ use hashbrown::HashSet;
 
 use super::index::Index;
 use super::next_hops::set;
-use crate::ids::{Generation, MemberId, NextHopId};
+use crate::ids::{MemberId, NextHopId};
 use crate::model::records::{Hop, Path};
 use crate::model::state::{Dirty, State};
 use crate::tables::{Group, Member, NextHop, NextHopKind, Snapshot, Underlay};
@@ -50,7 +50,7 @@ pub(super) fn compile(
         let members: Vec<Member> = ways.iter().map(one).collect();
         if fabric {
             let kind = NextHopKind::Group(Group::of_underlay(members));
-            set(next, id, NextHop { stamp: Generation(0), mtu: u16::MAX, kind }, false);
+            set(next, id, NextHop::new(u16::MAX, kind), false);
             continue;
         }
         let before = match next.next_hops.row(id.index()).map(|row| &row.kind) {
@@ -61,7 +61,7 @@ pub(super) fn compile(
             notice(next, &members);
         }
         let kind = NextHopKind::Group(Group::new(members));
-        set(next, id, NextHop { stamp: Generation(0), mtu: u16::MAX, kind }, false);
+        set(next, id, NextHop::new(u16::MAX, kind), false);
     }
     made
 }
@@ -71,7 +71,8 @@ fn notice(next: &mut Snapshot, members: &[Member]) {
     for member in members.iter().filter(|member| !member.up) {
         let at = member.next_hop.index();
         if let Some(row) = next.next_hops.row(at) {
-            let raised = NextHop { stamp: next.generation, ..row.clone() };
+            let mut raised = row.clone();
+            raised.stamp = next.generation;
             next.next_hops.set(at, Some(Arc::new(raised)));
         }
     }

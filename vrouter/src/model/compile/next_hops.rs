@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Compiled, Touched, groups, tunnels};
-use crate::ids::{Generation, NextHopId, VifId, VrfId};
+use crate::ids::{NextHopId, VifId, VrfId};
 use crate::model::interner::Swept;
 use crate::model::records::{Hop, Prefix};
 use crate::model::state::{Dirty, State};
@@ -128,7 +128,7 @@ fn plain(state: &State, next: &Snapshot, vrf: VrfId, hop: Hop) -> NextHop {
             None => NextHopKind::Fabric(Underlay::NoRoute),
         },
     };
-    NextHop { stamp: Generation(0), mtu, kind }
+    NextHop::new(mtu, kind)
 }
 
 fn adjacency(state: &State, vif: &Vif, address: IpAddr) -> Underlay {

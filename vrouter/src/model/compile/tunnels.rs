@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::next_hops::underlay_vif;
 use super::template;
-use crate::ids::{Generation, NextHopId, VrfId};
+use crate::ids::{NextHopId, VrfId};
 use crate::model::records;
 use crate::model::state::State;
 use crate::tables::{Encap, NextHop, NextHopKind, Snapshot, Template, Tunnel, Underlay, Way, Ways};
@@ -54,7 +54,7 @@ pub(super) fn compile(
     let marking = next.local.headers.marking(!matches!(encap, Encap::Vxlan { .. }));
     let leads = leads && vtep.is_some();
     let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways, leads });
-    (NextHop { stamp: Generation(0), mtu, kind }, routes)
+    (NextHop::new(mtu, kind), routes)
 }
 
 /// The route to a far end.

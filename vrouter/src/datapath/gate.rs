@@ -1,0 +1,301 @@
+//! Gate: the plain packets of one VIF's burst, read in one go. What it lets through, [`classify`](super::classify) would take for the
+//! same packet; what it does not, may be anything.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::lane::{Cell, Family};
+use super::lifetime::state_bits;
+use crate::ids::{Context, Generation, Label, Mac, Place, Vni, VrfId};
+use crate::packet::plain::{self, IP4, Plain};
+use crate::packet::tunnel::{MPLS, MPLS_PORT, UDP, VXLAN, VXLAN_PORT};
+use crate::packet::{ecn, ether, tuple::protocol};
+use crate::port::{Frame, IpChecksum};
+use crate::tables::{DecapTarget, Model, Snapshot, Vif, VifKind};
+
+/// What a burst's frames are read by.
+pub(super) enum Gate<'a> {
+    Closed,
+    Tenant(Tenant<'a>),
+    Fabric(Fabric<'a>),
+}
+
+/// Reads plain packets.
+pub(super) trait Reader {
+    /// Reads a frame into its cell, if it is plain.
+    fn read(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family>;
+}
+
+/// Frames that a tenant sends.
+pub(super) struct Tenant<'a> {
+    vif: &'a Vif,
+    v4: Front,
+    v6: Front,
+    entrance: Entrance,
+}
+
+/// The first sixteen bytes of a frame, as far as they must be these: addresses, EtherType, and what the IP header begins with.
+struct Front {
+    is: [u64; 2],
+    mask: [u64; 2],
+}
+
+impl Front {
+    fn new(vif: &Vif, ethertype: u16, ip: u8, ip_mask: u8) -> Front {
+        let mut bytes = [0; 16];
+        let mut mask = [0; 16];
+        bytes[..ether::HEADER].copy_from_slice(&ether::write(vif.our_mac, vif.mac, ethertype));
+        mask[..ether::HEADER].fill(0xff);
+        (bytes[ether::HEADER], mask[ether::HEADER]) = (ip, ip_mask);
+        if vif.sources.is_none() {
+            // the guest may use any MAC
+            bytes[6..12].fill(0);
+            mask[6..12].fill(0);
+        }
+        let words = |bytes: [u8; 16]| [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i])));
+        Front { is: words(bytes), mask: words(mask) }
+    }
+
+    #[inline(always)]
+    fn is(&self, words: [u64; 2]) -> bool {
+        (words[0] ^ self.is[0]) & self.mask[0] | (words[1] ^ self.is[1]) & self.mask[1] == 0
+    }
+}
+
+/// Frames of the underlay.
+pub(super) struct Fabric<'a> {
+    snapshot: &'a Snapshot,
+    ours: u64,
+    router: u64,
+    vtep: Ipv4Addr,
+    /// The tag that all frames have.
+    vlan: Option<u16>,
+    last: Tunnel<'a>,
+}
+
+/// Where a packet enters, for its flow.
+#[derive(Clone, Copy)]
+struct Entrance {
+    context: u32,
+    /// See [`Cell::ground`].
+    ground: u64,
+    /// See [`Cell::fixed`].
+    fixed: u32,
+}
+
+/// What the last VNI or label stands for: packets that follow each other often have the same one.
+struct Tunnel<'a> {
+    id: u64,
+    entrance: Entrance,
+    allowed: Option<&'a [IpAddr]>,
+}
+
+/// How [`Tunnel::id`] tells labels from VNIs, and nothing from both.
+const LABEL: u64 = 1 << 32;
+const NOTHING: u64 = u64::MAX;
+
+impl<'a> Gate<'a> {
+    /// That of this VIF.
+    pub fn of(snapshot: &'a Snapshot, vif: &'a Vif) -> Gate<'a> {
+        if vif.our_mac.is_group() {
+            return Gate::Closed;
+        }
+        match (vif.kind, snapshot.local.vtep) {
+            (VifKind::Tenant, _) => {
+                let Some(ground) = ground(snapshot, vif.vrf) else { return Gate::Closed };
+                let (context, ground) = (Context::from(Place::Vif(vif.id)).0, ground.max(vif.stamp).0);
+                let entrance = Entrance { context, ground, fixed: Cell::ROUTED };
+                let v4 = Front::new(vif, ether::IPV4, 0x45, 0xff);
+                let v6 = Front::new(vif, ether::IPV6, 0x60, 0xf0);
+                Gate::Tenant(Tenant { vif, v4, v6, entrance })
+            }
+            (VifKind::Fabric, Some(vtep)) if snapshot.local.underlay == Some(vif.vrf) => {
+                let router = number(snapshot.local.router_mac);
+                let last = Tunnel {
+                    id: NOTHING,
+                    entrance: Entrance { context: 0, ground: 0, fixed: Cell::ROUTED },
+                    allowed: None,
+                };
+                let vlan = vif.vlan.map(|vlan| vlan.0);
+                let ours = number(vif.our_mac);
+                Gate::Fabric(Fabric { snapshot, ours, router, vtep, vlan, last })
+            }
+            (VifKind::Fabric, _) => Gate::Closed,
+        }
+    }
+}
+
+/// The generation of the last change that flows of this VRF must notice; `None` in packet mode.
+fn ground(snapshot: &Snapshot, vrf: VrfId) -> Option<Generation> {
+    snapshot.vrfs.row(vrf.index()).filter(|vrf| vrf.flows).map(|vrf| vrf.stamp)
+}
+
+fn number(Mac([a, b, c, d, e, f]): Mac) -> u64 {
+    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+}
+
+impl Reader for Tenant<'_> {
+    #[inline(always)]
+    fn read(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
+        const L3: usize = ether::HEADER;
+        let bytes = frame.bytes();
+        let head = bytes.first_chunk::<{ L3 + 28 }>()?;
+        let words = [0, 8].map(|at| plain::le64(head, at));
+        let sources = self.vif.sources.as_deref();
+        if self.v4.is(words) {
+            let packet = plain::read4(&bytes[L3..], frame.rx_ip_checksum)?;
+            if sources.is_some_and(|sources| !sources.contains_v4((packet.words[0] >> 32) as u32)) {
+                return None;
+            }
+            cell.narrow_of(&packet, self.entrance, L3 as u8);
+            return Some(Family::V4);
+        }
+        if !self.v6.is(words) {
+            return None;
+        }
+        let packet = plain::read6(&bytes[L3..])?;
+        let source = u128::from(packet.words[0]) << 64 | u128::from(packet.words[1]);
+        if sources.is_some_and(|sources| !sources.contains_v6(source)) {
+            return None;
+        }
+        cell.wide_of(&packet, self.entrance, L3 as u8);
+        Some(Family::V6)
+    }
+}
+
+impl Reader for Fabric<'_> {
+    #[inline(always)]
+    fn read(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
+        match self.vlan {
+            None => self.read_at::<{ ether::HEADER }>(frame, cell),
+            Some(vlan) => {
+                let tag = frame.bytes().get(12..16)?.first_chunk::<4>()?;
+                let mine = [tag[0], tag[1]] == ether::VLAN.to_be_bytes()
+                    && u16::from_be_bytes([tag[2], tag[3]]) & 0xfff == vlan;
+                if mine { self.read_at::<{ ether::HEADER + ether::TAG }>(frame, cell) } else { None }
+            }
+        }
+    }
+}
+
+impl Fabric<'_> {
+    /// Reads a frame whose outer IP header begins at `L3`.
+    #[inline(always)]
+    fn read_at<const L3: usize>(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
+        let bytes = frame.bytes();
+        // as many as both have that carry a plain packet
+        let head = bytes.first_chunk::<{ ether::HEADER + ether::TAG + IP4 + UDP + VXLAN + ether::HEADER }>()?;
+        let (to, ethertype) = (plain::be64(head, 0) >> 16, [head[L3 - 2], head[L3 - 1]]);
+        if to != self.ours || ethertype != ether::IPV4.to_be_bytes() {
+            return None;
+        }
+        let outer = plain::outer4(bytes.get(L3..)?, frame.rx_ip_checksum)?;
+        if outer.destination != self.vtep.to_bits() {
+            return None;
+        }
+        // the datagram, which is whole
+        let (port, end) = (outer.port, L3 + IP4 + usize::from(outer.datagram));
+        let at = L3 + IP4 + UDP;
+        match port {
+            VXLAN_PORT => {
+                let header = plain::be64(head, at);
+                let (from, inner) = (plain::be64(head, at + VXLAN), plain::be64(head, at + VXLAN + 6));
+                if header >> 56 & 8 == 0 || from >> 16 != self.router {
+                    return None;
+                }
+                self.enter(header >> 8 & 0xff_ffff, outer.source)?;
+                let l3 = at + VXLAN + ether::HEADER;
+                self.inner(inner as u16, bytes.get(l3..end)?, l3, outer.tos, cell)
+            }
+            MPLS_PORT => {
+                let entry = (plain::be64(head, at) >> 32) as u32;
+                let headers = &self.snapshot.local.headers;
+                if entry >> 8 & 1 == 0 || headers.mpls_congestion_marked.is_some() || headers.mpls_ttl != Model::Pipe {
+                    return None;
+                }
+                self.enter(LABEL | u64::from(entry >> 12), outer.source)?;
+                let l3 = at + MPLS;
+                let ethertype = if head[l3] >> 4 == 4 { ether::IPV4 } else { ether::IPV6 };
+                self.inner(ethertype, bytes.get(l3..end)?, l3, outer.tos, cell)
+            }
+            _ => None,
+        }
+    }
+
+    /// Finds what a VNI or label stands for, and whether this far end may send there.
+    #[inline(always)]
+    fn enter(&mut self, id: u64, remote: u32) -> Option<()> {
+        if id != self.last.id {
+            self.last.id = NOTHING;
+            self.look_up(id)?;
+            self.last.id = id;
+        }
+        match self.last.allowed {
+            Some(vteps) if vteps.binary_search(&Ipv4Addr::from_bits(remote).into()).is_err() => None,
+            _ => Some(()),
+        }
+    }
+
+    fn look_up(&mut self, id: u64) -> Option<()> {
+        let (vrf, fixed) = if id & LABEL == 0 {
+            (*self.snapshot.vnis.get(&Vni(id as u32))?, Cell::ROUTED)
+        } else {
+            match *self.snapshot.labels.get(&Label(id as u32))? {
+                DecapTarget::Vrf(vrf) => (vrf, Cell::ROUTED),
+                DecapTarget::Vif { vrf, next_hop } => (vrf, next_hop.0),
+            }
+        };
+        let (context, ground) = (Context::from(Place::Tunnel(vrf)).0, ground(self.snapshot, vrf)?.0);
+        self.last.entrance = Entrance { context, ground, fixed };
+        self.last.allowed = self.snapshot.vrfs.row(vrf.index())?.allowed_vteps.as_deref();
+        Some(())
+    }
+
+    /// Reads what the tunnel carries.
+    #[inline(always)]
+    fn inner(&self, ethertype: u16, bytes: &[u8], l3: usize, class: u8, cell: &mut Cell) -> Option<Family> {
+        let (tos, family) = match ethertype {
+            ether::IPV4 => {
+                let packet = plain::read4(bytes, IpChecksum::Unknown)?;
+                cell.narrow_of(&packet, self.last.entrance, l3 as u8);
+                (packet.tos, Family::V4)
+            }
+            ether::IPV6 => {
+                let packet = plain::read6(bytes)?;
+                cell.wide_of(&packet, self.last.entrance, l3 as u8);
+                (packet.tos, Family::V6)
+            }
+            _ => return None,
+        };
+        // RFC 6040, RFC 2983
+        if class != tos {
+            let dscp = if self.snapshot.local.headers.dscp == Model::Uniform { class } else { tos };
+            cell.tos = dscp & !ecn::MASK | ecn::decapsulated(tos, class).ok()?;
+            cell.remarked = cell.tos != tos;
+        }
+        Some(family)
+    }
+}
+
+impl Cell {
+    #[inline(always)]
+    fn narrow_of(&mut self, packet: &Plain<2>, entrance: Entrance, l3: u8) {
+        let [ends, ports] = packet.words;
+        [self.words[0], self.words[1]] = [ends, ports | u64::from(entrance.context)];
+        self.rest_of(packet, entrance, l3);
+    }
+
+    #[inline(always)]
+    fn wide_of(&mut self, packet: &Plain<5>, entrance: Entrance, l3: u8) {
+        self.words = packet.words;
+        self.words[4] |= u64::from(entrance.context);
+        self.rest_of(packet, entrance, l3);
+    }
+
+    #[inline(always)]
+    fn rest_of<const K: usize>(&mut self, packet: &Plain<K>, entrance: Entrance, l3: u8) {
+        (self.protocol, self.tos, self.ttl, self.length) = (packet.protocol, packet.tos, packet.ttl, packet.length);
+        self.set = if packet.protocol == protocol::TCP { state_bits(packet.flags) } else { 0 };
+        (self.ground, self.fixed) = (entrance.ground, entrance.fixed);
+        (self.l3, self.remarked) = (l3, false);
+    }
+}

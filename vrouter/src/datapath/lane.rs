@@ -1,0 +1,313 @@
+//! The lane of plain packets: those whose flow is in the table, stands, and asks for nothing but a rewrite, which is nearly all of them.
+//!
+//! Its steps are those of [`Worker::forward`](super::Worker), each a loop over the burst: classify ([`gate`](super::gate)), lookup, count,
+//! rewrite. The lane forwards a run of packets and stops before the first that it does not take, which goes the slower way untouched: so
+//! no packet passes another one.
+
+use flowtable::{FlowTable, Kernel, Key, Packet, Sought, Standing, at_level};
+
+use super::act::source_port;
+use super::gate::{Gate, Reader};
+use super::lifetime::LABELLED;
+use super::table::Decided;
+use crate::ids::Tick;
+use crate::packet::ether;
+use crate::packet::plain::IP4;
+use crate::packet::{checksum, ip};
+use crate::port::{BURST, Frame};
+use crate::tables::{Outer, Rewrite, Snapshot};
+
+/// What is known of the frames of one burst.
+pub(super) struct Lane {
+    cells: Box<[Cell; BURST]>,
+}
+
+/// One frame.
+#[derive(Clone, Copy)]
+pub(super) struct Cell {
+    family: Family,
+    /// Where its L3 packet begins in the frame.
+    pub l3: u8,
+    pub protocol: u8,
+    /// TOS and TTL of its packet; `remarked`: that TOS is not the one in the frame.
+    pub tos: u8,
+    pub ttl: u8,
+    pub remarked: bool,
+    /// State bits that it sets.
+    pub set: u16,
+    /// Bytes of its L3 packet.
+    pub length: u16,
+    /// Place of the entry that is probably its, if there is one.
+    candidate: Option<u32>,
+    /// The next hop that its label names, or [`Cell::ROUTED`].
+    pub fixed: u32,
+    /// Entries that were decided before this generation are to be decided anew.
+    pub ground: u64,
+    sought: Sought,
+    /// Words of its key: with IPv4 the first two.
+    pub words: [u64; 5],
+}
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// No plain packet.
+    Other,
+    V4,
+    V6,
+}
+
+impl Lane {
+    pub fn new() -> Lane {
+        Lane { cells: Box::new([Cell::OTHER; BURST]) }
+    }
+
+    /// Classify and lookup: reads the frames, at most a burst, and asks for their entries.
+    pub fn see(&mut self, gate: &mut Gate, flows: &FlowTable, frames: &[Frame]) {
+        let cells = &mut self.cells[..frames.len()];
+        match gate {
+            Gate::Closed => cells.iter_mut().for_each(|cell| cell.family = Family::Other),
+            Gate::Tenant(gate) => at_level(Read { gate, flows, frames, cells }),
+            Gate::Fabric(gate) => at_level(Read { gate, flows, frames, cells }),
+        }
+        at_level(Meet { flows, cells });
+    }
+
+    /// Counts and rewrites frames, of which the first is that of cell `at`, up to the first that the lane does not take. Returns how many
+    /// there are, and in `rewrites` where each leaves.
+    pub fn go<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        flows: &FlowTable,
+        now: Tick,
+        at: usize,
+        frames: &mut [Frame],
+        rewrites: &mut [Option<&'a Rewrite>; BURST],
+    ) -> usize {
+        let cells = &self.cells[at..];
+        let taken = at_level(Count { snapshot, flows, now, cells: &cells[..frames.len()], rewrites });
+        at_level(Write { cells, frames: &mut frames[..taken], rewrites });
+        taken
+    }
+
+    /// How many frames from `at` on the lane will not take: at least one.
+    pub fn others(&self, at: usize, frames: usize) -> usize {
+        1 + self.cells[at + 1..frames].iter().take_while(|cell| cell.candidate.is_none()).count()
+    }
+}
+
+/// Classify: reads each frame into its cell, hashes its key and asks for the bucket.
+struct Read<'a, R> {
+    gate: &'a mut R,
+    flows: &'a FlowTable,
+    frames: &'a [Frame],
+    cells: &'a mut [Cell],
+}
+
+impl<R: Reader> Kernel for Read<'_, R> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let (narrow, wide) = (self.flows.narrow(), self.flows.wide());
+        for (frame, cell) in self.frames.iter().zip(self.cells) {
+            let family = self.gate.read(frame, cell).unwrap_or(Family::Other);
+            let roomy = usize::from(frame.start()) + usize::from(cell.l3) >= Rewrite::ROOM;
+            cell.family = if roomy { family } else { Family::Other };
+            match cell.family {
+                Family::V4 => cell.sought = narrow.seek(&cell.narrow()),
+                Family::V6 => cell.sought = wide.seek(&cell.wide()),
+                Family::Other => {}
+            }
+        }
+    }
+}
+
+/// Lookup: finds each key's tag in its bucket and asks for the entry.
+struct Meet<'a> {
+    flows: &'a FlowTable,
+    cells: &'a mut [Cell],
+}
+
+impl Kernel for Meet<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let (narrow, wide) = (self.flows.narrow(), self.flows.wide());
+        for cell in self.cells {
+            cell.candidate = match cell.family {
+                Family::V4 => narrow.candidate(cell.sought),
+                Family::V6 => wide.candidate(cell.sought),
+                Family::Other => None,
+            };
+        }
+    }
+}
+
+/// Count: compares each key with its entry, judges whether it stands, and counts the packet.
+struct Count<'a, 'b> {
+    snapshot: &'a Snapshot,
+    flows: &'b FlowTable,
+    now: Tick,
+    cells: &'b [Cell],
+    rewrites: &'b mut [Option<&'a Rewrite>; BURST],
+}
+
+impl Kernel for Count<'_, '_> {
+    type Out = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        let mut taken = 0;
+        for (cell, rewrite) in self.cells.iter().zip(self.rewrites) {
+            *rewrite = cell.count(self.snapshot, self.flows, self.now);
+            if rewrite.is_none() {
+                break;
+            }
+            taken += 1;
+        }
+        taken
+    }
+}
+
+/// Rewrite: TTL and headers.
+struct Write<'a, 'b> {
+    cells: &'b [Cell],
+    frames: &'b mut [Frame],
+    rewrites: &'b [Option<&'a Rewrite>; BURST],
+}
+
+impl Kernel for Write<'_, '_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((cell, frame), rewrite) in self.cells.iter().zip(self.frames).zip(self.rewrites) {
+            let written = rewrite.and_then(|rewrite| cell.rewrite(frame, rewrite));
+            debug_assert!(written.is_some(), "there is room before the packet");
+        }
+    }
+}
+
+impl Cell {
+    /// In place of a label's next hop: there is a route.
+    pub const ROUTED: u32 = u32::MAX;
+    const OTHER: Cell = Cell {
+        family: Family::Other,
+        l3: 0,
+        protocol: 0,
+        tos: 0,
+        ttl: 0,
+        remarked: false,
+        set: 0,
+        length: 0,
+        candidate: None,
+        fixed: Cell::ROUTED,
+        ground: 0,
+        sought: Sought::NOTHING,
+        words: [0; 5],
+    };
+
+    #[inline(always)]
+    fn narrow(&self) -> Key<2> {
+        Key { words: [self.words[0], self.words[1]], tag: self.protocol.into() }
+    }
+
+    #[inline(always)]
+    fn wide(&self) -> Key<5> {
+        Key { words: self.words, tag: self.protocol.into() }
+    }
+
+    /// Counts the packet to its flow, if that stands and sends it on by a mere rewrite: which one.
+    #[inline(always)]
+    fn count<'a>(&self, snapshot: &'a Snapshot, flows: &FlowTable, now: Tick) -> Option<&'a Rewrite> {
+        let packet = Packet { bytes: self.length.into(), now: now.0, set: self.set };
+        let stands = |standing: &Standing| self.stands(snapshot, standing);
+        match self.family {
+            Family::V4 => flows.narrow().count_if(self.candidate?, &self.narrow(), packet, stands),
+            Family::V6 => flows.wide().count_if(self.candidate?, &self.wide(), packet, stands),
+            Family::Other => None,
+        }
+    }
+
+    /// As `flows::Lookup::is_valid`: nothing that the decision rests on has changed since it was made. And no snapshot has that is newer
+    /// than ours.
+    #[inline(always)]
+    fn stands<'a>(&self, snapshot: &'a Snapshot, standing: &Standing) -> Option<&'a Rewrite> {
+        let half = standing.half;
+        let row = snapshot.next_hops.row(half.next_hop as usize)?;
+        let decided = Decided(half.stamp).generation();
+        let of_now = decided >= self.ground.max(row.stamp.0) && decided <= snapshot.generation.0;
+        let labelled = standing.state & LABELLED != 0;
+        let same_way = !standing.initiator || self.fixed == if labelled { half.next_hop } else { Cell::ROUTED };
+        let fits = self.length <= row.mtu;
+        if of_now && same_way && fits { row.ready().way(self.sought.hash()) } else { None }
+    }
+
+    /// Takes one from the TTL, and puts the headers before the packet. The same bytes as by [`act`](super::act).
+    #[inline(always)]
+    fn rewrite(&self, frame: &mut Frame, rewrite: &Rewrite) -> Option<()> {
+        const ALL: usize = Rewrite::ROOM + IP4;
+        let place: &mut [u8; ALL] = frame.around(usize::from(self.l3), Rewrite::ROOM)?;
+        let (front, packet) = place.split_first_chunk_mut::<{ Rewrite::ROOM }>()?;
+        let packet: &mut [u8; IP4] = packet.first_chunk_mut()?;
+        if self.remarked {
+            ip::remark(packet, self.tos, self.ttl);
+        }
+        if self.family == Family::V4 {
+            decrement_ttl(packet)
+        } else {
+            packet[7] -= 1
+        }
+        copy(front, rewrite);
+        let ethertype = if self.family == Family::V4 { ether::IPV4 } else { ether::IPV6 };
+        if rewrite.ethernet {
+            front[Rewrite::ROOM - 2..].copy_from_slice(&ethertype.to_be_bytes());
+        }
+        let class = self.tos & rewrite.class_mask | rewrite.class_bits;
+        let l3 = usize::from(rewrite.l3);
+        let length = (Rewrite::ROOM - l3) as u16 + self.length;
+        match rewrite.outer {
+            Outer::None => {}
+            Outer::V4 => outer_v4(front.get_mut(l3..)?.first_chunk_mut()?, rewrite, class, length, self.sought.hash()),
+            Outer::V6 => super::act::outer_v6(front.get_mut(l3..)?, class, length, rewrite.udp, self.sought.hash()),
+        }
+        frame.set_front(self.l3.into(), rewrite.len.into(), self.length);
+        Some(())
+    }
+}
+
+/// As [`ip::decrement_ttl`], of an IPv4 header: the checksum's word changes by a known amount (RFC 1624, equation 3).
+#[inline(always)]
+fn decrement_ttl(packet: &mut [u8; IP4]) {
+    packet[8] -= 1;
+    let sum = !u16::from_be_bytes([packet[10], packet[11]]);
+    // !old + new, where new is old less one in the upper byte
+    let sum = !checksum::fold(u32::from(sum) + 0xfeff);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// Copies the headers in whole blocks; what is before them is nobody's.
+#[inline(always)]
+fn copy(front: &mut [u8; Rewrite::ROOM], rewrite: &Rewrite) {
+    const MOST: usize = Rewrite::ROOM;
+    match rewrite.len {
+        ..=16 => front[MOST - 16..].copy_from_slice(&rewrite.headers[MOST - 16..]),
+        17..=64 => front[MOST - 64..].copy_from_slice(&rewrite.headers[MOST - 64..]),
+        _ => *front = rewrite.headers,
+    }
+}
+
+/// Fills in the outer IPv4 header with its checksum, and UDP's source port and length. `length`: of the whole packet.
+#[inline(always)]
+fn outer_v4(outer: &mut [u8; IP4 + 8], rewrite: &Rewrite, class: u8, length: u16, hash: u64) {
+    outer[1] = class;
+    outer[2..4].copy_from_slice(&length.to_be_bytes());
+    let sum = !checksum::fold(rewrite.sum + u32::from(class) + u32::from(length));
+    outer[10..12].copy_from_slice(&sum.to_be_bytes());
+    if rewrite.udp {
+        outer[IP4..IP4 + 2].copy_from_slice(&source_port(hash).to_be_bytes());
+        outer[IP4 + 4..IP4 + 6].copy_from_slice(&(length - IP4 as u16).to_be_bytes());
+    }
+}

@@ -1,0 +1,156 @@
+//! Plain packets: whole TCP and UDP packets without options or extension headers, which is nearly all of them, read in one go.
+//!
+//! What is plain here, [`ip::read4`](super::ip::read4) and [`ip::read6`](super::ip::read6) take for the same packet; what they refuse is
+//! not plain, and much of what they take is not either.
+
+use super::checksum::IpChecksum;
+use super::transport::tcp;
+use super::tuple::protocol;
+
+/// Bytes of an IPv4 header without options, and of an IPv6 header.
+pub const IP4: usize = 20;
+pub const IP6: usize = 40;
+/// Ports, and the rest of a UDP header.
+const UDP: usize = 8;
+const TCP: usize = 20;
+
+/// A plain packet of IPv4 (`K` is 2) or IPv6 (`K` is 5): no group, nobody's loopback, not to itself, and with a TTL to spare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain<const K: usize> {
+    /// Source and destination; then source port (16 bits), destination port (16), zero (32).
+    pub words: [u64; K],
+    /// TCP or UDP.
+    pub protocol: u8,
+    /// Of TCP, else 0.
+    pub flags: u8,
+    pub tos: u8,
+    pub ttl: u8,
+    /// Bytes of the packet, header included.
+    pub length: u16,
+}
+
+/// The IPv4 packet at the front of `bytes`, which may be longer.
+#[inline(always)]
+pub fn read4(bytes: &[u8], verified: IpChecksum) -> Option<Plain<2>> {
+    let head = bytes.first_chunk::<{ IP4 + UDP }>()?;
+    let words = [le64(head, 0), le64(head, 8)];
+    let (length, ttl, protocol) = (((words[0] >> 16) as u16).swap_bytes(), words[1] as u8, (words[1] >> 8) as u8);
+    let (ends, ports) = (be64(head, 12), be64(head, IP4));
+    let (source, destination) = ((ends >> 32) as u32, ends as u32);
+    let whole = is_whole4(words[0]) && usize::from(length) >= IP4 + UDP && usize::from(length) <= bytes.len();
+    if !whole || !is_host(source) || destination >= 0xe000_0000 || source == destination || ttl <= 1 {
+        return None;
+    }
+    if !sums(words, destination.swap_bytes(), verified) {
+        return None;
+    }
+    let flags = flags(bytes, IP4, protocol, ports, length)?;
+    Some(Plain { words: [ends, ports & !0xffff_ffff], protocol, flags, tos: (words[0] >> 8) as u8, ttl, length })
+}
+
+/// The IPv6 packet at the front of `bytes`, which may be longer.
+#[inline(always)]
+pub fn read6(bytes: &[u8]) -> Option<Plain<5>> {
+    let head = bytes.first_chunk::<{ IP6 + UDP }>()?;
+    let first = be64(head, 0);
+    let length = ((first >> 16) as u16).checked_add(IP6 as u16)?;
+    if first >> 60 != 6 || usize::from(length) < IP6 + UDP || usize::from(length) > bytes.len() {
+        return None;
+    }
+    let (protocol, ttl) = ((first >> 8) as u8, first as u8);
+    let [a, b, c, d] = [8, 16, 24, 32].map(|at| be64(head, at));
+    // multicast, link-local and its neighbours, unspecified and loopback
+    let odd = |high: u64, low: u64| high >> 57 == 0x7f || high == 0 && low < 2;
+    if odd(a, b) || odd(c, d) || (a, b) == (c, d) || ttl <= 1 {
+        return None;
+    }
+    let ports = be64(head, IP6);
+    let flags = flags(bytes, IP6, protocol, ports, length)?;
+    let words = [a, b, c, d, ports & !0xffff_ffff];
+    Some(Plain { words, protocol, flags, tos: (first >> 52) as u8, ttl, length })
+}
+
+/// The outer headers of a plain packet in a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outer4 {
+    pub source: u32,
+    pub destination: u32,
+    pub tos: u8,
+    /// UDP's destination port.
+    pub port: u16,
+    /// Bytes of the UDP datagram, header included: not more than there are.
+    pub datagram: u16,
+}
+
+/// The IPv4 and UDP headers at the front of `bytes`, which may be longer: no options, no fragment, a host's source.
+#[inline(always)]
+pub fn outer4(bytes: &[u8], verified: IpChecksum) -> Option<Outer4> {
+    let head = bytes.first_chunk::<{ IP4 + UDP }>()?;
+    let words = [le64(head, 0), le64(head, 8)];
+    let (ends, udp) = (be64(head, 12), be64(head, IP4));
+    let (length, port, datagram) = (((words[0] >> 16) as u16).swap_bytes(), (udp >> 32) as u16, (udp >> 16) as u16);
+    let (source, destination) = ((ends >> 32) as u32, ends as u32);
+    let shape = is_whole4(words[0]) && (words[1] >> 8) as u8 == protocol::UDP;
+    let whole = usize::from(length) <= bytes.len() && u32::from(datagram) + IP4 as u32 <= u32::from(length);
+    if !shape || !whole || usize::from(datagram) < UDP || !is_host(source) || source == destination {
+        return None;
+    }
+    let outer = Outer4 { source, destination, tos: (words[0] >> 8) as u8, port, datagram };
+    sums(words, destination.swap_bytes(), verified).then_some(outer)
+}
+
+/// The TCP flags of a whole packet of TCP, 0 for UDP.
+#[inline(always)]
+fn flags(bytes: &[u8], header: usize, protocol: u8, ports: u64, length: u16) -> Option<u8> {
+    let payload = length - header as u16;
+    if protocol == protocol::UDP {
+        let datagram = (ports >> 16) as u16;
+        return (usize::from(datagram) >= UDP && datagram <= payload).then_some(0);
+    }
+    let segment = bytes.get(header..)?.first_chunk::<TCP>()?;
+    let words = u16::from(segment[12] >> 4);
+    let whole = protocol == protocol::TCP && words >= 5 && words * 4 <= payload;
+    // one that opens a connection may have to wait for the end of another
+    let opens = segment[13] & (tcp::SYN | tcp::ACK) == tcp::SYN;
+    (whole && !opens).then_some(segment[13])
+}
+
+/// Not of 0/8, 127/8 or 224/3.
+#[inline(always)]
+fn is_host(address: u32) -> bool {
+    let net = address >> 24;
+    net.wrapping_sub(1) < 223 && net != 127
+}
+
+/// Whether the first eight bytes of a header say: version 4, five words of header, and no fragment.
+#[inline(always)]
+fn is_whole4(first: u64) -> bool {
+    const MASK: u64 = u64::from_le_bytes([0xff, 0, 0, 0, 0, 0, 0x3f, 0xff]);
+    first & MASK == 0x45
+}
+
+/// Whether an IPv4 header, read in the order of bytes of x86, has the right checksum (RFC 1071): its 16-bit words sum to all ones. That is
+/// 0 modulo 65,535, as is the sum of wider words, in whatever order of bytes.
+#[inline(always)]
+fn sums([first, second]: [u64; 2], last: u32, verified: IpChecksum) -> bool {
+    let (sum, carry) = first.overflowing_add(second);
+    let (sum, more) = (sum + u64::from(carry)).overflowing_add(last.into());
+    match verified {
+        IpChecksum::Unknown => (sum + u64::from(more)).is_multiple_of(0xffff),
+        IpChecksum::Good => true,
+        IpChecksum::Bad => false,
+    }
+}
+
+#[inline(always)]
+pub(crate) fn le64<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+#[inline(always)]
+pub(crate) fn be64<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
+    u64::from_be_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+#[cfg(test)]
+mod tests;
