@@ -4,40 +4,89 @@ use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::LayoutError;
+use crate::pages::Mapping;
 use crate::sync::{AtomicU64, Ordering};
+use crate::{LayoutError, Pages};
 
 /// A cache line of eight words. Everything in a region is made of these.
 #[repr(align(64))]
-pub(crate) struct Line(pub(crate) [AtomicU64; 8]);
+pub struct Line(pub(crate) [AtomicU64; 8]);
 
 /// Bytes in a line.
 pub(crate) const LINE: usize = 64;
 
+impl Line {
+    /// A word of the line.
+    ///
+    /// # Panics
+    /// If there is no such word of the eight.
+    #[inline(always)]
+    pub fn word(&self, at: usize) -> u64 {
+        self.0[at].load(Ordering::Relaxed)
+    }
+}
+
 /// Memory for one flow table: 64-byte lines of atomic words. It holds no pointers, so its words may be copied anywhere.
 pub struct Region {
-    lines: Box<[Line]>,
+    first: NonNull<Line>,
+    count: usize,
+    memory: Memory,
     zeroed: bool,
 }
+
+/// What owns a region's lines. It neither moves nor shrinks them.
+enum Memory {
+    Heap(#[allow(dead_code, reason = "owns")] Box<[Line]>),
+    Mapped(Mapping),
+}
+
+// SAFETY: a region is a shared slice of atomics and the memory that it owns; both may be sent and shared between threads.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
 
 impl Region {
     /// `bytes` of zeroed heap memory, rounded up to whole lines. All of it is touched here, so that no worker faults later.
     ///
     /// Errors: [`LayoutError::NoMemory`].
     pub fn heap(bytes: usize) -> Result<Region, LayoutError> {
-        let lines = heap_lines(bytes.div_ceil(LINE)).ok_or(LayoutError::NoMemory { bytes })?;
-        Ok(Region { lines, zeroed: true })
+        let mut lines = heap_lines(bytes.div_ceil(LINE)).ok_or(LayoutError::NoMemory { bytes })?;
+        let first = NonNull::from(&mut lines[..]).cast();
+        Ok(Region { first, count: lines.len(), memory: Memory::Heap(lines), zeroed: true })
+    }
+
+    /// `bytes` of zeroed memory, rounded up to whole lines, on reserved huge pages; if so many are not free, as by
+    /// [`Region::transparent`]. [`Region::pages`] tells which it became.
+    ///
+    /// Errors: [`LayoutError::NoMemory`].
+    pub fn huge(bytes: usize) -> Result<Region, LayoutError> {
+        Mapping::huge(bytes).map_or_else(|| Region::transparent(bytes), |mapping| Ok(Region::mapped(mapping, bytes)))
+    }
+
+    /// `bytes` of zeroed memory, rounded up to whole lines, on transparent huge pages as far as the kernel has and allows them.
+    /// All of it is touched here, so that no worker faults later.
+    ///
+    /// Errors: [`LayoutError::NoMemory`].
+    pub fn transparent(bytes: usize) -> Result<Region, LayoutError> {
+        let mapping = if bytes > 0 { Mapping::transparent(bytes) } else { None };
+        mapping.map_or_else(|| Region::heap(bytes), |mapping| Ok(Region::mapped(mapping, bytes)))
     }
 
     /// Heap memory that begins with a copy of `words`: what another region held.
     ///
     /// Errors: [`LayoutError::NoMemory`].
     pub fn from_words(words: &[u64]) -> Result<Region, LayoutError> {
-        let region = Region::heap(size_of_val(words))?;
-        for (place, &word) in region.words().zip(words) {
+        let mut region = Region::heap(size_of_val(words))?;
+        region.fill(words.iter().copied());
+        Ok(region)
+    }
+
+    /// Stores these words, from the first line on.
+    pub fn fill(&mut self, words: impl IntoIterator<Item = u64>) {
+        self.zeroed = false;
+        for (place, word) in self.words().zip(words) {
             place.store(word, Ordering::Relaxed);
         }
-        Ok(Region { zeroed: false, ..region })
     }
 
     /// The region's words, one after the other. A copy of a region is of use when no thread writes meanwhile.
@@ -47,11 +96,27 @@ impl Region {
 
     /// Size in bytes, a multiple of 64.
     pub fn bytes(&self) -> usize {
-        self.lines.len() * LINE
+        self.count * LINE
+    }
+
+    /// The pages that the memory lies on.
+    pub fn pages(&self) -> Pages {
+        match &self.memory {
+            Memory::Heap(_) => Pages::Heap,
+            Memory::Mapped(mapping) => mapping.pages(),
+        }
+    }
+
+    /// The memory, to read.
+    #[inline(always)]
+    pub fn lines(&self) -> &[Line] {
+        // SAFETY: `first` and `count` are those of the lines that `memory` owns, which neither moves nor shrinks them and lives as
+        // long as we do; lines are only ever read and written as atomics behind `&`.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
     }
 
     pub(crate) fn line(&self, index: usize) -> Option<&Line> {
-        self.lines.get(index)
+        self.lines().get(index)
     }
 
     /// Zeroes the memory unless it is fresh.
@@ -62,7 +127,13 @@ impl Region {
     }
 
     fn words(&self) -> impl Iterator<Item = &AtomicU64> {
-        self.lines.iter().flat_map(|line| &line.0)
+        self.lines().iter().flat_map(|line| &line.0)
+    }
+
+    fn mapped(mapping: Mapping, bytes: usize) -> Region {
+        // Mapped memory is zeroed, which is a valid `AtomicU64`, and page-aligned; pages are whole lines.
+        let first = mapping.first().cast();
+        Region { first, count: bytes.div_ceil(LINE), memory: Memory::Mapped(mapping), zeroed: true }
     }
 }
 
@@ -76,7 +147,7 @@ pub(crate) struct Part {
 impl Part {
     /// The lines `range` of `region`, or nothing when they are not all there.
     pub(crate) fn new(region: &Arc<Region>, range: Range<usize>) -> Option<Part> {
-        let lines = region.lines.get(range)?;
+        let lines = region.lines().get(range)?;
         Some(Part { first: NonNull::from(lines).cast(), len: lines.len(), _region: Arc::clone(region) })
     }
 }
@@ -86,7 +157,7 @@ impl Deref for Part {
 
     #[inline(always)]
     fn deref(&self) -> &[Line] {
-        // SAFETY: `first` and `len` came from a slice of the region's boxed lines. The box neither moves nor shrinks its lines,
+        // SAFETY: `first` and `len` came from a slice of the region's lines. It neither moves nor shrinks them,
         // `_region` keeps it alive for as long as this part, and lines are only ever read and written as atomics behind `&`.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.len) }
     }
@@ -110,7 +181,10 @@ fn heap_lines(count: usize) -> Option<Box<[Line]>> {
     }
     // SAFETY: the global allocator gave `count` lines with the layout of `[Line; count]`, which is what the box will give back,
     // and all bytes zero is a valid `AtomicU64`.
-    Some(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(first, count)) })
+    let lines = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(first, count)) };
+    // The allocator's zeroes may be pages that are not there yet.
+    lines.iter().step_by(4096 / LINE).for_each(|line| line.0[0].store(0, Ordering::Relaxed));
+    Some(lines)
 }
 
 /// loom's atomics are objects of its own, not words.
@@ -130,7 +204,7 @@ mod tests {
         let region = Region::heap(65).expect("memory");
         assert_eq!(region.bytes(), 128);
         assert!(region.to_words().iter().all(|&word| word == 0));
-        assert_eq!(region.lines.as_ptr() as usize % LINE, 0);
+        assert_eq!(region.lines().as_ptr() as usize % LINE, 0);
         assert_eq!(Region::heap(0).expect("nothing").bytes(), 0);
     }
 

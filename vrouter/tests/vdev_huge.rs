@@ -5,6 +5,7 @@ mod vdev_bed;
 
 use std::fs;
 
+use flowtable::{FlowTable, Pages, Region};
 use vdev_bed::{Reservation, bytes, frame, heap, huge_kib, read_pcap, rx_until, scratch, write_pcap};
 use vrouter::port::Port;
 use vrouter::port::dpdk::{DeviceConfig, DpdkDevice, DpdkPort, Eal, EalConfig, Memory, mempool};
@@ -17,6 +18,7 @@ fn rings_and_files_carry_frames_in_huge_pages() {
     let eal = Eal::init(&EalConfig { memory: Memory::Huge { mib: None }, ..EalConfig::no_huge(&prefix, 0) }).unwrap();
     let pool = mempool(&eal, "huge", 4095, 64).unwrap();
     assert!(huge_kib() >= 4095 * 2048 / 1024, "{} KiB", huge_kib());
+    the_flow_table_takes_its_pages_and_gives_them_back();
     let start = |devargs: &str| -> (DpdkDevice, DpdkPort) {
         let config = DeviceConfig { name: "p", devargs, queue_pairs: 1, mtu: None };
         let (device, mut ports) = DpdkDevice::start(&eal, &config, &pool).unwrap();
@@ -48,4 +50,19 @@ fn rings_and_files_carry_frames_in_huge_pages() {
     );
     fs::remove_file(input).unwrap();
     fs::remove_file(output).unwrap();
+}
+
+fn the_flow_table_takes_its_pages_and_gives_them_back() {
+    let before = huge_kib();
+    let sizes = flowtable::Config { narrow_pairs: 20_000, wide_pairs: 1000, seed: 1, time_base: 0 };
+    let region = Region::huge(sizes.bytes().unwrap()).unwrap();
+    assert_eq!(region.pages(), Pages::Huge { size: 2 << 20 });
+    let table = FlowTable::create(region, &sizes).unwrap();
+    assert!(huge_kib() >= before + (sizes.bytes().unwrap() >> 10) as u32, "{} KiB", huge_kib());
+    let key = |n| flowtable::Narrow { words: [n, 1], tag: 6 };
+    let half = flowtable::Half::default();
+    (0..20_000).for_each(|n| _ = table.narrow().insert((&key(2 * n), half), (&key(2 * n + 1), half), 0, 0).unwrap());
+    assert!(table.narrow().find(&key(30_001), table.narrow().hash(&key(30_001))).is_some());
+    drop(table);
+    assert_eq!(huge_kib(), before);
 }
