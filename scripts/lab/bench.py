@@ -69,7 +69,7 @@ def run(scenario, given, seconds):
         about = {"group": "scenarios", "scenario": scenario.name, "run": row.run, "flows": row.flows, "size": row.size}
         try:
             with rig.Scratch() as scratch:
-                scratch.huge_pages(HUGE_MIB)
+                scratch.huge_pages(HUGE_MIB + row.tables_mib())
                 if (row.run, row.size) not in checked_runs:
                     frames = checked.check(given.bin, scratch.folder, row, f"check{scratch.number}")
                     checked_runs.add((row.run, row.size))

@@ -144,7 +144,8 @@ def vrouter(scratch, bin, pcap, count, direction, tunnel, flows, seconds):
     """Packets a CPU microsecond of the daemon's worker, stateful ACL and tunnel on, and the share that was dropped."""
     mbufs = count + SPARE_MBUFS
     memory = mbufs * 2700 // 2**20 + 256
-    scratch.huge_pages(memory)
+    table = max(2 * flows, 65536) * 170 // 2**20 + 16
+    scratch.huge_pages(memory + table)
     source, sink = f"net_pcap0,rx_pcap={pcap},infinite_rx=1", "net_null0,no-rx=1"
     tenant, fabric = (source, sink) if direction == "encap" else (sink, source)
     socket, config = scratch.folder / "rig.sock", scratch.folder / "rig.yaml"

@@ -121,6 +121,11 @@ class Row:
         both = {"flows_v4": self.capacity, "flows_v6": self.capacity} if "v6" in str(self._data) else {"flows_v4": self.capacity}
         return {"new_flows_per_second": 1_000_000_000, **both, **self._data.get("limits", {})}
 
+    def tables_mib(self):
+        """MiB of the flow tables of the row's daemon and of the one that only moves."""
+        limits = {"flows_v4": 131072, "flows_v6": 32768} | self.limits()
+        return (limits["flows_v4"] * 170 + limits["flows_v6"] * 300 >> 20) + 40
+
     def network(self):
         """The network with the generated ACLs."""
         network = copy.deepcopy(self._data["network"])

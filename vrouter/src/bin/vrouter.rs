@@ -56,8 +56,8 @@ fn main() -> ExitCode {
 }
 
 fn check(config: &Config) -> ExitCode {
-    let limits = match daemon::limits(config) {
-        Ok(limits) => limits,
+    let (limits, huge) = match daemon::limits(config).and_then(|limits| Ok((limits, daemon::huge_page_mib(config)?))) {
+        Ok(costs) => costs,
         Err(error) => {
             eprintln!("vrouter: limits: {error}");
             return ExitCode::from(REFUSED);
@@ -66,6 +66,12 @@ fn check(config: &Config) -> ExitCode {
     println!("{:<16} {:>12} {:>10}", "limit", "value", "MiB");
     for limit in limits {
         println!("{:<16} {:>12} {:>10.1}", limit.name, limit.value, limit.bytes as f64 / f64::from(1 << 20));
+    }
+    if huge > 0 {
+        println!(
+            "\nhuge pages: {huge} MiB, for eal.memory_mb and the flow table: vm.nr_hugepages should be at least {}",
+            huge / 2
+        );
     }
     ExitCode::SUCCESS
 }

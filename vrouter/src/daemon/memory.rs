@@ -1,6 +1,6 @@
 //! What the configured limits cost, and the memory that is taken at start.
 
-use flowtable::{FlowTable, LayoutError, Region};
+use flowtable::{FlowTable, LayoutError, Pages, Region};
 
 use crate::api::config::Config;
 use crate::api::v1;
@@ -18,10 +18,33 @@ const OBJECT: u64 = 512;
 /// Bytes of a port's place at one worker: a burst on its way out, places in two rings.
 const PORT: u64 = (BURST * (size_of::<Frame>() + 8) + 4 * 64) as u64;
 
-/// The flow table of this configuration; `seed` keys its hash, `time_base` is milliseconds since boot.
+/// The flow table of this configuration, on huge pages as far as there are some; `seed` keys its hash, `time_base` is milliseconds since
+/// boot. Logs what it lies on.
 pub fn flow_table(config: &Config, seed: u64, time_base: u64) -> Result<FlowTable, LayoutError> {
     let sizes = flow_config(config, seed, time_base);
-    FlowTable::create(Region::heap(sizes.bytes()?)?, &sizes)
+    let bytes = sizes.bytes()?;
+    let region = if config.eal.huge_pages { Region::huge(bytes)? } else { Region::transparent(bytes)? };
+    let (pages, mib) = (region.pages(), bytes.div_ceil(1 << 20));
+    match pages {
+        Pages::Huge { .. } => tracing::info!(%pages, mib, "flow table"),
+        _ if config.eal.huge_pages => {
+            let needed = huge_page_mib(config)?;
+            tracing::warn!(%pages, mib, needed, "flow table: too few reserved huge pages were free; packets and flows need so many MiB");
+        }
+        Pages::Plain | Pages::Heap => tracing::warn!(%pages, mib, "flow table: every lookup pays for small pages"),
+        Pages::Transparent { .. } => tracing::info!(%pages, mib, "flow table"),
+    }
+    FlowTable::create(region, &sizes)
+}
+
+/// MiB of huge pages that must be reserved for all to lie on them, EAL and flow table, with pages of 2 MiB; 0: none are asked for.
+pub fn huge_page_mib(config: &Config) -> Result<u64, LayoutError> {
+    if !config.eal.huge_pages {
+        return Ok(0);
+    }
+    let whole = |mib: u64| mib.next_multiple_of(2);
+    let flows = flow_config(config, 0, 0).bytes()? as u64;
+    Ok(whole(config.eal.memory_mb.into()) + whole(flows.div_ceil(1 << 20)))
 }
 
 /// The model's limits of this configuration.

@@ -17,6 +17,6 @@ pub mod view;
 mod wanted;
 pub mod workers;
 
-pub use memory::{flow_table, limits};
+pub use memory::{flow_table, huge_page_mib, limits};
 #[cfg(feature = "dpdk")]
 pub use start::{StartError, Work, run};
