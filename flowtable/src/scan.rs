@@ -2,7 +2,32 @@
 
 use crate::free::End;
 use crate::pairs::Pairs;
-use crate::{Handle, Pair};
+use crate::{Handle, Pair, prefetch};
+
+/// Pairs between a question to memory and the look at its answer, in a scan.
+const AHEAD: u32 = 8;
+
+/// How many pairs one search may evict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// At most so many, from 1 to [`Batch::MOST`].
+    pub most: u32,
+    /// Of them all but the first must have this rank or a higher one.
+    pub beside: u32,
+}
+
+impl Batch {
+    /// Pairs that a search keeps in mind.
+    pub const MOST: u32 = 8;
+}
+
+/// A pair that may go.
+#[derive(Clone, Copy)]
+struct Candidate {
+    rank: u32,
+    handle: Handle,
+    hashes: [u64; 2],
+}
 
 impl<const K: usize> Pairs<K> {
     /// Removes the pairs that `expired` says yes to among the next `budget` places from `cursor` on, and tells how many. The
@@ -45,18 +70,59 @@ impl<const K: usize> Pairs<K> {
         &self,
         cursor: &mut u32,
         budget: u32,
-        mut rank: impl FnMut(&Pair<K>) -> Option<u32>,
+        rank: impl FnMut(&Pair<K>) -> Option<u32>,
     ) -> Option<Pair<K>> {
-        let mut best: Option<(u32, Handle)> = None;
+        let mut ended = None;
+        self.evict_each(cursor, budget, Batch { most: 1, beside: 0 }, rank, |pair| ended = Some(*pair));
+        ended
+    }
+
+    /// As [`Pairs::evict`], but removes several at once, which share the cost of the search; tells how many. `ended` is given each as it
+    /// was in the end.
+    pub fn evict_each(
+        &self,
+        cursor: &mut u32,
+        budget: u32,
+        batch: Batch,
+        mut rank: impl FnMut(&Pair<K>) -> Option<u32>,
+        mut ended: impl FnMut(&Pair<K>),
+    ) -> u32 {
+        // The highest so far, falling.
+        let mut best = [None::<Candidate>; Batch::MOST as usize];
+        let best = &mut best[..batch.most.clamp(1, Batch::MOST) as usize];
         for pair in self.scan(cursor, budget) {
-            if let Some(rank) = rank(&pair)
-                && best.is_none_or(|(highest, _)| rank > highest)
-            {
-                best = Some((rank, pair.handle));
+            let Some(rank) = rank(&pair) else { continue };
+            if let Some(at) = best.iter().position(|other| other.is_none_or(|other| other.rank < rank)) {
+                best[at..].rotate_right(1);
+                let hashes = [pair.forward.0, pair.reverse.0].map(|key| self.hash(&key));
+                best[at] = Some(Candidate { rank, handle: pair.handle, hashes });
             }
         }
-        let (highest, handle) = best?;
-        self.end(handle, End::Evicted, |last| rank(last) >= Some(highest))
+        let chosen = || {
+            let ranked = best.iter().flatten().enumerate();
+            ranked.take_while(|(at, one)| *at == 0 || one.rank >= batch.beside).map(|(_, one)| one)
+        };
+        // Each end waits for four lines all over the table: for all of them at once.
+        for candidate in chosen() {
+            candidate.hashes.iter().for_each(|&hash| self.prefetch_buckets(hash));
+        }
+        let mut removed = 0;
+        for candidate in chosen() {
+            if let Some(pair) = self.end(candidate.handle, End::Evicted, |last| rank(last) >= Some(candidate.rank)) {
+                ended(&pair);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// Asks for both buckets that a key of this hash may be in: what an insertion or a removal waits for.
+    #[inline(always)]
+    pub fn prefetch_buckets(&self, hash: u64) {
+        let place = self.place(hash);
+        for bucket in [place.first, place.second] {
+            prefetch(&self.buckets[bucket as usize]);
+        }
     }
 
     /// The pairs in the next `budget` places, at most once round. Takes no lock.
@@ -64,6 +130,11 @@ impl<const K: usize> Pairs<K> {
         (0..budget.min(self.capacity())).filter_map(move |_| {
             let index = if *cursor < self.capacity() { *cursor } else { 0 };
             *cursor = index + 1;
+            for ahead in [2 * (index + AHEAD), 2 * (index + AHEAD) + 1] {
+                if let Some(slot) = self.slot(ahead) {
+                    slot.lines().iter().for_each(prefetch);
+                }
+            }
             self.pair(index)
         })
     }

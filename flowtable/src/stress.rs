@@ -2,8 +2,9 @@
 //! read shows.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
-use crate::{Config, Entry, FlowTable, Half, InsertError, Key, Pair, Pairs, Region};
+use crate::{Batch, Config, Entry, FlowTable, Half, InsertError, Key, Pair, Pairs, Region};
 
 const FLOWS: u64 = 64;
 const PAIRS: u32 = 40;
@@ -110,7 +111,8 @@ fn everything<const K: usize, const CHECKED: bool>(pairs: &Pairs<K>, sums: &Sums
                     Ok(_) => _ = sums.pairs.fetch_add(1, Relaxed),
                     Err(InsertError::Full) => {
                         let rank = |pair: &Pair<K>| Some(pair.forward.1.packets as u32);
-                        pairs.evict_pair(&mut cursor, 4, rank).iter().for_each(|pair| sums.end(pair));
+                        let batch = Batch { most: 1 + random as u32 % 3, beside: 2 };
+                        pairs.evict_each(&mut cursor, 6, batch, rank, |pair| sums.end(pair));
                     }
                     Err(InsertError::Exists(_) | InsertError::ReverseTaken(_)) => {}
                 }
@@ -122,16 +124,34 @@ fn everything<const K: usize, const CHECKED: bool>(pairs: &Pairs<K>, sums: &Sums
 }
 
 /// Four threads do everything at once; tells whether one saw a torn entry.
-fn beside_each_other<const K: usize, const CHECKED: bool>(pairs: &Pairs<K>, sums: &Sums, rounds: u32) -> bool {
+fn beside_each_other<const K: usize, const CHECKED: bool>(
+    pairs: &Pairs<K>,
+    sums: &Sums,
+    seed: u64,
+    rounds: u32,
+) -> bool {
     std::thread::scope(|scope| {
-        let threads = [1, 2, 3, 4].map(|seed| scope.spawn(move || everything::<K, CHECKED>(pairs, sums, seed, rounds)));
+        let threads =
+            [0, 1, 2, 3].map(|n| scope.spawn(move || everything::<K, CHECKED>(pairs, sums, seed + n, rounds)));
         threads.map(|thread| thread.join().expect("no panic")).contains(&true)
     })
 }
 
+/// How long one stress goes on: once, or for `VROUTER_STRESS_SECONDS`.
+fn enough(start: Instant) -> bool {
+    let wanted = std::env::var("VROUTER_STRESS_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
+    start.elapsed().as_secs() >= wanted
+}
+
 fn stress<const K: usize>(pairs: &Pairs<K>) {
     let sums = Sums::default();
-    assert!(!beside_each_other::<K, true>(pairs, &sums, 100_000));
+    let start = Instant::now();
+    for seed in (1..).step_by(4) {
+        assert!(!beside_each_other::<K, true>(pairs, &sums, seed, 100_000));
+        if enough(start) {
+            break;
+        }
+    }
     assert_eq!(u64::from(pairs.used()), sums.pairs.load(Relaxed));
     let counters = pairs.counters();
     assert!(counters.removed > 0 && counters.evicted > 0 && counters.aged > 0, "{counters:?}");
@@ -162,6 +182,6 @@ fn everything_at_once_tears_nothing_and_counts_exactly() {
 /// The fault that is planted to show that the stress would see one.
 #[test]
 fn a_reader_without_the_check_is_caught() {
-    let torn = (0..200).any(|_| beside_each_other::<2, false>(table().narrow(), &Sums::default(), 100_000));
+    let torn = (0..200).any(|_| beside_each_other::<2, false>(table().narrow(), &Sums::default(), 1, 100_000));
     assert!(torn);
 }

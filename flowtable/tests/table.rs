@@ -173,6 +173,28 @@ fn a_pair_that_moves_while_it_is_judged_is_judged_again() {
 }
 
 #[test]
+fn eviction_of_several_takes_the_highest_and_beside_it_only_what_ranks_high_enough() {
+    let table = table(&CONFIG);
+    let pairs = table.narrow();
+    (0..50).for_each(|n| assert!(insert(pairs, n).is_ok()));
+    let evict = |most, beside| {
+        let mut owners = Vec::new();
+        let rank = |pair: &flowtable::Pair<2>| (pair.forward.1.owner < 40).then_some(pair.forward.1.owner);
+        let batch = flowtable::Batch { most, beside };
+        let count = pairs.evict_each(&mut 0, 1000, batch, rank, |pair| owners.push(pair.forward.1.owner));
+        assert_eq!(count as usize, owners.len());
+        owners
+    };
+    assert_eq!(evict(4, 0), [39, 38, 37, 36]);
+    assert_eq!(evict(4, 34), [35, 34]);
+    assert_eq!(evict(4, 100), [33]);
+    assert_eq!(evict(0, 0), [32]);
+    assert_eq!(evict(100, 0).len(), flowtable::Batch::MOST as usize);
+    assert_eq!((pairs.used(), pairs.counters().evicted), (34, 16));
+    assert_eq!(find(pairs, &keys(38).0), None);
+}
+
+#[test]
 fn eviction_takes_the_highest_rank_of_its_budget_and_never_none() {
     let table = table(&CONFIG);
     let pairs = table.narrow();

@@ -1,6 +1,6 @@
 //! How long a pair lives, and who goes first when the table is full (design, section 5b).
 
-use flowtable::{FlowTable, Pair};
+use flowtable::{Batch, FlowTable, Pair, Pairs};
 
 use super::table::{FlowKey, FlowPair};
 use crate::ids::Tick;
@@ -103,21 +103,30 @@ pub fn age(flows: &FlowTable, cursors: &mut (u32, u32), budget: u32, lifetimes: 
         + flows.wide().age(&mut cursors.1, budget, |pair| expired(pair, lifetimes, now))
 }
 
+/// What goes for any owner's pair ranks from here on.
+const ANYBODYS: u32 = 2 << 30;
+
 /// Makes room for a pair that `owner` is charged for: a closing pair, else an unanswered one, else the owner's own that is idle the
-/// longest; never an answered flow of another VIF. False: nothing may go.
+/// longest; never an answered flow of another VIF. A large table loses several closing and unanswered ones at once, for whom the search is
+/// made once. False: nothing may go.
 pub fn evict(flows: &FlowTable, key: &FlowKey, cursor: &mut u32, budget: u32, owner: u32, now: Tick) -> bool {
     fn rank<const K: usize>(pair: &Pair<K>, owner: u32, now: Tick) -> Option<u32> {
         const CLASS: u32 = 1 << 30;
         let idle = idle(pair, now).min(CLASS - 1);
         match phase(pair.forward.0.tag, &pair.forward.1, &pair.reverse.1) {
             State::Closing => Some(3 * CLASS + idle),
-            State::Opening | State::Unanswered => Some(2 * CLASS + idle),
+            State::Opening | State::Unanswered => Some(ANYBODYS + idle),
             _ if pair.forward.1.owner == owner => Some(CLASS + idle),
             _ => None,
         }
     }
+    fn of<const K: usize>(pairs: &Pairs<K>, cursor: &mut u32, budget: u32, owner: u32, now: Tick) -> bool {
+        // at most a thousandth of the table
+        let batch = Batch { most: (pairs.capacity() / 1024).clamp(1, Batch::MOST), beside: ANYBODYS };
+        pairs.evict_each(cursor, budget, batch, |pair| rank(pair, owner, now), |_| ()) > 0
+    }
     match key {
-        FlowKey::V4(_) => flows.narrow().evict(cursor, budget, |pair| rank(pair, owner, now)),
-        FlowKey::V6(_) => flows.wide().evict(cursor, budget, |pair| rank(pair, owner, now)),
+        FlowKey::V4(_) => of(flows.narrow(), cursor, budget, owner, now),
+        FlowKey::V6(_) => of(flows.wide(), cursor, budget, owner, now),
     }
 }
