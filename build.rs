@@ -18,12 +18,39 @@ const FUNCTIONS: &str = "vr_.*|rte_eal_(init|get_runtime_dir)|rte_strerror|rte_m
     |rte_eth_(rx|tx)_queue_setup|rte_eth_promiscuous_enable|rte_eth_stats_get|rte_eth_macaddr_get\
     |sched_(get|set)affinity";
 
-/// What feature `acl` adds: DPDK's packet classifier, which benches compare with.
-const ACL_LIBRARY: &str = "rte_acl";
-const ACL_FUNCTIONS: &str = "rte_acl_(create|free|add_rules|build|classify)";
+/// What a feature adds: one of DPDK's libraries that the vRouter does not use, which benches compare with.
+struct Extra {
+    /// As cargo names the feature in the environment.
+    feature: &'static str,
+    library: &'static str,
+    /// Lets shim.h include the library's header.
+    define: &'static str,
+    functions: &'static str,
+    types: &'static str,
+    constants: &'static str,
+}
+
+const EXTRAS: [Extra; 2] = [
+    Extra {
+        feature: "CARGO_FEATURE_ACL",
+        library: "rte_acl",
+        define: "-DVR_ACL",
+        functions: "rte_acl_(create|free|add_rules|build|classify)",
+        types: "rte_acl_(config|field|param|rule_data)",
+        constants: "RTE_ACL_(FIELD_TYPE_.*|MAX_FIELDS)",
+    },
+    Extra {
+        feature: "CARGO_FEATURE_HASH",
+        library: "rte_hash",
+        define: "-DVR_HASH",
+        functions: "rte_hash_(create|free|add_key_data|lookup_bulk_data)",
+        types: "rte_hash_parameters",
+        constants: "RTE_HASH_(EXTRA_FLAGS_RW_CONCURRENCY_LF|LOOKUP_BULK_MAX)",
+    },
+];
 
 fn main() {
-    let acl = env::var_os("CARGO_FEATURE_ACL").is_some();
+    let extras: Vec<Extra> = EXTRAS.into_iter().filter(|extra| env::var_os(extra.feature).is_some()).collect();
     let shim = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("shim");
     println!("cargo:rerun-if-changed=../build.rs");
     println!("cargo:rerun-if-changed={}", shim.display());
@@ -31,7 +58,7 @@ fn main() {
         println!("cargo:rerun-if-env-changed={name}");
     }
     let flags = dpdk();
-    bind(&shim, &flags, acl);
+    bind(&shim, &flags, &extras);
     let mut shim_build = cc::Build::new();
     shim_build.file(shim.join("shim.c")).include(&shim).warnings_into_errors(true).opt_level(2);
     // DPDK's own inline functions are not free of these.
@@ -41,7 +68,7 @@ fn main() {
     }
     shim_build.compile("vrouter_shim");
     // After the shim, which calls into them.
-    for library in LIBRARIES.into_iter().chain(acl.then_some(ACL_LIBRARY)) {
+    for library in LIBRARIES.into_iter().chain(extras.iter().map(|extra| extra.library)) {
         println!("cargo:rustc-link-lib=dylib={library}");
     }
 }
@@ -68,7 +95,7 @@ fn dpdk() -> Vec<String> {
     String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect()
 }
 
-fn bind(shim: &std::path::Path, flags: &[String], acl: bool) {
+fn bind(shim: &std::path::Path, flags: &[String], extras: &[Extra]) {
     if let Err(error) = bindgen_clang() {
         fail(&format!(
             "libclang, which reads DPDK's headers, was not found.\n\
@@ -76,12 +103,12 @@ fn bind(shim: &std::path::Path, flags: &[String], acl: bool) {
         ));
     }
     let mut builder = bindgen::Builder::default();
-    if acl {
+    for extra in extras {
         builder = builder
-            .clang_arg("-DVR_ACL")
-            .allowlist_function(ACL_FUNCTIONS)
-            .allowlist_type("rte_acl_(config|field|param|rule_data)")
-            .allowlist_var("RTE_ACL_(FIELD_TYPE_.*|MAX_FIELDS)");
+            .clang_arg(extra.define)
+            .allowlist_function(extra.functions)
+            .allowlist_type(extra.types)
+            .allowlist_var(extra.constants);
     }
     let bindings = builder
         .header(shim.join("shim.h").display().to_string())

@@ -20,6 +20,9 @@
 #ifdef VR_ACL
 #include <rte_acl.h>
 #endif
+#ifdef VR_HASH
+#include <rte_hash.h>
+#endif
 
 /*
  * The fields of struct rte_mbuf that Rust reads and writes. A struct of our own because releases wrap these fields in

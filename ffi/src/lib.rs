@@ -8,6 +8,7 @@
 //! | [`Device`] | control side of a started port | any; calls serialise on one lock |
 //! | [`RxQueue`], [`TxQueue`] | one queue of a device | one worker's, moved there once |
 //! | `Classifier` (feature `acl`) | rules that DPDK compiled | one's |
+//! | `Hash` (feature `hash`) | DPDK's hash table | one's |
 //! | [`LcoreRegistration`] | a worker's number, which gives it mempool caches | stays in its thread |
 //!
 //! Invariants that the SAFETY comments lean on:
@@ -24,6 +25,8 @@
 mod classifier;
 mod device;
 mod eal;
+#[cfg(feature = "hash")]
+mod hash;
 mod lcore;
 mod mbuf;
 mod mempool;
@@ -36,6 +39,8 @@ mod sys;
 pub use classifier::{Classifier, ClassifierError, ClassifierRule, Packed};
 pub use device::{Counters, Device, DeviceConfig, DeviceError, Offloads};
 pub use eal::{Eal, EalConfig, EalError, Memory, pci_address};
+#[cfg(feature = "hash")]
+pub use hash::{HASH_BURST, Hash, HashKey};
 pub use lcore::{LcoreError, LcoreRegistration, register_thread};
 pub use mbuf::{Mbuf, RxChecksum};
 pub use mempool::{Mempool, MempoolConfig, MempoolError};
