@@ -18,6 +18,7 @@ pub fn flow(n: u64) -> [Narrow; 2] {
 }
 
 /// A key in 20 bytes.
+#[cfg(feature = "dpdk")]
 pub fn packed(key: &Narrow) -> [u32; 5] {
     let [ends, ports] = key.words;
     [ends as u32, (ends >> 32) as u32, ports as u32, (ports >> 32) as u32, key.tag.into()]
@@ -33,6 +34,7 @@ pub fn half(n: u64, update: u64) -> Half {
 pub struct Keys {
     pub list: Vec<Narrow>,
     /// The same in 20 bytes each, for rte_hash.
+    #[cfg(feature = "dpdk")]
     pub packed: Vec<[u32; 5]>,
     hits: Vec<bool>,
 }
@@ -55,7 +57,12 @@ impl Keys {
             (flow(n)[number as usize % 2], hit)
         };
         let (list, hits): (Vec<Narrow>, _) = numbers.into_iter().map(ask).unzip();
-        Keys { packed: list.iter().map(packed).collect(), list, hits }
+        Keys {
+            #[cfg(feature = "dpdk")]
+            packed: list.iter().map(packed).collect(),
+            list,
+            hits,
+        }
     }
 
     /// Keys of the list that are there.
