@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::node::Node;
-use super::{Bits, Fib};
+use super::{Bits, Fib, Iter};
 use crate::ids::NextHopId;
 
 /// The slow twin: a map by length and address.
@@ -67,11 +67,12 @@ enum Change<A> {
 
 fn changes<A: Bits + Debug>(addresses: BoxedStrategy<A>) -> impl Strategy<Value = Vec<Change<A>>> {
     let change = prop_oneof![
-        5 => (addresses.clone(), lengths::<A>(), 0..9_u32).prop_map(|(address, length, hop)| Change::Insert(address, length, hop)),
+        9 => (addresses.clone(), lengths::<A>(), 0..9_u32).prop_map(|(address, length, hop)| Change::Insert(address, length, hop)),
         1 => (addresses, lengths::<A>()).prop_map(|(address, length)| Change::Remove(address, length)),
         3 => (0..1000_usize).prop_map(Change::RemoveKnown),
     ];
-    prop::collection::vec(change, 0..80)
+    // So many that lists of IPv6 become fans, and fans lists again.
+    prop::collection::vec(change, 0..120)
 }
 
 fn agree<A: Bits + Debug>(fib: &Fib<A>, twin: &SlowFib<A, NextHopId>, asked: &[A]) -> Result<(), TestCaseError> {
@@ -90,12 +91,19 @@ fn agree<A: Bits + Debug>(fib: &Fib<A>, twin: &SlowFib<A, NextHopId>, asked: &[A
     nodes_are_worth_it(fib)
 }
 
-/// No node without routes has less than two children: else memory would be lost to removed routes.
+/// Lists are not too long, and what could be a list is one: else memory would be lost to removed routes.
 fn nodes_are_worth_it<A: Bits>(fib: &Fib<A>) -> Result<(), TestCaseError> {
-    let mut open: Vec<&Node<A, NextHopId>> = fib.halves.iter().flatten().map(|node| &**node).collect();
+    let mut open: Vec<&Node<A, NextHopId>> = fib.top.iter().collect();
     while let Some(node) = open.pop() {
-        prop_assert!(node.stands_for().is_none());
-        open.extend(node.children().iter().map(|node| &**node));
+        let routes = Iter::new(None, Some(node)).count();
+        match node {
+            Node::List(_) => prop_assert!((1..=A::LISTED).contains(&routes)),
+            Node::Fan(fan) => {
+                prop_assert_eq!(fan.len as usize, routes);
+                prop_assert!(routes > A::LISTED / 2 && fan.only().is_none());
+                open.extend(fan.nodes());
+            }
+        }
     }
     Ok(())
 }
@@ -133,7 +141,7 @@ fn twins_agree<A: Bits + Debug>(changes: Vec<Change<A>>, mut asked: Vec<A>) -> R
     for (address, length) in known {
         fib.remove(address, length);
     }
-    prop_assert!(fib.is_empty() && fib.default.is_none() && fib.halves.iter().all(Option::is_none));
+    prop_assert!(fib.is_empty() && fib.default.is_none() && fib.top.is_none());
     Ok(())
 }
 
@@ -176,20 +184,24 @@ fn removing_a_route_restores_the_covering_one() {
 /// How many nodes no other clone holds. Beneath a node that is shared all is shared.
 fn own_nodes<A: Bits>(fib: &Fib<A>) -> usize {
     let mut own = 0;
-    let mut open: Vec<&Arc<Node<A, NextHopId>>> = fib.halves.iter().flatten().collect();
+    let mut open: Vec<&Node<A, NextHopId>> = fib.top.iter().collect();
     while let Some(node) = open.pop() {
-        if Arc::strong_count(node) == 1 {
-            own += 1;
-            open.extend(node.children());
-        }
+        own += match node {
+            Node::List(list) => usize::from(!list.is_shared()),
+            Node::Fan(fan) if Arc::strong_count(fan) > 1 => 0,
+            Node::Fan(fan) => {
+                open.extend(fan.nodes());
+                1
+            }
+        };
     }
     own
 }
 
 #[test]
 fn one_change_in_a_hundred_thousand_routes_copies_its_path_only() {
-    // Six bases below a half of IPv4, and one node for the new route when a fork is needed.
-    const PATH: usize = 7;
+    // Four fans of eight bits, or three and a list. A list that is full becomes a fan and up to as many lists.
+    const PATH: usize = 4 + u32::LISTED;
     let spread = |i: u32| i.wrapping_mul(0x9e37_79b1);
     let mut fib = Fib::default();
     for i in 0..100_000 {
