@@ -73,10 +73,14 @@ pub fn fib<A: Bits>(routes: &[(A, u8, NextHopId)]) -> Fib<A> {
     fib
 }
 
-/// So many destinations that have routes, shuffled.
-pub fn destinations<A: Bits>(routes: &[(A, u8, NextHopId)], count: usize) -> Vec<A> {
+/// An address of each route, shuffled.
+pub fn destinations<A: Bits>(routes: &[(A, u8, NextHopId)]) -> Vec<A> {
     let mut random = Random(7);
-    (0..count).map(|_| routes[random.below(routes.len() as u64) as usize].0).collect()
+    let mut destinations: Vec<A> = routes.iter().map(|&(address, _, _)| address).collect();
+    for at in (1..destinations.len()).rev() {
+        destinations.swap(at, random.below(at as u64 + 1) as usize);
+    }
+    destinations
 }
 
 fn routes<A: Bits>(
