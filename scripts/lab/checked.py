@@ -49,15 +49,16 @@ def check(bin, folder, row, prefix):
     return expected
 
 
-def alone(devargs):
-    """The source with few flows, unpaced, waiting for nobody."""
+def alone(devargs, flows=FLOWS, frames=FRAMES):
+    """The source with so many flows and frames, unpaced, waiting for nobody."""
     words = [word for word in devargs.split(",") if not word.startswith(("rate=", "after=", "frames=", "flows="))]
-    return ",".join([*words, f"flows={FLOWS}", f"frames={FRAMES}"])
+    return ",".join([*words, f"flows={flows}", f"frames={frames}"])
 
 
-def write(bin, folder, settings, source, path):
+def write(bin, folder, settings, source, path, frames=FRAMES):
+    """A source's frames in a file."""
     with Bed(bin, folder, "source", {"a": source, "b": f"net_pcap0,tx_pcap={path}"}, settings, only_move=True) as bed:
-        until(lambda: int(port(bed.stats(), "b")["tx_packets"]) == FRAMES, 10, "a source's frames")
+        until(lambda: int(port(bed.stats(), "b")["tx_packets"]) == frames, 10 + frames / 10_000, "a source's frames")
 
 
 def read(path):
