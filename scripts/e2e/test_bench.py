@@ -4,7 +4,8 @@ import pathlib
 
 import yaml
 
-from lab import checked, measure, report
+from lab import checked, measure, ndr, report, rig
+from lab.hugepages import HugePages
 from lab.process import Failure
 from lab.scenario import Scenario, rules
 
@@ -21,7 +22,7 @@ def check(picture, row):
 
 def test_every_scenario_forwards_what_it_says(picture):
     paths = sorted(SCENARIOS.glob("*.yaml"))
-    assert len(paths) >= 7
+    assert len(paths) >= 10
     for path in paths:
         row = first_row(path)
         sources = sum(devargs.startswith("source") for devargs in row.devargs().values())
@@ -65,7 +66,7 @@ def window(**changes):
         values = {"received": 0, "sent": 0, "dropped": 0, "hits": 0, "misses": 0, "revalidated": 0, "lost": 0, "reordered": 0, "repeated": 0,
                   "drops": [], **given}
         books = {name: values[name] for name in ("received", "sent", "dropped")}
-        worker = {"flow_hits": values["hits"], "flow_misses": values["misses"], "revalidated": values["revalidated"]}
+        worker = {"worker": 0, "flow_hits": values["hits"], "flow_misses": values["misses"], "revalidated": values["revalidated"]}
         ports = [{"port": "a", "traffic": {name: values[name] for name in ("lost", "reordered", "repeated")}}]
         return {"conservation": books, "workers": [worker], "ports": ports, "drops": values["drops"]}
     forwarded = dict.fromkeys(("received", "sent", "hits"), 100_000)
@@ -87,6 +88,164 @@ def test_figures_of_something_else_are_refused(picture):
         refused(lambda row=row, changes=changes: measure.judged(row, window(**changes), {"a": "sink0"}, 1.0), word)
     refused(lambda: measure.judged(hits, window(lost=1), {"a": "sink0"}, 0.5), "50% of its core")
     del picture
+
+
+def turn(packets, cpu_ns, window=None, wall_ns=1_000_000_000):
+    return measure.Turn(cpu_ns, wall_ns, packets, window)
+
+
+def test_workers_are_measured_each_by_its_cpu_time(picture):
+    del picture
+    # the second worker had half of its core, and did as much with it
+    both = turn([10_000_000, 5_000_000], [1_000_000_000, 500_000_000])
+    assert (both.mpps, both.share) == (20, 0.5)
+    row = next(row for row in Scenario(SCENARIOS / "two-workers.yaml").rows() if row.run == "split")
+    assert row.workers == 2 and row.against().row.workers == 1
+    for one, is_reached in ((11_500_000, True), (12_000_000, False)):
+        found = measure.ratio(row.against(), {"rig": [both], "rig2": [turn([one], [1_000_000_000])]})
+        assert found["is"] == 20_000_000 / one and found["reached"] == is_reached, found
+        assert ("NOT REACHED" in report.bounds(found)) != is_reached
+    # net of the floors: (200 - 100) / (180 - 100) of these cycles
+    against = next(row for row in Scenario(SCENARIOS / "acl-vxlan-v6.yaml").rows() if row.run == "encap").against()
+    assert against.of == "net" and against.row.scenario.name == "acl-vxlan"
+    turns = {name: [turn([1000], [cpu])] for name, cpu in (("rig", 2000), ("floor", 1000), ("rig2", 1800), ("floor2", 1000))}
+    assert abs(measure.ratio(against, turns)["is"] - 1.25) < 1e-9
+
+
+def test_too_few_route_changes_are_refused(picture):
+    del picture
+    row = next(row for row in Scenario(SCENARIOS / "route-changes.yaml").rows() if row.run == "beneath")
+
+    def changed(generations):
+        stats = [{"workers": [{"worker": 0, "generation": at, "revalidated": again}]} for at, again in ((7, 0), (7 + generations, 30))]
+        return measure.changed(row, [turn([1000], [1000], tuple(stats))])
+    found = changed(99)
+    assert found["changes_per_second"]["median"] == 9900 and found["decided_again"] == 30, found
+    assert changed(94)["changes_per_second"]["median"] == 9400
+    refused(lambda: changed(93), "9300 changes a second instead of 10000")
+    assert measure.judged(row, window(revalidated=500), {"a": "sink0"}, 1.0)
+    refused(lambda: measure.judged(row, window(lost=1), {"a": "sink0"}, 1.0), "'lost': 1")
+
+
+def small(picture, name, words, **changes):
+    """A scenario of ours with few flows and other words in it."""
+    text = (SCENARIOS / f"{name}.yaml").read_text()
+    for old, new in words:
+        assert old in text, old
+        text = text.replace(old, new)
+    path = pathlib.Path(picture.lab.folder) / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(text), "quick": {}, "flows": [500], **changes}, sort_keys=False))
+    return Scenario(path)
+
+
+def measured(picture, scenario, run):
+    """The row of a run, by one short turn of a build that need not be fast."""
+    with rig.Scratch() as scratch:
+        scratch.huge_pages(256)
+        row = next(row for row in scenario.rows() if row.run == run)
+        return measure.measure(picture.bin, scratch, row, 1, 0.3, 2000 if row.paced() else None)
+
+
+def test_two_workers_are_measured_beside_one(picture):
+    HugePages(picture.lab, 512)
+    scenario = small(picture, "two-workers", [])
+    for run in ("disjoint", "shared", "split"):
+        found = measured(picture, scenario, run)
+        assert found["workers"] == 2 and found["ratio"]["of"] == "throughput" and found["ratio"]["is"] > 0.5, found["ratio"]
+        assert "of two-workers one" in report.line(found), report.line(found)
+    # answers that nothing permits, because no flow is theirs
+    lost = small(picture, "two-workers", [("servers=20.0.0.0/16", "servers=20.0.0.0/16"), ("direction=reply", "first_port=9,direction=reply")])
+    refused(lambda: measured(picture, lost, "split"), "drops {'acl")
+
+
+def test_routes_change_beside_traffic(picture):
+    HugePages(picture.lab, 512)
+    words = [("per_second: 10000", "per_second: 200"), ("batch: 100", "batch: 2")]
+    found = measured(picture, small(picture, "route-changes", words), "beneath")
+    assert found["changes_per_second"]["median"] > 170 and found["decided_again"] > 0 and found["lost"] == 0, found
+    assert "route changes a second" in report.line(found)
+    # a way that is refused
+    words.append(('vias: &vias\n      - {vxlan: {remote: 172.31.0.2, vni: 100, mac: "02:ac:1f:00:02:01"}}', 'vias: &vias\n      - {vxlan: {remote: 172.31.0.2, vni: 100, mac: "00:00:00:00:00:00"}}'))
+    refused(lambda: measured(picture, small(picture, "route-changes", words), "beneath"), "the client ended", "mac")
+    # more than there is time for
+    words = [("per_second: 10000", "per_second: 100000000"), ("batch: 100", "batch: 1")]
+    refused(lambda: measured(picture, small(picture, "route-changes", words), "beneath"), "changes a second instead of 100000000")
+
+
+def test_latency_stands_beside_its_floor(picture):
+    HugePages(picture.lab, 512)
+    found = measured(picture, small(picture, "half-load", []), "half")
+    for which in ("latency", "floor_latency"):
+        told = found[which]
+        assert 0 < told["p50_ns"] <= told["p99_ns"] <= told["p999_ns"] <= told["longest_ns"] and told["frames"] > 100, told
+    assert "p99.9" in report.line(found)
+
+
+class Device:
+    """A device that forwards so many frames a second, and a generator that sends at most so many; every so-manyth trial loses a frame more."""
+
+    def __init__(self, capacity, fastest=1e9, unlucky=0):
+        self.capacity, self.fastest, self.unlucky, self.trials = capacity, fastest, unlucky, 0
+
+    def trial(self, rate):
+        self.trials += 1
+        sent = min(rate, self.fastest)
+        lost = max(0, sent - self.capacity) + (self.unlucky > 0 and self.trials % self.unlucky == 0)
+        return sent, int(sent), int(sent) - int(lost)
+
+
+def test_a_search_finds_what_a_device_can(picture):
+    del picture
+    for capacity in (300_000, 1_234_567, 9_999_999, 19_999_000):
+        rate, trials = ndr.search(Device(capacity).trial, 20e6, 0, 0.001)
+        assert capacity - 20_001 <= rate <= capacity + 1, (capacity, rate)
+        assert len(trials) <= 22 and trials[0]["offered"] == 20e6
+        # a little loss is a little more
+        more, _ = ndr.search(Device(capacity).trial, 20e6, 0.1, 0.001, least=rate)
+        assert capacity / 0.9 - 20_001 <= more <= capacity / 0.9 + 1 or more == 20e6, (capacity, more)
+    # all of it; all that the generator has
+    assert ndr.search(Device(30e6).trial, 20e6, 0, 0.001)[0] == 20e6
+    assert ndr.search(Device(30e6, fastest=7e6).trial, 20e6, 0, 0.001)[0] == 7e6
+    # a rate that passes now and then is none
+    rate, trials = ndr.search(Device(5e6, unlucky=2).trial, 20e6, 0.00001, 0.001)
+    assert rate > 4.9e6
+    refused(lambda: ndr.search(Device(5e6, unlucky=2).trial, 20e6, 0, 0.01), "more than 0.000% is lost even at")
+    refused(lambda: ndr.search(Device(0).trial, 20e6, 0, 0.01), "more than 0.000% is lost even at")
+    refused(lambda: ndr.search(lambda rate: (rate, 10, 11), 20e6, 0, 0.01), "10 were sent and 11 received")
+
+
+GENERATOR = """
+import argparse, json
+words = argparse.ArgumentParser()
+for name in ("rate", "seconds", "size"): words.add_argument("--" + name, type=float)
+given = words.parse_args()
+sent = int(given.rate * given.seconds)
+print("as you wish")
+print(json.dumps({"sent": sent, "received": min(sent, int(1_000_000 * given.seconds))}))
+"""
+
+
+def test_a_search_beside_a_generator_and_by_our_own_sources(picture):
+    folder = pathlib.Path(picture.lab.folder)
+    (folder / "generator.py").write_text(GENERATOR)
+    row = next(small(picture, "acl-vxlan", [], sizes=[64]).rows())
+    make = ndr.daemon(picture.bin, folder, row, f"{picture.lab.prefix}-ndr", mbufs=4096)
+    found = ndr.find(row, make, ["net_null0,no-rx=1", "net_null1,no-rx=1"], f"python3 {folder}/generator.py", 4e6, 0.001, 1)
+    assert [rate["loss"] for rate in found["rates"]] == [0, 0.00001] and all(996_000 <= rate["rate"] <= 1_000_001 for rate in found["rates"]), found
+    assert "0.99" in ndr.line(found) or "1.000" in ndr.line(found), ndr.line(found)
+    refused(lambda: ndr.find(row, make, ["net_null0,no-rx=1", "net_null1,no-rx=1"], "echo nothing", 4e6, 0.001, 1), "printed no line with sent and received")
+    # little is forwarded by a slow build on a busy machine, and much by none
+    for loss, most, passes in ((0, 2000, True), (0.00001, 60e6, False)):
+        rate, sent, received = ndr.Sources(make, row, 0.3).trial(most)
+        assert rate == most and sent > 0.25 * most and (sent - received <= loss * sent) == passes, (rate, sent, received)
+    found = ndr.find(row, make, None, None, 2000, 0.1, 0.3)
+    assert [rate["rate"] for rate in found["rates"]] == [2000, 2000], found
+    path = folder / "report.html"
+    report.write_html(path, {"machine": report.machine(), "command": "bench", "rows": [found, {**found, "failure": "too much"}]})
+    text = path.read_text()
+    assert "Non-drop rate" in text and "sources of our own" in text and "too much" in text
+    files = ndr.write_frames(picture.bin, folder, row, folder, f"{picture.lab.prefix}-frames")
+    assert [len(checked.read(path)) for path in files] == [500, 500]
 
 
 def test_reports_hold_all_they_are_given(picture):

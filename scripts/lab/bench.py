@@ -7,12 +7,11 @@ import shlex
 import sys
 import time
 
-from lab import checked, measure, ovs, report, rig
+from lab import checked, measure, ndr, ovs, report, rig
 from lab.process import Failure
-from lab.scenario import Scenario
+from lab.scenario import SCENARIOS, Scenario
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SCENARIOS = ROOT / "bench" / "scenarios"
 HUGE_MIB = 256
 
 
@@ -27,25 +26,57 @@ def main():
     parser.add_argument("--no-rig", action="store_true", help="without the rows of the shared rig")
     parser.add_argument("--ovs", action="store_true", help="OVS-DPDK on the shared rig with --quick too")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target" / "bench-report", help="a folder for report.json and report.html")
+    ndr.add_arguments(parser)
     given = parser.parse_args()
+    ndr.judge(given)
     seconds = given.seconds or (0.4 if given.quick else 2)
     if given.rounds < 1:
         raise Failure("--rounds: at least one")
-    scenarios = [Scenario(path, given.quick) for path in given.scenario or sorted(SCENARIOS.glob("*.yaml"))]
+    default = [SCENARIOS / "acl-vxlan.yaml"] if given.ndr else sorted(SCENARIOS.glob("*.yaml"))
+    scenarios = [Scenario(path, given.quick) for path in given.scenario or default]
     _lock = rig.take_machine()
     told = {"machine": report.machine(), "command": shlex.join(sys.argv), "began": time.strftime("%Y-%m-%d %H:%M:%S %Z"), "rows": []}
+    if given.ndr:
+        told["rows"] = non_drop(scenarios, given)
+        return tell(told, given)
     print(f"TSC {rig.tsc_mhz():.0f} MHz; cycles a packet, medians of {given.rounds} rounds of {seconds} s (least-most)")
     print(report.header(), flush=True)
     for scenario in scenarios:
         told["rows"] += run(scenario, given, seconds)
     if not given.scenario and not given.no_rig and not given.check_only:
         told["rows"] += shared_rig(given)
+    return tell(told, given)
+
+
+def tell(told, given):
+    """Writes the report. The exit code, or what failed."""
+    for ratio in report.ratios(told["rows"]):
+        print(ratio)
     given.out.mkdir(parents=True, exist_ok=True)
     report.write_json(given.out / "report.json", told)
     report.write_html(given.out / "report.html", told)
     print(f"{given.out}/report.json, {given.out}/report.html")
     failed = [row for row in told["rows"] if "failure" in row]
     return f"{len(failed)} rows failed" if failed else 0
+
+
+def non_drop(scenarios, given):
+    """The rows of the search for the non-drop rate."""
+    rows = []
+    for row in (row for scenario in scenarios for row in scenario.rows() if row.run == (given.run or next(iter(scenario.data["runs"])))):
+        try:
+            with rig.Scratch() as scratch:
+                if given.frames:
+                    given.frames.mkdir(parents=True, exist_ok=True)
+                    print(*ndr.write_frames(given.bin, scratch.folder, row, given.frames, f"check{scratch.number}"), sep="\n")
+                    continue
+                scratch.huge_pages(HUGE_MIB)
+                make = ndr.daemon(given.bin, scratch.folder, row, f"rig{scratch.number}", scratch.huge_folder)
+                rows.append(ndr.find(row, make, given.port, given.generator, given.most, given.precision, given.seconds or ndr.SECONDS))
+        except Failure as failure:
+            rows.append({"group": "ndr", "scenario": row.scenario.name, "run": row.run, "flows": row.flows, "size": row.size, "failure": str(failure)})
+        print(ndr.line(rows[-1]), flush=True)
+    return rows
 
 
 def shared_rig(given):
@@ -73,12 +104,12 @@ def run(scenario, given, seconds):
                 if (row.run, row.size) not in checked_runs:
                     frames = checked.check(given.bin, scratch.folder, row, f"check{scratch.number}")
                     checked_runs.add((row.run, row.size))
-                if given.check_only:
-                    if row.flows == scenario.data["flows"][0]:
+                    if given.check_only:
                         print(f"{row}: {frames} frames checked", flush=True)
+                if given.check_only:
                     continue
                 found = measure.measure(given.bin, scratch, row, given.rounds, seconds, rate(row, rows))
-                found |= {"checked": frames, **ratio(row, rows, found), **failing(row, found)}
+                found |= {"checked": frames, **failing(row, found)}
         except Failure as failure:
             found = {**about, "failure": str(failure)}
         rows.append(found)
@@ -98,15 +129,6 @@ def rate(row, rows):
     """Frames a second of a paced row."""
     paced = row.paced()
     return int(earlier(row, rows, paced[0])["mpps"] * 1e6 * paced[1]) if paced else None
-
-
-def ratio(row, rows, found):
-    """The row's cycles beside another run's."""
-    against = row.against()
-    if not against:
-        return {}
-    other = earlier(row, rows, against[0])
-    return {"ratio": {"is": found["vrouter"]["median"] / other["vrouter"]["median"], "to": against[0], "most": against[1]}}
 
 
 def failing(row, found):

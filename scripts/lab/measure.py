@@ -1,20 +1,30 @@
-"""Figures of one row of a scenario: the daemon that forwards beside the same daemon that only moves, in turns on one core.
+"""Figures of one row of a scenario: the daemon that forwards beside the same daemon that only moves, in turns on the same cores; and beside
+the row that it is a ratio to.
 
-Both run all the time, one of them stopped. A figure is the CPU time of the worker's thread over the packets that it received, as cycles of
-the time stamp counter; a row's figures are medians over the rounds.
+All of them run all the time, all but one stopped. A figure is the CPU time of the workers' threads over the packets that they received, as cycles of
+the time stamp counter; a row's figures are medians over the rounds, and its ratio is the median of the rounds' ratios.
 """
 
+import contextlib
 import dataclasses
 import statistics
 import time
 
 from lab.bed import Bed, port
+from lab.churn import Churn
 from lab.process import Failure, until
 from lab.report import LEAST_SHARE
 from lab.rig import CORES, WORKER_CORE, Thread, spread, tsc_mhz
 from lab.scenario import finite
 
 MBUFS = 8192
+# Where one worker runs, and where a second one does, beside this process.
+CORE_ORDER = [WORKER_CORE, 0]
+# What a latency is of.
+POLICY = ("a worker takes at most 32 frames from each port's ring of 1,024 descriptors in turn, and sends what it made of them at the turn's end: "
+          "no frame waits for a fuller burst")
+# Of the changes that are asked for.
+LEAST_CHANGES = 0.95
 # After a turn begins: caches fill, and what fell due while it was stopped is missed.
 SETTLE_SECONDS = 0.1
 WARM_SECONDS = 300
@@ -24,40 +34,66 @@ UNDER_WAY, READING = 256, 0.02
 
 @dataclasses.dataclass
 class Turn:
-    """What one turn counted."""
-    cpu_ns: int
+    """What one turn counted, by worker."""
+    cpu_ns: list
     wall_ns: int
-    packets: int
-    cycles: float
+    packets: list
+    # statistics before and after
+    window: tuple
+
+    @property
+    def cycles(self):
+        return sum(self.cpu_ns) * tsc_mhz() / 1000 / sum(self.packets)
+
+    @property
+    def mpps(self):
+        """Packets per CPU microsecond of each worker, all workers together."""
+        return sum(packets * 1000 / cpu_ns for packets, cpu_ns in zip(self.packets, self.cpu_ns))
+
+    @property
+    def share(self):
+        """Of its core that the worker had which had least."""
+        return min(self.cpu_ns) / self.wall_ns
 
 
 class Forwarder:
-    """A daemon with its worker's thread, stopped but for its turns."""
+    """A daemon with its workers' threads, stopped but for its turns."""
 
-    def __init__(self, bin, scratch, row, devargs, only_move):
-        self.row, self.devargs = row, devargs
-        name = "floor" if only_move else "rig"
-        huge = scratch.huge_folder
+    def __init__(self, bin, scratch, row, devargs, only_move, name):
+        self.row, self.devargs, self.churn = row, devargs, None
         settings = {
-            "workers": {"cores": [WORKER_CORE]}, "idle": "poll", "mempool": {"mbufs": MBUFS, "cache": 256},
+            "workers": {"cores": CORE_ORDER[:row.workers]}, "idle": "poll", "mempool": {"mbufs": MBUFS, "cache": 256},
             "eal": {"huge_pages": True, "memory_mb": 64, "file_prefix": f"{name}{scratch.number}",
-                    "args": ["--huge-unlink", "--huge-dir", str(huge)]},
+                    "args": ["--huge-unlink", "--huge-dir", str(scratch.huge_folder)]},
         }
         if not only_move:
             settings |= {"limits": row.limits(), "state": row.network()}
         self.bed = Bed(bin, scratch.folder, name, devargs, settings, only_move, prefix=("taskset", "-c", CORES))
-        self.thread = Thread(self.bed.process.pid, ("vr-worker",))
-        self.before = None
+        try:
+            self.threads = [Thread(self.bed.process.pid, (f"vr-worker-{index}",)) for index in range(row.workers)]
+            if row.changes() and not only_move:
+                self.churn = Churn(self.bed.socket, scratch.folder, row.changes())
+        except Failure:
+            self.bed.process.stop()
+            raise
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
+        if self.churn:
+            self.churn.stop()
         self.bed.__exit__(*exception)
 
+    @property
+    def commands(self):
+        return [self.bed.command, *([self.churn.command] if self.churn else [])]
+
     def warm(self):
-        """Until finite sources are silent and the others have made what the row asks for. Leaves it stopped."""
+        """Until finite sources are silent and the others have made what the row asks for, each worker its part. Leaves it stopped."""
         progress = {"at": time.monotonic(), "sum": -1}
+        # the workers' parts overlap or not; all of both directions by each is enough in any case
+        least = 2 * self.row.warm if self.row.workers > 1 else 0
 
         def ready():
             stats = self.bed.stats()
@@ -69,59 +105,111 @@ class Forwarder:
             ends = {name: finite(devargs) for name, devargs in self.devargs.items()}
             silent = all(made[name] == end for name, end in ends.items() if end is not None)
             warm = max((made[name] for name, end in ends.items() if end is None), default=0) >= self.row.warm
-            return stats if silent and warm else None
-        self.before = until(ready, WARM_SECONDS, f"{self.row}: {self.bed.name} to be warm")
+            return silent and warm and min(by_worker(stats, "rx_packets")) >= least
+        until(ready, WARM_SECONDS, f"{self.row}: {self.bed.name} to be warm")
         self.bed.pause()
 
     def turn(self, seconds):
-        """Runs for so long. What it counted, and the statistics around."""
+        """Runs for so long. What it counted."""
         self.bed.resume()
+        if self.churn:
+            self.churn.go()
         time.sleep(SETTLE_SECONDS)
-        start, cpu = self.bed.stats(), self.thread.nanoseconds()
+        start, cpu = self.bed.stats(), [thread.nanoseconds() for thread in self.threads]
         began = time.monotonic_ns()
         time.sleep(seconds)
-        end, cpu_end = self.bed.stats(), self.thread.nanoseconds()
+        end, cpu_end = self.bed.stats(), [thread.nanoseconds() for thread in self.threads]
         wall = time.monotonic_ns() - began
+        if self.churn:
+            self.churn.rest()
         self.bed.pause()
-        packets = worker(end, "rx_packets") - worker(start, "rx_packets")
-        if packets == 0 or cpu_end == cpu:
+        packets = [after - before for before, after in zip(by_worker(start, "rx_packets"), by_worker(end, "rx_packets"))]
+        cpu_ns = [after - before for before, after in zip(cpu, cpu_end)]
+        if min(packets) == 0 or min(cpu_ns) == 0:
             raise Failure(f"{self.row}: {self.bed.name} moved nothing")
-        return Turn(cpu_end - cpu, wall, packets, (cpu_end - cpu) * tsc_mhz() / 1000 / packets), start, end
+        return Turn(cpu_ns, wall, packets, (start, end))
+
+
+def by_worker(stats, name):
+    return [int(row[name]) for row in sorted(stats["workers"], key=lambda row: row["worker"])]
 
 
 def worker(stats, name):
-    return sum(int(row[name]) for row in stats["workers"])
+    return sum(by_worker(stats, name))
 
 
 def measure(bin, scratch, row, rounds, seconds, rate=None):
     """The row's figures as a dict."""
-    devargs = row.devargs(rate)
-    turns, floors, windows = [], [], []
-    with Forwarder(bin, scratch, row, devargs, True) as floor:
-        floor.warm()
-        with Forwarder(bin, scratch, row, devargs, False) as forwarder:
-            forwarder.warm()
-            for _ in range(rounds):
-                floors.append(floor.turn(seconds)[0])
-                turn, start, end = forwarder.turn(seconds)
-                turns.append(turn)
-                windows.append((start, end))
-            forwarder.bed.resume()
-            commands = [floor.bed.command, forwarder.bed.command]
-    nets = [turn.cycles - floor.cycles for turn, floor in zip(turns, floors)]
-    share = statistics.median(turn.cpu_ns / turn.wall_ns for turn in turns)
+    against = row.against()
+    asked = {"floor": (row, True), "rig": (row, False)}
+    if against:
+        asked |= {"rig2": (against.row, False), **({"floor2": (against.row, True)} if against.of == "net" else {})}
+    turns = {name: [] for name in asked}
+    with contextlib.ExitStack() as stack:
+        running = {}
+        for name, (whose, only_move) in asked.items():
+            devargs = whose.devargs(rate if whose is row else None)
+            running[name] = stack.enter_context(Forwarder(bin, scratch, whose, devargs, only_move, name))
+            running[name].warm()
+        for _ in range(rounds):
+            for name, forwarder in running.items():
+                turns[name].append(forwarder.turn(seconds))
+        commands = [command for forwarder in running.values() for command in forwarder.commands]
+    return figures(row, against, turns, rate) | {"commands": commands}
+
+
+def figures(row, against, turns, rate):
+    """What the turns by name say of the row. Failure when they are of something else."""
+    ours, devargs = turns["rig"], row.devargs(rate)
+    windows, share = [turn.window for turn in ours], statistics.median(turn.share for turn in ours)
     found = {
         "group": "scenarios",
         "scenario": row.scenario.name, "about": row.scenario.data["about"], "run": row.run, "flows": row.flows, "size": row.size,
-        "floor": spread([turn.cycles for turn in floors]), "vrouter": spread([turn.cycles for turn in turns]), "net": spread(nets),
-        "mpps": statistics.median(turn.packets * 1000 / turn.cpu_ns for turn in turns),
+        "floor": spread([turn.cycles for turn in turns["floor"]]), "vrouter": spread([turn.cycles for turn in ours]), "net": spread(net(turns)),
+        "mpps": statistics.median(turn.mpps for turn in ours), "workers": row.workers,
         "share": share,
-        "reach": row.reach(), "capacity": row.capacity, "devargs": devargs, "commands": commands,
-        **judged(row, windows, devargs, share),
+        "reach": row.reach(), "capacity": row.capacity, "devargs": devargs, **judged(row, windows, devargs, share), **changed(row, ours),
     }
+    if against:
+        judged(against.row, [turn.window for turn in turns["rig2"]], against.row.devargs(), min(turn.share for turn in turns["rig2"]))
+        found["ratio"] = ratio(against, turns)
     if rate:
-        found |= {"rate": rate, "latency": latency(windows, devargs)}
+        found |= {"rate": rate, "latency": latency(windows, devargs), "policy": POLICY,
+                  "floor_latency": latency([turn.window for turn in turns["floor"]], devargs)}
     return found
+
+
+def net(turns, which=""):
+    return [turn.cycles - floor.cycles for turn, floor in zip(turns[f"rig{which}"], turns[f"floor{which}"])]
+
+
+def ratio(against, turns):
+    """The row's figure over the other row's, round by round."""
+    ours, theirs = {
+        "cycles": lambda: ([turn.cycles for turn in turns["rig"]], [turn.cycles for turn in turns["rig2"]]),
+        "net": lambda: (net(turns), net(turns, "2")),
+        "throughput": lambda: ([turn.mpps for turn in turns["rig"]], [turn.mpps for turn in turns["rig2"]]),
+    }[against.of]()
+    rounds = spread([our / their for our, their in zip(ours, theirs)])
+    is_reached = (against.most is None or rounds["median"] <= against.most) and (against.least is None or rounds["median"] >= against.least)
+    return {"is": rounds["median"], "rounds": rounds, "of": against.of, "to": str(against.row), "other": statistics.median(theirs),
+            "most": against.most, "least": against.least, "reached": is_reached}
+
+
+def changed(row, turns):
+    """Route changes a second that the workers went on by. Failure when they were fewer than was asked for."""
+    wanted = row.changes()
+    if not wanted:
+        return {}
+    # each batch is a generation
+    generations = [min(by_worker(end, "generation")) - min(by_worker(start, "generation")) for start, end in (turn.window for turn in turns)]
+    rates = [count * wanted["batch"] * 1e9 / turn.wall_ns for count, turn in zip(generations, turns)]
+    # a batch may be under way when it ends
+    slack = wanted["batch"] * 1e9 / min(turn.wall_ns for turn in turns)
+    if statistics.median(rates) + slack < LEAST_CHANGES * wanted["per_second"]:
+        raise Failure(f"{row}: {statistics.median(rates):.0f} changes a second instead of {wanted['per_second']}")
+    again = sum(worker(end, "revalidated") - worker(start, "revalidated") for start, end in (turn.window for turn in turns))
+    return {"changes_per_second": spread(rates), "decided_again": again}
 
 
 def judged(row, windows, devargs, share):
@@ -151,6 +239,7 @@ def judged(row, windows, devargs, share):
         faults.append(f"{lost}")
     received = books["received"]
     # misses are exact; counters that are compared are read while packets move
+    again = 0 if row.changes() else again
     if row.expect == "hits" and (misses or again or abs(hits - received) > slack):
         faults.append(f"{received} packets, but {hits} hits, {misses} misses, {again} decided again")
     if row.expect == "misses" and hits > received / 1000:

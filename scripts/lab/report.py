@@ -13,6 +13,7 @@ LINE = "{:<13} {:<8} {:>9} {:>5} {:>16} {:>16} {:>16} {:>6} {:>7}"
 COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#d68910", "#34495e")
 # Of its core that a worker has on a quiet machine.
 LEAST_SHARE = 0.95
+QUANTILES = (("p50", "p50_ns"), ("p99", "p99_ns"), ("p99.9", "p999_ns"))
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:70em;margin:2em auto;padding:0 1em;color:#222}
 table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:right}
 td:first-child,th:first-child,td:nth-child(2),th:nth-child(2){text-align:left}.bad{color:#c0392b}.good{color:#2e8b57}
@@ -30,8 +31,8 @@ def line(row):
     told = [row["scenario"], row["run"], row["flows"], row["size"]]
     if "latency" in row:
         figures = row["latency"]
-        us = [figures[name] / 1000 for name in ("p50_ns", "p99_ns", "p999_ns")]
-        return LINE.format(*told, "p50 %.1f us" % us[0], "p99 %.1f us" % us[1], "p99.9 %.1f us" % us[2], "", f"{row['rate'] / 1e6:.2f}") + "  " + note(row)
+        told += [f"{name} {row['floor_latency'][key] / 1000:.1f}/{figures[key] / 1000:.1f}us" for name, key in QUANTILES]
+        return LINE.format(*told, "", f"{row['rate'] / 1e6:.2f}") + "  " + "; ".join(filter(None, ("latency of the floor / with forwarding", note(row))))
     reach = row.get("reach")
     return LINE.format(*told, *(spread(row[name]) for name in ("floor", "vrouter", "net")), "" if reach is None else f"{reach:g}", f"{row['mpps']:.2f}") + "  " + note(row)
 
@@ -39,14 +40,28 @@ def line(row):
 def note(row):
     notes = []
     if ratio := row.get("ratio"):
-        notes.append(f"{ratio['is']:.3f} of {ratio['to']}" + (f", at most {ratio['most']}" if ratio["most"] else ""))
+        notes.append(f"{ratio['is']:.3f} of {ratio['to']} by {ratio['of']}{bounds(ratio)}")
+    if rates := row.get("changes_per_second"):
+        notes.append(f"{rates['median']:.0f} route changes a second, {row['decided_again'] / max(row['received'], 1):.0%} of packets decided again, {row['lost']} lost")
     if row.get("share", 1) < LEAST_SHARE:
         notes.append(f"the worker had {row['share']:.0%} of its core: others were at work")
     return "; ".join(notes)
 
 
-def spread(figures):
-    return f"{figures['median']:.0f} ({figures['least']:.0f}-{figures['most']:.0f})"
+def bounds(ratio):
+    """What a ratio may be, in words."""
+    told = "".join(f", {name} {ratio[key]}" for key, name in (("most", "at most"), ("least", "at least")) if ratio[key] is not None)
+    return told and told + ("" if ratio["reached"] else ": NOT REACHED")
+
+
+def ratios(rows):
+    """A line for each ratio."""
+    these = [row for row in rows if "ratio" in row]
+    return [f"ratio of {row['ratio']['of']}: {title(row)} to {row['ratio']['to']}: {spread(row['ratio']['rounds'], 3)}{bounds(row['ratio'])}" for row in these]
+
+
+def spread(figures, digits=0):
+    return f"{figures['median']:.{digits}f} ({figures['least']:.{digits}f}-{figures['most']:.{digits}f})"
 
 
 def machine():
@@ -80,15 +95,31 @@ def write_html(path, report):
              "brackets. The floor is what moving the same frames between the same ports costs; net is what forwarding adds.</p>"]
     parts.append(section("Machine", table(("", ""), [(name, value) for name, value in report["machine"].items()])))
     for group, name in (("scenarios", "Scenarios"), ("rig", "Shared rig: a file again and again to a device that swallows")):
-        these = [row for row in rows if row["group"] == group]
+        these = [row for row in rows if row["group"] == group and "latency" not in row]
         if these:
             parts.append(section(name, figures(these) + plots([row for row in good if row["group"] == group])))
+    if compared := [row for row in good if "ratio" in row]:
+        parts.append(section("Ratios, each measured in the same turns", ratio_table(compared) + ratio_plot(compared)))
     paced = [row for row in good if "latency" in row]
     if paced:
         parts.append(section("Latency", latencies(paced)))
+    if searched := [row for row in good if row["group"] == "ndr"]:
+        parts.append(section("Non-drop rate (RFC 2544, section 26.1)", non_drop(searched)))
+    failed = [row for row in rows if row["group"] == "ndr" and "failure" in row]
+    parts += [f"<p class=bad>{escape(title(row))}: {escape(row['failure'])}</p>" for row in failed]
     commands = "".join(f"<h3>{escape(title(row))}</h3><pre>{escape(chr(10).join(told(row)))}</pre>" for row in good)
     parts.append(section("Every command line", f"<pre>{escape(report['command'])}</pre><details><summary>by row</summary>{commands}</details>"))
     pathlib.Path(path).write_text("\n".join(parts) + "\n")
+
+
+def non_drop(rows):
+    """Rates, and each trial of the searches."""
+    rates = [(title(row), row["generator"], f"{rate['loss']:.3%}", f"{rate['rate'] / 1e6:.3f}", len(rate["trials"]), f"{row['seconds']:g}",
+              f"{row['precision'] * row['most'] / 1e6:.3f}") for row in rows for rate in row["rates"]]
+    trials = [(title(row), f"{rate['loss']:.3%}", f"{trial['offered'] / 1e6:.3f}", trial["sent"], trial["lost"], "yes" if trial["passed"] else "no")
+              for row in rows for rate in row["rates"] for trial in rate["trials"]]
+    return (table(("", "generator", "loss", "Mpps", "trials", "seconds of a trial", "precision, Mpps"), rates)
+            + "<details><summary>trials</summary>" + table(("", "loss", "Mpps offered", "sent", "lost", "passed"), trials) + "</details>")
 
 
 def told(row):
@@ -126,10 +157,38 @@ def figures(rows):
     return table(("scenario", "run", "flows", "size", "floor", "vrouter", "net", "reach", "Mpps", "", *peers), map(cells, rows))
 
 
+def ratio_table(rows):
+    def cells(row):
+        ratio = row["ratio"]
+        bound = bounds(ratio).strip(", ")
+        paint = "" if not bound else f" class={'good' if ratio['reached'] else 'bad'}"
+        return (title(row), ratio["to"], ratio["of"], f"<td{paint}>{escape(spread(ratio['rounds'], 3))}</td>", bound)
+    return table(("", "to", "by", "ratio", "may be"), map(cells, rows))
+
+
+def ratio_plot(rows, width=640, line=22):
+    """A bar for each ratio, with what it may be as a stroke."""
+    left, most = 320, max(max(row["ratio"]["is"], row["ratio"]["most"] or 0, row["ratio"]["least"] or 0) for row in rows) * 1.05
+    scale = (width - left - 60) / most
+    parts = [f'<svg width="{width}" height="{line * len(rows) + 10}" font-size="11" role="img"><title>ratios</title>']
+    for number, row in enumerate(rows):
+        ratio, y = row["ratio"], number * line + 5
+        colour = COLOURS[2] if ratio["reached"] else COLOURS[1]
+        parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{escape(title(row))}</text>'
+                     f'<rect x="{left}" y="{y}" width="{ratio["is"] * scale:.1f}" height="{line - 8}" fill="{colour}"/>'
+                     f'<text x="{left + ratio["is"] * scale + 5:.1f}" y="{y + 12}">{ratio["is"]:.2f}</text>')
+        for bound in (ratio["most"], ratio["least"]):
+            if bound is not None:
+                parts.append(f'<path d="M{left + bound * scale:.1f} {y - 3}V{y + line - 5}" stroke="#222" stroke-width="2"/>')
+    return "".join([*parts, "</svg>"])
+
+
 def latencies(rows):
-    names = ("p50_ns", "p99_ns", "p999_ns", "longest_ns")
-    cells = [(title(row), f"{row['rate'] / 1e6:.3f}", *(f"{row['latency'][name] / 1000:.1f}" for name in names)) for row in rows]
-    return table(("", "Mpps offered", "p50 us", "p99 us", "p99.9 us", "longest us"), cells)
+    """Of the daemon and of its floor, in one table."""
+    names = [key for _, key in QUANTILES] + ["longest_ns"]
+    cells = [(title(row) + who, f"{row['rate'] / 1e6:.3f}", *(f"{row[which][name] / 1000:.1f}" for name in names))
+             for row in rows for who, which in (("", "latency"), (": floor", "floor_latency"))]
+    return f"<p>{escape(rows[0]['policy'])}.</p>" + table(("", "Mpps offered", "p50 us", "p99 us", "p99.9 us", "longest us"), cells)
 
 
 def plots(rows):

@@ -50,7 +50,7 @@ class Scratch:
     def __exit__(self, *_):
         for process in self.processes:
             process.stop()
-        for name in ("floor", "rig"):
+        for name in ("floor", "rig", "floor2", "rig2"):
             run("rm", "-rf", f"/run/dpdk/{name}{os.getpid()}")
         run("umount", str(self.huge_folder))
         HUGE_PAGES.write_text(self._pages_before)

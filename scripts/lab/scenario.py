@@ -1,6 +1,7 @@
 """Scenarios of the bench: data of bench/scenarios/*.yaml, read and judged. acl-vxlan.yaml explains the fields."""
 
 import copy
+import dataclasses
 import ipaddress
 import pathlib
 import random
@@ -10,10 +11,15 @@ import yaml
 
 from lab.process import Failure
 
-FIELDS = {"about", "flows", "sizes", "quick", "words", "runs", "reach", "least_mpps", "against", "rate", "expect", "acls", "capacity",
-          "warm", "frames", "network", "limits"}
+FIELDS = {"about", "flows", "sizes", "quick", "words", "runs", "workers", "changes", "reach", "least_mpps", "against", "rate", "expect", "acls",
+          "capacity", "warm", "frames", "network", "limits"}
+AGAINST = {"run", "scenario", "flows", "at", "of", "most", "least"}
+CHANGES = {"vrf", "within", "length", "per_second", "batch", "vias"}
+# What two runs are compared by: cycles a packet, the same net of the floor, packets of all workers per CPU second of each.
+MEASURES = ("cycles", "net", "throughput")
 NEEDED = ("about", "flows", "sizes", "runs", "expect", "network")
 EXPECTS = ("hits", "misses", "no-flows")
+SCENARIOS = pathlib.Path(__file__).resolve().parents[2] / "bench" / "scenarios"
 # Room for flows beside those that are offered.
 SPARE = 1.25
 LEAST_CAPACITY = 65536
@@ -23,7 +29,7 @@ class Scenario:
     """One file."""
 
     def __init__(self, path, quick=False):
-        self.path = pathlib.Path(path)
+        self.path, self.quick = pathlib.Path(path), quick
         self.name = self.path.stem
         try:
             data = yaml.safe_load(self.path.read_text())
@@ -45,18 +51,47 @@ class Scenario:
                 raise Failure(f"{self.path}: {field}: needed")
         if self.data["expect"] not in EXPECTS:
             raise Failure(f"{self.path}: expect: {self.data['expect']} is none of {', '.join(EXPECTS)}")
-        for field in ("against", "rate"):
-            for run, other in self.data.get(field, {}).items():
-                names = list(self.data["runs"])
-                if run not in names or other.get("run") not in names[:names.index(run)]:
-                    raise Failure(f"{self.path}: {field}.{run}: of a run that comes before it")
+        names = list(self.data["runs"])
+        for run, other in self.data.get("rate", {}).items():
+            if run not in names or other.get("run") not in names[:names.index(run)]:
+                raise Failure(f"{self.path}: rate.{run}: of a run that comes before it")
+        for run, workers in self.data.get("workers", {}).items():
+            self._need(run in names and workers in (1, 2), f"workers.{run}: 1 or 2, of a run that there is")
+        for run, given in self.data.get("changes", {}).items():
+            self._need(run in names, f"changes.{run}: there is no such run")
+            self._need(set(given) == CHANGES, f"changes.{run}: needs {', '.join(sorted(CHANGES))} and nothing else")
+        for run, given in self.data.get("against", {}).items():
+            self._need(run in names, f"against.{run}: there is no such run")
+            self._need(set(given) <= AGAINST, f"against.{run}: there are {', '.join(sorted(AGAINST))}")
+            self._need(given.get("of", "cycles") in MEASURES, f"against.{run}.of: none of {', '.join(MEASURES)}")
+            self._need(given.get("run") in (names if "scenario" not in given else self.beside(given["scenario"]).data["runs"]),
+                       f"against.{run}.run: there is no such run")
+
+    def _need(self, holds, reason):
+        if not holds:
+            raise Failure(f"{self.path}: {reason}")
+
+    def beside(self, name):
+        """Another scenario by name: of this one's folder, or one of ours."""
+        own = self.path.parent / f"{name}.yaml"
+        return Scenario(own if own.exists() else SCENARIOS / f"{name}.yaml", self.quick)
 
     def rows(self):
         """Its measurements in order: each run with each number of flows and size."""
-        for size in self.data["sizes"]:
-            for flows in self.data["flows"]:
+        sizes = self.data["sizes"]
+        for size in sizes:
+            for flows in sizes[size] if isinstance(sizes, dict) else self.data["flows"]:
                 for run in self.data["runs"]:
                     yield Row(self, run, flows, size)
+
+
+@dataclasses.dataclass
+class Against:
+    """Another row that a row is a ratio to, by one of MEASURES, and what the ratio may be."""
+    row: "Row"
+    of: str
+    most: float | None
+    least: float | None
 
 
 class Row:
@@ -88,7 +123,7 @@ class Row:
         given = self._data.get("capacity")
         if isinstance(given, dict):
             given = given.get(self.run)
-        most = max((flows for flows in self._data["flows"] if flows != "new"), default=0)
+        most = max((flows for flows in [*self._data["flows"], self.flows] if flows != "new"), default=0)
         return given or max(int(most * SPARE), LEAST_CAPACITY)
 
     @property
@@ -101,10 +136,22 @@ class Row:
         given = self._data.get("rate", {}).get(self.run)
         return given and (given["run"], given["share"])
 
+    @property
+    def workers(self):
+        return self._data.get("workers", {}).get(self.run, 1)
+
+    def changes(self):
+        """The route changes meanwhile, as lab.churn takes them; None: there are none."""
+        return self._data.get("changes", {}).get(self.run)
+
     def against(self):
-        """(run, most): its cycles are to be compared with those of the run."""
+        """What it is measured beside, in the same turns; None: nothing."""
         given = self._data.get("against", {}).get(self.run)
-        return given and (given["run"], given.get("most"))
+        if not given or self.flows not in given.get("at", [self.flows]):
+            return None
+        scenario = self.scenario.beside(given["scenario"]) if "scenario" in given else self.scenario
+        other = Row(scenario, given["run"], given.get("flows", self.flows), self.size)
+        return Against(other, given.get("of", "cycles"), given.get("most"), given.get("least"))
 
     def reach(self):
         """Net cycles a packet to reach; None: nothing is said."""
