@@ -1,6 +1,7 @@
 //! What benches share: generated tables and frames.
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod frames;
 pub mod pipeline;
 pub mod random;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use bench::budget::{self, Budget};
 use bench::pipeline::Pipeline;
 use bench::scenarios::{self, Scenario};
 use clap::{Parser, Subcommand};
@@ -24,6 +25,8 @@ const LONG: usize = 500;
 const TOLERANCE: f64 = 0.03;
 /// All scenarios fail when they take so much more than the first figures, on average.
 const DRIFT: f64 = 0.10;
+/// Of a packet's instructions that may be of no step.
+const MOST_REST: f64 = 0.1;
 /// What the C library may not use: its copies are to take one path on every machine. The vRouter's own code has one level so far.
 const TUNABLES: &str = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX2,-AVX,-ERMS,-FSRM";
 const LEVEL: &str = "x86-64, as the compiler is told; the C library without AVX, ERMS and FSRM";
@@ -48,6 +51,14 @@ enum What {
         #[arg(long)]
         why: String,
     },
+    /// Tell which step of the packet's path takes how many
+    Budget {
+        /// Of these scenarios; default: all
+        scenarios: Vec<String>,
+        /// As JSON: scenarios, each with its steps
+        #[arg(long)]
+        json: bool,
+    },
     /// Run one scenario for so many bursts; what callgrind is put on
     #[command(hide = true)]
     Run { scenario: String, bursts: usize },
@@ -71,6 +82,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let done = match args.what {
         What::Run { scenario, bursts } => run(&scenario, bursts),
+        What::Budget { scenarios, json } => tell_budget(&scenarios, json),
         What::Check => check(&args.figures),
         What::Write { why } => write(&args.figures, &why),
     };
@@ -173,15 +185,58 @@ fn read(path: &Path) -> Result<Figures, String> {
 
 /// Instructions that one packet more takes.
 fn per_packet(scenario: &str) -> Result<f64, String> {
-    let more = counted(scenario, LONG)? - counted(scenario, SHORT)?;
+    let nowhere = Path::new("/dev/null");
+    let more = counted(scenario, LONG, nowhere)? - counted(scenario, SHORT, nowhere)?;
     Ok(more as f64 / ((LONG - SHORT) * BURST) as f64)
 }
 
+fn tell_budget(names: &[String], json: bool) -> Result<(), String> {
+    if let Some(unknown) = names.iter().find(|name| Scenario::named(name).is_none()) {
+        return Err(format!("{unknown}: no such scenario"));
+    }
+    let is_wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let steps: Vec<&str> = budget::STEPS.iter().map(|(step, _)| *step).chain(["rest"]).collect();
+    let mut told = BTreeMap::new();
+    for name in scenarios::ALL.iter().map(|scenario| scenario.name).filter(|name| is_wanted(name)) {
+        let (long, short) = (steps_of(name, LONG)?, steps_of(name, SHORT)?);
+        let per_packet =
+            |step: usize| ((long[step] - short[step]) / ((LONG - SHORT) * BURST) as f64 * 10.0).round().max(0.0) / 10.0;
+        let costs: Vec<(&str, f64)> = steps.iter().enumerate().map(|(at, step)| (*step, per_packet(at))).collect();
+        let all: f64 = costs.iter().map(|(_, cost)| cost).sum();
+        if costs.last().is_some_and(|(_, rest)| *rest > all * MOST_REST) {
+            return Err(format!("{name}: much is of no step; have the files of steps other names now? {costs:?}"));
+        }
+        told.insert(name, costs);
+    }
+    if json {
+        println!("{}", serde_json::to_string(&told).map_err(|error| error.to_string())?);
+        return Ok(());
+    }
+    println!("{:<20} {:>9} {}", "", "all", steps.iter().map(|step| format!("{step:>9}")).collect::<Vec<_>>().join(" "));
+    for (name, costs) in told {
+        let costs: Vec<f64> = costs.into_iter().map(|(_, cost)| cost).collect();
+        let each: Vec<String> = costs.iter().map(|cost| format!("{cost:>9.1}")).collect();
+        println!("{name:<20} {:>9.1} {}", costs.iter().sum::<f64>(), each.join(" "));
+    }
+    Ok(())
+}
+
+/// Instructions of a whole run by step.
+fn steps_of(scenario: &str, bursts: usize) -> Result<Budget, String> {
+    let path = std::env::temp_dir().join(format!("callgrind.{}.{scenario}.{bursts}", std::process::id()));
+    let counted = counted(scenario, bursts, &path);
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
+    let _ = std::fs::remove_file(&path);
+    counted?;
+    budget::read(&text?).ok_or_else(|| format!("{scenario}: callgrind wrote nothing"))
+}
+
 /// Instructions of a whole run under callgrind.
-fn counted(scenario: &str, bursts: usize) -> Result<i64, String> {
+fn counted(scenario: &str, bursts: usize, out: &Path) -> Result<i64, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--tool=callgrind")
+        .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(own)
         .args(["run", scenario, &bursts.to_string()])
         .env("GLIBC_TUNABLES", TUNABLES)
