@@ -27,6 +27,9 @@ def test_every_scenario_forwards_what_it_says(picture):
         row = first_row(path)
         sources = sum(devargs.startswith("source") for devargs in row.devargs().values())
         assert check(picture, row) == checked.FRAMES * sources
+    # of 1,518 bytes, which no tunnel makes too big
+    both = next(row for row in Scenario(SCENARIOS / "acl-vxlan.yaml").rows() if (row.run, row.size) == ("both", "imix"))
+    assert check(picture, both) == checked.FRAMES * 2
 
 
 def refused(what, *wanted):
@@ -255,9 +258,10 @@ def test_reports_hold_all_they_are_given(picture):
     rows = [{**row, "flows": flows, "reach": reach} for flows, reach in ((1000, 55), (100_000, 70))]
     rows.append({"group": "scenarios", "scenario": "s", "run": "decap", "flows": 1000, "size": 64, "failure": "lost <3>"})
     path = pathlib.Path(picture.lab.folder) / "report.html"
-    report.write_html(path, {"machine": report.machine(), "command": "bench", "rows": rows})
+    budget = {"encap": [["ports", 200.0], ["act", 30.5]], "decap": [["ports", 100.0], ["act", 0.0]]}
+    report.write_html(path, {"machine": report.machine(), "command": "bench", "rows": rows, "budget": budget})
     text = path.read_text()
-    for wanted in ("61 (58-70)", "class=bad", "class=good", "lost &lt;3&gt;", "a&amp;b", "<svg", "<polyline", "stroke-dasharray"):
+    for wanted in ("61 (58-70)", "class=bad", "class=good", "lost &lt;3&gt;", "a&amp;b", "<svg", "<polyline", "stroke-dasharray", "act 30", "<td>230</td>"):
         assert wanted in text, wanted
     assert "http" not in text and "src=" not in text, "something from elsewhere"
     assert "61 (58-70)" in report.line(rows[0]) and "FAILED: lost" in report.line(rows[2])

@@ -15,13 +15,14 @@ READY_SECONDS = 60
 
 class Bed:
     """A running `vrouter`. bin: the folder with vrouter and vrctl; folder: for its files; devargs: by port; settings: what its configuration
-    has beside ports and socket; only_move: it moves frames between ports instead of forwarding. Use as a context manager."""
+    has beside ports and socket; only_move: it moves frames between ports instead of forwarding; mtu: of the ports, 0: the devices' own. Use as a
+    context manager."""
 
-    def __init__(self, bin, folder, name, devargs, settings, only_move=False, prefix=()):
+    def __init__(self, bin, folder, name, devargs, settings, only_move=False, prefix=(), mtu=0):
         self.bin, self.name = pathlib.Path(bin), name
         self.socket = pathlib.Path(folder) / f"{name}.sock"
         config = pathlib.Path(folder) / f"{name}.yaml"
-        ports = [{"name": port, "devargs": text} for port, text in devargs.items()]
+        ports = [{"name": port, "devargs": text, **({"mtu": mtu} if mtu else {})} for port, text in devargs.items()]
         config.write_text(yaml.safe_dump({**settings, "socket": str(self.socket), "ports": ports}, sort_keys=False))
         command = (*prefix, str(self.bin / "vrouter"), "--config", str(config), *(["--only-move"] if only_move else []))
         self.command = " ".join(command)

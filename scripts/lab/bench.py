@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import pathlib
 import shlex
 import sys
@@ -20,22 +21,26 @@ def main():
     parser.add_argument("--bin", required=True, type=pathlib.Path, help="the folder with vrouter and vrctl")
     parser.add_argument("--scenario", type=pathlib.Path, nargs="+", help="files of scenarios; default: all of bench/scenarios")
     parser.add_argument("--quick", action="store_true", help="what each scenario calls quick, and short turns: under five minutes in all")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="of turns; 5, or 3 with --quick")
     parser.add_argument("--seconds", type=float, help="of a turn")
     parser.add_argument("--check-only", action="store_true", help="check the frames and measure nothing")
     parser.add_argument("--no-rig", action="store_true", help="without the rows of the shared rig")
     parser.add_argument("--ovs", action="store_true", help="OVS-DPDK on the shared rig with --quick too")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "target" / "bench-report", help="a folder for report.json and report.html")
+    parser.add_argument("--budget", type=pathlib.Path, help="what `scripts/bench instructions budget --json` printed, for the report")
     ndr.add_arguments(parser)
     given = parser.parse_args()
     ndr.judge(given)
     seconds = given.seconds or (0.4 if given.quick else 2)
+    given.rounds = (3 if given.quick else 5) if given.rounds is None else given.rounds
     if given.rounds < 1:
         raise Failure("--rounds: at least one")
     default = [SCENARIOS / "acl-vxlan.yaml"] if given.ndr else sorted(SCENARIOS.glob("*.yaml"))
     scenarios = [Scenario(path, given.quick) for path in given.scenario or default]
     _lock = rig.take_machine()
     told = {"machine": report.machine(), "command": shlex.join(sys.argv), "began": time.strftime("%Y-%m-%d %H:%M:%S %Z"), "rows": []}
+    if given.budget:
+        told["budget"] = json.loads(given.budget.read_text())
     if given.ndr:
         told["rows"] = non_drop(scenarios, given)
         return tell(told, given)

@@ -104,7 +104,8 @@ class Forwarder:
                 raise Failure(f"{self.row}: {self.bed.name} stands still at {made}; drops {stats['drops']}")
             ends = {name: finite(devargs) for name, devargs in self.devargs.items()}
             silent = all(made[name] == end for name, end in ends.items() if end is not None)
-            warm = max((made[name] for name, end in ends.items() if end is None), default=0) >= self.row.warm
+            # a source that answers begins late, and its flows are to be answered too
+            warm = min((made[name] for name, end in ends.items() if end is None and self.devargs[name].startswith("source")), default=0) >= self.row.warm
             return silent and warm and min(by_worker(stats, "rx_packets")) >= least
         until(ready, WARM_SECONDS, f"{self.row}: {self.bed.name} to be warm")
         self.bed.pause()

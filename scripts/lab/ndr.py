@@ -128,7 +128,7 @@ def daemon(bin, folder, row, name, huge_folder=None, mbufs=32768):
         eal["args"] = ["--huge-unlink", "--huge-dir", str(huge_folder)]
     settings = {"workers": {"cores": [WORKER_CORE]}, "idle": "poll", "mempool": {"mbufs": mbufs, "cache": 256}, "eal": eal,
                 "limits": row.limits(), "state": row.network()}
-    return lambda devargs: Bed(bin, folder, "ndr", devargs, settings, prefix=("taskset", "-c", CORES))
+    return lambda devargs: Bed(bin, folder, "ndr", devargs, settings, prefix=("taskset", "-c", CORES), mtu=checked.MTU)
 
 
 def find(row, make, ports, command, most, precision, seconds):

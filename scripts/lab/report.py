@@ -11,6 +11,7 @@ import subprocess
 
 LINE = "{:<13} {:<8} {:>9} {:>5} {:>16} {:>16} {:>16} {:>6} {:>7}"
 COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad", "#d68910", "#34495e")
+STEP_COLOURS = ("#b0b0b0", "#d68910", "#1b6ca8", "#c0392b", "#8e44ad", "#2e8b57", "#34495e", "#e0e0e0")
 # Of its core that a worker has on a quiet machine.
 LEAST_SHARE = 0.95
 QUANTILES = (("p50", "p50_ns"), ("p99", "p99_ns"), ("p99.9", "p999_ns"))
@@ -103,6 +104,9 @@ def write_html(path, report):
     paced = [row for row in good if "latency" in row]
     if paced:
         parts.append(section("Latency", latencies(paced)))
+    if budget := report.get("budget"):
+        parts.append(section("Instructions a packet, by step of its path", "<p>Counted by callgrind on one core, ports of the bench included; an "
+                             "instruction counts to the step in whose file it is written, or which calls it.</p>" + steps_table(budget) + steps_plot(budget)))
     if searched := [row for row in good if row["group"] == "ndr"]:
         parts.append(section("Non-drop rate (RFC 2544, section 26.1)", non_drop(searched)))
     failed = [row for row in rows if row["group"] == "ndr" and "failure" in row]
@@ -110,6 +114,28 @@ def write_html(path, report):
     commands = "".join(f"<h3>{escape(title(row))}</h3><pre>{escape(chr(10).join(told(row)))}</pre>" for row in good)
     parts.append(section("Every command line", f"<pre>{escape(report['command'])}</pre><details><summary>by row</summary>{commands}</details>"))
     pathlib.Path(path).write_text("\n".join(parts) + "\n")
+
+
+def steps_table(budget):
+    steps = [step for step, _ in next(iter(budget.values()))]
+    return table(("", "all", *steps), [(name, f"{sum(cost for _, cost in costs):.0f}", *(f"{cost:.0f}" for _, cost in costs)) for name, costs in budget.items()])
+
+
+def steps_plot(budget, width=720, line=24):
+    """A bar for each scenario, cut into steps. Bars of new flows are so long that each has a scale of its own."""
+    left, right = 150, width - 10
+    parts = [f'<svg width="{width}" height="{line * (len(budget) + 1) + 10}" font-size="11" role="img"><title>instructions by step</title>']
+    for number, (name, costs) in enumerate(budget.items()):
+        x, y, scale = left, number * line + 5, (right - left) / (sum(cost for _, cost in costs) or 1)
+        parts.append(f'<text x="{left - 6}" y="{y + 13}" text-anchor="end">{escape(name)}</text>')
+        for colour, (step, cost) in zip(STEP_COLOURS, costs):
+            parts.append(f'<rect x="{x:.1f}" y="{y}" width="{cost * scale:.1f}" height="{line - 6}" fill="{colour}"><title>{escape(step)} {cost:.0f}</title></rect>')
+            x += cost * scale
+    x, y = left, len(budget) * line + 18
+    for colour, (step, _) in zip(STEP_COLOURS, next(iter(budget.values()))):
+        parts.append(f'<rect x="{x}" y="{y - 9}" width="9" height="9" fill="{colour}"/><text x="{x + 12}" y="{y}">{escape(step)}</text>')
+        x += 70
+    return "".join([*parts, "</svg>"])
 
 
 def non_drop(rows):

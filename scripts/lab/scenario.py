@@ -23,6 +23,7 @@ SCENARIOS = pathlib.Path(__file__).resolve().parents[2] / "bench" / "scenarios"
 # Room for flows beside those that are offered.
 SPARE = 1.25
 LEAST_CAPACITY = 65536
+LIFETIMES = {"udp_unanswered": 3600, "udp_answered": 3600}
 
 
 class Scenario:
@@ -174,8 +175,10 @@ class Row:
         return (limits["flows_v4"] * 170 + limits["flows_v6"] * 300 >> 20) + 40
 
     def network(self):
-        """The network with the generated ACLs."""
+        """The network with the generated ACLs, in which flows that are to be there outlive the turns of others."""
         network = copy.deepcopy(self._data["network"])
+        if self.expect == "hits":
+            network.setdefault("settings", {}).setdefault("lifetimes", LIFETIMES)
         for name, wanted in self._data.get("acls", {}).items():
             wanted = wanted if isinstance(wanted, dict) else {"rules": wanted}
             network.setdefault("acls", []).append({"name": name, "rules": rules(wanted["rules"], wanted.get("v6", False))})
