@@ -43,6 +43,8 @@ def main():
         told["budget"] = json.loads(given.budget.read_text())
     if given.ndr:
         told["rows"] = non_drop(scenarios, given)
+        if given.frames:
+            return f"{len(told['rows'])} rows failed" if told["rows"] else 0
         return tell(told, given)
     print(f"TSC {rig.tsc_mhz():.0f} MHz; cycles a packet, medians of {given.rounds} rounds of {seconds} s (least-most)")
     print(report.header(), flush=True)
@@ -61,8 +63,8 @@ def tell(told, given):
     report.write_json(given.out / "report.json", told)
     report.write_html(given.out / "report.html", told)
     print(f"{given.out}/report.json, {given.out}/report.html")
-    failed = [row for row in told["rows"] if "failure" in row]
-    return f"{len(failed)} rows failed" if failed else 0
+    failed = sum("failure" in row for row in told["rows"])
+    return f"{failed} rows failed" if failed else 0
 
 
 def non_drop(scenarios, given):
@@ -72,8 +74,9 @@ def non_drop(scenarios, given):
         try:
             with rig.Scratch() as scratch:
                 if given.frames:
-                    given.frames.mkdir(parents=True, exist_ok=True)
-                    print(*ndr.write_frames(given.bin, scratch.folder, row, given.frames, f"check{scratch.number}"), sep="\n")
+                    folder = given.frames / f"{row.flows}-{row.size}"
+                    folder.mkdir(parents=True, exist_ok=True)
+                    print(*ndr.write_frames(given.bin, scratch.folder, row, folder, f"check{scratch.number}"), sep="\n")
                     continue
                 scratch.huge_pages(HUGE_MIB)
                 make = ndr.daemon(given.bin, scratch.folder, row, f"rig{scratch.number}", scratch.huge_folder)

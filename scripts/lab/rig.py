@@ -20,13 +20,14 @@ import time
 
 import yaml
 
-from lab import frames
+from lab import frames, hugepages
 from lab import ovs as peer
 from lab.process import Failure, Process, run, until
 
 CORES = "0,1"
 WORKER_CORE = 1
 HUGE_PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
+HUGE_SECONDS = 10
 SPARE_MBUFS = 32768
 LOCK = "/run/vrouter-rig.lock"
 
@@ -38,7 +39,7 @@ class Scratch:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vrouter-rig-"))
         self.number = os.getpid()
         self.processes = []
-        self._pages_before = HUGE_PAGES.read_text()
+        self._pages_taken = 0
         # A mount of its own: a fresh machine has none, and its own leaves nothing behind.
         self.huge_folder = self.folder / "huge"
         self.huge_folder.mkdir()
@@ -53,7 +54,7 @@ class Scratch:
         for name in ("floor", "rig", "floor2", "rig2"):
             run("rm", "-rf", f"/run/dpdk/{name}{os.getpid()}")
         run("umount", str(self.huge_folder))
-        HUGE_PAGES.write_text(self._pages_before)
+        HUGE_PAGES.write_text(str(max(0, int(HUGE_PAGES.read_text()) - self._pages_taken)))
         run("rm", "-rf", str(self.folder))
 
     def start(self, log, *command):
@@ -62,11 +63,19 @@ class Scratch:
         return process
 
     def huge_pages(self, megabytes):
+        """Sees to so many MiB of free pages. Others may take and give back theirs meanwhile, and the kernel may need a while to find some."""
         wanted = megabytes // 2 + 64
-        if free_pages() < wanted:
-            HUGE_PAGES.write_text(str(int(HUGE_PAGES.read_text()) - free_pages() + wanted))
-        if free_pages() < wanted:
-            raise Failure(f"only {free_pages()} of {wanted} huge pages are free")
+
+        def enough():
+            if free_pages() < wanted:
+                before = int(HUGE_PAGES.read_text())
+                HUGE_PAGES.write_text(str(before - free_pages() + wanted))
+                self._pages_taken += int(HUGE_PAGES.read_text()) - before
+            return free_pages() >= wanted
+        try:
+            until(enough, HUGE_SECONDS, "huge pages")
+        except Failure:
+            raise Failure(f"only {free_pages()} of {wanted} huge pages are free") from None
 
 
 def free_pages():
@@ -290,6 +299,9 @@ def take_machine():
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Failure("another bench is running on this machine") from None
+    # tests take and give back huge pages; kept as long as the lock
+    lock.pages = open(hugepages.LOCK, "w")
+    fcntl.flock(lock.pages, fcntl.LOCK_EX)
     os.sched_setaffinity(0, {0})
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     return lock
