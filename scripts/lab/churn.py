@@ -20,7 +20,9 @@ from lab.process import Failure, Process, until
 
 SCRIPTS = pathlib.Path(__file__).resolve().parents[1]
 OWNER = "churn"
-IDLE_SECONDS = 0.002
+IDLE_SECONDS, SHORT_SECONDS = 0.002, 0.0002
+# Batches that wait for their answer: the server hangs up on who sends many small messages faster than they are taken.
+AHEAD = 8
 # What is later than this is not made up for.
 LATE_SECONDS = 0.2
 
@@ -57,7 +59,7 @@ class Turns:
     """Whether changes are wanted: from SIGUSR1 until SIGUSR2. No batch is left open in between, which the daemon would end."""
 
     def __init__(self):
-        self.wanted = False
+        self.wanted, self.answered = False, 0
         signal.signal(signal.SIGUSR1, lambda *_: setattr(self, "wanted", True))
         signal.signal(signal.SIGUSR2, lambda *_: setattr(self, "wanted", False))
 
@@ -65,10 +67,12 @@ class Turns:
 def paced(made, pause, turns):
     """The requests, a batch at a time."""
     due = 0
-    for batch in itertools.cycle(made):
+    for sent, batch in enumerate(itertools.cycle(made)):
         while not turns.wanted:
             time.sleep(IDLE_SECONDS)
             due = time.monotonic()
+        while sent - turns.answered >= AHEAD:
+            time.sleep(SHORT_SECONDS)
         due = max(due + pause, time.monotonic() - LATE_SECONDS)
         time.sleep(max(0, due - time.monotonic()))
         yield from batch
@@ -86,6 +90,7 @@ def main():
     with grpc.insecure_channel(f"unix:{given.socket}") as channel:
         print("begins", flush=True)
         for reply in service.VRouterStub(channel).Apply(paced(made, given.changes["batch"] / given.changes["per_second"], turns)):
+            turns.answered += 1
             if reply.WhichOneof("result") == "refused":
                 raise Failure(f"{reply.refused.object}: {reply.refused.field}: {reply.refused.reason}")
 
