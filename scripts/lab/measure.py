@@ -30,6 +30,8 @@ LEAST_CHANGES = 0.95
 # After a turn begins: caches fill, and what fell due while it was stopped is missed.
 SETTLE_SECONDS = 0.1
 WARM_SECONDS = 300
+# Of a turn that a worker is to have of its core, and how much longer a turn may take for that.
+LEAST_PART, BUSY_SECONDS = 0.1, 10
 # Packets that may be on their way when counters are read, and the share that may pass while one counter is read after the other.
 UNDER_WAY, READING = 256, 0.02
 
@@ -123,6 +125,7 @@ class Forwarder:
         start, cpu = self.bed.stats(), [thread.nanoseconds() for thread in self.threads]
         began = time.monotonic_ns()
         time.sleep(seconds)
+        self._work(cpu, LEAST_PART * seconds)
         end, cpu_end = self.bed.stats(), [thread.nanoseconds() for thread in self.threads]
         wall = time.monotonic_ns() - began
         if self.churn:
@@ -133,6 +136,12 @@ class Forwarder:
         if min(packets) == 0 or min(cpu_ns) == 0:
             raise Failure(f"{self.row}: {self.bed.name} moved nothing")
         return Turn(cpu_ns, wall, packets, (start, end))
+
+    def _work(self, before, seconds):
+        """Returns when every worker has had so many seconds of its core, or when others have kept it from that for long."""
+        end = time.monotonic() + BUSY_SECONDS
+        while time.monotonic() < end and any(thread.nanoseconds() - cpu < seconds * 1e9 for thread, cpu in zip(self.threads, before)):
+            time.sleep(0.02)
 
 
 def prefer_others(pid):
