@@ -61,6 +61,11 @@ def test_a_wrong_frame_a_lost_one_and_a_wrong_field_are_seen(picture):
     refused(lambda: Scenario(scenario(picture, colour="red")), "colour: no such field")
     refused(lambda: Scenario(scenario(picture, expect="luck")), "luck is none of hits")
     refused(lambda: Scenario(scenario(picture, rate={"encap": {"run": "decap", "share": 0.5}})), "rate.encap: of a run that comes before")
+    refused(lambda: Scenario(scenario(picture, workers={"encap": 3})), "workers.encap: 1 or 2")
+    refused(lambda: Scenario(scenario(picture, changes={"encap": {"vrf": "red"}})), "changes.encap: needs batch,")
+    for given, words in (({"run": "nowhere"}, "against.encap.run: there is no such run"), ({"run": "decap", "of": "luck"}, "against.encap.of: none of cycles"),
+                         ({"run": "one-way", "scenario": "acl-mpls-udp"}, "no such run"), ({"run": "decap", "scenario": "nothing"}, "nothing.yaml")):
+        refused(lambda given=given: Scenario(scenario(picture, against={"encap": given})), words)
 
 
 def window(**changes):
