@@ -50,7 +50,7 @@ def judge(given):
 
 def search(trial, most, loss, precision, least=0):
     """The highest rate in frames a second, to `precision` of `most`, at which a trial and its repetition lose no more than this share, and each trial
-    on the way. trial(rate): (sent rate, sent, received). `least` is known to be good. Failure when not even precision * most is."""
+    on the way. trial(rate): (sent rate, sent, received). `least` is known to be good. Failure when none is."""
     good, bad, offered, seen, trials = least, None, most, 0, []
     while len(trials) < TRIALS:
         rate, sent, received = trial(offered)
@@ -72,8 +72,8 @@ def search(trial, most, loss, precision, least=0):
         if bad - good <= precision * most:
             break
         offered = (good + bad) / 2
-    if good <= precision * most:
-        raise Failure(f"more than {loss:.3%} is lost even at {precision * most:.0f} frames a second: {trials[-1]}")
+    if good == 0:
+        raise Failure(f"more than {loss:.3%} is lost even at {bad:.0f} frames a second: {trials[-1]}")
     return good, trials
 
 
