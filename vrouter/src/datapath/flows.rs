@@ -11,7 +11,7 @@ use super::table::{Decided, FlowKey, FlowPair, Flows};
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
-use crate::ids::{Context, MemberId, NextHopId, Place, Tick};
+use crate::ids::{Context, MemberId, NextHopId, Place, Tick, VrfId};
 use crate::packet::ip::is_link_local;
 use crate::packet::transport::{Upper, tcp};
 use crate::packet::tuple::protocol;
@@ -124,7 +124,7 @@ impl Lookup<'_> {
             self.flows.remove(key, closing);
             return Some(self.miss(found, key, charge));
         }
-        if self.is_valid(found, entry) {
+        if self.is_valid(found, key, entry) {
             // not if a packet before this one in the burst, or another worker, had it decided anew since it was looked up
             let (bytes, bits) = (u32::from(found.packet.length), state_bits(found.packet.tcp_flags()));
             let stands =
@@ -150,7 +150,7 @@ impl Lookup<'_> {
 
     /// The entry forwards, and nothing that the decision rests on has changed since it was made. (A refusal is decided again for each
     /// packet, as that of a packet without a flow is: what may lift it need not be in the entry.)
-    fn is_valid(&self, found: &Classified, entry: &Entry) -> bool {
+    fn is_valid(&self, found: &Classified, key: &FlowKey, entry: &Entry) -> bool {
         if entry.verdict != 0 {
             return false;
         }
@@ -158,14 +158,25 @@ impl Lookup<'_> {
             Place::Vif(vif) => self.snapshot.vifs.row(vif.index()).map(|vif| vif.stamp),
             Place::Tunnel(_) => Some(crate::ids::Generation(0)),
         };
-        let vrf = self.snapshot.vrfs.row(found.vrf.index()).map(|vrf| vrf.stamp);
+        let vrf = self.snapshot.vrfs.row(found.vrf.index());
         let next_hop = self.snapshot.next_hops.row(entry.next_hop as usize).map(|row| row.stamp);
         let (Some(place), Some(vrf), Some(next_hop)) = (place, vrf, next_hop) else { return false };
+        let decided = Decided(entry.stamp).generation();
         let labelled = is_labelled(entry);
         let same_way = !entry.initiator
             || is_error(found)
             || found.fixed.is_some() == labelled && found.fixed.is_none_or(|fixed| fixed.0 == entry.next_hop);
-        Decided(entry.stamp).generation() >= place.max(vrf).max(next_hop).0 && same_way
+        let routes_stand = decided >= vrf.stamp.0 || decided >= self.routed_since(vrf.id, key, entry.initiator);
+        decided >= place.max(vrf.base).max(next_hop).0 && routes_stand && same_way
+    }
+
+    /// When the routes that this direction's decision rests on may have changed last: that to its destination, and for answers also that of
+    /// what they answer.
+    fn routed_since(&self, vrf: VrfId, key: &FlowKey, initiator: bool) -> u64 {
+        let (tuple, _) = key.parts();
+        let stripes = &self.snapshot.stripes;
+        let there = stripes.last(vrf, tuple.destination);
+        if initiator { there } else { there.max(stripes.last(vrf, tuple.source)) }
     }
 
     /// A new SYN on a connection that is closing is a new flow (RFC 9293, section 3.6.1): the pair that gives way to it. (Another handle

@@ -76,10 +76,40 @@ pub(super) struct Fabric<'a> {
 #[derive(Clone, Copy)]
 struct Entrance {
     context: u32,
-    /// See [`Cell::ground`].
-    ground: u64,
+    ground: Ground,
     /// See [`Cell::fixed`].
     fixed: u32,
+}
+
+/// What a decision about a flow that enters here must not be older than.
+#[derive(Clone, Copy)]
+pub(super) struct Ground {
+    pub vrf: VrfId,
+    /// Generation of the last change of anything here.
+    pub last: u64,
+    /// The same without routes that the stripes tell of.
+    pub base: u64,
+}
+
+impl Ground {
+    pub const NONE: Ground = Ground { vrf: VrfId(0), last: 0, base: 0 };
+
+    /// That of a VRF; `None` in packet mode.
+    fn of(snapshot: &Snapshot, vrf: VrfId) -> Option<Ground> {
+        let row = snapshot.vrfs.row(vrf.index()).filter(|vrf| vrf.flows)?;
+        Some(Ground { vrf, last: row.stamp.0, base: row.base.0 })
+    }
+
+    /// The same after this generation's change of the VIF.
+    fn after(self, stamp: Generation) -> Ground {
+        Ground { last: self.last.max(stamp.0), base: self.base.max(stamp.0), ..self }
+    }
+
+    /// Routes changed that the stripes tell of.
+    #[inline(always)]
+    pub fn is_striped(&self) -> bool {
+        self.last != self.base
+    }
 }
 
 /// What the last VNI or label stands for: packets that follow each other often have the same one.
@@ -101,8 +131,8 @@ impl<'a> Gate<'a> {
         }
         match (vif.kind, snapshot.local.vtep) {
             (VifKind::Tenant, _) => {
-                let Some(ground) = ground(snapshot, vif.vrf) else { return Gate::Closed };
-                let (context, ground) = (Context::from(Place::Vif(vif.id)).0, ground.max(vif.stamp).0);
+                let Some(ground) = Ground::of(snapshot, vif.vrf) else { return Gate::Closed };
+                let (context, ground) = (Context::from(Place::Vif(vif.id)).0, ground.after(vif.stamp));
                 let entrance = Entrance { context, ground, fixed: Cell::ROUTED };
                 let v4 = Front::new(vif, ether::IPV4, 0x45, 0xff);
                 let v6 = Front::new(vif, ether::IPV6, 0x60, 0xf0);
@@ -112,7 +142,7 @@ impl<'a> Gate<'a> {
                 let router = number(snapshot.local.router_mac);
                 let last = Tunnel {
                     id: NOTHING,
-                    entrance: Entrance { context: 0, ground: 0, fixed: Cell::ROUTED },
+                    entrance: Entrance { context: 0, ground: Ground::NONE, fixed: Cell::ROUTED },
                     allowed: None,
                 };
                 let vlan = vif.vlan.map(|vlan| vlan.0);
@@ -122,11 +152,6 @@ impl<'a> Gate<'a> {
             (VifKind::Fabric, _) => Gate::Closed,
         }
     }
-}
-
-/// The generation of the last change that flows of this VRF must notice; `None` in packet mode.
-fn ground(snapshot: &Snapshot, vrf: VrfId) -> Option<Generation> {
-    snapshot.vrfs.row(vrf.index()).filter(|vrf| vrf.flows).map(|vrf| vrf.stamp)
 }
 
 fn number(Mac([a, b, c, d, e, f]): Mac) -> u64 {
@@ -244,7 +269,7 @@ impl Fabric<'_> {
                 DecapTarget::Vif { vrf, next_hop } => (vrf, next_hop.0),
             }
         };
-        let (context, ground) = (Context::from(Place::Tunnel(vrf)).0, ground(self.snapshot, vrf)?.0);
+        let (context, ground) = (Context::from(Place::Tunnel(vrf)).0, Ground::of(self.snapshot, vrf)?);
         self.last.entrance = Entrance { context, ground, fixed };
         self.last.allowed = self.snapshot.vrfs.row(vrf.index())?.allowed_vteps.as_deref();
         Some(())

@@ -7,7 +7,7 @@
 use flowtable::{FlowTable, Kernel, Key, Packet, Sought, Standing, at_level};
 
 use super::act::source_port;
-use super::gate::{Gate, Reader};
+use super::gate::{Gate, Ground, Reader};
 use super::lifetime::LABELLED;
 use super::table::Decided;
 use crate::ids::Tick;
@@ -15,7 +15,7 @@ use crate::packet::ether;
 use crate::packet::plain::IP4;
 use crate::packet::{checksum, ip};
 use crate::port::{BURST, Frame};
-use crate::tables::{Outer, Rewrite, Snapshot};
+use crate::tables::{Outer, Rewrite, Snapshot, Stripes};
 
 /// What is known of the frames of one burst.
 pub(super) struct Lane {
@@ -41,8 +41,7 @@ pub(super) struct Cell {
     candidate: Option<u32>,
     /// The next hop that its label names, or [`Cell::ROUTED`].
     pub fixed: u32,
-    /// Entries that were decided before this generation are to be decided anew.
-    pub ground: u64,
+    pub ground: Ground,
     sought: Sought,
     /// Words of its key: with IPv4 the first two.
     pub words: [u64; 5],
@@ -63,7 +62,7 @@ impl Lane {
     }
 
     /// Classify and lookup: reads the frames, at most a burst, and asks for their entries.
-    pub fn see(&mut self, gate: &mut Gate, flows: &FlowTable, frames: &[Frame]) {
+    pub fn see(&mut self, gate: &mut Gate, snapshot: &Snapshot, flows: &FlowTable, frames: &[Frame]) {
         let cells = &mut self.cells[..frames.len()];
         match gate {
             Gate::Closed => cells.iter_mut().for_each(|cell| cell.family = Family::Other),
@@ -71,6 +70,9 @@ impl Lane {
             Gate::Fabric(gate) => at_level(Read { gate, flows, frames, cells }),
         }
         at_level(Meet { flows, cells });
+        if cells.iter().any(|cell| cell.ground.is_striped()) {
+            at_level(Ask { stripes: &snapshot.stripes, cells });
+        }
     }
 
     /// Counts and rewrites frames, of which the first is that of cell `at`, up to the first that the lane does not take. Returns how many
@@ -145,6 +147,28 @@ impl Kernel for Meet<'_> {
     }
 }
 
+/// Lookup, while routes change: asks for the stripes that tell which.
+struct Ask<'a> {
+    stripes: &'a Stripes,
+    cells: &'a [Cell],
+}
+
+impl Kernel for Ask<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for cell in self.cells {
+            let ([a, _, c, ..], vrf) = (cell.words, cell.ground.vrf);
+            match cell.family {
+                Family::V4 => [a >> 32, a].into_iter().for_each(|end| self.stripes.prefetch_v4(vrf, end as u32)),
+                Family::V6 => [a, c].into_iter().for_each(|end| self.stripes.prefetch_v6(vrf, end)),
+                Family::Other => {}
+            }
+        }
+    }
+}
+
 /// Count: compares each key with its entry, judges whether it stands, and counts the packet.
 struct Count<'a, 'b> {
     snapshot: &'a Snapshot,
@@ -204,7 +228,7 @@ impl Cell {
         length: 0,
         candidate: None,
         fixed: Cell::ROUTED,
-        ground: 0,
+        ground: Ground::NONE,
         sought: Sought::NOTHING,
         words: [0; 5],
     };
@@ -238,11 +262,27 @@ impl Cell {
         let half = standing.half;
         let row = snapshot.next_hops.row(half.next_hop as usize)?;
         let decided = Decided(half.stamp).generation();
-        let of_now = decided >= self.ground.max(row.stamp.0) && decided <= snapshot.generation.0;
+        let of_now = decided >= row.stamp.0 && decided <= snapshot.generation.0;
+        if decided < self.ground.last
+            && (decided < self.ground.base || decided < self.routed_since(&snapshot.stripes, standing.initiator))
+        {
+            return None;
+        }
         let labelled = standing.state & LABELLED != 0;
         let same_way = !standing.initiator || self.fixed == if labelled { half.next_hop } else { Cell::ROUTED };
         let fits = self.length <= row.mtu;
         if of_now && same_way && fits { row.ready().way(self.sought.hash()) } else { None }
+    }
+
+    /// As `flows::Lookup::routed_since`.
+    #[inline(always)]
+    fn routed_since(&self, stripes: &Stripes, initiator: bool) -> u64 {
+        let ([a, _, c, ..], vrf) = (self.words, self.ground.vrf);
+        let [source, destination] = match self.family {
+            Family::V6 => [a, c].map(|end| stripes.last_v6(vrf, end)),
+            _ => [a >> 32, a].map(|end| stripes.last_v4(vrf, end as u32)),
+        };
+        if initiator { destination } else { destination.max(source) }
     }
 
     /// Takes one from the TTL, and puts the headers before the packet. The same bytes as by [`act`](super::act).

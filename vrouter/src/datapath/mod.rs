@@ -208,7 +208,7 @@ impl Worker {
             let (generation, frames) = (snapshot.generation, received.len());
             let row = snapshot.vifs.row(vif.index());
             let mut gate = row.map_or(Gate::Closed, |vif| Gate::of(snapshot, vif));
-            lane.see(&mut gate, &shared.flows, received);
+            lane.see(&mut gate, snapshot, &shared.flows, received);
             let mut at = 0;
             // a newer snapshot: the rest is looked at again
             while at < frames && self.snapshot.generation == generation {

@@ -13,6 +13,7 @@ mod router;
 mod rows;
 mod snapshot;
 mod spread;
+mod stripes;
 mod tunnel_headers;
 
 pub use group::{Group, Kept, Member};
@@ -23,4 +24,5 @@ pub use router::{AdvertisedPrefix, RouterAdvertisement};
 pub use rows::Rows;
 pub use snapshot::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Vif, VifKind, Vrf};
 pub use spread::{Slots, Way, Ways};
+pub use stripes::Stripes;
 pub use tunnel_headers::{LabelMarking, Marking, Model, TunnelHeaders};

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
-use super::{NextHop, RouterAdvertisement, Rows, TunnelHeaders};
+use super::{NextHop, RouterAdvertisement, Rows, Stripes, TunnelHeaders};
 use crate::ids::{Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// Everything that forwarding asks, of one generation.
@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub ports: Arc<Vec<PortRow>>,
     pub vifs: Rows<Vif>,
     pub vrfs: Rows<Vrf>,
+    /// When routes of all VRFs changed last; the same in all generations.
+    pub stripes: Arc<Stripes>,
     pub next_hops: Rows<NextHop>,
     /// By [`MemberId`](crate::ids::MemberId), for people.
     pub member_names: Rows<Box<str>>,
@@ -132,6 +134,8 @@ pub struct Vrf {
     pub allowed_vteps: Option<Arc<[IpAddr]>>,
     /// Generation of the last change of its routes or policy, or of a policy of its VIFs.
     pub stamp: Generation,
+    /// The same without routes that [`Snapshot::stripes`] tells of: all flows of the VRF must notice.
+    pub base: Generation,
 }
 
 /// Where a label's packets go.
@@ -181,7 +185,13 @@ impl Vrf {
             proxy_by_default_route: false,
             allowed_vteps: None,
             stamp: Generation(0),
+            base: Generation(0),
         }
+    }
+
+    /// All flows must decide anew that were decided before this generation.
+    pub fn raise(&mut self, now: Generation) {
+        (self.stamp, self.base) = (now, now);
     }
 
     /// The longest matching route that is shorter than this.

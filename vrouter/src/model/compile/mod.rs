@@ -12,18 +12,18 @@ mod rows;
 mod template;
 mod tunnels;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
 use super::interner::Swept;
-use super::records::{Hop, LabelTarget, Settings, Vif};
+use super::records::{Hop, LabelTarget, Prefix, Settings, Vif};
 use super::state::{Dirty, State};
 use crate::ids::{Generation, NextHopId, Tick, VifId, VrfId};
 use crate::tables::fib::PrefixSet;
-use crate::tables::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, VifKind};
+use crate::tables::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Stripes, VifKind};
 use acls::CompiledAcl;
 use index::Index;
 
@@ -48,8 +48,10 @@ pub(super) struct Compiled {
 /// What one compilation found out for its later steps.
 #[derive(Default)]
 struct Touched {
-    /// VRFs whose change flows must notice.
+    /// VRFs whose change all flows must notice.
     vrfs: BTreeSet<VrfId>,
+    /// Routes whose change flows to and from there must notice, and no others.
+    routes: BTreeMap<VrfId, Vec<Prefix>>,
     /// VRFs whose policy flows to their VIFs must notice.
     policies: HashSet<VrfId>,
     /// Next hops to compile.
@@ -64,7 +66,8 @@ impl Compiled {
     /// The empty model of these ports.
     pub fn new(state: &State) -> Compiled {
         let ports = state.ports.iter().map(|port| PortRow { there: port.is_some(), ..PortRow::default() }).collect();
-        let mut snapshot = Snapshot { ports: Arc::new(ports), ..Snapshot::default() };
+        let stripes = Arc::new(Stripes::for_routes(state.limits.routes));
+        let mut snapshot = Snapshot { ports: Arc::new(ports), stripes, ..Snapshot::default() };
         apply_settings(&mut snapshot, &state.settings);
         Compiled {
             snapshot: Arc::new(snapshot),
@@ -102,7 +105,7 @@ impl Compiled {
         self.index.move_vifs(state, &users.vifs);
         rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         rows::raise_without(&hops, &mut next, &mut touched);
-        self.index.reach.raise(&mut next, &touched);
+        self.index.reach.raise(&mut next, &mut touched);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
         compile_names(state, &dirty, &mut next);
         compile_arrivals(state, &dirty, &mut next);

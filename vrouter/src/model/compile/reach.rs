@@ -1,12 +1,13 @@
 //! Which VRFs a packet comes to from which: what changes in one, flows that entered in another must notice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Touched;
-use crate::ids::{NextHopId, VrfId};
-use crate::model::records::Hop;
+use crate::ids::{Generation, NextHopId, VrfId};
+use crate::model::records::{Hop, Prefix};
 use crate::model::state::State;
-use crate::tables::Snapshot;
+use crate::tables::{Snapshot, Vrf};
 
 /// Routes between VRFs, by their next hops.
 #[derive(Default)]
@@ -62,22 +63,47 @@ impl Reach {
     }
 
     /// Raises, beside the VRFs whose change flows must notice, those from where flows come into them (their packets rest on that
-    /// change), and those where such flows leave (their answers do).
-    pub fn raise(&self, next: &mut Snapshot, touched: &Touched) {
-        if self.into.is_empty() && self.vifs.is_empty() {
-            return;
+    /// change), and those where such flows leave (their answers do). Of changed routes the stripes, where they are not too wide.
+    pub fn raise(&self, next: &mut Snapshot, touched: &mut Touched) {
+        let mut narrow = Vec::new();
+        for (vrf, prefixes) in std::mem::take(&mut touched.routes) {
+            let concerned = self.concerned(BTreeSet::from([vrf]));
+            let raise = |prefix: &Prefix| {
+                let raise = |vrf| next.stripes.raise(vrf, prefix.address, prefix.length, next.generation);
+                concerned.iter().copied().all(raise)
+            };
+            if prefixes.iter().all(raise) {
+                narrow.extend(concerned);
+            } else {
+                touched.vrfs.insert(vrf);
+            }
         }
-        let mut raised = closure(&self.from, &touched.vrfs);
-        let below = closure(&self.into, &touched.vrfs);
+        for vrf in self.concerned(touched.vrfs.clone()) {
+            change(next, vrf, |row, now| row.raise(now));
+        }
+        for vrf in narrow {
+            change(next, vrf, |row, now| row.stamp = now);
+        }
+    }
+
+    /// The VRFs whose flows notice a change in these, themselves included.
+    fn concerned(&self, vrfs: BTreeSet<VrfId>) -> BTreeSet<VrfId> {
+        if self.into.is_empty() && self.vifs.is_empty() {
+            return vrfs;
+        }
+        let mut raised = closure(&self.from, &vrfs);
+        let below = closure(&self.into, &vrfs);
         let exits = below.iter().filter_map(|vrf| self.vifs.get(vrf)).flat_map(|hops| hops.values());
         raised.extend(exits.copied());
         raised.extend(&below);
-        for vrf in raised.into_iter().filter(|vrf| !touched.vrfs.contains(vrf)) {
-            if let Some(mut row) = next.vrfs.shared(vrf.index()).cloned() {
-                std::sync::Arc::make_mut(&mut row).stamp = next.generation;
-                next.vrfs.set(vrf.index(), Some(row));
-            }
-        }
+        raised
+    }
+}
+
+fn change(next: &mut Snapshot, vrf: VrfId, change: impl FnOnce(&mut Vrf, Generation)) {
+    if let Some(mut row) = next.vrfs.shared(vrf.index()).cloned() {
+        change(Arc::make_mut(&mut row), next.generation);
+        next.vrfs.set(vrf.index(), Some(row));
     }
 }
 

@@ -43,8 +43,8 @@ pub(super) fn compile_vrfs(
         }
         let prefixes = routes.get(&id).map_or(&[][..], |prefixes| prefixes);
         let rerouted = route(&mut row, state, prefixes, compiled, touched);
-        if policy || rerouted == Rerouted::Noticed {
-            row.stamp = next.generation;
+        if policy {
+            row.raise(next.generation);
             touched.vrfs.insert(id);
         }
         if policy
@@ -81,6 +81,9 @@ fn route(row: &mut Vrf, state: &State, prefixes: &[Prefix], compiled: &Compiled,
         let neighbour = |id: Option<NextHopId>| id.is_none_or(|id| compiled.index.is_neighbour(id));
         let noticed = !(neighbour(old) && neighbour(best));
         rerouted = rerouted.max(if noticed { Rerouted::Noticed } else { Rerouted::Unnoticed });
+        if noticed {
+            touched.routes.entry(row.id).or_default().push(prefix);
+        }
         if underlay {
             touched.tunnels.extend(compiled.index.tunnels_within(prefix));
         }
@@ -177,7 +180,7 @@ pub(super) fn compile_vifs(
 /// back leads elsewhere.
 fn raise(next: &mut Snapshot, vrf: VrfId, touched: &mut Touched) {
     if let Some(mut row) = next.vrfs.shared(vrf.index()).cloned().filter(|_| touched.vrfs.insert(vrf)) {
-        Arc::make_mut(&mut row).stamp = next.generation;
+        Arc::make_mut(&mut row).raise(next.generation);
         next.vrfs.set(vrf.index(), Some(row));
     }
 }
