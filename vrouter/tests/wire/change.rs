@@ -40,6 +40,32 @@ fn closed_ra(workers: usize) -> Lab {
 }
 
 #[test]
+fn a_changed_route_is_noticed_by_the_flows_there_and_by_no_others() {
+    scenario("route-elsewhere", closed_ra, |lab| {
+        let revalidated =
+            |lab: &mut Lab| lab.rig().stats().workers.iter().map(|worker| worker.revalidated).sum::<u64>();
+        let both = |lab: &mut Lab| {
+            lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+            lab.pass(UP, "udp4.vxlan.back", RA, "udp4.vxlan.back.out");
+        };
+        let drop = |prefix: &str| format!("routes: [{{vrf: red, prefix: {prefix}, via: {{drop: true}}}}]");
+        both(lab);
+        for elsewhere in ["10.1.2.0/24", "10.2.0.0/16", "10.1.2.20/32", "fd00::/48"] {
+            lab.apply(&drop(elsewhere));
+            both(lab);
+            assert_eq!(revalidated(lab), 0, "{elsewhere}");
+        }
+        // beside its own route, above it, and so wide that every flow looks again: each way once
+        for (n, there) in (1..).zip(["10.1.1.21/32", "10.1.0.0/16", "0.0.0.0/4"]) {
+            lab.apply(&drop(there));
+            both(lab);
+            both(lab);
+            assert!((n..=2 * n).contains(&revalidated(lab)), "{there}: {}", revalidated(lab));
+        }
+    });
+}
+
+#[test]
 fn a_live_flow_follows_its_route_and_loses_nothing() {
     scenario("route-change", closed_ra, |lab| {
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
