@@ -462,6 +462,11 @@ mod tests {
         let find = |key: &Narrow| pairs.find(key, pairs.hash(key)).map(|(_, entry)| entry.next_hop);
         pairs.insert((&one, half(1)), (&reverse(one), half(2)), 0, 0).expect("room");
         assert_eq!((find(&one), find(&other)), (Some(1), None));
+        let count = |key: &Narrow| {
+            let candidate = pairs.candidate(pairs.seek(key)).expect("the tag is there");
+            pairs.count_if(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, |_| Some(()))
+        };
+        assert_eq!((count(&one), count(&other)), (Some(()), None));
         pairs.insert((&other, half(3)), (&reverse(other), half(4)), 0, 0).expect("room");
         assert_eq!((find(&one), find(&other)), (Some(1), Some(3)));
     }

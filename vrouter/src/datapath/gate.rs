@@ -19,6 +19,17 @@ pub(super) enum Gate<'a> {
     Fabric(Fabric<'a>),
 }
 
+impl Gate<'_> {
+    /// Whether the stripes must be asked about what it has read.
+    pub fn is_striped(&self) -> bool {
+        match self {
+            Gate::Closed => false,
+            Gate::Tenant(tenant) => tenant.entrance.ground.is_striped(),
+            Gate::Fabric(fabric) => fabric.striped,
+        }
+    }
+}
+
 /// Reads plain packets.
 pub(super) trait Reader {
     /// Reads a frame into its cell, if it is plain.
@@ -70,6 +81,8 @@ pub(super) struct Fabric<'a> {
     /// The tag that all frames have.
     vlan: Option<u16>,
     last: Tunnel<'a>,
+    /// A tunnel that was met leads where routes changed.
+    striped: bool,
 }
 
 /// Where a packet enters, for its flow.
@@ -106,8 +119,7 @@ impl Ground {
     }
 
     /// Routes changed that the stripes tell of.
-    #[inline(always)]
-    pub fn is_striped(&self) -> bool {
+    fn is_striped(&self) -> bool {
         self.last != self.base
     }
 }
@@ -147,7 +159,7 @@ impl<'a> Gate<'a> {
                 };
                 let vlan = vif.vlan.map(|vlan| vlan.0);
                 let ours = number(vif.our_mac);
-                Gate::Fabric(Fabric { snapshot, ours, router, vtep, vlan, last })
+                Gate::Fabric(Fabric { snapshot, ours, router, vtep, vlan, last, striped: false })
             }
             (VifKind::Fabric, _) => Gate::Closed,
         }
@@ -271,6 +283,7 @@ impl Fabric<'_> {
         };
         let (context, ground) = (Context::from(Place::Tunnel(vrf)).0, Ground::of(self.snapshot, vrf)?);
         self.last.entrance = Entrance { context, ground, fixed };
+        self.striped |= ground.is_striped();
         self.last.allowed = self.snapshot.vrfs.row(vrf.index())?.allowed_vteps.as_deref();
         Some(())
     }

@@ -6,16 +6,16 @@
 
 use flowtable::{FlowTable, Kernel, Key, Packet, Sought, Standing, at_level};
 
-use super::act::source_port;
 use super::gate::{Gate, Ground, Reader};
+use super::headers::{self, Inner};
 use super::lifetime::LABELLED;
 use super::table::Decided;
 use crate::ids::Tick;
 use crate::packet::ether;
+use crate::packet::ip;
 use crate::packet::plain::IP4;
-use crate::packet::{checksum, ip};
 use crate::port::{BURST, Frame};
-use crate::tables::{Outer, Rewrite, Snapshot, Stripes};
+use crate::tables::{Rewrite, Snapshot, Stripes};
 
 /// What is known of the frames of one burst.
 pub(super) struct Lane {
@@ -70,7 +70,7 @@ impl Lane {
             Gate::Fabric(gate) => at_level(Read { gate, flows, frames, cells }),
         }
         at_level(Meet { flows, cells });
-        if cells.iter().any(|cell| cell.ground.is_striped()) {
+        if gate.is_striped() {
             at_level(Ask { stripes: &snapshot.stripes, cells });
         }
     }
@@ -263,9 +263,7 @@ impl Cell {
         let row = snapshot.next_hops.row(half.next_hop as usize)?;
         let decided = Decided(half.stamp).generation();
         let of_now = decided >= row.stamp.0 && decided <= snapshot.generation.0;
-        if decided < self.ground.last
-            && (decided < self.ground.base || decided < self.routed_since(&snapshot.stripes, standing.initiator))
-        {
+        if decided < self.ground.last && !self.routes_stand(snapshot, decided, standing.initiator) {
             return None;
         }
         let labelled = standing.state & LABELLED != 0;
@@ -274,15 +272,17 @@ impl Cell {
         if of_now && same_way && fits { row.ready().way(self.sought.hash()) } else { None }
     }
 
-    /// As `flows::Lookup::routed_since`.
-    #[inline(always)]
-    fn routed_since(&self, stripes: &Stripes, initiator: bool) -> u64 {
-        let ([a, _, c, ..], vrf) = (self.words, self.ground.vrf);
+    /// Whether no route has changed that a decision of this generation rests on, as by `flows::Lookup::routed_since`. Apart, so that what is
+    /// asked of every packet stays short.
+    #[inline(never)]
+    fn routes_stand(&self, snapshot: &Snapshot, decided: u64, initiator: bool) -> bool {
+        let ([a, _, c, ..], vrf, stripes) = (self.words, self.ground.vrf, &snapshot.stripes);
         let [source, destination] = match self.family {
             Family::V6 => [a, c].map(|end| stripes.last_v6(vrf, end)),
             _ => [a >> 32, a].map(|end| stripes.last_v4(vrf, end as u32)),
         };
-        if initiator { destination } else { destination.max(source) }
+        let since = if initiator { destination } else { destination.max(source) };
+        decided >= self.ground.base.max(since)
     }
 
     /// Takes one from the TTL, and puts the headers before the packet. The same bytes as by [`act`](super::act).
@@ -296,58 +296,14 @@ impl Cell {
             ip::remark(packet, self.tos, self.ttl);
         }
         if self.family == Family::V4 {
-            decrement_ttl(packet)
+            headers::decrement_ttl(packet)
         } else {
             packet[7] -= 1
         }
-        copy(front, rewrite);
-        let ethertype = if self.family == Family::V4 { ether::IPV4 } else { ether::IPV6 };
-        if rewrite.ethernet {
-            front[Rewrite::ROOM - 2..].copy_from_slice(&ethertype.to_be_bytes());
-        }
         let class = self.tos & rewrite.class_mask | rewrite.class_bits;
-        let l3 = usize::from(rewrite.l3);
-        let length = (Rewrite::ROOM - l3) as u16 + self.length;
-        match rewrite.outer {
-            Outer::None => {}
-            Outer::V4 => outer_v4(front.get_mut(l3..)?.first_chunk_mut()?, rewrite, class, length, self.sought.hash()),
-            Outer::V6 => super::act::outer_v6(front.get_mut(l3..)?, class, length, rewrite.udp, self.sought.hash()),
-        }
+        let ethertype = if self.family == Family::V4 { ether::IPV4 } else { ether::IPV6 };
+        headers::put(front, rewrite, Inner { ethertype, class, length: self.length, hash: self.sought.hash() });
         frame.set_front(self.l3.into(), rewrite.len.into(), self.length);
         Some(())
-    }
-}
-
-/// As [`ip::decrement_ttl`], of an IPv4 header: the checksum's word changes by a known amount (RFC 1624, equation 3).
-#[inline(always)]
-fn decrement_ttl(packet: &mut [u8; IP4]) {
-    packet[8] -= 1;
-    let sum = !u16::from_be_bytes([packet[10], packet[11]]);
-    // !old + new, where new is old less one in the upper byte
-    let sum = !checksum::fold(u32::from(sum) + 0xfeff);
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
-}
-
-/// Copies the headers in whole blocks; what is before them is nobody's.
-#[inline(always)]
-fn copy(front: &mut [u8; Rewrite::ROOM], rewrite: &Rewrite) {
-    const MOST: usize = Rewrite::ROOM;
-    match rewrite.len {
-        ..=16 => front[MOST - 16..].copy_from_slice(&rewrite.headers[MOST - 16..]),
-        17..=64 => front[MOST - 64..].copy_from_slice(&rewrite.headers[MOST - 64..]),
-        _ => *front = rewrite.headers,
-    }
-}
-
-/// Fills in the outer IPv4 header with its checksum, and UDP's source port and length. `length`: of the whole packet.
-#[inline(always)]
-fn outer_v4(outer: &mut [u8; IP4 + 8], rewrite: &Rewrite, class: u8, length: u16, hash: u64) {
-    outer[1] = class;
-    outer[2..4].copy_from_slice(&length.to_be_bytes());
-    let sum = !checksum::fold(rewrite.sum + u32::from(class) + u32::from(length));
-    outer[10..12].copy_from_slice(&sum.to_be_bytes());
-    if rewrite.udp {
-        outer[IP4..IP4 + 2].copy_from_slice(&source_port(hash).to_be_bytes());
-        outer[IP4 + 4..IP4 + 6].copy_from_slice(&(length - IP4 as u16).to_be_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! The path of a packet. Start at [`Worker::forward`]: every step in order, on one screen.
+//! The path of a packet. Start at [`Worker::run`]: plain packets go by the [`lane`], all others by [`Worker::forward`], every step in order.
 //!
 //! Nothing here allocates once made, logs, locks, formats or makes a system call. `now` is an argument. The decision is data
 //! ([`Fate`]): computed by [`classify`], [`flows`] and [`decide`], applied by [`act`], carried out by `finish`.
@@ -11,6 +11,7 @@ mod exception;
 mod finish;
 pub mod flows;
 mod gate;
+mod headers;
 mod inject;
 mod lane;
 pub mod lifetime;
@@ -209,12 +210,15 @@ impl Worker {
             let row = snapshot.vifs.row(vif.index());
             let mut gate = row.map_or(Gate::Closed, |vif| Gate::of(snapshot, vif));
             lane.see(&mut gate, snapshot, &shared.flows, received);
-            let mut at = 0;
+            // frames that the slower steps are given at least: more each time that the lane takes none
+            let (mut at, mut least) = (0, 1);
             // a newer snapshot: the rest is looked at again
             while at < frames && self.snapshot.generation == generation {
-                at += self.plain(at, slot);
+                let taken = self.plain(at, slot);
+                at += taken;
+                least = if taken > 0 { 1 } else { 2 * least };
                 if at < frames {
-                    let others = self.lane.others(at, frames);
+                    let others = self.lane.others(at, frames).max(least).min(frames - at);
                     self.set_aside(others, Some(vif), slot);
                     self.forward();
                     at += others;

@@ -19,7 +19,7 @@ mod tunnel_headers;
 pub use group::{Group, Kept, Member};
 pub use next_hop::{Adjacency, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
 pub use resolve::{Resolved, Unresolved, VRF_DEPTH};
-pub use rewrite::{Outer, Ready, Rewrite};
+pub use rewrite::{Ready, Rewrite, Shape};
 pub use router::{AdvertisedPrefix, RouterAdvertisement};
 pub use rows::Rows;
 pub use snapshot::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Vif, VifKind, Vrf};

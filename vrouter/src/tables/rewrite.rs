@@ -14,13 +14,7 @@ pub struct Rewrite {
     pub headers: [u8; Rewrite::ROOM],
     /// Bytes of them.
     pub len: u8,
-    /// Where the outer IP header begins in `headers`.
-    pub l3: u8,
-    pub outer: Outer,
-    /// UDP is behind the outer IP header.
-    pub udp: bool,
-    /// The headers end in an Ethernet header, whose EtherType is the packet's.
-    pub ethernet: bool,
+    pub shape: Shape,
     /// Outer TOS or traffic class: these bits of the packet's, and these besides.
     pub class_mask: u8,
     pub class_bits: u8,
@@ -29,13 +23,30 @@ pub struct Rewrite {
     pub port: PortIndex,
 }
 
-/// What the packet is put into.
+/// What the packet is put into: an Ethernet frame alone, or a tunnel over IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outer {
-    /// An Ethernet frame alone.
-    None,
-    V4,
-    V6,
+pub enum Shape {
+    Ethernet,
+    Vxlan4,
+    MplsUdp4,
+    MplsGre4,
+    Vxlan6,
+    MplsUdp6,
+    MplsGre6,
+}
+
+impl Shape {
+    /// That of such a tunnel.
+    fn of(encap: Encap, v4: bool) -> Shape {
+        match (encap, v4) {
+            (Encap::Vxlan { .. }, true) => Shape::Vxlan4,
+            (Encap::MplsOverUdp { .. }, true) => Shape::MplsUdp4,
+            (Encap::MplsOverGre { .. }, true) => Shape::MplsGre4,
+            (Encap::Vxlan { .. }, false) => Shape::Vxlan6,
+            (Encap::MplsOverUdp { .. }, false) => Shape::MplsUdp6,
+            (Encap::MplsOverGre { .. }, false) => Shape::MplsGre6,
+        }
+    }
 }
 
 /// A next hop's rewrites, as far as it has any for plain packets: none where it leads nowhere, or asks for more than these steps.
@@ -60,7 +71,7 @@ impl Ready {
         match kind {
             NextHopKind::Vif { port, dst_mac, src_mac, .. } => {
                 let header = ether::write(*dst_mac, *src_mac, 0);
-                let one = Some(Rewrite { ethernet: true, ..Rewrite::new(&header, *port) });
+                let one = Some(Rewrite::new(&header, *port));
                 Ready { one, several: None }
             }
             NextHopKind::Tunnel(tunnel) if tunnel.marking.label.is_none() => match &tunnel.ways {
@@ -96,10 +107,7 @@ impl Rewrite {
         Rewrite {
             headers: room,
             len: headers.len() as u8,
-            l3: 0,
-            outer: Outer::None,
-            udp: false,
-            ethernet: false,
+            shape: Shape::Ethernet,
             class_mask: 0,
             class_bits: 0,
             sum: 0,
@@ -114,10 +122,7 @@ impl Rewrite {
         let v4 = tunnel.remote.is_ipv4();
         let sum = if v4 { checksum::sum(headers.get(l3..l3 + 20)?, 0) } else { 0 };
         Some(Rewrite {
-            l3: (Rewrite::ROOM - headers.len() + l3) as u8,
-            outer: if v4 { Outer::V4 } else { Outer::V6 },
-            udp: !matches!(tunnel.encap, Encap::MplsOverGre { .. }),
-            ethernet: matches!(tunnel.encap, Encap::Vxlan { .. }),
+            shape: Shape::of(tunnel.encap, v4),
             class_mask: tunnel.marking.class_mask,
             class_bits: tunnel.marking.class_bits,
             sum,

@@ -14,7 +14,7 @@ pub const IP6: usize = 40;
 const UDP: usize = 8;
 const TCP: usize = 20;
 
-/// A plain packet of IPv4 (`K` is 2) or IPv6 (`K` is 5): no group, nobody's loopback, not to itself, and with a TTL to spare.
+/// A plain packet of IPv4 (`K` is 2) or IPv6 (`K` is 5): a host's source, no group, not to itself, and with a TTL to spare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plain<const K: usize> {
     /// Source and destination; then source port (16 bits), destination port (16), zero (32).

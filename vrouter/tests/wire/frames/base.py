@@ -139,6 +139,8 @@ into("udp4.mpls.back", "ra", ip("rb2", "ra", id=32) / UDP(sport=7053, dport=5000
 into("udp6.vxlan.back", "ra", ip6("rb", "ra") / UDP(sport=7053, dport=5000) / DATA)
 into("udp6.mpls.back", "ra", ip6("rb2", "ra") / UDP(sport=7053, dport=5000) / DATA, ("mpls", 1000))
 into("udp4.blue.back", "ba", ip("bb", "ba", id=33) / UDP(sport=7053, dport=5000) / DATA, ("mpls", 2000))
+into("udp4.blue.back.options", "ba", ip("bb", "ba", id=33, options=[IPOption(b"\x94\x04\x00\x00")])
+     / UDP(sport=7053, dport=5000) / DATA, ("mpls", 2000))
 into("label.vif", "ra2", ip("rb", "10.7.7.7", id=34) / UDP(sport=9, dport=9) / DATA, ("mpls", 3000))
 into("label.vif6", "ra2", ip6("rb", "fd77::7") / UDP(sport=9, dport=9) / DATA, ("mpls", 3000))
 # an outer checksum of UDP, and reserved bits of VXLAN set: both are taken
