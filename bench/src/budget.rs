@@ -1,4 +1,4 @@
-//! Instructions by step of the packet's path, from what callgrind writes: an instruction counts to the step in whose file it was
+//! Instructions by step of the packet's path, from what callgrind writes: an instruction counts to the step in whose file (or folder) it was
 //! written. What files of no step hold (tables, packet views, the library) counts to the step that it was inlined into or called
 //! from.
 
@@ -6,12 +6,15 @@ use std::collections::HashMap;
 
 /// Steps in the order of the path, with the files that are theirs. `flows`: lookup, set-up, eviction; `receive`: what is between the steps, too.
 pub const STEPS: [(&str, &[&str]); 7] = [
-    ("ports", &["bench/src/pipeline.rs", "/port/mod.rs", "/port/frame.rs"]),
+    ("ports", &["bench/src/pipeline.rs", "/port/mod.rs"]),
     ("receive", &["datapath/mod.rs"]),
-    ("classify", &["datapath/classify.rs"]),
-    ("flows", &["datapath/table.rs", "datapath/flows.rs", "datapath/lifetime.rs"]),
+    ("classify", &["datapath/classify.rs", "datapath/gate.rs", "packet/plain/mod.rs"]),
+    (
+        "flows",
+        &["datapath/table.rs", "datapath/flows.rs", "datapath/lifetime.rs", "datapath/lane.rs", "flowtable/src/"],
+    ),
     ("decide", &["datapath/decide.rs"]),
-    ("act", &["datapath/act.rs"]),
+    ("act", &["datapath/act.rs", "datapath/headers.rs"]),
     ("tx", &["datapath/finish.rs", "datapath/ports.rs"]),
 ];
 /// The steps, and what belongs to none.
@@ -113,7 +116,10 @@ fn functions(text: &str) -> Option<Vec<Function>> {
 }
 
 fn step_of(file: &str) -> usize {
-    STEPS.iter().position(|(_, files)| files.iter().any(|its| file.ends_with(its))).unwrap_or(NONE)
+    STEPS
+        .iter()
+        .position(|(_, files)| files.iter().any(|its| file.ends_with(its) || its.ends_with('/') && file.contains(its)))
+        .unwrap_or(NONE)
 }
 
 /// Names that are written whole once, `(7) name`, and then by their number.
@@ -163,7 +169,7 @@ fn=(2)
 fl=(5) /house/vrouter/src/datapath/table.rs
 fn=(3)
 7 600
-fi=(6) /house/flowtable/src/find.rs
+fi=(6) /house/tables/find.rs
 8 390
 cfn=(2)
 calls=1 1
