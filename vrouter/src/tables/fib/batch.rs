@@ -25,11 +25,7 @@ impl<A: Bits, V: Copy + Default + Eq> flowtable::Kernel for Burst<'_, A, V> {
         for (addresses, answers) in self.addresses.chunks(LANES).zip(self.answers.chunks_mut(LANES)) {
             match self.top {
                 Node::Fan(top) => descend(top, addresses, answers),
-                Node::List(list) => {
-                    for (&address, answer) in addresses.iter().zip(answers) {
-                        ask(list, address, answer);
-                    }
-                }
+                Node::List(list) => list.lookup_all::<LANES>(addresses, answers),
             }
         }
     }

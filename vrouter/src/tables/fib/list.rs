@@ -33,7 +33,34 @@ impl<A: Bits, V: Copy> List<A, V> {
     #[inline(always)]
     pub(super) fn lookup(&self, address: A) -> Option<(u8, V)> {
         // Counted, not searched for: no branch waits for a line of memory.
-        let mut at: usize = self.0.iter().map(|listed| usize::from(A::loaded(listed.address) <= address)).sum();
+        let before: usize = self.0.iter().map(|listed| usize::from(A::loaded(listed.address) <= address)).sum();
+        self.longest(address, before)
+    }
+
+    /// [`List::lookup`] of at most `MOST` addresses: writes to the answer at the same place, unless there is none.
+    #[inline(always)]
+    pub(super) fn lookup_all<const MOST: usize>(&self, addresses: &[A], answers: &mut [Option<(u8, V)>]) {
+        if A::WIDTH > 32 {
+            // no processor compares several such numbers at once
+            let found = addresses.iter().map(|&address| self.lookup(address));
+            return found.zip(answers).for_each(|(found, answer)| write(found, answer));
+        }
+        let mut before = [0_u32; MOST];
+        for listed in self.0.iter() {
+            let begins = A::loaded(listed.address);
+            for (before, &address) in before.iter_mut().zip(addresses) {
+                *before += u32::from(begins <= address);
+            }
+        }
+        for ((&address, answer), before) in addresses.iter().zip(answers).zip(before) {
+            write(self.longest(address, before as usize), answer);
+        }
+    }
+
+    /// The longest route that holds `address`, at or before which so many begin.
+    #[inline(always)]
+    fn longest(&self, address: A, before: usize) -> Option<(u8, V)> {
+        let mut at = before;
         // The last that begins at or before the address holds it, or one of those does that hold that one.
         while at > 0 {
             let listed = &self.0[at - 1];
@@ -109,6 +136,13 @@ impl<A: Bits, V: Copy> List<A, V> {
             }
             listed[at].above = above as u8;
         }
+    }
+}
+
+#[inline(always)]
+fn write<V: Copy>(found: Option<(u8, V)>, answer: &mut Option<(u8, V)>) {
+    if let Some(found) = found {
+        *answer = Some(found);
     }
 }
 
