@@ -12,6 +12,12 @@ impl Sought {
     /// No key's.
     pub const NOTHING: Sought = Sought { hash: 0, first: 0, tag: 0 };
 
+    /// A key of this hash that is in no bucket.
+    #[inline(always)]
+    pub fn nowhere(hash: u64) -> Sought {
+        Sought { hash, ..Sought::NOTHING }
+    }
+
     /// As [`Pairs::hash`](crate::Pairs::hash).
     #[inline(always)]
     pub fn hash(self) -> u64 {

@@ -32,6 +32,8 @@ mod lab;
 mod nd;
 #[path = "wire/network.rs"]
 mod network;
+#[path = "wire/packet_mode.rs"]
+mod packet_mode;
 #[path = "wire/policy.rs"]
 mod policy;
 #[path = "wire/ports.rs"]

@@ -19,21 +19,23 @@ pub(super) enum Gate<'a> {
     Fabric(Fabric<'a>),
 }
 
-impl Gate<'_> {
-    /// Whether the stripes must be asked about what it has read.
-    pub fn is_striped(&self) -> bool {
-        match self {
-            Gate::Closed => false,
-            Gate::Tenant(tenant) => tenant.entrance.ground.is_striped(),
-            Gate::Fabric(fabric) => fabric.striped,
-        }
-    }
-}
-
 /// Reads plain packets.
 pub(super) trait Reader {
     /// Reads a frame into its cell, if it is plain.
     fn read(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family>;
+    /// What those read so far may be.
+    fn modes(&self) -> Modes;
+}
+
+/// Which kinds of packets there may be in a burst.
+#[derive(Clone, Copy)]
+pub(super) struct Modes {
+    /// Of VRFs with flows.
+    pub flows: bool,
+    /// Of VRFs in packet mode.
+    pub routes: bool,
+    /// Of VRFs whose routes changed: the stripes must be asked.
+    pub striped: bool,
 }
 
 /// Frames that a tenant sends.
@@ -42,6 +44,8 @@ pub(super) struct Tenant<'a> {
     v4: Front,
     v6: Front,
     entrance: Entrance,
+    /// What packets of IPv4 and of IPv6 are here.
+    families: [Family; 2],
 }
 
 /// The first sixteen bytes of a frame, as far as they must be these: addresses, EtherType, and what the IP header begins with.
@@ -83,6 +87,8 @@ pub(super) struct Fabric<'a> {
     last: Tunnel<'a>,
     /// A tunnel that was met leads where routes changed.
     striped: bool,
+    /// A VNI or label of this burst was that of a VRF in packet mode.
+    routes: bool,
 }
 
 /// Where a packet enters, for its flow.
@@ -128,6 +134,8 @@ impl Ground {
 struct Tunnel<'a> {
     id: u64,
     entrance: Entrance,
+    /// What packets of IPv4 and of IPv6 are here.
+    families: [Family; 2],
     allowed: Option<&'a [IpAddr]>,
 }
 
@@ -143,23 +151,25 @@ impl<'a> Gate<'a> {
         }
         match (vif.kind, snapshot.local.vtep) {
             (VifKind::Tenant, _) => {
-                let Some(ground) = Ground::of(snapshot, vif.vrf) else { return Gate::Closed };
-                let (context, ground) = (Context::from(Place::Vif(vif.id)).0, ground.after(vif.stamp));
-                let entrance = Entrance { context, ground, fixed: Cell::ROUTED };
+                let ground = Ground::of(snapshot, vif.vrf);
+                let families = Family::by(ground.is_some());
+                let (context, ground) = (Context::from(Place::Vif(vif.id)).0, ground.unwrap_or(Ground::NONE));
+                let entrance = Entrance { context, ground: ground.after(vif.stamp), fixed: Cell::ROUTED };
                 let v4 = Front::new(vif, ether::IPV4, 0x45, 0xff);
                 let v6 = Front::new(vif, ether::IPV6, 0x60, 0xf0);
-                Gate::Tenant(Tenant { vif, v4, v6, entrance })
+                Gate::Tenant(Tenant { vif, v4, v6, entrance, families })
             }
             (VifKind::Fabric, Some(vtep)) if snapshot.local.underlay == Some(vif.vrf) => {
                 let router = number(snapshot.local.router_mac);
                 let last = Tunnel {
                     id: NOTHING,
                     entrance: Entrance { context: 0, ground: Ground::NONE, fixed: Cell::ROUTED },
+                    families: [Family::Other; 2],
                     allowed: None,
                 };
                 let vlan = vif.vlan.map(|vlan| vlan.0);
                 let ours = number(vif.our_mac);
-                Gate::Fabric(Fabric { snapshot, ours, router, vtep, vlan, last, striped: false })
+                Gate::Fabric(Fabric { snapshot, ours, router, vtep, vlan, last, striped: false, routes: false })
             }
             (VifKind::Fabric, _) => Gate::Closed,
         }
@@ -184,7 +194,7 @@ impl Reader for Tenant<'_> {
                 return None;
             }
             cell.narrow_of(&packet, self.entrance, L3 as u8);
-            return Some(Family::V4);
+            return Some(self.families[0]);
         }
         if !self.v6.is(words) {
             return None;
@@ -195,7 +205,13 @@ impl Reader for Tenant<'_> {
             return None;
         }
         cell.wide_of(&packet, self.entrance, L3 as u8);
-        Some(Family::V6)
+        Some(self.families[1])
+    }
+
+    #[inline(always)]
+    fn modes(&self) -> Modes {
+        let routes = self.families[0].is_routed();
+        Modes { flows: !routes, routes, striped: self.entrance.ground.is_striped() }
     }
 }
 
@@ -211,6 +227,11 @@ impl Reader for Fabric<'_> {
                 if mine { self.read_at::<{ ether::HEADER + ether::TAG }>(frame, cell) } else { None }
             }
         }
+    }
+
+    #[inline(always)]
+    fn modes(&self) -> Modes {
+        Modes { flows: true, routes: self.routes, striped: self.striped }
     }
 }
 
@@ -281,7 +302,10 @@ impl Fabric<'_> {
                 DecapTarget::Vif { vrf, next_hop } => (vrf, next_hop.0),
             }
         };
-        let (context, ground) = (Context::from(Place::Tunnel(vrf)).0, Ground::of(self.snapshot, vrf)?);
+        let ground = Ground::of(self.snapshot, vrf);
+        self.last.families = Family::by(ground.is_some());
+        self.routes |= ground.is_none();
+        let (context, ground) = (Context::from(Place::Tunnel(vrf)).0, ground.unwrap_or(Ground::NONE));
         self.last.entrance = Entrance { context, ground, fixed };
         self.striped |= ground.is_striped();
         self.last.allowed = self.snapshot.vrfs.row(vrf.index())?.allowed_vteps.as_deref();
@@ -295,12 +319,12 @@ impl Fabric<'_> {
             ether::IPV4 => {
                 let packet = plain::read4(bytes, IpChecksum::Unknown)?;
                 cell.narrow_of(&packet, self.last.entrance, l3 as u8);
-                (packet.tos, Family::V4)
+                (packet.tos, self.last.families[0])
             }
             ether::IPV6 => {
                 let packet = plain::read6(bytes)?;
                 cell.wide_of(&packet, self.last.entrance, l3 as u8);
-                (packet.tos, Family::V6)
+                (packet.tos, self.last.families[1])
             }
             _ => return None,
         };

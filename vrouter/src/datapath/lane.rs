@@ -1,4 +1,5 @@
-//! The lane of plain packets: those whose flow is in the table, stands, and asks for nothing but a rewrite, which is nearly all of them.
+//! The lane of plain packets: those whose flow is in the table, stands, and asks for nothing but a rewrite, which is nearly all of them;
+//! and those of packet mode whose route leads straight out.
 //!
 //! Its steps are those of [`Worker::forward`](super::Worker), each a loop over the burst: classify ([`gate`](super::gate)), lookup, count,
 //! rewrite. The lane forwards a run of packets and stops before the first that it does not take, which goes the slower way untouched: so
@@ -6,26 +7,29 @@
 
 use flowtable::{FlowTable, Kernel, Key, Packet, Sought, Standing, at_level};
 
-use super::gate::{Gate, Ground, Reader};
+use super::gate::{Gate, Ground, Modes, Reader};
 use super::headers::{self, Inner};
 use super::lifetime::LABELLED;
+use super::packet_mode::Routes;
 use super::table::Decided;
 use crate::ids::Tick;
 use crate::packet::ether;
 use crate::packet::ip;
 use crate::packet::plain::IP4;
 use crate::port::{BURST, Frame};
-use crate::tables::{Rewrite, Snapshot, Stripes};
+use crate::tables::{NextHop, Rewrite, Snapshot, Stripes};
 
 /// What is known of the frames of one burst.
 pub(super) struct Lane {
     cells: Box<[Cell; BURST]>,
+    /// Some are of packet mode.
+    routes: bool,
 }
 
 /// One frame.
 #[derive(Clone, Copy)]
 pub(super) struct Cell {
-    family: Family,
+    pub family: Family,
     /// Where its L3 packet begins in the frame.
     pub l3: u8,
     pub protocol: u8,
@@ -37,12 +41,13 @@ pub(super) struct Cell {
     pub set: u16,
     /// Bytes of its L3 packet.
     pub length: u16,
-    /// Place of the entry that is probably its, if there is one.
-    candidate: Option<u32>,
+    /// Place of the entry that is probably its, if there is one; in packet mode its next hop, if the lane takes it there.
+    pub candidate: Option<u32>,
     /// The next hop that its label names, or [`Cell::ROUTED`].
     pub fixed: u32,
     pub ground: Ground,
-    sought: Sought,
+    /// In packet mode known only of what leaves by a tunnel.
+    pub sought: Sought,
     /// Words of its key: with IPv4 the first two.
     pub words: [u64; 5],
 }
@@ -54,24 +59,53 @@ pub(super) enum Family {
     Other,
     V4,
     V6,
+    /// The same in packet mode.
+    Routed4,
+    Routed6,
+}
+
+impl Family {
+    /// Those of plain packets where there are flows, and where there are none.
+    pub fn by(flows: bool) -> [Family; 2] {
+        if flows { [Family::V4, Family::V6] } else { [Family::Routed4, Family::Routed6] }
+    }
+
+    #[inline(always)]
+    pub fn is_routed(self) -> bool {
+        matches!(self, Family::Routed4 | Family::Routed6)
+    }
+
+    #[inline(always)]
+    fn is_v4(self) -> bool {
+        matches!(self, Family::V4 | Family::Routed4)
+    }
 }
 
 impl Lane {
     pub fn new() -> Lane {
-        Lane { cells: Box::new([Cell::OTHER; BURST]) }
+        Lane { cells: Box::new([Cell::OTHER; BURST]), routes: false }
     }
 
-    /// Classify and lookup: reads the frames, at most a burst, and asks for their entries.
-    pub fn see(&mut self, gate: &mut Gate, snapshot: &Snapshot, flows: &FlowTable, frames: &[Frame]) {
+    /// Classify and lookup: reads the frames, at most a burst, and asks for their entries, or finds their routes.
+    pub fn see(&mut self, snapshot: &Snapshot, gate: &mut Gate, flows: &FlowTable, frames: &[Frame]) {
         let cells = &mut self.cells[..frames.len()];
-        match gate {
-            Gate::Closed => cells.iter_mut().for_each(|cell| cell.family = Family::Other),
+        let modes = match gate {
+            Gate::Closed => {
+                cells.iter_mut().for_each(|cell| (cell.family, cell.candidate) = (Family::Other, None));
+                Modes { flows: false, routes: false, striped: false }
+            }
             Gate::Tenant(gate) => at_level(Read { gate, flows, frames, cells }),
             Gate::Fabric(gate) => at_level(Read { gate, flows, frames, cells }),
+        };
+        self.routes = modes.routes;
+        if modes.flows {
+            at_level(Meet { flows, cells });
         }
-        at_level(Meet { flows, cells });
-        if gate.is_striped() {
+        if modes.striped {
             at_level(Ask { stripes: &snapshot.stripes, cells });
+        }
+        if modes.routes {
+            at_level(Routes { snapshot, flows, cells });
         }
     }
 
@@ -92,13 +126,21 @@ impl Lane {
         taken
     }
 
+    /// How many of so many frames from `at` on, which the lane has taken, had flows.
+    pub fn hits(&self, at: usize, taken: usize) -> usize {
+        if !self.routes {
+            return taken;
+        }
+        self.cells[at..at + taken].iter().filter(|cell| !cell.family.is_routed()).count()
+    }
+
     /// How many frames from `at` on the lane will not take: at least one.
     pub fn others(&self, at: usize, frames: usize) -> usize {
         1 + self.cells[at + 1..frames].iter().take_while(|cell| cell.candidate.is_none()).count()
     }
 }
 
-/// Classify: reads each frame into its cell, hashes its key and asks for the bucket.
+/// Classify: reads each frame into its cell, hashes its key and asks for the bucket. Says what there is.
 struct Read<'a, R> {
     gate: &'a mut R,
     flows: &'a FlowTable,
@@ -107,10 +149,10 @@ struct Read<'a, R> {
 }
 
 impl<R: Reader> Kernel for Read<'_, R> {
-    type Out = ();
+    type Out = Modes;
 
     #[inline(always)]
-    fn run(self) {
+    fn run(self) -> Modes {
         let (narrow, wide) = (self.flows.narrow(), self.flows.wide());
         for (frame, cell) in self.frames.iter().zip(self.cells) {
             let family = self.gate.read(frame, cell).unwrap_or(Family::Other);
@@ -119,9 +161,10 @@ impl<R: Reader> Kernel for Read<'_, R> {
             match cell.family {
                 Family::V4 => cell.sought = narrow.seek(&cell.narrow()),
                 Family::V6 => cell.sought = wide.seek(&cell.wide()),
-                Family::Other => {}
+                _ => {}
             }
         }
+        self.gate.modes()
     }
 }
 
@@ -141,7 +184,7 @@ impl Kernel for Meet<'_> {
             cell.candidate = match cell.family {
                 Family::V4 => narrow.candidate(cell.sought),
                 Family::V6 => wide.candidate(cell.sought),
-                Family::Other => None,
+                _ => None,
             };
         }
     }
@@ -163,7 +206,7 @@ impl Kernel for Ask<'_> {
             match cell.family {
                 Family::V4 => [a >> 32, a].into_iter().for_each(|end| self.stripes.prefetch_v4(vrf, end as u32)),
                 Family::V6 => [a, c].into_iter().for_each(|end| self.stripes.prefetch_v6(vrf, end)),
-                Family::Other => {}
+                _ => {}
             }
         }
     }
@@ -184,8 +227,13 @@ impl Kernel for Count<'_, '_> {
     #[inline(always)]
     fn run(self) -> usize {
         let mut taken = 0;
+        let mut last = (u32::MAX, None);
         for (cell, rewrite) in self.cells.iter().zip(self.rewrites) {
-            *rewrite = cell.count(self.snapshot, self.flows, self.now);
+            *rewrite = if cell.family.is_routed() {
+                cell.routed(self.snapshot, &mut last)
+            } else {
+                cell.count(self.snapshot, self.flows, self.now)
+            };
             if rewrite.is_none() {
                 break;
             }
@@ -234,12 +282,12 @@ impl Cell {
     };
 
     #[inline(always)]
-    fn narrow(&self) -> Key<2> {
+    pub fn narrow(&self) -> Key<2> {
         Key { words: [self.words[0], self.words[1]], tag: self.protocol.into() }
     }
 
     #[inline(always)]
-    fn wide(&self) -> Key<5> {
+    pub fn wide(&self) -> Key<5> {
         Key { words: self.words, tag: self.protocol.into() }
     }
 
@@ -251,7 +299,7 @@ impl Cell {
         match self.family {
             Family::V4 => flows.narrow().count_if(self.candidate?, &self.narrow(), packet, stands),
             Family::V6 => flows.wide().count_if(self.candidate?, &self.wide(), packet, stands),
-            Family::Other => None,
+            _ => None,
         }
     }
 
@@ -285,6 +333,17 @@ impl Cell {
         decided >= self.ground.base.max(since)
     }
 
+    /// By which rewrite its next hop sends it on in packet mode. `last`: the next hop of the packet before, and its row.
+    #[inline(always)]
+    fn routed<'a>(&self, snapshot: &'a Snapshot, last: &mut (u32, Option<&'a NextHop>)) -> Option<&'a Rewrite> {
+        let next_hop = self.candidate?;
+        if next_hop != last.0 {
+            *last = (next_hop, snapshot.next_hops.row(next_hop as usize));
+        }
+        let row = last.1?;
+        if self.length <= row.mtu { row.ready().way(self.sought.hash()) } else { None }
+    }
+
     /// Takes one from the TTL, and puts the headers before the packet. The same bytes as by [`act`](super::act).
     #[inline(always)]
     fn rewrite(&self, frame: &mut Frame, rewrite: &Rewrite) -> Option<()> {
@@ -295,13 +354,13 @@ impl Cell {
         if self.remarked {
             ip::remark(packet, self.tos, self.ttl);
         }
-        if self.family == Family::V4 {
+        if self.family.is_v4() {
             headers::decrement_ttl(packet)
         } else {
             packet[7] -= 1
         }
         let class = self.tos & rewrite.class_mask | rewrite.class_bits;
-        let ethertype = if self.family == Family::V4 { ether::IPV4 } else { ether::IPV6 };
+        let ethertype = if self.family.is_v4() { ether::IPV4 } else { ether::IPV6 };
         headers::put(front, rewrite, Inner { ethertype, class, length: self.length, hash: self.sought.hash() });
         frame.set_front(self.l3.into(), rewrite.len.into(), self.length);
         Some(())

@@ -16,6 +16,7 @@ mod inject;
 mod lane;
 pub mod lifetime;
 pub mod mover;
+mod packet_mode;
 pub mod ports;
 pub mod punt;
 pub mod shared;
@@ -209,7 +210,7 @@ impl Worker {
             let (generation, frames) = (snapshot.generation, received.len());
             let row = snapshot.vifs.row(vif.index());
             let mut gate = row.map_or(Gate::Closed, |vif| Gate::of(snapshot, vif));
-            lane.see(&mut gate, snapshot, &shared.flows, received);
+            lane.see(snapshot, &mut gate, &shared.flows, received);
             // frames that the slower steps are given at least: more each time that the lane takes none
             let (mut at, mut least) = (0, 1);
             // a newer snapshot: the rest is looked at again
@@ -233,7 +234,7 @@ impl Worker {
         let counters = &shared.workers[index.index()].counters;
         let mut rewrites = [None; BURST];
         let taken = lane.go(snapshot, &shared.flows, *now, at, received, &mut rewrites);
-        counters.worker.flow_hits.add(taken as u64);
+        counters.worker.flow_hits.add(lane.hits(at, taken) as u64);
         let mut left = &rewrites[..taken];
         // the usual case: all of it goes one way, in the vector that it is in
         if let Some(&Some(Rewrite { port, .. })) = left.first()
