@@ -1,13 +1,13 @@
 //! Gate: the plain packets of one VIF's burst, read in one go. What it lets through, [`classify`](super::classify) would take for the
 //! same packet; what it does not, may be anything.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::lane::{Cell, Family};
 use super::lifetime::state_bits;
 use crate::ids::{Context, Generation, Label, Mac, Place, Vni, VrfId};
-use crate::packet::plain::{self, IP4, Plain};
-use crate::packet::tunnel::{MPLS, MPLS_PORT, UDP, VXLAN, VXLAN_PORT};
+use crate::packet::plain::{self, Outer, Plain};
+use crate::packet::tunnel::{MPLS, MPLS_PORT, VXLAN, VXLAN_PORT};
 use crate::packet::{ecn, ether, tuple::protocol};
 use crate::port::{Frame, IpChecksum};
 use crate::tables::{DecapTarget, Model, Snapshot, Vif, VifKind};
@@ -81,7 +81,8 @@ pub(super) struct Fabric<'a> {
     snapshot: &'a Snapshot,
     ours: u64,
     router: u64,
-    vtep: Ipv4Addr,
+    vtep: Option<u32>,
+    vtep_v6: Option<u128>,
     /// The tag that all frames have.
     vlan: Option<u16>,
     last: Tunnel<'a>,
@@ -130,6 +131,22 @@ impl Ground {
     }
 }
 
+/// Outer headers of either family, as far as what they carry depends on them.
+struct Carried<R> {
+    remote: R,
+    tos: u8,
+    port: Option<u16>,
+    payload: u16,
+    end: u16,
+}
+
+impl<R: Fn() -> IpAddr> Carried<R> {
+    #[inline(always)]
+    fn of<A>(outer: &Outer<A>, remote: R) -> Carried<R> {
+        Carried { remote, tos: outer.tos, port: outer.port, payload: outer.payload, end: outer.end }
+    }
+}
+
 /// What the last VNI or label stands for: packets that follow each other often have the same one.
 struct Tunnel<'a> {
     id: u64,
@@ -149,8 +166,8 @@ impl<'a> Gate<'a> {
         if vif.our_mac.is_group() {
             return Gate::Closed;
         }
-        match (vif.kind, snapshot.local.vtep) {
-            (VifKind::Tenant, _) => {
+        match vif.kind {
+            VifKind::Tenant => {
                 let ground = Ground::of(snapshot, vif.vrf);
                 let families = Family::by(ground.is_some());
                 let (context, ground) = (Context::from(Place::Vif(vif.id)).0, ground.unwrap_or(Ground::NONE));
@@ -159,7 +176,7 @@ impl<'a> Gate<'a> {
                 let v6 = Front::new(vif, ether::IPV6, 0x60, 0xf0);
                 Gate::Tenant(Tenant { vif, v4, v6, entrance, families })
             }
-            (VifKind::Fabric, Some(vtep)) if snapshot.local.underlay == Some(vif.vrf) => {
+            VifKind::Fabric if snapshot.local.underlay == Some(vif.vrf) => {
                 let router = number(snapshot.local.router_mac);
                 let last = Tunnel {
                     id: NOTHING,
@@ -169,9 +186,21 @@ impl<'a> Gate<'a> {
                 };
                 let vlan = vif.vlan.map(|vlan| vlan.0);
                 let ours = number(vif.our_mac);
-                Gate::Fabric(Fabric { snapshot, ours, router, vtep, vlan, last, striped: false, routes: false })
+                let vtep = snapshot.local.vtep.map(Ipv4Addr::to_bits);
+                let vtep_v6 = snapshot.local.vtep_v6.map(Ipv6Addr::to_bits);
+                Gate::Fabric(Fabric {
+                    snapshot,
+                    ours,
+                    router,
+                    vtep,
+                    vtep_v6,
+                    vlan,
+                    last,
+                    striped: false,
+                    routes: false,
+                })
             }
-            (VifKind::Fabric, _) => Gate::Closed,
+            VifKind::Fabric => Gate::Closed,
         }
     }
 }
@@ -240,55 +269,77 @@ impl Fabric<'_> {
     #[inline(always)]
     fn read_at<const L3: usize>(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
         let bytes = frame.bytes();
-        // as many as both have that carry a plain packet
-        let head = bytes.first_chunk::<{ ether::HEADER + ether::TAG + IP4 + UDP + VXLAN + ether::HEADER }>()?;
-        let (to, ethertype) = (plain::be64(head, 0) >> 16, [head[L3 - 2], head[L3 - 1]]);
-        if to != self.ours || ethertype != ether::IPV4.to_be_bytes() {
+        let head = bytes.first_chunk::<{ ether::HEADER + ether::TAG }>()?;
+        if plain::be64(head, 0) >> 16 != self.ours {
             return None;
         }
-        let outer = plain::outer4(bytes.get(L3..)?, frame.rx_ip_checksum)?;
-        if outer.destination != self.vtep.to_bits() {
-            return None;
-        }
-        // the datagram, which is whole
-        let (port, end) = (outer.port, L3 + IP4 + usize::from(outer.datagram));
-        let at = L3 + IP4 + UDP;
-        match port {
-            VXLAN_PORT => {
-                let header = plain::be64(head, at);
-                let (from, inner) = (plain::be64(head, at + VXLAN), plain::be64(head, at + VXLAN + 6));
-                if header >> 56 & 8 == 0 || from >> 16 != self.router {
+        match u16::from_be_bytes([head[L3 - 2], head[L3 - 1]]) {
+            ether::IPV4 => {
+                let outer = plain::outer4(bytes.get(L3..)?, frame.rx_ip_checksum)?;
+                if Some(outer.destination) != self.vtep {
                     return None;
                 }
-                self.enter(header >> 8 & 0xff_ffff, outer.source)?;
-                let l3 = at + VXLAN + ether::HEADER;
-                self.inner(inner as u16, bytes.get(l3..end)?, l3, outer.tos, cell)
+                self.tunnelled(bytes, L3, Carried::of(&outer, || Ipv4Addr::from_bits(outer.source).into()), cell)
             }
-            MPLS_PORT => {
-                let entry = (plain::be64(head, at) >> 32) as u32;
-                let headers = &self.snapshot.local.headers;
-                if entry >> 8 & 1 == 0 || headers.mpls_congestion_marked.is_some() || headers.mpls_ttl != Model::Pipe {
+            ether::IPV6 => {
+                let outer = plain::outer6(bytes.get(L3..)?)?;
+                if Some(outer.destination) != self.vtep_v6 {
                     return None;
                 }
-                self.enter(LABEL | u64::from(entry >> 12), outer.source)?;
-                let l3 = at + MPLS;
-                let ethertype = if head[l3] >> 4 == 4 { ether::IPV4 } else { ether::IPV6 };
-                self.inner(ethertype, bytes.get(l3..end)?, l3, outer.tos, cell)
+                self.tunnelled(bytes, L3, Carried::of(&outer, || Ipv6Addr::from_bits(outer.source).into()), cell)
             }
             _ => None,
         }
     }
 
+    /// Reads what is behind these outer headers, of which IP begins at `l3`.
+    #[inline(always)]
+    fn tunnelled(
+        &mut self,
+        bytes: &[u8],
+        l3: usize,
+        outer: Carried<impl Fn() -> IpAddr>,
+        cell: &mut Cell,
+    ) -> Option<Family> {
+        let (at, end) = (l3 + usize::from(outer.payload), l3 + usize::from(outer.end));
+        match outer.port {
+            Some(VXLAN_PORT) => {
+                let head = bytes.get(at..)?.first_chunk::<{ VXLAN + ether::HEADER }>()?;
+                let header = plain::be64(head, 0);
+                let (to, inner) = (plain::be64(head, VXLAN), plain::be64(head, VXLAN + 6));
+                if header >> 56 & 8 == 0 || to >> 16 != self.router {
+                    return None;
+                }
+                self.enter(header >> 8 & 0xff_ffff, outer.remote)?;
+                let l3 = at + VXLAN + ether::HEADER;
+                self.inner(inner as u16, bytes.get(l3..end)?, l3, outer.tos, cell)
+            }
+            Some(MPLS_PORT) | None => {
+                let [a, b, c, d, first] = *bytes.get(at..)?.first_chunk::<{ MPLS + 1 }>()?;
+                let entry = u32::from_be_bytes([a, b, c, d]);
+                let headers = &self.snapshot.local.headers;
+                if entry >> 8 & 1 == 0 || headers.mpls_congestion_marked.is_some() || headers.mpls_ttl != Model::Pipe {
+                    return None;
+                }
+                self.enter(LABEL | u64::from(entry >> 12), outer.remote)?;
+                let l3 = at + MPLS;
+                let ethertype = if first >> 4 == 4 { ether::IPV4 } else { ether::IPV6 };
+                self.inner(ethertype, bytes.get(l3..end)?, l3, outer.tos, cell)
+            }
+            Some(_) => None,
+        }
+    }
+
     /// Finds what a VNI or label stands for, and whether this far end may send there.
     #[inline(always)]
-    fn enter(&mut self, id: u64, remote: u32) -> Option<()> {
+    fn enter(&mut self, id: u64, remote: impl Fn() -> IpAddr) -> Option<()> {
         if id != self.last.id {
             self.last.id = NOTHING;
             self.look_up(id)?;
             self.last.id = id;
         }
         match self.last.allowed {
-            Some(vteps) if vteps.binary_search(&Ipv4Addr::from_bits(remote).into()).is_err() => None,
+            Some(vteps) if vteps.binary_search(&remote()).is_err() => None,
             _ => Some(()),
         }
     }

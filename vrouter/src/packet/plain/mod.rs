@@ -5,6 +5,7 @@
 
 use super::checksum::IpChecksum;
 use super::transport::tcp;
+use super::tunnel::{GRE, GRE_MPLS};
 use super::tuple::protocol;
 
 /// Bytes of an IPv4 header without options, and of an IPv6 header.
@@ -72,31 +73,67 @@ pub fn read6(bytes: &[u8]) -> Option<Plain<5>> {
 
 /// The outer headers of a plain packet in a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outer4 {
-    pub source: u32,
-    pub destination: u32,
+pub struct Outer<A> {
+    pub source: A,
+    pub destination: A,
+    /// TOS or traffic class.
     pub tos: u8,
-    /// UDP's destination port.
-    pub port: u16,
-    /// Bytes of the UDP datagram, header included: not more than there are.
-    pub datagram: u16,
+    /// UDP's destination port; `None`: GRE without options that carries MPLS.
+    pub port: Option<u16>,
+    /// Where what is behind UDP or GRE begins, from the outer IP header on, and where it ends: not behind the end of the bytes.
+    pub payload: u16,
+    pub end: u16,
 }
 
-/// The IPv4 and UDP headers at the front of `bytes`, which may be longer: no options, no fragment, a host's source.
+/// The IPv4 and UDP or GRE headers at the front of `bytes`, which may be longer: no options, no fragment, a host's source.
 #[inline(always)]
-pub fn outer4(bytes: &[u8], verified: IpChecksum) -> Option<Outer4> {
+pub fn outer4(bytes: &[u8], verified: IpChecksum) -> Option<Outer<u32>> {
     let head = bytes.first_chunk::<{ IP4 + UDP }>()?;
     let words = [le64(head, 0), le64(head, 8)];
-    let (ends, udp) = (be64(head, 12), be64(head, IP4));
-    let (length, port, datagram) = (((words[0] >> 16) as u16).swap_bytes(), (udp >> 32) as u16, (udp >> 16) as u16);
+    let ends = be64(head, 12);
+    let length = ((words[0] >> 16) as u16).swap_bytes();
     let (source, destination) = ((ends >> 32) as u32, ends as u32);
-    let shape = is_whole4(words[0]) && (words[1] >> 8) as u8 == protocol::UDP;
-    let whole = usize::from(length) <= bytes.len() && u32::from(datagram) + IP4 as u32 <= u32::from(length);
-    if !shape || !whole || usize::from(datagram) < UDP || !is_host(source) || source == destination {
+    let whole = is_whole4(words[0]) && usize::from(length) <= bytes.len();
+    if !whole || !is_host(source) || source == destination || !sums(words, destination.swap_bytes(), verified) {
         return None;
     }
-    let outer = Outer4 { source, destination, tos: (words[0] >> 8) as u8, port, datagram };
-    sums(words, destination.swap_bytes(), verified).then_some(outer)
+    let (port, payload, end) = carried((words[1] >> 8) as u8, be64(head, IP4), IP4 as u16, length, false)?;
+    Some(Outer { source, destination, tos: (words[0] >> 8) as u8, port, payload, end })
+}
+
+/// The same of IPv6, without extension headers, and with UDP's checksum left out (RFC 6935).
+#[inline(always)]
+pub fn outer6(bytes: &[u8]) -> Option<Outer<u128>> {
+    let head = bytes.first_chunk::<{ IP6 + UDP }>()?;
+    let first = be64(head, 0);
+    let length = ((first >> 16) as u16).checked_add(IP6 as u16)?;
+    let [a, b, c, d] = [8, 16, 24, 32].map(|at| be64(head, at));
+    // multicast, unspecified and loopback are nobody's source
+    let odd = a >> 56 == 0xff || a == 0 && b < 2;
+    if first >> 60 != 6 || usize::from(length) > bytes.len() || odd || (a, b) == (c, d) {
+        return None;
+    }
+    let (port, payload, end) = carried((first >> 8) as u8, be64(head, IP6), IP6 as u16, length, true)?;
+    let address = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
+    Some(Outer { source: address(a, b), destination: address(c, d), tos: (first >> 52) as u8, port, payload, end })
+}
+
+/// Port, begin and end of what a tunnel's IP packet of so many bytes carries behind its header of `header` bytes and these eight.
+#[inline(always)]
+fn carried(number: u8, eight: u64, header: u16, length: u16, v6: bool) -> Option<(Option<u16>, u16, u16)> {
+    match number {
+        protocol::UDP => {
+            let datagram = (eight >> 16) as u16;
+            let whole = usize::from(datagram) >= UDP && u32::from(header) + u32::from(datagram) <= u32::from(length);
+            let unsummed = !v6 || eight as u16 == 0;
+            (whole && unsummed).then(|| (Some((eight >> 32) as u16), header + UDP as u16, header + datagram))
+        }
+        protocol::GRE => {
+            let plain = eight >> 32 == u64::from(GRE_MPLS) && length >= header + UDP as u16;
+            plain.then_some((None, header + GRE as u16, length))
+        }
+        _ => None,
+    }
 }
 
 /// The TCP flags of a whole packet of TCP, 0 for UDP.

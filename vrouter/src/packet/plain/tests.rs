@@ -8,6 +8,7 @@ use smoltcp::wire::Ipv4Packet;
 use super::*;
 use crate::packet::ip::{self, Ip};
 use crate::packet::transport::Upper;
+use crate::packet::tunnel;
 
 /// 10.1.1.10 -> 10.1.1.20, UDP 5000 -> 53, two bytes; RFC 791 by hand, checksum by scapy.
 const UDP4: [u8; 30] = [
@@ -38,9 +39,14 @@ fn summed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Plain packets of all kinds.
-fn plain() -> [Vec<u8>; 4] {
-    [UDP4.to_vec(), tcp4(), v6(17, &UDP4[20..]), v6(6, &tcp4()[20..])]
+/// Plain packets of all kinds, and tunnels' over IPv4 and IPv6.
+fn plain() -> [Vec<u8>; 7] {
+    let gre = [0, 0, 0x88, 0x47, 0, 1, 1, 64];
+    let mut gre4 = UDP4[..20].to_vec();
+    (gre4[3], gre4[9]) = (28, 47);
+    gre4.extend(gre);
+    let udp6 = v6(17, &UDP4[20..]);
+    [UDP4.to_vec(), tcp4(), summed(gre4), udp6.clone(), v6(6, &tcp4()[20..]), v6(47, &gre), udp6]
 }
 
 /// As a plain packet would show it.
@@ -77,30 +83,57 @@ fn agree(bytes: &[u8], verified: IpChecksum) {
     }
     if let Some(outer) = outer4(bytes, verified) {
         let packet = ip::read4(bytes, verified).expect("a packet");
-        let Upper::Ports { destination, .. } = packet.upper else { panic!("no ports: {packet:?}") };
-        assert_eq!((IpAddr::V4(outer.source.into()), outer.port, outer.tos), (packet.source, destination, packet.tos));
+        assert_eq!(IpAddr::V4(outer.source.into()), packet.source);
         assert_eq!(IpAddr::V4(outer.destination.into()), packet.destination);
-        let payload = crate::packet::tunnel::udp_payload(&bytes[20..usize::from(packet.length)]).expect("a datagram");
-        assert_eq!(payload.len() + UDP, usize::from(outer.datagram));
-        assert!(!packet.fragment && packet.protocol == 17);
+        agree_outer(bytes, &packet, (outer.tos, outer.port, outer.payload, outer.end));
+    }
+    if let Some(outer) = outer6(bytes) {
+        let packet = ip::read6(bytes).expect("a packet");
+        assert_eq!(IpAddr::V6(outer.source.into()), packet.source);
+        assert_eq!(IpAddr::V6(outer.destination.into()), packet.destination);
+        agree_outer(bytes, &packet, (outer.tos, outer.port, outer.payload, outer.end));
+        let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source, packet.destination) else { panic!() };
+        assert!(
+            outer.port.is_none() || tunnel::udp6_holds(source, destination, &bytes[40..usize::from(packet.length)])
+        );
+    }
+}
+
+fn agree_outer(bytes: &[u8], packet: &Ip, (tos, port, begin, end): (u8, Option<u16>, u16, u16)) {
+    assert!(!ip::never_a_source(packet.source) && packet.source != packet.destination);
+    assert!(!packet.fragment && packet.tos == tos);
+    let carried = &bytes[usize::from(packet.header)..usize::from(packet.length)];
+    let payload = &bytes[usize::from(begin)..usize::from(end)];
+    match port {
+        Some(port) => {
+            let Upper::Ports { destination, .. } = packet.upper else { panic!("no ports: {packet:?}") };
+            assert_eq!((packet.protocol, destination, tunnel::udp_payload(carried)), (17, port, Ok(payload)));
+        }
+        None => {
+            assert_eq!((packet.protocol, tunnel::read_gre(carried)), (47, Ok(4)));
+            assert_eq!(&carried[4..], payload);
+        }
     }
 }
 
 #[test]
 fn ordinary_packets_are_plain() {
-    let [udp4, tcp4, udp6, tcp6] = plain();
+    let [udp4, tcp4, gre4, udp6, tcp6, gre6, _] = plain();
     for bytes in [&udp4, &tcp4] {
         assert!(read4(bytes, IpChecksum::Unknown).is_some() && read4(bytes, IpChecksum::Bad).is_none());
         // Ethernet padding is not the packet's
         assert!(read4(&[&bytes[..], &[0; 16]].concat(), IpChecksum::Unknown).is_some());
     }
     assert!(read6(&udp6).is_some() && read6(&tcp6).is_some());
-    assert!(outer4(&udp4, IpChecksum::Unknown).is_some());
+    for bytes in [udp4, gre4] {
+        assert!(outer4(&bytes, IpChecksum::Unknown).is_some() && outer4(&bytes, IpChecksum::Bad).is_none());
+    }
+    assert!(outer6(&udp6).is_some() && outer6(&gre6).is_some());
 }
 
 #[test]
 fn what_asks_for_more_is_not_plain() {
-    let [udp4, tcp4, udp6, tcp6] = plain();
+    let [udp4, tcp4, _, udp6, tcp6, ..] = plain();
     let with = |bytes: &[u8], changes: &[(usize, u8)]| {
         let mut bytes = bytes.to_vec();
         changes.iter().for_each(|&(at, byte)| bytes[at] = byte);
@@ -140,7 +173,7 @@ proptest! {
 
     #[test]
     fn plain_packets_are_what_others_read(
-        which in 0_usize..4,
+        which in 0_usize..7,
         changes in prop::collection::vec((0_usize..64, any::<u8>()), 0..5),
         cut in prop::option::of(0_usize..70),
         right: bool,
@@ -152,7 +185,7 @@ proptest! {
             bytes[at] = byte;
         }
         bytes.truncate(cut.unwrap_or(usize::MAX));
-        let bytes = if right && which < 2 { summed(bytes) } else { bytes };
+        let bytes = if right && which < 3 { summed(bytes) } else { bytes };
         agree(&bytes, if good { IpChecksum::Good } else { IpChecksum::Unknown });
     }
 }
