@@ -122,6 +122,12 @@ impl Bucket<'_> {
         }
     }
 
+    /// Takes the lock if nobody has it. Acquire: as `lock`.
+    pub(crate) fn try_lock(self) -> bool {
+        let word = self.0.0[2].load(Relaxed);
+        word & LOCK == 0 && self.0.0[2].compare_exchange(word, word | LOCK, Acquire, Relaxed).is_ok()
+    }
+
     /// Gives the lock back. Locked.
     pub(crate) fn unlock(self) {
         self.0.0[2].store(self.0.0[2].load(Relaxed) & !LOCK, Release);
@@ -141,6 +147,11 @@ impl Bucket<'_> {
     pub(crate) fn take(self, tag: u16, index: u32) -> bool {
         let slot = self.tags().slots(tag).find(|&slot| self.index(slot) == index);
         slot.inspect(|&slot| self.set_tag(slot, 0)).is_some()
+    }
+
+    /// Whether the entry is in a slot here. Locked.
+    pub(crate) fn has(self, tag: u16, index: u32) -> bool {
+        self.tags().slots(tag).any(|slot| self.index(slot) == index)
     }
 
     /// One entry more, or one less, of this bucket lives in its second one. Locked.

@@ -46,10 +46,11 @@
 //!   there for the whole of a `find` is found: it does not move, and its slot is not touched.
 //! - **`touch`, `touch_decided`, `count_if`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
 //!   is not stale. So a packet is never counted to a later flow in the same place.
-//! - **`insert`** locks the (at most four) buckets of both keys, in order of address. Whoever inserts one of the two keys locks
-//!   the same buckets: two workers that set up one flow from opposite ends find each other. Entries are written before they are
-//!   linked, so nobody finds half of one.
-//! - **Removal, ageing, eviction** lock the same buckets and then both entries, forward first; then both are unlinked and no
+//! - **`insert`** locks the first buckets of both keys, and the second bucket of one whose first is crowded. Whoever inserts one of
+//!   the two keys locks the same first bucket: two workers that set up one flow from opposite ends find each other. Entries are
+//!   written before they are linked, so nobody finds half of one.
+//! - **Removal, ageing, eviction** lock the same first buckets, the second ones of entries that are there, and then both entries,
+//!   forward first; then both are unlinked and no
 //!   longer live, and the pair goes back to its free list. What a packet counted before that is in the copy that they give.
 //!   Lookups of the two directions are two lookups: between them a pair may go.
 //! - Locks are held for a few hundred instructions, never across a call of the caller's but for the question of ageing and
@@ -63,6 +64,7 @@ mod free;
 mod key;
 mod layout;
 mod level;
+mod locks;
 mod pages;
 mod pairs;
 mod place;

@@ -1,6 +1,6 @@
 //! The table of one kind of key: look up, set up, count, remove.
 
-use crate::bucket::{Bucket, SLOTS};
+use crate::bucket::Bucket;
 use crate::entry::{LIVE, Packet, Slot, Standing, version};
 use crate::free::{End, Free};
 use crate::key::Secrets;
@@ -161,9 +161,20 @@ impl<const K: usize> Pairs<K> {
         owner: u32,
         now: u32,
     ) -> Result<Handle, InsertError> {
-        let hash = self.hash(forward.0);
-        let places = [self.place(hash), self.place(self.hash(reverse.0))];
-        let _locked = self.lock_buckets(places);
+        self.insert_hashed(forward, reverse, [self.hash(forward.0), self.hash(reverse.0)], owner, now)
+    }
+
+    /// The same of keys whose hashes are known.
+    pub fn insert_hashed(
+        &self,
+        forward: (&Key<K>, Half),
+        reverse: (&Key<K>, Half),
+        hashes: [u64; 2],
+        owner: u32,
+        now: u32,
+    ) -> Result<Handle, InsertError> {
+        let places = hashes.map(|hash| self.place(hash));
+        let locked = self.lock_to_link(places);
         if let Some((handle, _)) = self.find_in::<true>(forward.0, places[0]) {
             return Err(InsertError::Exists(handle));
         }
@@ -173,7 +184,8 @@ impl<const K: usize> Pairs<K> {
         }
         let forward_bucket = self.roomy(places[0], None).ok_or(InsertError::Full)?;
         let reverse_bucket = self.roomy(places[1], Some(forward_bucket)).ok_or(InsertError::Full)?;
-        let pair = self.free.take(hash).ok_or(InsertError::Full)?;
+        debug_assert!(locked.holds(forward_bucket) && locked.holds(reverse_bucket));
+        let pair = self.free.take(hashes[0]).ok_or(InsertError::Full)?;
         let (Some(first), Some(second)) = (self.slot(2 * pair), self.slot(2 * pair + 1)) else {
             return Err(InsertError::Full);
         };
@@ -288,23 +300,43 @@ impl<const K: usize> Pairs<K> {
 
     /// Ends the pair if the handle is not stale and `sure` says yes to its last state; while `sure` is asked, nobody else
     /// changes the pair.
-    ///
-    /// Locks the four buckets of the keys first, in order of address, then the two entries, forward first; everybody who takes
-    /// several locks takes them in this order, and counting and updating take one. The keys are read before the buckets are
-    /// locked; if the pair is still of this version then, it is the same pair, and stays while its buckets are locked.
     pub(crate) fn end(&self, handle: Handle, why: End, sure: impl FnOnce(&Pair<K>) -> bool) -> Option<Pair<K>> {
+        let places = self.places(handle)?;
+        self.end_at(handle, places, why, sure)
+    }
+
+    /// Where the keys of the pair are, unless the handle is stale. Takes no lock.
+    pub(crate) fn places(&self, handle: Handle) -> Option<[Place; 2]> {
+        let slots = [handle.index & !1, handle.index | 1].map(|index| self.slot(index));
+        let [(first, forward, _), (second, reverse, _)] =
+            [slots[0]?.read::<true>(|_| true)?, slots[1]?.read::<true>(|_| true)?];
+        let same = version(first) == handle.version && version(second) == handle.version;
+        same.then(|| [forward, reverse].map(|key| self.place(self.hash(&key))))
+    }
+
+    /// As [`Pairs::end`], of a pair whose keys have these places.
+    ///
+    /// Locks the buckets of the keys first (see `locks.rs`), then the two entries, forward first; counting and updating lock one entry
+    /// only. The keys were read before the buckets are locked; if the pair is still of this version then, it is the same pair, and stays
+    /// while its buckets are locked.
+    pub(crate) fn end_at(
+        &self,
+        handle: Handle,
+        places: [Place; 2],
+        why: End,
+        sure: impl FnOnce(&Pair<K>) -> bool,
+    ) -> Option<Pair<K>> {
         let index = handle.index / 2;
-        let seen = self.pair(index).filter(|pair| pair.handle.version == handle.version)?;
-        let places = [seen.forward.0, seen.reverse.0].map(|key| self.place(self.hash(&key)));
-        let locked = self.lock_buckets(places);
-        let (first, first_guard) = self.locked_slot(seen.handle)?;
-        let Some((second, second_guard)) = self.locked_slot(seen.handle.partner()) else {
+        let handle = Handle { index: 2 * index, ..handle };
+        let locked = self.lock_to_unlink(places, index);
+        let (first, first_guard) = self.locked_slot(handle)?;
+        let Some((second, second_guard)) = self.locked_slot(handle.partner()) else {
             first.unlock(first_guard);
             return None;
         };
         let created = self.free.created(index);
         let (forward, reverse) = (first.read_locked(first_guard), second.read_locked(second_guard));
-        let pair = Pair { forward, reverse, handle: seen.handle, created };
+        let pair = Pair { forward, reverse, handle, created };
         if !sure(&pair) {
             second.unlock(second_guard);
             first.unlock(first_guard);
@@ -342,27 +374,6 @@ impl<const K: usize> Pairs<K> {
         }
     }
 
-    /// Puts a live entry into a bucket of its own. Locked.
-    pub(crate) fn link(&self, place: Place, bucket: u32, index: u32) {
-        if bucket != place.first {
-            self.bucket(place.first).overflow(true);
-        }
-        let put = self.bucket(bucket).put(place.tag, index);
-        debug_assert!(put, "room was asked for");
-    }
-
-    /// The bucket of the two that a new entry goes to: the first until it has eight, then the emptier. `taken` is about to
-    /// lose a slot. Locked.
-    pub(crate) fn roomy(&self, place: Place, taken: Option<u32>) -> Option<u32> {
-        let used = |bucket| self.bucket(bucket).tags().used() + u32::from(taken == Some(bucket));
-        let (first, second) = (used(place.first), used(place.second));
-        if first < 8 || first <= second {
-            (first < SLOTS).then_some(place.first)
-        } else {
-            (second < SLOTS).then_some(place.second)
-        }
-    }
-
     #[inline(always)]
     pub(crate) fn place(&self, hash: u64) -> Place {
         let buckets = self.buckets.len() as u64;
@@ -382,15 +393,6 @@ impl<const K: usize> Pairs<K> {
         Slot::new(&self.entries, index)
     }
 
-    fn unlink(&self, place: Place, index: u32) {
-        if !self.bucket(place.first).take(place.tag, index)
-            && place.second != place.first
-            && self.bucket(place.second).take(place.tag, index)
-        {
-            self.bucket(place.first).overflow(false);
-        }
-    }
-
     #[inline(always)]
     fn locked_slot(&self, handle: Handle) -> Option<(Slot<'_, K>, u64)> {
         let slot = self.slot(handle.index)?;
@@ -398,37 +400,8 @@ impl<const K: usize> Pairs<K> {
     }
 
     #[inline(always)]
-    fn bucket(&self, index: u32) -> Bucket<'_> {
+    pub(crate) fn bucket(&self, index: u32) -> Bucket<'_> {
         Bucket(&self.buckets[index as usize])
-    }
-
-    fn lock_buckets(&self, [a, b]: [Place; 2]) -> Locked<'_, K> {
-        let mut order = [a.first, a.second, b.first, b.second];
-        order.sort_unstable();
-        let mut last = None;
-        for index in order {
-            if last.replace(index) != Some(index) {
-                self.bucket(index).lock();
-            }
-        }
-        Locked { pairs: self, order }
-    }
-}
-
-/// Up to four locked buckets; unlocked when dropped.
-struct Locked<'a, const K: usize> {
-    pairs: &'a Pairs<K>,
-    order: [u32; 4],
-}
-
-impl<const K: usize> Drop for Locked<'_, K> {
-    fn drop(&mut self) {
-        let mut last = None;
-        for index in self.order {
-            if last.replace(index) != Some(index) {
-                self.pairs.bucket(index).unlock();
-            }
-        }
     }
 }
 
