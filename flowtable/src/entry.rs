@@ -12,9 +12,9 @@
 //!
 //! All but the guard are stored with release and loaded by readers with acquire, for which see [`Slot::read`].
 
-use crate::Key;
 use crate::region::Line;
 use crate::sync::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, wait};
+use crate::{Glance, Key};
 
 /// Names one direction's entry for as long as its pair lives: a later pair in the same place has another version.
 /// (Versions have 32 bits: a handle must not be kept while four milliards of pairs pass through one place.)
@@ -214,6 +214,15 @@ impl<'a, const K: usize> Slot<'a, K> {
             packets: self.word(K + 4).load(Acquire),
             bytes: self.word(K + 5).load(Acquire),
         }
+    }
+
+    /// Incarnation, tag, owner and the rest that scans judge by, unless the entry is free. What it says may be of different moments, and
+    /// of different flows: relaxed, since whoever acts on it looks again, locked, at this incarnation.
+    #[inline(always)]
+    pub(crate) fn glance(self) -> Option<(u32, u16, u32, Glance)> {
+        let [guard, activity, target, packets] = [0, K + 1, K + 2, K + 4].map(|word| self.word(word).load(Relaxed));
+        let glance = Glance { state: (activity >> 16) as u16, last_seen: (activity >> 32) as u32, packets };
+        (guard & LIVE != 0).then_some((version(guard), activity as u16, (target >> 32) as u32, glance))
     }
 
     /// Locks the entry if it still is of this version, and gives its guard (without LOCK). Waits for another writer.

@@ -4,16 +4,16 @@
 //!
 //! ```text
 //! word 0      head: change count (32) | first free pair (32)
-//! word 1      pairs in use
+//! word 1      pairs in use, less those inserted, plus those that ended
 //! word 2-5    inserted, removed, evicted, aged
 //! ```
 //!
 //! Each pair has one cold word: created (32) | link (32). A free pair's link is 0 when the next free one of the stripe is the
 //! pair's neighbour (fresh memory is such a list), else 1 + the next one.
 
-use crate::Counters;
 use crate::region::{Line, Part};
 use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use crate::{Counters, prefetch};
 
 /// Stripes of a table. (One for loom, whose time goes by the number of words.)
 pub(crate) const STRIPES: u32 = if cfg!(loom) { 1 } else { 8 };
@@ -58,10 +58,7 @@ impl Free {
                 let pair = head as u32;
                 let next = changed(head, self.next(pair));
                 match stripe.0[0].compare_exchange(head, next, AcqRel, Acquire) {
-                    Ok(_) => {
-                        stripe.0[1].fetch_add(1, Relaxed);
-                        return Some(pair);
-                    }
+                    Ok(_) => return Some(pair),
                     Err(newer) => head = newer,
                 }
             }
@@ -80,7 +77,12 @@ impl Free {
                 Err(newer) => head = newer,
             }
         }
-        stripe.0[1].fetch_sub(1, Relaxed);
+    }
+
+    /// Asks for a pair's cold word.
+    #[inline]
+    pub(crate) fn prefetch(&self, pair: u32) {
+        prefetch(self.cold(pair));
     }
 
     /// Counts a pair that began.
@@ -101,7 +103,11 @@ impl Free {
 
     /// Pairs in use. Exact when nobody writes.
     pub(crate) fn used(&self) -> u32 {
-        self.sum(1) as u32
+        let Counters { inserted, removed, evicted, aged, .. } = self.counters();
+        let ended = removed.wrapping_add(evicted).wrapping_add(aged);
+        // words of different moments: those that are set up and end meanwhile may be half in it
+        let used = self.sum(1).wrapping_add(inserted).wrapping_sub(ended).cast_signed();
+        used.clamp(0, self.pairs.into()) as u32
     }
 
     /// Sums of the stripes' counters. Each is exact when nobody writes.
@@ -135,12 +141,13 @@ impl Free {
     pub(crate) fn rebuild(&self, live: impl Fn(u32) -> bool) {
         for stripe in self.stripes.iter() {
             stripe.0[0].store(u64::from(NONE), Relaxed);
-            stripe.0[1].store(0, Relaxed);
+            let [inserted, removed, evicted, aged] = [2, 3, 4, 5].map(|word| stripe.0[word].load(Relaxed));
+            stripe.0[1].store(removed.wrapping_add(evicted).wrapping_add(aged).wrapping_sub(inserted), Relaxed);
         }
         for pair in (0..self.pairs).rev() {
-            let stripe = self.stripe(pair);
-            stripe.0[1].fetch_add(1, Relaxed);
-            if !live(pair) {
+            if live(pair) {
+                self.stripe(pair).0[1].fetch_add(1, Relaxed);
+            } else {
                 self.give(pair);
             }
         }

@@ -85,7 +85,7 @@ pub use pairs::{Counters, InsertError, Pairs};
 pub use place::Sought;
 pub use prefetch::prefetch;
 pub use region::{Line, Region};
-pub use scan::Batch;
+pub use scan::{Batch, Glance, Outline};
 pub use sets::{Set512, first_common};
 pub use table::FlowTable;
 pub use watchful::{Watchful, without_allocation};

@@ -106,11 +106,7 @@ impl<const K: usize> Pairs<K> {
             return Some(place.first);
         }
         let second = used(place.second);
-        if first <= second {
-            (first < SLOTS).then_some(place.first)
-        } else {
-            (second < SLOTS).then_some(place.second)
-        }
+        if first <= second { (first < SLOTS).then_some(place.first) } else { (second < SLOTS).then_some(place.second) }
     }
 
     /// Puts a live entry into a bucket of its own. Locked.

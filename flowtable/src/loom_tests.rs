@@ -352,7 +352,7 @@ fn ageing_spares_a_pair_that_a_packet_just_reached() {
         let handle = insert(&pairs, 1).expect("room");
         let (aged, counted) = race(
             &pairs,
-            |pairs| pairs.age(&mut 0, 1, |pair| pair.reverse.1.packets == 0),
+            |pairs| pairs.age(&mut 0, 1, |pair| pair.reverse.packets == 0),
             move |pairs| pairs.touch(handle.partner(), 60, 9, 0),
         );
         assert_eq!(aged == 1, !counted, "removed, or counted");

@@ -2,7 +2,7 @@
 
 use crate::free::End;
 use crate::pairs::Pairs;
-use crate::{Handle, Pair, prefetch};
+use crate::{Entry, Handle, Pair, prefetch};
 
 /// Pairs between a question to memory and the look at its answer, in a scan.
 const AHEAD: u32 = 8;
@@ -18,7 +18,45 @@ pub struct Batch {
 
 impl Batch {
     /// Pairs that a search keeps in mind.
-    pub const MOST: u32 = 8;
+    pub const MOST: u32 = 32;
+}
+
+/// What a scan sees of a pair: few words, so that those that stay cost little. They may be of different moments while others write;
+/// whoever is to go is looked at again when nobody can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The forward key's.
+    pub tag: u16,
+    /// See [`Entry::owner`].
+    pub owner: u32,
+    pub forward: Glance,
+    pub reverse: Glance,
+}
+
+/// What a scan sees of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// See [`Entry::state`].
+    pub state: u16,
+    /// See [`Entry::last_seen`].
+    pub last_seen: u32,
+    /// See [`Entry::packets`].
+    pub packets: u64,
+}
+
+impl Entry {
+    /// The part that scans judge by.
+    pub fn glance(&self) -> Glance {
+        Glance { state: self.state, last_seen: self.last_seen, packets: self.packets }
+    }
+}
+
+impl<const K: usize> Pair<K> {
+    /// The part that scans judge by.
+    pub fn outline(&self) -> Outline {
+        let (forward, reverse) = (self.forward.1.glance(), self.reverse.1.glance());
+        Outline { tag: self.forward.0.tag, owner: self.forward.1.owner, forward, reverse }
+    }
 }
 
 /// A pair that may go.
@@ -26,7 +64,6 @@ impl Batch {
 struct Candidate {
     rank: u32,
     handle: Handle,
-    hashes: [u64; 2],
 }
 
 impl<const K: usize> Pairs<K> {
@@ -34,7 +71,7 @@ impl<const K: usize> Pairs<K> {
     /// cursor is the caller's; it goes round.
     ///
     /// `expired` is asked again when the pair changed before it could be removed; the last answer counts.
-    pub fn age(&self, cursor: &mut u32, budget: u32, expired: impl FnMut(&Pair<K>) -> bool) -> u32 {
+    pub fn age(&self, cursor: &mut u32, budget: u32, expired: impl FnMut(&Outline) -> bool) -> u32 {
         self.age_each(cursor, budget, expired, |_| ())
     }
 
@@ -43,25 +80,26 @@ impl<const K: usize> Pairs<K> {
         &self,
         cursor: &mut u32,
         budget: u32,
-        mut expired: impl FnMut(&Pair<K>) -> bool,
+        mut expired: impl FnMut(&Outline) -> bool,
         mut ended: impl FnMut(&Pair<K>),
     ) -> u32 {
         let mut removed = 0;
-        for pair in self.scan(cursor, budget) {
-            if !expired(&pair) {
-                continue;
+        self.scan(cursor, budget, |handle, seen| {
+            if !expired(seen) {
+                return;
             }
-            if let Some(pair) = self.end(pair.handle, End::Aged, |last| *last == pair || expired(last)) {
+            let mut still = |last: &Outline| last == seen || expired(last);
+            if let Some(pair) = self.end(handle, End::Aged, |last| still(&last.outline())) {
                 ended(&pair);
                 removed += 1;
             }
-        }
+        });
         removed
     }
 
     /// Removes one pair to make room: of the next `budget` places from `cursor` on, the one that `rank` ranks highest (`None`
     /// means never). False when there is none, or when the one chosen lost its rank before it could be removed.
-    pub fn evict(&self, cursor: &mut u32, budget: u32, rank: impl FnMut(&Pair<K>) -> Option<u32>) -> bool {
+    pub fn evict(&self, cursor: &mut u32, budget: u32, rank: impl FnMut(&Outline) -> Option<u32>) -> bool {
         self.evict_pair(cursor, budget, rank).is_some()
     }
 
@@ -70,7 +108,7 @@ impl<const K: usize> Pairs<K> {
         &self,
         cursor: &mut u32,
         budget: u32,
-        rank: impl FnMut(&Pair<K>) -> Option<u32>,
+        rank: impl FnMut(&Outline) -> Option<u32>,
     ) -> Option<Pair<K>> {
         let mut ended = None;
         self.evict_each(cursor, budget, Batch { most: 1, beside: 0 }, rank, |pair| ended = Some(*pair));
@@ -84,31 +122,43 @@ impl<const K: usize> Pairs<K> {
         cursor: &mut u32,
         budget: u32,
         batch: Batch,
-        mut rank: impl FnMut(&Pair<K>) -> Option<u32>,
+        mut rank: impl FnMut(&Outline) -> Option<u32>,
         mut ended: impl FnMut(&Pair<K>),
     ) -> u32 {
+        const NONE: Candidate = Candidate { rank: 0, handle: Handle { index: 0, version: 0 } };
         // The highest so far, falling.
-        let mut best = [None::<Candidate>; Batch::MOST as usize];
-        let best = &mut best[..batch.most.clamp(1, Batch::MOST) as usize];
-        for pair in self.scan(cursor, budget) {
-            let Some(rank) = rank(&pair) else { continue };
-            if let Some(at) = best.iter().position(|other| other.is_none_or(|other| other.rank < rank)) {
-                best[at..].rotate_right(1);
-                let hashes = [pair.forward.0, pair.reverse.0].map(|key| self.hash(&key));
-                best[at] = Some(Candidate { rank, handle: pair.handle, hashes });
+        let mut best = [NONE; Batch::MOST as usize];
+        let most = batch.most.clamp(1, Batch::MOST) as usize;
+        let mut count = 0;
+        self.scan(cursor, budget, |handle, seen| {
+            let Some(rank) = rank(seen) else { return };
+            if count == most && rank <= best[most - 1].rank {
+                return;
             }
-        }
-        let chosen = || {
-            let ranked = best.iter().flatten().enumerate();
-            ranked.take_while(|(at, one)| *at == 0 || one.rank >= batch.beside).map(|(_, one)| one)
-        };
-        // Each end waits for four lines all over the table: for all of them at once.
-        for candidate in chosen() {
-            candidate.hashes.iter().for_each(|&hash| self.prefetch_buckets(hash));
+            let mut at = if count < most { count } else { most - 1 };
+            count = at + 1;
+            while at > 0 && best[at - 1].rank < rank {
+                best[at] = best[at - 1];
+                at -= 1;
+            }
+            best[at] = Candidate { rank, handle };
+        });
+        let beside = best[..count].iter().skip(1).take_while(|one| one.rank >= batch.beside).count();
+        let chosen = &best[..count.min(1 + beside)];
+        // Each end waits for lines all over the table: for all of them at once.
+        let mut places = [None; Batch::MOST as usize];
+        for (places, candidate) in places.iter_mut().zip(chosen) {
+            *places = self.places(candidate.handle);
+            for place in places.iter().flatten() {
+                prefetch(&self.buckets[place.first as usize]);
+            }
+            self.free.prefetch(candidate.handle.index / 2);
         }
         let mut removed = 0;
-        for candidate in chosen() {
-            if let Some(pair) = self.end(candidate.handle, End::Evicted, |last| rank(last) >= Some(candidate.rank)) {
+        for (places, candidate) in places.into_iter().zip(chosen) {
+            let Some(places) = places else { continue };
+            let still = |last: &Pair<K>| rank(&last.outline()) >= Some(candidate.rank);
+            if let Some(pair) = self.end_at(candidate.handle, places, End::Evicted, still) {
                 ended(&pair);
                 removed += 1;
             }
@@ -125,9 +175,10 @@ impl<const K: usize> Pairs<K> {
         }
     }
 
-    /// The pairs in the next `budget` places, at most once round. Takes no lock.
-    fn scan<'a>(&'a self, cursor: &'a mut u32, budget: u32) -> impl Iterator<Item = Pair<K>> + 'a {
-        (0..budget.min(self.capacity())).filter_map(move |_| {
+    /// Shows the pairs in the next `budget` places, at most once round. Takes no lock.
+    #[inline(always)]
+    fn scan(&self, cursor: &mut u32, budget: u32, mut see: impl FnMut(Handle, &Outline)) {
+        for _ in 0..budget.min(self.capacity()) {
             let index = if *cursor < self.capacity() { *cursor } else { 0 };
             *cursor = index + 1;
             for ahead in [2 * (index + AHEAD), 2 * (index + AHEAD) + 1] {
@@ -135,7 +186,12 @@ impl<const K: usize> Pairs<K> {
                     slot.lines().iter().for_each(prefetch);
                 }
             }
-            self.pair(index)
-        })
+            let (Some(first), Some(second)) = (self.slot(2 * index), self.slot(2 * index + 1)) else { continue };
+            if let Some((version, tag, owner, forward)) = first.glance()
+                && let Some((.., reverse)) = second.glance()
+            {
+                see(Handle { index: 2 * index, version }, &Outline { tag, owner, forward, reverse });
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use crate::{Batch, Config, Entry, FlowTable, Half, InsertError, Key, Pair, Pairs, Region};
+use crate::{Batch, Config, Entry, FlowTable, Half, InsertError, Key, Outline, Pair, Pairs, Region};
 
 const FLOWS: u64 = 64;
 const PAIRS: u32 = 40;
@@ -98,7 +98,7 @@ fn everything<const K: usize, const CHECKED: bool>(pairs: &Pairs<K>, sums: &Sums
                 sums.touched[1].fetch_add(u64::from(counted) * (n + 1), Relaxed);
             }
             (30, _) => {
-                let odd = |pair: &Pair<K>| pair.forward.1.packets % 5 == 4;
+                let odd = |pair: &Outline| pair.forward.packets % 5 == 4;
                 pairs.age_each(&mut cursor, 2, odd, |pair| sums.end(pair));
             }
             (31, _) => {
@@ -110,7 +110,7 @@ fn everything<const K: usize, const CHECKED: bool>(pairs: &Pairs<K>, sums: &Sums
                 match pairs.insert((&key, a), (&self::key(n ^ 1), b), (n / 2) as u32, 0) {
                     Ok(_) => _ = sums.pairs.fetch_add(1, Relaxed),
                     Err(InsertError::Full) => {
-                        let rank = |pair: &Pair<K>| Some(pair.forward.1.packets as u32);
+                        let rank = |pair: &Outline| Some(pair.forward.packets as u32);
                         let batch = Batch { most: 1 + random as u32 % 3, beside: 2 };
                         pairs.evict_each(&mut cursor, 6, batch, rank, |pair| sums.end(pair));
                     }

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use flowtable::{Config, Entry, FlowTable, Half, Handle, InsertError, Key, Packet, Pair, Pairs, Region, Standing};
+use flowtable::{
+    Config, Entry, FlowTable, Half, Handle, InsertError, Key, Outline, Packet, Pair, Pairs, Region, Standing,
+};
 use proptest::prelude::*;
 
 const CAPACITY: u32 = 12;
@@ -151,8 +153,9 @@ impl<const K: usize> Twin<K> {
     }
 
     fn age(&mut self, pairs: &Pairs<K>, mut cursor: u32, budget: u32, packets: u64) {
-        let expired = |pair: &Pair<K>| pair.forward.1.packets + pair.reverse.1.packets == packets;
-        let expected: Vec<_> = self.scanned(cursor, budget).into_iter().filter(|h| expired(&self.pairs[h])).collect();
+        let expired = |pair: &Outline| pair.forward.packets + pair.reverse.packets == packets;
+        let expected: Vec<_> =
+            self.scanned(cursor, budget).into_iter().filter(|h| expired(&self.pairs[h].outline())).collect();
         let mut ended = Vec::new();
         let count = pairs.age_each(&mut cursor, budget, expired, |pair| ended.push(*pair));
         assert_eq!((count as usize, ended.iter().map(|pair| pair.handle).collect::<Vec<_>>()), (ended.len(), expected));
@@ -162,11 +165,11 @@ impl<const K: usize> Twin<K> {
     }
 
     fn evict(&mut self, pairs: &Pairs<K>, mut cursor: u32, budget: u32, spare: u32) {
-        let rank = |pair: &Pair<K>| (pair.forward.1.owner != spare).then_some(pair.forward.1.packets as u32);
-        let ranks = self.scanned(cursor, budget).into_iter().filter_map(|handle| rank(&self.pairs[&handle]));
+        let rank = |pair: &Outline| (pair.owner != spare).then_some(pair.forward.packets as u32);
+        let ranks = self.scanned(cursor, budget).into_iter().filter_map(|handle| rank(&self.pairs[&handle].outline()));
         let highest = ranks.max();
         let evicted = pairs.evict_pair(&mut cursor, budget, rank);
-        assert_eq!(evicted.as_ref().and_then(rank), highest);
+        assert_eq!(evicted.as_ref().and_then(|pair| rank(&pair.outline())), highest);
         if let Some(pair) = evicted {
             assert_eq!(self.remove(pair.handle), Some(pair));
         }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use bench::random::Random;
-use flowtable::{Batch, InsertError, Pair, Pairs};
+use flowtable::{Batch, InsertError, Outline, Pairs};
 
 use crate::contestants::Ours;
 use crate::keys::{flow, half};
@@ -31,20 +31,20 @@ pub fn full_table(count: u32, broken: &mut Vec<String>) {
             broken.push(format!("{name}: {found:.0} ns a pair, {most} is the most"));
         }
     };
-    row("ageing, nothing expires", ageing(pairs, |pair| pair.forward.1.last_seen > 1), Some(MOST_AGEING));
+    row("ageing, nothing expires", ageing(pairs, |pair| pair.forward.last_seen > 1), Some(MOST_AGEING));
 
     let mut fresh = u64::from(count);
     let mut cursor = Random(3).below(count.into()) as u32;
     let mut evict = |most| {
         let batch = Batch { most, beside: 0 };
-        pairs.evict_each(&mut cursor, SCAN, batch, |pair| Some(pair.forward.1.last_seen), |_| ()) == most
+        pairs.evict_each(&mut cursor, SCAN, batch, |pair| Some(pair.forward.last_seen), |_| ()) == most
     };
     let mut next = || {
         fresh += 1;
         fresh
     };
     row("evict one", stretches(|| assert!(evict(1))), None);
-    row("evict eight at once, each", stretches(|| assert!(evict(8))) / 8.0, None);
+    row("evict a batch at once, each", stretches(|| assert!(evict(Batch::MOST))) / f64::from(Batch::MOST), None);
     row("insert where there is room", stretches(|| insert(pairs, next()).expect("room")), None);
     while insert(pairs, next()).is_ok() {}
     let mut set_up = |n, most| {
@@ -53,13 +53,13 @@ pub fn full_table(count: u32, broken: &mut Vec<String>) {
         }
     };
     row("insert, evict one when full", stretches(|| set_up(next(), 1)), None);
-    row("insert, evict eight when full", stretches(|| set_up(next(), 8)), None);
+    row("insert, evict a batch when full", stretches(|| set_up(next(), Batch::MOST)), None);
     let burst = stretches_of(4, || {
         let burst: [u64; 32] = std::array::from_fn(|_| next());
         for key in burst.into_iter().flat_map(flow) {
             pairs.prefetch_buckets(pairs.hash(&key));
         }
-        burst.into_iter().for_each(|n| set_up(n, 8));
+        burst.into_iter().for_each(|n| set_up(n, Batch::MOST));
     });
     row("the same, asking for a burst's buckets first", burst / 32.0, Some(MOST_SETUP));
 
@@ -76,7 +76,7 @@ fn insert(pairs: &Pairs<2>, n: u64) -> Result<(), InsertError> {
     pairs.insert((&forward, half(n, 0)), (&reverse, half(n, 0)), 0, 0).map(|handle| _ = black_box(handle))
 }
 
-fn ageing(pairs: &Pairs<2>, expired: impl Fn(&Pair<2>) -> bool) -> f64 {
+fn ageing(pairs: &Pairs<2>, expired: impl Fn(&Outline) -> bool) -> f64 {
     let mut cursor = 0;
     let mut age = || {
         assert_eq!(pairs.age(&mut cursor, 64, &expired), 0);

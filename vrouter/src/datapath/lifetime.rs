@@ -1,6 +1,6 @@
 //! How long a pair lives, and who goes first when the table is full (design, section 5b).
 
-use flowtable::{Batch, FlowTable, Pair, Pairs};
+use flowtable::{Batch, FlowTable, Glance, Outline, Pairs};
 
 use super::table::{FlowKey, FlowPair};
 use crate::ids::Tick;
@@ -60,10 +60,11 @@ pub fn state_bits(flags: u8) -> u16 {
 /// A pair's phase.
 pub fn state(pair: &FlowPair) -> State {
     let (FlowKey::V4(flowtable::Key { tag, .. }) | FlowKey::V6(flowtable::Key { tag, .. })) = pair.forward.0;
-    phase(tag, &pair.forward.1, &pair.reverse.1)
+    phase(tag, &pair.forward.1.glance(), &pair.reverse.1.glance())
 }
 
-fn phase(tag: u16, forward: &flowtable::Entry, reverse: &flowtable::Entry) -> State {
+#[inline]
+fn phase(tag: u16, forward: &Glance, reverse: &Glance) -> State {
     if tag != u16::from(protocol::TCP) {
         return if reverse.packets > 0 { State::Answered } else { State::Unanswered };
     }
@@ -89,18 +90,16 @@ fn lifetime(tag: u16, state: State, lifetimes: &Lifetimes) -> u32 {
     }
 }
 
-fn idle<const K: usize>(pair: &Pair<K>, now: Tick) -> u32 {
-    now.since(Tick(pair.forward.1.last_seen)).min(now.since(Tick(pair.reverse.1.last_seen)))
+#[inline]
+fn idle(pair: &Outline, now: Tick) -> u32 {
+    now.since(Tick(pair.forward.last_seen)).min(now.since(Tick(pair.reverse.last_seen)))
 }
 
 /// Scans up to `budget` pairs of each family from the cursors and removes what has been idle too long. Any worker.
 pub fn age(flows: &FlowTable, cursors: &mut (u32, u32), budget: u32, lifetimes: &Lifetimes, now: Tick) -> u32 {
-    fn expired<const K: usize>(pair: &Pair<K>, lifetimes: &Lifetimes, now: Tick) -> bool {
-        let tag = pair.forward.0.tag;
-        idle(pair, now) > lifetime(tag, phase(tag, &pair.forward.1, &pair.reverse.1), lifetimes)
-    }
-    flows.narrow().age(&mut cursors.0, budget, |pair| expired(pair, lifetimes, now))
-        + flows.wide().age(&mut cursors.1, budget, |pair| expired(pair, lifetimes, now))
+    let expired =
+        |pair: &Outline| idle(pair, now) > lifetime(pair.tag, phase(pair.tag, &pair.forward, &pair.reverse), lifetimes);
+    flows.narrow().age(&mut cursors.0, budget, expired) + flows.wide().age(&mut cursors.1, budget, expired)
 }
 
 /// What goes for any owner's pair ranks from here on.
@@ -110,13 +109,14 @@ const ANYBODYS: u32 = 2 << 30;
 /// longest; never an answered flow of another VIF. A large table loses several closing and unanswered ones at once, for whom the search is
 /// made once. False: nothing may go.
 pub fn evict(flows: &FlowTable, key: &FlowKey, cursor: &mut u32, budget: u32, owner: u32, now: Tick) -> bool {
-    fn rank<const K: usize>(pair: &Pair<K>, owner: u32, now: Tick) -> Option<u32> {
+    #[inline]
+    fn rank(pair: &Outline, owner: u32, now: Tick) -> Option<u32> {
         const CLASS: u32 = 1 << 30;
         let idle = idle(pair, now).min(CLASS - 1);
-        match phase(pair.forward.0.tag, &pair.forward.1, &pair.reverse.1) {
+        match phase(pair.tag, &pair.forward, &pair.reverse) {
             State::Closing => Some(3 * CLASS + idle),
             State::Opening | State::Unanswered => Some(ANYBODYS + idle),
-            _ if pair.forward.1.owner == owner => Some(CLASS + idle),
+            _ if pair.owner == owner => Some(CLASS + idle),
             _ => None,
         }
     }
