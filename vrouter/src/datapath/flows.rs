@@ -15,6 +15,7 @@ use crate::ids::{Context, MemberId, NextHopId, Place, Tick, VrfId};
 use crate::packet::ip::is_link_local;
 use crate::packet::transport::{Upper, tcp};
 use crate::packet::tuple::protocol;
+use crate::port::BURST;
 use crate::tables::{Group, Kept, NextHopKind, Resolved, Snapshot};
 
 /// What a half has that never had a next hop.
@@ -35,6 +36,14 @@ pub struct Lookup<'a> {
     pub budgets: &'a mut [Budget],
     pub budget: u32,
     pub eviction: &'a mut Eviction,
+}
+
+/// What is decided about a packet without a flow before its turn comes: so the burst's packets wait for memory together.
+struct Foreseen {
+    answer: Answer,
+    /// Key of the answers, and the hashes of both.
+    reverse: FlowKey,
+    hashes: [u64; 2],
 }
 
 /// A worker's search for pairs to evict.
@@ -86,21 +95,40 @@ impl Eviction {
 }
 
 impl Lookup<'_> {
-    /// Decides every frame that is pending.
+    /// Decides every frame that is pending, in order.
     pub fn decide_all(&mut self, burst: &mut [Work]) {
-        for work in burst.iter_mut().filter(|work| matches!(work.fate, Fate::Pending)) {
-            if let (Some(found), Some(key)) = (work.classified, work.key) {
-                work.fate = self.decide_one(&found, &key, work);
+        for burst in burst.chunks_mut(BURST) {
+            let mut foreseen = [const { None }; BURST];
+            for (work, foreseen) in burst.iter().zip(&mut foreseen) {
+                if let (Fate::Pending, None, Some(found), Some(key)) =
+                    (work.fate, work.found, &work.classified, &work.key)
+                {
+                    *foreseen = self.admit(found).is_ok().then(|| self.foresee(found, key));
+                }
+            }
+            for (work, foreseen) in burst.iter_mut().zip(foreseen) {
+                if let (Fate::Pending, Some(found), Some(key)) = (work.fate, work.classified, work.key) {
+                    work.fate = self.decide_one(&found, &key, work, foreseen);
+                }
             }
         }
     }
 
-    fn decide_one(&mut self, found: &Classified, key: &FlowKey, work: &Work) -> Fate {
+    /// Decides about a packet without a flow, and asks for the bucket of its answers.
+    fn foresee(&self, found: &Classified, key: &FlowKey) -> Foreseen {
+        let (tuple, _) = key.parts();
+        let question = Question { place: found.place, vrf: found.vrf, tuple, fixed: found.fixed, kept: [None; 2] };
+        let foreseen = Foreseen::new(self.flows, key, decide(self.snapshot, &question, &mut Silent));
+        self.flows.prefetch(&foreseen.reverse, foreseen.hashes[1]);
+        foreseen
+    }
+
+    fn decide_one(&mut self, found: &Classified, key: &FlowKey, work: &Work, foreseen: Option<Foreseen>) -> Fate {
         // a packet before this one in the burst may have installed the flow; or moved it, which an ICMP error does not notice by counting
         let before = work.found.filter(|_| !is_error(found));
         let Some((handle, entry)) = before.or_else(|| self.flows.find(key, work.hash)) else {
             self.counters.worker.flow_misses.add(1);
-            return self.miss(found, key, work.charge);
+            return self.set_up(found, key, work.charge, foreseen);
         };
         self.counters.worker.flow_hits.add(1);
         if let Some(fate) = self.hit(found, key, (handle, &entry), work.charge) {
@@ -190,16 +218,25 @@ impl Lookup<'_> {
 
     /// A packet without a flow: judged by its own tuple, and both halves installed.
     fn miss(&mut self, found: &Classified, key: &FlowKey, charge: usize) -> Fate {
+        self.set_up(found, key, charge, None)
+    }
+
+    /// Whether a packet may have a flow at all.
+    fn admit(&self, found: &Classified) -> Result<(), DropReason> {
         if is_error(found) {
-            return Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame);
+            return Err(DropReason::IcmpErrorNoFlow);
         }
         let opens = found.packet.tcp_flags() & (tcp::SYN | tcp::ACK) == tcp::SYN;
-        if self.snapshot.tcp_strict && found.packet.protocol == protocol::TCP && !found.packet.fragment && !opens {
-            return Fate::Drop(DropReason::TcpNotSyn, Culprit::Frame);
+        let strict = self.snapshot.tcp_strict && found.packet.protocol == protocol::TCP && !found.packet.fragment;
+        if strict && !opens { Err(DropReason::TcpNotSyn) } else { Ok(()) }
+    }
+
+    fn set_up(&mut self, found: &Classified, key: &FlowKey, charge: usize, foreseen: Option<Foreseen>) -> Fate {
+        if let Err(reason) = self.admit(found) {
+            return Fate::Drop(reason, Culprit::Frame);
         }
-        let (tuple, _) = key.parts();
-        let question = Question { place: found.place, vrf: found.vrf, tuple, fixed: found.fixed, kept: [None; 2] };
-        let answer = decide(self.snapshot, &question, &mut Silent);
+        let foreseen = foreseen.unwrap_or_else(|| self.foresee(found, key));
+        let answer = &foreseen.answer;
         let next_hop = match answer.forward {
             Verdict::Local => return Fate::Punt(Why::ForUs(found.vrf)),
             Verdict::Drop(DropReason::NoRoute) => {
@@ -211,7 +248,7 @@ impl Lookup<'_> {
         if !self.budgets[charge].take(self.budget, self.now) {
             return Fate::Drop(DropReason::FlowBudget, Culprit::Frame);
         }
-        match self.install(key, &answer, found.fixed.is_some()) {
+        match self.install(key, &foreseen, found.fixed.is_some()) {
             Ok(Some(handle)) => self.use_entry(found, key, handle, 0, next_hop),
             Ok(None) => Fate::Forward(next_hop),
             Err(reason) => Fate::Drop(reason, Culprit::Frame),
@@ -220,12 +257,12 @@ impl Lookup<'_> {
 
     /// Installs the pair of a decision; room is made by eviction. A pair that has its reverse key already is stale and gives way when the
     /// answers' route leads to this initiator; else the packet is from a wrong place, goes its way, and gets no flow (`Ok(None)`).
-    fn install(&mut self, key: &FlowKey, answer: &Answer, labelled: bool) -> Result<Option<Handle>, DropReason> {
-        let (tuple, context) = key.parts();
-        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
+    fn install(&mut self, key: &FlowKey, foreseen: &Foreseen, labelled: bool) -> Result<Option<Handle>, DropReason> {
+        let Foreseen { answer, reverse, hashes } = foreseen;
+        let (_, context) = key.parts();
         let halves = (self.half(answer, 0, NONE), self.half(answer, 1, NONE));
         for _ in 0..4 {
-            match self.flows.insert((key, halves.0), (&reverse, halves.1), answer.owner, self.now.0) {
+            match self.flows.insert((key, halves.0), (reverse, halves.1), *hashes, answer.owner, self.now.0) {
                 Err(InsertError::Exists(handle)) => return Ok(Some(handle)),
                 Ok(handle) => {
                     if labelled {
@@ -235,7 +272,7 @@ impl Lookup<'_> {
                 }
                 Err(InsertError::ReverseTaken(_)) if answer.reverse_exit != Some(context.into()) => return Ok(None),
                 Err(InsertError::ReverseTaken(stale)) => {
-                    self.flows.remove(&reverse, stale);
+                    self.flows.remove(reverse, stale);
                 }
                 Err(InsertError::Full) => self.evict(key, answer.owner)?,
             }
@@ -318,7 +355,8 @@ impl Lookup<'_> {
     ) -> Fate {
         let forward = old.forward.0;
         self.flows.remove(&forward, old.handle);
-        let handle = match self.install(&forward, answer, labelled) {
+        let foreseen = Foreseen::new(self.flows, &forward, *answer);
+        let handle = match self.install(&forward, &foreseen, labelled) {
             Ok(Some(handle)) => handle,
             Ok(None) => return self.miss(found, key, charge),
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
@@ -328,10 +366,9 @@ impl Lookup<'_> {
             self.flows.set_state(&forward, handle, was.state & !lifetime::LABELLED);
             self.flows.carry(&forward, handle, was.packets, was.bytes);
         }
-        let (tuple, _) = forward.parts();
         let half = if *key == forward {
             (handle, self.half(answer, 0, NONE))
-        } else if *key == FlowKey::new(&tuple.reversed(), answer.exit.into()) {
+        } else if *key == foreseen.reverse {
             (handle.partner(), self.half(answer, 1, NONE))
         } else {
             // an answer from the place where the flow no longer leaves
@@ -349,6 +386,14 @@ impl Lookup<'_> {
             Verdict::Local => (before.next_hop, before.member, DropReason::LocalUnanswered as u8 + 1),
         };
         Half { stamp: Decided::new(self.snapshot.generation, member).0, next_hop: next_hop.0, verdict }
+    }
+}
+
+impl Foreseen {
+    fn new(flows: &FlowTable, key: &FlowKey, answer: Answer) -> Foreseen {
+        let (tuple, _) = key.parts();
+        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
+        Foreseen { answer, reverse, hashes: [flows.hash(key), flows.hash(&reverse)] }
     }
 }
 

@@ -115,6 +115,7 @@ pub trait Flows {
         &self,
         forward: (&FlowKey, Half),
         reverse: (&FlowKey, Half),
+        hashes: [u64; 2],
         owner: u32,
         now: u32,
     ) -> Result<Handle, InsertError>;
@@ -163,12 +164,17 @@ impl Flows for FlowTable {
         &self,
         forward: (&FlowKey, Half),
         reverse: (&FlowKey, Half),
+        hashes: [u64; 2],
         owner: u32,
         now: u32,
     ) -> Result<Handle, InsertError> {
         match (forward.0, reverse.0) {
-            (FlowKey::V4(f), FlowKey::V4(r)) => self.narrow().insert((f, forward.1), (r, reverse.1), owner, now),
-            (FlowKey::V6(f), FlowKey::V6(r)) => self.wide().insert((f, forward.1), (r, reverse.1), owner, now),
+            (FlowKey::V4(f), FlowKey::V4(r)) => {
+                self.narrow().insert_hashed((f, forward.1), (r, reverse.1), hashes, owner, now)
+            }
+            (FlowKey::V6(f), FlowKey::V6(r)) => {
+                self.wide().insert_hashed((f, forward.1), (r, reverse.1), hashes, owner, now)
+            }
             // a tuple and its reverse are of one family
             _ => Err(InsertError::Full),
         }
