@@ -220,9 +220,14 @@ impl<'a, const K: usize> Slot<'a, K> {
     /// of different flows: relaxed, since whoever acts on it looks again, locked, at this incarnation.
     #[inline(always)]
     pub(crate) fn glance(self) -> Option<(u32, u16, u32, Glance)> {
-        let [guard, activity, target, packets] = [0, K + 1, K + 2, K + 4].map(|word| self.word(word).load(Relaxed));
+        let guard = self.guard().load(Relaxed);
+        if guard & LIVE == 0 {
+            return None;
+        }
+        let (activity, target) = (self.word(K + 1).load(Relaxed), self.word(K + 2).load(Relaxed));
+        let packets = self.word(K + 4).load(Relaxed);
         let glance = Glance { state: (activity >> 16) as u16, last_seen: (activity >> 32) as u32, packets };
-        (guard & LIVE != 0).then_some((version(guard), activity as u16, (target >> 32) as u32, glance))
+        Some((version(guard), activity as u16, (target >> 32) as u32, glance))
     }
 
     /// Locks the entry if it still is of this version, and gives its guard (without LOCK). Waits for another writer.
@@ -293,16 +298,18 @@ impl<'a, const K: usize> Slot<'a, K> {
         (key, self.entry(guard, activity))
     }
 
-    /// Writes a new incarnation into a free entry and makes it live. Only the one who took the pair from the free list.
-    pub(crate) fn write(self, version: u32, key: &Key<K>, half: Half, owner: u32, now: u32) {
+    /// Writes a new incarnation into a free entry, with its first packet if it has one, and makes it live. Only the one who took the pair
+    /// from the free list.
+    pub(crate) fn write(self, version: u32, key: &Key<K>, half: Half, owner: u32, (now, first): (u32, Option<Packet>)) {
+        let state = u64::from(first.map_or(0, |packet| packet.set));
         for (i, &word) in key.words.iter().enumerate() {
             self.word(1 + i).store(word, Release);
         }
-        self.word(K + 1).store(u64::from(now) << 32 | u64::from(key.tag), Release);
+        self.word(K + 1).store(u64::from(now) << 32 | state << 16 | u64::from(key.tag), Release);
         self.word(K + 2).store(u64::from(owner) << 32 | u64::from(half.next_hop), Release);
         self.word(K + 3).store(half.stamp, Release);
-        self.word(K + 4).store(0, Release);
-        self.word(K + 5).store(0, Release);
+        self.word(K + 4).store(first.map_or(0, |_| 1), Release);
+        self.word(K + 5).store(first.map_or(0, |packet| packet.bytes.into()), Release);
         self.guard().store(u64::from(version) << 32 | u64::from(half.verdict) << VERDICT | LIVE, Release);
     }
 

@@ -91,9 +91,9 @@ impl Free {
         self.stripe(pair).0[2].fetch_add(1, Relaxed);
     }
 
-    /// Counts a pair that ended, before it is given back.
-    pub(crate) fn ended(&self, pair: u32, why: End) {
-        self.stripe(pair).0[why as usize].fetch_add(1, Relaxed);
+    /// Counts pairs that ended, of which this is one. (Stripes are summed.)
+    pub(crate) fn ended(&self, pair: u32, why: End, count: u64) {
+        self.stripe(pair).0[why as usize].fetch_add(count, Relaxed);
     }
 
     /// When a pair in use was created. Acquire and release as with an entry's words.

@@ -161,10 +161,10 @@ impl<const K: usize> Pairs<K> {
         owner: u32,
         now: u32,
     ) -> Result<Handle, InsertError> {
-        self.insert_hashed(forward, reverse, [self.hash(forward.0), self.hash(reverse.0)], owner, now)
+        self.insert_hashed(forward, reverse, [self.hash(forward.0), self.hash(reverse.0)], owner, now, None)
     }
 
-    /// The same of keys whose hashes are known.
+    /// The same of keys whose hashes are known; the first packet, if there is one, is counted to the forward direction.
     pub fn insert_hashed(
         &self,
         forward: (&Key<K>, Half),
@@ -172,6 +172,7 @@ impl<const K: usize> Pairs<K> {
         hashes: [u64; 2],
         owner: u32,
         now: u32,
+        first: Option<Packet>,
     ) -> Result<Handle, InsertError> {
         let places = hashes.map(|hash| self.place(hash));
         let locked = self.lock_to_link(places);
@@ -186,13 +187,13 @@ impl<const K: usize> Pairs<K> {
         let reverse_bucket = self.roomy(places[1], Some(forward_bucket)).ok_or(InsertError::Full)?;
         debug_assert!(locked.holds(forward_bucket) && locked.holds(reverse_bucket));
         let pair = self.free.take(hashes[0]).ok_or(InsertError::Full)?;
-        let (Some(first), Some(second)) = (self.slot(2 * pair), self.slot(2 * pair + 1)) else {
+        let (Some(there), Some(back)) = (self.slot(2 * pair), self.slot(2 * pair + 1)) else {
             return Err(InsertError::Full);
         };
-        let version = version(first.guard().load(crate::sync::Ordering::Relaxed)).wrapping_add(1);
+        let version = version(there.guard().load(crate::sync::Ordering::Relaxed)).wrapping_add(1);
         self.free.began(pair, now);
-        first.write(version, forward.0, forward.1, owner, now);
-        second.write(version, reverse.0, reverse.1, owner, now);
+        there.write(version, forward.0, forward.1, owner, (now, first));
+        back.write(version, reverse.0, reverse.1, owner, (now, None));
         for (place, bucket, index) in
             [(places[0], forward_bucket, 2 * pair), (places[1], reverse_bucket, 2 * pair + 1)].into_iter().take(linked)
         {
@@ -316,6 +317,8 @@ impl<const K: usize> Pairs<K> {
 
     /// As [`Pairs::end`], of a pair whose keys have these places.
     ///
+    /// An eviction is not counted here.
+    ///
     /// Locks the buckets of the keys first (see `locks.rs`), then the two entries, forward first; counting and updating lock one entry
     /// only. The keys were read before the buckets are locked; if the pair is still of this version then, it is the same pair, and stays
     /// while its buckets are locked.
@@ -347,7 +350,9 @@ impl<const K: usize> Pairs<K> {
         first.unlock(first_guard & !LIVE);
         second.unlock(second_guard & !LIVE);
         drop(locked);
-        self.free.ended(index, why);
+        if !matches!(why, End::Evicted) {
+            self.free.ended(index, why, 1);
+        }
         self.free.give(index);
         Some(pair)
     }

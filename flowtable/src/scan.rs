@@ -154,7 +154,7 @@ impl<const K: usize> Pairs<K> {
             }
             self.free.prefetch(candidate.handle.index / 2);
         }
-        let mut removed = 0;
+        let mut removed: u32 = 0;
         for (places, candidate) in places.into_iter().zip(chosen) {
             let Some(places) = places else { continue };
             let still = |last: &Pair<K>| rank(&last.outline()) >= Some(candidate.rank);
@@ -162,6 +162,9 @@ impl<const K: usize> Pairs<K> {
                 ended(&pair);
                 removed += 1;
             }
+        }
+        if removed > 0 {
+            self.free.ended(chosen[0].handle.index / 2, End::Evicted, removed.into());
         }
         removed
     }

@@ -219,7 +219,7 @@ mod tests {
         let table = adopted(|pairs, handles| {
             let (slot, guard) = (pairs.slot(handles[8].index()).expect("there"), LIVE | 1 << 32);
             assert_eq!(slot.guard().load(Relaxed) & guard, guard);
-            slot.write(1, &key(2), Half::default(), 0, 0);
+            slot.write(1, &key(2), Half::default(), 0, (0, None));
         });
         sound(&table, &[8]);
     }

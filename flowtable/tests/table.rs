@@ -138,6 +138,22 @@ fn a_table_fills_to_its_capacity() {
 }
 
 #[test]
+fn a_pair_set_up_with_its_first_packet_is_as_if_it_were_counted_after() {
+    let table = table(&CONFIG);
+    let pairs = table.narrow();
+    let (a, b) = keys(1);
+    let hashes = [&a, &b].map(|key| pairs.hash(key));
+    let first = flowtable::Packet { bytes: 60, now: 5, set: 9 };
+    let at_once = pairs.insert_hashed((&a, half(1)), (&b, half(2)), hashes, 7, 5, Some(first)).expect("room");
+    let (c, d) = keys(2);
+    let one_by_one = pairs.insert((&c, half(1)), (&d, half(2)), 7, 5).expect("room");
+    assert!(pairs.touch(one_by_one, 60, 5, 9));
+    assert_eq!(pairs.entry(at_once), pairs.entry(one_by_one));
+    assert_eq!(pairs.partner_entry(at_once), pairs.partner_entry(one_by_one));
+    assert_eq!(find(pairs, &a), pairs.entry(at_once).map(|entry| (at_once, entry)));
+}
+
+#[test]
 fn ageing_goes_round_in_steps() {
     let table = table(&CONFIG);
     let pairs = table.narrow();

@@ -1,6 +1,6 @@
 //! Lookup, and the slow path: a hit that is still valid gives its action; everything else is decided on the snapshot.
 
-use flowtable::{Entry, FlowTable, Half, Handle, InsertError};
+use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Packet};
 
 use super::classify::Classified;
 use super::counters::Counters;
@@ -248,22 +248,35 @@ impl Lookup<'_> {
         if !self.budgets[charge].take(self.budget, self.now) {
             return Fate::Drop(DropReason::FlowBudget, Culprit::Frame);
         }
-        match self.install(key, &foreseen, found.fixed.is_some()) {
-            Ok(Some(handle)) => self.use_entry(found, key, handle, 0, next_hop),
-            Ok(None) => Fate::Forward(next_hop),
+        let set = state_bits(found.packet.tcp_flags());
+        let first = Packet { bytes: found.packet.length.into(), now: self.now.0, set };
+        match self.install(key, &foreseen, found.fixed.is_some(), Some(first)) {
+            Ok(_) => Fate::Forward(next_hop),
             Err(reason) => Fate::Drop(reason, Culprit::Frame),
         }
     }
 
     /// Installs the pair of a decision; room is made by eviction. A pair that has its reverse key already is stale and gives way when the
-    /// answers' route leads to this initiator; else the packet is from a wrong place, goes its way, and gets no flow (`Ok(None)`).
-    fn install(&mut self, key: &FlowKey, foreseen: &Foreseen, labelled: bool) -> Result<Option<Handle>, DropReason> {
+    /// answers' route leads to this initiator; else the packet is from a wrong place, goes its way, and gets no flow (`Ok(None)`). The first
+    /// packet, if there is one, is counted to it.
+    fn install(
+        &mut self,
+        key: &FlowKey,
+        foreseen: &Foreseen,
+        labelled: bool,
+        first: Option<Packet>,
+    ) -> Result<Option<Handle>, DropReason> {
         let Foreseen { answer, reverse, hashes } = foreseen;
         let (_, context) = key.parts();
         let halves = (self.half(answer, 0, NONE), self.half(answer, 1, NONE));
         for _ in 0..4 {
-            match self.flows.insert((key, halves.0), (reverse, halves.1), *hashes, answer.owner, self.now.0) {
-                Err(InsertError::Exists(handle)) => return Ok(Some(handle)),
+            match self.flows.insert((key, halves.0), (reverse, halves.1), *hashes, answer.owner, self.now.0, first) {
+                Err(InsertError::Exists(handle)) => {
+                    if let Some(Packet { bytes, now, set }) = first {
+                        self.flows.touch(key, handle, bytes, now, set);
+                    }
+                    return Ok(Some(handle));
+                }
                 Ok(handle) => {
                     if labelled {
                         self.flows.set_state(key, handle, lifetime::LABELLED);
@@ -356,7 +369,7 @@ impl Lookup<'_> {
         let forward = old.forward.0;
         self.flows.remove(&forward, old.handle);
         let foreseen = Foreseen::new(self.flows, &forward, *answer);
-        let handle = match self.install(&forward, &foreseen, labelled) {
+        let handle = match self.install(&forward, &foreseen, labelled, None) {
             Ok(Some(handle)) => handle,
             Ok(None) => return self.miss(found, key, charge),
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),

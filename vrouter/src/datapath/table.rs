@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Key, Pair};
+use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Key, Packet, Pair};
 
 use crate::ids::{Context, Generation, MemberId};
 use crate::packet::tuple::FlowTuple;
@@ -118,6 +118,7 @@ pub trait Flows {
         hashes: [u64; 2],
         owner: u32,
         now: u32,
+        first: Option<Packet>,
     ) -> Result<Handle, InsertError>;
     fn update(&self, key: &FlowKey, handle: Handle, half: Half) -> bool;
     fn touch(&self, key: &FlowKey, handle: Handle, bytes: u32, now: u32, state: u16) -> bool;
@@ -167,13 +168,14 @@ impl Flows for FlowTable {
         hashes: [u64; 2],
         owner: u32,
         now: u32,
+        first: Option<Packet>,
     ) -> Result<Handle, InsertError> {
         match (forward.0, reverse.0) {
             (FlowKey::V4(f), FlowKey::V4(r)) => {
-                self.narrow().insert_hashed((f, forward.1), (r, reverse.1), hashes, owner, now)
+                self.narrow().insert_hashed((f, forward.1), (r, reverse.1), hashes, owner, now, first)
             }
             (FlowKey::V6(f), FlowKey::V6(r)) => {
-                self.wide().insert_hashed((f, forward.1), (r, reverse.1), hashes, owner, now)
+                self.wide().insert_hashed((f, forward.1), (r, reverse.1), hashes, owner, now, first)
             }
             // a tuple and its reverse are of one family
             _ => Err(InsertError::Full),
