@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::lane::{Cell, Family};
 use super::lifetime::state_bits;
 use crate::ids::{Context, Generation, Label, Mac, Place, Vni, VrfId};
-use crate::packet::plain::{self, Outer, Plain};
-use crate::packet::tunnel::{MPLS, MPLS_PORT, VXLAN, VXLAN_PORT};
+use crate::packet::plain::{self, IP4, Outer, Plain};
+use crate::packet::tunnel::{MPLS, MPLS_PORT, UDP, VXLAN, VXLAN_PORT};
 use crate::packet::{ecn, ether, tuple::protocol};
 use crate::port::{Frame, IpChecksum};
 use crate::tables::{DecapTarget, Model, Snapshot, Vif, VifKind};
@@ -131,22 +131,6 @@ impl Ground {
     }
 }
 
-/// Outer headers of either family, as far as what they carry depends on them.
-struct Carried<R> {
-    remote: R,
-    tos: u8,
-    port: Option<u16>,
-    payload: u16,
-    end: u16,
-}
-
-impl<R: Fn() -> IpAddr> Carried<R> {
-    #[inline(always)]
-    fn of<A>(outer: &Outer<A>, remote: R) -> Carried<R> {
-        Carried { remote, tos: outer.tos, port: outer.port, payload: outer.payload, end: outer.end }
-    }
-}
-
 /// What the last VNI or label stands for: packets that follow each other often have the same one.
 struct Tunnel<'a> {
     id: u64,
@@ -265,69 +249,122 @@ impl Reader for Fabric<'_> {
 }
 
 impl Fabric<'_> {
-    /// Reads a frame whose outer IP header begins at `L3`.
+    /// Reads a frame whose outer IP header begins at `L3`. What is over UDP and IPv4 is read where it must be, which takes a third less than
+    /// to find it.
     #[inline(always)]
     fn read_at<const L3: usize>(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
+        const AT: usize = IP4 + UDP;
         let bytes = frame.bytes();
-        let head = bytes.first_chunk::<{ ether::HEADER + ether::TAG }>()?;
+        // as many as both have that carry a plain packet
+        let head = bytes.first_chunk::<{ ether::HEADER + ether::TAG + AT + VXLAN + ether::HEADER }>()?;
         if plain::be64(head, 0) >> 16 != self.ours {
             return None;
         }
-        match u16::from_be_bytes([head[L3 - 2], head[L3 - 1]]) {
+        if [head[L3 - 2], head[L3 - 1]] != ether::IPV4.to_be_bytes() || head[L3 + 9] != protocol::UDP {
+            return self.others::<L3>(frame, cell);
+        }
+        let outer = plain::outer4(bytes.get(L3..)?, frame.rx_ip_checksum)?;
+        if Some(outer.destination) != self.vtep {
+            return None;
+        }
+        let (at, end) = (L3 + AT, L3 + usize::from(outer.end));
+        let remote = || Ipv4Addr::from_bits(outer.source).into();
+        match outer.port {
+            Some(VXLAN_PORT) => {
+                let words = [0, VXLAN, VXLAN + 6].map(|from| plain::be64(head, at + from));
+                let l3 = at + VXLAN + ether::HEADER;
+                self.vxlan(words, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
+            }
+            Some(MPLS_PORT) => {
+                let (entry, l3) = ((plain::be64(head, at) >> 32) as u32, at + MPLS);
+                self.mpls(entry, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same over IPv6 or GRE.
+    #[inline(never)]
+    fn others<const L3: usize>(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
+        let bytes = frame.bytes();
+        match u16::from_be_bytes([*bytes.get(L3 - 2)?, *bytes.get(L3 - 1)?]) {
             ether::IPV4 => {
                 let outer = plain::outer4(bytes.get(L3..)?, frame.rx_ip_checksum)?;
                 if Some(outer.destination) != self.vtep {
                     return None;
                 }
-                self.tunnelled(bytes, L3, Carried::of(&outer, || Ipv4Addr::from_bits(outer.source).into()), cell)
+                self.tunnelled(bytes, L3, &outer, || Ipv4Addr::from_bits(outer.source).into(), cell)
             }
             ether::IPV6 => {
                 let outer = plain::outer6(bytes.get(L3..)?)?;
                 if Some(outer.destination) != self.vtep_v6 {
                     return None;
                 }
-                self.tunnelled(bytes, L3, Carried::of(&outer, || Ipv6Addr::from_bits(outer.source).into()), cell)
+                self.tunnelled(bytes, L3, &outer, || Ipv6Addr::from_bits(outer.source).into(), cell)
             }
             _ => None,
         }
     }
 
     /// Reads what is behind these outer headers, of which IP begins at `l3`.
-    #[inline(always)]
-    fn tunnelled(
+    fn tunnelled<A>(
         &mut self,
         bytes: &[u8],
         l3: usize,
-        outer: Carried<impl Fn() -> IpAddr>,
+        outer: &Outer<A>,
+        remote: impl Fn() -> IpAddr,
         cell: &mut Cell,
     ) -> Option<Family> {
         let (at, end) = (l3 + usize::from(outer.payload), l3 + usize::from(outer.end));
         match outer.port {
             Some(VXLAN_PORT) => {
                 let head = bytes.get(at..)?.first_chunk::<{ VXLAN + ether::HEADER }>()?;
-                let header = plain::be64(head, 0);
-                let (to, inner) = (plain::be64(head, VXLAN), plain::be64(head, VXLAN + 6));
-                if header >> 56 & 8 == 0 || to >> 16 != self.router {
-                    return None;
-                }
-                self.enter(header >> 8 & 0xff_ffff, outer.remote)?;
+                let words = [0, VXLAN, VXLAN + 6].map(|from| plain::be64(head, from));
                 let l3 = at + VXLAN + ether::HEADER;
-                self.inner(inner as u16, bytes.get(l3..end)?, l3, outer.tos, cell)
+                self.vxlan(words, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
             }
             Some(MPLS_PORT) | None => {
-                let [a, b, c, d, first] = *bytes.get(at..)?.first_chunk::<{ MPLS + 1 }>()?;
-                let entry = u32::from_be_bytes([a, b, c, d]);
-                let headers = &self.snapshot.local.headers;
-                if entry >> 8 & 1 == 0 || headers.mpls_congestion_marked.is_some() || headers.mpls_ttl != Model::Pipe {
-                    return None;
-                }
-                self.enter(LABEL | u64::from(entry >> 12), outer.remote)?;
-                let l3 = at + MPLS;
-                let ethertype = if first >> 4 == 4 { ether::IPV4 } else { ether::IPV6 };
-                self.inner(ethertype, bytes.get(l3..end)?, l3, outer.tos, cell)
+                let (entry, l3) = (u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?), at + MPLS);
+                self.mpls(entry, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
             }
             Some(_) => None,
         }
+    }
+
+    /// Reads what is in VXLAN: its header, and eight bytes each of the inner Ethernet header, which begin with it and end with it.
+    #[inline(always)]
+    fn vxlan(
+        &mut self,
+        [header, to, inner]: [u64; 3],
+        packet: &[u8],
+        l3: usize,
+        (remote, class): (impl Fn() -> IpAddr, u8),
+        cell: &mut Cell,
+    ) -> Option<Family> {
+        if header >> 56 & 8 == 0 || to >> 16 != self.router {
+            return None;
+        }
+        self.enter(header >> 8 & 0xff_ffff, remote)?;
+        self.inner(inner as u16, packet, l3, class, cell)
+    }
+
+    /// Reads what is behind this label.
+    #[inline(always)]
+    fn mpls(
+        &mut self,
+        entry: u32,
+        packet: &[u8],
+        l3: usize,
+        (remote, class): (impl Fn() -> IpAddr, u8),
+        cell: &mut Cell,
+    ) -> Option<Family> {
+        let headers = &self.snapshot.local.headers;
+        if entry >> 8 & 1 == 0 || headers.mpls_congestion_marked.is_some() || headers.mpls_ttl != Model::Pipe {
+            return None;
+        }
+        self.enter(LABEL | u64::from(entry >> 12), remote)?;
+        let ethertype = if packet.first()? >> 4 == 4 { ether::IPV4 } else { ether::IPV6 };
+        self.inner(ethertype, packet, l3, class, cell)
     }
 
     /// Finds what a VNI or label stands for, and whether this far end may send there.
