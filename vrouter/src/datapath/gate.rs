@@ -38,6 +38,10 @@ pub(super) struct Modes {
     pub striped: bool,
 }
 
+impl Modes {
+    pub const NONE: Modes = Modes { flows: false, routes: false, striped: false };
+}
+
 /// Frames that a tenant sends.
 pub(super) struct Tenant<'a> {
     vif: &'a Vif,

@@ -22,8 +22,7 @@ use crate::tables::{NextHop, Rewrite, Snapshot, Stripes};
 /// What is known of the frames of one burst.
 pub(super) struct Lane {
     cells: Box<[Cell; BURST]>,
-    /// Some are of packet mode.
-    routes: bool,
+    modes: Modes,
 }
 
 /// One frame.
@@ -83,28 +82,27 @@ impl Family {
 
 impl Lane {
     pub fn new() -> Lane {
-        Lane { cells: Box::new([Cell::OTHER; BURST]), routes: false }
+        Lane { cells: Box::new([Cell::OTHER; BURST]), modes: Modes::NONE }
     }
 
     /// Classify and lookup: reads the frames, at most a burst, and asks for their entries, or finds their routes.
     pub fn see(&mut self, snapshot: &Snapshot, gate: &mut Gate, flows: &FlowTable, frames: &[Frame]) {
         let cells = &mut self.cells[..frames.len()];
-        let modes = match gate {
+        self.modes = match gate {
             Gate::Closed => {
                 cells.iter_mut().for_each(|cell| (cell.family, cell.candidate) = (Family::Other, None));
-                Modes { flows: false, routes: false, striped: false }
+                Modes::NONE
             }
             Gate::Tenant(gate) => at_level(Read { gate, flows, frames, cells }),
             Gate::Fabric(gate) => at_level(Read { gate, flows, frames, cells }),
         };
-        self.routes = modes.routes;
-        if modes.flows {
+        if self.modes.flows {
             at_level(Meet { flows, cells });
         }
-        if modes.striped {
+        if self.modes.striped {
             at_level(Ask { stripes: &snapshot.stripes, cells });
         }
-        if modes.routes {
+        if self.modes.routes {
             at_level(Routes { snapshot, flows, cells });
         }
     }
@@ -128,10 +126,11 @@ impl Lane {
 
     /// How many of so many frames from `at` on, which the lane has taken, had flows.
     pub fn hits(&self, at: usize, taken: usize) -> usize {
-        if !self.routes {
-            return taken;
+        match self.modes {
+            Modes { flows: false, .. } => 0,
+            Modes { routes: false, .. } => taken,
+            _ => self.cells[at..at + taken].iter().filter(|cell| !cell.family.is_routed()).count(),
         }
-        self.cells[at..at + taken].iter().filter(|cell| !cell.family.is_routed()).count()
     }
 
     /// How many frames from `at` on the lane will not take: at least one.

@@ -25,22 +25,55 @@ impl Kernel for Routes<'_> {
     fn run(self) {
         let Routes { snapshot, flows, cells } = self;
         let mut exits = Exits { snapshot, flows, last: (u32::MAX, Exit::Other) };
-        let (mut v4, mut v6) = (Asked::<u32>::new(), Asked::<u128>::new());
-        for (at, cell) in cells.iter_mut().enumerate() {
-            match cell.family {
-                Family::Routed4 => v4.add(&mut exits, at, cell),
-                Family::Routed6 => v6.add(&mut exits, at, cell),
-                Family::Other => cell.candidate = None,
-                Family::V4 | Family::V6 => {}
-            }
+        if look_up::<u32>(&mut exits, cells) == cells.len() {
+            return;
         }
-        v4.answer(&mut exits, cells);
-        v6.answer(&mut exits, cells);
+        look_up::<u128>(&mut exits, cells);
+        cells.iter_mut().filter(|cell| cell.family == Family::Other).for_each(|cell| cell.candidate = None);
     }
+}
+
+/// Finds the next hops of one family's packets, and says how many there are: at once of those that enter where the first one does.
+#[inline(always)]
+fn look_up<A: Destination>(exits: &mut Exits, cells: &mut [Cell]) -> usize {
+    let mut destinations = [A::ZERO; BURST];
+    let mut count = 0;
+    for (cell, destination) in cells.iter().zip(&mut destinations) {
+        let mine = cell.family == A::FAMILY;
+        // others are not worth the branch
+        *destination = if mine { A::of(cell) } else { A::ZERO };
+        count += usize::from(mine);
+    }
+    let Some(first) = cells.iter().find(|cell| cell.family == A::FAMILY) else { return 0 };
+    let context = first.words[A::CONTEXT] as u32;
+    let mut routes = [None; BURST];
+    if let Some(vrf) = exits.vrf(context) {
+        A::fib(vrf).lookup_batch(&destinations[..cells.len()], &mut routes[..cells.len()]);
+    }
+    for (cell, route) in cells.iter_mut().zip(&routes) {
+        if cell.family != A::FAMILY {
+            continue;
+        }
+        let together = cell.words[A::CONTEXT] as u32 == context && cell.fixed == Cell::ROUTED;
+        let next_hop = if together { route.map(|(_, next_hop)| next_hop) } else { next_hop_of::<A>(exits, cell) };
+        exits.give::<A>(cell, next_hop);
+    }
+    count
+}
+
+/// The next hop of a packet that enters elsewhere, or has a label that names it.
+#[cold]
+fn next_hop_of<A: Destination>(exits: &Exits, cell: &Cell) -> Option<NextHopId> {
+    if cell.fixed != Cell::ROUTED {
+        return Some(NextHopId(cell.fixed));
+    }
+    let vrf = exits.vrf(cell.words[A::CONTEXT] as u32)?;
+    Some(A::fib(vrf).lookup(A::of(cell))?.1)
 }
 
 /// A destination of one family.
 trait Destination: Bits {
+    const FAMILY: Family;
     /// Which word of a cell holds the context.
     const CONTEXT: usize;
     fn of(cell: &Cell) -> Self;
@@ -49,6 +82,7 @@ trait Destination: Bits {
 }
 
 impl Destination for u32 {
+    const FAMILY: Family = Family::Routed4;
     const CONTEXT: usize = 1;
 
     #[inline(always)]
@@ -68,6 +102,7 @@ impl Destination for u32 {
 }
 
 impl Destination for u128 {
+    const FAMILY: Family = Family::Routed6;
     const CONTEXT: usize = 4;
 
     #[inline(always)]
@@ -84,61 +119,6 @@ impl Destination for u128 {
     fn hash(flows: &FlowTable, cell: &Cell) -> u64 {
         flows.wide().hash(&cell.wide())
     }
-}
-
-/// Packets of one family that enter where the first one does: their destinations, and their places in the burst.
-struct Asked<A> {
-    context: u32,
-    count: usize,
-    destinations: [A; BURST],
-    places: [u8; BURST],
-}
-
-impl<A: Destination> Asked<A> {
-    #[inline(always)]
-    fn new() -> Asked<A> {
-        Asked { context: 0, count: 0, destinations: [A::ZERO; BURST], places: [0; BURST] }
-    }
-
-    /// Takes a packet among them. What enters elsewhere, or has a label that names its next hop, is answered at once.
-    #[inline(always)]
-    fn add(&mut self, exits: &mut Exits, at: usize, cell: &mut Cell) {
-        let context = cell.words[A::CONTEXT] as u32;
-        if self.count == 0 {
-            self.context = context;
-        }
-        if context != self.context || cell.fixed != Cell::ROUTED {
-            return answer_one::<A>(exits, cell);
-        }
-        self.destinations[self.count % BURST] = A::of(cell);
-        self.places[self.count % BURST] = at as u8;
-        self.count += 1;
-    }
-
-    /// Finds their next hops.
-    #[inline(always)]
-    fn answer(&self, exits: &mut Exits, cells: &mut [Cell]) {
-        if self.count == 0 {
-            return;
-        }
-        let mut routes = [None; BURST];
-        if let Some(vrf) = exits.vrf(self.context) {
-            A::fib(vrf).lookup_batch(&self.destinations[..self.count], &mut routes[..self.count]);
-        }
-        for (at, route) in self.places[..self.count].iter().zip(routes) {
-            exits.give::<A>(&mut cells[usize::from(*at)], route.map(|(_, next_hop)| next_hop));
-        }
-    }
-}
-
-fn answer_one<A: Destination>(exits: &mut Exits, cell: &mut Cell) {
-    let next_hop = if cell.fixed == Cell::ROUTED {
-        let vrf = exits.vrf(cell.words[A::CONTEXT] as u32);
-        vrf.and_then(|vrf| Some(A::fib(vrf).lookup(A::of(cell))?.1))
-    } else {
-        Some(NextHopId(cell.fixed))
-    };
-    exits.give::<A>(cell, next_hop);
 }
 
 /// Where next hops lead.
