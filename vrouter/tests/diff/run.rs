@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use flowtable::Level;
 use vrouter::drops::DropReason;
 
 use crate::case::{Case, Kept};
@@ -54,12 +55,18 @@ fn setting(name: &str) -> Option<String> {
 
 /// The case of a seed, every way. A difference is shrunk, written down, and the end.
 fn run(seed: u64, hits: &mut Hits) {
+    level_of(seed);
     let case = settled(random_case(seed));
     for how in WAYS {
         if let (_, Some(difference)) = duel(&case, how, hits) {
             report(seed, case, how, difference);
         }
     }
+}
+
+/// Code for each level of processor has its turn.
+fn level_of(turn: u64) {
+    Level::limit(if turn.is_multiple_of(2) { Level::Baseline } else { Level::V3 });
 }
 
 fn report(seed: u64, case: Case, how: How, difference: Difference) -> ! {
@@ -151,6 +158,7 @@ fn kept_cases_are_as_they_were() {
     for folder in folders(setting("REPLAY")) {
         let kept = Kept::read(&folder);
         for workers in [1, 2] {
+            level_of(workers as u64);
             wrong.extend(
                 replay(&kept, workers).err().map(|why| format!("{}, {workers} worker(s): {why}", folder.display())),
             );
