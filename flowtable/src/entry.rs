@@ -1,7 +1,7 @@
 //! One direction's entry: what callers see of it, and its words in the region.
 //!
 //! ```text
-//! word 0      guard: incarnation (32) | verdict (8) | sequence (21) | LIVE | WRITING | LOCK
+//! word 0      guard: incarnation (32) | verdict (8) | whose to count (8) | sequence (13) | LIVE | WRITING | LOCK
 //! word 1..=K  key
 //! word K+1    activity: last seen (32) | state (16) | the key's tag (16)
 //! word K+2    owner (32) | next hop (32)
@@ -12,8 +12,9 @@
 //!
 //! All but the guard are stored with release and loaded by readers with acquire, for which see [`Slot::read`].
 
+use crate::counting::{OWNER, Section};
 use crate::region::Line;
-use crate::sync::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, wait};
+use crate::sync::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst, wait};
 use crate::{Glance, Key};
 
 /// Names one direction's entry for as long as its pair lives: a later pair in the same place has another version.
@@ -118,8 +119,9 @@ pub(crate) const WRITING: u64 = 1 << 1;
 /// The entry belongs to a pair.
 pub(crate) const LIVE: u64 = 1 << 2;
 const SEQUENCE: u64 = 1 << 3;
-const SEQUENCE_MASK: u64 = ((1 << 21) - 1) << 3;
+const SEQUENCE_MASK: u64 = ((1 << 13) - 1) << 3;
 const VERDICT: u32 = 24;
+const VERDICTS: u64 = 0xff << VERDICT;
 
 /// The incarnation that a guard tells.
 pub(crate) fn version(guard: u64) -> u32 {
@@ -167,8 +169,8 @@ impl<'a, const K: usize> Slot<'a, K> {
     /// writer W. Before that store W had changed the guard, or another thread had, from whom W took over by acquire (insertion
     /// takes a pair from the free list, where the removal put it after clearing LIVE). The load is an acquire, so the second load
     /// of the guard sees that change or a later one, and no later guard equals g but for LOCK: WRITING, the sequence or the
-    /// incarnation differ. (The sequence comes round after 2 million updates within one copy.) If none sees anything newer, the
-    /// copy is of g's time. What `touch` changes (activity and counters, with LOCK only) is consistent word by word.
+    /// incarnation differ. (The sequence comes round after 8,192 updates within one copy.) If none sees anything newer, the
+    /// copy is of g's time. What `touch` changes (activity and counters, with LOCK or within a section) is consistent word by word.
     #[inline(always)]
     pub(crate) fn read<const CHECKED: bool>(self, wanted: impl Fn(&Key<K>) -> bool) -> Option<(u64, Key<K>, Entry)> {
         let mut turns = 0;
@@ -230,8 +232,9 @@ impl<'a, const K: usize> Slot<'a, K> {
         Some((version(guard), activity as u16, (target >> 32) as u32, glance))
     }
 
-    /// Locks the entry if it still is of this version, and gives its guard (without LOCK). Waits for another writer.
-    /// Acquire: sees what the writer before stored (`unlock` releases).
+    /// Locks the entry if it still is of this version, and gives its guard (without LOCK). Waits for another writer, but not yet for the
+    /// entry's own thread: that is [`Sections::wait_for`](crate::counting::Sections::wait_for)'s.
+    /// Acquire: sees what the writer before stored (`unlock` releases). Sequentially consistent: see `counting.rs`.
     #[inline]
     pub(crate) fn lock(self, wanted: u32) -> Option<u64> {
         let mut turns = 0;
@@ -240,7 +243,7 @@ impl<'a, const K: usize> Slot<'a, K> {
             if guard & LIVE == 0 || version(guard) != wanted {
                 return None;
             }
-            if guard & LOCK == 0 && self.guard().compare_exchange(guard, guard | LOCK, Acquire, Relaxed).is_ok() {
+            if guard & LOCK == 0 && self.guard().compare_exchange(guard, guard | LOCK, SeqCst, Relaxed).is_ok() {
                 return Some(guard);
             }
             wait(&mut turns);
@@ -249,41 +252,77 @@ impl<'a, const K: usize> Slot<'a, K> {
 
     /// See [`Pairs::count_if`](crate::Pairs::count_if).
     ///
-    /// Why what is read before the lock is what the lock then keeps: the words are loaded (acquire) between a load of the guard and the
-    /// compare-and-swap of that same guard. Whoever stores a newer key or decision changes the guard before, as [`Slot::read`] says,
-    /// and the compare-and-swap would fail.
+    /// An entry of this thread's own is nobody else's to change until the section ends (see `counting.rs`), so what is read here stays
+    /// as it is.
     #[inline(always)]
     pub(crate) fn count_if<R>(
         self,
         key: &Key<K>,
         packet: Packet,
+        section: &mut Section,
         stands: impl Fn(&Standing) -> Option<R>,
     ) -> Option<R> {
-        let mut turns = 0;
+        let guard = self.guard().load(Acquire);
+        if guard & (LIVE | LOCK | WRITING | VERDICTS | OWNER) != LIVE | section.owner() {
+            return self.count_locked(key, packet, section, stands);
+        }
+        let answer = self.judge(key, stands)?;
+        self.count(packet.bytes, packet.now, packet.set);
+        Some(answer)
+    }
+
+    /// The same of an entry that is not, or not yet, this thread's own.
+    ///
+    /// Why what is read before the lock is what the lock then keeps: the words are loaded (acquire) between a load of the guard and the
+    /// compare-and-swap of that same guard. Whoever stores a newer key or decision changes the guard before, as [`Slot::read`] says,
+    /// and the compare-and-swap would fail.
+    #[inline(never)]
+    fn count_locked<R>(
+        self,
+        key: &Key<K>,
+        packet: Packet,
+        section: &mut Section,
+        stands: impl Fn(&Standing) -> Option<R>,
+    ) -> Option<R> {
         loop {
             let guard = self.guard().load(Acquire);
-            if guard & (LIVE | LOCK | WRITING | 0xff << VERDICT) != LIVE {
+            if guard & (LIVE | LOCK | WRITING | VERDICTS) != LIVE {
                 if guard & LIVE == 0 || guard & (LOCK | WRITING) == 0 {
                     return None;
                 }
-                wait(&mut turns);
+                section.outside(|_| self.wait_while_locked());
                 continue;
             }
-            let (seen, activity) = self.key(Acquire);
-            let [target, stamp] = [K + 2, K + 3].map(|word| self.word(word).load(Acquire));
-            if seen != *key {
-                return None;
-            }
-            let half = Half { stamp, next_hop: target as u32, verdict: 0 };
-            let state = (activity >> 16) as u16;
-            let answer = stands(&Standing { half, initiator: self.index & 1 == 0, state })?;
-            if self.guard().compare_exchange(guard, guard | LOCK, Acquire, Relaxed).is_ok() {
+            let answer = self.judge(key, &stands)?;
+            if self.guard().compare_exchange(guard, guard | LOCK, SeqCst, Relaxed).is_ok() {
+                if section.is_foreign(guard) {
+                    section.outside(|sections| sections.wait_for(guard));
+                }
                 self.count(packet.bytes, packet.now, packet.set);
-                self.unlock(guard);
+                self.unlock(section.after(guard));
                 return Some(answer);
             }
+        }
+    }
+
+    /// Waits until nobody holds the lock, or somebody else does.
+    fn wait_while_locked(self) {
+        let (mut turns, locked) = (0, self.guard().load(Relaxed));
+        while locked & (LOCK | WRITING) != 0 && self.guard().load(Relaxed) == locked {
             wait(&mut turns);
         }
+    }
+
+    /// Compares the key, and asks what was decided.
+    #[inline(always)]
+    fn judge<R>(self, key: &Key<K>, stands: impl Fn(&Standing) -> Option<R>) -> Option<R> {
+        let (seen, activity) = self.key(Acquire);
+        let (target, stamp) = (self.word(K + 2).load(Acquire), self.word(K + 3).load(Acquire));
+        if seen != *key {
+            return None;
+        }
+        let half = Half { stamp, next_hop: target as u32, verdict: 0 };
+        stands(&Standing { half, initiator: self.index & 1 == 0, state: (activity >> 16) as u16 })
     }
 
     /// Gives the lock back, leaving `guard`. Locked.
@@ -321,7 +360,7 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.word(K + 2).store(target & !0xffff_ffff | u64::from(half.next_hop), Release);
         self.word(K + 3).store(half.stamp, Release);
         let sequence = guard.wrapping_add(SEQUENCE) & SEQUENCE_MASK;
-        self.unlock(guard & !(SEQUENCE_MASK | 0xff << VERDICT) | sequence | u64::from(half.verdict) << VERDICT);
+        self.unlock(guard & !(SEQUENCE_MASK | VERDICTS) | sequence | u64::from(half.verdict) << VERDICT);
     }
 
     /// What was decided. Locked, by a holder of `guard`.

@@ -59,6 +59,7 @@
 //! A writer that dies leaves locks and at most one half-written pair: [`FlowTable::adopt`] clears and drops them.
 
 mod bucket;
+mod counting;
 mod entry;
 mod free;
 mod key;
@@ -76,6 +77,7 @@ mod sync;
 mod table;
 mod watchful;
 
+pub use counting::{Counter, Section};
 pub use entry::{Entry, Half, Handle, Packet, Pair, Standing};
 pub use key::{Key, Narrow, Wide};
 pub use layout::{AdoptError, Config, LayoutError};

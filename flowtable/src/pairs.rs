@@ -1,6 +1,9 @@
 //! The table of one kind of key: look up, set up, count, remove.
 
+use std::sync::Arc;
+
 use crate::bucket::Bucket;
+use crate::counting::{Section, Sections};
 use crate::entry::{LIVE, Packet, Slot, Standing, version};
 use crate::free::{End, Free};
 use crate::key::Secrets;
@@ -14,6 +17,7 @@ pub struct Pairs<const K: usize> {
     pub(crate) free: Free,
     pub(crate) buckets: Part,
     pub(crate) entries: Part,
+    pub(crate) sections: Arc<Sections>,
     pub(crate) odd_dropped: u64,
 }
 
@@ -121,16 +125,18 @@ impl<const K: usize> Pairs<K> {
     /// Counts one packet to the entry at this place, if it is live, has this key (which is compared in full), verdict 0, and `stands` says
     /// something to what was decided; else changes nothing. Find, check and [`Pairs::touch_decided`] in one step, exact like it: the answer of `stands`
     /// is about the very decision that the packet was counted to. (It may be asked more than once, and about what another thread is just
-    /// replacing; then its answer is not used.)
+    /// replacing; then its answer is not used.) The section is one of a counter of this table; within it an entry that no other thread
+    /// counts is counted without a lock.
     #[inline(always)]
     pub fn count_if<R>(
         &self,
         index: u32,
         key: &Key<K>,
         packet: Packet,
+        section: &mut Section,
         stands: impl Fn(&Standing) -> Option<R>,
     ) -> Option<R> {
-        self.slot(index)?.count_if(key, packet, stands)
+        self.slot(index)?.count_if(key, packet, section, stands)
     }
 
     /// The entry with this key, which is compared in full. `hash` is the key's. Takes no lock.
@@ -398,10 +404,13 @@ impl<const K: usize> Pairs<K> {
         Slot::new(&self.entries, index)
     }
 
+    /// The entry, locked, and nobody counts it; not within a section.
     #[inline(always)]
     fn locked_slot(&self, handle: Handle) -> Option<(Slot<'_, K>, u64)> {
         let slot = self.slot(handle.index)?;
-        slot.lock(handle.version).map(|guard| (slot, guard))
+        let guard = slot.lock(handle.version)?;
+        self.sections.wait_for(guard);
+        Some((slot, guard))
     }
 
     #[inline(always)]
@@ -442,7 +451,8 @@ mod tests {
         assert_eq!((find(&one), find(&other)), (Some(1), None));
         let count = |key: &Narrow| {
             let candidate = pairs.candidate(pairs.seek(key)).expect("the tag is there");
-            pairs.count_if(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, |_| Some(()))
+            let mut counter = table.counter();
+            pairs.count_if(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, &mut counter.section(), |_| Some(()))
         };
         assert_eq!((count(&one), count(&other)), (Some(()), None));
         pairs.insert((&other, half(3)), (&reverse(other), half(4)), 0, 0).expect("room");

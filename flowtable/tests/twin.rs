@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use flowtable::{
-    Config, Entry, FlowTable, Half, Handle, InsertError, Key, Outline, Packet, Pair, Pairs, Region, Standing,
+    Config, Counter, Entry, FlowTable, Half, Handle, InsertError, Key, Outline, Packet, Pair, Pairs, Region, Standing,
 };
 use proptest::prelude::*;
 
@@ -175,7 +175,7 @@ impl<const K: usize> Twin<K> {
         }
     }
 
-    fn call(&mut self, pairs: &Pairs<K>, call: &Call) {
+    fn call(&mut self, pairs: &Pairs<K>, counters: &mut [Counter; 3], call: &Call) {
         match *call {
             Call::Insert { forward, reverse, half: n, owner } => {
                 let ends = [key(forward), key(reverse)];
@@ -210,7 +210,10 @@ impl<const K: usize> Twin<K> {
                 };
                 assert_eq!(touched, entry.is_some());
             }
-            Call::Count { key: n, bytes, set, stands } => self.count(pairs, &key(n), (bytes, set), stands),
+            Call::Count { key: n, bytes, set, stands } => {
+                let which = bytes as usize % counters.len();
+                self.count(pairs, &key(n), (bytes, set), &mut counters[which], stands)
+            }
             Call::Clear { handle, bits } => {
                 let Some(handle) = self.handle(handle) else { return };
                 let entry = self.entry(handle).map(|entry| entry.state &= !bits);
@@ -227,7 +230,7 @@ impl<const K: usize> Twin<K> {
         }
     }
 
-    fn count(&mut self, pairs: &Pairs<K>, key: &Key<K>, (bytes, set): (u32, u16), stands: bool) {
+    fn count(&mut self, pairs: &Pairs<K>, key: &Key<K>, (bytes, set): (u32, u16), counter: &mut Counter, stands: bool) {
         let (place, now) = (self.places.get(key).copied(), self.now);
         let entry = place.and_then(|place| self.entry(place)).filter(|entry| entry.verdict == 0);
         let expected = entry.map(|entry| {
@@ -249,13 +252,14 @@ impl<const K: usize> Twin<K> {
             asked.set(Some(*standing));
             stands.then_some(7)
         };
-        let counted = at.and_then(|at| pairs.count_if(at, key, Packet { bytes, now, set }, check));
+        let section = &mut counter.section();
+        let counted = at.and_then(|at| pairs.count_if(at, key, Packet { bytes, now, set }, section, check));
         assert_eq!(counted, (expected.is_some() && stands).then_some(7));
         assert_eq!(asked.get(), expected);
         // no other key is counted at that place
         let strange = Key { tag: key.tag ^ 0x100, ..*key };
         let packet = Packet { bytes, now, set };
-        assert_eq!(at.and_then(|at| pairs.count_if(at, &strange, packet, |_| Some(0))), None);
+        assert_eq!(at.and_then(|at| pairs.count_if(at, &strange, packet, section, |_| Some(0))), None);
     }
 
     fn same(&mut self, pairs: &Pairs<K>) {
@@ -279,13 +283,15 @@ fn run<const K: usize>(calls: &[Call], seed: u64, kind: impl Fn(&FlowTable) -> &
     let region = Region::heap(config.bytes().expect("possible")).expect("memory");
     let mut table = FlowTable::create(region, &config).expect("laid out");
     let (pairs, places) = (HashMap::new(), HashMap::new());
+    let mut counters = [table.counter(), table.counter(), table.counter()];
     let mut twin = Twin::<K> { pairs, places, given: Vec::new(), now: u32::MAX - 20 };
     for call in calls {
         if let Call::Adopt = call {
             table = FlowTable::adopt(Region::from_words(&table.region().to_words()).expect("memory")).expect("ours");
             assert_eq!(kind(&table).counters().odd_dropped, 0);
+            counters = [table.counter(), table.counter(), table.counter()];
         }
-        twin.call(kind(&table), call);
+        twin.call(kind(&table), &mut counters, call);
     }
     twin.same(kind(&table));
 }

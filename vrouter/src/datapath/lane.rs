@@ -5,7 +5,7 @@
 //! rewrite. The lane forwards a run of packets and stops before the first that it does not take, which goes the slower way untouched: so
 //! no packet passes another one.
 
-use flowtable::{FlowTable, Kernel, Key, Packet, Sought, Standing, at_level};
+use flowtable::{Counter, FlowTable, Kernel, Key, Packet, Section, Sought, Standing, at_level};
 
 use super::gate::{Gate, Ground, Modes, Reader};
 use super::headers::{self, Inner};
@@ -112,14 +112,15 @@ impl Lane {
     pub fn go<'a>(
         &self,
         snapshot: &'a Snapshot,
-        flows: &FlowTable,
+        (flows, counter): (&FlowTable, &mut Counter),
         now: Tick,
         at: usize,
         frames: &mut [Frame],
         rewrites: &mut [Option<&'a Rewrite>; BURST],
     ) -> usize {
         let cells = &self.cells[at..];
-        let taken = at_level(Count { snapshot, flows, now, cells: &cells[..frames.len()], rewrites });
+        let section = &mut counter.section();
+        let taken = at_level(Count { snapshot, flows, section, now, cells: &cells[..frames.len()], rewrites });
         at_level(Write { cells, frames: &mut frames[..taken], rewrites });
         taken
     }
@@ -212,15 +213,16 @@ impl Kernel for Ask<'_> {
 }
 
 /// Count: compares each key with its entry, judges whether it stands, and counts the packet.
-struct Count<'a, 'b> {
+struct Count<'a, 'b, 'c> {
     snapshot: &'a Snapshot,
     flows: &'b FlowTable,
+    section: &'b mut Section<'c>,
     now: Tick,
     cells: &'b [Cell],
     rewrites: &'b mut [Option<&'a Rewrite>; BURST],
 }
 
-impl Kernel for Count<'_, '_> {
+impl Kernel for Count<'_, '_, '_> {
     type Out = usize;
 
     #[inline(always)]
@@ -231,7 +233,7 @@ impl Kernel for Count<'_, '_> {
             *rewrite = if cell.family.is_routed() {
                 cell.routed(self.snapshot, &mut last)
             } else {
-                cell.count(self.snapshot, self.flows, self.now)
+                cell.count(self.snapshot, self.flows, self.section, self.now)
             };
             if rewrite.is_none() {
                 break;
@@ -292,12 +294,18 @@ impl Cell {
 
     /// Counts the packet to its flow, if that stands and sends it on by a mere rewrite: which one.
     #[inline(always)]
-    fn count<'a>(&self, snapshot: &'a Snapshot, flows: &FlowTable, now: Tick) -> Option<&'a Rewrite> {
+    fn count<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        flows: &FlowTable,
+        section: &mut Section,
+        now: Tick,
+    ) -> Option<&'a Rewrite> {
         let packet = Packet { bytes: self.length.into(), now: now.0, set: self.set };
         let stands = |standing: &Standing| self.stands(snapshot, standing);
         match self.family {
-            Family::V4 => flows.narrow().count_if(self.candidate?, &self.narrow(), packet, stands),
-            Family::V6 => flows.wide().count_if(self.candidate?, &self.wide(), packet, stands),
+            Family::V4 => flows.narrow().count_if(self.candidate?, &self.narrow(), packet, section, stands),
+            Family::V6 => flows.wide().count_if(self.candidate?, &self.wide(), packet, section, stands),
             _ => None,
         }
     }

@@ -25,7 +25,7 @@ pub mod victims;
 
 use std::sync::Arc;
 
-use flowtable::{Entry, Handle};
+use flowtable::{Counter, Entry, Handle};
 
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
@@ -55,6 +55,7 @@ pub struct Worker {
     /// A burst as it was received, of which the lane takes what is plain.
     received: Vec<Frame>,
     lane: Lane,
+    counter: Counter,
     /// What the lane does not take, and what is known of it.
     frames: Vec<Frame>,
     burst: Vec<Work>,
@@ -131,6 +132,7 @@ impl Worker {
             snapshot,
             received: Vec::with_capacity(BURST),
             lane: Lane::new(),
+            counter: shared.flows.counter(),
             frames: Vec::with_capacity(BURST),
             burst: Vec::with_capacity(BURST),
             flow_budgets: budgets.clone(),
@@ -230,10 +232,10 @@ impl Worker {
 
     /// Forwards the plain packets at the front of what was received, the first of which the lane has at `at`. Returns how many.
     fn plain(&mut self, at: usize, slot: usize) -> usize {
-        let Worker { snapshot, received, lane, shared, ports, now, index, .. } = self;
+        let Worker { snapshot, received, lane, shared, counter, ports, now, index, .. } = self;
         let counters = &shared.workers[index.index()].counters;
         let mut rewrites = [None; BURST];
-        let taken = lane.go(snapshot, &shared.flows, *now, at, received, &mut rewrites);
+        let taken = lane.go(snapshot, (&shared.flows, counter), *now, at, received, &mut rewrites);
         counters.worker.flow_hits.add(lane.hits(at, taken) as u64);
         let mut left = &rewrites[..taken];
         // the usual case: all of it goes one way, in the vector that it is in
