@@ -250,34 +250,33 @@ impl<'a, const K: usize> Slot<'a, K> {
         }
     }
 
-    /// See [`Pairs::count_if`](crate::Pairs::count_if).
+    /// See [`Pairs::count_own`](crate::Pairs::count_own).
     ///
     /// An entry of this thread's own is nobody else's to change until the section ends (see `counting.rs`), so what is read here stays
     /// as it is.
     #[inline(always)]
-    pub(crate) fn count_if<R>(
+    pub(crate) fn count_own<R>(
         self,
         key: &Key<K>,
         packet: Packet,
-        section: &mut Section,
+        section: &Section,
         stands: impl Fn(&Standing) -> Option<R>,
-    ) -> Option<R> {
+    ) -> Option<Option<R>> {
         let guard = self.guard().load(Acquire);
         if guard & (LIVE | LOCK | WRITING | VERDICTS | OWNER) != LIVE | section.owner() {
-            return self.count_locked(key, packet, section, stands);
+            return None;
         }
-        let answer = self.judge(key, stands)?;
+        let Some(answer) = self.judge(key, stands) else { return Some(None) };
         self.count(packet.bytes, packet.now, packet.set);
-        Some(answer)
+        Some(Some(answer))
     }
 
-    /// The same of an entry that is not, or not yet, this thread's own.
+    /// See [`Pairs::count_shared`](crate::Pairs::count_shared).
     ///
     /// Why what is read before the lock is what the lock then keeps: the words are loaded (acquire) between a load of the guard and the
     /// compare-and-swap of that same guard. Whoever stores a newer key or decision changes the guard before, as [`Slot::read`] says,
     /// and the compare-and-swap would fail.
-    #[inline(never)]
-    fn count_locked<R>(
+    pub(crate) fn count_shared<R>(
         self,
         key: &Key<K>,
         packet: Packet,

@@ -12,7 +12,7 @@ use crate::counting::{Counter, Sections};
 use crate::key::Secrets;
 use crate::layout::Parts;
 use crate::region::Region;
-use crate::{Entry, Half, Handle, InsertError, Key, Packet, Pair};
+use crate::{Entry, Half, Handle, InsertError, Key, Packet, Pair, Standing};
 
 type Pairs = crate::Pairs<1>;
 
@@ -273,7 +273,9 @@ fn forwards(update: u64) -> Half {
 /// Counts answers of flow 1, each a section of its own.
 fn count(pairs: &Pairs, counter: &mut Counter, bytes: u32) -> Option<Half> {
     let packet = Packet { bytes, now: 9, set: 1 };
-    let counted = pairs.count_if(1, &key(3), packet, &mut counter.section(), |standing| Some(standing.half));
+    let (section, stands) = (&mut counter.section(), |standing: &Standing| Some(standing.half));
+    let own = pairs.count_own(1, &key(3), packet, section, stands);
+    let counted = own.unwrap_or_else(|| pairs.count_shared(1, &key(3), packet, section, stands));
     counted.inspect(|half| assert_eq!(*half, forwards(half.stamp & 0xff), "torn"))
 }
 

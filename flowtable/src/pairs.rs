@@ -100,21 +100,21 @@ impl<const K: usize> Pairs<K> {
         if let Some(line) = self.buckets.get(first as usize) {
             prefetch(line);
         }
-        Sought { hash, first, tag: tag_of(hash) }
+        Sought { hash, first }
     }
 
     /// The place of the entry that the key sought probably has, asked for; waits for the key's bucket. The key itself is not
-    /// compared: that is for [`Pairs::count_if`]. Nothing: no entry bears the hash's tag.
+    /// compared: that is for [`Pairs::count_own`]. Nothing: no entry bears the hash's tag.
     #[inline(always)]
     pub fn candidate(&self, sought: Sought) -> Option<u32> {
-        let mut bucket = Bucket(self.buckets.get(sought.first as usize)?);
+        let (mut bucket, tag) = (Bucket(self.buckets.get(sought.first as usize)?), tag_of(sought.hash));
         let tags = bucket.tags();
-        let slot = match tags.slots(sought.tag).next() {
+        let slot = match tags.slots(tag).next() {
             Some(slot) => slot,
             None if !tags.overflowed() => return None,
             None => {
                 bucket = self.bucket(self.place(sought.hash).second);
-                bucket.tags().slots(sought.tag).next()?
+                bucket.tags().slots(tag).next()?
             }
         };
         let index = bucket.index(slot);
@@ -123,12 +123,24 @@ impl<const K: usize> Pairs<K> {
     }
 
     /// Counts one packet to the entry at this place, if it is live, has this key (which is compared in full), verdict 0, and `stands` says
-    /// something to what was decided; else changes nothing. Find, check and [`Pairs::touch_decided`] in one step, exact like it: the answer of `stands`
-    /// is about the very decision that the packet was counted to. (It may be asked more than once, and about what another thread is just
-    /// replacing; then its answer is not used.) The section is one of a counter of this table; within it an entry that no other thread
-    /// counts is counted without a lock.
+    /// something to what was decided; else changes nothing. Find, check and [`Pairs::touch_decided`] in one step, exact like it: the answer of
+    /// `stands` is about the very decision that the packet was counted to. Without a lock; and `None` unless this thread alone counts what
+    /// is at this place: then [`Pairs::count_shared`] does. The section is one of a counter of this table.
     #[inline(always)]
-    pub fn count_if<R>(
+    pub fn count_own<R>(
+        &self,
+        index: u32,
+        key: &Key<K>,
+        packet: Packet,
+        section: &Section,
+        stands: impl Fn(&Standing) -> Option<R>,
+    ) -> Option<Option<R>> {
+        self.slot(index)?.count_own(key, packet, section, stands)
+    }
+
+    /// As [`Pairs::count_own`], of any entry, by a lock. From then on the entry is this thread's own, if no other thread has counted it so.
+    /// (`stands` may be asked more than once, and about what another thread is just replacing; then its answer is not used.)
+    pub fn count_shared<R>(
         &self,
         index: u32,
         key: &Key<K>,
@@ -136,7 +148,7 @@ impl<const K: usize> Pairs<K> {
         section: &mut Section,
         stands: impl Fn(&Standing) -> Option<R>,
     ) -> Option<R> {
-        self.slot(index)?.count_if(key, packet, section, stands)
+        self.slot(index)?.count_shared(key, packet, section, stands)
     }
 
     /// The entry with this key, which is compared in full. `hash` is the key's. Takes no lock.
@@ -449,11 +461,14 @@ mod tests {
         let find = |key: &Narrow| pairs.find(key, pairs.hash(key)).map(|(_, entry)| entry.next_hop);
         pairs.insert((&one, half(1)), (&reverse(one), half(2)), 0, 0).expect("room");
         assert_eq!((find(&one), find(&other)), (Some(1), None));
-        let count = |key: &Narrow| {
-            let candidate = pairs.candidate(pairs.seek(key)).expect("the tag is there");
-            let mut counter = table.counter();
-            pairs.count_if(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, &mut counter.section(), |_| Some(()))
-        };
+        let count =
+            |key: &Narrow| {
+                let candidate = pairs.candidate(pairs.seek(key)).expect("the tag is there");
+                let mut counter = table.counter();
+                pairs.count_shared(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, &mut counter.section(), |_| {
+                    Some(())
+                })
+            };
         assert_eq!((count(&one), count(&other)), (Some(()), None));
         pairs.insert((&other, half(3)), (&reverse(other), half(4)), 0, 0).expect("room");
         assert_eq!((find(&one), find(&other)), (Some(1), Some(3)));

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use flowtable::{
-    Config, Counter, Entry, FlowTable, Half, Handle, InsertError, Key, Outline, Packet, Pair, Pairs, Region, Standing,
+    Config, Counter, Entry, FlowTable, Half, Handle, InsertError, Key, Outline, Packet, Pair, Pairs, Region, Section,
+    Standing,
 };
 use proptest::prelude::*;
 
@@ -253,13 +254,13 @@ impl<const K: usize> Twin<K> {
             stands.then_some(7)
         };
         let section = &mut counter.section();
-        let counted = at.and_then(|at| pairs.count_if(at, key, Packet { bytes, now, set }, section, check));
+        let counted = at.and_then(|at| count(pairs, at, key, Packet { bytes, now, set }, section, check));
         assert_eq!(counted, (expected.is_some() && stands).then_some(7));
         assert_eq!(asked.get(), expected);
         // no other key is counted at that place
         let strange = Key { tag: key.tag ^ 0x100, ..*key };
         let packet = Packet { bytes, now, set };
-        assert_eq!(at.and_then(|at| pairs.count_if(at, &strange, packet, section, |_| Some(0))), None);
+        assert_eq!(at.and_then(|at| count(pairs, at, &strange, packet, section, |_| Some(0))), None);
     }
 
     fn same(&mut self, pairs: &Pairs<K>) {
@@ -275,6 +276,21 @@ impl<const K: usize> Twin<K> {
         for handle in self.given.clone() {
             assert_eq!(pairs.entry(handle), self.entry(handle).copied());
         }
+    }
+}
+
+/// As the datapath does it.
+fn count<const K: usize, R>(
+    pairs: &Pairs<K>,
+    at: u32,
+    key: &Key<K>,
+    packet: Packet,
+    section: &mut Section,
+    stands: impl Fn(&Standing) -> Option<R>,
+) -> Option<R> {
+    match pairs.count_own(at, key, packet, section, &stands) {
+        Some(counted) => counted,
+        None => pairs.count_shared(at, key, packet, section, stands),
     }
 }
 

@@ -234,20 +234,19 @@ impl Worker {
     fn plain(&mut self, at: usize, slot: usize) -> usize {
         let Worker { snapshot, received, lane, shared, counter, ports, now, index, .. } = self;
         let counters = &shared.workers[index.index()].counters;
-        let mut rewrites = [None; BURST];
-        let taken = lane.go(snapshot, (&shared.flows, counter), *now, at, received, &mut rewrites);
+        let mut rewrites = [&Rewrite::NOTHING; BURST];
+        let (taken, port) = lane.go(snapshot, (&shared.flows, counter), *now, at, received, &mut rewrites);
         counters.worker.flow_hits.add(lane.hits(at, taken) as u64);
         let mut left = &rewrites[..taken];
         // the usual case: all of it goes one way, in the vector that it is in
-        if let Some(&Some(Rewrite { port, .. })) = left.first()
+        if let Some(port) = port
             && taken == received.len()
-            && left.iter().all(|next| next.is_some_and(|next| next.port == *port))
-            && ports.send_all(*port, received, slot, snapshot, counters)
+            && ports.send_all(port, received, slot, snapshot, counters)
         {
             return taken;
         }
-        while let Some(port) = left.first().and_then(|first| Some((*first)?.port)) {
-            let run = left.iter().take_while(|next| next.is_some_and(|next| next.port == port)).count();
+        while let Some(port) = left.first().map(|first| first.port) {
+            let run = left.iter().take_while(|next| next.port == port).count();
             ports.send(port, &mut received.drain(..run), slot, snapshot, counters);
             left = &left[run..];
         }
