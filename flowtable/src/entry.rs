@@ -161,7 +161,7 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.lines
     }
 
-    /// A consistent copy, and the guard it was made under; nothing when the entry is free or `wanted` says no to its key.
+    /// A consistent copy, and the guard it was made under; nothing when the entry is free or has another key than the wanted one.
     /// Takes no lock. With `CHECKED` false it believes what it reads: the fault that the tests plant.
     ///
     /// Why the copy is consistent: let g be the first load of the guard. It synchronises with the release that stored it, so the
@@ -172,7 +172,7 @@ impl<'a, const K: usize> Slot<'a, K> {
     /// incarnation differ. (The sequence comes round after 8,192 updates within one copy.) If none sees anything newer, the
     /// copy is of g's time. What `touch` changes (activity and counters, with LOCK or within a section) is consistent word by word.
     #[inline(always)]
-    pub(crate) fn read<const CHECKED: bool>(self, wanted: impl Fn(&Key<K>) -> bool) -> Option<(u64, Key<K>, Entry)> {
+    pub(crate) fn read<const CHECKED: bool>(self, wanted: Option<&Key<K>>) -> Option<(u64, Key<K>, Entry)> {
         let mut turns = 0;
         loop {
             let guard = self.guard().load(Acquire);
@@ -183,17 +183,24 @@ impl<'a, const K: usize> Slot<'a, K> {
                 wait(&mut turns);
                 continue;
             }
-            let (key, activity) = self.key(Acquire);
             // An entry that bore the wanted key all the time shows it here, whoever else writes; one that did not need not.
-            if !wanted(&key) {
+            if wanted.is_some_and(|key| !self.has(key, self.word(K + 1).load(Acquire))) {
                 return None;
             }
+            let (key, activity) = self.key(Acquire);
             let entry = self.entry(guard, activity);
             if !CHECKED || (self.guard().load(Relaxed) ^ guard) & !LOCK == 0 {
                 return Some((guard & !LOCK, key, entry));
             }
             wait(&mut turns);
         }
+    }
+
+    /// Whether the entry has this key, word by word: what is put together first, to be compared as a whole, goes through memory.
+    #[inline(always)]
+    fn has(self, key: &Key<K>, activity: u64) -> bool {
+        let tags = u64::from(activity as u16 ^ key.tag);
+        (0..K).fold(tags, |differ, i| differ | self.word(1 + i).load(Acquire) ^ key.words[i]) == 0
     }
 
     #[inline(always)]
@@ -315,9 +322,9 @@ impl<'a, const K: usize> Slot<'a, K> {
     /// Compares the key, and asks what was decided.
     #[inline(always)]
     fn judge<R>(self, key: &Key<K>, stands: impl Fn(&Standing) -> Option<R>) -> Option<R> {
-        let (seen, activity) = self.key(Acquire);
+        let activity = self.word(K + 1).load(Acquire);
         let (target, stamp) = (self.word(K + 2).load(Acquire), self.word(K + 3).load(Acquire));
-        if seen != *key {
+        if !self.has(key, activity) {
             return None;
         }
         let half = Half { stamp, next_hop: target as u32, verdict: 0 };

@@ -85,7 +85,7 @@ pub use key::{Key, Narrow, Wide};
 pub use layout::{AdoptError, Config, LayoutError};
 pub use level::{Kernel, Level, at_level};
 pub use pages::Pages;
-pub use pairs::{Counters, InsertError, Pairs};
+pub use pairs::{Counters, ELSEWHERE, InsertError, NOWHERE, Pairs};
 pub use place::Sought;
 pub use prefetch::prefetch;
 pub use region::{Line, Region};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Slots};
 use crate::counting::{Section, Sections};
 use crate::entry::{LIVE, Packet, Slot, Standing, version};
 use crate::free::{End, Free};
@@ -20,6 +20,11 @@ pub struct Pairs<const K: usize> {
     pub(crate) sections: Arc<Sections>,
     pub(crate) odd_dropped: u64,
 }
+
+/// In place of an entry's place: there is none.
+pub const NOWHERE: u32 = u32::MAX;
+/// In place of an entry's place: perhaps in the key's second bucket.
+pub const ELSEWHERE: u32 = u32::MAX - 1;
 
 /// Why a pair was not set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,22 +109,55 @@ impl<const K: usize> Pairs<K> {
     }
 
     /// The place of the entry that the key sought probably has, asked for; waits for the key's bucket. The key itself is not
-    /// compared: that is for [`Pairs::count_own`]. Nothing: no entry bears the hash's tag.
+    /// compared: that is for [`Pairs::count_own`] or [`Pairs::find_sought`]. [`NOWHERE`]: no entry bears the hash's tag. [`ELSEWHERE`]: none does
+    /// in this bucket, but some of its keys live in their second ones; that one is asked for, and [`Pairs::candidate_elsewhere`] tells.
     #[inline(always)]
-    pub fn candidate(&self, sought: Sought) -> Option<u32> {
-        let (mut bucket, tag) = (Bucket(self.buckets.get(sought.first as usize)?), tag_of(sought.hash));
+    pub fn candidate(&self, sought: Sought) -> u32 {
+        let Some(line) = self.buckets.get(sought.first as usize) else { return NOWHERE };
+        let (bucket, tag) = (Bucket(line), tag_of(sought.hash));
         let tags = bucket.tags();
-        let slot = match tags.slots(tag).next() {
-            Some(slot) => slot,
-            None if !tags.overflowed() => return None,
-            None => {
-                bucket = self.bucket(self.place(sought.hash).second);
-                bucket.tags().slots(tag).next()?
-            }
-        };
+        let slots = tags.slots(tag);
+        if slots.is_empty() && tags.overflowed() {
+            return self.look_elsewhere(sought);
+        }
+        self.ask(bucket, slots)
+    }
+
+    /// The same in the key's second bucket.
+    #[inline(never)]
+    pub fn candidate_elsewhere(&self, sought: Sought) -> u32 {
+        let bucket = self.bucket(self.place(sought.hash).second);
+        self.ask(bucket, bucket.tags().slots(tag_of(sought.hash)))
+    }
+
+    #[inline(never)]
+    fn look_elsewhere(&self, sought: Sought) -> u32 {
+        prefetch(&self.buckets[self.place(sought.hash).second as usize]);
+        ELSEWHERE
+    }
+
+    /// Asks for the entry in the first of these slots.
+    #[inline(always)]
+    fn ask(&self, bucket: Bucket, mut slots: Slots) -> u32 {
+        let Some(slot) = slots.next() else { return NOWHERE };
         let index = bucket.index(slot);
-        self.slot(index)?.lines().iter().for_each(prefetch);
-        Some(index)
+        if let Some(slot) = self.slot(index) {
+            slot.lines().iter().for_each(prefetch);
+        }
+        index
+    }
+
+    /// As [`Pairs::find`], of a key that was sought and has this candidate: for bursts, whose keys are all sought first, then their candidates.
+    #[inline(always)]
+    pub fn find_sought(&self, key: &Key<K>, sought: Sought, candidate: u32) -> Option<(Handle, Entry)> {
+        let Some(slot) = self.slot(candidate) else {
+            return if candidate == ELSEWHERE { self.find(key, sought.hash) } else { None };
+        };
+        match slot.read::<true>(Some(key)) {
+            Some((guard, _, entry)) => Some((Handle { index: candidate, version: version(guard) }, entry)),
+            // another key with the same tag
+            None => self.find(key, sought.hash),
+        }
     }
 
     /// Counts one packet to the entry at this place, if it is live, has this key (which is compared in full), verdict 0, and `stands` says
@@ -159,7 +197,7 @@ impl<const K: usize> Pairs<K> {
 
     /// The entry, unless the handle is stale. Takes no lock.
     pub fn entry(&self, handle: Handle) -> Option<Entry> {
-        let (guard, _, entry) = self.slot(handle.index)?.read::<true>(|_| true)?;
+        let (guard, _, entry) = self.slot(handle.index)?.read::<true>(None)?;
         (version(guard) == handle.version).then_some(entry)
     }
 
@@ -290,8 +328,8 @@ impl<const K: usize> Pairs<K> {
         }
         loop {
             let (first, second) = (self.slot(2 * index)?, self.slot(2 * index + 1)?);
-            let (guard, key, entry) = first.read::<true>(|_| true)?;
-            let (other, reverse_key, reverse_entry) = second.read::<true>(|_| true)?;
+            let (guard, key, entry) = first.read::<true>(None)?;
+            let (other, reverse_key, reverse_entry) = second.read::<true>(None)?;
             let created = self.free.created(index);
             // Both halves were read whole; the pair is whole when the first still is the second's.
             let now = first.guard().load(crate::sync::Ordering::Relaxed);
@@ -328,7 +366,7 @@ impl<const K: usize> Pairs<K> {
     pub(crate) fn places(&self, handle: Handle) -> Option<[Place; 2]> {
         let slots = [handle.index & !1, handle.index | 1].map(|index| self.slot(index));
         let [(first, forward, _), (second, reverse, _)] =
-            [slots[0]?.read::<true>(|_| true)?, slots[1]?.read::<true>(|_| true)?];
+            [slots[0]?.read::<true>(None)?, slots[1]?.read::<true>(None)?];
         let same = version(first) == handle.version && version(second) == handle.version;
         same.then(|| [forward, reverse].map(|key| self.place(self.hash(&key))))
     }
@@ -383,7 +421,7 @@ impl<const K: usize> Pairs<K> {
         loop {
             for slot in tags.slots(place.tag) {
                 let index = bucket.index(slot);
-                let found = self.slot(index).and_then(|slot| slot.read::<CHECKED>(|seen| seen == key));
+                let found = self.slot(index).and_then(|slot| slot.read::<CHECKED>(Some(key)));
                 if let Some((guard, _, entry)) = found {
                     return Some((Handle { index, version: version(guard) }, entry));
                 }
@@ -463,7 +501,7 @@ mod tests {
         assert_eq!((find(&one), find(&other)), (Some(1), None));
         let count =
             |key: &Narrow| {
-                let candidate = pairs.candidate(pairs.seek(key)).expect("the tag is there");
+                let candidate = pairs.candidate(pairs.seek(key));
                 let mut counter = table.counter();
                 pairs.count_shared(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, &mut counter.section(), |_| {
                     Some(())

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use flowtable::{
-    Config, Counter, Entry, FlowTable, Half, Handle, InsertError, Key, Outline, Packet, Pair, Pairs, Region, Section,
-    Standing,
+    Config, Counter, ELSEWHERE, Entry, FlowTable, Half, Handle, InsertError, Key, NOWHERE, Outline, Packet, Pair,
+    Pairs, Region, Section, Sought, Standing,
 };
 use proptest::prelude::*;
 
@@ -244,7 +244,7 @@ impl<const K: usize> Twin<K> {
             }
             seen
         });
-        let candidate = pairs.candidate(pairs.seek(key));
+        let candidate = Some(candidate(pairs, pairs.seek(key))).filter(|&at| at != NOWHERE);
         assert!(place.is_none_or(|place| candidate == Some(place.index())) || candidate.is_some(), "another's tag");
         // the candidate may be another entry with the same tag, which is found by its own place then
         let at = candidate.filter(|&at| place.is_some_and(|place| place.index() == at)).or(place.map(Handle::index));
@@ -272,6 +272,9 @@ impl<const K: usize> Twin<K> {
         for n in 0..40 {
             let found = pairs.find(&key(n), pairs.hash(&key(n))).map(|(handle, _)| handle);
             assert_eq!(found, self.places.get(&key(n)).copied(), "key {n}");
+            let sought = pairs.seek(&key(n));
+            let same = pairs.find_sought(&key(n), sought, candidate(pairs, sought)).map(|(handle, _)| handle);
+            assert_eq!(same, found, "key {n}");
         }
         for handle in self.given.clone() {
             assert_eq!(pairs.entry(handle), self.entry(handle).copied());
@@ -280,6 +283,14 @@ impl<const K: usize> Twin<K> {
 }
 
 /// As the datapath does it.
+fn candidate<const K: usize>(pairs: &Pairs<K>, sought: Sought) -> u32 {
+    match pairs.candidate(sought) {
+        ELSEWHERE => pairs.candidate_elsewhere(sought),
+        candidate => candidate,
+    }
+}
+
+/// The same.
 fn count<const K: usize, R>(
     pairs: &Pairs<K>,
     at: u32,

@@ -5,7 +5,7 @@
 //! rewrite. The lane forwards a run of packets and stops before the first that it does not take, which goes the slower way untouched: so
 //! no packet passes another one.
 
-use flowtable::{Counter, FlowTable, Kernel, Key, Packet, Section, Sought, Standing, at_level};
+use flowtable::{Counter, ELSEWHERE, FlowTable, Kernel, Key, NOWHERE, Packet, Section, Sought, Standing, at_level};
 
 use super::gate::{Entrance, Gate, Modes, Reader};
 use super::headers::{self, Inner};
@@ -224,13 +224,23 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Meet<'_>> {
     fn run(self) {
         let Meet { flows, cells } = self.0;
         let (narrow, wide) = (flows.narrow(), flows.wide());
-        for cell in cells {
-            let candidate = match cell.family_of::<NUMBER>() {
+        let mut elsewhere = false;
+        for cell in &mut *cells {
+            cell.candidate = match cell.family_of::<NUMBER>() {
                 Family::V4 => narrow.candidate(cell.sought),
                 Family::V6 => wide.candidate(cell.sought),
-                _ => None,
+                _ => Cell::NOTHING,
             };
-            cell.candidate = candidate.unwrap_or(Cell::NOTHING);
+            elsewhere |= cell.candidate == ELSEWHERE;
+        }
+        if elsewhere {
+            // the second buckets have been asked for meanwhile
+            for cell in cells.iter_mut().filter(|cell| cell.candidate == ELSEWHERE) {
+                cell.candidate = match cell.family_of::<NUMBER>() {
+                    Family::V4 => narrow.candidate_elsewhere(cell.sought),
+                    _ => wide.candidate_elsewhere(cell.sought),
+                };
+            }
         }
     }
 }
@@ -318,7 +328,7 @@ impl Cell {
     /// In place of a label's next hop: there is a route.
     pub const ROUTED: u32 = u32::MAX;
     /// In place of an entry's place, or a next hop: of neither are there so many.
-    pub const NOTHING: u32 = u32::MAX;
+    pub const NOTHING: u32 = NOWHERE;
     const OTHER: Cell = Cell {
         entrance: Entrance::NONE,
         family: Family::Other,
