@@ -1,6 +1,6 @@
 //! Counting without a lock: an entry whose packets one thread counts is that thread's own to count.
 //!
-//! The guard of an entry names the thread whose packet was the first to be counted by [`Pairs::count_shared`](crate::Pairs::count_shared). That
+//! The guard of an entry names the thread whose packet was the first to be counted by [`Pairs::count`](crate::Pairs::count). That
 //! thread counts with plain stores, within a section that it announces; whoever locks the entry waits for the end of a section that it
 //! finds begun. So a section costs one fence, however many packets are counted in it. When a second thread counts the entry, it locks it
 //! once more than usual, and from then on both count by the lock.

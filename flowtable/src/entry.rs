@@ -257,12 +257,12 @@ impl<'a, const K: usize> Slot<'a, K> {
         }
     }
 
-    /// See [`Pairs::count_own`](crate::Pairs::count_own).
+    /// See [`Pairs::try_count`](crate::Pairs::try_count).
     ///
     /// An entry of this thread's own is nobody else's to change until the section ends (see `counting.rs`), so what is read here stays
-    /// as it is.
+    /// as it is. One that several threads count is locked, as by [`Slot::count`].
     #[inline(always)]
-    pub(crate) fn count_own<R>(
+    pub(crate) fn try_count<R>(
         self,
         key: &Key<K>,
         packet: Packet,
@@ -270,20 +270,28 @@ impl<'a, const K: usize> Slot<'a, K> {
         stands: impl Fn(&Standing) -> Option<R>,
     ) -> Option<Option<R>> {
         let guard = self.guard().load(Acquire);
-        if guard & (LIVE | LOCK | WRITING | VERDICTS | OWNER) != LIVE | section.owner() {
+        let is = guard & (LIVE | LOCK | WRITING | VERDICTS | OWNER);
+        if is == LIVE | section.owner() {
+            let Some(answer) = self.judge(key, stands) else { return Some(None) };
+            self.add(packet.bytes, packet.now, packet.set);
+            return Some(Some(answer));
+        }
+        if is != LIVE | OWNER {
             return None;
         }
         let Some(answer) = self.judge(key, stands) else { return Some(None) };
-        self.count(packet.bytes, packet.now, packet.set);
+        self.guard().compare_exchange(guard, guard | LOCK, SeqCst, Relaxed).ok()?;
+        self.add(packet.bytes, packet.now, packet.set);
+        self.unlock(guard);
         Some(Some(answer))
     }
 
-    /// See [`Pairs::count_shared`](crate::Pairs::count_shared).
+    /// See [`Pairs::count`](crate::Pairs::count).
     ///
     /// Why what is read before the lock is what the lock then keeps: the words are loaded (acquire) between a load of the guard and the
     /// compare-and-swap of that same guard. Whoever stores a newer key or decision changes the guard before, as [`Slot::read`] says,
     /// and the compare-and-swap would fail.
-    pub(crate) fn count_shared<R>(
+    pub(crate) fn count<R>(
         self,
         key: &Key<K>,
         packet: Packet,
@@ -304,7 +312,7 @@ impl<'a, const K: usize> Slot<'a, K> {
                 if section.is_foreign(guard) {
                     section.outside(|sections| sections.wait_for(guard));
                 }
-                self.count(packet.bytes, packet.now, packet.set);
+                self.add(packet.bytes, packet.now, packet.set);
                 self.unlock(section.after(guard));
                 return Some(answer);
             }
@@ -378,7 +386,7 @@ impl<'a, const K: usize> Slot<'a, K> {
 
     /// Counts one packet. `now` moves last seen forward only; neither it nor state is stored when both stay. Locked.
     #[inline(always)]
-    pub(crate) fn count(self, bytes: u32, now: u32, set: u16) {
+    pub(crate) fn add(self, bytes: u32, now: u32, set: u16) {
         // Release: a reader that still holds an older incarnation's guard must not take these for that one's; see `read`.
         let activity = self.word(K + 1).load(Relaxed);
         let new = |seen: u32| u64::from(seen) << 32 | activity & 0xffff_ffff | u64::from(set) << 16;
@@ -390,7 +398,7 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.carry(1, u64::from(bytes));
     }
 
-    /// Adds counts. Locked. (Release: see `count`.)
+    /// Adds counts. Locked. (Release: see `add`.)
     pub(crate) fn carry(self, packets: u64, bytes: u64) {
         for (word, more) in [(K + 4, packets), (K + 5, bytes)] {
             self.word(word).store(self.word(word).load(Relaxed).wrapping_add(more), Release);

@@ -44,9 +44,9 @@
 //!   compared in full. The entry's guard word (incarnation, sequence, verdict) is read before and after the copy, and the copy
 //!   is used when it is the same. A reader waits only while a writer is between the three stores of `update`. An entry that is
 //!   there for the whole of a `find` is found: it does not move, and its slot is not touched.
-//! - **`touch`, `touch_decided`, `count_shared`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
+//! - **`touch`, `touch_decided`, `count`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
 //!   is not stale. So a packet is never counted to a later flow in the same place.
-//! - **`count_own`** takes no lock: the entry is its thread's own, and whoever locks it waits for that thread's section to end
+//! - **`try_count`** takes no lock where the entry is its thread's own, and whoever locks it waits for that thread's section to end
 //!   (`counting.rs`).
 //! - **`insert`** locks the first buckets of both keys, and the second bucket of one whose first is crowded. Whoever inserts one of
 //!   the two keys locks the same first bucket: two workers that set up one flow from opposite ends find each other. Entries are

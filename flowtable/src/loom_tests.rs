@@ -274,8 +274,8 @@ fn forwards(update: u64) -> Half {
 fn count(pairs: &Pairs, counter: &mut Counter, bytes: u32) -> Option<Half> {
     let packet = Packet { bytes, now: 9, set: 1 };
     let (section, stands) = (&mut counter.section(), |standing: &Standing| Some(standing.half));
-    let own = pairs.count_own(1, &key(3), packet, section, stands);
-    let counted = own.unwrap_or_else(|| pairs.count_shared(1, &key(3), packet, section, stands));
+    let own = pairs.try_count(1, &key(3), packet, section, stands);
+    let counted = own.unwrap_or_else(|| pairs.count(1, &key(3), packet, section, stands));
     counted.inspect(|half| assert_eq!(*half, forwards(half.stamp & 0xff), "torn"))
 }
 

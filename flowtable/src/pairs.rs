@@ -109,7 +109,7 @@ impl<const K: usize> Pairs<K> {
     }
 
     /// The place of the entry that the key sought probably has, asked for; waits for the key's bucket. The key itself is not
-    /// compared: that is for [`Pairs::count_own`] or [`Pairs::find_sought`]. [`NOWHERE`]: no entry bears the hash's tag. [`ELSEWHERE`]: none does
+    /// compared: that is for [`Pairs::try_count`] or [`Pairs::find_sought`]. [`NOWHERE`]: no entry bears the hash's tag. [`ELSEWHERE`]: none does
     /// in this bucket, but some of its keys live in their second ones; that one is asked for, and [`Pairs::candidate_elsewhere`] tells.
     #[inline(always)]
     pub fn candidate(&self, sought: Sought) -> u32 {
@@ -162,10 +162,11 @@ impl<const K: usize> Pairs<K> {
 
     /// Counts one packet to the entry at this place, if it is live, has this key (which is compared in full), verdict 0, and `stands` says
     /// something to what was decided; else changes nothing. Find, check and [`Pairs::touch_decided`] in one step, exact like it: the answer of
-    /// `stands` is about the very decision that the packet was counted to. Without a lock; and `None` unless this thread alone counts what
-    /// is at this place: then [`Pairs::count_shared`] does. The section is one of a counter of this table.
+    /// `stands` is about the very decision that the packet was counted to. (It may be asked about what another thread is just replacing; then
+    /// its answer is not used.) Takes no lock where this thread alone counts the entry. `None`: not at once; [`Pairs::count`] does it. The
+    /// section is one of a counter of this table.
     #[inline(always)]
-    pub fn count_own<R>(
+    pub fn try_count<R>(
         &self,
         index: u32,
         key: &Key<K>,
@@ -173,12 +174,12 @@ impl<const K: usize> Pairs<K> {
         section: &Section,
         stands: impl Fn(&Standing) -> Option<R>,
     ) -> Option<Option<R>> {
-        self.slot(index)?.count_own(key, packet, section, stands)
+        self.slot(index)?.try_count(key, packet, section, stands)
     }
 
-    /// As [`Pairs::count_own`], of any entry, by a lock. From then on the entry is this thread's own, if no other thread has counted it so.
-    /// (`stands` may be asked more than once, and about what another thread is just replacing; then its answer is not used.)
-    pub fn count_shared<R>(
+    /// As [`Pairs::try_count`], of any entry, waiting for whoever has it locked. From then on the entry is this thread's own, if no other
+    /// thread has counted it.
+    pub fn count<R>(
         &self,
         index: u32,
         key: &Key<K>,
@@ -186,7 +187,7 @@ impl<const K: usize> Pairs<K> {
         section: &mut Section,
         stands: impl Fn(&Standing) -> Option<R>,
     ) -> Option<R> {
-        self.slot(index)?.count_shared(key, packet, section, stands)
+        self.slot(index)?.count(key, packet, section, stands)
     }
 
     /// The entry with this key, which is compared in full. `hash` is the key's. Takes no lock.
@@ -269,7 +270,7 @@ impl<const K: usize> Pairs<K> {
     #[inline]
     pub fn touch(&self, handle: Handle, bytes: u32, now: u32, set: u16) -> bool {
         let Some((slot, guard)) = self.locked_slot(handle) else { return false };
-        slot.count(bytes, now, set);
+        slot.add(bytes, now, set);
         slot.unlock(guard);
         true
     }
@@ -281,7 +282,7 @@ impl<const K: usize> Pairs<K> {
         let Some((slot, guard)) = self.locked_slot(handle) else { return false };
         let stands = slot.decided(guard) == half;
         if stands {
-            slot.count(bytes, now, set);
+            slot.add(bytes, now, set);
         }
         slot.unlock(guard);
         stands
@@ -499,14 +500,11 @@ mod tests {
         let find = |key: &Narrow| pairs.find(key, pairs.hash(key)).map(|(_, entry)| entry.next_hop);
         pairs.insert((&one, half(1)), (&reverse(one), half(2)), 0, 0).expect("room");
         assert_eq!((find(&one), find(&other)), (Some(1), None));
-        let count =
-            |key: &Narrow| {
-                let candidate = pairs.candidate(pairs.seek(key));
-                let mut counter = table.counter();
-                pairs.count_shared(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, &mut counter.section(), |_| {
-                    Some(())
-                })
-            };
+        let count = |key: &Narrow| {
+            let candidate = pairs.candidate(pairs.seek(key));
+            let mut counter = table.counter();
+            pairs.count(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, &mut counter.section(), |_| Some(()))
+        };
         assert_eq!((count(&one), count(&other)), (Some(()), None));
         pairs.insert((&other, half(3)), (&reverse(other), half(4)), 0, 0).expect("room");
         assert_eq!((find(&one), find(&other)), (Some(1), Some(3)));

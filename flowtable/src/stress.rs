@@ -85,9 +85,9 @@ fn count<const K: usize>(pairs: &Pairs<K>, section: &mut Section, n: u64, now: u
         candidate => candidate,
     };
     let stands = |standing: &Standing| (standing.half == half(n, standing.half.stamp)).then_some(());
-    match pairs.count_own(candidate, &key, packet, section, stands) {
+    match pairs.try_count(candidate, &key, packet, section, stands) {
         Some(counted) => counted.is_some(),
-        None => pairs.count_shared(candidate, &key, packet, section, stands).is_some(),
+        None => pairs.count(candidate, &key, packet, section, stands).is_some(),
     }
 }
 

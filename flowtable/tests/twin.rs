@@ -299,9 +299,9 @@ fn count<const K: usize, R>(
     section: &mut Section,
     stands: impl Fn(&Standing) -> Option<R>,
 ) -> Option<R> {
-    match pairs.count_own(at, key, packet, section, &stands) {
+    match pairs.try_count(at, key, packet, section, &stands) {
         Some(counted) => counted,
-        None => pairs.count_shared(at, key, packet, section, stands),
+        None => pairs.count(at, key, packet, section, stands),
     }
 }
 

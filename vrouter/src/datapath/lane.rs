@@ -375,16 +375,16 @@ impl Cell {
     ) -> Option<&'a Rewrite> {
         let stands = |standing: &Standing| self.stands(snapshot, standing);
         let own = match family {
-            Family::V4 => flows.narrow().count_own(self.candidate, &self.narrow(), self.packet(now), section, stands),
-            Family::V6 => flows.wide().count_own(self.candidate, &self.wide(), self.packet(now), section, stands),
+            Family::V4 => flows.narrow().try_count(self.candidate, &self.narrow(), self.packet(now), section, stands),
+            Family::V6 => flows.wide().try_count(self.candidate, &self.wide(), self.packet(now), section, stands),
             _ => return None,
         };
-        own.unwrap_or_else(|| self.count_shared(family, snapshot, flows, section, now))
+        own.unwrap_or_else(|| self.count_first(family, snapshot, flows, section, now))
     }
 
-    /// The same of a flow that other workers count too, or that nobody has counted yet.
+    /// The same of a flow that nobody has counted yet, or that somebody is just changing.
     #[inline(never)]
-    fn count_shared<'a>(
+    fn count_first<'a>(
         &self,
         family: Family,
         snapshot: &'a Snapshot,
@@ -397,10 +397,8 @@ impl Cell {
         }
         let stands = |standing: &Standing| self.stands(snapshot, standing);
         match family {
-            Family::V4 => {
-                flows.narrow().count_shared(self.candidate, &self.narrow(), self.packet(now), section, stands)
-            }
-            _ => flows.wide().count_shared(self.candidate, &self.wide(), self.packet(now), section, stands),
+            Family::V4 => flows.narrow().count(self.candidate, &self.narrow(), self.packet(now), section, stands),
+            _ => flows.wide().count(self.candidate, &self.wide(), self.packet(now), section, stands),
         }
     }
 
