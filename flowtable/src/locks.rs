@@ -6,6 +6,7 @@
 use crate::bucket::{Bucket, SLOTS};
 use crate::pairs::Pairs;
 use crate::place::Place;
+use crate::prefetch;
 use crate::region::Part;
 
 /// Slots of a first bucket that are filled before the second is thought of. (With loom already one is many.)
@@ -78,8 +79,23 @@ impl<const K: usize> Pairs<K> {
     /// Locks what a removal of the two entries of pair `index` writes, if they have these places.
     pub(crate) fn lock_to_unlink(&self, places: [Place; 2], index: u32) -> Locked<'_> {
         let [forward, reverse] = places;
-        let elsewhere = |place: Place, entry| !self.bucket(place.first).has(place.tag, entry);
-        self.lock(places, || [elsewhere(forward, 2 * index), elsewhere(reverse, 2 * index + 1)])
+        self.lock(places, || [self.is_elsewhere(forward, 2 * index), self.is_elsewhere(reverse, 2 * index + 1)])
+    }
+
+    /// Whether an entry with this place is not in its first bucket. Takes no lock.
+    #[inline]
+    pub(crate) fn is_elsewhere(&self, place: Place, index: u32) -> bool {
+        !self.bucket(place.first).has(place.tag, index)
+    }
+
+    /// Asks for the second bucket of a key of this hash, if its insertion would look there; waits for the first one.
+    #[inline]
+    pub fn prefetch_room(&self, hash: u64) {
+        let place = self.place(hash);
+        let tags = self.bucket(place.first).tags();
+        if tags.overflowed() || tags.used() >= CROWDED {
+            prefetch(&self.buckets[place.second as usize]);
+        }
     }
 
     /// Locks both keys' first buckets, and each second one that is wanted then.
