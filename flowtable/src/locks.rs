@@ -20,6 +20,17 @@ pub(crate) struct Locked<'a> {
 }
 
 impl<'a> Locked<'a> {
+    /// Locks two buckets, the lower one first, or one that is there twice.
+    #[inline]
+    fn both(buckets: &'a Part, a: u32, b: u32) -> Locked<'a> {
+        let (low, high) = (a.min(b), a.max(b));
+        Bucket(&buckets[low as usize]).lock();
+        if low != high {
+            Bucket(&buckets[high as usize]).lock();
+        }
+        Locked { buckets, held: [low, high, 0, 0], count: 1 + usize::from(low != high) }
+    }
+
     /// Locks these buckets, which rise; one that is there twice is locked once.
     fn rising(buckets: &'a Part, wanted: &[u32]) -> Locked<'a> {
         let mut locked = Locked { buckets, held: [0; 4], count: 0 };
@@ -101,10 +112,9 @@ impl<const K: usize> Pairs<K> {
     /// Locks both keys' first buckets, and each second one that is wanted then.
     #[inline]
     fn lock(&self, places: [Place; 2], wanted: impl FnOnce() -> [bool; 2]) -> Locked<'_> {
-        let [a, b] = places.map(|place| place.first);
-        let mut locked = Locked::rising(&self.buckets, &[a.min(b), a.max(b)]);
-        let mut seconds = places.iter().zip(wanted());
-        if seconds.all(|(place, wanted)| !wanted || locked.reach(place.second)) {
+        let mut locked = Locked::both(&self.buckets, places[0].first, places[1].first);
+        let [forward, reverse] = wanted();
+        if (!forward || locked.reach(places[0].second)) && (!reverse || locked.reach(places[1].second)) {
             return locked;
         }
         drop(locked);

@@ -6,6 +6,7 @@ use crate::free::{End, Free};
 use crate::key::Secrets;
 use crate::place::{Place, Sought, tag_of};
 use crate::region::Part;
+use crate::sync::Ordering::{Acquire, Relaxed};
 use crate::{Entry, Half, Handle, Key, Pair, prefetch};
 
 /// Pairs of flows with keys of `K` words. Any thread may call anything at any time.
@@ -190,7 +191,7 @@ impl<const K: usize> Pairs<K> {
         let (Some(there), Some(back)) = (self.slot(2 * pair), self.slot(2 * pair + 1)) else {
             return Err(InsertError::Full);
         };
-        let version = version(there.guard().load(crate::sync::Ordering::Relaxed)).wrapping_add(1);
+        let version = version(there.guard().load(Relaxed)).wrapping_add(1);
         self.free.began(pair, now);
         there.write(version, forward.0, forward.1, owner, (now, first));
         back.write(version, reverse.0, reverse.1, owner, (now, None));
@@ -276,7 +277,7 @@ impl<const K: usize> Pairs<K> {
             let (other, reverse_key, reverse_entry) = second.read::<true>(|_| true)?;
             let created = self.free.created(index);
             // Both halves were read whole; the pair is whole when the first still is the second's.
-            let now = first.guard().load(crate::sync::Ordering::Relaxed);
+            let now = first.guard().load(Relaxed);
             if version(guard) == version(other) && version(now) == version(guard) && now & LIVE != 0 {
                 let handle = Handle { index: 2 * index, version: version(guard) };
                 return Some(Pair { forward: (key, entry), reverse: (reverse_key, reverse_entry), handle, created });
@@ -306,18 +307,23 @@ impl<const K: usize> Pairs<K> {
         self.end_at(handle, places, why, sure)
     }
 
-    /// Where the keys of the pair are, unless the handle is stale. Takes no lock.
+    /// Where the keys of the pair are, unless the handle is stale: then perhaps nonsense. Takes no lock.
     pub(crate) fn places(&self, handle: Handle) -> Option<[Place; 2]> {
-        let slots = [handle.index & !1, handle.index | 1].map(|index| self.slot(index));
-        let [(first, forward, _), (second, reverse, _)] =
-            [slots[0]?.read::<true>(|_| true)?, slots[1]?.read::<true>(|_| true)?];
-        let same = version(first) == handle.version && version(second) == handle.version;
-        same.then(|| [forward, reverse].map(|key| self.place(self.hash(&key))))
+        let place = |index: u32| {
+            let slot = self.slot(index)?;
+            let guard = slot.guard().load(Acquire);
+            // Acquire: whoever still finds this version later, when the buckets are locked, has read this version's key here. What was
+            // newer was stored (release) after the version had changed.
+            let words = std::array::from_fn(|i| slot.word(1 + i).load(Acquire));
+            let tag = slot.word(K + 1).load(Acquire) as u16;
+            (version(guard) == handle.version && guard & LIVE != 0).then(|| self.place(self.hash(&Key { words, tag })))
+        };
+        Some([place(handle.index & !1)?, place(handle.index | 1)?])
     }
 
     /// As [`Pairs::end`], of a pair whose keys have these places.
     ///
-    /// An eviction is not counted here.
+    /// An eviction is not counted here, and the pair is still the caller's.
     ///
     /// Locks the buckets of the keys first (see `locks.rs`), then the two entries, forward first; counting and updating lock one entry
     /// only. The keys were read before the buckets are locked; if the pair is still of this version then, it is the same pair, and stays
@@ -352,8 +358,8 @@ impl<const K: usize> Pairs<K> {
         drop(locked);
         if !matches!(why, End::Evicted) {
             self.free.ended(index, why, 1);
+            self.free.give(index);
         }
-        self.free.give(index);
         Some(pair)
     }
 

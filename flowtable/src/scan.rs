@@ -165,19 +165,23 @@ impl<const K: usize> Pairs<K> {
                 }
             }
         }
-        let mut removed: u32 = 0;
+        let mut gone = [0; Batch::MOST as usize];
+        let mut removed = 0;
         for (places, candidate) in places.into_iter().zip(chosen) {
             let Some(places) = places else { continue };
             let still = |last: &Pair<K>| rank(&last.outline()) >= Some(candidate.rank);
             if let Some(pair) = self.end_at(candidate.handle, places, End::Evicted, still) {
                 ended(&pair);
+                gone[removed] = pair.handle.index / 2;
                 removed += 1;
             }
         }
-        if removed > 0 {
-            self.free.ended(chosen[0].handle.index / 2, End::Evicted, removed.into());
+        let gone = &gone[..removed];
+        if let Some(&first) = gone.first() {
+            self.free.ended(first, End::Evicted, removed as u64);
+            self.free.give_all(gone.iter().copied());
         }
-        removed
+        removed as u32
     }
 
     /// Asks for both buckets that a key of this hash may be in: what an insertion or a removal waits for.
