@@ -96,8 +96,8 @@ impl Lookup<'_> {
                 if let (Fate::Pending, None, Some(found), Some(key)) =
                     (work.fate, work.found, &work.classified, &work.key)
                 {
-                    *foreseen =
-                        self.admit(found).is_ok().then(|| Foreseen::decided(self.snapshot, self.flows, found, key));
+                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, (key, work.hash));
+                    *foreseen = self.admit(found).is_ok().then(decide);
                 }
             }
             ask_for_room(self.flows, &foreseen);
@@ -225,7 +225,7 @@ impl Lookup<'_> {
         let foreseen = match foreseen {
             Some(foreseen) => foreseen,
             None => {
-                now = Foreseen::decided(self.snapshot, self.flows, found, key);
+                now = Foreseen::decided(self.snapshot, self.flows, found, (key, self.flows.hash(key)));
                 &now
             }
         };
@@ -361,7 +361,7 @@ impl Lookup<'_> {
     ) -> Fate {
         let forward = old.forward.0;
         self.flows.remove(&forward, old.handle);
-        let foreseen = Foreseen::new(self.flows, &forward, *answer);
+        let foreseen = Foreseen::new(self.flows, (&forward, self.flows.hash(&forward)), *answer);
         let handle = match self.install(&forward, &foreseen, labelled, None) {
             Ok(Some(handle)) => handle,
             Ok(None) => return self.miss(found, key, charge),

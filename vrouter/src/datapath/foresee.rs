@@ -17,17 +17,22 @@ pub struct Foreseen {
 
 impl Foreseen {
     /// The decision about a packet without a flow.
-    pub fn decided(snapshot: &Snapshot, flows: &FlowTable, found: &Classified, key: &FlowKey) -> Foreseen {
+    pub fn decided(
+        snapshot: &Snapshot,
+        flows: &FlowTable,
+        found: &Classified,
+        (key, hash): (&FlowKey, u64),
+    ) -> Foreseen {
         let (tuple, _) = key.parts();
         let question = Question { place: found.place, vrf: found.vrf, tuple, fixed: found.fixed, kept: [None; 2] };
-        Foreseen::new(flows, key, decide(snapshot, &question, &mut Silent))
+        Foreseen::new(flows, (key, hash), decide(snapshot, &question, &mut Silent))
     }
 
-    /// A flow with this key, decided so.
-    pub fn new(flows: &FlowTable, key: &FlowKey, answer: Answer) -> Foreseen {
+    /// A flow with this key and hash, decided so.
+    pub fn new(flows: &FlowTable, (key, hash): (&FlowKey, u64), answer: Answer) -> Foreseen {
         let (tuple, _) = key.parts();
         let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
-        Foreseen { answer, reverse, hashes: [flows.hash(key), flows.hash(&reverse)] }
+        Foreseen { answer, reverse, hashes: [hash, flows.hash(&reverse)] }
     }
 }
 
