@@ -1,7 +1,7 @@
 //! One direction's entry: what callers see of it, and its words in the region.
 //!
 //! ```text
-//! word 0      guard: incarnation (32) | verdict (8) | sequence (21) | LIVE | WRITING | LOCK
+//! word 0      guard: incarnation (32) | verdict (8) | whose to count (8) | sequence (13) | LIVE | WRITING | LOCK
 //! word 1..=K  key
 //! word K+1    activity: last seen (32) | state (16) | the key's tag (16)
 //! word K+2    owner (32) | next hop (32)
@@ -12,8 +12,9 @@
 //!
 //! All but the guard are stored with release and loaded by readers with acquire, for which see [`Slot::read`].
 
+use crate::counting::{OWNER, Section};
 use crate::region::Line;
-use crate::sync::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, wait};
+use crate::sync::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release, Ordering::SeqCst, wait};
 use crate::{Glance, Key};
 
 /// Names one direction's entry for as long as its pair lives: a later pair in the same place has another version.
@@ -118,8 +119,9 @@ pub(crate) const WRITING: u64 = 1 << 1;
 /// The entry belongs to a pair.
 pub(crate) const LIVE: u64 = 1 << 2;
 const SEQUENCE: u64 = 1 << 3;
-const SEQUENCE_MASK: u64 = ((1 << 21) - 1) << 3;
+const SEQUENCE_MASK: u64 = ((1 << 13) - 1) << 3;
 const VERDICT: u32 = 24;
+const VERDICTS: u64 = 0xff << VERDICT;
 
 /// The incarnation that a guard tells.
 pub(crate) fn version(guard: u64) -> u32 {
@@ -159,7 +161,7 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.lines
     }
 
-    /// A consistent copy, and the guard it was made under; nothing when the entry is free or `wanted` says no to its key.
+    /// A consistent copy, and the guard it was made under; nothing when the entry is free or has another key than the wanted one.
     /// Takes no lock. With `CHECKED` false it believes what it reads: the fault that the tests plant.
     ///
     /// Why the copy is consistent: let g be the first load of the guard. It synchronises with the release that stored it, so the
@@ -167,10 +169,10 @@ impl<'a, const K: usize> Slot<'a, K> {
     /// writer W. Before that store W had changed the guard, or another thread had, from whom W took over by acquire (insertion
     /// takes a pair from the free list, where the removal put it after clearing LIVE). The load is an acquire, so the second load
     /// of the guard sees that change or a later one, and no later guard equals g but for LOCK: WRITING, the sequence or the
-    /// incarnation differ. (The sequence comes round after 2 million updates within one copy.) If none sees anything newer, the
-    /// copy is of g's time. What `touch` changes (activity and counters, with LOCK only) is consistent word by word.
+    /// incarnation differ. (The sequence comes round after 8,192 updates within one copy.) If none sees anything newer, the
+    /// copy is of g's time. What `touch` changes (activity and counters, with LOCK or within a section) is consistent word by word.
     #[inline(always)]
-    pub(crate) fn read<const CHECKED: bool>(self, wanted: impl Fn(&Key<K>) -> bool) -> Option<(u64, Key<K>, Entry)> {
+    pub(crate) fn read<const CHECKED: bool>(self, wanted: Option<&Key<K>>) -> Option<(u64, Key<K>, Entry)> {
         let mut turns = 0;
         loop {
             let guard = self.guard().load(Acquire);
@@ -181,17 +183,24 @@ impl<'a, const K: usize> Slot<'a, K> {
                 wait(&mut turns);
                 continue;
             }
-            let (key, activity) = self.key(Acquire);
             // An entry that bore the wanted key all the time shows it here, whoever else writes; one that did not need not.
-            if !wanted(&key) {
+            if wanted.is_some_and(|key| !self.has(key, self.word(K + 1).load(Acquire))) {
                 return None;
             }
+            let (key, activity) = self.key(Acquire);
             let entry = self.entry(guard, activity);
             if !CHECKED || (self.guard().load(Relaxed) ^ guard) & !LOCK == 0 {
                 return Some((guard & !LOCK, key, entry));
             }
             wait(&mut turns);
         }
+    }
+
+    /// Whether the entry has this key, word by word: what is put together first, to be compared as a whole, goes through memory.
+    #[inline(always)]
+    fn has(self, key: &Key<K>, activity: u64) -> bool {
+        let tags = u64::from(activity as u16 ^ key.tag);
+        (0..K).fold(tags, |differ, i| differ | self.word(1 + i).load(Acquire) ^ key.words[i]) == 0
     }
 
     #[inline(always)]
@@ -230,8 +239,9 @@ impl<'a, const K: usize> Slot<'a, K> {
         Some((version(guard), activity as u16, (target >> 32) as u32, glance))
     }
 
-    /// Locks the entry if it still is of this version, and gives its guard (without LOCK). Waits for another writer.
-    /// Acquire: sees what the writer before stored (`unlock` releases).
+    /// Locks the entry if it still is of this version, and gives its guard (without LOCK). Waits for another writer, but not yet for the
+    /// entry's own thread: that is [`Sections::wait_for`](crate::counting::Sections::wait_for)'s.
+    /// Acquire: sees what the writer before stored (`unlock` releases). Sequentially consistent: see `counting.rs`.
     #[inline]
     pub(crate) fn lock(self, wanted: u32) -> Option<u64> {
         let mut turns = 0;
@@ -240,50 +250,85 @@ impl<'a, const K: usize> Slot<'a, K> {
             if guard & LIVE == 0 || version(guard) != wanted {
                 return None;
             }
-            if guard & LOCK == 0 && self.guard().compare_exchange(guard, guard | LOCK, Acquire, Relaxed).is_ok() {
+            if guard & LOCK == 0 && self.guard().compare_exchange(guard, guard | LOCK, SeqCst, Relaxed).is_ok() {
                 return Some(guard);
             }
             wait(&mut turns);
         }
     }
 
-    /// See [`Pairs::count_if`](crate::Pairs::count_if).
+    /// See [`Pairs::count_own`](crate::Pairs::count_own).
+    ///
+    /// An entry of this thread's own is nobody else's to change until the section ends (see `counting.rs`), so what is read here stays
+    /// as it is.
+    #[inline(always)]
+    pub(crate) fn count_own<R>(
+        self,
+        key: &Key<K>,
+        packet: Packet,
+        section: &Section,
+        stands: impl Fn(&Standing) -> Option<R>,
+    ) -> Option<Option<R>> {
+        let guard = self.guard().load(Acquire);
+        if guard & (LIVE | LOCK | WRITING | VERDICTS | OWNER) != LIVE | section.owner() {
+            return None;
+        }
+        let Some(answer) = self.judge(key, stands) else { return Some(None) };
+        self.count(packet.bytes, packet.now, packet.set);
+        Some(Some(answer))
+    }
+
+    /// See [`Pairs::count_shared`](crate::Pairs::count_shared).
     ///
     /// Why what is read before the lock is what the lock then keeps: the words are loaded (acquire) between a load of the guard and the
     /// compare-and-swap of that same guard. Whoever stores a newer key or decision changes the guard before, as [`Slot::read`] says,
     /// and the compare-and-swap would fail.
-    #[inline(always)]
-    pub(crate) fn count_if<R>(
+    pub(crate) fn count_shared<R>(
         self,
         key: &Key<K>,
         packet: Packet,
+        section: &mut Section,
         stands: impl Fn(&Standing) -> Option<R>,
     ) -> Option<R> {
-        let mut turns = 0;
         loop {
             let guard = self.guard().load(Acquire);
-            if guard & (LIVE | LOCK | WRITING | 0xff << VERDICT) != LIVE {
+            if guard & (LIVE | LOCK | WRITING | VERDICTS) != LIVE {
                 if guard & LIVE == 0 || guard & (LOCK | WRITING) == 0 {
                     return None;
                 }
-                wait(&mut turns);
+                section.outside(|_| self.wait_while_locked());
                 continue;
             }
-            let (seen, activity) = self.key(Acquire);
-            let [target, stamp] = [K + 2, K + 3].map(|word| self.word(word).load(Acquire));
-            if seen != *key {
-                return None;
-            }
-            let half = Half { stamp, next_hop: target as u32, verdict: 0 };
-            let state = (activity >> 16) as u16;
-            let answer = stands(&Standing { half, initiator: self.index & 1 == 0, state })?;
-            if self.guard().compare_exchange(guard, guard | LOCK, Acquire, Relaxed).is_ok() {
+            let answer = self.judge(key, &stands)?;
+            if self.guard().compare_exchange(guard, guard | LOCK, SeqCst, Relaxed).is_ok() {
+                if section.is_foreign(guard) {
+                    section.outside(|sections| sections.wait_for(guard));
+                }
                 self.count(packet.bytes, packet.now, packet.set);
-                self.unlock(guard);
+                self.unlock(section.after(guard));
                 return Some(answer);
             }
+        }
+    }
+
+    /// Waits until nobody holds the lock, or somebody else does.
+    fn wait_while_locked(self) {
+        let (mut turns, locked) = (0, self.guard().load(Relaxed));
+        while locked & (LOCK | WRITING) != 0 && self.guard().load(Relaxed) == locked {
             wait(&mut turns);
         }
+    }
+
+    /// Compares the key, and asks what was decided.
+    #[inline(always)]
+    fn judge<R>(self, key: &Key<K>, stands: impl Fn(&Standing) -> Option<R>) -> Option<R> {
+        let activity = self.word(K + 1).load(Acquire);
+        let (target, stamp) = (self.word(K + 2).load(Acquire), self.word(K + 3).load(Acquire));
+        if !self.has(key, activity) {
+            return None;
+        }
+        let half = Half { stamp, next_hop: target as u32, verdict: 0 };
+        stands(&Standing { half, initiator: self.index & 1 == 0, state: (activity >> 16) as u16 })
     }
 
     /// Gives the lock back, leaving `guard`. Locked.
@@ -321,7 +366,7 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.word(K + 2).store(target & !0xffff_ffff | u64::from(half.next_hop), Release);
         self.word(K + 3).store(half.stamp, Release);
         let sequence = guard.wrapping_add(SEQUENCE) & SEQUENCE_MASK;
-        self.unlock(guard & !(SEQUENCE_MASK | 0xff << VERDICT) | sequence | u64::from(half.verdict) << VERDICT);
+        self.unlock(guard & !(SEQUENCE_MASK | VERDICTS) | sequence | u64::from(half.verdict) << VERDICT);
     }
 
     /// What was decided. Locked, by a holder of `guard`.

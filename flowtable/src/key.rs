@@ -30,10 +30,16 @@ impl Secrets {
         }))
     }
 
-    /// Two words of the key a step, by folded 128-bit products (as in wyhash); the tag is the last word.
+    /// Two words of the key a step, by folded 128-bit products (as in wyhash); an odd word goes with the tag. Of two words, with which the
+    /// tag is mixed before, both halves of the one product go on.
     #[inline(always)]
     pub(crate) fn hash<const K: usize>(&self, key: &Key<K>) -> u64 {
         let Secrets([start, left, right, last]) = *self;
+        if K == 2 {
+            let start = start.wrapping_add(last.wrapping_mul(key.tag.into()));
+            let product = u128::from(key.words[0] ^ left) * u128::from(key.words[1] ^ start);
+            return fold(product as u64 ^ last, (product >> 64) as u64 ^ right);
+        }
         let mut hash = start;
         for pair in key.words.chunks_exact(2) {
             hash = fold(pair[0] ^ left, pair[1] ^ hash.wrapping_add(right));

@@ -142,7 +142,7 @@ impl fmt::Display for AdoptError {
 impl std::error::Error for AdoptError {}
 
 /// Version of everything that this crate lays out in a region.
-pub(crate) const VERSION: u64 = 1;
+pub(crate) const VERSION: u64 = 2;
 const MAGIC: u64 = u64::from_le_bytes(*b"flowtabl");
 
 /// Writes the header. The magic number comes last, with release: a region that has it is whole.

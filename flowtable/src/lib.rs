@@ -44,8 +44,10 @@
 //!   compared in full. The entry's guard word (incarnation, sequence, verdict) is read before and after the copy, and the copy
 //!   is used when it is the same. A reader waits only while a writer is between the three stores of `update`. An entry that is
 //!   there for the whole of a `find` is found: it does not move, and its slot is not touched.
-//! - **`touch`, `touch_decided`, `count_if`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
+//! - **`touch`, `touch_decided`, `count_shared`, `update`, `clear_state`** lock one entry, by one compare-and-swap of the guard that also proves that the handle
 //!   is not stale. So a packet is never counted to a later flow in the same place.
+//! - **`count_own`** takes no lock: the entry is its thread's own, and whoever locks it waits for that thread's section to end
+//!   (`counting.rs`).
 //! - **`insert`** locks the first buckets of both keys, and the second bucket of one whose first is crowded. Whoever inserts one of
 //!   the two keys locks the same first bucket: two workers that set up one flow from opposite ends find each other. Entries are
 //!   written before they are linked, so nobody finds half of one.
@@ -59,6 +61,8 @@
 //! A writer that dies leaves locks and at most one half-written pair: [`FlowTable::adopt`] clears and drops them.
 
 mod bucket;
+mod counting;
+mod end;
 mod entry;
 mod free;
 mod key;
@@ -76,12 +80,13 @@ mod sync;
 mod table;
 mod watchful;
 
+pub use counting::{Counter, Section};
 pub use entry::{Entry, Half, Handle, Packet, Pair, Standing};
 pub use key::{Key, Narrow, Wide};
 pub use layout::{AdoptError, Config, LayoutError};
 pub use level::{Kernel, Level, at_level};
 pub use pages::Pages;
-pub use pairs::{Counters, InsertError, Pairs};
+pub use pairs::{Counters, ELSEWHERE, InsertError, NOWHERE, Pairs};
 pub use place::Sought;
 pub use prefetch::prefetch;
 pub use region::{Line, Region};

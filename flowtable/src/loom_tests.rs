@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use loom::thread;
 
+use crate::counting::{Counter, Sections};
 use crate::key::Secrets;
 use crate::layout::Parts;
 use crate::region::Region;
-use crate::{Batch, Entry, Half, Handle, InsertError, Key, Packet, Pair};
+use crate::{Entry, Half, Handle, InsertError, Key, Packet, Pair, Standing};
 
 type Pairs = crate::Pairs<1>;
 
@@ -25,7 +26,7 @@ fn model(body: impl Fn() + Send + Sync + 'static) {
 fn table(pairs: u32) -> Arc<Pairs> {
     let parts = Parts::new::<1>(0, pairs);
     let region = Arc::new(Region::heap(parts.end() * 64).expect("memory"));
-    let pairs = Pairs::open(&region, parts, Secrets::new(1)).expect("laid out");
+    let pairs = Pairs::open(&region, parts, Secrets::new(1), &Sections::new()).expect("laid out");
     pairs.free.reset();
     Arc::new(pairs)
 }
@@ -264,33 +265,93 @@ fn a_packet_counts_only_by_the_decision_that_it_was_judged_by() {
     });
 }
 
+/// Of flow 1's answers, whose entry is the second one.
+fn forwards(update: u64) -> Half {
+    Half { verdict: 0, ..half(3, update) }
+}
+
+/// Counts answers of flow 1, each a section of its own.
+fn count(pairs: &Pairs, counter: &mut Counter, bytes: u32) -> Option<Half> {
+    let packet = Packet { bytes, now: 9, set: 1 };
+    let (section, stands) = (&mut counter.section(), |standing: &Standing| Some(standing.half));
+    let own = pairs.count_own(1, &key(3), packet, section, stands);
+    let counted = own.unwrap_or_else(|| pairs.count_shared(1, &key(3), packet, section, stands));
+    counted.inspect(|half| assert_eq!(*half, forwards(half.stamp & 0xff), "torn"))
+}
+
+fn with_flow_1() -> (Arc<Pairs>, Handle) {
+    let pairs = table(1);
+    let handle = insert(&pairs, 1).expect("room");
+    assert!(pairs.update(handle.partner(), forwards(0)));
+    (pairs, handle)
+}
+
 #[test]
 fn a_packet_that_is_found_and_counted_at_once_counts_by_what_it_saw() {
-    fn forwards(update: u64) -> Half {
-        Half { verdict: 0, ..half(3, update) }
-    }
-    /// To the answers of flow 1, whose entry is the second one.
-    fn count(pairs: &Pairs, bytes: u32) -> Option<Half> {
-        let counted = pairs.count_if(1, &key(3), Packet { bytes, now: 9, set: 1 }, |standing| Some(standing.half));
-        counted.inspect(|half| assert_eq!(*half, forwards(half.stamp & 0xff), "torn"))
-    }
     model(|| {
-        let pairs = table(1);
-        let handle = insert(&pairs, 1).expect("room");
-        assert!(pairs.update(handle.partner(), forwards(0)));
+        let (pairs, handle) = with_flow_1();
+        let [mut one, mut other] = [Counter::new(&pairs.sections), Counter::new(&pairs.sections)];
         let ((first, updated, ended), counted) = race(
             &pairs,
             move |pairs| {
-                let first = count(pairs, 60).is_some();
+                let first = count(pairs, &mut one, 60).is_some();
                 (first, pairs.update(handle.partner(), forwards(1)), pairs.take(handle))
             },
-            |pairs| count(pairs, 40),
+            move |pairs| count(pairs, &mut other, 40),
         );
         assert!(first && updated);
         // whoever ended the pair sees what was counted before, and nothing was after
         let (reverse, counted) = (ended.expect("it was there").reverse.1, u64::from(counted.is_some()));
         assert_eq!((reverse.packets, reverse.bytes), (1 + counted, 60 + 40 * counted));
     });
+}
+
+#[test]
+fn what_its_own_thread_counts_without_a_lock_is_seen_by_whoever_ends_the_pair() {
+    model(|| {
+        let (pairs, handle) = with_flow_1();
+        let mut counter = Counter::new(&pairs.sections);
+        assert!(count(&pairs, &mut counter, 60).is_some(), "its own from now on");
+        let (ended, counted) = race(
+            &pairs,
+            move |pairs| {
+                let updated = pairs.update(handle.partner(), forwards(1));
+                let ended = pairs.take(handle);
+                assert!(updated && insert(pairs, 2).is_ok());
+                ended
+            },
+            move |pairs| [40, 20].map(|bytes| u64::from(count(pairs, &mut counter, bytes).is_some())),
+        );
+        let reverse = ended.expect("it was there").reverse.1;
+        assert!(counted[0] >= counted[1]);
+        assert_eq!(
+            (reverse.packets, reverse.bytes),
+            (1 + counted[0] + counted[1], 60 + 40 * counted[0] + 20 * counted[1])
+        );
+        let next = find(&pairs, 5).expect("there").1;
+        assert_eq!((next.packets, next.bytes, next.state), (0, 0, 0));
+    });
+}
+
+#[test]
+fn two_threads_that_count_one_direction_count_exactly_whosever_it_was() {
+    for first in [false, true] {
+        model(move || {
+            let (pairs, handle) = with_flow_1();
+            let [mut one, mut other] = [Counter::new(&pairs.sections), Counter::new(&pairs.sections)];
+            if first {
+                assert!(count(&pairs, &mut one, 1000).is_some());
+            }
+            let (_, _) = race(
+                &pairs,
+                move |pairs| assert!([60, 50].iter().all(|&bytes| count(pairs, &mut one, bytes).is_some())),
+                move |pairs| assert!([40, 30].iter().all(|&bytes| count(pairs, &mut other, bytes).is_some())),
+            );
+            let entry = pairs.entry(handle.partner()).expect("there");
+            let before = u64::from(first);
+            assert_eq!((entry.packets, entry.bytes, entry.state), (4 + before, 180 + 1000 * before, 1));
+        });
+    }
 }
 
 #[test]

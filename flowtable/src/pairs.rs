@@ -1,12 +1,15 @@
 //! The table of one kind of key: look up, set up, count, remove.
 
-use crate::bucket::Bucket;
+use std::sync::Arc;
+
+use crate::bucket::{Bucket, Slots};
+use crate::counting::{Section, Sections};
 use crate::entry::{LIVE, Packet, Slot, Standing, version};
 use crate::free::{End, Free};
 use crate::key::Secrets;
 use crate::place::{Place, Sought, tag_of};
 use crate::region::Part;
-use crate::sync::Ordering::{Acquire, Relaxed};
+use crate::sync::Ordering::Relaxed;
 use crate::{Entry, Half, Handle, Key, Pair, prefetch};
 
 /// Pairs of flows with keys of `K` words. Any thread may call anything at any time.
@@ -15,8 +18,14 @@ pub struct Pairs<const K: usize> {
     pub(crate) free: Free,
     pub(crate) buckets: Part,
     pub(crate) entries: Part,
+    pub(crate) sections: Arc<Sections>,
     pub(crate) odd_dropped: u64,
 }
+
+/// In place of an entry's place: there is none.
+pub const NOWHERE: u32 = u32::MAX;
+/// In place of an entry's place: perhaps in the key's second bucket.
+pub const ELSEWHERE: u32 = u32::MAX - 1;
 
 /// Why a pair was not set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,41 +106,88 @@ impl<const K: usize> Pairs<K> {
         if let Some(line) = self.buckets.get(first as usize) {
             prefetch(line);
         }
-        Sought { hash, first, tag: tag_of(hash) }
+        Sought { hash, first }
     }
 
     /// The place of the entry that the key sought probably has, asked for; waits for the key's bucket. The key itself is not
-    /// compared: that is for [`Pairs::count_if`]. Nothing: no entry bears the hash's tag.
+    /// compared: that is for [`Pairs::count_own`] or [`Pairs::find_sought`]. [`NOWHERE`]: no entry bears the hash's tag. [`ELSEWHERE`]: none does
+    /// in this bucket, but some of its keys live in their second ones; that one is asked for, and [`Pairs::candidate_elsewhere`] tells.
     #[inline(always)]
-    pub fn candidate(&self, sought: Sought) -> Option<u32> {
-        let mut bucket = Bucket(self.buckets.get(sought.first as usize)?);
+    pub fn candidate(&self, sought: Sought) -> u32 {
+        let Some(line) = self.buckets.get(sought.first as usize) else { return NOWHERE };
+        let (bucket, tag) = (Bucket(line), tag_of(sought.hash));
         let tags = bucket.tags();
-        let slot = match tags.slots(sought.tag).next() {
-            Some(slot) => slot,
-            None if !tags.overflowed() => return None,
-            None => {
-                bucket = self.bucket(self.place(sought.hash).second);
-                bucket.tags().slots(sought.tag).next()?
-            }
-        };
+        let slots = tags.slots(tag);
+        if slots.is_empty() && tags.overflowed() {
+            return self.look_elsewhere(sought);
+        }
+        self.ask(bucket, slots)
+    }
+
+    /// The same in the key's second bucket.
+    #[inline(never)]
+    pub fn candidate_elsewhere(&self, sought: Sought) -> u32 {
+        let bucket = self.bucket(self.place(sought.hash).second);
+        self.ask(bucket, bucket.tags().slots(tag_of(sought.hash)))
+    }
+
+    #[inline(never)]
+    fn look_elsewhere(&self, sought: Sought) -> u32 {
+        prefetch(&self.buckets[self.place(sought.hash).second as usize]);
+        ELSEWHERE
+    }
+
+    /// Asks for the entry in the first of these slots.
+    #[inline(always)]
+    fn ask(&self, bucket: Bucket, mut slots: Slots) -> u32 {
+        let Some(slot) = slots.next() else { return NOWHERE };
         let index = bucket.index(slot);
-        self.slot(index)?.lines().iter().for_each(prefetch);
-        Some(index)
+        if let Some(slot) = self.slot(index) {
+            slot.lines().iter().for_each(prefetch);
+        }
+        index
+    }
+
+    /// As [`Pairs::find`], of a key that was sought and has this candidate: for bursts, whose keys are all sought first, then their candidates.
+    #[inline(always)]
+    pub fn find_sought(&self, key: &Key<K>, sought: Sought, candidate: u32) -> Option<(Handle, Entry)> {
+        let Some(slot) = self.slot(candidate) else {
+            return if candidate == ELSEWHERE { self.find(key, sought.hash) } else { None };
+        };
+        match slot.read::<true>(Some(key)) {
+            Some((guard, _, entry)) => Some((Handle { index: candidate, version: version(guard) }, entry)),
+            // another key with the same tag
+            None => self.find(key, sought.hash),
+        }
     }
 
     /// Counts one packet to the entry at this place, if it is live, has this key (which is compared in full), verdict 0, and `stands` says
-    /// something to what was decided; else changes nothing. Find, check and [`Pairs::touch_decided`] in one step, exact like it: the answer of `stands`
-    /// is about the very decision that the packet was counted to. (It may be asked more than once, and about what another thread is just
-    /// replacing; then its answer is not used.)
+    /// something to what was decided; else changes nothing. Find, check and [`Pairs::touch_decided`] in one step, exact like it: the answer of
+    /// `stands` is about the very decision that the packet was counted to. Without a lock; and `None` unless this thread alone counts what
+    /// is at this place: then [`Pairs::count_shared`] does. The section is one of a counter of this table.
     #[inline(always)]
-    pub fn count_if<R>(
+    pub fn count_own<R>(
         &self,
         index: u32,
         key: &Key<K>,
         packet: Packet,
+        section: &Section,
+        stands: impl Fn(&Standing) -> Option<R>,
+    ) -> Option<Option<R>> {
+        self.slot(index)?.count_own(key, packet, section, stands)
+    }
+
+    /// As [`Pairs::count_own`], of any entry, by a lock. From then on the entry is this thread's own, if no other thread has counted it so.
+    /// (`stands` may be asked more than once, and about what another thread is just replacing; then its answer is not used.)
+    pub fn count_shared<R>(
+        &self,
+        index: u32,
+        key: &Key<K>,
+        packet: Packet,
+        section: &mut Section,
         stands: impl Fn(&Standing) -> Option<R>,
     ) -> Option<R> {
-        self.slot(index)?.count_if(key, packet, stands)
+        self.slot(index)?.count_shared(key, packet, section, stands)
     }
 
     /// The entry with this key, which is compared in full. `hash` is the key's. Takes no lock.
@@ -142,7 +198,7 @@ impl<const K: usize> Pairs<K> {
 
     /// The entry, unless the handle is stale. Takes no lock.
     pub fn entry(&self, handle: Handle) -> Option<Entry> {
-        let (guard, _, entry) = self.slot(handle.index)?.read::<true>(|_| true)?;
+        let (guard, _, entry) = self.slot(handle.index)?.read::<true>(None)?;
         (version(guard) == handle.version).then_some(entry)
     }
 
@@ -273,8 +329,8 @@ impl<const K: usize> Pairs<K> {
         }
         loop {
             let (first, second) = (self.slot(2 * index)?, self.slot(2 * index + 1)?);
-            let (guard, key, entry) = first.read::<true>(|_| true)?;
-            let (other, reverse_key, reverse_entry) = second.read::<true>(|_| true)?;
+            let (guard, key, entry) = first.read::<true>(None)?;
+            let (other, reverse_key, reverse_entry) = second.read::<true>(None)?;
             let created = self.free.created(index);
             // Both halves were read whole; the pair is whole when the first still is the second's.
             let now = first.guard().load(Relaxed);
@@ -300,69 +356,6 @@ impl<const K: usize> Pairs<K> {
         Counters { odd_dropped: self.odd_dropped, ..self.free.counters() }
     }
 
-    /// Ends the pair if the handle is not stale and `sure` says yes to its last state; while `sure` is asked, nobody else
-    /// changes the pair.
-    pub(crate) fn end(&self, handle: Handle, why: End, sure: impl FnOnce(&Pair<K>) -> bool) -> Option<Pair<K>> {
-        let places = self.places(handle)?;
-        self.end_at(handle, places, why, sure)
-    }
-
-    /// Where the keys of the pair are, unless the handle is stale: then perhaps nonsense. Takes no lock.
-    pub(crate) fn places(&self, handle: Handle) -> Option<[Place; 2]> {
-        let place = |index: u32| {
-            let slot = self.slot(index)?;
-            let guard = slot.guard().load(Acquire);
-            // Acquire: whoever still finds this version later, when the buckets are locked, has read this version's key here. What was
-            // newer was stored (release) after the version had changed.
-            let words = std::array::from_fn(|i| slot.word(1 + i).load(Acquire));
-            let tag = slot.word(K + 1).load(Acquire) as u16;
-            (version(guard) == handle.version && guard & LIVE != 0).then(|| self.place(self.hash(&Key { words, tag })))
-        };
-        Some([place(handle.index & !1)?, place(handle.index | 1)?])
-    }
-
-    /// As [`Pairs::end`], of a pair whose keys have these places.
-    ///
-    /// An eviction is not counted here, and the pair is still the caller's.
-    ///
-    /// Locks the buckets of the keys first (see `locks.rs`), then the two entries, forward first; counting and updating lock one entry
-    /// only. The keys were read before the buckets are locked; if the pair is still of this version then, it is the same pair, and stays
-    /// while its buckets are locked.
-    pub(crate) fn end_at(
-        &self,
-        handle: Handle,
-        places: [Place; 2],
-        why: End,
-        sure: impl FnOnce(&Pair<K>) -> bool,
-    ) -> Option<Pair<K>> {
-        let index = handle.index / 2;
-        let handle = Handle { index: 2 * index, ..handle };
-        let locked = self.lock_to_unlink(places, index);
-        let (first, first_guard) = self.locked_slot(handle)?;
-        let Some((second, second_guard)) = self.locked_slot(handle.partner()) else {
-            first.unlock(first_guard);
-            return None;
-        };
-        let created = self.free.created(index);
-        let (forward, reverse) = (first.read_locked(first_guard), second.read_locked(second_guard));
-        let pair = Pair { forward, reverse, handle, created };
-        if !sure(&pair) {
-            second.unlock(second_guard);
-            first.unlock(first_guard);
-            return None;
-        }
-        self.unlink(places[0], 2 * index);
-        self.unlink(places[1], 2 * index + 1);
-        first.unlock(first_guard & !LIVE);
-        second.unlock(second_guard & !LIVE);
-        drop(locked);
-        if !matches!(why, End::Evicted) {
-            self.free.ended(index, why, 1);
-            self.free.give(index);
-        }
-        Some(pair)
-    }
-
     #[inline(always)]
     pub(crate) fn find_in<const CHECKED: bool>(&self, key: &Key<K>, place: Place) -> Option<(Handle, Entry)> {
         let mut bucket = self.bucket(place.first);
@@ -371,7 +364,7 @@ impl<const K: usize> Pairs<K> {
         loop {
             for slot in tags.slots(place.tag) {
                 let index = bucket.index(slot);
-                let found = self.slot(index).and_then(|slot| slot.read::<CHECKED>(|seen| seen == key));
+                let found = self.slot(index).and_then(|slot| slot.read::<CHECKED>(Some(key)));
                 if let Some((guard, _, entry)) = found {
                     return Some((Handle { index, version: version(guard) }, entry));
                 }
@@ -404,10 +397,13 @@ impl<const K: usize> Pairs<K> {
         Slot::new(&self.entries, index)
     }
 
+    /// The entry, locked, and nobody counts it; not within a section.
     #[inline(always)]
-    fn locked_slot(&self, handle: Handle) -> Option<(Slot<'_, K>, u64)> {
+    pub(crate) fn locked_slot(&self, handle: Handle) -> Option<(Slot<'_, K>, u64)> {
         let slot = self.slot(handle.index)?;
-        slot.lock(handle.version).map(|guard| (slot, guard))
+        let guard = slot.lock(handle.version)?;
+        self.sections.wait_for(guard);
+        Some((slot, guard))
     }
 
     #[inline(always)]
@@ -446,10 +442,14 @@ mod tests {
         let find = |key: &Narrow| pairs.find(key, pairs.hash(key)).map(|(_, entry)| entry.next_hop);
         pairs.insert((&one, half(1)), (&reverse(one), half(2)), 0, 0).expect("room");
         assert_eq!((find(&one), find(&other)), (Some(1), None));
-        let count = |key: &Narrow| {
-            let candidate = pairs.candidate(pairs.seek(key)).expect("the tag is there");
-            pairs.count_if(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, |_| Some(()))
-        };
+        let count =
+            |key: &Narrow| {
+                let candidate = pairs.candidate(pairs.seek(key));
+                let mut counter = table.counter();
+                pairs.count_shared(candidate, key, Packet { bytes: 1, now: 0, set: 0 }, &mut counter.section(), |_| {
+                    Some(())
+                })
+            };
         assert_eq!((count(&one), count(&other)), (Some(()), None));
         pairs.insert((&other, half(3)), (&reverse(other), half(4)), 0, 0).expect("room");
         assert_eq!((find(&one), find(&other)), (Some(1), Some(3)));

@@ -1,16 +1,15 @@
 //! Where the entries of a hash are.
 
-/// A key that is looked for: its hash, bucket and tag.
+/// A key that is looked for: its hash and bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sought {
     pub(crate) hash: u64,
     pub(crate) first: u32,
-    pub(crate) tag: u16,
 }
 
 impl Sought {
     /// No key's.
-    pub const NOTHING: Sought = Sought { hash: 0, first: 0, tag: 0 };
+    pub const NOTHING: Sought = Sought { hash: 0, first: 0 };
 
     /// A key of this hash that is in no bucket.
     #[inline(always)]
@@ -25,10 +24,11 @@ impl Sought {
     }
 }
 
-/// The buckets eat the upper bits of both halves; the product's top depends on all bits. 0 is nobody's.
+/// The buckets take the upper bits of both halves: the lowest bits say nothing of the first bucket, and of the second one little, and only where
+/// there are more than 65,536. 0 is nobody's.
 #[inline(always)]
 pub(crate) fn tag_of(hash: u64) -> u16 {
-    ((hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16).max(1)
+    (hash as u16).max(1)
 }
 
 /// Where entries of a hash are: two buckets, and the tag in them.

@@ -4,7 +4,10 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use crate::{Batch, Config, Entry, FlowTable, Half, InsertError, Key, Outline, Pair, Pairs, Region};
+use crate::{
+    Batch, Config, Counter, ELSEWHERE, Entry, FlowTable, Half, InsertError, Key, Outline, Packet, Pair, Pairs, Region,
+    Section, Standing,
+};
 
 const FLOWS: u64 = 64;
 const PAIRS: u32 = 40;
@@ -27,11 +30,11 @@ fn key<const K: usize>(n: u64) -> Key<K> {
     Key { words: std::array::from_fn(|i| mix(&mut (n << 8 | i as u64))), tag: n as u16 }
 }
 
-/// The stamp tells key and update, the rest follows from the stamp.
+/// The stamp tells key and update, the rest follows from the stamp. Every other verdict is 0.
 fn half(n: u64, update: u64) -> Half {
     let stamp = n << 48 | update & 0xffff_ffff_ffff;
     let follows = mix(&mut { stamp });
-    Half { stamp, next_hop: follows as u32, verdict: (follows >> 56) as u8 }
+    Half { stamp, next_hop: follows as u32, verdict: (follows >> 56) as u8 * (update & 1) as u8 }
 }
 
 /// State bits of flow n are n's own, a packet of it has n + 1 bytes.
@@ -73,9 +76,24 @@ impl Sums {
     }
 }
 
+/// Counts a packet of flow n, as the datapath does it. Tells whether it was.
+fn count<const K: usize>(pairs: &Pairs<K>, section: &mut Section, n: u64, now: u32) -> bool {
+    let (key, packet) = (key(n), Packet { bytes: n as u32 + 1, now, set: (n + 1) as u16 });
+    let sought = pairs.seek(&key);
+    let candidate = match pairs.candidate(sought) {
+        ELSEWHERE => pairs.candidate_elsewhere(sought),
+        candidate => candidate,
+    };
+    let stands = |standing: &Standing| (standing.half == half(n, standing.half.stamp)).then_some(());
+    match pairs.count_own(candidate, &key, packet, section, stands) {
+        Some(counted) => counted.is_some(),
+        None => pairs.count_shared(candidate, &key, packet, section, stands).is_some(),
+    }
+}
+
 /// Does `rounds` random things. With `CHECKED` false it looks up without the check, and tells whether it saw a torn entry.
 fn everything<const K: usize, const CHECKED: bool>(pairs: &Pairs<K>, sums: &Sums, mut state: u64, rounds: u32) -> bool {
-    let mut cursor = 0;
+    let (mut cursor, mut counter, which) = (0, Counter::new(&pairs.sections), state % 4);
     for _ in 0..rounds {
         let random = mix(&mut state);
         let n = random % (2 * FLOWS);
@@ -92,7 +110,19 @@ fn everything<const K: usize, const CHECKED: bool>(pairs: &Pairs<K>, sums: &Sums
             (1..=9, Some((handle, _))) => {
                 pairs.update(handle, half(n, random >> 16));
             }
-            (10..=29, Some((handle, _))) => {
+            (20..=29, _) => {
+                let mut section = counter.section();
+                for _ in 0..4 {
+                    let random = mix(&mut state);
+                    // mostly its own flows
+                    let n =
+                        if random >> 32 & 7 == 0 { random % (2 * FLOWS) } else { (random % (2 * FLOWS)) & !3 | which };
+                    let counted = count(pairs, &mut section, n, random as u32);
+                    sums.touched[0].fetch_add(u64::from(counted), Relaxed);
+                    sums.touched[1].fetch_add(u64::from(counted) * (n + 1), Relaxed);
+                }
+            }
+            (10..=19, Some((handle, _))) => {
                 let counted = pairs.touch(handle, n as u32 + 1, random as u32, (n + 1) as u16);
                 sums.touched[0].fetch_add(u64::from(counted), Relaxed);
                 sums.touched[1].fetch_add(u64::from(counted) * (n + 1), Relaxed);

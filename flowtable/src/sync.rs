@@ -5,10 +5,10 @@ pub(crate) use planted::AtomicU64;
 #[cfg(all(not(loom), not(planted_race)))]
 pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::Ordering;
+pub(crate) use std::sync::atomic::{Ordering, fence};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::Ordering;
+pub(crate) use loom::sync::atomic::{Ordering, fence};
 #[cfg(loom)]
 pub(crate) use under_loom::AtomicU64;
 

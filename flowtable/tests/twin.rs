@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use flowtable::{
-    Config, Entry, FlowTable, Half, Handle, InsertError, Key, Outline, Packet, Pair, Pairs, Region, Standing,
+    Config, Counter, ELSEWHERE, Entry, FlowTable, Half, Handle, InsertError, Key, NOWHERE, Outline, Packet, Pair,
+    Pairs, Region, Section, Sought, Standing,
 };
 use proptest::prelude::*;
 
@@ -175,7 +176,7 @@ impl<const K: usize> Twin<K> {
         }
     }
 
-    fn call(&mut self, pairs: &Pairs<K>, call: &Call) {
+    fn call(&mut self, pairs: &Pairs<K>, counters: &mut [Counter; 3], call: &Call) {
         match *call {
             Call::Insert { forward, reverse, half: n, owner } => {
                 let ends = [key(forward), key(reverse)];
@@ -210,7 +211,10 @@ impl<const K: usize> Twin<K> {
                 };
                 assert_eq!(touched, entry.is_some());
             }
-            Call::Count { key: n, bytes, set, stands } => self.count(pairs, &key(n), (bytes, set), stands),
+            Call::Count { key: n, bytes, set, stands } => {
+                let which = bytes as usize % counters.len();
+                self.count(pairs, &key(n), (bytes, set), &mut counters[which], stands)
+            }
             Call::Clear { handle, bits } => {
                 let Some(handle) = self.handle(handle) else { return };
                 let entry = self.entry(handle).map(|entry| entry.state &= !bits);
@@ -227,7 +231,7 @@ impl<const K: usize> Twin<K> {
         }
     }
 
-    fn count(&mut self, pairs: &Pairs<K>, key: &Key<K>, (bytes, set): (u32, u16), stands: bool) {
+    fn count(&mut self, pairs: &Pairs<K>, key: &Key<K>, (bytes, set): (u32, u16), counter: &mut Counter, stands: bool) {
         let (place, now) = (self.places.get(key).copied(), self.now);
         let entry = place.and_then(|place| self.entry(place)).filter(|entry| entry.verdict == 0);
         let expected = entry.map(|entry| {
@@ -240,7 +244,7 @@ impl<const K: usize> Twin<K> {
             }
             seen
         });
-        let candidate = pairs.candidate(pairs.seek(key));
+        let candidate = Some(candidate(pairs, pairs.seek(key))).filter(|&at| at != NOWHERE);
         assert!(place.is_none_or(|place| candidate == Some(place.index())) || candidate.is_some(), "another's tag");
         // the candidate may be another entry with the same tag, which is found by its own place then
         let at = candidate.filter(|&at| place.is_some_and(|place| place.index() == at)).or(place.map(Handle::index));
@@ -249,13 +253,14 @@ impl<const K: usize> Twin<K> {
             asked.set(Some(*standing));
             stands.then_some(7)
         };
-        let counted = at.and_then(|at| pairs.count_if(at, key, Packet { bytes, now, set }, check));
+        let section = &mut counter.section();
+        let counted = at.and_then(|at| count(pairs, at, key, Packet { bytes, now, set }, section, check));
         assert_eq!(counted, (expected.is_some() && stands).then_some(7));
         assert_eq!(asked.get(), expected);
         // no other key is counted at that place
         let strange = Key { tag: key.tag ^ 0x100, ..*key };
         let packet = Packet { bytes, now, set };
-        assert_eq!(at.and_then(|at| pairs.count_if(at, &strange, packet, |_| Some(0))), None);
+        assert_eq!(at.and_then(|at| count(pairs, at, &strange, packet, section, |_| Some(0))), None);
     }
 
     fn same(&mut self, pairs: &Pairs<K>) {
@@ -267,10 +272,36 @@ impl<const K: usize> Twin<K> {
         for n in 0..40 {
             let found = pairs.find(&key(n), pairs.hash(&key(n))).map(|(handle, _)| handle);
             assert_eq!(found, self.places.get(&key(n)).copied(), "key {n}");
+            let sought = pairs.seek(&key(n));
+            let same = pairs.find_sought(&key(n), sought, candidate(pairs, sought)).map(|(handle, _)| handle);
+            assert_eq!(same, found, "key {n}");
         }
         for handle in self.given.clone() {
             assert_eq!(pairs.entry(handle), self.entry(handle).copied());
         }
+    }
+}
+
+/// As the datapath does it.
+fn candidate<const K: usize>(pairs: &Pairs<K>, sought: Sought) -> u32 {
+    match pairs.candidate(sought) {
+        ELSEWHERE => pairs.candidate_elsewhere(sought),
+        candidate => candidate,
+    }
+}
+
+/// The same.
+fn count<const K: usize, R>(
+    pairs: &Pairs<K>,
+    at: u32,
+    key: &Key<K>,
+    packet: Packet,
+    section: &mut Section,
+    stands: impl Fn(&Standing) -> Option<R>,
+) -> Option<R> {
+    match pairs.count_own(at, key, packet, section, &stands) {
+        Some(counted) => counted,
+        None => pairs.count_shared(at, key, packet, section, stands),
     }
 }
 
@@ -279,13 +310,15 @@ fn run<const K: usize>(calls: &[Call], seed: u64, kind: impl Fn(&FlowTable) -> &
     let region = Region::heap(config.bytes().expect("possible")).expect("memory");
     let mut table = FlowTable::create(region, &config).expect("laid out");
     let (pairs, places) = (HashMap::new(), HashMap::new());
+    let mut counters = [table.counter(), table.counter(), table.counter()];
     let mut twin = Twin::<K> { pairs, places, given: Vec::new(), now: u32::MAX - 20 };
     for call in calls {
         if let Call::Adopt = call {
             table = FlowTable::adopt(Region::from_words(&table.region().to_words()).expect("memory")).expect("ours");
             assert_eq!(kind(&table).counters().odd_dropped, 0);
+            counters = [table.counter(), table.counter(), table.counter()];
         }
-        twin.call(kind(&table), call);
+        twin.call(kind(&table), &mut counters, call);
     }
     twin.same(kind(&table));
 }

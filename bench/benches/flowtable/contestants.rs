@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use bench::random::Random;
-use flowtable::{Config, FlowTable, Line, Narrow, Region, prefetch};
+use flowtable::{
+    Config, ELSEWHERE, FlowTable, Kernel, Line, NOWHERE, Narrow, Pairs, Region, Sought, at_level, prefetch,
+};
 use parking_lot::RwLock;
 
 use crate::BURST;
@@ -45,16 +47,40 @@ impl Contestant for Ours {
     }
 
     fn ask(&self, keys: &Keys, which: Range<usize>) -> u64 {
-        let (pairs, mut found) = (self.0.narrow(), 0);
-        for keys in keys.list[which].chunks(BURST) {
-            let mut hashes = [0; BURST];
-            for (hash, key) in hashes.iter_mut().zip(keys) {
-                *hash = pairs.hash(key);
-                pairs.prefetch_bucket(*hash);
+        at_level(Ask { pairs: self.0.narrow(), keys: &keys.list[which] })
+    }
+}
+
+/// In bursts, as the datapath does, by the instructions that it has.
+struct Ask<'a> {
+    pairs: &'a Pairs<2>,
+    keys: &'a [Narrow],
+}
+
+impl Kernel for Ask<'_> {
+    type Out = u64;
+
+    #[inline(always)]
+    fn run(self) -> u64 {
+        let (pairs, mut found) = (self.pairs, 0);
+        let (mut sought, mut candidates) = ([Sought::NOTHING; BURST], [NOWHERE; BURST]);
+        for keys in self.keys.chunks(BURST) {
+            for (sought, key) in sought.iter_mut().zip(keys) {
+                *sought = pairs.seek(key);
             }
-            hashes[..keys.len()].iter().for_each(|&hash| pairs.prefetch_entry(hash));
-            for (&hash, key) in hashes.iter().zip(keys) {
-                if let Some((_, entry)) = pairs.find(key, hash) {
+            let mut elsewhere = false;
+            for (candidate, &sought) in candidates.iter_mut().zip(&sought[..keys.len()]) {
+                *candidate = pairs.candidate(sought);
+                elsewhere |= *candidate == ELSEWHERE;
+            }
+            if elsewhere {
+                let all = candidates.iter_mut().zip(&sought[..keys.len()]);
+                for (candidate, &sought) in all.filter(|(candidate, _)| **candidate == ELSEWHERE) {
+                    *candidate = pairs.candidate_elsewhere(sought);
+                }
+            }
+            for ((key, &sought), &candidate) in keys.iter().zip(&sought).zip(&candidates) {
+                if let Some((_, entry)) = pairs.find_sought(key, sought, candidate) {
                     std::hint::black_box((entry.next_hop, entry.stamp));
                     found += 1;
                 }

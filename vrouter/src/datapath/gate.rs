@@ -70,8 +70,8 @@ impl Front {
             bytes[6..12].fill(0);
             mask[6..12].fill(0);
         }
-        let words = |bytes: [u8; 16]| [0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i])));
-        Front { is: words(bytes), mask: words(mask) }
+        let words = |bytes: &[u8; 16]| [plain::le64(bytes, 0), plain::le64(bytes, 8)];
+        Front { is: words(&bytes), mask: words(&mask) }
     }
 
     #[inline(always)]
@@ -96,37 +96,39 @@ pub(super) struct Fabric<'a> {
     routes: bool,
 }
 
-/// Where a packet enters, for its flow.
+/// Where a packet enters: the same for many packets, each of which gets all of it in one go.
 #[derive(Clone, Copy)]
-struct Entrance {
-    context: u32,
-    ground: Ground,
-    /// See [`Cell::fixed`].
-    fixed: u32,
-}
-
-/// What a decision about a flow that enters here must not be older than.
-#[derive(Clone, Copy)]
-pub(super) struct Ground {
-    pub vrf: VrfId,
-    /// Generation of the last change of anything here.
+pub(super) struct Entrance {
+    /// Generation of the last change of anything here: a flow's decision must not be older. In packet mode 0.
     pub last: u64,
     /// The same without routes that the stripes tell of.
     pub base: u64,
+    pub vrf: VrfId,
+    context: u32,
+    /// The next hop that its label names, or [`Cell::ROUTED`].
+    pub fixed: u32,
+    /// Where the packet's L3 header begins in the frame.
+    pub l3: u8,
+    /// What goes on has another TOS than the frame: [`Cell::tos`].
+    pub remarked: bool,
 }
 
-impl Ground {
-    pub const NONE: Ground = Ground { vrf: VrfId(0), last: 0, base: 0 };
+impl Entrance {
+    pub const NONE: Entrance =
+        Entrance { last: 0, base: 0, vrf: VrfId(0), context: 0, fixed: Cell::ROUTED, l3: 0, remarked: false };
 
-    /// That of a VRF; `None` in packet mode.
-    fn of(snapshot: &Snapshot, vrf: VrfId) -> Option<Ground> {
-        let row = snapshot.vrfs.row(vrf.index()).filter(|vrf| vrf.flows)?;
-        Some(Ground { vrf, last: row.stamp.0, base: row.base.0 })
+    /// That of a place in a VRF, and whether there are flows.
+    fn of(snapshot: &Snapshot, vrf: VrfId, place: Place) -> (Entrance, bool) {
+        let here = Entrance { vrf, context: Context::from(place).0, ..Entrance::NONE };
+        match snapshot.vrfs.row(vrf.index()).filter(|vrf| vrf.flows) {
+            Some(row) => (Entrance { last: row.stamp.0, base: row.base.0, ..here }, true),
+            None => (here, false),
+        }
     }
 
     /// The same after this generation's change of the VIF.
-    fn after(self, stamp: Generation) -> Ground {
-        Ground { last: self.last.max(stamp.0), base: self.base.max(stamp.0), ..self }
+    fn after(self, stamp: Generation) -> Entrance {
+        Entrance { last: self.last.max(stamp.0), base: self.base.max(stamp.0), ..self }
     }
 
     /// Routes changed that the stripes tell of.
@@ -156,22 +158,17 @@ impl<'a> Gate<'a> {
         }
         match vif.kind {
             VifKind::Tenant => {
-                let ground = Ground::of(snapshot, vif.vrf);
-                let families = Family::by(ground.is_some());
-                let (context, ground) = (Context::from(Place::Vif(vif.id)).0, ground.unwrap_or(Ground::NONE));
-                let entrance = Entrance { context, ground: ground.after(vif.stamp), fixed: Cell::ROUTED };
+                let (entrance, flows) = Entrance::of(snapshot, vif.vrf, Place::Vif(vif.id));
+                let entrance = Entrance { l3: ether::HEADER as u8, ..entrance.after(vif.stamp) };
+                let families = Family::by(flows);
                 let v4 = Front::new(vif, ether::IPV4, 0x45, 0xff);
                 let v6 = Front::new(vif, ether::IPV6, 0x60, 0xf0);
                 Gate::Tenant(Tenant { vif, v4, v6, entrance, families })
             }
             VifKind::Fabric if snapshot.local.underlay == Some(vif.vrf) => {
                 let router = number(snapshot.local.router_mac);
-                let last = Tunnel {
-                    id: NOTHING,
-                    entrance: Entrance { context: 0, ground: Ground::NONE, fixed: Cell::ROUTED },
-                    families: [Family::Other; 2],
-                    allowed: None,
-                };
+                let last =
+                    Tunnel { id: NOTHING, entrance: Entrance::NONE, families: [Family::Other; 2], allowed: None };
                 let vlan = vif.vlan.map(|vlan| vlan.0);
                 let ours = number(vif.our_mac);
                 let vtep = snapshot.local.vtep.map(Ipv4Addr::to_bits);
@@ -203,14 +200,14 @@ impl Reader for Tenant<'_> {
         const L3: usize = ether::HEADER;
         let bytes = frame.bytes();
         let head = bytes.first_chunk::<{ L3 + 28 }>()?;
-        let words = [0, 8].map(|at| plain::le64(head, at));
+        let words = [plain::le64(head, 0), plain::le64(head, 8)];
         let sources = self.vif.sources.as_deref();
         if self.v4.is(words) {
             let packet = plain::read4(&bytes[L3..], frame.rx_ip_checksum)?;
             if sources.is_some_and(|sources| !sources.contains_v4((packet.words[0] >> 32) as u32)) {
                 return None;
             }
-            cell.narrow_of(&packet, self.entrance, L3 as u8);
+            cell.narrow_of(&packet, &self.entrance);
             return Some(self.families[0]);
         }
         if !self.v6.is(words) {
@@ -221,14 +218,14 @@ impl Reader for Tenant<'_> {
         if sources.is_some_and(|sources| !sources.contains_v6(source)) {
             return None;
         }
-        cell.wide_of(&packet, self.entrance, L3 as u8);
+        cell.wide_of(&packet, &self.entrance);
         Some(self.families[1])
     }
 
     #[inline(always)]
     fn modes(&self) -> Modes {
         let routes = self.families[0].is_routed();
-        Modes { flows: !routes, routes, striped: self.entrance.ground.is_striped() }
+        Modes { flows: !routes, routes, striped: self.entrance.is_striped() }
     }
 }
 
@@ -275,7 +272,7 @@ impl Fabric<'_> {
         let remote = || Ipv4Addr::from_bits(outer.source).into();
         match outer.port {
             Some(VXLAN_PORT) => {
-                let words = [0, VXLAN, VXLAN + 6].map(|from| plain::be64(head, at + from));
+                let words = [plain::be64(head, at), plain::be64(head, at + VXLAN), plain::be64(head, at + VXLAN + 6)];
                 let l3 = at + VXLAN + ether::HEADER;
                 self.vxlan(words, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
             }
@@ -323,7 +320,7 @@ impl Fabric<'_> {
         match outer.port {
             Some(VXLAN_PORT) => {
                 let head = bytes.get(at..)?.first_chunk::<{ VXLAN + ether::HEADER }>()?;
-                let words = [0, VXLAN, VXLAN + 6].map(|from| plain::be64(head, from));
+                let words = [plain::be64(head, 0), plain::be64(head, VXLAN), plain::be64(head, VXLAN + 6)];
                 let l3 = at + VXLAN + ether::HEADER;
                 self.vxlan(words, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
             }
@@ -394,12 +391,11 @@ impl Fabric<'_> {
                 DecapTarget::Vif { vrf, next_hop } => (vrf, next_hop.0),
             }
         };
-        let ground = Ground::of(self.snapshot, vrf);
-        self.last.families = Family::by(ground.is_some());
-        self.routes |= ground.is_none();
-        let (context, ground) = (Context::from(Place::Tunnel(vrf)).0, ground.unwrap_or(Ground::NONE));
-        self.last.entrance = Entrance { context, ground, fixed };
-        self.striped |= ground.is_striped();
+        let (entrance, flows) = Entrance::of(self.snapshot, vrf, Place::Tunnel(vrf));
+        self.last.families = Family::by(flows);
+        self.last.entrance = Entrance { fixed, ..entrance };
+        self.routes |= !flows;
+        self.striped |= entrance.is_striped();
         self.last.allowed = self.snapshot.vrfs.row(vrf.index())?.allowed_vteps.as_deref();
         Some(())
     }
@@ -410,21 +406,22 @@ impl Fabric<'_> {
         let (tos, family) = match ethertype {
             ether::IPV4 => {
                 let packet = plain::read4(bytes, IpChecksum::Unknown)?;
-                cell.narrow_of(&packet, self.last.entrance, l3 as u8);
+                cell.narrow_of(&packet, &self.last.entrance);
                 (packet.tos, self.last.families[0])
             }
             ether::IPV6 => {
                 let packet = plain::read6(bytes)?;
-                cell.wide_of(&packet, self.last.entrance, l3 as u8);
+                cell.wide_of(&packet, &self.last.entrance);
                 (packet.tos, self.last.families[1])
             }
             _ => return None,
         };
+        cell.entrance.l3 = l3 as u8;
         // RFC 6040, RFC 2983
         if class != tos {
             let dscp = if self.snapshot.local.headers.dscp == Model::Uniform { class } else { tos };
             cell.tos = dscp & !ecn::MASK | ecn::decapsulated(tos, class).ok()?;
-            cell.remarked = cell.tos != tos;
+            cell.entrance.remarked = cell.tos != tos;
         }
         Some(family)
     }
@@ -432,24 +429,23 @@ impl Fabric<'_> {
 
 impl Cell {
     #[inline(always)]
-    fn narrow_of(&mut self, packet: &Plain<2>, entrance: Entrance, l3: u8) {
+    fn narrow_of(&mut self, packet: &Plain<2>, entrance: &Entrance) {
         let [ends, ports] = packet.words;
         [self.words[0], self.words[1]] = [ends, ports | u64::from(entrance.context)];
-        self.rest_of(packet, entrance, l3);
+        self.rest_of(packet, entrance);
     }
 
     #[inline(always)]
-    fn wide_of(&mut self, packet: &Plain<5>, entrance: Entrance, l3: u8) {
+    fn wide_of(&mut self, packet: &Plain<5>, entrance: &Entrance) {
         self.words = packet.words;
         self.words[4] |= u64::from(entrance.context);
-        self.rest_of(packet, entrance, l3);
+        self.rest_of(packet, entrance);
     }
 
     #[inline(always)]
-    fn rest_of<const K: usize>(&mut self, packet: &Plain<K>, entrance: Entrance, l3: u8) {
-        (self.protocol, self.tos, self.ttl, self.length) = (packet.protocol, packet.tos, packet.ttl, packet.length);
+    fn rest_of<const K: usize>(&mut self, packet: &Plain<K>, entrance: &Entrance) {
+        (self.protocol, self.length) = (packet.protocol, packet.length);
         self.set = if packet.protocol == protocol::TCP { state_bits(packet.flags) } else { 0 };
-        (self.ground, self.fixed) = (entrance.ground, entrance.fixed);
-        (self.l3, self.remarked) = (l3, false);
+        self.entrance = *entrance;
     }
 }

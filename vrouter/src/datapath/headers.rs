@@ -53,10 +53,11 @@ pub(super) fn put(front: &mut Front, rewrite: &Rewrite, inner: Inner) {
 #[inline(always)]
 pub(super) fn decrement_ttl(packet: &mut [u8; IP4]) {
     packet[8] -= 1;
-    let sum = !u16::from_be_bytes([packet[10], packet[11]]);
-    // !old + new, where new is old less one in the upper byte
-    let sum = !checksum::fold(u32::from(sum) + 0xfeff);
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    // its byte is the lower one of a word in the order of bytes of x86, as is the checksum's first; so the checksum rises by 1, and once more
+    // where that carries, or would make the zero that is written 0xffff
+    let sum = u16::from_le_bytes([packet[10], packet[11]]);
+    let sum = sum.wrapping_add(1 + u16::from(sum >= 0xfffe));
+    packet[10..12].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// Of a tunnel over IPv4 whose headers from the outer IP header on have `L3` bytes: TOS, lengths, checksum, UDP's source port.
@@ -90,4 +91,22 @@ fn v6<const L3: usize, const WITH_UDP: bool>(front: &mut Front, rewrite: &Rewrit
 #[inline(always)]
 fn ethertype(front: &mut Front, inner: Inner) {
     front[Rewrite::ROOM - 2..].copy_from_slice(&inner.ethertype.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::ip;
+
+    #[test]
+    fn a_ttl_is_decremented_as_the_longer_way_does_under_every_checksum() {
+        for sum in 0..=u16::MAX {
+            let mut packet = [0x45; IP4];
+            packet[10..12].copy_from_slice(&sum.to_be_bytes());
+            let mut slow = packet;
+            ip::decrement_ttl(&mut slow);
+            decrement_ttl(&mut packet);
+            assert_eq!(packet, slow, "{sum:04x}");
+        }
+    }
 }

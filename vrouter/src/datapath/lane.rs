@@ -5,14 +5,14 @@
 //! rewrite. The lane forwards a run of packets and stops before the first that it does not take, which goes the slower way untouched: so
 //! no packet passes another one.
 
-use flowtable::{FlowTable, Kernel, Key, Packet, Sought, Standing, at_level};
+use flowtable::{Counter, ELSEWHERE, FlowTable, Kernel, Key, NOWHERE, Packet, Section, Sought, Standing, at_level};
 
-use super::gate::{Gate, Ground, Modes, Reader};
+use super::gate::{Entrance, Gate, Modes, Reader};
 use super::headers::{self, Inner};
 use super::lifetime::LABELLED;
 use super::packet_mode::Routes;
 use super::table::Decided;
-use crate::ids::Tick;
+use crate::ids::{PortIndex, Tick};
 use crate::packet::ether;
 use crate::packet::ip;
 use crate::packet::plain::IP4;
@@ -23,28 +23,24 @@ use crate::tables::{NextHop, Rewrite, Snapshot, Stripes};
 pub(super) struct Lane {
     cells: Box<[Cell; BURST]>,
     modes: Modes,
+    /// What all of them are, if they are alike.
+    only: Option<Family>,
 }
 
 /// One frame.
 #[derive(Clone, Copy)]
 pub(super) struct Cell {
+    pub entrance: Entrance,
     pub family: Family,
-    /// Where its L3 packet begins in the frame.
-    pub l3: u8,
     pub protocol: u8,
-    /// TOS and TTL of its packet; `remarked`: that TOS is not the one in the frame.
+    /// The TOS that its packet is to have, if that is not the one in the frame.
     pub tos: u8,
-    pub ttl: u8,
-    pub remarked: bool,
     /// State bits that it sets.
     pub set: u16,
     /// Bytes of its L3 packet.
     pub length: u16,
-    /// Place of the entry that is probably its, if there is one; in packet mode its next hop, if the lane takes it there.
-    pub candidate: Option<u32>,
-    /// The next hop that its label names, or [`Cell::ROUTED`].
-    pub fixed: u32,
-    pub ground: Ground,
+    /// Place of the entry that is probably its; in packet mode its next hop, if the lane takes it there; or [`Cell::NOTHING`].
+    pub candidate: u32,
     /// In packet mode known only of what leaves by a tunnel.
     pub sought: Sought,
     /// Words of its key: with IPv4 the first two.
@@ -78,49 +74,95 @@ impl Family {
     fn is_v4(self) -> bool {
         matches!(self, Family::V4 | Family::Routed4)
     }
+
+    /// As one of a set.
+    #[inline(always)]
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    /// The one that a set holds, if it is one.
+    fn only(set: u8) -> Option<Family> {
+        [Family::V4, Family::V6, Family::Routed4, Family::Routed6].into_iter().find(|family| family.bit() == set)
+    }
 }
+
+/// A step over frames that are all of the families of this number, so that what differs between families need not be asked of each.
+struct Only<const NUMBER: u8, K>(K);
+
+const V4: u8 = 4;
+const V6: u8 = 6;
+const ROUTED: u8 = 1;
+/// Any.
+const MIXED: u8 = 0;
 
 impl Lane {
     pub fn new() -> Lane {
-        Lane { cells: Box::new([Cell::OTHER; BURST]), modes: Modes::NONE }
+        Lane { cells: Box::new([Cell::OTHER; BURST]), modes: Modes::NONE, only: None }
     }
 
     /// Classify and lookup: reads the frames, at most a burst, and asks for their entries, or finds their routes.
     pub fn see(&mut self, snapshot: &Snapshot, gate: &mut Gate, flows: &FlowTable, frames: &[Frame]) {
         let cells = &mut self.cells[..frames.len()];
-        self.modes = match gate {
+        let (modes, families) = match gate {
             Gate::Closed => {
-                cells.iter_mut().for_each(|cell| (cell.family, cell.candidate) = (Family::Other, None));
-                Modes::NONE
+                cells.iter_mut().for_each(|cell| (cell.family, cell.candidate) = (Family::Other, Cell::NOTHING));
+                (Modes::NONE, Family::Other.bit())
             }
             Gate::Tenant(gate) => at_level(Read { gate, flows, frames, cells }),
             Gate::Fabric(gate) => at_level(Read { gate, flows, frames, cells }),
         };
+        (self.modes, self.only) = (modes, Family::only(families));
         if self.modes.flows {
-            at_level(Meet { flows, cells });
+            let meet = Meet { flows, cells };
+            match self.only {
+                Some(Family::V4) => at_level(Only::<V4, _>(meet)),
+                Some(Family::V6) => at_level(Only::<V6, _>(meet)),
+                _ => at_level(Only::<MIXED, _>(meet)),
+            }
         }
         if self.modes.striped {
             at_level(Ask { stripes: &snapshot.stripes, cells });
         }
         if self.modes.routes {
-            at_level(Routes { snapshot, flows, cells });
+            at_level(Routes { snapshot, flows, cells, only: self.only });
         }
     }
 
     /// Counts and rewrites frames, of which the first is that of cell `at`, up to the first that the lane does not take. Returns how many
-    /// there are, and in `rewrites` where each leaves.
+    /// there are, the port that all of them leave by if it is one, and in `rewrites` where each leaves.
     pub fn go<'a>(
         &self,
         snapshot: &'a Snapshot,
-        flows: &FlowTable,
+        (flows, counter): (&FlowTable, &mut Counter),
         now: Tick,
         at: usize,
         frames: &mut [Frame],
-        rewrites: &mut [Option<&'a Rewrite>; BURST],
-    ) -> usize {
+        rewrites: &mut [&'a Rewrite; BURST],
+    ) -> (usize, Option<PortIndex>) {
         let cells = &self.cells[at..];
-        let taken = at_level(Count { snapshot, flows, now, cells: &cells[..frames.len()], rewrites });
-        at_level(Write { cells, frames: &mut frames[..taken], rewrites });
+        let mut section = counter.section();
+        let count = Count {
+            snapshot,
+            flows,
+            section: &mut section,
+            now,
+            cells: &cells[..frames.len()],
+            rewrites: &mut *rewrites,
+        };
+        let taken = match self.only {
+            Some(Family::V4) => at_level(Only::<V4, _>(count)),
+            Some(Family::V6) => at_level(Only::<V6, _>(count)),
+            Some(Family::Routed4 | Family::Routed6) => at_level(Only::<ROUTED, _>(count)),
+            _ => at_level(Only::<MIXED, _>(count)),
+        };
+        drop(section);
+        let write = Write { cells, frames: &mut frames[..taken.0], rewrites };
+        match self.only {
+            Some(Family::V4 | Family::Routed4) => at_level(Only::<V4, _>(write)),
+            Some(Family::V6 | Family::Routed6) => at_level(Only::<V6, _>(write)),
+            _ => at_level(Only::<MIXED, _>(write)),
+        }
         taken
     }
 
@@ -135,11 +177,11 @@ impl Lane {
 
     /// How many frames from `at` on the lane will not take: at least one.
     pub fn others(&self, at: usize, frames: usize) -> usize {
-        1 + self.cells[at + 1..frames].iter().take_while(|cell| cell.candidate.is_none()).count()
+        1 + self.cells[at + 1..frames].iter().take_while(|cell| cell.candidate == Cell::NOTHING).count()
     }
 }
 
-/// Classify: reads each frame into its cell, hashes its key and asks for the bucket. Says what there is.
+/// Classify: reads each frame into its cell, hashes its key and asks for the bucket. Says what there is, and the families.
 struct Read<'a, R> {
     gate: &'a mut R,
     flows: &'a FlowTable,
@@ -148,22 +190,24 @@ struct Read<'a, R> {
 }
 
 impl<R: Reader> Kernel for Read<'_, R> {
-    type Out = Modes;
+    type Out = (Modes, u8);
 
     #[inline(always)]
-    fn run(self) -> Modes {
+    fn run(self) -> (Modes, u8) {
         let (narrow, wide) = (self.flows.narrow(), self.flows.wide());
+        let mut families = 0;
         for (frame, cell) in self.frames.iter().zip(self.cells) {
             let family = self.gate.read(frame, cell).unwrap_or(Family::Other);
-            let roomy = usize::from(frame.start()) + usize::from(cell.l3) >= Rewrite::ROOM;
+            let roomy = usize::from(frame.start()) + usize::from(cell.entrance.l3) >= Rewrite::ROOM;
             cell.family = if roomy { family } else { Family::Other };
+            families |= cell.family.bit();
             match cell.family {
                 Family::V4 => cell.sought = narrow.seek(&cell.narrow()),
                 Family::V6 => cell.sought = wide.seek(&cell.wide()),
                 _ => {}
             }
         }
-        self.gate.modes()
+        (self.gate.modes(), families)
     }
 }
 
@@ -173,18 +217,30 @@ struct Meet<'a> {
     cells: &'a mut [Cell],
 }
 
-impl Kernel for Meet<'_> {
+impl<const NUMBER: u8> Kernel for Only<NUMBER, Meet<'_>> {
     type Out = ();
 
     #[inline(always)]
     fn run(self) {
-        let (narrow, wide) = (self.flows.narrow(), self.flows.wide());
-        for cell in self.cells {
-            cell.candidate = match cell.family {
+        let Meet { flows, cells } = self.0;
+        let (narrow, wide) = (flows.narrow(), flows.wide());
+        let mut elsewhere = false;
+        for cell in &mut *cells {
+            cell.candidate = match cell.family_of::<NUMBER>() {
                 Family::V4 => narrow.candidate(cell.sought),
                 Family::V6 => wide.candidate(cell.sought),
-                _ => None,
+                _ => Cell::NOTHING,
             };
+            elsewhere |= cell.candidate == ELSEWHERE;
+        }
+        if elsewhere {
+            // the second buckets have been asked for meanwhile
+            for cell in cells.iter_mut().filter(|cell| cell.candidate == ELSEWHERE) {
+                cell.candidate = match cell.family_of::<NUMBER>() {
+                    Family::V4 => narrow.candidate_elsewhere(cell.sought),
+                    _ => wide.candidate_elsewhere(cell.sought),
+                };
+            }
         }
     }
 }
@@ -201,7 +257,7 @@ impl Kernel for Ask<'_> {
     #[inline(always)]
     fn run(self) {
         for cell in self.cells {
-            let ([a, _, c, ..], vrf) = (cell.words, cell.ground.vrf);
+            let ([a, _, c, ..], vrf) = (cell.words, cell.entrance.vrf);
             match cell.family {
                 Family::V4 => [a >> 32, a].into_iter().for_each(|end| self.stripes.prefetch_v4(vrf, end as u32)),
                 Family::V6 => [a, c].into_iter().for_each(|end| self.stripes.prefetch_v6(vrf, end)),
@@ -212,33 +268,39 @@ impl Kernel for Ask<'_> {
 }
 
 /// Count: compares each key with its entry, judges whether it stands, and counts the packet.
-struct Count<'a, 'b> {
+struct Count<'a, 'b, 'c> {
     snapshot: &'a Snapshot,
     flows: &'b FlowTable,
+    section: &'b mut Section<'c>,
     now: Tick,
     cells: &'b [Cell],
-    rewrites: &'b mut [Option<&'a Rewrite>; BURST],
+    rewrites: &'b mut [&'a Rewrite; BURST],
 }
 
-impl Kernel for Count<'_, '_> {
-    type Out = usize;
+impl<const NUMBER: u8> Kernel for Only<NUMBER, Count<'_, '_, '_>> {
+    type Out = (usize, Option<PortIndex>);
 
     #[inline(always)]
-    fn run(self) -> usize {
+    fn run(self) -> Self::Out {
+        let Count { snapshot, flows, section, now, cells, rewrites } = self.0;
         let mut taken = 0;
         let mut last = (u32::MAX, None);
-        for (cell, rewrite) in self.cells.iter().zip(self.rewrites) {
-            *rewrite = if cell.family.is_routed() {
-                cell.routed(self.snapshot, &mut last)
+        // ports that differ from the one before: their bits
+        let (mut port, mut differ) = (None, 0);
+        for (cell, place) in cells.iter().zip(rewrites) {
+            let family = cell.family_of::<NUMBER>();
+            let rewrite = if family.is_routed() {
+                cell.routed(snapshot, &mut last)
             } else {
-                cell.count(self.snapshot, self.flows, self.now)
+                cell.count(family, snapshot, flows, section, now)
             };
-            if rewrite.is_none() {
-                break;
-            }
+            let Some(rewrite) = rewrite else { break };
+            differ |= port.unwrap_or(rewrite.port).0 ^ rewrite.port.0;
+            port = Some(rewrite.port);
+            *place = rewrite;
             taken += 1;
         }
-        taken
+        (taken, port.filter(|_| differ == 0))
     }
 }
 
@@ -246,16 +308,17 @@ impl Kernel for Count<'_, '_> {
 struct Write<'a, 'b> {
     cells: &'b [Cell],
     frames: &'b mut [Frame],
-    rewrites: &'b [Option<&'a Rewrite>; BURST],
+    rewrites: &'b [&'a Rewrite; BURST],
 }
 
-impl Kernel for Write<'_, '_> {
+impl<const NUMBER: u8> Kernel for Only<NUMBER, Write<'_, '_>> {
     type Out = ();
 
     #[inline(always)]
     fn run(self) {
-        for ((cell, frame), rewrite) in self.cells.iter().zip(self.frames).zip(self.rewrites) {
-            let written = rewrite.and_then(|rewrite| cell.rewrite(frame, rewrite));
+        let Write { cells, frames, rewrites } = self.0;
+        for ((cell, frame), rewrite) in cells.iter().zip(frames).zip(rewrites) {
+            let written = cell.rewrite(cell.family_of::<NUMBER>().is_v4(), frame, rewrite);
             debug_assert!(written.is_some(), "there is room before the packet");
         }
     }
@@ -264,21 +327,31 @@ impl Kernel for Write<'_, '_> {
 impl Cell {
     /// In place of a label's next hop: there is a route.
     pub const ROUTED: u32 = u32::MAX;
+    /// In place of an entry's place, or a next hop: of neither are there so many.
+    pub const NOTHING: u32 = NOWHERE;
     const OTHER: Cell = Cell {
+        entrance: Entrance::NONE,
         family: Family::Other,
-        l3: 0,
         protocol: 0,
         tos: 0,
-        ttl: 0,
-        remarked: false,
         set: 0,
         length: 0,
-        candidate: None,
-        fixed: Cell::ROUTED,
-        ground: Ground::NONE,
+        candidate: Cell::NOTHING,
         sought: Sought::NOTHING,
         words: [0; 5],
     };
+
+    /// Its family, in a step over frames of this number.
+    #[inline(always)]
+    fn family_of<const NUMBER: u8>(&self) -> Family {
+        match NUMBER {
+            V4 => Family::V4,
+            V6 => Family::V6,
+            // of which does not matter to whoever asks
+            ROUTED => Family::Routed4,
+            _ => self.family,
+        }
+    }
 
     #[inline(always)]
     pub fn narrow(&self) -> Key<2> {
@@ -292,14 +365,48 @@ impl Cell {
 
     /// Counts the packet to its flow, if that stands and sends it on by a mere rewrite: which one.
     #[inline(always)]
-    fn count<'a>(&self, snapshot: &'a Snapshot, flows: &FlowTable, now: Tick) -> Option<&'a Rewrite> {
-        let packet = Packet { bytes: self.length.into(), now: now.0, set: self.set };
+    fn count<'a>(
+        &self,
+        family: Family,
+        snapshot: &'a Snapshot,
+        flows: &FlowTable,
+        section: &mut Section,
+        now: Tick,
+    ) -> Option<&'a Rewrite> {
         let stands = |standing: &Standing| self.stands(snapshot, standing);
-        match self.family {
-            Family::V4 => flows.narrow().count_if(self.candidate?, &self.narrow(), packet, stands),
-            Family::V6 => flows.wide().count_if(self.candidate?, &self.wide(), packet, stands),
-            _ => None,
+        let own = match family {
+            Family::V4 => flows.narrow().count_own(self.candidate, &self.narrow(), self.packet(now), section, stands),
+            Family::V6 => flows.wide().count_own(self.candidate, &self.wide(), self.packet(now), section, stands),
+            _ => return None,
+        };
+        own.unwrap_or_else(|| self.count_shared(family, snapshot, flows, section, now))
+    }
+
+    /// The same of a flow that other workers count too, or that nobody has counted yet.
+    #[inline(never)]
+    fn count_shared<'a>(
+        &self,
+        family: Family,
+        snapshot: &'a Snapshot,
+        flows: &FlowTable,
+        section: &mut Section,
+        now: Tick,
+    ) -> Option<&'a Rewrite> {
+        if self.candidate == Cell::NOTHING {
+            return None;
         }
+        let stands = |standing: &Standing| self.stands(snapshot, standing);
+        match family {
+            Family::V4 => {
+                flows.narrow().count_shared(self.candidate, &self.narrow(), self.packet(now), section, stands)
+            }
+            _ => flows.wide().count_shared(self.candidate, &self.wide(), self.packet(now), section, stands),
+        }
+    }
+
+    #[inline(always)]
+    fn packet(&self, now: Tick) -> Packet {
+        Packet { bytes: self.length.into(), now: now.0, set: self.set }
     }
 
     /// As `flows::Lookup::is_valid`: nothing that the decision rests on has changed since it was made. And no snapshot has that is newer
@@ -309,33 +416,39 @@ impl Cell {
         let half = standing.half;
         let row = snapshot.next_hops.row(half.next_hop as usize)?;
         let decided = Decided(half.stamp).generation();
-        let of_now = decided >= row.stamp.0 && decided <= snapshot.generation.0;
-        if decided < self.ground.last && !self.routes_stand(snapshot, decided, standing.initiator) {
+        if decided < row.stamp.0 || decided > snapshot.generation.0 || self.length > row.mtu {
             return None;
         }
-        let labelled = standing.state & LABELLED != 0;
-        let same_way = !standing.initiator || self.fixed == if labelled { half.next_hop } else { Cell::ROUTED };
-        let fits = self.length <= row.mtu;
-        if of_now && same_way && fits { row.ready().way(self.sought.hash()) } else { None }
+        if decided < self.entrance.last && !self.routes_stand(snapshot, decided, standing.initiator) {
+            return None;
+        }
+        // the way of the packet that began the flow
+        if standing.initiator {
+            let labelled = standing.state & LABELLED != 0;
+            if self.entrance.fixed != if labelled { half.next_hop } else { Cell::ROUTED } {
+                return None;
+            }
+        }
+        row.ready().way(self.sought.hash())
     }
 
     /// Whether no route has changed that a decision of this generation rests on, as by `flows::Lookup::routed_since`. Apart, so that what is
     /// asked of every packet stays short.
     #[inline(never)]
     fn routes_stand(&self, snapshot: &Snapshot, decided: u64, initiator: bool) -> bool {
-        let ([a, _, c, ..], vrf, stripes) = (self.words, self.ground.vrf, &snapshot.stripes);
+        let ([a, _, c, ..], vrf, stripes) = (self.words, self.entrance.vrf, &snapshot.stripes);
         let [source, destination] = match self.family {
             Family::V6 => [a, c].map(|end| stripes.last_v6(vrf, end)),
             _ => [a >> 32, a].map(|end| stripes.last_v4(vrf, end as u32)),
         };
         let since = if initiator { destination } else { destination.max(source) };
-        decided >= self.ground.base.max(since)
+        decided >= self.entrance.base.max(since)
     }
 
     /// By which rewrite its next hop sends it on in packet mode. `last`: the next hop of the packet before, and its row.
     #[inline(always)]
     fn routed<'a>(&self, snapshot: &'a Snapshot, last: &mut (u32, Option<&'a NextHop>)) -> Option<&'a Rewrite> {
-        let next_hop = self.candidate?;
+        let next_hop = self.candidate;
         if next_hop != last.0 {
             *last = (next_hop, snapshot.next_hops.row(next_hop as usize));
         }
@@ -345,23 +458,25 @@ impl Cell {
 
     /// Takes one from the TTL, and puts the headers before the packet. The same bytes as by [`act`](super::act).
     #[inline(always)]
-    fn rewrite(&self, frame: &mut Frame, rewrite: &Rewrite) -> Option<()> {
+    fn rewrite(&self, v4: bool, frame: &mut Frame, rewrite: &Rewrite) -> Option<()> {
         const ALL: usize = Rewrite::ROOM + IP4;
-        let place: &mut [u8; ALL] = frame.around(usize::from(self.l3), Rewrite::ROOM)?;
+        let place: &mut [u8; ALL] = frame.around(usize::from(self.entrance.l3), Rewrite::ROOM)?;
         let (front, packet) = place.split_first_chunk_mut::<{ Rewrite::ROOM }>()?;
         let packet: &mut [u8; IP4] = packet.first_chunk_mut()?;
-        if self.remarked {
-            ip::remark(packet, self.tos, self.ttl);
+        let ttl = if v4 { packet[8] } else { packet[7] };
+        if self.entrance.remarked {
+            ip::remark(packet, self.tos, ttl);
         }
-        if self.family.is_v4() {
-            headers::decrement_ttl(packet)
+        let (tos, ethertype) = if v4 {
+            headers::decrement_ttl(packet);
+            (packet[1], ether::IPV4)
         } else {
-            packet[7] -= 1
-        }
-        let class = self.tos & rewrite.class_mask | rewrite.class_bits;
-        let ethertype = if self.family.is_v4() { ether::IPV4 } else { ether::IPV6 };
+            packet[7] = ttl - 1;
+            ((u16::from_be_bytes([packet[0], packet[1]]) >> 4) as u8, ether::IPV6)
+        };
+        let class = tos & rewrite.class_mask | rewrite.class_bits;
         headers::put(front, rewrite, Inner { ethertype, class, length: self.length, hash: self.sought.hash() });
-        frame.set_front(self.l3.into(), rewrite.len.into(), self.length);
+        frame.set_front(self.entrance.l3.into(), rewrite.len.into(), self.length);
         Some(())
     }
 }

@@ -26,7 +26,7 @@ pub mod victims;
 
 use std::sync::Arc;
 
-use flowtable::{Entry, Handle};
+use flowtable::{Counter, Entry, Handle};
 
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
@@ -56,6 +56,7 @@ pub struct Worker {
     /// A burst as it was received, of which the lane takes what is plain.
     received: Vec<Frame>,
     lane: Lane,
+    counter: Counter,
     /// What the lane does not take, and what is known of it.
     frames: Vec<Frame>,
     burst: Vec<Work>,
@@ -132,6 +133,7 @@ impl Worker {
             snapshot,
             received: Vec::with_capacity(BURST),
             lane: Lane::new(),
+            counter: shared.flows.counter(),
             frames: Vec::with_capacity(BURST),
             burst: Vec::with_capacity(BURST),
             flow_budgets: budgets.clone(),
@@ -231,22 +233,21 @@ impl Worker {
 
     /// Forwards the plain packets at the front of what was received, the first of which the lane has at `at`. Returns how many.
     fn plain(&mut self, at: usize, slot: usize) -> usize {
-        let Worker { snapshot, received, lane, shared, ports, now, index, .. } = self;
+        let Worker { snapshot, received, lane, shared, counter, ports, now, index, .. } = self;
         let counters = &shared.workers[index.index()].counters;
-        let mut rewrites = [None; BURST];
-        let taken = lane.go(snapshot, &shared.flows, *now, at, received, &mut rewrites);
+        let mut rewrites = [&Rewrite::NOTHING; BURST];
+        let (taken, port) = lane.go(snapshot, (&shared.flows, counter), *now, at, received, &mut rewrites);
         counters.worker.flow_hits.add(lane.hits(at, taken) as u64);
         let mut left = &rewrites[..taken];
         // the usual case: all of it goes one way, in the vector that it is in
-        if let Some(&Some(Rewrite { port, .. })) = left.first()
+        if let Some(port) = port
             && taken == received.len()
-            && left.iter().all(|next| next.is_some_and(|next| next.port == *port))
-            && ports.send_all(*port, received, slot, snapshot, counters)
+            && ports.send_all(port, received, slot, snapshot, counters)
         {
             return taken;
         }
-        while let Some(port) = left.first().and_then(|first| Some((*first)?.port)) {
-            let run = left.iter().take_while(|next| next.is_some_and(|next| next.port == port)).count();
+        while let Some(port) = left.first().map(|first| first.port) {
+            let run = left.iter().take_while(|next| next.port == port).count();
             ports.send(port, &mut received.drain(..run), slot, snapshot, counters);
             left = &left[run..];
         }

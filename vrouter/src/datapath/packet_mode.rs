@@ -16,6 +16,8 @@ pub(super) struct Routes<'a> {
     pub flows: &'a FlowTable,
     /// At most a burst.
     pub cells: &'a mut [Cell],
+    /// What all of them are, if they are alike.
+    pub only: Option<Family>,
 }
 
 impl Kernel for Routes<'_> {
@@ -23,49 +25,48 @@ impl Kernel for Routes<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Routes { snapshot, flows, cells } = self;
+        let Routes { snapshot, flows, cells, only } = self;
         let mut exits = Exits { snapshot, flows, last: (u32::MAX, Exit::Other) };
-        if look_up::<u32>(&mut exits, cells) == cells.len() {
-            return;
+        match only {
+            Some(Family::Routed4) => return look_up::<u32, true>(&mut exits, cells),
+            Some(Family::Routed6) => return look_up::<u128, true>(&mut exits, cells),
+            _ => {}
         }
-        look_up::<u128>(&mut exits, cells);
-        cells.iter_mut().filter(|cell| cell.family == Family::Other).for_each(|cell| cell.candidate = None);
+        look_up::<u32, false>(&mut exits, cells);
+        look_up::<u128, false>(&mut exits, cells);
+        cells.iter_mut().filter(|cell| cell.family == Family::Other).for_each(|cell| cell.candidate = Cell::NOTHING);
     }
 }
 
-/// Finds the next hops of one family's packets, and says how many there are: at once of those that enter where the first one does.
+/// Finds the next hops of one family's packets, at once of those that enter where the first one does. `ALL`: there are no others.
 #[inline(always)]
-fn look_up<A: Destination>(exits: &mut Exits, cells: &mut [Cell]) -> usize {
+fn look_up<A: Destination, const ALL: bool>(exits: &mut Exits, cells: &mut [Cell]) {
     let mut destinations = [A::ZERO; BURST];
-    let mut count = 0;
     for (cell, destination) in cells.iter().zip(&mut destinations) {
-        let mine = cell.family == A::FAMILY;
         // others are not worth the branch
-        *destination = if mine { A::of(cell) } else { A::ZERO };
-        count += usize::from(mine);
+        *destination = if ALL || cell.family == A::FAMILY { A::of(cell) } else { A::ZERO };
     }
-    let Some(first) = cells.iter().find(|cell| cell.family == A::FAMILY) else { return 0 };
+    let Some(first) = cells.iter().find(|cell| ALL || cell.family == A::FAMILY) else { return };
     let context = first.words[A::CONTEXT] as u32;
     let mut routes = [None; BURST];
     if let Some(vrf) = exits.vrf(context) {
         A::fib(vrf).lookup_batch(&destinations[..cells.len()], &mut routes[..cells.len()]);
     }
     for (cell, route) in cells.iter_mut().zip(&routes) {
-        if cell.family != A::FAMILY {
+        if !ALL && cell.family != A::FAMILY {
             continue;
         }
-        let together = cell.words[A::CONTEXT] as u32 == context && cell.fixed == Cell::ROUTED;
+        let together = cell.words[A::CONTEXT] as u32 == context && cell.entrance.fixed == Cell::ROUTED;
         let next_hop = if together { route.map(|(_, next_hop)| next_hop) } else { next_hop_of::<A>(exits, cell) };
         exits.give::<A>(cell, next_hop);
     }
-    count
 }
 
 /// The next hop of a packet that enters elsewhere, or has a label that names it.
 #[cold]
 fn next_hop_of<A: Destination>(exits: &Exits, cell: &Cell) -> Option<NextHopId> {
-    if cell.fixed != Cell::ROUTED {
-        return Some(NextHopId(cell.fixed));
+    if cell.entrance.fixed != Cell::ROUTED {
+        return Some(NextHopId(cell.entrance.fixed));
     }
     let vrf = exits.vrf(cell.words[A::CONTEXT] as u32)?;
     Some(A::fib(vrf).lookup(A::of(cell))?.1)
@@ -151,7 +152,7 @@ impl<'a> Exits<'a> {
     /// Gives a packet its next hop, if the lane takes it there, and its hash if that is a tunnel.
     #[inline(always)]
     fn give<A: Destination>(&mut self, cell: &mut Cell, next_hop: Option<NextHopId>) {
-        cell.candidate = None;
+        cell.candidate = Cell::NOTHING;
         let Some(next_hop) = next_hop else { return };
         if next_hop.0 != self.last.0 {
             self.last = (next_hop.0, self.exit(next_hop));
@@ -161,7 +162,7 @@ impl<'a> Exits<'a> {
             Exit::Tunnel => cell.sought = Sought::nowhere(A::hash(self.flows, cell)),
             Exit::Other => return,
         }
-        cell.candidate = Some(next_hop.0);
+        cell.candidate = next_hop.0;
     }
 
     fn exit(&self, next_hop: NextHopId) -> Exit {

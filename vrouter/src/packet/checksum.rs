@@ -39,9 +39,8 @@ pub fn updated(checksum: u16, old: u16, new: u16) -> u16 {
 /// Folds carries into 16 bits.
 #[inline(always)]
 pub fn fold(sum: u32) -> u16 {
-    let sum = (sum & 0xffff) + (sum >> 16);
-    // at most 0x1fffe: one carry is left, which brings no other
-    ((sum & 0xffff) + (sum >> 16)) as u16
+    // upper half: both halves and the carry from the lower half, which is both halves too
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 fn fold64(mut sum: u64) -> u16 {
@@ -59,6 +58,17 @@ mod tests {
     #[test]
     fn the_example_of_rfc_1071() {
         assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7], 0)), 0xddf2);
+    }
+
+    #[test]
+    fn carries_are_folded_as_by_two_additions() {
+        let slow = |sum: u32| {
+            let once = (sum & 0xffff) + (sum >> 16);
+            ((once & 0xffff) + (once >> 16)) as u16
+        };
+        for upper in [0, 1, 2, 0x7fff, 0xfffe, 0xffff] {
+            (0..=0xffff).for_each(|lower: u32| assert_eq!(fold(upper << 16 | lower), slow(upper << 16 | lower)));
+        }
     }
 
     proptest! {

@@ -100,19 +100,21 @@ impl Ready {
 impl Rewrite {
     /// The longest headers, to whole blocks.
     pub const ROOM: usize = 96;
+    /// No headers, and no packet's way.
+    pub const NOTHING: Rewrite = Rewrite {
+        headers: [0; Rewrite::ROOM],
+        len: 0,
+        shape: Shape::Ethernet,
+        class_mask: 0,
+        class_bits: 0,
+        sum: 0,
+        port: PortIndex(u16::MAX),
+    };
 
     fn new(headers: &[u8], port: PortIndex) -> Rewrite {
         let mut room = [0; Rewrite::ROOM];
         room[Rewrite::ROOM - headers.len()..].copy_from_slice(headers);
-        Rewrite {
-            headers: room,
-            len: headers.len() as u8,
-            shape: Shape::Ethernet,
-            class_mask: 0,
-            class_bits: 0,
-            sum: 0,
-            port,
-        }
+        Rewrite { headers: room, len: headers.len() as u8, port, ..Rewrite::NOTHING }
     }
 
     /// That of one way of a tunnel; `None` while its neighbour is not known.

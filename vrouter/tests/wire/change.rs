@@ -145,6 +145,20 @@ fn a_longer_prefix_takes_its_flows_and_gives_them_back() {
 }
 
 #[test]
+fn a_route_of_many_networks_is_noticed_in_all_of_them() {
+    scenario("wide-route", closed_ra, |lab| {
+        lab.rig().delete(rb_key());
+        // 10.1.1.20 is not in the first network of any
+        for wide in ["10.0.0.0/8", "10.0.0.0/12", "10.1.0.0/16", "10.1.0.0/23"] {
+            for (via, expected) in [(BY_VXLAN, "udp4.vxlan.wire"), (BY_LABEL, "udp4.by-label.wire")] {
+                lab.apply(&format!("routes: [{{vrf: red, prefix: {wide}, via: {via}}}]"));
+                lab.pass(RA, "udp4.vxlan", UP, expected);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_label_that_is_given_to_another_vrf_takes_its_traffic_there() {
     scenario("label-moves", Lab::a, |lab| {
         lab.pass(UP, "udp4.vxlan.back.by-label", RA, "udp4.vxlan.back.by-label.out");

@@ -1,5 +1,6 @@
 //! ACLs, judged once for a flow's initiator: their places, their answers, forged ones, and edits under live flows.
 
+use vrouter::api::v1::object_key::Kind as Key;
 use vrouter::drops::DropReason;
 
 use super::lab::{Lab, scenario};
@@ -157,6 +158,28 @@ fn a_group_edit_is_obeyed() {
         lab.apply("groups: [{name: peers, prefixes: [10.1.1.21/32]}]");
         lab.dropped(RA, "udp4.vxlan", DropReason::AclFromVif);
         lab.pass(RA, "udp4.mpls", UP, "udp4.mpls.wire");
+    });
+}
+
+#[test]
+fn a_live_flow_obeys_what_changes_where_it_is_delivered_in_another_vrf() {
+    scenario("acl-edit-there", Lab::a, |lab| {
+        let ra2 = |more: &str| network::ra2(more).replace("vrf: red", "vrf: blue");
+        let passes = |lab: &mut Lab| lab.pass(RA, "udp4.vxlan", RA2, "udp4.to-ra2.out");
+        lab.apply(NOTHING);
+        lab.rig().delete(Key::Label(3000));
+        lab.apply(&ra2(""));
+        lab.apply("routes: [{vrf: red, prefix: 10.1.1.20/32, via: {vif: ra2}}]");
+        passes(lab);
+        // nothing of red changes, but the next hop
+        lab.apply(&ra2("acl_to_vif: nothing"));
+        lab.dropped(RA, "udp4.vxlan", DropReason::AclToVif);
+        lab.apply(&ra2(""));
+        passes(lab);
+        lab.apply("vrfs: [{name: blue, acl: nothing}]");
+        lab.dropped(RA, "udp4.vxlan", DropReason::AclVrf);
+        lab.apply("vrfs: [{name: blue}]");
+        passes(lab);
     });
 }
 

@@ -80,6 +80,32 @@ fn answers_come_in_where_the_flow_left() {
 }
 
 #[test]
+fn answers_notice_the_route_that_their_flow_has() {
+    scenario("vrfs-answers-first", closed, |lab| {
+        // far from where the answers go, so that no stripe of theirs tells of it
+        for (there, prefix, wide) in
+            [("vrf.far4", "10.7.0.20/32", "10.7.0.0/16"), ("vrf.far6", "fd07::20/128", "fd07::/64")]
+        {
+            let back = |lab: &mut Lab| lab.pass(UP, &format!("{there}.back"), RA, &format!("{there}.back.out"));
+            lab.pass(RA, there, UP, &format!("{there}.wire"));
+            back(lab);
+            // an answer is the first packet after each change
+            for (vrf, prefix) in [("shared", prefix), ("red", wide)] {
+                lab.apply(&format!("routes: [{{vrf: {vrf}, prefix: \"{prefix}\", drop: true}}]"));
+                lab.dropped(UP, &format!("{there}.back"), DropReason::RouteDrop);
+                lab.apply(SHARED);
+                back(lab);
+            }
+            lab.apply(&format!("routes: [{{vrf: shared, prefix: \"{prefix}\", via: {{vif: sa}}}}]"));
+            lab.dropped(UP, &format!("{there}.back"), DropReason::AclToVif);
+            lab.apply(SHARED);
+            lab.pass(RA, there, UP, &format!("{there}.wire"));
+            back(lab);
+        }
+    });
+}
+
+#[test]
 fn a_flow_from_a_tunnel_passes_two_vrfs_too() {
     scenario("vrfs-in", shared, |lab| {
         lab.apply("acls: [{name: nothing, rules: []}, {name: all, rules: [{action: permit}]}]");

@@ -54,15 +54,22 @@ pub fn read4(bytes: &[u8], verified: IpChecksum) -> Option<Plain<2>> {
 pub fn read6(bytes: &[u8]) -> Option<Plain<5>> {
     let head = bytes.first_chunk::<{ IP6 + UDP }>()?;
     let first = be64(head, 0);
-    let length = ((first >> 16) as u16).checked_add(IP6 as u16)?;
-    if first >> 60 != 6 || usize::from(length) < IP6 + UDP || usize::from(length) > bytes.len() {
+    let payload = (first >> 16) as u16;
+    let (protocol, ttl) = ((first >> 8) as u8, first as u8);
+    if first >> 60 != 6 || ttl <= 1 || usize::from(payload) < UDP || usize::from(payload) > bytes.len() - IP6 {
         return None;
     }
-    let (protocol, ttl) = ((first >> 8) as u8, first as u8);
-    let [a, b, c, d] = [8, 16, 24, 32].map(|at| be64(head, at));
-    // multicast, link-local and its neighbours, unspecified and loopback
-    let odd = |high: u64, low: u64| high >> 57 == 0x7f || high == 0 && low < 2;
-    if odd(a, b) || odd(c, d) || (a, b) == (c, d) || ttl <= 1 {
+    let length = payload.checked_add(IP6 as u16)?;
+    let [a, b, c, d] = [be64(head, 8), be64(head, 16), be64(head, 24), be64(head, 32)];
+    // multicast, link-local and its neighbours
+    if a >> 57 == 0x7f || c >> 57 == 0x7f {
+        return None;
+    }
+    // unspecified and loopback
+    if a == 0 && b < 2 || c == 0 && d < 2 {
+        return None;
+    }
+    if (a ^ c) | (b ^ d) == 0 {
         return None;
     }
     let ports = be64(head, IP6);
@@ -107,7 +114,7 @@ pub fn outer6(bytes: &[u8]) -> Option<Outer<u128>> {
     let head = bytes.first_chunk::<{ IP6 + UDP }>()?;
     let first = be64(head, 0);
     let length = ((first >> 16) as u16).checked_add(IP6 as u16)?;
-    let [a, b, c, d] = [8, 16, 24, 32].map(|at| be64(head, at));
+    let [a, b, c, d] = [be64(head, 8), be64(head, 16), be64(head, 24), be64(head, 32)];
     // multicast, unspecified and loopback are nobody's source
     let odd = a >> 56 == 0xff || a == 0 && b < 2;
     if first >> 60 != 6 || usize::from(length) > bytes.len() || odd || (a, b) == (c, d) {

@@ -67,7 +67,8 @@ impl PrefixSet {
     #[inline(always)]
     pub fn contains_v6(&self, address: u128) -> bool {
         let (few, count) = &self.few.v6;
-        let among = few.iter().fold(false, |among, &(prefix, mask)| among | (address & mask == prefix));
+        // one by one: they are wide, and it is often the first
+        let among = few.iter().any(|&(prefix, mask)| address & mask == prefix);
         among || *count > Few::MOST && self.v6.lookup(address).is_some()
     }
 
