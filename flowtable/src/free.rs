@@ -66,17 +66,45 @@ impl Free {
         None
     }
 
-    /// Gives a pair back to its stripe. Only the one who ended it. Release: see `take`.
+    /// Gives a pair back to its stripe. Only the one who ended it.
     pub(crate) fn give(&self, pair: u32) {
-        let stripe = self.stripe(pair);
+        self.give_chain(pair, pair);
+    }
+
+    /// Gives several pairs back, those of a stripe at once. Only the one who ended them.
+    pub(crate) fn give_all(&self, pairs: impl Iterator<Item = u32>) {
+        // By stripe: the first and the last pair of those to give, which are linked meanwhile.
+        let mut chains = [(NONE, NONE); STRIPES as usize];
+        for pair in pairs {
+            let (first, last) = &mut chains[(pair % STRIPES) as usize];
+            if *first == NONE {
+                *last = pair;
+            } else {
+                self.link(pair, *first);
+            }
+            *first = pair;
+        }
+        for (first, last) in chains.into_iter().filter(|chain| chain.0 != NONE) {
+            self.give_chain(first, last);
+        }
+    }
+
+    /// Gives pairs of one stripe back, all linked but the last. Release: see `take`.
+    fn give_chain(&self, first: u32, last: u32) {
+        let stripe = self.stripe(first);
         let mut head = stripe.0[0].load(Relaxed);
         loop {
-            self.cold(pair).store(u64::from(head as u32) + 1, Release);
-            match stripe.0[0].compare_exchange(head, changed(head, pair), AcqRel, Relaxed) {
+            self.link(last, head as u32);
+            match stripe.0[0].compare_exchange(head, changed(head, first), AcqRel, Relaxed) {
                 Ok(_) => break,
                 Err(newer) => head = newer,
             }
         }
+    }
+
+    /// Says which free pair comes after this one, which is nobody else's.
+    fn link(&self, pair: u32, next: u32) {
+        self.cold(pair).store(u64::from(next) + 1, Release);
     }
 
     /// Asks for a pair's cold word.

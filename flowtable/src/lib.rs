@@ -53,7 +53,7 @@
 //!   written before they are linked, so nobody finds half of one.
 //! - **Removal, ageing, eviction** lock the same first buckets, the second ones of entries that are there, and then both entries,
 //!   forward first; then both are unlinked and no
-//!   longer live, and the pair goes back to its free list. What a packet counted before that is in the copy that they give.
+//!   longer live, and the pair goes back to its free list (the victims of one search together, when the last has ended). What a packet counted before that is in the copy that they give.
 //!   Lookups of the two directions are two lookups: between them a pair may go.
 //! - Locks are held for a few hundred instructions, never across a call of the caller's but for the question of ageing and
 //!   eviction ("still?"), which must not call back into the table.
@@ -62,6 +62,7 @@
 
 mod bucket;
 mod counting;
+mod end;
 mod entry;
 mod free;
 mod key;

@@ -6,6 +6,7 @@
 use crate::bucket::{Bucket, SLOTS};
 use crate::pairs::Pairs;
 use crate::place::Place;
+use crate::prefetch;
 use crate::region::Part;
 
 /// Slots of a first bucket that are filled before the second is thought of. (With loom already one is many.)
@@ -19,6 +20,17 @@ pub(crate) struct Locked<'a> {
 }
 
 impl<'a> Locked<'a> {
+    /// Locks two buckets, the lower one first, or one that is there twice.
+    #[inline]
+    fn both(buckets: &'a Part, a: u32, b: u32) -> Locked<'a> {
+        let (low, high) = (a.min(b), a.max(b));
+        Bucket(&buckets[low as usize]).lock();
+        if low != high {
+            Bucket(&buckets[high as usize]).lock();
+        }
+        Locked { buckets, held: [low, high, 0, 0], count: 1 + usize::from(low != high) }
+    }
+
     /// Locks these buckets, which rise; one that is there twice is locked once.
     fn rising(buckets: &'a Part, wanted: &[u32]) -> Locked<'a> {
         let mut locked = Locked { buckets, held: [0; 4], count: 0 };
@@ -78,17 +90,31 @@ impl<const K: usize> Pairs<K> {
     /// Locks what a removal of the two entries of pair `index` writes, if they have these places.
     pub(crate) fn lock_to_unlink(&self, places: [Place; 2], index: u32) -> Locked<'_> {
         let [forward, reverse] = places;
-        let elsewhere = |place: Place, entry| !self.bucket(place.first).has(place.tag, entry);
-        self.lock(places, || [elsewhere(forward, 2 * index), elsewhere(reverse, 2 * index + 1)])
+        self.lock(places, || [self.is_elsewhere(forward, 2 * index), self.is_elsewhere(reverse, 2 * index + 1)])
+    }
+
+    /// Whether an entry with this place is not in its first bucket. Takes no lock.
+    #[inline]
+    pub(crate) fn is_elsewhere(&self, place: Place, index: u32) -> bool {
+        !self.bucket(place.first).has(place.tag, index)
+    }
+
+    /// Asks for the second bucket of a key of this hash, if its insertion would look there; waits for the first one.
+    #[inline]
+    pub fn prefetch_room(&self, hash: u64) {
+        let place = self.place(hash);
+        let tags = self.bucket(place.first).tags();
+        if tags.overflowed() || tags.used() >= CROWDED {
+            prefetch(&self.buckets[place.second as usize]);
+        }
     }
 
     /// Locks both keys' first buckets, and each second one that is wanted then.
     #[inline]
     fn lock(&self, places: [Place; 2], wanted: impl FnOnce() -> [bool; 2]) -> Locked<'_> {
-        let [a, b] = places.map(|place| place.first);
-        let mut locked = Locked::rising(&self.buckets, &[a.min(b), a.max(b)]);
-        let mut seconds = places.iter().zip(wanted());
-        if seconds.all(|(place, wanted)| !wanted || locked.reach(place.second)) {
+        let mut locked = Locked::both(&self.buckets, places[0].first, places[1].first);
+        let [forward, reverse] = wanted();
+        if (!forward || locked.reach(places[0].second)) && (!reverse || locked.reach(places[1].second)) {
             return locked;
         }
         drop(locked);

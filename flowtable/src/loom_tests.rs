@@ -452,3 +452,37 @@ fn no_pair_is_given_out_twice() {
         assert_eq!((all, pairs.free.take(0)), ([0, 1, 2], None));
     });
 }
+
+#[test]
+fn pairs_that_are_given_back_together_go_to_one_each() {
+    model(|| {
+        let pairs = table(3);
+        let [first, second] = [0, 1].map(|_| pairs.free.take(0).expect("one"));
+        let (_, mine) = race(
+            &pairs,
+            move |pairs| pairs.free.give_all([first, second].into_iter()),
+            |pairs| {
+                let mine = pairs.free.take(0).expect("one");
+                pairs.free.give(mine);
+                pairs.free.take(0).expect("one")
+            },
+        );
+        let mut all = [mine, pairs.free.take(0).expect("one"), pairs.free.take(0).expect("one")];
+        all.sort_unstable();
+        assert_eq!((all, pairs.free.take(0)), ([0, 1, 2], None));
+    });
+}
+
+#[test]
+fn an_eviction_or_a_removal_wins() {
+    model(|| {
+        let pairs = table(2);
+        let handle = insert(&pairs, 1).expect("room");
+        let (evicted, removed) =
+            race(&pairs, |pairs| pairs.evict(&mut 0, 1, |_| Some(1)), move |pairs| pairs.remove(handle));
+        assert!(evicted != removed);
+        assert!(find(&pairs, 2).is_none() && find(&pairs, 3).is_none());
+        assert_eq!((pairs.used(), pairs.free.take(0).is_some(), pairs.free.take(0).is_some()), (0, true, true));
+        assert_eq!(pairs.free.take(0), None);
+    });
+}

@@ -9,6 +9,7 @@ use crate::free::{End, Free};
 use crate::key::Secrets;
 use crate::place::{Place, Sought, tag_of};
 use crate::region::Part;
+use crate::sync::Ordering::Relaxed;
 use crate::{Entry, Half, Handle, Key, Pair, prefetch};
 
 /// Pairs of flows with keys of `K` words. Any thread may call anything at any time.
@@ -247,7 +248,7 @@ impl<const K: usize> Pairs<K> {
         let (Some(there), Some(back)) = (self.slot(2 * pair), self.slot(2 * pair + 1)) else {
             return Err(InsertError::Full);
         };
-        let version = version(there.guard().load(crate::sync::Ordering::Relaxed)).wrapping_add(1);
+        let version = version(there.guard().load(Relaxed)).wrapping_add(1);
         self.free.began(pair, now);
         there.write(version, forward.0, forward.1, owner, (now, first));
         back.write(version, reverse.0, reverse.1, owner, (now, None));
@@ -333,7 +334,7 @@ impl<const K: usize> Pairs<K> {
             let (other, reverse_key, reverse_entry) = second.read::<true>(None)?;
             let created = self.free.created(index);
             // Both halves were read whole; the pair is whole when the first still is the second's.
-            let now = first.guard().load(crate::sync::Ordering::Relaxed);
+            let now = first.guard().load(Relaxed);
             if version(guard) == version(other) && version(now) == version(guard) && now & LIVE != 0 {
                 let handle = Handle { index: 2 * index, version: version(guard) };
                 return Some(Pair { forward: (key, entry), reverse: (reverse_key, reverse_entry), handle, created });
@@ -354,64 +355,6 @@ impl<const K: usize> Pairs<K> {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         Counters { odd_dropped: self.odd_dropped, ..self.free.counters() }
-    }
-
-    /// Ends the pair if the handle is not stale and `sure` says yes to its last state; while `sure` is asked, nobody else
-    /// changes the pair.
-    pub(crate) fn end(&self, handle: Handle, why: End, sure: impl FnOnce(&Pair<K>) -> bool) -> Option<Pair<K>> {
-        let places = self.places(handle)?;
-        self.end_at(handle, places, why, sure)
-    }
-
-    /// Where the keys of the pair are, unless the handle is stale. Takes no lock.
-    pub(crate) fn places(&self, handle: Handle) -> Option<[Place; 2]> {
-        let slots = [handle.index & !1, handle.index | 1].map(|index| self.slot(index));
-        let [(first, forward, _), (second, reverse, _)] =
-            [slots[0]?.read::<true>(None)?, slots[1]?.read::<true>(None)?];
-        let same = version(first) == handle.version && version(second) == handle.version;
-        same.then(|| [forward, reverse].map(|key| self.place(self.hash(&key))))
-    }
-
-    /// As [`Pairs::end`], of a pair whose keys have these places.
-    ///
-    /// An eviction is not counted here.
-    ///
-    /// Locks the buckets of the keys first (see `locks.rs`), then the two entries, forward first; counting and updating lock one entry
-    /// only. The keys were read before the buckets are locked; if the pair is still of this version then, it is the same pair, and stays
-    /// while its buckets are locked.
-    pub(crate) fn end_at(
-        &self,
-        handle: Handle,
-        places: [Place; 2],
-        why: End,
-        sure: impl FnOnce(&Pair<K>) -> bool,
-    ) -> Option<Pair<K>> {
-        let index = handle.index / 2;
-        let handle = Handle { index: 2 * index, ..handle };
-        let locked = self.lock_to_unlink(places, index);
-        let (first, first_guard) = self.locked_slot(handle)?;
-        let Some((second, second_guard)) = self.locked_slot(handle.partner()) else {
-            first.unlock(first_guard);
-            return None;
-        };
-        let created = self.free.created(index);
-        let (forward, reverse) = (first.read_locked(first_guard), second.read_locked(second_guard));
-        let pair = Pair { forward, reverse, handle, created };
-        if !sure(&pair) {
-            second.unlock(second_guard);
-            first.unlock(first_guard);
-            return None;
-        }
-        self.unlink(places[0], 2 * index);
-        self.unlink(places[1], 2 * index + 1);
-        first.unlock(first_guard & !LIVE);
-        second.unlock(second_guard & !LIVE);
-        drop(locked);
-        if !matches!(why, End::Evicted) {
-            self.free.ended(index, why, 1);
-        }
-        self.free.give(index);
-        Some(pair)
     }
 
     #[inline(always)]
@@ -457,7 +400,7 @@ impl<const K: usize> Pairs<K> {
 
     /// The entry, locked, and nobody counts it; not within a section.
     #[inline(always)]
-    fn locked_slot(&self, handle: Handle) -> Option<(Slot<'_, K>, u64)> {
+    pub(crate) fn locked_slot(&self, handle: Handle) -> Option<(Slot<'_, K>, u64)> {
         let slot = self.slot(handle.index)?;
         let guard = slot.lock(handle.version)?;
         self.sections.wait_for(guard);

@@ -1,11 +1,13 @@
 //! Ageing and eviction: scans in small steps, by any worker, beside all other work.
 
+use crate::entry::Slot;
 use crate::free::End;
 use crate::pairs::Pairs;
 use crate::{Entry, Handle, Pair, prefetch};
 
-/// Pairs between a question to memory and the look at its answer, in a scan.
-const AHEAD: u32 = 8;
+/// Pairs between a question to memory and the look at its answer, in a scan: as many as a search for room looks at, which then finds what
+/// the one before it has asked for.
+const AHEAD: usize = 128;
 
 /// How many pairs one search may evict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,28 +147,41 @@ impl<const K: usize> Pairs<K> {
         });
         let beside = best[..count].iter().skip(1).take_while(|one| one.rank >= batch.beside).count();
         let chosen = &best[..count.min(1 + beside)];
-        // Each end waits for lines all over the table: for all of them at once.
+        // Each end waits for lines all over the table: for all of them at once, first for the keys' buckets, then for second ones.
         let mut places = [None; Batch::MOST as usize];
         for (places, candidate) in places.iter_mut().zip(chosen) {
             *places = self.places(candidate.handle);
-            for place in places.iter().flatten() {
-                prefetch(&self.buckets[place.first as usize]);
-            }
+        }
+        for place in places.iter().flatten().flatten() {
+            prefetch(&self.buckets[place.first as usize]);
+        }
+        for candidate in chosen {
             self.free.prefetch(candidate.handle.index / 2);
         }
-        let mut removed: u32 = 0;
+        for (places, candidate) in places.iter().zip(chosen) {
+            for (place, index) in places.iter().flatten().zip(candidate.handle.index..) {
+                if self.is_elsewhere(*place, index) {
+                    prefetch(&self.buckets[place.second as usize]);
+                }
+            }
+        }
+        let mut gone = [0; Batch::MOST as usize];
+        let mut removed = 0;
         for (places, candidate) in places.into_iter().zip(chosen) {
             let Some(places) = places else { continue };
             let still = |last: &Pair<K>| rank(&last.outline()) >= Some(candidate.rank);
             if let Some(pair) = self.end_at(candidate.handle, places, End::Evicted, still) {
                 ended(&pair);
+                gone[removed] = pair.handle.index / 2;
                 removed += 1;
             }
         }
-        if removed > 0 {
-            self.free.ended(chosen[0].handle.index / 2, End::Evicted, removed.into());
+        let gone = &gone[..removed];
+        if let Some(&first) = gone.first() {
+            self.free.ended(first, End::Evicted, removed as u64);
+            self.free.give_all(gone.iter().copied());
         }
-        removed
+        removed as u32
     }
 
     /// Asks for both buckets that a key of this hash may be in: what an insertion or a removal waits for.
@@ -181,19 +196,22 @@ impl<const K: usize> Pairs<K> {
     /// Shows the pairs in the next `budget` places, at most once round. Takes no lock.
     #[inline(always)]
     fn scan(&self, cursor: &mut u32, budget: u32, mut see: impl FnMut(Handle, &Outline)) {
-        for _ in 0..budget.min(self.capacity()) {
-            let index = if *cursor < self.capacity() { *cursor } else { 0 };
-            *cursor = index + 1;
-            for ahead in [2 * (index + AHEAD), 2 * (index + AHEAD) + 1] {
-                if let Some(slot) = self.slot(ahead) {
-                    slot.lines().iter().for_each(prefetch);
+        let lines = 2 * Slot::<K>::LINES;
+        let mut left = budget.min(self.capacity());
+        while left > 0 {
+            let begin = if *cursor < self.capacity() { *cursor } else { 0 };
+            let count = left.min(self.capacity() - begin);
+            (left, *cursor) = (left - count, begin + count);
+            let rest = self.entries.get(begin as usize * lines..).unwrap_or_default();
+            let mut ahead = rest.get(AHEAD * lines..).unwrap_or_default().chunks_exact(lines);
+            for (index, pair) in (begin..begin + count).zip(rest.chunks_exact(lines)) {
+                ahead.next().into_iter().flatten().for_each(prefetch);
+                let (Some(first), Some(second)) = (Slot::<K>::new(pair, 0), Slot::<K>::new(pair, 1)) else { continue };
+                if let Some((version, tag, owner, forward)) = first.glance()
+                    && let Some((.., reverse)) = second.glance()
+                {
+                    see(Handle { index: 2 * index, version }, &Outline { tag, owner, forward, reverse });
                 }
-            }
-            let (Some(first), Some(second)) = (self.slot(2 * index), self.slot(2 * index + 1)) else { continue };
-            if let Some((version, tag, owner, forward)) = first.glance()
-                && let Some((.., reverse)) = second.glance()
-            {
-                see(Handle { index: 2 * index, version }, &Outline { tag, owner, forward, reverse });
             }
         }
     }

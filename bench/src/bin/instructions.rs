@@ -16,9 +16,10 @@ use vrouter::port::BURST;
 
 /// Flows of a steady scenario; each is met before counting begins.
 const FLOWS: usize = 1_000;
-/// Of new flows: pairs that the table has room for, and flows, so many that each was evicted before it is met again.
-const ROOM: u32 = 4_096;
-const NEW_FLOWS: usize = 40_960;
+/// Of new flows: pairs that the table has room for, so many that a search evicts a full batch as it does in a large table; and flows, so
+/// many that each was evicted before it is met again.
+const ROOM: u32 = 32_768;
+const NEW_FLOWS: usize = 163_840;
 /// Bursts of the two runs whose difference counts: it leaves out what comes before and after.
 const SHORT: usize = 100;
 const LONG: usize = 500;

@@ -17,8 +17,8 @@ const ENTROPY_BASE: u16 = 0xc000;
 /// Applies a decided next hop to every frame that is to be forwarded.
 pub fn act(snapshot: &Snapshot, frames: &mut [Frame], burst: &mut [Work]) {
     for (frame, work) in frames.iter_mut().zip(burst) {
-        if let (Fate::Forward(next_hop), Some(found)) = (work.fate, work.classified) {
-            work.fate = forward(snapshot, frame, &found, next_hop, work);
+        if let (Fate::Forward(next_hop), Some(found)) = (work.fate, &work.classified) {
+            work.fate = forward(snapshot, frame, found, next_hop, work);
         }
     }
 }

@@ -5,6 +5,7 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Packet};
 use super::classify::Classified;
 use super::counters::Counters;
 use super::decide::{Answer, Question, Silent, Verdict, decide, lost};
+use super::foresee::{Foreseen, ask_for_room};
 use super::lifetime::{self, state_bits};
 use super::punt::{Budget, Why};
 use super::table::{Decided, FlowKey, FlowPair, Flows};
@@ -36,14 +37,6 @@ pub struct Lookup<'a> {
     pub budgets: &'a mut [Budget],
     pub budget: u32,
     pub eviction: &'a mut Eviction,
-}
-
-/// What is decided about a packet without a flow before its turn comes: so the burst's packets wait for memory together.
-struct Foreseen {
-    answer: Answer,
-    /// Key of the answers, and the hashes of both.
-    reverse: FlowKey,
-    hashes: [u64; 2],
 }
 
 /// A worker's search for pairs to evict.
@@ -103,27 +96,20 @@ impl Lookup<'_> {
                 if let (Fate::Pending, None, Some(found), Some(key)) =
                     (work.fate, work.found, &work.classified, &work.key)
                 {
-                    *foreseen = self.admit(found).is_ok().then(|| self.foresee(found, key));
+                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, (key, work.hash));
+                    *foreseen = self.admit(found).is_ok().then(decide);
                 }
             }
-            for (work, foreseen) in burst.iter_mut().zip(foreseen) {
-                if let (Fate::Pending, Some(found), Some(key)) = (work.fate, work.classified, work.key) {
-                    work.fate = self.decide_one(&found, &key, work, foreseen);
+            ask_for_room(self.flows, &foreseen);
+            for (work, foreseen) in burst.iter_mut().zip(&foreseen) {
+                if let (Fate::Pending, Some(found), Some(key)) = (work.fate, &work.classified, &work.key) {
+                    work.fate = self.decide_one(found, key, work, foreseen.as_ref());
                 }
             }
         }
     }
 
-    /// Decides about a packet without a flow, and asks for the bucket of its answers.
-    fn foresee(&self, found: &Classified, key: &FlowKey) -> Foreseen {
-        let (tuple, _) = key.parts();
-        let question = Question { place: found.place, vrf: found.vrf, tuple, fixed: found.fixed, kept: [None; 2] };
-        let foreseen = Foreseen::new(self.flows, key, decide(self.snapshot, &question, &mut Silent));
-        self.flows.prefetch(&foreseen.reverse, foreseen.hashes[1]);
-        foreseen
-    }
-
-    fn decide_one(&mut self, found: &Classified, key: &FlowKey, work: &Work, foreseen: Option<Foreseen>) -> Fate {
+    fn decide_one(&mut self, found: &Classified, key: &FlowKey, work: &Work, foreseen: Option<&Foreseen>) -> Fate {
         // a packet before this one in the burst may have installed the flow; or moved it, which an ICMP error does not notice by counting
         let before = work.found.filter(|_| !is_error(found));
         let Some((handle, entry)) = before.or_else(|| self.flows.find(key, work.hash)) else {
@@ -231,11 +217,18 @@ impl Lookup<'_> {
         if strict && !opens { Err(DropReason::TcpNotSyn) } else { Ok(()) }
     }
 
-    fn set_up(&mut self, found: &Classified, key: &FlowKey, charge: usize, foreseen: Option<Foreseen>) -> Fate {
+    fn set_up(&mut self, found: &Classified, key: &FlowKey, charge: usize, foreseen: Option<&Foreseen>) -> Fate {
         if let Err(reason) = self.admit(found) {
             return Fate::Drop(reason, Culprit::Frame);
         }
-        let foreseen = foreseen.unwrap_or_else(|| self.foresee(found, key));
+        let now;
+        let foreseen = match foreseen {
+            Some(foreseen) => foreseen,
+            None => {
+                now = Foreseen::decided(self.snapshot, self.flows, found, (key, self.flows.hash(key)));
+                &now
+            }
+        };
         let answer = &foreseen.answer;
         let next_hop = match answer.forward {
             Verdict::Local => return Fate::Punt(Why::ForUs(found.vrf)),
@@ -250,7 +243,7 @@ impl Lookup<'_> {
         }
         let set = state_bits(found.packet.tcp_flags());
         let first = Packet { bytes: found.packet.length.into(), now: self.now.0, set };
-        match self.install(key, &foreseen, found.fixed.is_some(), Some(first)) {
+        match self.install(key, foreseen, found.fixed.is_some(), Some(first)) {
             Ok(_) => Fate::Forward(next_hop),
             Err(reason) => Fate::Drop(reason, Culprit::Frame),
         }
@@ -368,7 +361,7 @@ impl Lookup<'_> {
     ) -> Fate {
         let forward = old.forward.0;
         self.flows.remove(&forward, old.handle);
-        let foreseen = Foreseen::new(self.flows, &forward, *answer);
+        let foreseen = Foreseen::new(self.flows, (&forward, self.flows.hash(&forward)), *answer);
         let handle = match self.install(&forward, &foreseen, labelled, None) {
             Ok(Some(handle)) => handle,
             Ok(None) => return self.miss(found, key, charge),
@@ -399,14 +392,6 @@ impl Lookup<'_> {
             Verdict::Local => (before.next_hop, before.member, DropReason::LocalUnanswered as u8 + 1),
         };
         Half { stamp: Decided::new(self.snapshot.generation, member).0, next_hop: next_hop.0, verdict }
-    }
-}
-
-impl Foreseen {
-    fn new(flows: &FlowTable, key: &FlowKey, answer: Answer) -> Foreseen {
-        let (tuple, _) = key.parts();
-        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
-        Foreseen { answer, reverse, hashes: [flows.hash(key), flows.hash(&reverse)] }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod decide;
 mod exception;
 mod finish;
 pub mod flows;
+mod foresee;
 mod gate;
 mod headers;
 mod inject;

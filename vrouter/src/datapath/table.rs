@@ -110,6 +110,7 @@ impl FlowPair {
 pub trait Flows {
     fn hash(&self, key: &FlowKey) -> u64;
     fn prefetch(&self, key: &FlowKey, hash: u64);
+    fn prefetch_room(&self, key: &FlowKey, hash: u64);
     fn find(&self, key: &FlowKey, hash: u64) -> Option<(Handle, Entry)>;
     fn insert(
         &self,
@@ -154,6 +155,11 @@ impl Flows for FlowTable {
     #[inline]
     fn prefetch(&self, key: &FlowKey, hash: u64) {
         by_family!(self, key, |pairs, _key| pairs.prefetch_bucket(hash));
+    }
+
+    #[inline]
+    fn prefetch_room(&self, key: &FlowKey, hash: u64) {
+        by_family!(self, key, |pairs, _key| pairs.prefetch_room(hash));
     }
 
     #[inline]

@@ -108,8 +108,9 @@ impl Row<'_> {
     /// A bit for each of 64 groups in which its class is not 0.
     #[inline]
     pub fn marks(&self, word: usize) -> u64 {
-        let cells = &self.marks[word * CELLS..][..CELLS];
-        (0..CELLS).fold(0, |marks, at| marks | u64::from(cells[at]) << (at * 16))
+        let cells: [u16; CELLS] = self.marks[word * CELLS..].first_chunk().copied().unwrap_or_default();
+        let [a, b, c, d] = cells.map(u64::from);
+        a | b << 16 | c << 32 | d << 48
     }
 }
 

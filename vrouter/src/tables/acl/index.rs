@@ -103,9 +103,11 @@ impl Index {
     #[inline]
     pub(super) fn first(&self, tuple: &Tuple) -> Option<(usize, bool)> {
         let (source_port, destination_port) = tuple.ports.unzip();
+        let fields = [&self.source.values, &self.destination.values];
+        let [source, destination] = Addresses::numbers(fields, [tuple.source, tuple.destination]);
         let rows = [
-            self.source.row(self.source.values.number(tuple.source)),
-            self.destination.row(self.destination.values.number(tuple.destination)),
+            self.source.row(source),
+            self.destination.row(destination),
             self.source_port.row(self.source_port.values.number(source_port)),
             self.destination_port.row(self.destination_port.values.number(destination_port)),
             self.protocol.row(self.protocol.values.number(tuple.protocol)),

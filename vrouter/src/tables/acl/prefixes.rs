@@ -5,12 +5,13 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use flowtable::at_level;
 use hashbrown::HashMap;
 
 use super::AddressMatch;
 use super::classes::Classes;
 use super::field::Values;
-use super::runs::{Key, Runs};
+use super::runs::{Key, Runs, Searches};
 use crate::tables::fib::{Bits, Fib, PrefixSet};
 
 /// The prefixes of both families. A value is an address; its number is that of the longest prefix that holds it.
@@ -21,7 +22,7 @@ pub(super) struct Addresses {
 }
 
 #[derive(Clone)]
-struct Prefixes<A> {
+struct Prefixes<A: Address> {
     /// By rising address, shorter first: what a prefix holds stands behind it, in one piece.
     sorted: Arc<Vec<Named<A>>>,
     /// The numbers of addresses.
@@ -97,9 +98,22 @@ impl Values for Addresses {
 }
 
 impl Addresses {
-    /// The number of an address.
+    /// The numbers of a packet's addresses, each of its own field.
     #[inline]
-    pub fn number(&self, address: IpAddr) -> u32 {
+    pub fn numbers(fields: [&Addresses; 2], addresses: [IpAddr; 2]) -> [u32; 2] {
+        let [source, destination] = fields;
+        match addresses {
+            [IpAddr::V4(a), IpAddr::V4(b)] => {
+                at_level(Searches([(&source.v4.runs, a.to_bits()), (&destination.v4.runs, b.to_bits())]))
+            }
+            [IpAddr::V6(a), IpAddr::V6(b)] => {
+                at_level(Searches([(&source.v6.runs, a.to_bits()), (&destination.v6.runs, b.to_bits())]))
+            }
+            [a, b] => [source.number(a), destination.number(b)],
+        }
+    }
+
+    fn number(&self, address: IpAddr) -> u32 {
         match address {
             IpAddr::V4(address) => self.v4.runs.number(address.to_bits()),
             IpAddr::V6(address) => self.v6.runs.number(address.to_bits()),
