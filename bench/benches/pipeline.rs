@@ -1,4 +1,4 @@
-//! The whole pipeline and its first step, on in-memory frames of 60 bytes. Times are per burst of 32 frames, of `classify` per frame.
+//! The whole pipeline and its first step, on in-memory frames of 60 bytes. Times are per burst of 64 frames, of `classify` per frame.
 
 use std::hint::black_box;
 

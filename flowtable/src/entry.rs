@@ -380,7 +380,7 @@ impl<'a, const K: usize> Slot<'a, K> {
     /// What was decided. Locked, by a holder of `guard`.
     #[inline(always)]
     pub(crate) fn decided(self, guard: u64) -> Half {
-        let [target, stamp] = [K + 2, K + 3].map(|word| self.word(word).load(Relaxed));
+        let (target, stamp) = (self.word(K + 2).load(Relaxed), self.word(K + 3).load(Relaxed));
         Half { stamp, next_hop: target as u32, verdict: (guard >> VERDICT) as u8 }
     }
 

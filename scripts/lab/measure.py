@@ -23,7 +23,7 @@ MBUFS = 8192
 # Where one worker runs, and where a second one does, beside this process.
 CORE_ORDER = [WORKER_CORE, 0]
 # What a latency is of.
-POLICY = ("a worker takes at most 32 frames from each port's ring of 1,024 descriptors in turn, and sends what it made of them at the turn's end: "
+POLICY = ("a worker takes at most 64 frames from each port's ring of 1,024 descriptors in turn, and sends what it made of them at the turn's end: "
           "no frame waits for a fuller burst")
 # Of the changes that are asked for.
 LEAST_CHANGES = 0.95

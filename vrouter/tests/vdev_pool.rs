@@ -7,7 +7,7 @@ use vrouter::port::dpdk::{CACHE, DeviceConfig, DpdkDevice, Eal, EalConfig, PoolP
 #[test]
 fn a_pool_fits_the_memory_that_its_parts_ask_for() {
     let parts = PoolParts { queue_pairs: 8, workers: 4, held: 4096 };
-    assert_eq!(parts.size(), 8 * 2 * 1024 + 4 * (384 + 64) + 4096);
+    assert_eq!(parts.size(), 8 * 2 * 1024 + 4 * (384 + 128) + 4096);
     let eal = Eal::init(&EalConfig::no_huge("vt-ffi-pool", parts.eal_mib())).unwrap();
     let pool = mempool(&eal, "all", parts.size(), CACHE).unwrap();
     assert_eq!((pool.size(), pool.in_use()), (parts.size(), 0));

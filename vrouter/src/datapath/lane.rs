@@ -436,8 +436,8 @@ impl Cell {
     fn routes_stand(&self, snapshot: &Snapshot, decided: u64, initiator: bool) -> bool {
         let ([a, _, c, ..], vrf, stripes) = (self.words, self.entrance.vrf, &snapshot.stripes);
         let [source, destination] = match self.family {
-            Family::V6 => [a, c].map(|end| stripes.last_v6(vrf, end)),
-            _ => [a >> 32, a].map(|end| stripes.last_v4(vrf, end as u32)),
+            Family::V6 => [stripes.last_v6(vrf, a), stripes.last_v6(vrf, c)],
+            _ => [stripes.last_v4(vrf, (a >> 32) as u32), stripes.last_v4(vrf, a as u32)],
         };
         let since = if initiator { destination } else { destination.max(source) };
         decided >= self.entrance.base.max(since)

@@ -281,7 +281,7 @@ mod tests {
             ("source0,servers=nowhere", "servers", "\"nowhere\" is no IP address"),
             ("source0,size=63", "size", "\"63\" is not within 64 to 1518"),
             ("source0,rate=0", "rate", "\"0\" is not within 1 to 100000000"),
-            ("source0,burst=33", "burst", "\"33\" is not within 1 to 32"),
+            ("source0,burst=65", "burst", "\"65\" is not within 1 to 64"),
             ("source0,direction=up", "direction", "\"up\" is none of forward, reply"),
             ("source0,mac=01:00:00:00:00:01", "mac", "\"01:00:00:00:00:01\" is not a station's MAC address"),
             ("source0,vni=16777216", "vni", "\"16777216\" is not within 0 to 16777215"),
