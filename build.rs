@@ -30,7 +30,7 @@ struct Extra {
     constants: &'static str,
 }
 
-const EXTRAS: [Extra; 2] = [
+const EXTRAS: [Extra; 3] = [
     Extra {
         feature: "CARGO_FEATURE_ACL",
         library: "rte_acl",
@@ -46,6 +46,14 @@ const EXTRAS: [Extra; 2] = [
         functions: "rte_hash_(create|free|add_key_data|lookup_bulk_data)",
         types: "rte_hash_parameters",
         constants: "RTE_HASH_(EXTRA_FLAGS_RW_CONCURRENCY_LF|LOOKUP_BULK_MAX)",
+    },
+    Extra {
+        feature: "CARGO_FEATURE_FIB",
+        library: "rte_fib",
+        define: "-DVR_FIB",
+        functions: "rte_fib6?_(create|free|add|lookup_bulk)",
+        types: "rte_fib6?_conf",
+        constants: "RTE_FIB_DIR24_8.*|RTE_FIB6_TRIE.*",
     },
 ];
 

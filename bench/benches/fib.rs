@@ -1,6 +1,6 @@
 //! FIB: 1,000,000 IPv4 and 200,000 IPv6 routes of the lengths that the Internet has, and small tables. Lookups a second, one by one
 //! and in bursts, beside what memory allows; what one change costs while a clone is kept, as a snapshot keeps one; bytes a route.
-//! Prints a table.
+//! Prints a table. DPDK's rte_fib (DIR-24-8) and rte_fib6 (trie) of the same routes are asked the same, on ordinary pages.
 //!
 //! Destinations are an address of each route, shuffled, so that none repeats. Rates are of stretches so short that another process
 //! seldom falls into one: of each the fastest over the rounds.
@@ -27,6 +27,7 @@ fn main() {
         lookups("IPv4", &routes::v4(count));
     }
     lookups("IPv6", &routes::v6(200_000));
+    reference::lookups(&routes::v4(1_000_000), &routes::v6(200_000));
     println!("two dependent random lines, in batches: {:.1} M/s", probe());
     println!("one change, us p50 / p99, and to drop the version before:");
     changes("IPv4", &routes::v4(1_000_000));
@@ -52,6 +53,66 @@ fn lookups<A: Bits>(family: &str, table: &[(A, u8, NextHopId)]) {
     });
     let title = format!("{family} {}", table.len());
     println!("{title:<22} {single:>9.1} {batched:>11.1} {fill:>9.2} {bytes:>13.1}");
+}
+
+/// DPDK's tables of the same routes, asked the same.
+#[cfg(feature = "dpdk")]
+mod reference {
+    use std::hint::black_box;
+
+    use ffi::{Eal, EalConfig, Prefixes4, Prefixes6};
+    use vrouter::ids::NextHopId;
+
+    use crate::{BURST, rate, routes};
+
+    /// Groups of 256 entries: enough for these tables.
+    const GROUPS: [u32; 2] = [1 << 17, 1 << 20];
+
+    pub fn lookups(v4: &[(u32, u8, NextHopId)], v6: &[(u128, u8, NextHopId)]) {
+        let prefix = format!("vr-bench-fib-{}", std::process::id());
+        let config = EalConfig { log_level: Some("error".into()), ..EalConfig::no_huge(&prefix, 3000) };
+        let eal = Eal::init(&config).unwrap_or_else(|error| panic!("{error}"));
+        let mut numbers = [0; BURST];
+        let mut table =
+            Prefixes4::create(&eal, v4.len() as u32, GROUPS[0]).unwrap_or_else(|error| panic!("rte_fib: {error}"));
+        v4.iter().for_each(|&(address, length, next_hop)| {
+            assert!(table.insert(address, length, next_hop.0), "rte_fib is full")
+        });
+        let ours = routes::fib(v4);
+        let destinations = routes::destinations(v4);
+        let batched = rate(&destinations, |burst| {
+            table.lookup(burst, &mut numbers[..burst.len()]);
+            black_box(&numbers);
+        });
+        for burst in destinations.chunks(BURST).take(1000) {
+            table.lookup(burst, &mut numbers[..burst.len()]);
+            let same = burst
+                .iter()
+                .zip(numbers)
+                .all(|(&to, number)| ours.lookup(to).map(|(_, hop)| u64::from(hop.0)) == Some(number));
+            assert!(same, "rte_fib finds other routes");
+        }
+        println!("{:<22} {:>9} {batched:>11.1}", format!("rte_fib, IPv4 {}", v4.len()), "");
+        let mut table =
+            Prefixes6::create(&eal, v6.len() as u32, GROUPS[1]).unwrap_or_else(|error| panic!("rte_fib6: {error}"));
+        v6.iter().for_each(|&(address, length, next_hop)| {
+            assert!(table.insert(address, length, next_hop.0), "rte_fib6 is full")
+        });
+        let destinations: Vec<[u8; 16]> = routes::destinations(v6).iter().map(|to| to.to_be_bytes()).collect();
+        let batched = rate(&destinations, |burst| {
+            table.lookup(burst, &mut numbers[..burst.len()]);
+            black_box(&numbers);
+        });
+        println!("{:<22} {:>9} {batched:>11.1}", format!("rte_fib6, IPv6 {}", v6.len()), "");
+    }
+}
+
+/// Without DPDK there is none.
+#[cfg(not(feature = "dpdk"))]
+mod reference {
+    use vrouter::ids::NextHopId;
+
+    pub fn lookups(_: &[(u32, u8, NextHopId)], _: &[(u128, u8, NextHopId)]) {}
 }
 
 /// Million a second, in bursts.

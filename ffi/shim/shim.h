@@ -20,6 +20,10 @@
 #ifdef VR_ACL
 #include <rte_acl.h>
 #endif
+#ifdef VR_FIB
+#include <rte_fib.h>
+#include <rte_fib6.h>
+#endif
 #ifdef VR_HASH
 #include <rte_hash.h>
 #endif

@@ -9,6 +9,7 @@
 //! | [`RxQueue`], [`TxQueue`] | one queue of a device | one worker's, moved there once |
 //! | `Classifier` (feature `acl`) | rules that DPDK compiled | one's |
 //! | `Hash` (feature `hash`) | DPDK's hash table | one's |
+//! | `Prefixes4`, `Prefixes6` (feature `fib`) | DPDK's longest-prefix tables | one's |
 //! | [`LcoreRegistration`] | a worker's number, which gives it mempool caches | stays in its thread |
 //!
 //! Invariants that the SAFETY comments lean on:
@@ -30,6 +31,8 @@ mod hash;
 mod lcore;
 mod mbuf;
 mod mempool;
+#[cfg(feature = "fib")]
+mod prefixes;
 mod queue;
 mod start;
 #[allow(clippy::undocumented_unsafe_blocks)]
@@ -44,6 +47,8 @@ pub use hash::{HASH_BURST, Hash, HashKey};
 pub use lcore::{LcoreError, LcoreRegistration, register_thread};
 pub use mbuf::{Mbuf, RxChecksum};
 pub use mempool::{Mempool, MempoolConfig, MempoolError};
+#[cfg(feature = "fib")]
+pub use prefixes::{NO_PREFIX, Prefixes4, Prefixes6};
 pub use queue::{QueuePair, RxBurst, RxQueue, TxQueue};
 
 /// Bytes that a pool's fresh mbuf leaves free before its data (DPDK's compiled-in headroom).
