@@ -35,7 +35,8 @@ impl<A: Bits, V: Copy + Default + Eq> flowtable::Kernel for Burst<'_, A, V> {
 #[inline(always)]
 fn descend<A: Bits, V: Copy + Default + Eq>(top: &Fan<A, V>, addresses: &[A], answers: &mut [Option<(u8, V)>]) {
     let mut fans = [top; LANES];
-    let mut lanes: [u8; LANES] = std::array::from_fn(|lane| lane as u8);
+    let mut lanes = [0; LANES];
+    lanes.iter_mut().enumerate().for_each(|(at, lane)| *lane = at as u8);
     let mut lists: [Option<(u8, &List<A, V>)>; LANES] = [None; LANES];
     let mut listed = 0;
     let mut best = [(0, V::default()); LANES];
@@ -76,7 +77,7 @@ fn descend<A: Bits, V: Copy + Default + Eq>(top: &Fan<A, V>, addresses: &[A], an
         }
         open = left;
     }
-    for (answer, (length, next_hop)) in answers.iter_mut().zip(best) {
+    for (answer, &(length, next_hop)) in answers.iter_mut().zip(&best) {
         if length > 0 {
             *answer = Some((length, next_hop));
         }

@@ -52,7 +52,7 @@ impl<A: Bits, V: Copy> List<A, V> {
                 *before += u32::from(begins <= address);
             }
         }
-        for ((&address, answer), before) in addresses.iter().zip(answers).zip(before) {
+        for ((&address, answer), &before) in addresses.iter().zip(answers).zip(&before) {
             write(self.longest(address, before as usize), answer);
         }
     }
