@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use flowtable::{Narrow, Pairs};
 
 use crate::BURST;
-use crate::contestants::{Contestant, Ours};
+use crate::contestants::{Contestant, Ours, each};
 use crate::keys::{Keys, flow, half};
 use crate::rounds::median;
 
@@ -87,22 +87,16 @@ pub fn beside(count: u32, broken: &mut Vec<String>) {
 
 /// One burst, all of whose entries are judged.
 fn look(pairs: &Pairs<2>, keys: &[Narrow], seen: &mut Seen) {
-    let mut hashes = [0; BURST];
-    for (hash, key) in hashes.iter_mut().zip(keys) {
-        *hash = pairs.hash(key);
-        pairs.prefetch_bucket(*hash);
-    }
-    hashes.iter().for_each(|&hash| pairs.prefetch_entry(hash));
-    for (&hash, key) in hashes.iter().zip(keys) {
-        let Some((_, entry)) = pairs.find(key, hash) else {
+    each(pairs, keys, |key, found| {
+        let Some((_, entry)) = found else {
             seen.missed += 1;
-            continue;
+            return;
         };
         let n = entry.stamp & 0xffff_ffff;
         let whole = entry.half() == half(n, entry.stamp >> 32) && flow(n)[usize::from(!entry.initiator)] == *key;
         seen.found += 1;
         seen.torn += u64::from(!whole);
-    }
+    });
 }
 
 /// Removes each pair and inserts it with another stamp, round and round.

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use bench::random::Random;
 use flowtable::{
-    Config, ELSEWHERE, FlowTable, Kernel, Line, NOWHERE, Narrow, Pairs, Region, Sought, at_level, prefetch,
+    Config, ELSEWHERE, Entry, FlowTable, Handle, Kernel, Line, NOWHERE, Narrow, Pairs, Region, Sought, at_level,
+    prefetch,
 };
 use parking_lot::RwLock;
 
@@ -47,24 +48,36 @@ impl Contestant for Ours {
     }
 
     fn ask(&self, keys: &Keys, which: Range<usize>) -> u64 {
-        at_level(Ask { pairs: self.0.narrow(), keys: &keys.list[which] })
+        let mut count = 0;
+        each(self.0.narrow(), &keys.list[which], |_, found| {
+            if let Some((_, entry)) = found {
+                std::hint::black_box((entry.next_hop, entry.stamp));
+                count += 1;
+            }
+        });
+        count
     }
 }
 
-/// In bursts, as the datapath does, by the instructions that it has.
-struct Ask<'a> {
-    pairs: &'a Pairs<2>,
-    keys: &'a [Narrow],
+/// Looks keys up in bursts, as the datapath does, by the instructions that there are, and shows what each finds.
+pub fn each(pairs: &Pairs<2>, keys: &[Narrow], see: impl FnMut(&Narrow, Option<(Handle, Entry)>)) {
+    at_level(Each { pairs, keys, see });
 }
 
-impl Kernel for Ask<'_> {
-    type Out = u64;
+struct Each<'a, F> {
+    pairs: &'a Pairs<2>,
+    keys: &'a [Narrow],
+    see: F,
+}
+
+impl<F: FnMut(&Narrow, Option<(Handle, Entry)>)> Kernel for Each<'_, F> {
+    type Out = ();
 
     #[inline(always)]
-    fn run(self) -> u64 {
-        let (pairs, mut found) = (self.pairs, 0);
+    fn run(self) {
+        let Each { pairs, keys, mut see } = self;
         let (mut sought, mut candidates) = ([Sought::NOTHING; BURST], [NOWHERE; BURST]);
-        for keys in self.keys.chunks(BURST) {
+        for keys in keys.chunks(BURST) {
             for (sought, key) in sought.iter_mut().zip(keys) {
                 *sought = pairs.seek(key);
             }
@@ -80,13 +93,9 @@ impl Kernel for Ask<'_> {
                 }
             }
             for ((key, &sought), &candidate) in keys.iter().zip(&sought).zip(&candidates) {
-                if let Some((_, entry)) = pairs.find_sought(key, sought, candidate) {
-                    std::hint::black_box((entry.next_hop, entry.stamp));
-                    found += 1;
-                }
+                see(key, pairs.find_sought(key, sought, candidate));
             }
         }
-        found
     }
 }
 
