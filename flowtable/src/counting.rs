@@ -8,7 +8,8 @@
 //! Why nobody changes an entry while its own thread counts: the thread stores that its section has begun, fences, and loads the guard; a
 //! locker puts LOCK into the guard and then loads whether a section has begun. Both are sequentially consistent: if the thread does not
 //! see LOCK, its fence is before the lock in their one order, and the locker sees the section. It then waits for its end, which
-//! releases what was counted. A thread waits for nobody within its section, so nobody waits in a circle.
+//! releases what was counted. A thread waits for nobody within its section, so nobody waits in a circle. (One that loses its core within a
+//! section keeps those waiting who want to change its entries; they give their cores away.)
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -152,5 +153,40 @@ impl Drop for Section<'_> {
     #[inline]
     fn drop(&mut self) {
         self.pause();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::{Config, FlowTable, Half, Narrow, Packet, Region, Standing};
+
+    #[test]
+    fn who_comes_when_all_numbers_are_given_out_counts_by_the_lock_until_one_is_free() {
+        let config = Config { narrow_pairs: 8, wide_pairs: 0, seed: 3, time_base: 0 };
+        let region = Region::heap(config.bytes().expect("possible")).expect("memory");
+        let table = FlowTable::create(region, &config).expect("laid out");
+        let (pairs, key) = (table.narrow(), Narrow { words: [1, 2], tag: 6 });
+        let reverse = Narrow { words: [2, 1], tag: 6 };
+        let mut numbered: Vec<Counter> = (0..MOST).map(|_| table.counter()).collect();
+        let mut late = table.counter();
+        assert_eq!((numbered[0].number, late.number), (1, 0));
+        let at = pairs.insert((&key, Half::default()), (&reverse, Half::default()), 0, 0).expect("room").index();
+        let packet = Packet { bytes: 60, now: 1, set: 0 };
+        let stands = |_: &Standing| Some(());
+        let guard = || pairs.slot(at).expect("there").guard().load(Relaxed) & OWNER;
+        // nobody's, then the numbered one's own; then the late one counts too
+        let mut one = numbered[0].section();
+        assert_eq!(pairs.try_count(at, &key, packet, &one, stands), None);
+        assert_eq!(pairs.count(at, &key, packet, &mut one, stands), Some(()));
+        assert_eq!((guard(), pairs.try_count(at, &key, packet, &one, stands)), (1 << SHIFT, Some(Some(()))));
+        drop(one);
+        drop(numbered.remove(0));
+        assert_eq!(pairs.try_count(at, &key, packet, &late.section(), stands), None);
+        assert_eq!(pairs.count(at, &key, packet, &mut late.section(), stands), Some(()));
+        assert_eq!((guard(), pairs.try_count(at, &key, packet, &late.section(), stands)), (OWNER, Some(Some(()))));
+        let (_, entry) = pairs.find(&key, pairs.hash(&key)).expect("there");
+        assert_eq!((entry.packets, entry.bytes), (4, 240));
+        assert_eq!(table.counter().number, 1, "the number that was given back");
     }
 }

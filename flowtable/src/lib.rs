@@ -55,7 +55,7 @@
 //!   forward first; then both are unlinked and no
 //!   longer live, and the pair goes back to its free list (the victims of one search together, when the last has ended). What a packet counted before that is in the copy that they give.
 //!   Lookups of the two directions are two lookups: between them a pair may go.
-//! - Locks are held for a few hundred instructions, never across a call of the caller's but for the question of ageing and
+//! - Locks are held for a few hundred instructions, and while the entry's own thread ends its section (a burst); never across a call of the caller's but for the question of ageing and
 //!   eviction ("still?"), which must not call back into the table.
 //!
 //! A writer that dies leaves locks and at most one half-written pair: [`FlowTable::adopt`] clears and drops them.
