@@ -87,13 +87,13 @@ impl Family {
     }
 }
 
-/// A step over frames that are all of the families of this number, so that what differs between families need not be asked of each.
+/// A step over frames that are all of one kind, so that what differs between kinds need not be asked of each.
 struct Only<const NUMBER: u8, K>(K);
 
+/// The kinds: IPv4 (for rewriting also that of packet mode), IPv6 (likewise), packet mode (for counting), and any.
 const V4: u8 = 4;
 const V6: u8 = 6;
 const ROUTED: u8 = 1;
-/// Any.
 const MIXED: u8 = 0;
 
 impl Lane {
@@ -341,7 +341,7 @@ impl Cell {
         words: [0; 5],
     };
 
-    /// Its family, in a step over frames of this number.
+    /// Its family, in a step over frames of this kind.
     #[inline(always)]
     fn family_of<const NUMBER: u8>(&self) -> Family {
         match NUMBER {
