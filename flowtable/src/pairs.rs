@@ -80,37 +80,24 @@ impl<const K: usize> Pairs<K> {
         }
     }
 
-    /// Asks for the entries whose tag matches in that bucket, for which it waits; if there is none, and keys of this bucket live
-    /// in their second one, for the second bucket.
-    #[inline(always)]
-    pub fn prefetch_entry(&self, hash: u64) {
-        let place = self.place(hash);
-        let bucket = self.bucket(place.first);
-        let tags = bucket.tags();
-        let slots = tags.slots(place.tag);
-        if slots.is_empty() && tags.overflowed() {
-            prefetch(&self.buckets[place.second as usize]);
-        }
-        for slot in slots {
-            if let Some(entry) = self.slot(bucket.index(slot)) {
-                entry.lines().iter().for_each(prefetch);
-            }
-        }
-    }
-
     /// Hashes a key and asks for its bucket.
     #[inline(always)]
     pub fn seek(&self, key: &Key<K>) -> Sought {
-        let hash = self.hash(key);
-        let first = self.first(hash);
-        if let Some(line) = self.buckets.get(first as usize) {
+        let sought = self.sought(self.hash(key));
+        if let Some(line) = self.buckets.get(sought.first as usize) {
             prefetch(line);
         }
-        Sought { hash, first }
+        sought
+    }
+
+    /// What a key of this hash is looked for by.
+    #[inline(always)]
+    pub fn sought(&self, hash: u64) -> Sought {
+        Sought { hash, first: self.first(hash) }
     }
 
     /// The place of the entry that the key sought probably has, asked for; waits for the key's bucket. The key itself is not
-    /// compared: that is for [`Pairs::try_count`] or [`Pairs::find_sought`]. [`NOWHERE`]: no entry bears the hash's tag. [`ELSEWHERE`]: none does
+    /// compared: that is for [`Pairs::try_count`] or [`Pairs::find_at`]. [`NOWHERE`]: no entry bears the hash's tag. [`ELSEWHERE`]: none does
     /// in this bucket, but some of its keys live in their second ones; that one is asked for, and [`Pairs::candidate_elsewhere`] tells.
     #[inline(always)]
     pub fn candidate(&self, sought: Sought) -> u32 {
@@ -148,16 +135,16 @@ impl<const K: usize> Pairs<K> {
         index
     }
 
-    /// As [`Pairs::find`], of a key that was sought and has this candidate: for bursts, whose keys are all sought first, then their candidates.
+    /// As [`Pairs::find`], of a key with this hash and candidate: for bursts, whose keys are all sought first, then their candidates.
     #[inline(always)]
-    pub fn find_sought(&self, key: &Key<K>, sought: Sought, candidate: u32) -> Option<(Handle, Entry)> {
+    pub fn find_at(&self, key: &Key<K>, hash: u64, candidate: u32) -> Option<(Handle, Entry)> {
         let Some(slot) = self.slot(candidate) else {
-            return if candidate == ELSEWHERE { self.find(key, sought.hash) } else { None };
+            return if candidate == ELSEWHERE { self.find(key, hash) } else { None };
         };
         match slot.read::<true>(Some(key)) {
             Some((guard, _, entry)) => Some((Handle { index: candidate, version: version(guard) }, entry)),
             // another key with the same tag
-            None => self.find(key, sought.hash),
+            None => self.find(key, hash),
         }
     }
 

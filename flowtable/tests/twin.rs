@@ -273,7 +273,7 @@ impl<const K: usize> Twin<K> {
             let found = pairs.find(&key(n), pairs.hash(&key(n))).map(|(handle, _)| handle);
             assert_eq!(found, self.places.get(&key(n)).copied(), "key {n}");
             let sought = pairs.seek(&key(n));
-            let same = pairs.find_sought(&key(n), sought, candidate(pairs, sought)).map(|(handle, _)| handle);
+            let same = pairs.find_at(&key(n), sought.hash(), pairs.candidate(sought)).map(|(handle, _)| handle);
             assert_eq!(same, found, "key {n}");
         }
         for handle in self.given.clone() {

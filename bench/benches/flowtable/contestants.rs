@@ -93,7 +93,7 @@ impl<F: FnMut(&Narrow, Option<(Handle, Entry)>)> Kernel for Each<'_, F> {
                 }
             }
             for ((key, &sought), &candidate) in keys.iter().zip(&sought).zip(&candidates) {
-                see(key, pairs.find_sought(key, sought, candidate));
+                see(key, pairs.find_at(key, sought.hash(), candidate));
             }
         }
     }

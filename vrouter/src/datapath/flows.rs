@@ -1,6 +1,6 @@
 //! Lookup, and the slow path: a hit that is still valid gives its action; everything else is decided on the snapshot.
 
-use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Packet};
+use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Packet};
 
 use super::classify::Classified;
 use super::counters::Counters;
@@ -68,13 +68,22 @@ pub fn prepare(snapshot: &Snapshot, flows: &FlowTable, burst: &mut [Work]) {
     }
 }
 
-/// The newest stamp among the entries of a burst: a worker whose snapshot is older takes the current one before it acts.
+/// Finds the entries of all frames that are pending: asks for all of them first. Returns the newest stamp: a worker whose snapshot is older
+/// takes the current one before it acts.
 pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
     let mut newest = 0;
-    for work in burst.iter_mut().filter(|work| matches!(work.fate, Fate::Pending)) {
-        if let Some(key) = &work.key {
-            work.found = flows.find(key, work.hash);
-            newest = work.found.map_or(newest, |(_, entry)| newest.max(entry.stamp));
+    for burst in burst.chunks_mut(BURST) {
+        let mut candidates = [NOWHERE; BURST];
+        for (work, candidate) in burst.iter().zip(&mut candidates) {
+            if let (Fate::Pending, Some(key)) = (work.fate, &work.key) {
+                *candidate = flows.candidate(key, work.hash);
+            }
+        }
+        for (work, &candidate) in burst.iter_mut().zip(&candidates) {
+            if let (Fate::Pending, Some(key)) = (work.fate, &work.key) {
+                work.found = flows.find_at(key, work.hash, candidate);
+                newest = work.found.map_or(newest, |(_, entry)| newest.max(entry.stamp));
+            }
         }
     }
     Decided(newest).generation()

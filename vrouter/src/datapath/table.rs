@@ -112,6 +112,8 @@ pub trait Flows {
     fn prefetch(&self, key: &FlowKey, hash: u64);
     fn prefetch_room(&self, key: &FlowKey, hash: u64);
     fn find(&self, key: &FlowKey, hash: u64) -> Option<(Handle, Entry)>;
+    fn candidate(&self, key: &FlowKey, hash: u64) -> u32;
+    fn find_at(&self, key: &FlowKey, hash: u64, candidate: u32) -> Option<(Handle, Entry)>;
     fn insert(
         &self,
         forward: (&FlowKey, Half),
@@ -165,6 +167,16 @@ impl Flows for FlowTable {
     #[inline]
     fn find(&self, key: &FlowKey, hash: u64) -> Option<(Handle, Entry)> {
         by_family!(self, key, |pairs, key| pairs.find(key, hash))
+    }
+
+    #[inline]
+    fn candidate(&self, key: &FlowKey, hash: u64) -> u32 {
+        by_family!(self, key, |pairs, _key| pairs.candidate(pairs.sought(hash)))
+    }
+
+    #[inline]
+    fn find_at(&self, key: &FlowKey, hash: u64, candidate: u32) -> Option<(Handle, Entry)> {
+        by_family!(self, key, |pairs, key| pairs.find_at(key, hash, candidate))
     }
 
     fn insert(
