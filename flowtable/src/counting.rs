@@ -173,7 +173,7 @@ mod tests {
         assert_eq!((numbered[0].number, late.number), (1, 0));
         let at = pairs.insert((&key, Half::default()), (&reverse, Half::default()), 0, 0).expect("room").index();
         let packet = Packet { bytes: 60, now: 1, set: 0 };
-        let stands = |_: &Standing| Some(());
+        let stands = |_: &mut Standing| Some(());
         let guard = || pairs.slot(at).expect("there").guard().load(Relaxed) & OWNER;
         // nobody's, then the numbered one's own; then the late one counts too
         let mut one = numbered[0].section();

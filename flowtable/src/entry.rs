@@ -170,7 +170,7 @@ impl<'a, const K: usize> Slot<'a, K> {
     /// takes a pair from the free list, where the removal put it after clearing LIVE). The load is an acquire, so the second load
     /// of the guard sees that change or a later one, and no later guard equals g but for LOCK: WRITING, the sequence or the
     /// incarnation differ. (The sequence comes round after 8,192 updates within one copy.) If none sees anything newer, the
-    /// copy is of g's time. What `touch` changes (activity and counters, with LOCK or within a section) is consistent word by word.
+    /// copy is of g's time. What counting changes (activity, counters and stamp, with LOCK or within a section) is consistent word by word.
     #[inline(always)]
     pub(crate) fn read<const CHECKED: bool>(self, wanted: Option<&Key<K>>) -> Option<(u64, Key<K>, Entry)> {
         let mut turns = 0;
@@ -267,20 +267,22 @@ impl<'a, const K: usize> Slot<'a, K> {
         key: &Key<K>,
         packet: Packet,
         section: &Section,
-        stands: impl Fn(&Standing) -> Option<R>,
+        stands: impl Fn(&mut Standing) -> Option<R>,
     ) -> Option<Option<R>> {
         let guard = self.guard().load(Acquire);
         let is = guard & (LIVE | LOCK | WRITING | VERDICTS | OWNER);
         if is == LIVE | section.owner() {
-            let Some(answer) = self.judge(key, stands) else { return Some(None) };
+            let Some((answer, stamp)) = self.judge(key, stands) else { return Some(None) };
+            self.stamp(stamp);
             self.add(packet.bytes, packet.now, packet.set);
             return Some(Some(answer));
         }
         if is != LIVE | OWNER {
             return None;
         }
-        let Some(answer) = self.judge(key, stands) else { return Some(None) };
+        let Some((answer, stamp)) = self.judge(key, stands) else { return Some(None) };
         self.guard().compare_exchange(guard, guard | LOCK, SeqCst, Relaxed).ok()?;
+        self.stamp(stamp);
         self.add(packet.bytes, packet.now, packet.set);
         self.unlock(guard);
         Some(Some(answer))
@@ -296,7 +298,7 @@ impl<'a, const K: usize> Slot<'a, K> {
         key: &Key<K>,
         packet: Packet,
         section: &mut Section,
-        stands: impl Fn(&Standing) -> Option<R>,
+        stands: impl Fn(&mut Standing) -> Option<R>,
     ) -> Option<R> {
         loop {
             let guard = self.guard().load(Acquire);
@@ -307,11 +309,12 @@ impl<'a, const K: usize> Slot<'a, K> {
                 section.outside(|_| self.wait_while_locked());
                 continue;
             }
-            let answer = self.judge(key, &stands)?;
+            let (answer, stamp) = self.judge(key, &stands)?;
             if self.guard().compare_exchange(guard, guard | LOCK, SeqCst, Relaxed).is_ok() {
                 if section.is_foreign(guard) {
                     section.outside(|sections| sections.wait_for(guard));
                 }
+                self.stamp(stamp);
                 self.add(packet.bytes, packet.now, packet.set);
                 self.unlock(section.after(guard));
                 return Some(answer);
@@ -327,16 +330,26 @@ impl<'a, const K: usize> Slot<'a, K> {
         }
     }
 
-    /// Compares the key, and asks what was decided.
+    /// Compares the key, and asks about what was decided; tells the answer, and the stamp if that is to be another one.
     #[inline(always)]
-    fn judge<R>(self, key: &Key<K>, stands: impl Fn(&Standing) -> Option<R>) -> Option<R> {
+    fn judge<R>(self, key: &Key<K>, stands: impl Fn(&mut Standing) -> Option<R>) -> Option<(R, Option<u64>)> {
         let activity = self.word(K + 1).load(Acquire);
         let (target, stamp) = (self.word(K + 2).load(Acquire), self.word(K + 3).load(Acquire));
         if !self.has(key, activity) {
             return None;
         }
         let half = Half { stamp, next_hop: target as u32, verdict: 0 };
-        stands(&Standing { half, initiator: self.index & 1 == 0, state: (activity >> 16) as u16 })
+        let mut standing = Standing { half, initiator: self.index & 1 == 0, state: (activity >> 16) as u16 };
+        let answer = stands(&mut standing)?;
+        Some((answer, (standing.half.stamp != stamp).then_some(standing.half.stamp)))
+    }
+
+    /// Notes that what was decided has been found to stand. Locked, or within a section of the entry's own thread. (Release: see `add`.)
+    #[inline(always)]
+    fn stamp(self, stamp: Option<u64>) {
+        if let Some(stamp) = stamp {
+            self.word(K + 3).store(stamp, Release);
+        }
     }
 
     /// Gives the lock back, leaving `guard`. Locked.

@@ -41,10 +41,14 @@ fn half(key: u64, update: u64) -> Half {
     Half { stamp: key << 8 | update, next_hop: (key << 8 | update) as u32, verdict: (key << 4 | update) as u8 }
 }
 
+/// In the stamp of what was counted.
+const STAMPED: u64 = 1 << 63;
+
 fn whole(of: u64, entry: &Entry) {
-    assert_eq!(entry.half(), half(of, entry.stamp & 0xff), "torn: {entry:?}");
+    let decided = Half { stamp: entry.stamp & !STAMPED, ..entry.half() };
+    assert_eq!(decided, half(of, entry.stamp & 0xff), "torn: {entry:?}");
     assert_eq!(
-        (entry.owner, entry.initiator, entry.stamp >> 8),
+        (entry.owner, entry.initiator, decided.stamp >> 8),
         ((of / 2) as u32, of % 2 == 0, of),
         "foreign: {entry:?}"
     );
@@ -273,7 +277,11 @@ fn forwards(update: u64) -> Half {
 /// Counts answers of flow 1, each a section of its own.
 fn count(pairs: &Pairs, counter: &mut Counter, bytes: u32) -> Option<Half> {
     let packet = Packet { bytes, now: 9, set: 1 };
-    let (section, stands) = (&mut counter.section(), |standing: &Standing| Some(standing.half));
+    let (section, stands) = (&mut counter.section(), |standing: &mut Standing| {
+        let seen = Half { stamp: standing.half.stamp & !STAMPED, ..standing.half };
+        standing.half.stamp |= STAMPED;
+        Some(seen)
+    });
     let own = pairs.try_count(1, &key(3), packet, section, stands);
     let counted = own.unwrap_or_else(|| pairs.count(1, &key(3), packet, section, stands));
     counted.inspect(|half| assert_eq!(*half, forwards(half.stamp & 0xff), "torn"))

@@ -151,7 +151,8 @@ impl<const K: usize> Pairs<K> {
     /// Counts one packet to the entry at this place, if it is live, has this key (which is compared in full), verdict 0, and `stands` says
     /// something to what was decided; else changes nothing. Find, check and [`Pairs::touch_decided`] in one step, exact like it: the answer of
     /// `stands` is about the very decision that the packet was counted to. (It may be asked about what another thread is just replacing; then
-    /// its answer is not used.) Takes no lock where this thread alone counts the entry. `None`: not at once; [`Pairs::count`] does it. The
+    /// its answer is not used.) A stamp that it changes in what it is shown, the entry has from then on: what was decided stands, by what is known
+    /// since. Takes no lock where this thread alone counts the entry. `None`: not at once; [`Pairs::count`] does it. The
     /// section is one of a counter of this table.
     #[inline(always)]
     pub fn try_count<R>(
@@ -160,7 +161,7 @@ impl<const K: usize> Pairs<K> {
         key: &Key<K>,
         packet: Packet,
         section: &Section,
-        stands: impl Fn(&Standing) -> Option<R>,
+        stands: impl Fn(&mut Standing) -> Option<R>,
     ) -> Option<Option<R>> {
         self.slot(index)?.try_count(key, packet, section, stands)
     }
@@ -173,7 +174,7 @@ impl<const K: usize> Pairs<K> {
         key: &Key<K>,
         packet: Packet,
         section: &mut Section,
-        stands: impl Fn(&Standing) -> Option<R>,
+        stands: impl Fn(&mut Standing) -> Option<R>,
     ) -> Option<R> {
         self.slot(index)?.count(key, packet, section, stands)
     }
@@ -263,12 +264,12 @@ impl<const K: usize> Pairs<K> {
         true
     }
 
-    /// The same, if this decision still stands for the direction: what a caller read before may have been replaced since. False when
-    /// another one stands, or the handle is stale.
+    /// The same, if the direction is still decided so, whenever that was: what a caller read before may have been replaced since. False when it
+    /// is decided otherwise, or the handle is stale.
     #[inline]
     pub fn touch_decided(&self, handle: Handle, half: Half, bytes: u32, now: u32, set: u16) -> bool {
         let Some((slot, guard)) = self.locked_slot(handle) else { return false };
-        let stands = slot.decided(guard) == half;
+        let stands = slot.decided(guard) == Half { stamp: slot.decided(guard).stamp, ..half };
         if stands {
             slot.add(bytes, now, set);
         }

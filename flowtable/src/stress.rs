@@ -30,10 +30,13 @@ fn key<const K: usize>(n: u64) -> Key<K> {
     Key { words: std::array::from_fn(|i| mix(&mut (n << 8 | i as u64))), tag: n as u16 }
 }
 
+/// In the stamp: changed with each packet that is counted.
+const STAMPED: u64 = 1 << 47;
+
 /// The stamp tells key and update, the rest follows from the stamp. Every other verdict is 0.
 fn half(n: u64, update: u64) -> Half {
     let stamp = n << 48 | update & 0xffff_ffff_ffff;
-    let follows = mix(&mut { stamp });
+    let follows = mix(&mut { stamp & !STAMPED });
     Half { stamp, next_hop: follows as u32, verdict: (follows >> 56) as u8 * (update & 1) as u8 }
 }
 
@@ -84,7 +87,11 @@ fn count<const K: usize>(pairs: &Pairs<K>, section: &mut Section, n: u64, now: u
         ELSEWHERE => pairs.candidate_elsewhere(sought),
         candidate => candidate,
     };
-    let stands = |standing: &Standing| (standing.half == half(n, standing.half.stamp)).then_some(());
+    let stands = |standing: &mut Standing| {
+        let whole = standing.half == half(n, standing.half.stamp);
+        standing.half.stamp ^= STAMPED;
+        whole.then_some(())
+    };
     match pairs.try_count(candidate, &key, packet, section, stands) {
         Some(counted) => counted.is_some(),
         None => pairs.count(candidate, &key, packet, section, stands).is_some(),

@@ -196,9 +196,11 @@ impl<const K: usize> Twin<K> {
             }
             Call::Touch { handle, bytes, set, decided } => {
                 let (Some(handle), now) = (self.handle(handle), self.now) else { return };
-                let stands = self.entry(handle).map_or(half(0), |entry| entry.half());
+                // whenever it was decided so
+                let stands = self.entry(handle).map_or(half(0), |entry| Half { stamp: now.into(), ..entry.half() });
                 let decided = decided.map(|n| if n % 2 == 0 { stands } else { half(n) });
-                let entry = self.entry(handle).filter(|entry| decided.is_none_or(|half| half == entry.half()));
+                let same = |entry: &Entry, half: Half| (half.next_hop, half.verdict) == (entry.next_hop, entry.verdict);
+                let entry = self.entry(handle).filter(|entry| decided.is_none_or(|half| same(entry, half)));
                 let entry = entry.map(|entry| {
                     entry.packets += 1;
                     entry.bytes += u64::from(bytes);
@@ -234,6 +236,8 @@ impl<const K: usize> Twin<K> {
     fn count(&mut self, pairs: &Pairs<K>, key: &Key<K>, (bytes, set): (u32, u16), counter: &mut Counter, stands: bool) {
         let (place, now) = (self.places.get(key).copied(), self.now);
         let entry = place.and_then(|place| self.entry(place)).filter(|entry| entry.verdict == 0);
+        // of some packets the decision is found to stand by what is known since
+        let newer = |stamp: u64| stamp + u64::from(bytes % 3 == 0);
         let expected = entry.map(|entry| {
             let seen = Standing { half: entry.half(), initiator: entry.initiator, state: entry.state };
             if stands {
@@ -241,6 +245,7 @@ impl<const K: usize> Twin<K> {
                 entry.bytes += u64::from(bytes);
                 entry.state |= set;
                 entry.last_seen = now;
+                entry.stamp = newer(entry.stamp);
             }
             seen
         });
@@ -249,8 +254,9 @@ impl<const K: usize> Twin<K> {
         // the candidate may be another entry with the same tag, which is found by its own place then
         let at = candidate.filter(|&at| place.is_some_and(|place| place.index() == at)).or(place.map(Handle::index));
         let asked = std::cell::Cell::new(None);
-        let check = |standing: &Standing| {
+        let check = |standing: &mut Standing| {
             asked.set(Some(*standing));
+            standing.half.stamp = newer(standing.half.stamp);
             stands.then_some(7)
         };
         let section = &mut counter.section();
@@ -297,7 +303,7 @@ fn count<const K: usize, R>(
     key: &Key<K>,
     packet: Packet,
     section: &mut Section,
-    stands: impl Fn(&Standing) -> Option<R>,
+    stands: impl Fn(&mut Standing) -> Option<R>,
 ) -> Option<R> {
     match pairs.try_count(at, key, packet, section, &stands) {
         Some(counted) => counted,

@@ -34,12 +34,10 @@ pub(super) struct Modes {
     pub flows: bool,
     /// Of VRFs in packet mode.
     pub routes: bool,
-    /// Of VRFs whose routes changed: the stripes must be asked.
-    pub striped: bool,
 }
 
 impl Modes {
-    pub const NONE: Modes = Modes { flows: false, routes: false, striped: false };
+    pub const NONE: Modes = Modes { flows: false, routes: false };
 }
 
 /// Frames that a tenant sends.
@@ -90,8 +88,6 @@ pub(super) struct Fabric<'a> {
     /// The tag that all frames have.
     vlan: Option<u16>,
     last: Tunnel<'a>,
-    /// A tunnel that was met leads where routes changed.
-    striped: bool,
     /// A VNI or label of this burst was that of a VRF in packet mode.
     routes: bool,
 }
@@ -129,11 +125,6 @@ impl Entrance {
     /// The same after this generation's change of the VIF.
     fn after(self, stamp: Generation) -> Entrance {
         Entrance { last: self.last.max(stamp.0), base: self.base.max(stamp.0), ..self }
-    }
-
-    /// Routes changed that the stripes tell of.
-    fn is_striped(&self) -> bool {
-        self.last != self.base
     }
 }
 
@@ -173,17 +164,7 @@ impl<'a> Gate<'a> {
                 let ours = number(vif.our_mac);
                 let vtep = snapshot.local.vtep.map(Ipv4Addr::to_bits);
                 let vtep_v6 = snapshot.local.vtep_v6.map(Ipv6Addr::to_bits);
-                Gate::Fabric(Fabric {
-                    snapshot,
-                    ours,
-                    router,
-                    vtep,
-                    vtep_v6,
-                    vlan,
-                    last,
-                    striped: false,
-                    routes: false,
-                })
+                Gate::Fabric(Fabric { snapshot, ours, router, vtep, vtep_v6, vlan, last, routes: false })
             }
             VifKind::Fabric => Gate::Closed,
         }
@@ -225,7 +206,7 @@ impl Reader for Tenant<'_> {
     #[inline(always)]
     fn modes(&self) -> Modes {
         let routes = self.families[0].is_routed();
-        Modes { flows: !routes, routes, striped: self.entrance.is_striped() }
+        Modes { flows: !routes, routes }
     }
 }
 
@@ -245,7 +226,7 @@ impl Reader for Fabric<'_> {
 
     #[inline(always)]
     fn modes(&self) -> Modes {
-        Modes { flows: true, routes: self.routes, striped: self.striped }
+        Modes { flows: true, routes: self.routes }
     }
 }
 
@@ -395,7 +376,6 @@ impl Fabric<'_> {
         self.last.families = Family::by(flows);
         self.last.entrance = Entrance { fixed, ..entrance };
         self.routes |= !flows;
-        self.striped |= entrance.is_striped();
         self.last.allowed = self.snapshot.vrfs.row(vrf.index())?.allowed_vteps.as_deref();
         Some(())
     }

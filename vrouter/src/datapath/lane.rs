@@ -12,12 +12,12 @@ use super::headers::{self, Inner};
 use super::lifetime::LABELLED;
 use super::packet_mode::Routes;
 use super::table::Decided;
-use crate::ids::{PortIndex, Tick};
+use crate::ids::{Generation, PortIndex, Tick};
 use crate::packet::ether;
 use crate::packet::ip;
 use crate::packet::plain::IP4;
 use crate::port::{BURST, Frame};
-use crate::tables::{NextHop, Rewrite, Snapshot, Stripes};
+use crate::tables::{NextHop, Rewrite, Snapshot};
 
 /// What is known of the frames of one burst.
 pub(super) struct Lane {
@@ -120,9 +120,6 @@ impl Lane {
                 Some(Family::V6) => at_level(Only::<V6, _>(meet)),
                 _ => at_level(Only::<MIXED, _>(meet)),
             }
-        }
-        if self.modes.striped {
-            at_level(Ask { stripes: &snapshot.stripes, cells });
         }
         if self.modes.routes {
             at_level(Routes { snapshot, flows, cells, only: self.only });
@@ -245,28 +242,6 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Meet<'_>> {
     }
 }
 
-/// Lookup, while routes change: asks for the stripes that tell which.
-struct Ask<'a> {
-    stripes: &'a Stripes,
-    cells: &'a [Cell],
-}
-
-impl Kernel for Ask<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for cell in self.cells {
-            let ([a, _, c, ..], vrf) = (cell.words, cell.entrance.vrf);
-            match cell.family {
-                Family::V4 => [a >> 32, a].into_iter().for_each(|end| self.stripes.prefetch_v4(vrf, end as u32)),
-                Family::V6 => [a, c].into_iter().for_each(|end| self.stripes.prefetch_v6(vrf, end)),
-                _ => {}
-            }
-        }
-    }
-}
-
 /// Count: compares each key with its entry, judges whether it stands, and counts the packet.
 struct Count<'a, 'b, 'c> {
     snapshot: &'a Snapshot,
@@ -373,7 +348,7 @@ impl Cell {
         section: &mut Section,
         now: Tick,
     ) -> Option<&'a Rewrite> {
-        let stands = |standing: &Standing| self.stands(snapshot, standing);
+        let stands = |standing: &mut Standing| self.stands(snapshot, standing);
         let own = match family {
             Family::V4 => flows.narrow().try_count(self.candidate, &self.narrow(), self.packet(now), section, stands),
             Family::V6 => flows.wide().try_count(self.candidate, &self.wide(), self.packet(now), section, stands),
@@ -395,7 +370,7 @@ impl Cell {
         if self.candidate == Cell::NOTHING {
             return None;
         }
-        let stands = |standing: &Standing| self.stands(snapshot, standing);
+        let stands = |standing: &mut Standing| self.stands(snapshot, standing);
         match family {
             Family::V4 => flows.narrow().count(self.candidate, &self.narrow(), self.packet(now), section, stands),
             _ => flows.wide().count(self.candidate, &self.wide(), self.packet(now), section, stands),
@@ -410,14 +385,11 @@ impl Cell {
     /// As `flows::Lookup::is_valid`: nothing that the decision rests on has changed since it was made. And no snapshot has that is newer
     /// than ours.
     #[inline(always)]
-    fn stands<'a>(&self, snapshot: &'a Snapshot, standing: &Standing) -> Option<&'a Rewrite> {
+    fn stands<'a>(&self, snapshot: &'a Snapshot, standing: &mut Standing) -> Option<&'a Rewrite> {
         let half = standing.half;
         let row = snapshot.next_hops.row(half.next_hop as usize)?;
         let decided = Decided(half.stamp).generation();
         if decided < row.stamp.0 || decided > snapshot.generation.0 || self.length > row.mtu {
-            return None;
-        }
-        if decided < self.entrance.last && !self.routes_stand(snapshot, decided, standing.initiator) {
             return None;
         }
         // the way of the packet that began the flow
@@ -426,6 +398,13 @@ impl Cell {
             if self.entrance.fixed != if labelled { half.next_hop } else { Cell::ROUTED } {
                 return None;
             }
+        }
+        if decided < self.entrance.last {
+            if !self.routes_stand(snapshot, decided, standing.initiator) {
+                return None;
+            }
+            // so the stripes are asked once a change, not once a packet
+            standing.half.stamp = Decided::new(Generation(self.entrance.last), Decided(half.stamp).member()).0;
         }
         row.ready().way(self.sought.hash())
     }

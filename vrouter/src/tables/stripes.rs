@@ -3,7 +3,7 @@
 //! A VRF's stamp says that something in it changed since a flow was decided; that is all that is asked while nothing does. Where it says
 //! so, the stripes of the flow's addresses tell whether it was a route there. An address has one stripe with IPv4 (of its /24) and two with
 //! IPv6 (of its /64 and its /40), out of one array for all VRFs: stripes that share a place make flows be decided again for nothing, never
-//! the other way round.
+//! the other way round. Eight stripes that follow each other share a cache line, so that those of a network are few lines.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,8 +15,13 @@ use crate::ids::{Generation, VrfId};
 /// what it has.
 #[derive(Default)]
 pub struct Stripes {
-    stamps: Box<[AtomicU64]>,
+    lines: Box<[Line]>,
 }
+
+/// A cache line of stamps.
+#[derive(Default)]
+#[repr(align(64))]
+struct Line([AtomicU64; 8]);
 
 /// How IPv4 addresses, and IPv6 ones twice, are cut into stripes: bits of the address that all of a stripe have in common, and the shortest
 /// prefix that is a change of its stripes, each of them.
@@ -34,7 +39,7 @@ impl Stripes {
     /// For so many routes in all VRFs: at most 2 MiB. Control thread.
     pub fn for_routes(routes: usize) -> Stripes {
         let count = (routes / 4).next_power_of_two().clamp(1 << 10, 1 << 18);
-        Stripes { stamps: (0..count).map(|_| AtomicU64::new(0)).collect() }
+        Stripes { lines: (0..count / 8).map(|_| Line::default()).collect() }
     }
 
     /// Notes that the route of this prefix has changed. False: too many addresses are concerned, all flows of the VRF must notice. Control
@@ -45,7 +50,7 @@ impl Stripes {
             IpAddr::V6(address) if length >= V6_NEAR.shortest => (address.to_bits(), V6_NEAR),
             IpAddr::V6(address) => (address.to_bits(), V6_FAR),
         };
-        if length < cut.shortest || self.stamps.is_empty() {
+        if length < cut.shortest || self.lines.is_empty() {
             return false;
         }
         let first = bits >> (128 - cut.bits);
@@ -81,19 +86,6 @@ impl Stripes {
         self.read(vrf, upper, V6_NEAR.bits).max(self.read(vrf, upper >> 24, V6_FAR.bits))
     }
 
-    /// Asks for the stamps that these calls read.
-    #[inline(always)]
-    pub fn prefetch_v4(&self, vrf: VrfId, address: u32) {
-        self.stamp(vrf, (address >> 8).into(), V4.bits).into_iter().for_each(flowtable::prefetch);
-    }
-
-    /// See [`Stripes::prefetch_v4`].
-    #[inline(always)]
-    pub fn prefetch_v6(&self, vrf: VrfId, upper: u64) {
-        self.stamp(vrf, upper, V6_NEAR.bits).into_iter().for_each(flowtable::prefetch);
-        self.stamp(vrf, upper >> 24, V6_FAR.bits).into_iter().for_each(flowtable::prefetch);
-    }
-
     #[inline(always)]
     fn read(&self, vrf: VrfId, stripe: u64, bits: u8) -> u64 {
         self.stamp(vrf, stripe, bits).map_or(0, |stamp| stamp.load(Relaxed))
@@ -102,8 +94,9 @@ impl Stripes {
     #[inline(always)]
     fn stamp(&self, vrf: VrfId, stripe: u64, bits: u8) -> Option<&AtomicU64> {
         let salt = (u64::from(vrf.0) << 8 | u64::from(bits)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let mixed = (stripe ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.stamps.get((((mixed >> 32) * self.stamps.len() as u64) >> 32) as usize)
+        let mixed = (stripe >> 3 ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let line = self.lines.get((((mixed >> 32) * self.lines.len() as u64) >> 32) as usize)?;
+        Some(&line.0[stripe as usize % 8])
     }
 }
 

@@ -89,6 +89,9 @@ fn a_flow_keeps_its_path_by_its_name() {
         // others come, weights and the order change
         lab.apply(&by(&[NAMED_C, named(B, ", weight: 1, name: b"), named(A, ", weight: 1000, name: a")]));
         assert_eq!(paths(lab), first);
+        // a route elsewhere, which each flow notices and stands
+        lab.apply("routes: [{vrf: red, prefix: 10.77.0.0/16, via: {drop: true}}]");
+        assert_eq!(paths(lab), first);
         // the path's own next hop
         lab.apply(&by(&[named(A2, ", name: a"), NAMED_B, NAMED_C]));
         let rewritten = |path: &&'static str| if *path == "a" { "a2" } else { *path };
