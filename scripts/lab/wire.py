@@ -8,6 +8,7 @@ import struct
 import threading
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
+from scapy.contrib.geneve import GENEVE, GeneveOptions  # noqa: E402, F401
 from scapy.contrib.mpls import MPLS  # noqa: E402
 from scapy.layers.inet import ICMP, IP, TCP, UDP, ICMPerror, IPerror, TCPerror, UDPerror  # noqa: E402, F401
 from scapy.layers.inet6 import (  # noqa: E402, F401

@@ -73,6 +73,14 @@ reasons! {
     UdpChecksum = "udp_checksum",
     /// The VXLAN header is truncated or lacks the I bit (RFC 7348, section 5).
     VxlanHeader = "vxlan_header",
+    /// The GENEVE header is truncated, of another version, or its options are longer than they may be (RFC 8926, section 3.4).
+    GeneveHeader = "geneve_header",
+    /// A GENEVE control packet, which nothing here understands.
+    GeneveControl = "geneve_control",
+    /// GENEVE carries something other than Ethernet.
+    GeneveProtocol = "geneve_protocol",
+    /// A GENEVE option that nobody may ignore, and that is not known here (RFC 8926, section 3.5).
+    GeneveCriticalOption = "geneve_critical_option",
     /// No VRF has this VNI.
     VniUnknown = "vni_unknown",
     /// The GRE header is truncated, of another version, or has bits that may not be ignored (RFC 2784, section 2.2).

@@ -20,6 +20,8 @@ mod exception;
 mod flows;
 #[path = "wire/frames.rs"]
 mod frames;
+#[path = "wire/geneve.rs"]
+mod geneve;
 #[path = "wire/gre.rs"]
 mod gre;
 #[path = "wire/headers.rs"]

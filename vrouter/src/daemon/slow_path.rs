@@ -229,7 +229,8 @@ fn why(why: punt::Why) -> Why {
 
 fn tunnel(source: punt::TunnelSource) -> TunnelSource {
     let id = match source.by {
-        punt::TunnelId::Vni(vni) => TunnelId::Vni(vni),
+        punt::TunnelId::Vxlan(vni) => TunnelId::Vxlan(vni),
+        punt::TunnelId::Geneve(vni) => TunnelId::Geneve(vni),
         punt::TunnelId::Label(label) => TunnelId::Label(label),
     };
     TunnelSource { remote: source.remote, id }

@@ -116,7 +116,7 @@ fn encap(
     } else {
         outer_v4(outer, class, length, udp, hash)
     }
-    if let Encap::Vxlan { .. } = tunnel.encap {
+    if tunnel.encap.is_framed() {
         bytes[headers.len() - 2..headers.len()].copy_from_slice(&ethertype(found).to_be_bytes());
     }
     if let Some(marking) = tunnel.marking.label {

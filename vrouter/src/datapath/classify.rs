@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::punt::{TunnelId, TunnelSource, Why};
 use crate::drops::DropReason;
-use crate::ids::{NextHopId, Place, PortIndex, VifId, VrfId};
+use crate::ids::{NextHopId, Place, PortIndex, VifId, Vni, VrfId};
 use crate::packet::ecn;
 use crate::packet::ether::{self, Ether};
 use crate::packet::ip::{self, Ip};
@@ -148,21 +148,10 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
         // without ports: no tunnel's, as those are never in fragments
         return Err(if vif.exception.is_some() { for_us() } else { DropReason::OuterFragment.into() });
     };
-    if port != tunnel::VXLAN_PORT && port != tunnel::MPLS_PORT {
+    if !matches!(port, tunnel::VXLAN_PORT | tunnel::GENEVE_PORT | tunnel::MPLS_PORT) {
         return Err(for_us());
     }
-    if outer.fragment {
-        return Err(DropReason::OuterFragment.into());
-    }
-    if let (IpAddr::V6(source), IpAddr::V6(destination)) = (outer.source, outer.destination)
-        && !tunnel::udp6_holds(source, destination, payload)
-    {
-        return Err(DropReason::UdpChecksum.into());
-    }
-    let payload = tunnel::udp_payload(payload)?;
-    let at = l3 + outer.header + tunnel::UDP as u16;
-    let outer = Outer { remote: outer.source, class: outer.tos };
-    if port == tunnel::VXLAN_PORT { vxlan(snapshot, outer, payload, at) } else { mpls(snapshot, outer, payload, at) }
+    over_udp(snapshot, &outer, port, payload, l3 + outer.header)
 }
 
 /// What the outer IP header of a tunnelled packet says.
@@ -183,6 +172,34 @@ impl Outer {
     }
 }
 
+/// A tunnel over UDP to this port, whose header is at `at` in the frame.
+#[inline]
+fn over_udp(snapshot: &Snapshot, outer: &Ip, port: u16, payload: &[u8], at: u16) -> Result<Classified, Exit> {
+    if outer.fragment {
+        return Err(DropReason::OuterFragment.into());
+    }
+    if let (IpAddr::V6(source), IpAddr::V6(destination)) = (outer.source, outer.destination)
+        && !tunnel::udp6_holds(source, destination, payload)
+    {
+        return Err(DropReason::UdpChecksum.into());
+    }
+    let payload = tunnel::udp_payload(payload)?;
+    let at = at + tunnel::UDP as u16;
+    let outer = Outer { remote: outer.source, class: outer.tos };
+    match port {
+        tunnel::MPLS_PORT => mpls(snapshot, outer, payload, at),
+        tunnel::GENEVE_PORT => {
+            let (vni, header) = tunnel::read_geneve(payload)?;
+            framed(snapshot, outer, (vni, TunnelId::Geneve(vni)), &payload[header..], at + header as u16)
+        }
+        _ => {
+            let vni = tunnel::read_vxlan(payload)?;
+            let header = tunnel::VXLAN;
+            framed(snapshot, outer, (vni, TunnelId::Vxlan(vni)), &payload[header..], at + header as u16)
+        }
+    }
+}
+
 /// A label behind GRE (RFC 4023), whose header is at `at` in the frame.
 fn gre(snapshot: &Snapshot, outer: &Ip, payload: &[u8], at: u16) -> Result<Classified, Exit> {
     if outer.fragment {
@@ -192,16 +209,19 @@ fn gre(snapshot: &Snapshot, outer: &Ip, payload: &[u8], at: u16) -> Result<Class
     mpls(snapshot, Outer { remote: outer.source, class: outer.tos }, &payload[header..], at + header as u16)
 }
 
-/// Inner Ethernet behind VXLAN; the VXLAN header is at `at` in the frame.
-fn vxlan(snapshot: &Snapshot, outer: Outer, payload: &[u8], at: u16) -> Result<Classified, Exit> {
-    let vni = tunnel::read_vxlan(payload)?;
+/// Inner Ethernet behind VXLAN or GENEVE, which begins at `from` in the frame.
+fn framed(
+    snapshot: &Snapshot,
+    outer: Outer,
+    (vni, by): (Vni, TunnelId),
+    inner: &[u8],
+    from: u16,
+) -> Result<Classified, Exit> {
     let vrf = *snapshot.vnis.get(&vni).ok_or(DropReason::VniUnknown)?;
     check_vtep(snapshot, vrf, outer.remote)?;
     let place = Place::Tunnel(vrf);
-    let tunnel = Some(TunnelSource { remote: outer.remote, by: TunnelId::Vni(vni) });
-    let inner = &payload[tunnel::VXLAN..];
+    let tunnel = Some(TunnelSource { remote: outer.remote, by });
     let header = ether::read(inner)?;
-    let from = at + tunnel::VXLAN as u16;
     let l3 = from + ether::HEADER as u16;
     let to_us = header.destination == snapshot.local.router_mac;
     if header.ethertype == ether::ARP {

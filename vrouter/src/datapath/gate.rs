@@ -7,7 +7,7 @@ use super::lane::{Cell, Family};
 use super::lifetime::state_bits;
 use crate::ids::{Context, Generation, Label, Mac, Place, Vni, VrfId};
 use crate::packet::plain::{self, IP4, Outer, Plain};
-use crate::packet::tunnel::{MPLS, MPLS_PORT, UDP, VXLAN, VXLAN_PORT};
+use crate::packet::tunnel::{GENEVE_PORT, MPLS, MPLS_PORT, UDP, VXLAN, VXLAN_PORT};
 use crate::packet::{ecn, ether, tuple::protocol};
 use crate::port::{Frame, IpChecksum};
 use crate::tables::{DecapTarget, Model, Snapshot, Vif, VifKind};
@@ -261,11 +261,12 @@ impl Fabric<'_> {
                 let (entry, l3) = ((plain::be64(head, at) >> 32) as u32, at + MPLS);
                 self.mpls(entry, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
             }
+            Some(GENEVE_PORT) => self.others::<L3>(frame, cell),
             _ => None,
         }
     }
 
-    /// The same over IPv6 or GRE.
+    /// The same of GENEVE, over IPv6, or of GRE.
     #[inline(never)]
     fn others<const L3: usize>(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
         let bytes = frame.bytes();
@@ -299,9 +300,11 @@ impl Fabric<'_> {
     ) -> Option<Family> {
         let (at, end) = (l3 + usize::from(outer.payload), l3 + usize::from(outer.end));
         match outer.port {
-            Some(VXLAN_PORT) => {
+            Some(port @ (VXLAN_PORT | GENEVE_PORT)) => {
                 let head = bytes.get(at..)?.first_chunk::<{ VXLAN + ether::HEADER }>()?;
-                let words = [plain::be64(head, 0), plain::be64(head, VXLAN), plain::be64(head, VXLAN + 6)];
+                let header = plain::be64(head, 0);
+                let header = if port == VXLAN_PORT { header } else { plain::as_vxlan(header)? };
+                let words = [header, plain::be64(head, VXLAN), plain::be64(head, VXLAN + 6)];
                 let l3 = at + VXLAN + ether::HEADER;
                 self.vxlan(words, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
             }

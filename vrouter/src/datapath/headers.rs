@@ -27,20 +27,20 @@ pub(super) struct Inner {
 pub(super) fn put(front: &mut Front, rewrite: &Rewrite, inner: Inner) {
     const OVER_UDP: usize = UDP + MPLS;
     const OVER_GRE: usize = GRE + MPLS;
-    const IN_VXLAN: usize = UDP + VXLAN + ether::HEADER;
+    const IN_FRAME: usize = UDP + VXLAN + ether::HEADER;
     match rewrite.shape {
         Shape::Ethernet => {
             front[Rewrite::ROOM - 16..].copy_from_slice(&rewrite.headers[Rewrite::ROOM - 16..]);
             ethertype(front, inner);
         }
-        Shape::Vxlan4 => {
-            v4::<{ IP4 + IN_VXLAN }, true>(front, rewrite, inner);
+        Shape::Framed4 => {
+            v4::<{ IP4 + IN_FRAME }, true>(front, rewrite, inner);
             ethertype(front, inner);
         }
         Shape::MplsUdp4 => v4::<{ IP4 + OVER_UDP }, true>(front, rewrite, inner),
         Shape::MplsGre4 => v4::<{ IP4 + OVER_GRE }, false>(front, rewrite, inner),
-        Shape::Vxlan6 => {
-            v6::<{ IP6 + IN_VXLAN }, true>(front, rewrite, inner);
+        Shape::Framed6 => {
+            v6::<{ IP6 + IN_FRAME }, true>(front, rewrite, inner);
             ethertype(front, inner);
         }
         Shape::MplsUdp6 => v6::<{ IP6 + OVER_UDP }, true>(front, rewrite, inner),

@@ -62,7 +62,8 @@ pub struct TunnelSource {
 /// What named the VRF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TunnelId {
-    Vni(Vni),
+    Vxlan(Vni),
+    Geneve(Vni),
     Label(Label),
 }
 

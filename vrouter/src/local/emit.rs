@@ -9,7 +9,7 @@ use smoltcp::wire::{
 };
 
 use crate::ids::{Mac, Vni};
-use crate::packet::tunnel::VXLAN_PORT;
+use crate::packet::tunnel::{GENEVE_ETHERNET, GENEVE_PORT, VXLAN_PORT};
 
 /// Hop limit and TTL of what we originate.
 pub(super) const HOP_LIMIT: u8 = 64;
@@ -18,7 +18,6 @@ const ETHERNET: usize = 14;
 const IPV4: usize = 20;
 const IPV6: usize = 40;
 const UDP: usize = 8;
-const VXLAN: usize = 8;
 
 /// An Ethernet frame around `payload`.
 pub(super) fn ethernet(destination: Mac, source: Mac, ethertype: EthernetProtocol, payload: &[u8]) -> Vec<u8> {
@@ -90,19 +89,29 @@ fn ipv6_of(
     bytes
 }
 
-/// A VXLAN packet around an inner frame, from its outer IP header on (RFC 7348). UDP checksum 0, as section 5 there advises, and RFC 6935
-/// allows over IPv6. Nothing for addresses of two families.
-pub(super) fn vxlan(source: IpAddr, destination: IpAddr, vni: Vni, inner: &[u8]) -> Option<Vec<u8>> {
-    let length = UDP + VXLAN + inner.len();
-    let mut payload = vec![0; UDP + VXLAN];
+/// The UDP port and the header of VXLAN (RFC 7348).
+pub(super) fn vxlan(vni: Vni) -> (u16, [u8; 8]) {
+    let [_, a, b, c] = vni.0.to_be_bytes();
+    (VXLAN_PORT, [0x08, 0, 0, 0, a, b, c, 0])
+}
+
+/// The same of GENEVE without options (RFC 8926).
+pub(super) fn geneve(vni: Vni) -> (u16, [u8; 8]) {
+    let ([_, a, b, c], [high, low]) = (vni.0.to_be_bytes(), GENEVE_ETHERNET.to_be_bytes());
+    (GENEVE_PORT, [0, 0, high, low, a, b, c, 0])
+}
+
+/// A packet of a tunnel over UDP around an inner frame, from its outer IP header on. UDP checksum 0, as VXLAN advises (RFC 7348, section 5),
+/// and RFC 6935 allows over IPv6. Nothing for addresses of two families.
+pub(super) fn tunnelled(ends: (IpAddr, IpAddr), port: u16, header: [u8; 8], inner: &[u8]) -> Option<Vec<u8>> {
+    let mut payload = vec![0; UDP];
     let mut udp = UdpPacket::new_unchecked(&mut payload);
     udp.set_src_port(source_port(inner));
-    udp.set_dst_port(VXLAN_PORT);
-    udp.set_len(length as u16);
-    payload[UDP] = 0x08;
-    payload[UDP + 4..UDP + 8].copy_from_slice(&(vni.0 << 8).to_be_bytes());
+    udp.set_dst_port(port);
+    udp.set_len((UDP + header.len() + inner.len()) as u16);
+    payload.extend_from_slice(&header);
     payload.extend_from_slice(inner);
-    match (source, destination) {
+    match ends {
         (IpAddr::V4(source), IpAddr::V4(destination)) => Some(ipv4(source, destination, IpProtocol::Udp, 0, &payload)),
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let mut packet = ipv6_of(IpProtocol::Udp, (source, destination), HOP_LIMIT, 0, &payload);

@@ -38,7 +38,7 @@ pub struct Punt<'a> {
     /// Where the packet entered.
     pub place: Place,
     pub why: Why,
-    /// From a VIF: the Ethernet frame as received, with its 802.1Q tag if the VIF has one. From a tunnel: the inner packet, for VXLAN with its inner Ethernet header,
+    /// From a VIF: the Ethernet frame as received, with its 802.1Q tag if the VIF has one. From a tunnel: the inner packet, for VXLAN and GENEVE with its inner Ethernet header,
     /// for MPLS the bare L3 packet. For [`Why::Resolve`] opaque: kept and given back as it is.
     pub frame: &'a [u8],
     /// The tunnel that it came by; present exactly when `place` is a tunnel.
@@ -58,8 +58,10 @@ pub struct TunnelSource {
 /// What told the VRF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TunnelId {
-    /// VXLAN: the packet has an inner Ethernet header.
-    Vni(Vni),
+    /// The packet has an inner Ethernet header.
+    Vxlan(Vni),
+    /// The same.
+    Geneve(Vni),
     /// MPLS over UDP or GRE: the packet is bare L3.
     Label(Label),
 }

@@ -39,7 +39,7 @@ impl<'a> Side<'a> {
         };
         let gone = match punt.tunnel.map(|tunnel| tunnel.id) {
             Some(TunnelId::Label(_)) => DropReason::LabelUnknown,
-            Some(TunnelId::Vni(_)) => DropReason::VniUnknown,
+            Some(TunnelId::Vxlan(_) | TunnelId::Geneve(_)) => DropReason::VniUnknown,
             None => DropReason::NoVif,
         };
         let vrf = snapshot.vrfs.row(vrf.index()).ok_or(gone)?;
@@ -86,15 +86,20 @@ impl<'a> Side<'a> {
         received || self.vif.is_some_and(|vif| is_own(vif, address))
     }
 
-    /// An Ethernet frame to the asker's own link: out of the VIF, or back through the VXLAN tunnel. Nothing for MPLS, which has no link.
+    /// An Ethernet frame to the asker's own link: out of the VIF, or back through the tunnel. Nothing for MPLS, which has no link.
     pub(super) fn on_link(&self, snapshot: &Snapshot, frame: Vec<u8>) -> Option<Output> {
         match (self.vif, self.tunnel) {
             (Some(vif), _) => Some(Output::Frame { vif: vif.id, bytes: frame }),
-            (None, Some(TunnelSource { remote, id: TunnelId::Vni(vni) })) => {
+            (None, Some(TunnelSource { remote, id })) => {
                 let (vrf, vtep) = (snapshot.local.underlay?, snapshot.local.vtep_towards(remote)?);
-                Some(Output::Routed { vrf, packet: emit::vxlan(vtep, remote, vni, &frame)? })
+                let (port, header) = match id {
+                    TunnelId::Vxlan(vni) => emit::vxlan(vni),
+                    TunnelId::Geneve(vni) => emit::geneve(vni),
+                    TunnelId::Label(_) => return None,
+                };
+                Some(Output::Routed { vrf, packet: emit::tunnelled((vtep, remote), port, header, &frame)? })
             }
-            (None, _) => None,
+            (None, None) => None,
         }
     }
 

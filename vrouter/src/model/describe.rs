@@ -77,7 +77,7 @@ pub(super) fn next_hop(state: &State, id: NextHopId) -> String {
 /// The name of a path that was given none: all that makes it what it is. No name that is given has spaces.
 pub(super) fn path(state: &State, hop: Hop) -> String {
     match hop {
-        Hop::Tunnel { encap: Encap::Vxlan { inner_mac, .. }, .. } => {
+        Hop::Tunnel { encap: Encap::Vxlan { inner_mac, .. } | Encap::Geneve { inner_mac, .. }, .. } => {
             format!("{} mac {inner_mac}", self::hop(state, hop))
         }
         hop => self::hop(state, hop),
@@ -99,6 +99,7 @@ fn hop(state: &State, hop: Hop) -> String {
         Hop::Connected(vif) => format!("connected {}", state.vif_name(vif)),
         Hop::Neighbour(vif, address) => format!("neighbour {address} on {}", state.vif_name(vif)),
         Hop::Tunnel { remote, encap: Encap::Vxlan { vni, .. } } => format!("vxlan {remote} vni {vni}"),
+        Hop::Tunnel { remote, encap: Encap::Geneve { vni, .. } } => format!("geneve {remote} vni {vni}"),
         Hop::Tunnel { remote, encap: Encap::MplsOverUdp { label } } => format!("mpls {remote} label {label}"),
         Hop::Tunnel { remote, encap: Encap::MplsOverGre { label } } => format!("mpls-gre {remote} label {label}"),
     }

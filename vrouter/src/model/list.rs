@@ -116,6 +116,9 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
                 Encap::Vxlan { vni, inner_mac } => {
                     v1::tunnel::Encap::Vxlan(v1::tunnel::Vxlan { vni: vni.0, inner_mac: inner_mac.0.into() })
                 }
+                Encap::Geneve { vni, inner_mac } => {
+                    v1::tunnel::Encap::Geneve(v1::tunnel::Geneve { vni: vni.0, inner_mac: inner_mac.0.into() })
+                }
                 Encap::MplsOverUdp { label } => {
                     v1::tunnel::Encap::MplsOverUdp(v1::tunnel::MplsOverUdp { label: label.0 })
                 }

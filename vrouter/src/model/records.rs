@@ -189,6 +189,7 @@ pub(crate) enum Hop {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Encap {
     Vxlan { vni: Vni, inner_mac: Mac },
+    Geneve { vni: Vni, inner_mac: Mac },
     MplsOverUdp { label: Label },
     MplsOverGre { label: Label },
 }

@@ -1,4 +1,4 @@
-//! VXLAN (RFC 7348), MPLS-over-UDP (RFC 7510) and MPLS-over-GRE (RFC 4023) headers.
+//! VXLAN (RFC 7348), GENEVE (RFC 8926), MPLS-over-UDP (RFC 7510) and MPLS-over-GRE (RFC 4023) headers.
 
 use std::net::Ipv6Addr;
 
@@ -10,10 +10,16 @@ use crate::ids::{Label, Vni};
 pub const UDP: usize = 8;
 /// UDP destination port of VXLAN.
 pub const VXLAN_PORT: u16 = 4789;
+/// UDP destination port of GENEVE.
+pub const GENEVE_PORT: u16 = 6081;
 /// UDP destination port of MPLS-over-UDP.
 pub const MPLS_PORT: u16 = 6635;
 /// Bytes of a VXLAN header.
 pub const VXLAN: usize = 8;
+/// Bytes of a GENEVE header without options: as many as of VXLAN's, which leaves both the same room.
+pub const GENEVE: usize = VXLAN;
+/// GENEVE's protocol type of Ethernet (RFC 8926, section 3.4).
+pub const GENEVE_ETHERNET: u16 = 0x6558;
 /// Bytes of an MPLS label stack entry.
 pub const MPLS: usize = 4;
 /// Bytes of a GRE header without options.
@@ -46,6 +52,32 @@ pub fn read_vxlan(payload: &[u8]) -> Result<Vni, DropReason> {
         Some(header) if header[0] & 0x08 != 0 => Ok(Vni(be32(header, 4) >> 8)),
         _ => Err(DropReason::VxlanHeader),
     }
+}
+
+/// The network of a GENEVE header, and its bytes with all options, of which we know none: those that are not critical are skipped (RFC 8926,
+/// section 3.5). Reserved bits are ignored; so is the bit that says that options are critical, as each option says so itself.
+#[inline]
+pub fn read_geneve(payload: &[u8]) -> Result<(Vni, usize), DropReason> {
+    const CONTROL: u8 = 0x80;
+    let fixed = payload.first_chunk::<GENEVE>().ok_or(DropReason::GeneveHeader)?;
+    let (version, words) = (fixed[0] >> 6, usize::from(fixed[0] & 0x3f));
+    let length = GENEVE + 4 * words;
+    let mut options = payload.get(GENEVE..length).filter(|_| version == 0).ok_or(DropReason::GeneveHeader)?;
+    if fixed[1] & CONTROL != 0 {
+        return Err(DropReason::GeneveControl);
+    }
+    if be16(fixed, 2) != GENEVE_ETHERNET {
+        return Err(DropReason::GeneveProtocol);
+    }
+    while let Some(option) = options.first_chunk::<4>() {
+        const CRITICAL: u8 = 0x80;
+        let value = usize::from(option[3] & 0x1f) * 4;
+        options = options.get(option.len() + value..).ok_or(DropReason::GeneveHeader)?;
+        if option[2] & CRITICAL != 0 {
+            return Err(DropReason::GeneveCriticalOption);
+        }
+    }
+    Ok((Vni(be32(fixed, 4) >> 8), length))
 }
 
 /// The bytes of the GRE header in front of an MPLS packet; `packet` is the whole IP payload. A checksum is verified (RFC 2784, section

@@ -93,6 +93,8 @@ pub struct Tunnel {
 pub enum Encap {
     /// RFC 7348 with inner Ethernet, routed: inner destination is the peer's router MAC, inner source ours.
     Vxlan { vni: Vni, inner_dst: Mac, inner_src: Mac },
+    /// RFC 8926 without options, the same inside.
+    Geneve { vni: Vni, inner_dst: Mac, inner_src: Mac },
     /// RFC 7510.
     MplsOverUdp { label: Label },
     /// RFC 4023, without checksum, key and sequence number.
@@ -101,7 +103,7 @@ pub enum Encap {
 
 /// Headers made ready: Ethernet with its tag, IPv4 (length, identification, TOS and checksum zero) or IPv6 (length, traffic class and
 /// flow label zero), UDP (source port and length zero,
-/// checksum zero) or GRE, VXLAN or MPLS (TC zero), and the inner Ethernet of VXLAN (ethertype zero).
+/// checksum zero) or GRE, VXLAN, GENEVE or MPLS (TC zero), and the inner Ethernet of VXLAN and GENEVE (ethertype zero).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Template {
     bytes: [u8; Template::MAX],
@@ -143,11 +145,16 @@ impl std::fmt::Debug for Template {
 }
 
 impl Encap {
+    /// Whether an inner Ethernet header, and not a label, stands before the tenant's packet.
+    pub fn is_framed(self) -> bool {
+        matches!(self, Encap::Vxlan { .. } | Encap::Geneve { .. })
+    }
+
     /// Bytes between the underlay's L3 MTU and the tenant's: the outer IP header, UDP or GRE, and what the kind adds before the inner
     /// L3 packet.
     pub fn overhead(self, v6: bool) -> u16 {
         let behind_ip = match self {
-            Encap::Vxlan { .. } => 8 + 8 + 14,
+            Encap::Vxlan { .. } | Encap::Geneve { .. } => 8 + 8 + 14,
             Encap::MplsOverUdp { .. } => 8 + 4,
             Encap::MplsOverGre { .. } => 4 + 4,
         };

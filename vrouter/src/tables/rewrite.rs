@@ -27,10 +27,11 @@ pub struct Rewrite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     Ethernet,
-    Vxlan4,
+    /// VXLAN or GENEVE: their headers are equally long.
+    Framed4,
     MplsUdp4,
     MplsGre4,
-    Vxlan6,
+    Framed6,
     MplsUdp6,
     MplsGre6,
 }
@@ -39,10 +40,10 @@ impl Shape {
     /// That of such a tunnel.
     fn of(encap: Encap, v4: bool) -> Shape {
         match (encap, v4) {
-            (Encap::Vxlan { .. }, true) => Shape::Vxlan4,
+            (Encap::Vxlan { .. } | Encap::Geneve { .. }, true) => Shape::Framed4,
             (Encap::MplsOverUdp { .. }, true) => Shape::MplsUdp4,
             (Encap::MplsOverGre { .. }, true) => Shape::MplsGre4,
-            (Encap::Vxlan { .. }, false) => Shape::Vxlan6,
+            (Encap::Vxlan { .. } | Encap::Geneve { .. }, false) => Shape::Framed6,
             (Encap::MplsOverUdp { .. }, false) => Shape::MplsUdp6,
             (Encap::MplsOverGre { .. }, false) => Shape::MplsGre6,
         }

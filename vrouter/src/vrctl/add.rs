@@ -177,6 +177,7 @@ struct AddVif {
   --via 'vif: web1'
   --via 'gateway: 172.31.0.254'
   --via 'vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
+  --via 'geneve: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
   --via 'mpls_udp: {remote: 172.31.0.2, label: 100}'
   --via 'mpls_gre: {remote: 172.31.0.2, label: 100}'
   --via 'vrf: shared'
@@ -206,7 +207,7 @@ struct AddSettings {
     /// The same for tunnels to IPv6 remotes
     #[arg(long, value_name = "ADDRESS")]
     vtep_v6: Option<Ipv6Addr>,
-    /// Our inner MAC in VXLAN; default 02:VTEP:01
+    /// Our inner MAC in VXLAN and GENEVE; default 02:VTEP:01
     #[arg(long, value_name = "MAC")]
     router_mac: Option<Mac>,
     /// The MAC of every gateway; default 00:00:5e:00:01:00

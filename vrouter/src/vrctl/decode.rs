@@ -80,6 +80,13 @@ fn tunnel(port: u16, payload: &[u8]) -> String {
                 .map_or("cut".into(), |(ethernet, rest)| l3(u16::from_be_bytes([ethernet[12], ethernet[13]]), rest));
             format!(", VXLAN vni {vni}: {inner}")
         }
+        (6081, &[first, _, _, _, a, b, c, _, ref rest @ ..]) => {
+            let vni = u32::from_be_bytes([0, a, b, c]);
+            let inner = rest.get(usize::from(first & 0x3f) * 4..).and_then(<[u8]>::split_first_chunk::<14>);
+            let inner = inner
+                .map_or("cut".into(), |(ethernet, rest)| l3(u16::from_be_bytes([ethernet[12], ethernet[13]]), rest));
+            format!(", GENEVE vni {vni}: {inner}")
+        }
         (6635, &[a, b, c, _, ref inner @ ..]) => {
             let label = u32::from_be_bytes([0, a, b, c]) >> 4;
             let inner = match inner.first().map(|byte| byte >> 4) {
@@ -116,6 +123,11 @@ mod tests {
         let inner = v4(1, &[8, 0, 0, 0]);
         let vxlan =
             [&[0xc0, 0, 0x12, 0xb5, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 100, 0][..], &ethernet(0x800, &inner)].concat();
+        let geneve = [
+            &[0xc0, 0, 0x17, 0xc1, 0, 0, 0, 0, 1, 0, 0x65, 0x58, 0, 0, 100, 0, 1, 2, 3, 0][..],
+            &ethernet(0x800, &inner),
+        ]
+        .concat();
         let mpls = [&[0xc0, 0, 0x19, 0xeb, 0, 0, 0, 0, 0, 0x06, 0x41, 64][..], &inner].concat();
         let v6 = [&[0x60, 0, 0, 0, 0, 4, 58, 255][..], &[0; 15], &[1], &[0xff; 16], &[135, 0, 0, 0]].concat();
         let arp = [0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 1, 1, 10, 0, 0, 0, 0, 0, 0, 10, 1, 1, 1];
@@ -124,6 +136,10 @@ mod tests {
             (
                 ethernet(0x800, &v4(17, &vxlan)),
                 "udp 49152 > 4789, VXLAN vni 100: IPv4 10.1.1.10 > 10.1.1.20 ttl 64, icmp type 8 code 0",
+            ),
+            (
+                ethernet(0x800, &v4(17, &geneve)),
+                "udp 49152 > 6081, GENEVE vni 100: IPv4 10.1.1.10 > 10.1.1.20 ttl 64, icmp type 8 code 0",
             ),
             (
                 ethernet(0x800, &v4(17, &mpls)),

@@ -246,6 +246,8 @@ fn via(via: &Via) -> String {
         format!("gateway {gateway}")
     } else if let Some(vxlan) = &via.vxlan {
         format!("vxlan {} vni {} mac {}", vxlan.remote, vxlan.vni, vxlan.mac)
+    } else if let Some(geneve) = &via.geneve {
+        format!("geneve {} vni {} mac {}", geneve.remote, geneve.vni, geneve.mac)
     } else if let Some(mpls) = &via.mpls_udp {
         format!("mpls-over-udp {} label {}", mpls.remote, mpls.label)
     } else if let Some(mpls) = &via.mpls_gre {
@@ -315,6 +317,7 @@ routes:
 - {vrf: red, prefix: 10.0.0.1/32, via: {vif: web1, mac: 02:00:00:00:00:01}}
 - {vrf: red, prefix: 11.0.0.0/8, via: {mpls_gre: {remote: 1.2.3.4, label: 16}}}
 - {vrf: red, prefix: 10.7.0.0/16, via: {vrf: shared}}
+- {vrf: red, prefix: 12.0.0.0/8, via: {geneve: {remote: 1.2.3.4, vni: 7, mac: 02:00:00:00:00:01}}}
 - {vrf: red, prefix: 10.8.0.0/16, via: {ecmp: [{vif: web1, weight: 3, name: a}, {mpls_udp: {remote: 1.2.3.4, label: 16}}]}}
 ";
         let network = Network::parse("n", text).unwrap();
@@ -327,6 +330,7 @@ routes:
         assert_eq!(network.routes[1].cells()[2], "vif web1 mac 02:00:00:00:00:01");
         assert_eq!(network.routes[2].cells()[2], "mpls-over-gre 1.2.3.4 label 16");
         assert_eq!(network.routes[3].cells()[2], "vrf shared");
-        assert_eq!(network.routes[4].cells()[2], "vif web1 x3 (a)\nmpls-over-udp 1.2.3.4 label 16 x1");
+        assert_eq!(network.routes[4].cells()[2], "geneve 1.2.3.4 vni 7 mac 02:00:00:00:00:01");
+        assert_eq!(network.routes[5].cells()[2], "vif web1 x3 (a)\nmpls-over-udp 1.2.3.4 label 16 x1");
     }
 }

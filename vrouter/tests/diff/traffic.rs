@@ -27,6 +27,8 @@ pub enum Place {
 #[derive(Clone, Copy, Debug)]
 pub enum By {
     Vni(u32),
+    /// In GENEVE.
+    Geneve(u32),
     Label(u32),
     /// In GRE.
     GreLabel(u32),
@@ -313,8 +315,10 @@ fn tunnel(world: &World, vrf: &str, random: &mut Random) -> Place {
         world.labels.iter().filter(|(_, target)| is_there(target)).map(|(label, _)| *label).collect();
     let by_vni = labels.is_empty() || !vnis.is_empty() && random.chance(55);
     let by = match by_vni {
-        true if !vnis.is_empty() && random.chance(95) => By::Vni(random.pick(&vnis)),
-        true => By::Vni(random.pick(&VNIS)),
+        true => {
+            let vni = if !vnis.is_empty() && random.chance(95) { random.pick(&vnis) } else { random.pick(&VNIS) };
+            if random.chance(35) { By::Geneve(vni) } else { By::Vni(vni) }
+        }
         false if random.chance(30) => By::GreLabel(random.pick(&labels)),
         false if random.chance(95) => By::Label(random.pick(&labels)),
         false => By::Label(random.pick(&LABELS)),
@@ -343,13 +347,14 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
         }
         Place::Tunnel { remote, v6, by } => {
             let mut inner = match by {
-                By::Vni(vni) => {
+                By::Vni(vni) | By::Geneve(vni) => {
                     let to = match odd {
                         Some(0) => [2, 9, 9, 9, 9, 9],
                         Some(1) => ALL,
                         _ => world.fabric.router,
                     };
-                    vxlan(vni, &framed(to, far_mac(remote), &l3), random)
+                    let frame = framed(to, far_mac(remote), &l3);
+                    if let By::Vni(_) = by { vxlan(vni, &frame, random) } else { geneve(vni, &frame, random) }
                 }
                 By::Label(label) => mpls(label, &l3, random),
                 By::GreLabel(label) => gre(&mpls(label, &l3, random), random),
@@ -359,6 +364,7 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
             }
             let port = match by {
                 By::Vni(_) => Some(4789),
+                By::Geneve(_) => Some(6081),
                 By::Label(_) => Some(6635),
                 By::GreLabel(_) => None,
             };
@@ -372,6 +378,31 @@ fn vxlan(vni: u32, frame: &[u8], random: &mut Random) -> Vec<u8> {
     let flags = random.weighted(&[(94, 0x08), (3, 0xff), (3, 0x00)]);
     let reserved = if flags == 0xff { 0xab } else { 0 };
     [&[flags, 0, 0, reserved][..], &(vni << 8 | u32::from(reserved)).to_be_bytes(), frame].concat()
+}
+
+/// GENEVE (RFC 8926): with options that may be skipped, sometimes with what nobody should send.
+fn geneve(vni: u32, frame: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut options = Vec::new();
+    if random.chance(35) {
+        for _ in 0..random.pick(&[1, 1, 2, 5]) {
+            let (kind, words) = (random.weighted(&[(92, 0x07), (8, 0x87)]), random.pick(&[0, 1, 3]));
+            options.extend([0x01, 0x02, kind, 0xe0 & random.next() as u8 | words]);
+            options.extend(std::iter::repeat_n(0x5a, 4 * usize::from(words)));
+        }
+    }
+    let critical = options.get(2).is_some_and(|kind| kind & 0x80 != 0);
+    let mut first = [(options.len() / 4) as u8, if critical { 0x40 } else { 0 }, 0x65, 0x58];
+    match random.weighted(&[(82, 0), (4, 1), (3, 2), (3, 3), (3, 4), (3, 5), (2, 6)]) {
+        1 => first[1] |= 0x3f, // reserved
+        2 => first[0] |= 0x40, // version 1
+        3 => first[1] |= 0x80, // a control packet
+        4 => first[2..].copy_from_slice(&[0x08, 0x00]),
+        5 => first[0] = first[0].wrapping_add(random.pick(&[1, 63])) & 0x3f, // lengths that do not fit
+        6 => first[1] ^= 0x40,
+        _ => {}
+    }
+    let reserved = if random.chance(5) { 0xab } else { 0 };
+    [&first[..], &(vni << 8 | reserved).to_be_bytes(), &options, frame].concat()
 }
 
 fn mpls(label: u32, l3: &[u8], random: &mut Random) -> Vec<u8> {
@@ -466,7 +497,10 @@ fn neighbour_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
     match tunnelled {
         true => {
             let from = (world.arrives_by(remote, random), remote, world.fabric.over_v6(random));
-            underlay(from, Some(4789), &vxlan(by, &frame, random), 0, random)
+            match random.chance(30) {
+                true => underlay(from, Some(6081), &geneve(by, &frame, random), 0, random),
+                false => underlay(from, Some(4789), &vxlan(by, &frame, random), 0, random),
+            }
         }
         false => (vif.number, frame),
     }

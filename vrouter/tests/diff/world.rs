@@ -346,7 +346,8 @@ impl World {
                     "blue" => 200,
                     _ => 300,
                 };
-                format!("vxlan: {{remote: \"{remote}\", vni: {vni}, mac: \"02:0a:00:00:{last:02x}:01\"}}")
+                let by = if random.chance(30) { "geneve" } else { "vxlan" };
+                format!("{by}: {{remote: \"{remote}\", vni: {vni}, mac: \"02:0a:00:00:{last:02x}:01\"}}")
             }
             2 => format!("mpls_udp: {{remote: \"{remote}\", label: {}}}", random.pick(&LABELS)),
             4 => format!("mpls_gre: {{remote: \"{remote}\", label: {}}}", random.pick(&LABELS)),

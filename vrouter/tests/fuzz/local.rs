@@ -65,7 +65,11 @@ fn punt(seen: &mut Seen, input: &mut Input) -> Option<()> {
     let (place, tunnel) = match place % 4 {
         0 | 1 => (Place::Vif(VifId(number % 6)), None),
         by => {
-            let id = if by == 2 { TunnelId::Vni(Vni(100)) } else { TunnelId::Label(Label(1000)) };
+            let id = match by {
+                2 => TunnelId::Vxlan(Vni(100)),
+                _ if place & 0x80 == 0 => TunnelId::Label(Label(1000)),
+                _ => TunnelId::Geneve(Vni(100)),
+            };
             (Place::Tunnel(VrfId(number % 5)), Some(TunnelSource { remote: [10, 0, 0, 2].into(), id }))
         }
     };

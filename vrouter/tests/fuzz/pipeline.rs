@@ -163,7 +163,7 @@ fn frame(lab: &mut Lab, how: u8, bytes: &[u8]) -> usize {
     count
 }
 
-/// IPv4 header checksums, where a header may be: outer, and inner behind VXLAN, MPLS over UDP and MPLS over GRE.
+/// IPv4 header checksums, where a header may be: outer, and inner behind VXLAN or GENEVE, MPLS over UDP and MPLS over GRE.
 fn mend(bytes: &mut [u8]) {
     for at in [64, 54, 46, 42, 14] {
         let Some(packet) = bytes.get_mut(at..) else { continue };
@@ -218,7 +218,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// Documents of `changes.yaml`, and how frames are called that these concern.
-const OF_A_FEATURE: [(&[u8], &[&str]); 12] = [
+const OF_A_FEATURE: [(&[u8], &[&str]); 13] = [
     (&[37, 38, 39], &["u6."]),
     (&[37, 40], &["nd6.", "u6."]),
     (&[41, 38], &["tagged.", "nd6."]),
@@ -231,4 +231,5 @@ const OF_A_FEATURE: [(&[u8], &[&str]); 12] = [
     (&[51, 4, 16], &["udp4.", "tcp.", "udp6."]),
     (&[54, 55, 56], &["vrf.", "udp4."]),
     (&[57, 58, 60], &["hot.", "numbered.0", "udp4."]),
+    (&[61, 37, 62], &["gnv", "u6.geneve"]),
 ];

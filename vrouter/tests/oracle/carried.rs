@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::config::{Arrival, Hop, Vif, Which};
-use super::forward::{Arrived, Place, Remote, check_source};
+use super::forward::{Arrived, Link, Place, Remote, check_source};
 use super::headers::{self, ARP, Packet, Reason, Upper};
 use super::slow_path::Side;
 use super::{Oracle, emit};
@@ -62,12 +62,15 @@ impl Oracle {
         }
         let carrier = self.carrier(vif, outer);
         let payload = &datagram[8..usize::from(headers::be16(datagram, 4))];
-        if outer.tuple.destination_port == 4789 {
-            self.vxlan_carried(vif, carrier, payload)
-        } else {
-            self.mpls_carried(vif, carrier, payload)
-                .inspect(|_| self.feature(if carrier.remote.is_ipv4() { "from_mpls_udp" } else { "from_mpls_udp6" }))
+        let (carried, [v4, v6]) = match outer.tuple.destination_port {
+            4789 => (self.vxlan_carried(vif, carrier, payload)?, ["from_vxlan", "from_vxlan6"]),
+            6081 => (self.geneve_carried(vif, carrier, payload)?, ["from_geneve", "from_geneve6"]),
+            _ => (self.mpls_carried(vif, carrier, payload)?, ["from_mpls_udp", "from_mpls_udp6"]),
+        };
+        if carried.is_some() {
+            self.feature(if carrier.remote.is_ipv4() { v4 } else { v6 });
         }
+        Ok(carried)
     }
 
     fn vxlan_carried(&mut self, vif: &Vif, outer: Outer, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
@@ -75,11 +78,50 @@ impl Oracle {
             return Err("vxlan_header");
         }
         let vni = headers::be32(payload, 4) >> 8;
+        self.framed_carried(vif, outer, (vni, Link::Vxlan(vni)), &payload[8..])
+    }
+
+    /// RFC 8926, section 3.4: a fixed header, then as many words of options as it says.
+    fn geneve_carried(&mut self, vif: &Vif, outer: Outer, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
+        if payload.len() < 8 || payload[0] >= 0x40 || payload.len() < 8 + 4 * usize::from(payload[0]) {
+            return Err("geneve_header");
+        }
+        let end = 8 + 4 * usize::from(payload[0]);
+        if payload[1] >= 0x80 {
+            return Err("geneve_control");
+        }
+        if headers::be16(payload, 2) != 0x6558 {
+            return Err("geneve_protocol");
+        }
+        let mut at = 8;
+        while at < end {
+            let next = at + 4 + 4 * usize::from(payload[at + 3] % 32);
+            match payload[at + 2] {
+                _ if next > end => return Err("geneve_header"),
+                0x80.. => return Err("geneve_critical_option"),
+                _ => at = next,
+            }
+        }
+        let vni = headers::be32(payload, 4) >> 8;
+        let carried = self.framed_carried(vif, outer, (vni, Link::Geneve(vni)), &payload[end..])?;
+        if carried.is_some() && end > 8 {
+            self.feature("geneve_options");
+        }
+        Ok(carried)
+    }
+
+    /// An inner frame.
+    fn framed_carried(
+        &mut self,
+        vif: &Vif,
+        outer: Outer,
+        (vni, link): (u32, Link),
+        frame: &[u8],
+    ) -> Result<Option<Arrived>, Reason> {
         let vrf = *self.config.vnis.get(&vni).ok_or("vni_unknown")?;
         self.check_vtep(vrf, outer.remote)?;
-        let remote = Some(Remote { address: outer.remote, vni: Some(vni) });
+        let remote = Some(Remote { address: outer.remote, link: Some(link) });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
-        let frame = &payload[8..];
         let ether = headers::ether(frame)?;
         let (to_us, to_group) =
             (ether.destination == self.config.settings.router_mac, headers::is_group(ether.destination));
@@ -98,7 +140,6 @@ impl Oracle {
         }
         check_source(&packet)?;
         let class = self.class_after(outer.class, packet.class)?;
-        self.feature(if outer.remote.is_ipv4() { "from_vxlan" } else { "from_vxlan6" });
         let arrived = self.arrived(&side, packet, None, Some((ether.destination, ether.source)));
         Ok(Some(Arrived { class, ..arrived }))
     }
@@ -134,7 +175,7 @@ impl Oracle {
             self.feature("label_ttl_taken");
         }
         self.feature(if fixed.is_some() { "from_label_to_vif" } else { "from_label" });
-        let remote = Some(Remote { address: outer.remote, vni: None });
+        let remote = Some(Remote { address: outer.remote, link: None });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
         let arrived = self.arrived(&side, packet, fixed, None);
         Ok(Some(Arrived { class, ttl, ..arrived }))

@@ -202,6 +202,7 @@ pub enum Which {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Encap {
     Vxlan { vni: u32, mac: Mac },
+    Geneve { vni: u32, mac: Mac },
     MplsOverUdp { label: u32 },
     MplsOverGre { label: u32 },
 }

@@ -126,6 +126,14 @@ pub fn vxlan(vni: u32, inner: &[u8]) -> Vec<u8> {
     udp(4789, &payload)
 }
 
+/// RFC 8926, section 3.4, without options.
+pub fn geneve(vni: u32, inner: &[u8]) -> Vec<u8> {
+    let mut payload = vec![0, 0, 0x65, 0x58];
+    payload.extend((vni << 8).to_be_bytes());
+    payload.extend(inner);
+    udp(6081, &payload)
+}
+
 /// One label (RFC 3032, section 2.1).
 pub fn mpls(label: u32, class: u8, ttl: u8, inner: &[u8]) -> Vec<u8> {
     let mut payload = (label << 12 | u32::from(class) << 9 | 1 << 8 | u32::from(ttl)).to_be_bytes().to_vec();

@@ -19,11 +19,18 @@ pub enum Place {
 /// What a flow is known by.
 pub type Key = (Place, Tuple);
 
-/// Who sent a tunnelled packet; the VNI unless a label named the VRF.
+/// Who sent a tunnelled packet; the link to it, which a label's has not.
 #[derive(Clone, Copy, Debug)]
 pub struct Remote {
     pub address: IpAddr,
-    pub vni: Option<u32>,
+    pub link: Option<Link>,
+}
+
+/// A tunnel with Ethernet inside, and its VNI.
+#[derive(Clone, Copy, Debug)]
+pub enum Link {
+    Vxlan(u32),
+    Geneve(u32),
 }
 
 /// A packet on its way.
@@ -41,7 +48,7 @@ pub struct Arrived {
     /// A label that names its VIF: the next hop.
     pub fixed: Option<Hop>,
     pub remote: Option<Remote>,
-    /// The Ethernet header that it came with, the inner one behind VXLAN.
+    /// The Ethernet header that it came with, the inner one behind VXLAN and GENEVE.
     pub link: Option<(Mac, Mac)>,
     /// Ours, or on its way again: no TTL step, nobody to tell of errors.
     pub ours: bool,
@@ -181,7 +188,7 @@ impl Oracle {
         if udp && vtep && outer.tuple.later && vif.exception.is_none() {
             return Err("outer_fragment");
         }
-        let tunnel = udp && vtep && !outer.tuple.later && [4789, 6635].contains(&outer.tuple.destination_port);
+        let tunnel = udp && vtep && !outer.tuple.later && [4789, 6081, 6635].contains(&outer.tuple.destination_port);
         if !tunnel && self.kernel_takes(vif, frame, "kernel_has") {
             return Ok(None);
         }
@@ -323,12 +330,18 @@ impl Oracle {
                 let frame = emit::ethernet(mac, settings.router_mac, ethertype(&arrived.packet), inner);
                 (17, emit::vxlan(vni, &frame))
             }
+            Encap::Geneve { vni, mac } => {
+                let frame = emit::ethernet(mac, settings.router_mac, ethertype(&arrived.packet), inner);
+                (17, emit::geneve(vni, &frame))
+            }
             Encap::MplsOverUdp { label: number } => (17, emit::udp(6635, &label(number))),
             Encap::MplsOverGre { label: number } => (47, emit::gre(0x8847, &label(number))),
         };
         self.feature(match encap {
             Encap::Vxlan { .. } if remote.is_ipv6() => "to_vxlan6",
             Encap::Vxlan { .. } => "to_vxlan",
+            Encap::Geneve { .. } if remote.is_ipv6() => "to_geneve6",
+            Encap::Geneve { .. } => "to_geneve",
             Encap::MplsOverUdp { .. } if remote.is_ipv6() => "to_mpls_udp6",
             Encap::MplsOverUdp { .. } => "to_mpls_udp",
             Encap::MplsOverGre { .. } if remote.is_ipv6() => "to_mpls_gre6",
@@ -346,7 +359,7 @@ impl Oracle {
         if class != arrived.class {
             self.feature("pipe_to_tunnel");
         }
-        if matches!(encap, Encap::Vxlan { .. }) {
+        if matches!(encap, Encap::Vxlan { .. } | Encap::Geneve { .. }) {
             return;
         }
         if headers.mpls_ttl && ttl != emit::TTL {
@@ -372,7 +385,7 @@ impl Oracle {
             Which::Tunnel { remote, encap } => {
                 let ip = if remote.is_ipv4() { 20 } else { 40 };
                 let behind = match encap {
-                    Encap::Vxlan { .. } => 8 + 8 + 14,
+                    Encap::Vxlan { .. } | Encap::Geneve { .. } => 8 + 8 + 14,
                     Encap::MplsOverUdp { .. } => 8 + 4,
                     Encap::MplsOverGre { .. } => 4 + 4,
                 };

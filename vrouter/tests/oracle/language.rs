@@ -140,7 +140,8 @@ struct Via {
     mac: Option<String>,
     gateway: Option<String>,
     vrf: Option<String>,
-    vxlan: Option<GivenVxlan>,
+    vxlan: Option<GivenNetwork>,
+    geneve: Option<GivenNetwork>,
     mpls_udp: Option<GivenMpls>,
     mpls_gre: Option<GivenMpls>,
     drop: bool,
@@ -151,7 +152,7 @@ struct Via {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GivenVxlan {
+struct GivenNetwork {
     remote: String,
     vni: u32,
     mac: String,
@@ -449,6 +450,10 @@ fn next_hop(config: &Config, via: Via) -> Result<Which, String> {
     if let Some(vxlan) = via.vxlan {
         let encap = Encap::Vxlan { vni: vxlan.vni, mac: mac(&vxlan.mac)? };
         ways.push(Which::Tunnel { remote: address(&vxlan.remote)?, encap });
+    }
+    if let Some(geneve) = via.geneve {
+        let encap = Encap::Geneve { vni: geneve.vni, mac: mac(&geneve.mac)? };
+        ways.push(Which::Tunnel { remote: address(&geneve.remote)?, encap });
     }
     if let Some(mpls) = via.mpls_udp {
         ways.push(Which::Tunnel { remote: address(&mpls.remote)?, encap: Encap::MplsOverUdp { label: mpls.label } });

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::choice::Free;
 use super::config::{Kind, Vif, Which, is_link_local};
-use super::forward::{Arrived, Place, Remote, ethertype};
+use super::forward::{Arrived, Link, Place, Remote, ethertype};
 use super::headers::{self, Ether, Mac, Packet, Reason, be16, is_martian, v4_at, v6_at};
 use super::{Oracle, emit};
 
@@ -196,17 +196,21 @@ impl Oracle {
         (stand_in && proxied && !vif.addresses.contains(&target)).then_some(Answer { mac, own: false })
     }
 
-    /// A frame to the asker's own link: out of its VIF, or back through the VXLAN tunnel; false where there is no link.
+    /// A frame to the asker's own link: out of its VIF, or back through the tunnel; false where there is no link.
     fn on_link(&mut self, side: &Side, frame: &[u8]) -> bool {
         match (&side.vif, side.remote) {
             (Some(vif), _) => self.send(vif.port, frame.to_vec(), Free::default(), None),
-            (None, Some(Remote { address, vni: Some(vni) })) => {
+            (None, Some(Remote { address, link: Some(link) })) => {
                 let settings = &self.config.settings;
                 let (Some(underlay), Some(vtep)) = (settings.underlay, settings.vtep_towards(address)) else {
                     return false;
                 };
-                let (packet, free) = emit::outer(vtep, address, 17, 0, &emit::vxlan(vni, frame));
-                self.feature(if vtep.is_ipv4() { "link_through_vxlan" } else { "link_through_vxlan6" });
+                let (payload, [v4, v6]) = match link {
+                    Link::Vxlan(vni) => (emit::vxlan(vni, frame), ["link_through_vxlan", "link_through_vxlan6"]),
+                    Link::Geneve(vni) => (emit::geneve(vni, frame), ["link_through_geneve", "link_through_geneve6"]),
+                };
+                let (packet, free) = emit::outer(vtep, address, 17, 0, &payload);
+                self.feature(if vtep.is_ipv4() { v4 } else { v6 });
                 self.originate(underlay, &packet, free);
             }
             _ => return false,

@@ -5,7 +5,7 @@ use vrouter::drops::DropReason;
 use super::lab::{Lab, Setup, scenario};
 use super::network::{self, RA, RA2, RB, UP};
 
-const BYS: [&str; 3] = ["vxlan", "mpls", "gre"];
+const BYS: [&str; 4] = ["vxlan", "mpls", "gre", "geneve"];
 const ROUTES: &str = r#"
   - {vrf: red, prefix: 10.1.1.30/32, via: {vxlan: {remote: "fd31::2", vni: 100, mac: "02:0a:00:00:02:01"}}}
   - {vrf: red, prefix: "fd01::30/128", via: {vxlan: {remote: "fd31::2", vni: 100, mac: "02:0a:00:00:02:01"}}}
@@ -13,6 +13,8 @@ const ROUTES: &str = r#"
   - {vrf: red, prefix: "fd01::31/128", via: {mpls_udp: {remote: "fd31::2", label: 1001}}}
   - {vrf: red, prefix: 10.1.1.32/32, via: {mpls_gre: {remote: "fd31::2", label: 1001}}}
   - {vrf: red, prefix: "fd01::32/128", via: {mpls_gre: {remote: "fd31::2", label: 1001}}}
+  - {vrf: red, prefix: 10.1.1.33/32, via: {geneve: {remote: "fd31::2", vni: 100, mac: "02:0a:00:00:02:01"}}}
+  - {vrf: red, prefix: "fd01::33/128", via: {geneve: {remote: "fd31::2", vni: 100, mac: "02:0a:00:00:02:01"}}}
 vnis:"#;
 const B: &str = r#"
 neighbours:
@@ -66,11 +68,11 @@ fn tunnels_enter_over_ipv6() {
             }
             lab.pass(UP, &format!("{name}.marked"), RA, &format!("{name}.marked.out"));
             lab.dropped(UP, &format!("{name}.forbidden"), DropReason::EcnForbidden);
-            if !name.contains("gre") {
+            if !name.contains("gre.") {
                 lab.pass(UP, &format!("{name}.checksum"), RA, &out);
                 lab.dropped(UP, &format!("{name}.wrong"), DropReason::UdpChecksum);
             }
-            if !name.contains("vxlan") {
+            if name.contains("gre.") || name.contains("mpls") {
                 lab.pass(UP, &format!("{name}.vif"), RA2, &format!("{name}.vif.out"));
             }
         });
@@ -110,7 +112,7 @@ fn only_allowed_ipv6_vteps_send_into_a_vrf() {
 #[test]
 fn arp_and_nd_in_a_vni_are_answered_through_the_ipv6_tunnel() {
     scenario("u6-arp", a, |lab| {
-        for name in ["u6.arp", "u6.ns"] {
+        for name in ["u6.arp", "u6.ns", "u6.geneve.arp", "u6.geneve.ns"] {
             lab.pass(UP, name, UP, &format!("{name}.wire"));
         }
     });
@@ -151,7 +153,7 @@ fn two_vrouters_meet_over_ipv6() {
         for workers in [1, 2] {
             let b = dual(&network::b_dynamic(), 2).replace(
                 "addresses: [10.1.1.20, ",
-                "addresses: [10.1.1.30, 10.1.1.31, 10.1.1.32, \"fd01::30\", \"fd01::31\", \"fd01::32\", 10.1.1.20, ",
+                "addresses: [10.1.1.30, 10.1.1.31, 10.1.1.32, 10.1.1.33, \"fd01::30\", \"fd01::31\", \"fd01::32\", \"fd01::33\", 10.1.1.20, ",
             );
             let a = Setup { network: a_dual().replace("kind: fabric, port: p0", &up), ..Setup::default() };
             let b = Setup { network: b.replace("kind: fabric, port: p0", &up), mac: 0x0b, ..Setup::default() };

@@ -2,7 +2,7 @@
 
 use super::objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
-    Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vxlan,
+    Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
 use super::v1;
 use crate::api::text::{self, Ports, Prefix, Protocol, TextError};
@@ -176,7 +176,10 @@ impl TryFrom<&v1::NextHop> for Via {
                 match &tunnel.encap {
                     None => {}
                     Some(Encap::Vxlan(vxlan)) => {
-                        via.vxlan = Some(Vxlan { remote, vni: vxlan.vni, mac: text::mac(&vxlan.inner_mac)? });
+                        via.vxlan = Some(VniTunnel { remote, vni: vxlan.vni, mac: text::mac(&vxlan.inner_mac)? });
+                    }
+                    Some(Encap::Geneve(geneve)) => {
+                        via.geneve = Some(VniTunnel { remote, vni: geneve.vni, mac: text::mac(&geneve.inner_mac)? });
                     }
                     Some(Encap::MplsOverUdp(mpls)) => via.mpls_udp = Some(MplsTunnel { remote, label: mpls.label }),
                     Some(Encap::MplsOverGre(mpls)) => via.mpls_gre = Some(MplsTunnel { remote, label: mpls.label }),

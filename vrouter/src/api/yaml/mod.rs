@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
-    Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vxlan,
+    Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
 
 use super::position::{At, Fault, FileError, Position, read_yaml};

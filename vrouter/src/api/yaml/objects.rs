@@ -220,7 +220,7 @@ pub struct Route {
     pub drop: bool,
 }
 
-/// A next hop: exactly one of `vif` (with an optional `mac`), `vrf`, `gateway`, `vxlan`, `mpls_udp`, `mpls_gre`, `drop`; or several as `ecmp`.
+/// A next hop: exactly one of `vif` (with an optional `mac`), `vrf`, `gateway`, `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`, `drop`; or several as `ecmp`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Via {
@@ -237,7 +237,9 @@ pub struct Via {
     #[serde(deserialize_with = "optional_address", skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vxlan: Option<Vxlan>,
+    pub vxlan: Option<VniTunnel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub geneve: Option<VniTunnel>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mpls_udp: Option<MplsTunnel>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -257,7 +259,7 @@ pub struct Via {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Vxlan {
+pub struct VniTunnel {
     /// The peer's VTEP.
     #[serde(deserialize_with = "named_address")]
     pub remote: IpAddr,

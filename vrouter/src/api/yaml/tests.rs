@@ -154,6 +154,10 @@ fn errors_name_line_column_field_and_reason() {
             "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {mpls_gre: {remote: 1.1.1.1, label: 1048576}}}",
             "route 1.0.0.0/8 via.mpls_gre.label: is not in 16 to 1048575",
         ),
+        (
+            "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {geneve: {remote: 1.1.1.1, vni: 16777216, mac: 02:00:00:00:00:01}}}",
+            "route 1.0.0.0/8 via.geneve.vni: is beyond 16777215",
+        ),
         ("vnis: [{vni: 16777216, vrf: a}]", "vni 16777216: is beyond 16777215"),
         ("labels: [{label: 16}]", "label 16: needs exactly one of vrf, vif"),
         (
@@ -187,7 +191,7 @@ fn an_empty_file_is_an_empty_network() {
 #[test]
 fn the_schema_knows_every_kind() {
     let schema = serde_json::to_string(&Network::schema()).unwrap();
-    for word in ["settings", "vrfs", "mpls_udp", "mpls_gre", "Permit an IP" /* not there */] {
+    for word in ["settings", "vrfs", "geneve", "mpls_udp", "mpls_gre", "Permit an IP" /* not there */] {
         assert_eq!(schema.contains(word), word != "Permit an IP", "{word}");
     }
 }
@@ -318,7 +322,9 @@ fn next_hop() -> impl Strategy<Value = Via> {
         name().prop_map(|vrf| Via { vrf: Some(vrf), ..Via::default() }),
         address().prop_map(|gateway| Via { gateway: Some(gateway), ..Via::default() }),
         (address(), 0_u32..1 << 24, mac())
-            .prop_map(|(remote, vni, mac)| Via { vxlan: Some(Vxlan { remote, vni, mac }), ..Via::default() }),
+            .prop_map(|(remote, vni, mac)| Via { vxlan: Some(VniTunnel { remote, vni, mac }), ..Via::default() }),
+        (address(), 0_u32..1 << 24, mac())
+            .prop_map(|(remote, vni, mac)| Via { geneve: Some(VniTunnel { remote, vni, mac }), ..Via::default() }),
         (address(), 16_u32..1 << 20)
             .prop_map(|(remote, label)| Via { mpls_udp: Some(MplsTunnel { remote, label }), ..Via::default() }),
         (address(), 16_u32..1 << 20)

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::objects::{
     Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route,
-    RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
+    RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
 use super::{ToProto, v1};
 use crate::api::text::address_bytes;
@@ -176,7 +176,7 @@ impl Via {
     /// The next hop, or the field that is wrong and why.
     pub fn to_proto(&self) -> Result<v1::NextHop, (String, String)> {
         use v1::next_hop::{Drop, Kind, ViaGateway, ViaVif};
-        use v1::tunnel::{Encap, MplsOverGre, MplsOverUdp, Vxlan};
+        use v1::tunnel::{Encap, Geneve, MplsOverGre, MplsOverUdp, Vxlan};
         let wrong = |field: &str, reason: &str| (format!("via{field}"), reason.to_owned());
         let tunnel = |remote, encap| Kind::Tunnel(v1::Tunnel { remote: address_bytes(remote), encap: Some(encap) });
         let mut kinds = Vec::new();
@@ -192,11 +192,12 @@ impl Via {
             kinds.push(Kind::Gateway(ViaGateway { address: address_bytes(gateway) }));
         }
         if let Some(vxlan) = &self.vxlan {
-            if vxlan.vni >= 1 << 24 {
-                return Err(wrong(".vxlan.vni", "is beyond 16777215"));
-            }
-            let encap = Vxlan { vni: vxlan.vni, inner_mac: vxlan.mac.0.to_vec() };
-            kinds.push(tunnel(vxlan.remote, Encap::Vxlan(encap)));
+            let vni = vxlan.vni().map_err(|reason| wrong(".vxlan.vni", reason))?;
+            kinds.push(tunnel(vxlan.remote, Encap::Vxlan(Vxlan { vni, inner_mac: vxlan.mac.0.to_vec() })));
+        }
+        if let Some(geneve) = &self.geneve {
+            let vni = geneve.vni().map_err(|reason| wrong(".geneve.vni", reason))?;
+            kinds.push(tunnel(geneve.remote, Encap::Geneve(Geneve { vni, inner_mac: geneve.mac.0.to_vec() })));
         }
         if let Some(mpls) = &self.mpls_udp {
             let label = mpls.label().map_err(|reason| wrong(".mpls_udp.label", reason))?;
@@ -211,8 +212,14 @@ impl Via {
         }
         match <[Kind; 1]>::try_from(kinds) {
             Ok([kind]) => Ok(v1::NextHop { kind: Some(kind) }),
-            Err(_) => Err(wrong("", "needs exactly one of vif, vrf, gateway, vxlan, mpls_udp, mpls_gre, drop")),
+            Err(_) => Err(wrong("", "needs exactly one of vif, vrf, gateway, vxlan, geneve, mpls_udp, mpls_gre, drop")),
         }
+    }
+}
+
+impl VniTunnel {
+    fn vni(&self) -> Result<u32, &'static str> {
+        if self.vni < 1 << 24 { Ok(self.vni) } else { Err("is beyond 16777215") }
     }
 }
 

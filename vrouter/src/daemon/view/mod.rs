@@ -94,6 +94,7 @@ pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
 fn tunnel_text(tunnel: &Tunnel) -> String {
     let by = match tunnel.encap {
         Encap::Vxlan { vni, inner_dst, .. } => format!("vxlan vni {vni} mac {inner_dst}"),
+        Encap::Geneve { vni, inner_dst, .. } => format!("geneve vni {vni} mac {inner_dst}"),
         Encap::MplsOverUdp { label } => format!("mpls-over-udp label {label}"),
         Encap::MplsOverGre { label } => format!("mpls-over-gre label {label}"),
     };

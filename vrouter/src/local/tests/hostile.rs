@@ -7,7 +7,7 @@ use super::*;
 /// Punts of near-valid and of random frames, and steps of the clock.
 #[derive(Clone, Debug)]
 enum Step {
-    Punt { place: Place, why: Why, frame: Vec<u8>, l3_offset: usize, label: bool },
+    Punt { place: Place, why: Why, frame: Vec<u8>, l3_offset: usize, label: u8 },
     Wait(u64),
     Want(u8),
     Unwant(u8),
@@ -68,7 +68,7 @@ fn steps() -> impl Strategy<Value = Step> {
         resolve,
     ];
     let offsets = prop_oneof![4 => Just(14_usize), 1 => 0..40_usize, 1 => Just(usize::MAX)];
-    let punts = (places, whys, frames(), offsets, any::<bool>())
+    let punts = (places, whys, frames(), offsets, 0_u8..3)
         .prop_map(|(place, why, frame, l3_offset, label)| Step::Punt { place, why, frame, l3_offset, label });
     prop_oneof![
         8 => punts,
@@ -114,7 +114,11 @@ proptest! {
         for step in steps {
             match step {
                 Step::Punt { place, why, frame, l3_offset, label } => {
-                    let id = if label { TunnelId::Label(crate::ids::Label(16)) } else { TunnelId::Vni(Vni(100)) };
+                    let id = match label {
+                        0 => TunnelId::Label(crate::ids::Label(16)),
+                        1 => TunnelId::Geneve(Vni(100)),
+                        _ => TunnelId::Vxlan(Vni(100)),
+                    };
                     let tunnel = matches!(place, Place::Tunnel(_)).then_some(TunnelSource { remote: PEER.into(), id });
                     let punt = Punt { place, why, frame: &frame, tunnel, l3_offset };
                     match local.punt(&snapshot, punt, now, &mut out) {

@@ -43,7 +43,7 @@ const WEB_MAC: Mac = Mac([2, 0, 0, 0, 1, 1]);
 const REMOTE_MAC: Mac = Mac([2, 0, 0, 0, 3, 1]);
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
-const TUNNEL: TunnelSource = TunnelSource { remote: IpAddr::V4(PEER), id: TunnelId::Vni(Vni(100)) };
+const TUNNEL: TunnelSource = TunnelSource { remote: IpAddr::V4(PEER), id: TunnelId::Vxlan(Vni(100)) };
 
 fn v4(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, last)

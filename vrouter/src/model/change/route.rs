@@ -162,6 +162,10 @@ fn tunnel(state: &State, given: &v1::Tunnel) -> Result<Hop, Refusal> {
             vni: read::vni(vxlan.vni).at("vxlan.vni")?,
             inner_mac: read::mac(&vxlan.inner_mac).at("vxlan.inner_mac")?,
         },
+        v1::tunnel::Encap::Geneve(geneve) => Encap::Geneve {
+            vni: read::vni(geneve.vni).at("geneve.vni")?,
+            inner_mac: read::mac(&geneve.inner_mac).at("geneve.inner_mac")?,
+        },
         v1::tunnel::Encap::MplsOverUdp(mpls) => {
             Encap::MplsOverUdp { label: read::label(mpls.label).at("mpls_over_udp.label")? }
         }

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use crate::ids::{Mac, Vni};
 use crate::packet::ether;
-use crate::packet::tunnel::{MPLS_PORT, VXLAN_PORT};
+use crate::packet::tunnel::{GENEVE_ETHERNET, GENEVE_PORT, MPLS_PORT, VXLAN_PORT};
 use crate::tables::{Adjacency, Encap, Template};
 
 /// GRE without options: flags and version 0, and the protocol type of MPLS (RFC 4023, section 3).
@@ -42,16 +43,20 @@ pub(super) fn headers(adjacency: &Adjacency, local: IpAddr, remote: IpAddr, enca
     }
     match encap {
         Encap::Vxlan { .. } => bytes.extend(udp(VXLAN_PORT)),
+        Encap::Geneve { .. } => bytes.extend(udp(GENEVE_PORT)),
         Encap::MplsOverUdp { .. } => bytes.extend(udp(MPLS_PORT)),
         Encap::MplsOverGre { .. } => bytes.extend(GRE_MPLS),
     }
     match encap {
         Encap::Vxlan { vni, inner_dst, inner_src } => {
             bytes.extend([0x08, 0, 0, 0]);
-            bytes.extend((vni.0 << 8).to_be_bytes());
-            bytes.extend(inner_dst.0);
-            bytes.extend(inner_src.0);
+            bytes.extend(network(vni, inner_dst, inner_src));
+        }
+        // version 0, no options
+        Encap::Geneve { vni, inner_dst, inner_src } => {
             bytes.extend([0, 0]);
+            bytes.extend(GENEVE_ETHERNET.to_be_bytes());
+            bytes.extend(network(vni, inner_dst, inner_src));
         }
         // Bottom of stack, TC zero (RFC 3032, section 2.1); the TTL is that of the pipe model (RFC 3443).
         Encap::MplsOverUdp { label } | Encap::MplsOverGre { label } => {
@@ -59,6 +64,11 @@ pub(super) fn headers(adjacency: &Adjacency, local: IpAddr, remote: IpAddr, enca
         }
     }
     Template::new(&bytes, l3)
+}
+
+/// The VNI and a reserved byte, and inner Ethernet with its EtherType zero.
+fn network(vni: Vni, inner_dst: Mac, inner_src: Mac) -> Vec<u8> {
+    [&(vni.0 << 8).to_be_bytes()[..], &inner_dst.0, &inner_src.0, &[0, 0]].concat()
 }
 
 /// Source port, length and checksum zero.
@@ -72,7 +82,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
-    use crate::ids::{Label, Mac, PortIndex, VifId, Vlan, Vni};
+    use crate::ids::{Label, PortIndex, VifId, Vlan};
 
     const ADJACENCY: Adjacency = Adjacency {
         vif: VifId(0),
@@ -96,6 +106,18 @@ mod tests {
         let mut expected = OUTER.to_vec();
         expected.extend([0, 0, 0x12, 0xb5, 0, 0, 0, 0]);
         expected.extend([8, 0, 0, 0, 0x12, 0x34, 0x56, 0]);
+        expected.extend([2, 10, 0, 0, 2, 1, 2, 10, 0, 0, 1, 1, 0, 0]);
+        assert_eq!(template.headers(), expected);
+    }
+
+    #[test]
+    fn geneve_bytes() {
+        let [inner_dst, inner_src] = [Mac([2, 10, 0, 0, 2, 1]), Mac([2, 10, 0, 0, 1, 1])];
+        let encap = Encap::Geneve { vni: Vni(0x12_3456), inner_dst, inner_src };
+        let template = headers(&ADJACENCY, LOCAL, REMOTE, encap);
+        let mut expected = OUTER.to_vec();
+        expected.extend([0, 0, 0x17, 0xc1, 0, 0, 0, 0]);
+        expected.extend([0, 0, 0x65, 0x58, 0x12, 0x34, 0x56, 0]);
         expected.extend([2, 10, 0, 0, 2, 1, 2, 10, 0, 0, 1, 1, 0, 0]);
         assert_eq!(template.headers(), expected);
     }

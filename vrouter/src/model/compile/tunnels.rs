@@ -22,6 +22,9 @@ pub(super) fn compile(
         records::Encap::Vxlan { vni, inner_mac } => {
             Encap::Vxlan { vni, inner_dst: inner_mac, inner_src: next.local.router_mac }
         }
+        records::Encap::Geneve { vni, inner_mac } => {
+            Encap::Geneve { vni, inner_dst: inner_mac, inner_src: next.local.router_mac }
+        }
         records::Encap::MplsOverUdp { label } => Encap::MplsOverUdp { label },
         records::Encap::MplsOverGre { label } => Encap::MplsOverGre { label },
     };
@@ -51,7 +54,7 @@ pub(super) fn compile(
     // the smallest of all ways, in use or not: what fits goes on fitting when another way is taken
     let vifs = ways.all().filter_map(|(way, _)| next.vifs.row(underlay_vif(&way.underlay)?.index()));
     let mtu = vifs.map(|vif| vif.mtu).min().unwrap_or(u16::MAX).saturating_sub(encap.overhead(remote.is_ipv6()));
-    let marking = next.local.headers.marking(!matches!(encap, Encap::Vxlan { .. }));
+    let marking = next.local.headers.marking(!encap.is_framed());
     let leads = leads && vtep.is_some();
     let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways, leads });
     (NextHop::new(mtu, kind), routes)

@@ -5,7 +5,7 @@
 
 use super::checksum::IpChecksum;
 use super::transport::tcp;
-use super::tunnel::{GRE, GRE_MPLS};
+use super::tunnel::{GENEVE_ETHERNET, GRE, GRE_MPLS};
 use super::tuple::protocol;
 
 /// Bytes of an IPv4 header without options, and of an IPv6 header.
@@ -123,6 +123,14 @@ pub fn outer6(bytes: &[u8]) -> Option<Outer<u128>> {
     let (port, payload, end) = carried((first >> 8) as u8, be64(head, IP6), IP6 as u16, length, true)?;
     let address = |high: u64, low: u64| u128::from(high) << 64 | u128::from(low);
     Some(Outer { source: address(a, b), destination: address(c, d), tos: (first >> 52) as u8, port, payload, end })
+}
+
+/// The VXLAN header with the network of this GENEVE header, which must be without options, and no control packet's.
+pub fn as_vxlan(geneve: u64) -> Option<u64> {
+    const I: u64 = 8 << 56;
+    // version, length of options, control packet, critical options; the rest is reserved
+    let plain = geneve >> 54 == 0 && (geneve >> 32) as u16 == GENEVE_ETHERNET;
+    plain.then_some(I | geneve & 0xffff_ffff)
 }
 
 /// Port, begin and end of what a tunnel's IP packet of so many bytes carries behind its header of `header` bytes and these eight.

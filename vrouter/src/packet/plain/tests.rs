@@ -189,3 +189,23 @@ proptest! {
         agree(&bytes, if good { IpChecksum::Good } else { IpChecksum::Unknown });
     }
 }
+
+proptest! {
+    #[test]
+    fn a_plain_geneve_header_is_as_its_reader_says(
+        first in prop_oneof![3 => Just(0_u8), 1 => any::<u8>()],
+        flags in prop_oneof![1 => Just(0_u8), 2 => 0..0x40_u8, 1 => any::<u8>()],
+        protocol in prop_oneof![4 => Just(tunnel::GENEVE_ETHERNET), 1 => any::<u16>()],
+        network: u32,
+    ) {
+        let header = u64::from(first) << 56 | u64::from(flags) << 48 | u64::from(protocol) << 32 | u64::from(network);
+        let read = tunnel::read_geneve(&[&header.to_be_bytes()[..], &[0; 252]].concat());
+        match as_vxlan(header) {
+            Some(vxlan) => {
+                let vni = tunnel::read_vxlan(&vxlan.to_be_bytes()).unwrap();
+                prop_assert_eq!(read, Ok((vni, tunnel::GENEVE)));
+            }
+            None => prop_assert!(read.is_err() || first != 0 || flags & 0x40 != 0),
+        }
+    }
+}

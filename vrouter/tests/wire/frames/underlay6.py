@@ -4,21 +4,24 @@
     /usr/bin/python3 underlay6.py > underlay6.hex
 """
 from base import *  # noqa: F403
+from scapy.contrib.geneve import GENEVE
 from scapy.layers.inet6 import fragment6
 from scapy.layers.l2 import GRE
 
 frames.clear()
-BYS = ("vxlan", "mpls", "gre")
+BYS = ("vxlan", "mpls", "gre", "geneve")
 # where A's tenant sends by each tunnel
-TO4 = {"vxlan": "10.1.1.30", "mpls": "10.1.1.31", "gre": "10.1.1.32"}
-TO6 = {"vxlan": "fd01::30", "mpls": "fd01::31", "gre": "fd01::32"}
+TO4 = {"vxlan": "10.1.1.30", "mpls": "10.1.1.31", "gre": "10.1.1.32", "geneve": "10.1.1.33"}
+TO6 = {"vxlan": "fd01::30", "mpls": "fd01::31", "gre": "fd01::32", "geneve": "fd01::33"}
 VTEP_A, VTEP_B = "fd31::1", "fd31::2"
 
 
 def behind(inner, by, sport, label, imac, ismac, chksum=0):
-    if by == "vxlan":
+    if by in ("vxlan", "geneve"):
         frame = inner if isinstance(inner, Ether) else Ether(dst=imac, src=ismac) / inner
-        return UDP(sport=sport, dport=4789, chksum=chksum) / VXLAN(flags=8, vni=100) / frame
+        if by == "vxlan":
+            return UDP(sport=sport, dport=4789, chksum=chksum) / VXLAN(flags=8, vni=100) / frame
+        return UDP(sport=sport, dport=6081, chksum=chksum) / GENEVE(proto=0x6558, vni=100) / frame
     entry = MPLS(label=label, s=1, cos=0, ttl=64) / inner
     return GRE(proto=0x8847) / entry if by == "gre" else UDP(sport=sport, dport=6635, chksum=chksum) / entry
 
@@ -62,7 +65,7 @@ for by in BYS:
         if by != "gre":
             put(name + ".checksum", from_b(answer, by, chksum=None))
             put(name + ".wrong", from_b(answer, by, chksum=0x1234))
-        if by != "vxlan":
+        if by in ("mpls", "gre"):
             straight = theirs(family, by, dst="10.7.7.7" if family == 4 else "fd77::7")
             put(name + ".vif", from_b(straight, by, label=3000))
             put(name + ".vif.out", got("ra2", hop(straight)))
@@ -85,7 +88,7 @@ for by in BYS:
         put("u6.%s.fragment.%d" % (by, at), Ether(dst=UP_A, src=UP_B) / piece)
 
 # ---------------------------------------------------------------- path MTU over 1500
-FITS = {"vxlan": 1500 - 40 - 8 - 8 - 14, "mpls": 1500 - 40 - 8 - 4, "gre": 1500 - 40 - 4 - 4}
+FITS = {"vxlan": 1500 - 40 - 8 - 8 - 14, "mpls": 1500 - 40 - 8 - 4, "gre": 1500 - 40 - 4 - 4, "geneve": 1500 - 40 - 8 - 8 - 14}
 for by, fits in FITS.items():
     p = ip("ra", TO4[by], id=8003, flags="DF") / UDP(sport=5005, dport=7053) / Raw(bytes(fits - 28))
     put("u6.%s.fits" % by, sent("ra", p))
@@ -101,15 +104,16 @@ for by, fits in FITS.items():
 
 # ---------------------------------------------------------------- ARP and ND in the VNI, answered through the tunnel
 asker = "02:00:00:00:0b:77"
-put("u6.arp", from_b(Ether(dst=ALL, src=asker) / ARP(op=1, hwsrc=asker, psrc="10.1.1.30", pdst=V4["ra"]), "vxlan"))
-put("u6.arp.wire", to_b(Ether(dst=asker, src=RTR_A) / ARP(
-    op=2, hwsrc=RTR_A, psrc=V4["ra"], hwdst=asker, pdst="10.1.1.30"), "vxlan"))
-put("u6.ns", from_b(
-    Ether(dst="33:33:ff:00:00:10", src=asker) / IPv6(src="fd01::30", dst="ff02::1:ff00:10", hlim=255)
-    / ICMPv6ND_NS(tgt=V6["ra"]) / ICMPv6NDOptSrcLLAddr(lladdr=asker), "vxlan"))
-put("u6.ns.wire", to_b(
-    Ether(dst=asker, src=RTR_A) / IPv6(src=V6["ra"], dst="fd01::30", hlim=255)
-    / ICMPv6ND_NA(tgt=V6["ra"], R=1, S=1, O=0) / ICMPv6NDOptDstLLAddr(lladdr=RTR_A), "vxlan"))
+for by, name in (("vxlan", "u6"), ("geneve", "u6.geneve")):
+    put(name + ".arp", from_b(Ether(dst=ALL, src=asker) / ARP(op=1, hwsrc=asker, psrc="10.1.1.30", pdst=V4["ra"]), by))
+    put(name + ".arp.wire", to_b(Ether(dst=asker, src=RTR_A) / ARP(
+        op=2, hwsrc=RTR_A, psrc=V4["ra"], hwdst=asker, pdst="10.1.1.30"), by))
+    put(name + ".ns", from_b(
+        Ether(dst="33:33:ff:00:00:10", src=asker) / IPv6(src="fd01::30", dst="ff02::1:ff00:10", hlim=255)
+        / ICMPv6ND_NS(tgt=V6["ra"]) / ICMPv6NDOptSrcLLAddr(lladdr=asker), by))
+    put(name + ".ns.wire", to_b(
+        Ether(dst=asker, src=RTR_A) / IPv6(src=V6["ra"], dst="fd01::30", hlim=255)
+        / ICMPv6ND_NA(tgt=V6["ra"], R=1, S=1, O=0) / ICMPv6NDOptDstLLAddr(lladdr=RTR_A), by))
 
 if __name__ == "__main__":
     write()

@@ -66,7 +66,15 @@ fn tunnels() {
     let bad_inner = v1::Tunnel { remote: ip("10.0.0.2"), encap: Some(v1::tunnel::Encap::Vxlan(bad_inner)) };
     let gre = |label| v1::tunnel::Encap::MplsOverGre(v1::tunnel::MplsOverGre { label });
     let gre = |label| v1::Tunnel { remote: ip("10.0.0.2"), encap: Some(gre(label)) };
+    let geneve = |remote, vni, inner_mac| {
+        let encap = Some(v1::tunnel::Encap::Geneve(v1::tunnel::Geneve { vni, inner_mac }));
+        put_route("red", "9.0.0.0/8", v1::next_hop::Kind::Tunnel(v1::Tunnel { remote: ip(remote), encap }))
+    };
     check(vec![
+        (geneve("10.0.0.2", 1 << 24, vec![2; 6]), text, "next_hop.tunnel.geneve.vni", "0 to 16777215"),
+        (geneve("10.0.0.2", 1, vec![2; 5]), text, "next_hop.tunnel.geneve.inner_mac", "5 bytes, but 6"),
+        (geneve("10.0.0.2", 1, vec![1; 6]), text, "next_hop.tunnel.geneve.inner_mac", "a group"),
+        (geneve("fd00::1", 1, vec![2; 6]), text, "next_hop.tunnel.remote", "needs vtep_v6"),
         (
             put_route("red", "9.0.0.0/8", v1::next_hop::Kind::Tunnel(gre(15))),
             text,
