@@ -44,6 +44,18 @@ pub fn vxlan(
     udp(macs, addresses, (source_port, 4789), &[&header, inner].concat())
 }
 
+/// The frame `inner` as the payload of GENEVE without options (RFC 8926).
+pub fn geneve(
+    macs: ([u8; 6], [u8; 6]),
+    addresses: (Ipv4Addr, Ipv4Addr),
+    source_port: u16,
+    vni: u32,
+    inner: &[u8],
+) -> Vec<u8> {
+    let header = [0x0000_6558_u32.to_be_bytes(), (vni << 8).to_be_bytes()].concat();
+    udp(macs, addresses, (source_port, 6081), &[&header, inner].concat())
+}
+
 /// The L3 packet `inner` behind one label over UDP (RFC 7510), with TTL 64.
 pub fn mpls_udp(
     macs: ([u8; 6], [u8; 6]),

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::frames::{mpls_udp, udp, vxlan};
+use crate::frames::{geneve, mpls_udp, udp, vxlan};
 use crate::pipeline::Side;
 
 const GUEST: [u8; 6] = [2, 0xaa, 0, 0, 0, 0x11];
@@ -22,6 +22,7 @@ const VTEPS: (Ipv4Addr, Ipv4Addr) = (Ipv4Addr::new(172, 31, 0, 1), Ipv4Addr::new
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tunnel {
     Vxlan,
+    Geneve,
     MplsOverUdp,
 }
 
@@ -66,6 +67,7 @@ const STEADY: Scenario = Scenario {
 pub const ALL: &[Scenario] = &[
     Scenario { name: "vxlan-encap", ..STEADY },
     Scenario { name: "vxlan-decap", direction: Direction::Decap, ..STEADY },
+    Scenario { name: "geneve-decap", tunnel: Tunnel::Geneve, direction: Direction::Decap, ..STEADY },
     Scenario { name: "mpls-udp-encap", tunnel: Tunnel::MplsOverUdp, ..STEADY },
     Scenario { name: "mpls-udp-decap", tunnel: Tunnel::MplsOverUdp, direction: Direction::Decap, ..STEADY },
     Scenario { name: "vxlan-encap-v6", v6: true, ..STEADY },
@@ -91,6 +93,7 @@ impl Scenario {
         let acl = if self.rules > 0 { ", acl_from_vif: web" } else { "" };
         let via = match self.tunnel {
             Tunnel::Vxlan => "vxlan: {remote: 172.31.0.2, vni: 100, mac: '02:ac:1f:00:02:01'}",
+            Tunnel::Geneve => "geneve: {remote: 172.31.0.2, vni: 100, mac: '02:ac:1f:00:02:01'}",
             Tunnel::MplsOverUdp => "mpls_udp: {remote: 172.31.0.2, label: 100}",
         };
         let flows = self.flows;
@@ -141,6 +144,7 @@ routes:
         let ends = (VTEPS.1, VTEPS.0);
         match self.tunnel {
             Tunnel::Vxlan => vxlan((FABRIC, NEXT), ends, 50_000, 100, &answer),
+            Tunnel::Geneve => geneve((FABRIC, NEXT), ends, 50_000, 100, &answer),
             Tunnel::MplsOverUdp => mpls_udp((FABRIC, NEXT), ends, 50_000, 101, &answer[14..]),
         }
     }

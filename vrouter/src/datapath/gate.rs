@@ -252,8 +252,10 @@ impl Fabric<'_> {
         let (at, end) = (L3 + AT, L3 + usize::from(outer.end));
         let remote = || Ipv4Addr::from_bits(outer.source).into();
         match outer.port {
-            Some(VXLAN_PORT) => {
-                let words = [plain::be64(head, at), plain::be64(head, at + VXLAN), plain::be64(head, at + VXLAN + 6)];
+            Some(port @ (VXLAN_PORT | GENEVE_PORT)) => {
+                let header = plain::be64(head, at);
+                let header = if port == VXLAN_PORT { header } else { plain::as_vxlan(header)? };
+                let words = [header, plain::be64(head, at + VXLAN), plain::be64(head, at + VXLAN + 6)];
                 let l3 = at + VXLAN + ether::HEADER;
                 self.vxlan(words, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
             }
@@ -261,12 +263,11 @@ impl Fabric<'_> {
                 let (entry, l3) = ((plain::be64(head, at) >> 32) as u32, at + MPLS);
                 self.mpls(entry, bytes.get(l3..end)?, l3, (remote, outer.tos), cell)
             }
-            Some(GENEVE_PORT) => self.others::<L3>(frame, cell),
             _ => None,
         }
     }
 
-    /// The same of GENEVE, over IPv6, or of GRE.
+    /// The same over IPv6 or GRE.
     #[inline(never)]
     fn others<const L3: usize>(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
         let bytes = frame.bytes();
