@@ -1,7 +1,7 @@
 """Tenant MTU 1500 over underlay MTU 1500: too-big answers, and TCP that heeds them."""
 
 from lab import probe
-from lab.picture import V4, V6
+from lab.picture import V4, V6, network
 
 VXLAN = 1500 - 20 - 8 - 8 - 14
 MPLS_OVER_UDP = 1500 - 20 - 8 - 4
@@ -26,12 +26,31 @@ def test_too_big_v6(picture):
     probe.ping(picture["red2"].netns, V6["1"], size=VXLAN - 48, dont_fragment=True)
 
 
-def test_tcp_finds_its_size(picture):
+def sizes():
+    """Pairs of tenants, an address of the second, and the MTU between them."""
+    return [(one, other, version["2"], mtu) for one, other, mtu in (("red1", "red2", VXLAN), ("blue1", "blue2", MPLS_OVER_UDP)) for version in (V4, V6)]
+
+
+def test_tcp_announces_what_fits(picture):
     picture.start_both()
     data = bytes(range(256)) * 4096
-    for one, other, mtu in (("red1", "red2", VXLAN), ("blue1", "blue2", MPLS_OVER_UDP)):
-        for address in (V4["2"], V6["2"]):
-            with probe.Server(picture[other].netns, 9000):
-                with probe.connect(picture[one].netns, address, 9000, seconds=10) as connection:
-                    probe.echo(connection, data)
-            assert probe.path_mtu(picture[one].netns, address) == mtu
+    for one, other, address, mtu in sizes():
+        with probe.Server(picture[other].netns, 9000), probe.connect(picture[one].netns, address, 9000) as connection:
+            probe.echo(connection, data)
+            assert probe.segment(connection) == mtu - (60 if ":" in address else 40), (address, probe.segment(connection))
+    for vrouter in picture.vrouters.values():
+        assert vrouter.drops().get("mtu_exceeded", 0) == 0, vrouter.drops()
+
+
+def test_tcp_finds_its_size(picture):
+    """Without the clamp of its MSS, by what it is told."""
+    for host in ("h1", "h2"):
+        of_host = network(host)
+        of_host["settings"]["mss_clamp"] = False
+        picture.start(host, of_host)
+    data = bytes(range(256)) * 4096
+    for one, other, address, mtu in sizes():
+        with probe.Server(picture[other].netns, 9000):
+            with probe.connect(picture[one].netns, address, 9000, seconds=10) as connection:
+                probe.echo(connection, data)
+        assert probe.path_mtu(picture[one].netns, address) == mtu

@@ -90,11 +90,12 @@ def forged_reply(net):
     return "of no flow: acl_to_vif; a false source: source_spoofed"
 
 
-def path_mtu(net):
+def segments(net):
     rates = []
     for one, other, name in (("red1", "red2", "VXLAN"), ("blue1", "blue2", "MPLS")):
         rate = probe.iperf(net[one].netns, net[other].netns, V4["2"])
-        rates.append(f"{name} {rate:.0f} Mbit/s at MTU {probe.path_mtu(net[one].netns, V4['2'])}")
+        with probe.Server(net[other].netns, 9000), probe.connect(net[one].netns, V4["2"], 9000) as connection:
+            rates.append(f"{name} {rate:.0f} Mbit/s in segments of {probe.segment(connection)}")
     return ", ".join(rates)
 
 
@@ -115,7 +116,7 @@ CHECKS = [
     ("an ACL stops a port", acl_stops_a_port),
     ("the reply of a permitted flow comes in", acl_lets_replies_in),
     ("a forged reply is refused", forged_reply),
-    ("TCP with MTU 1500 over an underlay of 1500", path_mtu),
+    ("TCP with MTU 1500 over an underlay of 1500", segments),
     ("every packet is accounted for", conservation),
 ]
 

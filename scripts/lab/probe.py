@@ -134,6 +134,12 @@ def _listens(netns, port=5201):
     return f":{port} " in netns.run("ss", "-Hltn").stdout
 
 
+def segment(connection):
+    """Bytes of TCP in each full packet that this end sends, the options of every packet included."""
+    timestamps = 12
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) + timestamps
+
+
 def path_mtu(netns, address):
     """The MTU that the namespace's kernel has learnt towards an address."""
     told = re.search(r"mtu (\d+)", netns.ip("route", "get", address))

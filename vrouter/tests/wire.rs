@@ -30,6 +30,8 @@ mod headers;
 mod hostile;
 #[path = "wire/lab.rs"]
 mod lab;
+#[path = "wire/mss.rs"]
+mod mss;
 #[path = "wire/nd.rs"]
 mod nd;
 #[path = "wire/network.rs"]

@@ -1,6 +1,7 @@
 //! Act: the rewrite that a next hop asks for, in one place.
 
 use super::classify::Classified;
+use super::mss;
 use super::punt::Why;
 use super::victims::Culprit;
 use super::{Fate, Work};
@@ -36,6 +37,7 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
     }
     let l3 = usize::from(found.l3);
     frame.truncate(l3 + usize::from(found.packet.length));
+    mss::clamp(snapshot, &mut frame.bytes_mut()[l3..], found, row, work);
     if found.remarked {
         ip::remark(&mut frame.bytes_mut()[l3..], found.packet.tos, found.packet.ttl);
     }

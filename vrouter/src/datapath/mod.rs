@@ -17,6 +17,7 @@ mod inject;
 mod lane;
 pub mod lifetime;
 pub mod mover;
+pub mod mss;
 mod packet_mode;
 pub mod ports;
 pub mod punt;

@@ -54,6 +54,7 @@ pub(crate) struct Settings {
     pub router_mac: Option<Mac>,
     pub gateway_mac: Option<Mac>,
     pub tcp_strict: bool,
+    pub mss_clamp_off: bool,
     /// Seconds in the proto's order; 0: the default.
     pub lifetimes: [u32; 6],
     /// 0: the default.

@@ -6,6 +6,7 @@ pub mod checksum;
 pub mod ecn;
 pub mod ether;
 pub mod ip;
+pub mod mss;
 pub mod plain;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub lifetimes: Lifetimes,
     /// New TCP without SYN is dropped.
     pub tcp_strict: bool,
+    /// TCP announces no more through tunnels than fits them.
+    pub mss_clamp: bool,
     /// Punts and ICMP errors per VIF and second.
     pub punts_per_second: u32,
 }

@@ -216,6 +216,9 @@ struct AddSettings {
     /// Drop TCP that is new without SYN
     #[arg(long)]
     tcp_strict: bool,
+    /// Let TCP announce through tunnels what does not fit them
+    #[arg(long)]
+    no_mss_clamp: bool,
     /// Idle lifetimes in seconds, e.g. '{udp_answered: 60}'
     #[arg(long, value_parser = yaml::<Lifetimes>)]
     lifetimes: Option<Lifetimes>,
@@ -288,6 +291,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             router_mac: settings.router_mac,
             gateway_mac: settings.gateway_mac,
             tcp_strict: settings.tcp_strict,
+            mss_clamp: !settings.no_mss_clamp,
             lifetimes: settings.lifetimes,
             icmp_per_second: settings.icmp_per_second,
             tunnel_headers: settings.tunnel_headers,

@@ -18,7 +18,8 @@ pub trait Row {
 }
 
 impl Row for Settings {
-    const COLUMNS: &[&str] = &["underlay vrf", "vtep", "router mac", "gateway mac", "tcp", "icmp/s", "tunnel headers"];
+    const COLUMNS: &[&str] =
+        &["underlay vrf", "vtep", "router mac", "gateway mac", "tcp", "mss", "icmp/s", "tunnel headers"];
 
     fn name(&self) -> String {
         "settings".into()
@@ -31,6 +32,7 @@ impl Row for Settings {
             or(&self.router_mac, "default"),
             or(&self.gateway_mac, "default"),
             if self.tcp_strict { "strict" } else { "loose" }.into(),
+            if self.mss_clamp { "clamped" } else { "as sent" }.into(),
             or(&self.icmp_per_second, "default"),
             headers(&self.tunnel_headers.unwrap_or_default()),
         ]

@@ -18,6 +18,8 @@ pub struct Packet {
     pub fragment: Option<(u16, bool)>,
     /// IPv4 options or IPv6 extension headers, in units of eight bytes.
     pub options: usize,
+    /// Options of TCP, a whole number of words.
+    pub tcp: Vec<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +61,8 @@ pub const ACK: u8 = 16;
 
 impl Packet {
     pub fn new(source: IpAddr, destination: IpAddr, upper: Upper) -> Packet {
-        Packet { source, destination, upper, ttl: 64, tos: 0, id: 0x1234, payload: 12, fragment: None, options: 0 }
+        let (id, payload) = (0x1234, 12);
+        Packet { source, destination, upper, ttl: 64, tos: 0, id, payload, fragment: None, options: 0, tcp: Vec::new() }
     }
 
     pub fn is_v6(&self) -> bool {
@@ -164,7 +167,9 @@ impl Packet {
         let sum_at = match &self.upper {
             Upper::Tcp { source, destination, flags } => {
                 bytes = ports(*source, *destination);
-                bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, 0x50, *flags, 0x20, 0, 0, 0, 0, 0]);
+                let words = 5 + self.tcp.len() as u8 / 4;
+                bytes.extend([0, 0, 0, 1, 0, 0, 0, 0, words << 4, *flags, 0x20, 0, 0, 0, 0, 0]);
+                bytes.extend(&self.tcp);
                 16
             }
             Upper::Ports { number, source, destination } => {

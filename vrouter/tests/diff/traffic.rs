@@ -208,7 +208,11 @@ impl Traffic {
         self.sent[self.sent.len() - 1 - back].clone()
     }
 
-    fn send(&mut self, world: &World, sent: Sent, random: &mut Random) -> (usize, Vec<u8>) {
+    fn send(&mut self, world: &World, mut sent: Sent, random: &mut Random) -> (usize, Vec<u8>) {
+        sent.packet.tcp = match sent.packet.upper {
+            Upper::Tcp { flags, .. } if random.chance(if flags & SYN > 0 { 60 } else { 10 }) => announces(random),
+            _ => Vec::new(),
+        };
         let framed = framing(world, &sent, random);
         self.sent.push(sent);
         framed
@@ -229,6 +233,30 @@ fn upper(v6: bool, random: &mut Random) -> Upper {
         4 => Upper::Ports { number: random.pick(&[132, 136]), source, destination },
         _ => Upper::Other(random.pick(&[47, 50, 4, 59])),
     }
+}
+
+/// TCP options with an MSS, mostly: at even and at odd places, once or twice, fitting or not, and what is none.
+fn announces(random: &mut Random) -> Vec<u8> {
+    let mss = |random: &mut Random| {
+        let edge = random.pick(&[1460_u16, 1440, 1410, 1390, 1428, 1408, 1380, 1360, 1240, 1220, 8960, 536, 0]);
+        let value = edge.wrapping_add(random.pick(&[0, 0, 1])).wrapping_sub(random.pick(&[0, 0, 1]));
+        [&[2, 4][..], &value.to_be_bytes()].concat()
+    };
+    let before: &[u8] =
+        random.pick(&[&[], &[], &[1], &[4, 2], &[3, 3, 7], &[8, 10, 0, 0, 0, 1, 0, 0, 0, 0], &[0xfe, 5, 9, 9, 9]]);
+    let mut options = before.to_vec();
+    options.extend(mss(random));
+    match random.weighted(&[(70, 0), (10, 1), (5, 2), (5, 3), (5, 4), (5, 5)]) {
+        1 => options.extend([&[1][..], &mss(random)].concat()),
+        // the end, then one; lengths that cannot be
+        2 => options.splice(0..0, [0]).for_each(drop),
+        3 => options.splice(0..0, [3, random.pick(&[0, 1, 40])]).for_each(drop),
+        4 => options[before.len() + 1] = random.pick(&[0, 1, 2, 3, 5, 6]),
+        5 => options.truncate(options.len() - random.pick(&[1, 2, 3])),
+        _ => {}
+    }
+    options.resize(options.len().next_multiple_of(4), random.pick(&[0, 1, 2]));
+    options
 }
 
 /// Payloads: short ones, and such that the packet is near the MTU of a VIF or of a tunnel.

@@ -205,6 +205,9 @@ impl World {
         if self.strict {
             text += ", tcp_strict: true";
         }
+        if random.chance(30) {
+            text += random.pick(&[", mss_clamp: false", ", mss_clamp: true"]);
+        }
         if self.lifetimes {
             let seconds = |random: &mut Random| 1 + random.below(12);
             text += &format!(

@@ -13,6 +13,8 @@ use super::{Oracle, emit};
 struct Outer {
     remote: IpAddr,
     class: u8,
+    /// Bytes of headers so far.
+    before: usize,
 }
 
 impl Oracle {
@@ -38,17 +40,17 @@ impl Oracle {
         if headers::be16(gre, 2) != 0x8847 {
             return Err("gre_protocol");
         }
-        let carrier = self.carrier(vif, outer);
+        let carrier = self.carrier(vif, outer, length);
         let carried = self.mpls_carried(vif, carrier, &gre[length..])?;
         self.feature(if carrier.remote.is_ipv4() { "from_mpls_gre" } else { "from_mpls_gre6" });
         Ok(carried)
     }
 
-    fn carrier(&mut self, vif: &Vif, outer: &Packet) -> Outer {
+    fn carrier(&mut self, vif: &Vif, outer: &Packet, more: usize) -> Outer {
         if self.config.connected(vif.vrf, outer.source()).is_some_and(|other| other.id != vif.id) {
             self.feature("by_other_uplink");
         }
-        Outer { remote: outer.source(), class: outer.class }
+        Outer { remote: outer.source(), class: outer.class, before: outer.payload + more }
     }
 
     /// What a tunnel's UDP datagram carries.
@@ -60,7 +62,7 @@ impl Oracle {
             }
             self.feature(if datagram[6..8] == [0, 0] { "udp6_without_checksum" } else { "udp6_checksum" });
         }
-        let carrier = self.carrier(vif, outer);
+        let carrier = self.carrier(vif, outer, 8);
         let payload = &datagram[8..usize::from(headers::be16(datagram, 4))];
         let (carried, [v4, v6]) = match outer.tuple.destination_port {
             4789 => (self.vxlan_carried(vif, carrier, payload)?, ["from_vxlan", "from_vxlan6"]),
@@ -78,6 +80,7 @@ impl Oracle {
             return Err("vxlan_header");
         }
         let vni = headers::be32(payload, 4) >> 8;
+        let outer = Outer { before: outer.before + 8, ..outer };
         self.framed_carried(vif, outer, (vni, Link::Vxlan(vni)), &payload[8..])
     }
 
@@ -103,6 +106,7 @@ impl Oracle {
             }
         }
         let vni = headers::be32(payload, 4) >> 8;
+        let outer = Outer { before: outer.before + end, ..outer };
         let carried = self.framed_carried(vif, outer, (vni, Link::Geneve(vni)), &payload[end..])?;
         if carried.is_some() && end > 8 {
             self.feature("geneve_options");
@@ -120,7 +124,7 @@ impl Oracle {
     ) -> Result<Option<Arrived>, Reason> {
         let vrf = *self.config.vnis.get(&vni).ok_or("vni_unknown")?;
         self.check_vtep(vrf, outer.remote)?;
-        let remote = Some(Remote { address: outer.remote, link: Some(link) });
+        let remote = Some(Remote { address: outer.remote, link: Some(link), before: outer.before + 14 });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
         let ether = headers::ether(frame)?;
         let (to_us, to_group) =
@@ -175,7 +179,7 @@ impl Oracle {
             self.feature("label_ttl_taken");
         }
         self.feature(if fixed.is_some() { "from_label_to_vif" } else { "from_label" });
-        let remote = Some(Remote { address: outer.remote, link: None });
+        let remote = Some(Remote { address: outer.remote, link: None, before: outer.before + 4 });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
         let arrived = self.arrived(&side, packet, fixed, None);
         Ok(Some(Arrived { class, ttl, ..arrived }))

@@ -38,6 +38,7 @@ pub struct Settings {
     pub router_mac: Mac,
     pub gateway_mac: Mac,
     pub tcp_strict: bool,
+    pub mss_clamp: bool,
     pub lifetimes: Lifetimes,
     pub headers: Headers,
 }
@@ -294,6 +295,7 @@ impl Config {
             router_mac: [2, 0, 0, 0, 0, 1],
             gateway_mac: [0, 0, 0x5e, 0, 1, 0],
             tcp_strict: false,
+            mss_clamp: true,
             lifetimes: Lifetimes::default(),
             headers: Headers { dscp: true, outer_dscp: 0, mpls_ttl: false, mpls_tc: false, congestion: 0 },
         };

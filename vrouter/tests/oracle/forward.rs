@@ -24,6 +24,8 @@ pub type Key = (Place, Tuple);
 pub struct Remote {
     pub address: IpAddr,
     pub link: Option<Link>,
+    /// Bytes from the outer IP header to the inner one.
+    pub before: usize,
 }
 
 /// A tunnel with Ethernet inside, and its VNI.
@@ -279,6 +281,7 @@ impl Oracle {
             }
             return;
         }
+        self.clamp_mss(&mut arrived, hop, mtu);
         if !arrived.ours {
             step(&mut arrived);
         }

@@ -34,6 +34,7 @@ struct GivenSettings {
     router_mac: Option<String>,
     gateway_mac: Option<String>,
     tcp_strict: bool,
+    mss_clamp: Option<bool>,
     lifetimes: Option<GivenLifetimes>,
     icmp_per_second: Option<u32>,
     tunnel_headers: Option<GivenHeaders>,
@@ -398,6 +399,7 @@ fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
         router_mac: optional(&given.router_mac, mac)?.unwrap_or([2, a, b, c, d, 1]),
         gateway_mac: optional(&given.gateway_mac, mac)?.unwrap_or([0, 0, 0x5e, 0, 1, 0]),
         tcp_strict: given.tcp_strict,
+        mss_clamp: given.mss_clamp != Some(false),
         headers,
         lifetimes: Lifetimes {
             tcp_established: or(lifetimes.tcp_established, 7200),

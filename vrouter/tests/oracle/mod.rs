@@ -43,6 +43,7 @@ mod given_router;
 mod headers;
 mod language;
 mod links;
+mod mss;
 mod neighbours;
 mod router;
 mod slow_path;

@@ -200,7 +200,7 @@ impl Oracle {
     fn on_link(&mut self, side: &Side, frame: &[u8]) -> bool {
         match (&side.vif, side.remote) {
             (Some(vif), _) => self.send(vif.port, frame.to_vec(), Free::default(), None),
-            (None, Some(Remote { address, link: Some(link) })) => {
+            (None, Some(Remote { address, link: Some(link), .. })) => {
                 let settings = &self.config.settings;
                 let (Some(underlay), Some(vtep)) = (settings.underlay, settings.vtep_towards(address)) else {
                     return false;

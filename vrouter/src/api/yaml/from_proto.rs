@@ -20,6 +20,7 @@ impl TryFrom<&v1::Settings> for Settings {
             router_mac: given(&settings.router_mac, text::mac)?,
             gateway_mac: given(&settings.gateway_mac, text::mac)?,
             tcp_strict: settings.tcp_strict,
+            mss_clamp: !settings.mss_clamp_off,
             lifetimes: settings.lifetimes.as_ref().map(Lifetimes::from),
             icmp_per_second: number(settings.icmp_per_second),
             tunnel_headers: settings.tunnel_headers.as_ref().map(TunnelHeaders::try_from).transpose()?,

@@ -15,7 +15,7 @@ use crate::api::text::{Ports, Prefix, Protocol};
 use crate::ids::Mac;
 
 /// One per daemon; replaced whole.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The VRF whose routes resolve tunnels.
@@ -26,16 +26,35 @@ pub struct Settings {
     /// The same for tunnels to IPv6 remotes.
     #[serde(deserialize_with = "optional_address")]
     pub vtep_v6: Option<Ipv6Addr>,
-    /// Our inner MAC in VXLAN; default 02:VTEP:01.
+    /// Our inner MAC in VXLAN and GENEVE; default 02:VTEP:01.
     pub router_mac: Option<Mac>,
     /// The MAC of every VIF's gateway; default 00:00:5e:00:01:00.
     pub gateway_mac: Option<Mac>,
     /// Drop TCP that is new without SYN.
     pub tcp_strict: bool,
+    /// What TCP announces through tunnels as its largest segment is lowered to what fits them; default true.
+    pub mss_clamp: bool,
     pub lifetimes: Option<Lifetimes>,
     /// ICMP errors and punts per VIF and second; default 1000.
     pub icmp_per_second: Option<u32>,
     pub tunnel_headers: Option<TunnelHeaders>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            underlay_vrf: None,
+            vtep: None,
+            vtep_v6: None,
+            router_mac: None,
+            gateway_mac: None,
+            tcp_strict: false,
+            mss_clamp: true,
+            lifetimes: None,
+            icmp_per_second: None,
+            tunnel_headers: None,
+        }
+    }
 }
 
 /// How outer and inner headers of tunnels follow each other.

@@ -11,8 +11,8 @@ use crate::datapath::flows::question_of;
 use crate::datapath::table::{Decided, FlowKey, Flows};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place};
-use crate::packet::ip;
-use crate::packet::tuple::FlowTuple;
+use crate::packet::tuple::{FlowTuple, protocol};
+use crate::packet::{ip, mss};
 use crate::tables::acl::Acl;
 use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf};
 
@@ -170,6 +170,10 @@ fn leave(
     if length > u32::from(row.mtu) {
         steps.add("mtu", text, format!("{length} bytes are more than {}", row.mtu));
         return Verdict::Drop(DropReason::MtuExceeded);
+    }
+    if matches!(row.kind, NextHopKind::Tunnel(_)) && snapshot.mss_clamp && question.tuple.protocol == protocol::TCP {
+        let most = mss::within(row.mtu, question.tuple.source.is_ipv6());
+        steps.add("mss", text, format!("a SYN announces segments of at most {most} bytes"));
     }
     if let NextHopKind::Tunnel(tunnel) = &row.kind
         && *steps.way(tunnel, hash) == Underlay::NoRoute

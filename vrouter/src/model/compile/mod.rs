@@ -177,6 +177,7 @@ fn apply_settings(next: &mut Snapshot, settings: &Settings) {
         icmp: ticks(icmp, default.icmp),
     };
     next.tcp_strict = settings.tcp_strict;
+    next.mss_clamp = !settings.mss_clamp_off;
     next.punts_per_second = if settings.icmp_per_second == 0 { PUNTS_PER_SECOND } else { settings.icmp_per_second };
 }
 

@@ -162,8 +162,8 @@ fn flags(bytes: &[u8], header: usize, protocol: u8, ports: u64, length: u16) -> 
     let segment = bytes.get(header..)?.first_chunk::<TCP>()?;
     let words = u16::from(segment[12] >> 4);
     let whole = protocol == protocol::TCP && words >= 5 && words * 4 <= payload;
-    // one that opens a connection may have to wait for the end of another
-    let opens = segment[13] & (tcp::SYN | tcp::ACK) == tcp::SYN;
+    // one that opens a connection may have to wait for the end of another, and what it and its answer announce may be too much
+    let opens = segment[13] & tcp::SYN != 0;
     (whole && !opens).then_some(segment[13])
 }
 
