@@ -54,3 +54,15 @@ def test_tcp_finds_its_size(picture):
             with probe.connect(picture[one].netns, address, 9000, seconds=10) as connection:
                 probe.echo(connection, data)
         assert probe.path_mtu(picture[one].netns, address) == mtu
+
+
+def test_what_may_be_fragmented_arrives(picture):
+    picture.start_both()
+    for one, other in (("red1", "red2"), ("blue1", "blue2")):
+        for tenant, address in ((one, V4["2"]), (other, V4["1"])):
+            done = picture[tenant].netns.run("ping", "-n", "-M", "dont", "-s", "1472", "-c", "5", "-i", "0.1", "-W", "2", address)
+            assert " 5 received" in done.stdout, done.stdout
+    for vrouter in picture.vrouters.values():
+        assert vrouter.drops().get("mtu_exceeded", 0) == 0, vrouter.drops()
+        pieces = sum(vif["pieces"] for vif in vrouter.stats()["vifs"])
+        assert pieces == 20, pieces

@@ -127,6 +127,8 @@ reasons! {
     FlowTableFull = "flow_table_full",
     /// Larger than the next hop's MTU.
     MtuExceeded = "mtu_exceeded",
+    /// No buffer was left for a piece of a packet that leaves in pieces.
+    PieceNoRoom = "piece_no_room",
     /// The frame has no room for the new headers.
     NoHeadroom = "no_headroom",
     /// Too many packets wait for the next hop's MAC.

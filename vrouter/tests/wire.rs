@@ -50,6 +50,8 @@ mod router;
 mod scapy;
 #[path = "wire/skew.rs"]
 mod skew;
+#[path = "wire/split.rs"]
+mod split;
 #[path = "wire/spoof.rs"]
 mod spoof;
 #[path = "wire/tenants.rs"]

@@ -7,6 +7,7 @@ use crate::api::v1;
 use crate::control::log;
 use crate::datapath::counters::Counters;
 use crate::datapath::punt;
+use crate::datapath::split::PIECES;
 use crate::model;
 use crate::port::{BURST, Frame, ROOM};
 
@@ -93,6 +94,8 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("mbufs", config.mempool.mbufs.into(), u64::from(config.mempool.mbufs) * (ROOM as u64 + 128 + 64 + 16));
     let punts = workers * punt::RING as u64 * 2;
     row("punts", punts, (punts + workers * punt::INJECTED as u64) * ROOM as u64);
+    let pieces = workers * PIECES as u64;
+    row("pieces", pieces, pieces * ROOM as u64);
     // what watchers follow: in memory a change is some times larger than it is sent
     row("watched_changes", log::CHANGES as u64, 4 * log::BYTES as u64);
     Ok(rows)

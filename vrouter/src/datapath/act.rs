@@ -3,6 +3,7 @@
 use super::classify::Classified;
 use super::mss;
 use super::punt::Why;
+use super::split::may_split;
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
@@ -24,7 +25,14 @@ pub fn act(snapshot: &Snapshot, frames: &mut [Frame], burst: &mut [Work]) {
     }
 }
 
-fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop: NextHopId, work: &Work) -> Fate {
+/// Rewrites a frame that this next hop was decided for. A packet that leaves in pieces is not encapsulated yet.
+pub(super) fn forward(
+    snapshot: &Snapshot,
+    frame: &mut Frame,
+    found: &Classified,
+    next_hop: NextHopId,
+    work: &Work,
+) -> Fate {
     let culprit = Culprit::NextHop(next_hop);
     let Some(row) = snapshot.next_hops.row(next_hop.index()) else {
         return Fate::Drop(DropReason::NextHopGone, culprit);
@@ -32,10 +40,11 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
     if !work.originated && found.packet.ttl <= 1 {
         return Fate::DropAndTell(DropReason::TtlExpired, Culprit::Frame, Why::TtlExpired(found.vrf));
     }
-    if found.packet.length > row.mtu {
+    let too_big = found.packet.length > row.mtu;
+    let l3 = usize::from(found.l3);
+    if too_big && (work.originated || !may_split(snapshot, &frame.bytes()[l3..], found, row)) {
         return Fate::DropAndTell(DropReason::MtuExceeded, culprit, Why::TooBig(found.vrf, row.mtu));
     }
-    let l3 = usize::from(found.l3);
     frame.truncate(l3 + usize::from(found.packet.length));
     mss::clamp(snapshot, &mut frame.bytes_mut()[l3..], found, row, work);
     if found.remarked {
@@ -43,6 +52,9 @@ fn forward(snapshot: &Snapshot, frame: &mut Frame, found: &Classified, next_hop:
     }
     if !work.originated {
         ip::decrement_ttl(&mut frame.bytes_mut()[l3..]);
+    }
+    if too_big {
+        return Fate::Split(next_hop);
     }
     let (underlay, tunnel) = match &row.kind {
         NextHopKind::Vif { port, dst_mac, src_mac, .. } => return deliver(frame, l3, found, *port, *dst_mac, *src_mac),

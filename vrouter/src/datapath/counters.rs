@@ -22,6 +22,8 @@ pub struct VifCounters {
     /// Frames that entered here and went to the slow path; and held ones that came back.
     pub punted: Counter,
     pub returned: Counter,
+    /// Frames made of what entered here, beside the one that each packet that left in pieces was.
+    pub pieces: Counter,
     drops: Box<[Counter]>,
 }
 
@@ -35,6 +37,8 @@ pub struct WorkerCounters {
     pub dropped: Counter,
     /// Copies made for the slow path of frames that were dropped.
     pub copied: Counter,
+    /// Frames made beside those that packets that left in pieces came in.
+    pub pieces: Counter,
     /// Frames handed to the slow path.
     pub punted: Counter,
     /// Frames taken from the slow path.

@@ -103,24 +103,29 @@ impl Outbox<'_> {
     /// Empties the burst.
     pub fn finish(&mut self, frames: &mut Vec<Frame>, burst: &mut Vec<Work>) {
         for (frame, work) in frames.drain(..).zip(burst.drain(..)) {
-            match work.fate {
-                Fate::Send(port) => self.send(port.index(), frame, &work),
-                Fate::Drop(reason, culprit) => self.drop(&work, &frame, reason, culprit),
-                Fate::DropAndTell(reason, culprit, why) => {
-                    self.drop(&work, &frame, reason, culprit);
-                    self.tell(&work, &frame, why);
-                }
-                Fate::Punt(why) => self.punt_classified(&work, &frame, why),
-                Fate::PuntUnread { place, why, tunnel, from, l3 } => {
-                    let punt = Copied { place, why, tunnel, from, l3 };
-                    self.punt(&work, &frame, punt);
-                }
-                Fate::Except { port, learn } => self.except(port.index(), frame, &work, learn),
-                // every frame was decided; these two cannot be here, and if they were, nothing may vanish
-                Fate::Pending | Fate::Forward(_) => {
-                    debug_assert!(false, "a frame without fate");
-                    self.drop(&work, &frame, DropReason::NextHopGone, Culprit::Frame);
-                }
+            self.carry_out(frame, work);
+        }
+    }
+
+    pub(super) fn carry_out(&mut self, frame: Frame, work: Work) {
+        match work.fate {
+            Fate::Send(port) => self.send(port.index(), frame, &work),
+            Fate::Split(next_hop) => self.split(&frame, &work, next_hop),
+            Fate::Drop(reason, culprit) => self.drop(&work, &frame, reason, culprit),
+            Fate::DropAndTell(reason, culprit, why) => {
+                self.drop(&work, &frame, reason, culprit);
+                self.tell(&work, &frame, why);
+            }
+            Fate::Punt(why) => self.punt_classified(&work, &frame, why),
+            Fate::PuntUnread { place, why, tunnel, from, l3 } => {
+                let punt = Copied { place, why, tunnel, from, l3 };
+                self.punt(&work, &frame, punt);
+            }
+            Fate::Except { port, learn } => self.except(port.index(), frame, &work, learn),
+            // every frame was decided; these two cannot be here, and if they were, nothing may vanish
+            Fate::Pending | Fate::Forward(_) => {
+                debug_assert!(false, "a frame without fate");
+                self.drop(&work, &frame, DropReason::NextHopGone, Culprit::Frame);
             }
         }
     }
@@ -155,7 +160,7 @@ impl Outbox<'_> {
         }
     }
 
-    fn drop(&self, work: &Work, frame: &Frame, reason: DropReason, culprit: Culprit) {
+    pub(super) fn drop(&self, work: &Work, frame: &Frame, reason: DropReason, culprit: Culprit) {
         self.end.counters.drop(work.slot, reason, 1);
         self.end.victims.remember(reason, self.now, work.vif, culprit, frame.bytes());
     }

@@ -22,6 +22,7 @@ mod packet_mode;
 pub mod ports;
 pub mod punt;
 pub mod shared;
+pub mod split;
 pub mod table;
 pub mod victims;
 
@@ -97,6 +98,8 @@ pub enum Fate {
     Pending,
     /// Decided: to this next hop.
     Forward(NextHopId),
+    /// Rewritten, but for what this next hop puts before it: in pieces.
+    Split(NextHopId),
     /// Rewritten: out of this port.
     Send(PortIndex),
     Drop(DropReason, Culprit),

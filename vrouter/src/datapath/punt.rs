@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use crossbeam::queue::ArrayQueue;
 
+use super::split::PIECES;
 use crate::ids::{Label, NextHopId, Place, Tick, VifId, Vni, VrfId};
 use crate::port::{Frame, Rooms};
 
@@ -92,6 +93,8 @@ pub struct Rings {
     pub injections: ArrayQueue<Injection>,
     /// For the frames of injections; the control thread makes them.
     pub injected: Rooms,
+    /// For packets that leave in pieces.
+    pub pieces: Rooms,
 }
 
 /// Punts of one class and the rooms for them.
@@ -103,7 +106,13 @@ pub struct Ring {
 impl Default for Rings {
     fn default() -> Self {
         let injections = ArrayQueue::new(INJECTED / 2);
-        Rings { underlay: Ring::new(), tenant: Ring::new(), injections, injected: Rooms::up_to(INJECTED) }
+        Rings {
+            underlay: Ring::new(),
+            tenant: Ring::new(),
+            injections,
+            injected: Rooms::up_to(INJECTED),
+            pieces: Rooms::filled(PIECES),
+        }
     }
 }
 

@@ -143,6 +143,7 @@ pub(super) fn settings(state: &State, settings: &Settings) -> v1::Settings {
         gateway_mac: mac(settings.gateway_mac),
         tcp_strict: settings.tcp_strict,
         mss_clamp_off: settings.mss_clamp_off,
+        fragmentation_off: settings.fragmentation_off,
         lifetimes: Some(lifetimes),
         icmp_per_second: settings.icmp_per_second,
         tunnel_headers: settings.headers.map(tunnel_headers),

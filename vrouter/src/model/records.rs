@@ -55,6 +55,7 @@ pub(crate) struct Settings {
     pub gateway_mac: Option<Mac>,
     pub tcp_strict: bool,
     pub mss_clamp_off: bool,
+    pub fragmentation_off: bool,
     /// Seconds in the proto's order; 0: the default.
     pub lifetimes: [u32; 6],
     /// 0: the default.

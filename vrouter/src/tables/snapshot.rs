@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub tcp_strict: bool,
     /// TCP announces no more through tunnels than fits them.
     pub mss_clamp: bool,
+    /// IPv4 packets that are too big for their next hop leave in pieces where they may.
+    pub fragmentation: bool,
     /// Punts and ICMP errors per VIF and second.
     pub punts_per_second: u32,
 }

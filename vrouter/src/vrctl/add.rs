@@ -219,6 +219,9 @@ struct AddSettings {
     /// Let TCP announce through tunnels what does not fit them
     #[arg(long)]
     no_mss_clamp: bool,
+    /// Answer IPv4 packets that are too big though they may be fragmented, instead of sending them in pieces
+    #[arg(long)]
+    no_fragmentation: bool,
     /// Idle lifetimes in seconds, e.g. '{udp_answered: 60}'
     #[arg(long, value_parser = yaml::<Lifetimes>)]
     lifetimes: Option<Lifetimes>,
@@ -292,6 +295,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             gateway_mac: settings.gateway_mac,
             tcp_strict: settings.tcp_strict,
             mss_clamp: !settings.no_mss_clamp,
+            fragmentation: !settings.no_fragmentation,
             lifetimes: settings.lifetimes,
             icmp_per_second: settings.icmp_per_second,
             tunnel_headers: settings.tunnel_headers,

@@ -19,7 +19,7 @@ pub trait Row {
 
 impl Row for Settings {
     const COLUMNS: &[&str] =
-        &["underlay vrf", "vtep", "router mac", "gateway mac", "tcp", "mss", "icmp/s", "tunnel headers"];
+        &["underlay vrf", "vtep", "router mac", "gateway mac", "tcp", "mss", "fragments", "icmp/s", "tunnel headers"];
 
     fn name(&self) -> String {
         "settings".into()
@@ -33,6 +33,7 @@ impl Row for Settings {
             or(&self.gateway_mac, "default"),
             if self.tcp_strict { "strict" } else { "loose" }.into(),
             if self.mss_clamp { "clamped" } else { "as sent" }.into(),
+            if self.fragmentation { "made" } else { "not made" }.into(),
             or(&self.icmp_per_second, "default"),
             headers(&self.tunnel_headers.unwrap_or_default()),
         ]

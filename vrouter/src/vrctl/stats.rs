@@ -126,7 +126,7 @@ fn value(stats: &v1::StatsReply) -> Value {
         json!({
             "vif": it.vif, "rx_packets": it.rx_packets, "rx_bytes": it.rx_bytes, "tx_packets": it.tx_packets,
             "tx_bytes": it.tx_bytes, "dropped": it.dropped, "forwarded": it.forwarded, "punted": it.punted,
-            "returned": it.returned, "punts_dropped": it.punts_dropped,
+            "returned": it.returned, "punts_dropped": it.punts_dropped, "pieces": it.pieces,
         })
     };
     let drop = |it: &v1::DropCount| json!({ "reason": it.reason, "vif": it.vif, "packets": it.packets });

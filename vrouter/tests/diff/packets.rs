@@ -16,6 +16,8 @@ pub struct Packet {
     pub payload: usize,
     /// Offset in units of eight bytes, and whether more follow.
     pub fragment: Option<(u16, bool)>,
+    /// Of IPv4: don't fragment.
+    pub whole: bool,
     /// IPv4 options or IPv6 extension headers, in units of eight bytes.
     pub options: usize,
     /// Options of TCP, a whole number of words.
@@ -62,7 +64,19 @@ pub const ACK: u8 = 16;
 impl Packet {
     pub fn new(source: IpAddr, destination: IpAddr, upper: Upper) -> Packet {
         let (id, payload) = (0x1234, 12);
-        Packet { source, destination, upper, ttl: 64, tos: 0, id, payload, fragment: None, options: 0, tcp: Vec::new() }
+        Packet {
+            source,
+            destination,
+            upper,
+            ttl: 64,
+            tos: 0,
+            id,
+            payload,
+            fragment: None,
+            whole: false,
+            options: 0,
+            tcp: Vec::new(),
+        }
     }
 
     pub fn is_v6(&self) -> bool {
@@ -109,6 +123,7 @@ impl Packet {
         if let Some((offset, more)) = self.fragment {
             bytes[6..8].copy_from_slice(&(offset & 0x1fff | u16::from(more) << 13).to_be_bytes());
         }
+        bytes[6] |= u8::from(self.whole) << 6;
         bytes[8] = self.ttl;
         bytes[9] = self.number();
         bytes[12..16].copy_from_slice(&octets(self.source));

@@ -26,6 +26,7 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("next_hop_gone", "a port where the worker has no queue"),
     ("flow_budget", "budgets are high here, so that outcomes do not hang on the order of frames"),
     ("flow_table_full", "the table is never full here: the model has no table"),
+    ("piece_no_room", "fewer pieces than have room"),
     ("no_headroom", "a device without headroom"),
     ("neighbour_hold_full", "more frames than wait here"),
     ("punt_budget", "budgets are high here"),
@@ -38,14 +39,14 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
 #[rustfmt::skip]
 const FEATURES: &[&str] = &[
     "answer_to_vif", "answered", "arp_own", "arp_proxy", "closing", "congestion_in_label", "congestion_to_label", "echo4", "echo6", "established", "flow_after_change",
-    "flow_aged", "flow_forward", "flow_moved", "flow_new", "flow_place_gone", "flow_reverse", "from_label",
+    "flow_aged", "fragment_split", "flow_forward", "flow_moved", "flow_new", "flow_place_gone", "flow_reverse", "from_label",
     "from_geneve", "from_geneve6", "from_label_to_vif", "by_other_uplink", "geneve_options", "from_mpls_gre", "from_mpls_gre6", "from_mpls_udp", "from_mpls_udp6", "from_vif", "from_vxlan",
     "from_vxlan6", "held", "icmp_error_of_flow",
     "kernel_has", "kernel_has_neighbours", "kernel_sent", "kernel_sent_tagged", "label_tc_uniform", "label_ttl_taken", "label_ttl_uniform", "mss_at_odd_place", "mss_fits", "mss_from_tunnel", "mss_to_tunnel", "later_fragment", "link_through_geneve", "link_through_geneve6", "link_through_vxlan", "link_through_vxlan6", "nd_own", "nd_proxy", "neighbour_asked", "neighbour_confirmed",
     "neighbour_forgotten", "neighbour_learnt", "neighbour_probed", "opening", "packet_mode", "path_by_hash", "path_left", "path_named", "path_of_answers_named", "path_of_tunnels", "path_of_vifs", "path_open", "pipe_from_tunnel", "pipe_to_tunnel", "released", "remarked_by_tunnel",
     "reverse_key_gives_way", "reverse_key_in_use", "router_asked", "router_ends", "router_moved", "router_unasked", "tcp_reopened", "to_geneve", "to_geneve6", "to_mpls_gre", "to_mpls_gre6", "to_mpls_udp", "to_mpls_udp6", "to_underlay", "to_vif",
     "to_vxlan", "to_vxlan6", "told_no_route", "told_time_exceeded", "told_too_big", "udp6_checksum", "udp6_without_checksum", "unanswered", "vlan",
-    "link_back", "link_lost", "neighbour_lost", "path_without_link", "released_elsewhere", "several_worlds",
+    "link_back", "link_lost", "neighbour_lost", "path_without_link", "released_elsewhere", "several_worlds", "split",
     "underlay_back", "underlay_less_specific", "underlay_kept", "underlay_left", "underlay_none_live", "underlay_several",
 ];
 

@@ -105,6 +105,7 @@ impl Traffic {
         packet.ttl = random.weighted(&[(85, 64), (4, 2), (6, 1), (2, 0), (3, 255)]);
         packet.tos = random.weighted(&[(50, 0), (10, 0x2e << 2), (5, 1), (5, 2), (15, 3), (5, 0xb9), (10, 0xbb)]);
         packet.id = 0x1000 + self.count;
+        packet.whole = random.chance(35);
         packet.payload = length(&packet, random);
         if random.chance(8) {
             packet.fragment = Some(random.pick(&[

@@ -208,6 +208,9 @@ impl World {
         if random.chance(30) {
             text += random.pick(&[", mss_clamp: false", ", mss_clamp: true"]);
         }
+        if random.chance(30) {
+            text += random.pick(&[", fragmentation: false", ", fragmentation: true"]);
+        }
         if self.lifetimes {
             let seconds = |random: &mut Random| 1 + random.below(12);
             text += &format!(

@@ -218,7 +218,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// Documents of `changes.yaml`, and how frames are called that these concern.
-const OF_A_FEATURE: [(&[u8], &[&str]); 14] = [
+const OF_A_FEATURE: [(&[u8], &[&str]); 15] = [
     (&[37, 38, 39], &["u6."]),
     (&[37, 40], &["nd6.", "u6."]),
     (&[41, 38], &["tagged.", "nd6."]),
@@ -233,4 +233,5 @@ const OF_A_FEATURE: [(&[u8], &[&str]); 14] = [
     (&[57, 58, 60], &["hot.", "numbered.0", "udp4."]),
     (&[61, 37, 62], &["gnv", "u6.geneve"]),
     (&[63, 38], &["mss"]),
+    (&[12, 64], &["split"]),
 ];

@@ -39,6 +39,7 @@ pub struct Settings {
     pub gateway_mac: Mac,
     pub tcp_strict: bool,
     pub mss_clamp: bool,
+    pub fragmentation: bool,
     pub lifetimes: Lifetimes,
     pub headers: Headers,
 }
@@ -296,6 +297,7 @@ impl Config {
             gateway_mac: [0, 0, 0x5e, 0, 1, 0],
             tcp_strict: false,
             mss_clamp: true,
+            fragmentation: true,
             lifetimes: Lifetimes::default(),
             headers: Headers { dscp: true, outer_dscp: 0, mpls_ttl: false, mpls_tc: false, congestion: 0 },
         };

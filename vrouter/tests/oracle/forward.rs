@@ -274,7 +274,8 @@ impl Oracle {
             _ => self.way(hop, destination),
         };
         let mtu = self.mtu(hop, &way);
-        if arrived.packet.bytes.len() > mtu {
+        let too_big = arrived.packet.bytes.len() > mtu;
+        if too_big && (arrived.ours || !self.may_be_split(&arrived.packet, mtu)) {
             self.drop(arrived.entered, "mtu_exceeded");
             if !arrived.ours {
                 self.tell(&arrived, Problem::TooBig(mtu as u16));
@@ -284,6 +285,9 @@ impl Oracle {
         self.clamp_mss(&mut arrived, hop, mtu);
         if !arrived.ours {
             step(&mut arrived);
+        }
+        if too_big {
+            return self.split(&arrived, hop, mtu);
         }
         match hop.which {
             Which::Drop => return self.drop(arrived.entered, "route_drop"),

@@ -35,6 +35,7 @@ struct GivenSettings {
     gateway_mac: Option<String>,
     tcp_strict: bool,
     mss_clamp: Option<bool>,
+    fragmentation: Option<bool>,
     lifetimes: Option<GivenLifetimes>,
     icmp_per_second: Option<u32>,
     tunnel_headers: Option<GivenHeaders>,
@@ -400,6 +401,7 @@ fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
         gateway_mac: optional(&given.gateway_mac, mac)?.unwrap_or([0, 0, 0x5e, 0, 1, 0]),
         tcp_strict: given.tcp_strict,
         mss_clamp: given.mss_clamp != Some(false),
+        fragmentation: given.fragmentation != Some(false),
         headers,
         lifetimes: Lifetimes {
             tcp_established: or(lifetimes.tcp_established, 7200),

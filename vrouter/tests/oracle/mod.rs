@@ -47,6 +47,7 @@ mod mss;
 mod neighbours;
 mod router;
 mod slow_path;
+mod split;
 mod worlds;
 
 use std::cell::RefCell;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use vrouter::datapath::punt::{RING, Ring};
+use vrouter::datapath::split::PIECES;
 
 use super::lab::{Lab, Rig};
 
@@ -18,6 +19,7 @@ pub fn close(lab: &mut Lab) {
     assert_eq!(lab.rooms.in_use(), 0, "frames that were put in are somewhere still");
     for end in lab.rigs.iter().flat_map(|rig| &rig.shared.workers) {
         assert_eq!(end.rings.injected.in_use(), 0, "frames of the slow path are somewhere still");
+        assert_eq!(end.rings.pieces.idle(), PIECES, "pieces are somewhere still");
     }
     for rig in &mut lab.rigs {
         check(rig, holds);
@@ -53,7 +55,7 @@ pub fn held(rig: &mut Rig) -> u64 {
     for vif in &stats.vifs {
         let drops = by_vif.get(&*vif.vif).copied().unwrap_or(0);
         assert_eq!(drops, vif.dropped, "drops of VIF {}: {:?}", vif.vif, stats.drops);
-        let came = vif.rx_packets + vif.returned;
+        let came = vif.rx_packets + vif.returned + vif.pieces;
         assert_eq!(came, vif.forwarded + vif.punted + vif.dropped - vif.punts_dropped, "{vif:?}");
     }
     let workers: [u64; 2] = stats.workers.iter().fold([0, 0], |[rx, tx], w| [rx + w.rx_packets, tx + w.tx_packets]);

@@ -71,6 +71,7 @@ fn provoked(reason: DropReason) -> By {
         FlowBudget => Scenario(small, |lab| (0..20).for_each(|n| lab.put(RA2, &format!("flood.{n}")))),
         FlowTableFull => Scenario(small, fill_the_table),
         MtuExceeded => Frame(RA, "big4.vxlan"),
+        PieceNoRoom => Scenario(Lab::a, super::split::flood),
         NoHeadroom => Scenario(Lab::a, no_headroom),
         NeighbourHoldFull => Scenario(with_c, |lab| (0..20).for_each(|n| lab.put(RA, &format!("to-c.{n}")))),
         NeighbourUnresolved => Scenario(with_c, wait_for_c),

@@ -21,6 +21,7 @@ impl TryFrom<&v1::Settings> for Settings {
             gateway_mac: given(&settings.gateway_mac, text::mac)?,
             tcp_strict: settings.tcp_strict,
             mss_clamp: !settings.mss_clamp_off,
+            fragmentation: !settings.fragmentation_off,
             lifetimes: settings.lifetimes.as_ref().map(Lifetimes::from),
             icmp_per_second: number(settings.icmp_per_second),
             tunnel_headers: settings.tunnel_headers.as_ref().map(TunnelHeaders::try_from).transpose()?,

@@ -34,6 +34,8 @@ pub struct Settings {
     pub tcp_strict: bool,
     /// What TCP announces through tunnels as its largest segment is lowered to what fits them; default true.
     pub mss_clamp: bool,
+    /// IPv4 packets that are too big for their next hop leave in pieces, unless they say Don't Fragment; default true.
+    pub fragmentation: bool,
     pub lifetimes: Option<Lifetimes>,
     /// ICMP errors and punts per VIF and second; default 1000.
     pub icmp_per_second: Option<u32>,
@@ -50,6 +52,7 @@ impl Default for Settings {
             gateway_mac: None,
             tcp_strict: false,
             mss_clamp: true,
+            fragmentation: true,
             lifetimes: None,
             icmp_per_second: None,
             tunnel_headers: None,

@@ -240,7 +240,7 @@ fn list<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value
 
 prop_compose! {
     fn settings()(
-        underlay_vrf in some(name()), vtep in some(v4()), macs in (some(mac()), some(mac())), tcp_strict: bool, mss_clamp: bool,
+        underlay_vrf in some(name()), vtep in some(v4()), macs in (some(mac()), some(mac())), tcp_strict: bool, mss_clamp: bool, fragmentation: bool,
         lifetimes in some(prop::array::uniform6(some(1_u32..))), icmp_per_second in some(1_u32..),
         tunnel_headers in some(tunnel_headers()), vtep_v6 in some(v6()),
     ) -> Settings {
@@ -248,7 +248,7 @@ prop_compose! {
             tcp_established: a, tcp_opening: b, tcp_closing: c, udp_unanswered: d, udp_answered: e, icmp: f,
         });
         Settings {
-            underlay_vrf, vtep, vtep_v6, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, mss_clamp, lifetimes, icmp_per_second, tunnel_headers,
+            underlay_vrf, vtep, vtep_v6, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, mss_clamp, fragmentation, lifetimes, icmp_per_second, tunnel_headers,
         }
     }
 }

@@ -23,6 +23,7 @@ impl ToProto for Settings {
             gateway_mac: mac(self.gateway_mac),
             tcp_strict: self.tcp_strict,
             mss_clamp_off: !self.mss_clamp,
+            fragmentation_off: !self.fragmentation,
             lifetimes: self.lifetimes.map(v1::Lifetimes::from),
             icmp_per_second: self.icmp_per_second.unwrap_or(0),
             tunnel_headers: self.tunnel_headers.map(v1::TunnelHeaders::from),

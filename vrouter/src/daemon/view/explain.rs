@@ -168,7 +168,9 @@ fn leave(
     steps.add("next_hop", text.clone(), format!("leaves at {}", place_text(snapshot, answer.exit)));
     let length = if length == 0 { 64 } else { length };
     if length > u32::from(row.mtu) {
-        steps.add("mtu", text, format!("{length} bytes are more than {}", row.mtu));
+        let apart = snapshot.fragmentation && question.tuple.source.is_ipv4();
+        let unless = if apart { ", but in pieces it may go unless it says Don't Fragment" } else { "" };
+        steps.add("mtu", text, format!("{length} bytes are more than {}{unless}", row.mtu));
         return Verdict::Drop(DropReason::MtuExceeded);
     }
     if matches!(row.kind, NextHopKind::Tunnel(_)) && snapshot.mss_clamp && question.tuple.protocol == protocol::TCP {

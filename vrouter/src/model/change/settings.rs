@@ -29,6 +29,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Settings) -> Resu
         gateway_mac: read::unless_empty(&given.gateway_mac, read::mac).at("gateway_mac")?,
         tcp_strict: given.tcp_strict,
         mss_clamp_off: given.mss_clamp_off,
+        fragmentation_off: given.fragmentation_off,
         lifetimes: lifetimes(given.lifetimes.as_ref()).at("lifetimes")?,
         icmp_per_second: read::number(given.icmp_per_second, 0, 1_000_000).at("icmp_per_second")?,
         headers: given.tunnel_headers.as_ref().map(headers).transpose().at("tunnel_headers")?,

@@ -178,6 +178,7 @@ fn apply_settings(next: &mut Snapshot, settings: &Settings) {
     };
     next.tcp_strict = settings.tcp_strict;
     next.mss_clamp = !settings.mss_clamp_off;
+    next.fragmentation = !settings.fragmentation_off;
     next.punts_per_second = if settings.icmp_per_second == 0 { PUNTS_PER_SECOND } else { settings.icmp_per_second };
 }
 
