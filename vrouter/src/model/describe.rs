@@ -92,7 +92,8 @@ fn hop(state: &State, hop: Hop) -> String {
         Hop::Vif { vif, mac: Some(mac) } => format!("vif {} mac {mac}", state.vif_name(vif)),
         Hop::Gateway(address) => format!("gateway {address}"),
         Hop::Paths(paths) => {
-            let path = |path: &Path| format!("{} x{}", state.path_name(path), path.weight);
+            let backup = |path: &Path| if path.backup { " backup" } else { "" };
+            let path = |path: &Path| format!("{} x{}{}", state.path_name(path), path.weight, backup(path));
             format!("ecmp {}", state.ways(paths).iter().map(path).collect::<Vec<_>>().join(", "))
         }
         Hop::Vrf(vrf) => format!("vrf {}", state.vrf_name(vrf)),

@@ -91,6 +91,7 @@ fn path(state: &State, path: &Path) -> v1::Path {
         next_hop: state.hop(path.next_hop).and_then(|(_, hop)| next_hop(state, hop)),
         weight: path.weight,
         name: if name.contains(' ') { String::new() } else { name.to_string() },
+        backup: path.backup,
     }
 }
 

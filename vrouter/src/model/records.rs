@@ -202,6 +202,8 @@ pub(crate) struct Path {
     /// The number of its stable name.
     pub name: u32,
     pub weight: u32,
+    /// Only while no other is up.
+    pub backup: bool,
     /// A next hop of its own, in the same VRF.
     pub next_hop: NextHopId,
 }

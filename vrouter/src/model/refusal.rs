@@ -100,6 +100,8 @@ pub(crate) enum Reason {
     OneOrSeveral,
     #[error("a path is a tunnel, a VIF or a gateway")]
     NotAPath,
+    #[error("all of them are backups: at least one must not be")]
+    AllBackups,
     #[error("a VRF does not lead into itself")]
     IntoItself,
     #[error("VIF {0} is no tenant VIF")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::group::mix;
+use super::group::distance;
 use super::{Member, Template, Underlay};
 
 /// Shares that the flows of a tunnel fall into.
@@ -88,8 +88,8 @@ impl Slots {
         let serving: Vec<usize> = (0..members.len()).filter(|&at| serves(&members[at])).collect();
         let mut slots = [0; SLOTS];
         for (slot, (way, first)) in slots.iter_mut().zip(by_weight(members)).enumerate() {
-            let distance = |&at: &usize| distance(slot as u64, &members[at]);
-            let next = || serving.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+            let far = |&at: &usize| distance(slot as u64, &members[at]);
+            let next = || serving.iter().copied().min_by(|a, b| far(a).total_cmp(&far(b)));
             let at = if serves(&members[first]) { first } else { next().unwrap_or(first) };
             *way = at as u8;
         }
@@ -133,13 +133,6 @@ fn by_weight(members: &[Member]) -> Vec<usize> {
     order.into_iter().flat_map(|at| std::iter::repeat_n(at, seats[at] as usize)).collect()
 }
 
-/// Rendezvous hashing: how far a way is from a slot, the shorter the heavier it is.
-fn distance(slot: u64, member: &Member) -> f64 {
-    let hash = mix(mix(slot, u64::from(member.id.0)), slot);
-    let uniform = ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-    -uniform.ln() / f64::from(member.weight)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +141,7 @@ mod tests {
     fn members(weights: &[u32]) -> Vec<Member> {
         let member = |(at, &weight): (usize, &u32)| {
             let id = MemberId(at as u32 * 7919 + 5);
-            Member { id, weight, next_hop: NextHopId(at as u32), up: true }
+            Member { id, weight, next_hop: NextHopId(at as u32), up: true, backup: false }
         };
         weights.iter().enumerate().map(member).collect()
     }

@@ -181,7 +181,7 @@ struct AddVif {
   --via 'mpls_udp: {remote: 172.31.0.2, label: 100}'
   --via 'mpls_gre: {remote: 172.31.0.2, label: 100}'
   --via 'vrf: shared'
-  --via 'ecmp: [{gateway: 172.31.0.253}, {gateway: 172.31.0.254, weight: 3, name: b}]'
+  --via 'ecmp: [{gateway: 172.31.0.253}, {gateway: 172.31.0.254, weight: 3, name: b}, {gateway: 172.31.0.252, backup: true}]'
   --via 'drop: true'
 ")]
 struct AddRoute {

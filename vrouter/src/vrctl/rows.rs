@@ -237,7 +237,8 @@ fn via(via: &Via) -> String {
     if !via.ecmp.is_empty() {
         let path = |path: &Via| {
             let name = path.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-            format!("{} x{}{name}", self::via(path), path.weight.unwrap_or(1))
+            let backup = if path.backup { " backup" } else { "" };
+            format!("{} x{}{name}{backup}", self::via(path), path.weight.unwrap_or(1))
         };
         return via.ecmp.iter().map(path).collect::<Vec<_>>().join("\n");
     }
@@ -321,7 +322,7 @@ routes:
 - {vrf: red, prefix: 11.0.0.0/8, via: {mpls_gre: {remote: 1.2.3.4, label: 16}}}
 - {vrf: red, prefix: 10.7.0.0/16, via: {vrf: shared}}
 - {vrf: red, prefix: 12.0.0.0/8, via: {geneve: {remote: 1.2.3.4, vni: 7, mac: 02:00:00:00:00:01}}}
-- {vrf: red, prefix: 10.8.0.0/16, via: {ecmp: [{vif: web1, weight: 3, name: a}, {mpls_udp: {remote: 1.2.3.4, label: 16}}]}}
+- {vrf: red, prefix: 10.8.0.0/16, via: {ecmp: [{vif: web1, weight: 3, name: a}, {mpls_udp: {remote: 1.2.3.4, label: 16}, backup: true}]}}
 ";
         let network = Network::parse("n", text).unwrap();
         assert_eq!(
@@ -334,6 +335,6 @@ routes:
         assert_eq!(network.routes[2].cells()[2], "mpls-over-gre 1.2.3.4 label 16");
         assert_eq!(network.routes[3].cells()[2], "vrf shared");
         assert_eq!(network.routes[4].cells()[2], "geneve 1.2.3.4 vni 7 mac 02:00:00:00:00:01");
-        assert_eq!(network.routes[5].cells()[2], "vif web1 x3 (a)\nmpls-over-udp 1.2.3.4 label 16 x1");
+        assert_eq!(network.routes[5].cells()[2], "vif web1 x3 (a)\nmpls-over-udp 1.2.3.4 label 16 x1 backup");
     }
 }

@@ -66,7 +66,8 @@ impl World {
                 if random.chance(if self.restless { 85 } else { 65 }) || ways.is_empty() && at + 1 == gateways.len() {
                     let weight = random.weighted(&[(70, ""), (15, ", weight: 3"), (15, ", weight: 65535")]);
                     let name = if random.chance(30) { format!(", name: g{at}") } else { String::new() };
-                    ways.push(format!("{{{}{weight}{name}}}", one(*gateway)));
+                    let backup = if !ways.is_empty() && random.chance(15) { ", backup: true" } else { "" };
+                    ways.push(format!("{{{}{weight}{name}{backup}}}", one(*gateway)));
                 }
             }
             format!("ecmp: [{}]", ways.join(", "))

@@ -321,6 +321,9 @@ impl World {
                 if random.chance(40) {
                     path += &format!(", weight: {}", random.pick(&[1, 2, 10, 65_535]));
                 }
+                if !paths.is_empty() && random.chance(20) {
+                    path += ", backup: true";
+                }
                 paths.push(format!("{{{path}}}"));
             }
         }

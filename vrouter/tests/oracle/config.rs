@@ -214,6 +214,8 @@ pub enum Encap {
 pub struct Path {
     pub name: String,
     pub which: Which,
+    /// Used while no other is up.
+    pub backup: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -432,6 +434,11 @@ impl Config {
         let named =
             |which| matches!(which, Which::Paths(number) if self.paths[&number].iter().any(|way| way.name == name));
         self.routes.values().any(|route| named(route.which))
+    }
+
+    /// Whether this is a backup of some route.
+    pub fn is_backup(&self, name: &str, which: Which) -> bool {
+        self.paths.values().flatten().any(|way| way.backup && way.name == name && way.which == which)
     }
 
     /// Whether an ACL permits; the absent one does.

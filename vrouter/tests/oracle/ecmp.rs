@@ -133,12 +133,17 @@ impl Oracle {
         self.script.borrow_mut().choose(among)
     }
 
-    /// Those that may be given to flows: those that are up; of gateways, if none is, those that are asked for; else all.
+    /// Those that may be given to flows: those that are up, backups only if no other is; of gateways, if none is up, those that are asked
+    /// for, likewise; else all.
     pub(super) fn serving(&self, vrf: u32, paths: &[Path]) -> Vec<bool> {
-        let up: Vec<bool> = paths.iter().map(|way| self.is_up(vrf, way)).collect();
-        let asked: Vec<bool> = paths.iter().map(|way| self.is_asked(vrf, way)).collect();
-        let all = vec![true; paths.len()];
-        [up, asked, all].into_iter().find(|some| some.contains(&true)).expect("there are ways")
+        let those = |are: &dyn Fn(&Path) -> bool| -> Vec<bool> { paths.iter().map(are).collect() };
+        let ways = [
+            those(&|way| self.is_up(vrf, way) && !way.backup),
+            those(&|way| self.is_up(vrf, way)),
+            those(&|way| self.is_asked(vrf, way) && !way.backup),
+            those(&|way| self.is_asked(vrf, way)),
+        ];
+        ways.into_iter().find(|some| some.contains(&true)).unwrap_or_else(|| vec![true; paths.len()])
     }
 
     /// The way that a flow goes which has this one. `shows`: this packet goes it; else it may not have been chosen anew yet.

@@ -205,6 +205,9 @@ impl Oracle {
         if let Some(way) = decision.kept[0].as_ref().filter(|way| !way.name.is_empty()) {
             let tunnel = matches!(way.hop.which, Which::Tunnel { .. });
             self.feature(if tunnel { "path_of_tunnels" } else { "path_of_vifs" });
+            if self.config.is_backup(&way.name, way.hop.which) {
+                self.feature("path_backup");
+            }
             if self.has_path_without_link(key) {
                 self.feature("path_without_link");
             }

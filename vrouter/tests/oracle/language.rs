@@ -150,6 +150,7 @@ struct Via {
     ecmp: Vec<Via>,
     weight: Option<u32>,
     name: Option<String>,
+    backup: bool,
 }
 
 #[derive(Deserialize)]
@@ -434,9 +435,9 @@ fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
 
 /// One of several ways; without a name it is named by what it is.
 fn way(config: &Config, mut via: Via) -> Result<Path, String> {
-    let (name, _) = (via.name.take(), via.weight.take());
+    let (name, _, backup) = (via.name.take(), via.weight.take(), via.backup);
     let which = next_hop(config, via)?;
-    Ok(Path { name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("{which:?}")), which })
+    Ok(Path { name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("{which:?}")), which, backup })
 }
 
 fn next_hop(config: &Config, via: Via) -> Result<Which, String> {

@@ -166,6 +166,31 @@ fn a_path_without_a_way_through_the_underlay_is_left_and_not_taken() {
     });
 }
 
+#[test]
+fn backups_have_flows_only_while_no_other_path_is_up() {
+    scenario("ecmp-backup", closed, |lab| {
+        let first = by(&[(D, ", name: d"), named(A, ", name: a, backup: true"), named(B, ", name: b, backup: true")]);
+        lab.apply(&first);
+        assert_eq!(count(&paths(lab), "d"), FLOWS);
+        let prefix = v1::Prefix { address: vec![198, 51, 100, 0], length: 24 };
+        let key = v1::RouteKey { vrf: "underlay".into(), prefix: Some(prefix), owner: String::new() };
+        lab.rig().delete(Key::Route(key));
+        let second = paths(lab);
+        let (a, b) = (count(&second, "a"), count(&second, "b"));
+        assert!(a > 4 && b > 4 && a + b == FLOWS, "{second:?}");
+        assert_eq!(paths(lab), second);
+        // it comes back: they go back, unlike the flows of paths that are no backups
+        lab.apply(FAR);
+        assert_eq!(count(&paths(lab), "d"), FLOWS);
+        for n in 0..FLOWS {
+            lab.pass(UP, &format!("ecmp.{n}.back"), RA, &format!("ecmp.{n}.back.out"));
+        }
+        assert!(explain(lab, 0).contains("weight 1 of 3, 3 of it up"), "{}", explain(lab, 0));
+        assert!(lab.rig().stats().drops.is_empty());
+        assert_eq!(lab.rig().flows(Default::default()).len(), FLOWS);
+    });
+}
+
 fn explain(lab: &mut Lab, n: usize) -> String {
     let query = v1::ExplainRequest {
         place: Some(v1::explain_request::Place::Vif("ra".into())),
@@ -270,5 +295,10 @@ fn packet_mode_has_a_path_by_the_hash() {
         }
         lab.apply(FAR);
         assert_eq!(paths(lab), first);
+        // one that comes takes its share from all, and nothing else moves
+        lab.apply(&by(&[NAMED_C, NAMED_A, NAMED_B, (D, ", name: d")]));
+        let with_c = paths(lab);
+        assert!((3..=16).contains(&count(&with_c, "c")), "{with_c:?}");
+        assert!(first.iter().zip(&with_c).all(|(before, after)| before == after || *after == "c"), "{with_c:?}");
     });
 }

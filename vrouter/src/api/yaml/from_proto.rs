@@ -153,7 +153,7 @@ impl TryFrom<&v1::Path> for Via {
 
     fn try_from(path: &v1::Path) -> Result<Via> {
         let via = path.next_hop.as_ref().map(Via::try_from).transpose()?.unwrap_or_default();
-        Ok(Via { weight: number(path.weight), name: name(&path.name), ..via })
+        Ok(Via { weight: number(path.weight), name: name(&path.name), backup: path.backup, ..via })
     }
 }
 

@@ -268,7 +268,7 @@ pub struct Via {
     pub mpls_gre: Option<MplsTunnel>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drop: bool,
-    /// Several ways, each with an optional `weight` and `name`; a flow keeps its way by its name.
+    /// Several ways, each with an optional `weight`, `name` and `backup`; a flow keeps its way by its name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ecmp: Vec<Via>,
     /// In `ecmp`: its share of new flows; default 1.
@@ -277,6 +277,9 @@ pub struct Via {
     /// In `ecmp`: default made of the next hop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// In `ecmp`: has flows only while no way without this is up.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub backup: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

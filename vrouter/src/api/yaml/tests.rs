@@ -311,7 +311,12 @@ prop_compose! {
 }
 
 fn via() -> impl Strategy<Value = Via> {
-    let path = (next_hop(), some(1_u32..), some(name())).prop_map(|(via, weight, name)| Via { weight, name, ..via });
+    let path = (next_hop(), some(1_u32..), some(name()), any::<bool>()).prop_map(|(via, weight, name, backup)| Via {
+        weight,
+        name,
+        backup,
+        ..via
+    });
     let ecmp = prop::collection::vec(path, 1..4).prop_map(|ecmp| Via { ecmp, ..Via::default() });
     prop_oneof![4 => next_hop(), 1 => ecmp]
 }

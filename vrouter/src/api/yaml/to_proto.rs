@@ -156,7 +156,7 @@ impl Via {
     /// The next hop or the paths, or the field that is wrong and why.
     fn ways(&self) -> Result<(Option<v1::NextHop>, Vec<v1::Path>), Wrong> {
         if self.ecmp.is_empty() {
-            let given = [("weight", self.weight.is_some()), ("name", self.name.is_some())];
+            let given = [("weight", self.weight.is_some()), ("name", self.name.is_some()), ("backup", self.backup)];
             if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
                 return Err((format!("via.{field}"), "is only for a path of ecmp".into()));
             }
@@ -170,7 +170,7 @@ impl Via {
                 .to_proto()
                 .map_err(|(field, reason)| (format!("via.ecmp[{at}]{}", field.trim_start_matches("via")), reason))?;
             let name = via.name.clone().unwrap_or_default();
-            Ok(v1::Path { next_hop: Some(next_hop), weight: via.weight.unwrap_or(0), name })
+            Ok(v1::Path { next_hop: Some(next_hop), weight: via.weight.unwrap_or(0), name, backup: via.backup })
         };
         Ok((None, self.ecmp.iter().enumerate().map(path).collect::<Result<_, Wrong>>()?))
     }

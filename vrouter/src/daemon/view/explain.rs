@@ -248,6 +248,9 @@ impl Recorder for Steps<'_> {
         let why = match kept {
             Some(kept) if kept.member == id => "the flow keeps it by its name",
             Some(kept) if kept.next_hop == member.next_hop => "the flow went this way before",
+            Some(kept) if group.members().iter().any(|member| member.id == kept.member && member.up) => {
+                "the flow's own is a backup"
+            }
             Some(kept) if group.members().iter().any(|member| member.id == kept.member) => "the flow's own is down",
             Some(_) => "the flow's own is gone",
             None => "by the flow's hash, or as the place that asked",

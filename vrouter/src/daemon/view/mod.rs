@@ -69,7 +69,8 @@ pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
         NextHopKind::Group(group) => {
             let members = group.members().iter().map(|member| {
                 let down = if member.up { "" } else { " down" };
-                format!("{} x{}{down}", member_name(snapshot, member.id), member.weight)
+                let backup = if member.backup { " backup" } else { "" };
+                format!("{} x{}{backup}{down}", member_name(snapshot, member.id), member.weight)
             });
             format!("ecmp {}", members.collect::<Vec<_>>().join(", "))
         }

@@ -20,6 +20,7 @@ pub(super) enum Ways {
 pub(super) struct Way {
     pub name: Arc<str>,
     pub weight: u32,
+    pub backup: bool,
     pub hop: Hop,
 }
 
@@ -58,7 +59,7 @@ impl Taken {
             let next_hop = self.take_hop(state, vrf, way.hop)?;
             let name = state.path_names.take(&way.name, Arc::clone).ok_or(Reason::NumbersUsedUp)?;
             self.names.push(name);
-            paths.push(Path { name, weight: way.weight, next_hop });
+            paths.push(Path { name, weight: way.weight, backup: way.backup, next_hop });
         }
         let paths = state.paths.take(&Arc::<[Path]>::from(paths), Arc::clone).ok_or(Reason::NumbersUsedUp)?;
         self.paths = Some(paths);

@@ -89,8 +89,11 @@ fn ways(state: &State, vrf: &Vrf, prefix: Prefix, given: &v1::Route) -> Result<W
         let weight = read::number(path.weight, 0, paths::HEAVIEST).at("weight")?.max(1);
         let name =
             if path.name.is_empty() { describe::path(state, hop) } else { read::name(&path.name).at("name")?.into() };
-        Ok(Way { name: name.into(), weight, hop })
+        Ok(Way { name: name.into(), weight, backup: path.backup, hop })
     })?;
+    if several.iter().all(|way| way.backup) {
+        return Err(Reason::AllBackups.at("paths"));
+    }
     let mut names = std::collections::BTreeSet::new();
     match several.iter().position(|way| !names.insert(way.name.clone())) {
         Some(twin) => Err(Reason::Twice.at(format!("paths[{twin}].name"))),

@@ -44,6 +44,7 @@ pub(super) fn compile(
         let one = |path: &Path| Member {
             id: member(path.name),
             weight: path.weight,
+            backup: path.backup,
             next_hop: path.next_hop,
             up: if fabric && !live { is_asked(state, next, path.next_hop) } else { is_up(state, next, path.next_hop) },
         };
@@ -57,18 +58,19 @@ pub(super) fn compile(
             Some(NextHopKind::Group(group)) => group.members().to_vec(),
             _ => members.clone(),
         };
-        if before != members {
-            notice(next, &members);
+        let group = Group::new(members);
+        if before != group.members() {
+            notice(next, &group);
         }
-        let kind = NextHopKind::Group(Group::new(members));
+        let kind = NextHopKind::Group(group);
         set(next, id, NextHop::new(u16::MAX, kind), false);
     }
     made
 }
 
-/// Something came up or went down: the flows of the ways that are down look for another.
-fn notice(next: &mut Snapshot, members: &[Member]) {
-    for member in members.iter().filter(|member| !member.up) {
+/// Something came up or went down: the flows of the ways that serve no more look for another.
+fn notice(next: &mut Snapshot, group: &Group) {
+    for member in group.members().iter().filter(|member| !group.serves(member)) {
         let at = member.next_hop.index();
         if let Some(row) = next.next_hops.row(at) {
             let mut raised = row.clone();

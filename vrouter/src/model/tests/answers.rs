@@ -122,7 +122,7 @@ fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
             let name = |member: &crate::tables::Member| snapshot.member_names.row(member.id.index()).unwrap();
             let member = |member: &crate::tables::Member| {
                 let way = next_hop_row(model, snapshot, member.next_hop);
-                format!("{} {} {} [{way}]", name(member), member.weight, member.up)
+                format!("{} {} {} {} [{way}]", name(member), member.weight, member.up, member.backup)
             };
             format!("{text}: group {mtu} {:?}", group.members().iter().map(member).collect::<Vec<_>>())
         }

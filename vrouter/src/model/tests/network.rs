@@ -92,7 +92,7 @@ pub(super) fn route(vrf: &str, of: &str, next_hop: v1::next_hop::Kind) -> v1::Ro
 pub(super) fn route_by(vrf: &str, of: &str, paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> v1::Route {
     let path = |(weight, name, kind): (u32, &str, _)| {
         let next_hop = Some(v1::NextHop { kind: Some(kind) });
-        v1::Path { next_hop, weight, name: name.into() }
+        v1::Path { next_hop, weight, name: name.into(), backup: false }
     };
     let paths = paths.into_iter().map(path).collect();
     v1::Route { key: Some(route_key(vrf, of, "")), preference: 0, next_hop: None, paths }

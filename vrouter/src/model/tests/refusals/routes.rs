@@ -192,9 +192,12 @@ fn routes_by_several_ways() {
         v1::Route { next_hop: route("red", "9.0.0.0/8", discard()).next_hop, ..route_by("red", "9.0.0.0/8", two()) };
     let mut hopless = route_by("red", "9.0.0.0/8", two());
     hopless.paths[1].next_hop = None;
+    let mut backups = route_by("red", "9.0.0.0/8", two());
+    backups.paths.iter_mut().for_each(|path| path.backup = true);
     let more = |kind| by([two(), vec![(1, "", kind)]].concat());
     check(vec![
         (put(Kind::Route(both)), text, "paths", "exactly one of"),
+        (put(Kind::Route(backups)), text, "paths", "at least one must not be"),
         (put(Kind::Route(hopless)), text, "paths[1].next_hop", "is missing"),
         (by(vec![(1, "", vxlan("10.0.0.2", 1)); 129]), text, "paths", "129 entries, at most 128"),
         (by(vec![(65_536, "", vxlan("10.0.0.2", 1))]), text, "paths[0].weight", "0 to 65535"),
