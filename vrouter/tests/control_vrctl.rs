@@ -141,6 +141,12 @@ fn every_kind_is_added_shown_and_deleted() {
             "route --vrf red 1.0.0.0/8",
         ),
         (
+            "routes",
+            "2.0.0.0/8",
+            "route --vrf red 2.0.0.0/8 --via geneve:?{remote:?1.2.3.4,?vni:?99,?mac:?'02:00:00:00:00:09'}",
+            "route --vrf red 2.0.0.0/8",
+        ),
+        (
             "neighbours",
             "172.31.0.2",
             "neighbour --vif up0 172.31.0.2 --mac 02:00:00:00:00:02",
@@ -167,6 +173,10 @@ fn every_kind_is_added_shown_and_deleted() {
     }
     done(&daemon, &["add", "settings", "--vtep", "172.31.0.1", "--lifetimes", "{icmp: 5}"]);
     assert_eq!(json_of(&daemon, &["show", "settings"])["settings"]["lifetimes"]["icmp"], 5);
+    let off = |settings: &serde_json::Value| [&settings["mss_clamp"], &settings["fragmentation"]].map(|on| on == false);
+    assert_eq!(off(&json_of(&daemon, &["show", "settings"])["settings"]), [false, false]);
+    done(&daemon, &["add", "settings", "--vtep", "172.31.0.1", "--no-mss-clamp", "--no-fragmentation"]);
+    assert_eq!(off(&json_of(&daemon, &["show", "settings"])["settings"]), [true, true]);
 }
 
 #[test]
@@ -194,6 +204,11 @@ fn a_wrong_file_is_named_with_the_place() {
         ("vrfs: [{name: a}, {name: a}]", "network.yaml:1:19: vrf a: is already there, at line 1 column 8"),
         ("vrfs:\n  - {nam: a}", "network.yaml:2:6: unknown field `nam`"),
         ("vnis: [{vni: 16777216, vrf: a}]", "network.yaml:1:8: vni 16777216: is beyond 16777215"),
+        (
+            "routes: [{vrf: a, prefix: 1.0.0.0/8, via: {geneve: {remote: 1.2.3.4, vni: 1, label: 7}}}]",
+            "network.yaml:1:78: unknown field `label`, expected one of remote, vni, mac",
+        ),
+        ("settings: {mss_clamp: 3}", "network.yaml:1:23: "),
     ] {
         let got = failed(&daemon.path(), 4, &["apply", "-f", &file(&daemon.folder, text)]);
         assert!(got.contains(want), "{got}\n{want}");
