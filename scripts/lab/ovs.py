@@ -64,7 +64,8 @@ class Ovs:
 
     def __init__(self, programs, scratch, flows, direction):
         self._programs, self._scratch = programs, scratch
-        self.folder = scratch.folder
+        # a new one each time: what it wrote before is not to be found again
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ovs-", dir=scratch.folder))
         self._netns = f"vrouter-ovs-{os.getpid()}"
         self._processes = []
         self._ports = max(1, -(-flows // PER_PORT))
