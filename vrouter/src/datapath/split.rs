@@ -14,8 +14,8 @@ use crate::packet::plain::IP4;
 use crate::port::Frame;
 use crate::tables::{NextHop, Snapshot};
 
-/// Pieces that a worker may have under way.
-pub const PIECES: usize = 256;
+/// Pieces that a worker may have under way: more than a hand-over ring holds, so that one port that stands still does not take them all.
+pub const PIECES: usize = 2048;
 /// Bits of the third word of an IPv4 header.
 const DONT: u16 = 0x4000;
 const MORE: u16 = 0x2000;

@@ -55,12 +55,12 @@ pub(super) fn compile(
             continue;
         }
         let before = match next.next_hops.row(id.index()).map(|row| &row.kind) {
-            Some(NextHopKind::Group(group)) => group.members().to_vec(),
-            _ => members.clone(),
+            Some(NextHopKind::Group(group)) => Some(group.clone()),
+            _ => None,
         };
         let group = Group::new(members);
-        if before != group.members() {
-            notice(next, &group);
+        if let Some(before) = before {
+            notice(next, &before, &group);
         }
         let kind = NextHopKind::Group(group);
         set(next, id, NextHop::new(u16::MAX, kind), false);
@@ -69,8 +69,9 @@ pub(super) fn compile(
 }
 
 /// Something came up or went down: the flows of the ways that serve no more look for another.
-fn notice(next: &mut Snapshot, group: &Group) {
-    for member in group.members().iter().filter(|member| !group.serves(member)) {
+fn notice(next: &mut Snapshot, before: &Group, group: &Group) {
+    let served = |member: &Member| before.members().iter().any(|old| old.id == member.id && before.serves(old));
+    for member in group.members().iter().filter(|member| served(member) && !group.serves(member)) {
         let at = member.next_hop.index();
         if let Some(row) = next.next_hops.row(at) {
             let mut raised = row.clone();
