@@ -45,7 +45,7 @@ reasons! {
     VlanUnknown = "vlan_unknown",
     /// The destination MAC is not ours.
     MacNotOurs = "mac_not_ours",
-    /// Tenant broadcast or multicast, which is not forwarded.
+    /// Tenant broadcast or multicast without a bridge, or to a group that no bridge forwards.
     Multicast = "multicast",
     /// Neither IPv4, IPv6 nor ARP.
     EthertypeUnknown = "ethertype_unknown",
@@ -99,6 +99,16 @@ reasons! {
     VtepNotAllowed = "vtep_not_allowed",
     /// The inner destination MAC is not our router MAC.
     InnerMacNotOurs = "inner_mac_not_ours",
+    /// Bridged, to a MAC address that no station of the bridge has.
+    UnknownUnicast = "unknown_unicast",
+    /// Bridged, to where it came from: the same VIF, or from a tunnel into a tunnel.
+    SplitHorizon = "split_horizon",
+    /// More frames to everybody in its bridge than the VIF, or the VRF's tunnels, may send.
+    FloodBudget = "flood_budget",
+    /// A frame to everybody in a bridge, where there is nobody else.
+    NobodyElse = "nobody_else",
+    /// There was no memory for one of the copies of a frame to everybody in its bridge.
+    FloodNoRoom = "flood_no_room",
     /// The TTL or hop limit ends here.
     TtlExpired = "ttl_expired",
     /// TCP that is new without SYN, refused by setting.

@@ -31,6 +31,8 @@ number!(/// A VRF's number. Below 2^31.
     VrfId(u32));
 number!(/// A VIF's number. Below 2^31.
     VifId(u32));
+number!(/// A bridge's number.
+    BridgeId(u32));
 number!(/// A next hop's number.
     NextHopId(u32));
 number!(/// An ECMP member's stable name: 24 bits, 0: none. Returns after 16 million names only.

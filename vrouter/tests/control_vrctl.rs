@@ -154,6 +154,15 @@ fn every_kind_is_added_shown_and_deleted() {
         ),
         ("vnis", "100", "vni 100 --vrf red", "vni 100"),
         ("labels", "100", "label 100 --vif web1", "label 100"),
+        ("bridges", "l2", "bridge l2 --vrf red", "bridge l2"),
+        (
+            "fdb",
+            "02:00:00:00:00:77",
+            "fdb --bridge lan2 02:00:00:00:00:77 --at vxlan:?{remote:?1.2.3.4,?vni:?5000}",
+            "fdb --bridge lan2 02:00:00:00:00:77",
+        ),
+        ("vnis", "5000", "vni 5000 --bridge lan2", "vni 5000"),
+        ("labels", "5000", "label 5000 --bridge lan2", "label 5000"),
         ("groups", "lan", "group lan --prefix 10.0.0.0/8 --prefix 2001:db8::/32", "group lan"),
         ("acls", "web", "acl web --rule {action:?permit,?source:?{group:?lan}} --rule {action:?deny}", "acl web"),
     ] {
@@ -171,6 +180,11 @@ fn every_kind_is_added_shown_and_deleted() {
         assert!(done(&daemon, &delete).starts_with("1 change, generation "));
         assert!(failed(&daemon.path(), 1, &delete).contains("is not there"), "{delete:?}");
     }
+}
+
+#[test]
+fn settings_are_set_by_flags_and_shown() {
+    let daemon = Daemon::start(Bounds::default());
     done(&daemon, &["add", "settings", "--vtep", "172.31.0.1", "--lifetimes", "{icmp: 5}"]);
     assert_eq!(json_of(&daemon, &["show", "settings"])["settings"]["lifetimes"]["icmp"], 5);
     let off = |settings: &serde_json::Value| [&settings["mss_clamp"], &settings["fragmentation"]].map(|on| on == false);

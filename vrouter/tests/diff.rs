@@ -6,6 +6,8 @@
 #[path = "wire/books.rs"]
 #[allow(dead_code)]
 mod books;
+#[path = "diff/bridges.rs"]
+mod bridges;
 #[path = "diff/case.rs"]
 mod case;
 #[path = "diff/duel.rs"]

@@ -6,6 +6,8 @@ mod allocation;
 mod answers;
 #[path = "wire/books.rs"]
 mod books;
+#[path = "wire/bridge.rs"]
+mod bridge;
 #[path = "wire/change.rs"]
 mod change;
 #[path = "wire/corners.rs"]
@@ -16,6 +18,8 @@ mod drops;
 mod ecmp;
 #[path = "wire/exception.rs"]
 mod exception;
+#[path = "wire/flood.rs"]
+mod flood;
 #[path = "wire/flows.rs"]
 mod flows;
 #[path = "wire/frames.rs"]

@@ -214,6 +214,8 @@ fn kind_of(object: &v1::Object) -> v1::Kind {
         Some(Kind::Acl(_)) => v1::Kind::Acl,
         Some(Kind::Group(_)) => v1::Kind::Group,
         Some(Kind::Port(_)) => v1::Kind::Port,
+        Some(Kind::Bridge(_)) => v1::Kind::Bridge,
+        Some(Kind::FdbEntry(_)) => v1::Kind::FdbEntry,
     }
 }
 
@@ -235,6 +237,8 @@ fn kind_of_change(change: &v1::Change) -> v1::Kind {
         Some(Kind::Acl(_)) => v1::Kind::Acl,
         Some(Kind::Group(_)) => v1::Kind::Group,
         Some(Kind::Port(_)) => v1::Kind::Port,
+        Some(Kind::Bridge(_)) => v1::Kind::Bridge,
+        Some(Kind::FdbEntry(_)) => v1::Kind::FdbEntry,
     }
 }
 

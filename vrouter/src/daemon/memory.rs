@@ -6,6 +6,7 @@ use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::log;
 use crate::datapath::counters::Counters;
+use crate::datapath::flood::COPIES;
 use crate::datapath::punt;
 use crate::datapath::split::PIECES;
 use crate::model;
@@ -85,7 +86,7 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
             "vifs" => workers * Counters::bytes(slots) as u64 + value as u64 * OBJECT,
             "routes" => value as u64 * ROUTE,
             "neighbours" => value as u64 * (OBJECT + ROUTE),
-            "acl_rules" | "group_prefixes" => value as u64 * ROUTE,
+            "fdb_entries" | "acl_rules" | "group_prefixes" => value as u64 * ROUTE,
             _ => value as u64 * OBJECT,
         };
         row(name, value as u64, bytes);
@@ -96,6 +97,8 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("punts", punts, (punts + workers * punt::INJECTED as u64) * ROOM as u64);
     let pieces = workers * PIECES as u64;
     row("pieces", pieces, pieces * ROOM as u64);
+    let copies = workers * COPIES as u64;
+    row("flood_copies", copies, copies * ROOM as u64);
     // what watchers follow: in memory a change is some times larger than it is sent
     row("watched_changes", log::CHANGES as u64, 4 * log::BYTES as u64);
     Ok(rows)

@@ -1,5 +1,6 @@
 //! Act: the rewrite that a next hop asks for, in one place.
 
+use super::bridge;
 use super::classify::Classified;
 use super::mss;
 use super::punt::Why;
@@ -11,7 +12,7 @@ use crate::ids::{Mac, NextHopId, PortIndex, Vlan};
 use crate::packet::tunnel::MPLS;
 use crate::packet::{ecn, ether, ip};
 use crate::port::Frame;
-use crate::tables::{Encap, LabelMarking, NextHopKind, Snapshot, Template, Tunnel, Underlay};
+use crate::tables::{LabelMarking, NextHopKind, Snapshot, Template, Tunnel, Underlay};
 
 /// UDP source ports of tunnels: 49152 to 65535 (RFC 7348, section 5).
 const ENTROPY_BASE: u16 = 0xc000;
@@ -19,9 +20,13 @@ const ENTROPY_BASE: u16 = 0xc000;
 /// Applies a decided next hop to every frame that is to be forwarded.
 pub fn act(snapshot: &Snapshot, frames: &mut [Frame], burst: &mut [Work]) {
     for (frame, work) in frames.iter_mut().zip(burst) {
-        if let (Fate::Forward(next_hop), Some(found)) = (work.fate, &work.classified) {
-            work.fate = forward(snapshot, frame, found, next_hop, work);
-        }
+        work.fate = match (work.fate, &work.classified) {
+            (Fate::Forward(next_hop), Some(found)) => forward(snapshot, frame, found, next_hop, work),
+            (Fate::Carry { place, next_hop, from, length }, _) => {
+                bridge::carry(snapshot, frame, (next_hop, place), (from, length), work)
+            }
+            (fate, _) => fate,
+        };
     }
 }
 
@@ -37,6 +42,9 @@ pub(super) fn forward(
     let Some(row) = snapshot.next_hops.row(next_hop.index()) else {
         return Fate::Drop(DropReason::NextHopGone, culprit);
     };
+    if row.kind.takes_frames() {
+        return bridge::forward(snapshot, frame, found, next_hop, work);
+    }
     if !work.originated && found.packet.ttl <= 1 {
         return Fate::DropAndTell(DropReason::TtlExpired, Culprit::Frame, Why::TtlExpired(found.vrf));
     }
@@ -65,7 +73,7 @@ pub(super) fn forward(
         }
         NextHopKind::Drop => return Fate::Drop(DropReason::RouteDrop, culprit),
         NextHopKind::Receive => return Fate::Drop(DropReason::LocalUnanswered, culprit),
-        NextHopKind::Group(_) => return Fate::Drop(DropReason::NextHopGone, culprit),
+        NextHopKind::Group(_) | NextHopKind::Bridged { .. } => return Fate::Drop(DropReason::NextHopGone, culprit),
         NextHopKind::Vrf(_) => return Fate::Drop(DropReason::VrfDepth, culprit),
     };
     let adjacency = match underlay {
@@ -77,7 +85,11 @@ pub(super) fn forward(
         }
     };
     match tunnel {
-        Some((tunnel, template)) => encap(frame, (l3, found), tunnel, template, adjacency.port, work.hash),
+        Some((tunnel, template)) => {
+            let (length, tos) = (found.packet.length, found.packet.tos);
+            let inner = Inner { at: l3, length, tos, ethertype: Some(ethertype(found)) };
+            encap(frame, inner, tunnel, template, adjacency.port, work.hash)
+        }
         None => match deliver(frame, l3, found, adjacency.port, adjacency.dst_mac, adjacency.src_mac) {
             Fate::Send(port) => tag(frame, adjacency.vlan)
                 .map_or_else(|reason| Fate::Drop(reason, Culprit::Frame), |()| Fate::Send(port)),
@@ -105,23 +117,33 @@ fn deliver(frame: &mut Frame, l3: usize, found: &Classified, port: PortIndex, to
     }
 }
 
-/// Puts the tunnel's template before the L3 packet and fills in what differs per packet: TOS (RFC 2983; ECN in the normal mode of
+/// What a tunnel carries: an L3 packet, or a frame.
+pub(super) struct Inner {
+    /// Where it begins in the frame at hand.
+    pub at: usize,
+    pub length: u16,
+    pub tos: u8,
+    /// Of an L3 packet.
+    pub ethertype: Option<u16>,
+}
+
+/// Puts the tunnel's template before what it carries and fills in what differs per packet: TOS (RFC 2983; ECN in the normal mode of
 /// RFC 6040), lengths, the UDP source port, the flow label, the inner ethertype. The IPv4 checksum is left to the port.
-fn encap(
+pub(super) fn encap(
     frame: &mut Frame,
-    (l3, found): (usize, &Classified),
+    inner: Inner,
     tunnel: &Tunnel,
     template: &Template,
     port: PortIndex,
     hash: u64,
 ) -> Fate {
     let (headers, l3_out) = (template.headers(), template.l3());
-    if frame.replace_front(l3, headers).is_err() {
+    if frame.replace_front(inner.at, headers).is_err() {
         return Fate::Drop(DropReason::NoHeadroom, Culprit::Frame);
     }
-    let length = (headers.len() - l3_out) as u16 + found.packet.length;
-    let class = found.packet.tos & tunnel.marking.class_mask | tunnel.marking.class_bits;
-    let udp = !matches!(tunnel.encap, Encap::MplsOverGre { .. });
+    let length = (headers.len() - l3_out) as u16 + inner.length;
+    let class = inner.tos & tunnel.marking.class_mask | tunnel.marking.class_bits;
+    let udp = !tunnel.encap.is_gre();
     let v6 = tunnel.remote.is_ipv6();
     let bytes = frame.bytes_mut();
     let outer = &mut bytes[l3_out..];
@@ -130,11 +152,11 @@ fn encap(
     } else {
         outer_v4(outer, class, length, udp, hash)
     }
-    if tunnel.encap.is_framed() {
-        bytes[headers.len() - 2..headers.len()].copy_from_slice(&ethertype(found).to_be_bytes());
+    if let (true, Some(ethertype)) = (tunnel.encap.is_framed(), inner.ethertype) {
+        bytes[headers.len() - 2..headers.len()].copy_from_slice(&ethertype.to_be_bytes());
     }
     if let Some(marking) = tunnel.marking.label {
-        mark_label(&mut bytes[headers.len() - MPLS..], found.packet.tos, marking);
+        mark_label(&mut bytes[headers.len() - MPLS..], inner.tos, marking);
     }
     frame.tx_ip_checksum = (!v6).then_some(l3_out as u8);
     Fate::Send(port)

@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use super::bridge::{self, Entered};
+use super::flood::{self, Flood};
 use super::punt::{TunnelId, TunnelSource, Why};
 use crate::drops::DropReason;
-use crate::ids::{NextHopId, Place, PortIndex, VifId, Vni, VrfId};
+use crate::ids::{BridgeId, NextHopId, Place, PortIndex, VifId, Vni, VrfId};
 use crate::packet::ecn;
 use crate::packet::ether::{self, Ether};
 use crate::packet::ip::{self, Ip};
@@ -27,12 +29,25 @@ pub struct Classified {
     pub packet: Ip,
     /// TOS or TTL of `packet` are not those in the frame.
     pub remarked: bool,
-    /// A label that names its VIF: the next hop.
+    /// The next hop that a label which names its VIF, or a bridge, has for it.
     pub fixed: Option<NextHopId>,
+    /// Its frame goes to a station as it is.
+    pub bridged: Option<Bridged>,
     pub tunnel: Option<TunnelSource>,
 }
 
-/// What becomes of a frame that is not forwarded.
+/// A packet whose frame goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Bridged {
+    /// Bytes behind the Ethernet header, with padding.
+    pub length: u16,
+    /// The next hop to its sender, as far as it is known where that is.
+    pub back: Option<NextHopId>,
+    /// It goes to everybody in this bridge.
+    pub everybody: Option<BridgeId>,
+}
+
+/// What becomes of a frame that is not classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Drop(DropReason),
@@ -44,6 +59,15 @@ pub enum Exit {
         from: u16,
         l3: u16,
     },
+    /// A frame without a flow goes to a station by this next hop: where it begins in the received one, and its bytes behind the Ethernet header.
+    Carry {
+        place: Place,
+        next_hop: NextHopId,
+        from: u16,
+        length: u16,
+    },
+    /// To everybody in a bridge; it is not IP.
+    Flood(Flood),
     /// To the host's kernel by this port; the slow path may learn from a copy.
     Except {
         port: PortIndex,
@@ -62,7 +86,7 @@ impl From<DropReason> for Exit {
 pub fn classify(snapshot: &Snapshot, vif: &Vif, frame: &Frame) -> Result<Classified, Exit> {
     let header = ether::read(frame.bytes())?;
     match vif.kind {
-        VifKind::Tenant => tenant(vif, header, frame),
+        VifKind::Tenant => tenant(snapshot, vif, header, frame),
         VifKind::Fabric => match vif.vlan {
             None => fabric(snapshot, vif, header, ether::HEADER, frame),
             Some(vlan) => {
@@ -73,11 +97,16 @@ pub fn classify(snapshot: &Snapshot, vif: &Vif, frame: &Frame) -> Result<Classif
     }
 }
 
-fn tenant(vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
+fn tenant(snapshot: &Snapshot, vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
     let place = Place::Vif(vif.id);
     let punt = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3: ether::HEADER as u16 };
     if vif.sources.is_some() && header.source != vif.mac {
         return Err(DropReason::MacSpoofed.into());
+    }
+    if let Some(bridge) = vif.bridge
+        && (header.destination != vif.our_mac || !vif.routes())
+    {
+        return into_bridge(snapshot, bridge, vif, header, frame);
     }
     if header.ethertype == ether::ARP {
         let to_us = header.destination.is_group() || header.destination == vif.our_mac;
@@ -98,7 +127,26 @@ fn tenant(vif: &Vif, header: Ether, frame: &Frame) -> Result<Classified, Exit> {
     if vif.sources.as_ref().is_some_and(|sources| !sources.contains(packet.source)) && !link_local {
         return Err(DropReason::SourceSpoofed.into());
     }
-    Ok(Classified { place, vrf: vif.vrf, l3: ether::HEADER as u16, packet, remarked: false, fixed: None, tunnel: None })
+    let l3 = ether::HEADER as u16;
+    Ok(Classified { place, vrf: vif.vrf, l3, packet, remarked: false, fixed: None, bridged: None, tunnel: None })
+}
+
+/// A tenant's frame into its bridge: not for our MAC.
+fn into_bridge(
+    snapshot: &Snapshot,
+    bridge: BridgeId,
+    vif: &Vif,
+    header: Ether,
+    frame: &Frame,
+) -> Result<Classified, Exit> {
+    let bridge = snapshot.bridges.row(bridge.index()).ok_or(DropReason::UnknownUnicast)?;
+    let (place, bytes, verified) = (Place::Vif(vif.id), frame.bytes(), frame.rx_ip_checksum);
+    let entered = Entered { bridge, place, header, bytes, from: 0, verified, tunnel: None };
+    if header.destination.is_group() {
+        return flood::classify(&entered, Some(vif));
+    }
+    let flooded = flood::unknown(snapshot, &entered, Some(vif));
+    flooded.unwrap_or_else(|| bridge::unicast(snapshot, &entered, Some(vif)))
 }
 
 /// A frame of the underlay, whose L3 packet begins at `l3`.
@@ -217,13 +265,18 @@ fn framed(
     inner: &[u8],
     from: u16,
 ) -> Result<Classified, Exit> {
-    let vrf = *snapshot.vnis.get(&vni).ok_or(DropReason::VniUnknown)?;
+    let target = *snapshot.vnis.get(&vni).ok_or(DropReason::VniUnknown)?;
+    let vrf = target.vrf;
     check_vtep(snapshot, vrf, outer.remote)?;
     let place = Place::Tunnel(vrf);
     let tunnel = Some(TunnelSource { remote: outer.remote, by });
     let header = ether::read(inner)?;
     let l3 = from + ether::HEADER as u16;
-    let to_us = header.destination == snapshot.local.router_mac;
+    let to_us = header.destination == snapshot.local.router_mac
+        || target.bridge.is_some() && header.destination == snapshot.local.gateway_mac;
+    if let Some(bridge) = target.bridge.filter(|_| !to_us) {
+        return out_of_tunnel(snapshot, bridge, outer, (inner, from), tunnel);
+    }
     if header.ethertype == ether::ARP {
         if !to_us && !header.destination.is_group() {
             return Err(DropReason::InnerMacNotOurs.into());
@@ -242,15 +295,43 @@ fn framed(
     }
     check_source(&packet)?;
     let remarked = outer.unpack(&snapshot.local.headers, &mut packet)?;
-    Ok(Classified { place, vrf, l3, packet, remarked, fixed: None, tunnel })
+    Ok(Classified { place, vrf, l3, packet, remarked, fixed: None, bridged: None, tunnel })
 }
 
-/// A bare L3 packet behind one MPLS label at `at` in the frame.
+/// A frame that came by a tunnel into a bridge, and where it begins in the received one.
+fn out_of_tunnel(
+    snapshot: &Snapshot,
+    bridge: BridgeId,
+    outer: Outer,
+    (bytes, from): (&[u8], u16),
+    tunnel: Option<TunnelSource>,
+) -> Result<Classified, Exit> {
+    let header = ether::read(bytes)?;
+    let bridge = snapshot.bridges.row(bridge.index()).ok_or(DropReason::UnknownUnicast)?;
+    let (place, verified) = (Place::Tunnel(bridge.vrf), IpChecksum::Unknown);
+    let entered = Entered { bridge, place, header, bytes, from, verified, tunnel };
+    let flooded = match header.destination.is_group() {
+        true => Some(flood::classify(&entered, None)),
+        false => flood::unknown(snapshot, &entered, None),
+    };
+    let mut found = flooded.unwrap_or_else(|| bridge::unicast(snapshot, &entered, None))?;
+    found.remarked = outer.unpack(&snapshot.local.headers, &mut found.packet)?;
+    Ok(found)
+}
+
+/// What is behind one MPLS label at `at` in the frame: a bare L3 packet, or a frame for a bridge.
 fn mpls(snapshot: &Snapshot, mut outer: Outer, payload: &[u8], at: u16) -> Result<Classified, Exit> {
     let Mpls { label, class, ttl } = tunnel::read_mpls(payload)?;
     let (vrf, fixed) = match snapshot.labels.get(&label).ok_or(DropReason::LabelUnknown)? {
         DecapTarget::Vrf(vrf) => (*vrf, None),
         DecapTarget::Vif { vrf, next_hop } => (*vrf, Some(*next_hop)),
+        &DecapTarget::Bridge(bridge) => {
+            let vrf = snapshot.bridges.row(bridge.index()).ok_or(DropReason::LabelUnknown)?.vrf;
+            check_vtep(snapshot, vrf, outer.remote)?;
+            let tunnel = Some(TunnelSource { remote: outer.remote, by: TunnelId::Label(label) });
+            let inner = (&payload[tunnel::MPLS..], at + tunnel::MPLS as u16);
+            return out_of_tunnel(snapshot, bridge, outer, inner, tunnel);
+        }
     };
     check_vtep(snapshot, vrf, outer.remote)?;
     let inner = &payload[tunnel::MPLS..];
@@ -278,10 +359,10 @@ fn mpls(snapshot: &Snapshot, mut outer: Outer, payload: &[u8], at: u16) -> Resul
     if headers.mpls_ttl == Model::Uniform && ttl < packet.ttl {
         (packet.ttl, remarked) = (ttl, true);
     }
-    Ok(Classified { place: Place::Tunnel(vrf), vrf, l3, packet, remarked, fixed, tunnel })
+    Ok(Classified { place: Place::Tunnel(vrf), vrf, l3, packet, remarked, fixed, bridged: None, tunnel })
 }
 
-fn read_ip(ethertype: u16, bytes: &[u8], verified: IpChecksum) -> Result<Ip, DropReason> {
+pub(super) fn read_ip(ethertype: u16, bytes: &[u8], verified: IpChecksum) -> Result<Ip, DropReason> {
     match ethertype {
         ether::IPV4 => ip::read4(bytes, verified),
         ether::IPV6 => ip::read6(bytes),
@@ -290,7 +371,7 @@ fn read_ip(ethertype: u16, bytes: &[u8], verified: IpChecksum) -> Result<Ip, Dro
 }
 
 /// Martians, and packets from an address to itself, whose flow would be its own answer.
-fn check_source(packet: &Ip) -> Result<(), DropReason> {
+pub(super) fn check_source(packet: &Ip) -> Result<(), DropReason> {
     if ip::never_a_source(packet.source) || packet.source == packet.destination {
         return Err(DropReason::SourceSpoofed);
     }

@@ -24,6 +24,8 @@ pub struct VifCounters {
     pub returned: Counter,
     /// Frames made of what entered here, beside the one that each packet that left in pieces was.
     pub pieces: Counter,
+    /// Copies made of frames that entered here and went to everybody in a bridge.
+    pub copied: Counter,
     drops: Box<[Counter]>,
 }
 
@@ -39,6 +41,8 @@ pub struct WorkerCounters {
     pub copied: Counter,
     /// Frames made beside those that packets that left in pieces came in.
     pub pieces: Counter,
+    /// Copies made of frames to everybody in a bridge.
+    pub flooded: Counter,
     /// Frames handed to the slow path.
     pub punted: Counter,
     /// Frames taken from the slow path.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::named::Named;
 use super::victims::Culprit;
 use crate::drops::DropReason;
 use crate::ids::{Context, MemberId, NextHopId, Place, VifId, VrfId};
@@ -17,8 +18,9 @@ pub struct Question {
     /// The VRF of that place.
     pub vrf: VrfId,
     pub tuple: FlowTuple,
-    /// A label that names its VIF: the next hop without a route.
-    pub fixed: Option<NextHopId>,
+    /// Who says by which next hop it goes, and its answers.
+    pub forward: Named,
+    pub answers: Named,
     /// What a live flow has, and what its answers have.
     pub kept: [Option<Kept>; 2],
 }
@@ -99,9 +101,10 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         owner: Context::from(question.place).0,
         culprit,
     };
-    let found = match question.fixed {
-        Some(next_hop) => Ok(Resolved::without_route(question.vrf, next_hop)),
-        None => {
+    let found = match question.forward {
+        Named::Label(next_hop) | Named::Bridged(Some(next_hop)) => Ok(Resolved::without_route(question.vrf, next_hop)),
+        Named::Bridged(None) => return refused(DropReason::UnknownUnicast, Culprit::Frame),
+        Named::Routed => {
             let to = question.tuple.destination;
             let choose = |group: &Group| choose(snapshot, group, &question.tuple, question.kept[0]);
             snapshot.resolve(question.vrf, to, choose, |vrf, found| recorder.route(vrf, to, found))
@@ -126,8 +129,9 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         }
         Err(reason) => return refused(reason, Culprit::NextHop(next_hop)),
     };
-    // link-local addresses are for us only (RFC 4291, section 2.5.6)
-    if is_link_local(question.tuple.source) || is_link_local(question.tuple.destination) {
+    // link-local addresses are for us only (RFC 4291, section 2.5.6), and for stations of one bridge
+    let bridged = matches!(question.forward, Named::Bridged(_));
+    if !bridged && (is_link_local(question.tuple.source) || is_link_local(question.tuple.destination)) {
         return refused(DropReason::SourceSpoofed, Culprit::Frame);
     }
     if let Err((reason, culprit)) = judge(snapshot, question, &way, exit_vif, recorder) {
@@ -154,12 +158,15 @@ pub fn lost(unresolved: Unresolved) -> (DropReason, VrfId) {
 
 /// The place, VRF and tenant VIF by which a next hop leaves; `Ok(None)`: it is for us.
 #[allow(clippy::type_complexity)]
-fn leave(snapshot: &Snapshot, next_hop: NextHopId) -> Result<Option<(Place, VrfId, Option<&Vif>)>, DropReason> {
+pub(super) fn leave(
+    snapshot: &Snapshot,
+    next_hop: NextHopId,
+) -> Result<Option<(Place, VrfId, Option<&Vif>)>, DropReason> {
     let row = snapshot.next_hops.row(next_hop.index()).ok_or(DropReason::NextHopGone)?;
     match &row.kind {
         NextHopKind::Drop => Err(DropReason::RouteDrop),
         NextHopKind::Receive => Ok(None),
-        NextHopKind::Vif { vif, .. } => {
+        NextHopKind::Vif { vif, .. } | NextHopKind::Bridged { vif, .. } => {
             let vif = snapshot.vifs.row(vif.index()).ok_or(DropReason::NextHopGone)?;
             Ok(Some((Place::Vif(vif.id), vif.vrf, Some(vif))))
         }
@@ -173,7 +180,7 @@ fn leave(snapshot: &Snapshot, next_hop: NextHopId) -> Result<Option<(Place, VrfI
 
 /// Asks every ACL on the way, in order: the source VIF's from_vif, that of each VRF passed (once), the destination VIF's to_vif. All
 /// must permit.
-fn judge(
+pub(super) fn judge(
     snapshot: &Snapshot,
     question: &Question,
     way: &Resolved,
@@ -222,6 +229,14 @@ fn reverse_verdict(
     recorder: &mut impl Recorder,
 ) -> (Verdict, Option<Place>, MemberId) {
     let to = question.tuple.source;
+    if let Named::Bridged(back) = question.answers {
+        let left = back.map(|back| (back, leave(snapshot, back)));
+        return match left {
+            Some((back, Ok(Some((exit, ..))))) => (Verdict::Forward(back), Some(exit), MemberId(0)),
+            Some((_, Err(reason))) => (Verdict::Drop(reason), None, MemberId(0)),
+            Some((_, Ok(None))) | None => (Verdict::Drop(DropReason::UnknownUnicast), None, MemberId(0)),
+        };
+    }
     let choose = |group: &Group| {
         match question.place {
             Place::Vif(vif) => group.members().iter().find(|member| is_vif(snapshot, member, vif)).copied(),

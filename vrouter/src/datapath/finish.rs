@@ -95,6 +95,7 @@ pub struct Outbox<'a> {
     pub ports: &'a mut [Option<Box<dyn Port>>],
     pub budgets: &'a mut [Budget],
     pub neighbour_budgets: &'a mut [Budget],
+    pub flood_budgets: &'a mut [Budget],
     pub exception_budgets: &'a mut [Budget],
     pub now: Tick,
 }
@@ -122,8 +123,9 @@ impl Outbox<'_> {
                 self.punt(&work, &frame, punt);
             }
             Fate::Except { port, learn } => self.except(port.index(), frame, &work, learn),
-            // every frame was decided; these two cannot be here, and if they were, nothing may vanish
-            Fate::Pending | Fate::Forward(_) => {
+            Fate::Flood(flood) => self.flood(frame, &work, flood),
+            // every frame was decided; these cannot be here, and if they were, nothing may vanish
+            Fate::Pending | Fate::Forward(_) | Fate::Carry { .. } => {
                 debug_assert!(false, "a frame without fate");
                 self.drop(&work, &frame, DropReason::NextHopGone, Culprit::Frame);
             }

@@ -4,23 +4,24 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Packet};
 
 use super::classify::Classified;
 use super::counters::Counters;
-use super::decide::{Answer, Question, Silent, Verdict, decide, lost};
+use super::decide::{Answer, Silent, Verdict, decide, leave, lost};
 use super::foresee::{Foreseen, ask_for_room};
 use super::lifetime::{self, state_bits};
+use super::named::{self, NO_HOP, Named, is_error, kept, key_of, question_of};
+use super::packet_mode;
 use super::punt::{Budget, Why};
 use super::table::{Decided, FlowKey, FlowPair, Flows};
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
 use crate::ids::{Context, MemberId, NextHopId, Place, Tick, VrfId};
-use crate::packet::ip::is_link_local;
-use crate::packet::transport::{Upper, tcp};
+use crate::packet::transport::tcp;
 use crate::packet::tuple::protocol;
 use crate::port::BURST;
-use crate::tables::{Group, Kept, NextHopKind, Resolved, Snapshot};
+use crate::tables::{Group, Kept, Snapshot};
 
 /// What a half has that never had a next hop.
-const NONE: Kept = Kept { member: MemberId(0), next_hop: NextHopId(u32::MAX) };
+const NONE: Kept = Kept { member: MemberId(0), next_hop: NO_HOP };
 /// Pairs that one eviction looks at.
 const EVICT_SCAN: u32 = 128;
 
@@ -57,7 +58,7 @@ pub fn prepare(snapshot: &Snapshot, flows: &FlowTable, burst: &mut [Work]) {
             work.hash = flows.hash(key);
         }
         work.key = key;
-        work.fate = match packet_mode(snapshot, found, key.as_ref()) {
+        work.fate = match packet_mode::fate(snapshot, found, key.as_ref()) {
             Some(fate) => fate,
             None if key.is_none() => Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame),
             None => Fate::Pending,
@@ -119,6 +120,33 @@ impl Lookup<'_> {
     }
 
     fn decide_one(&mut self, found: &Classified, key: &FlowKey, work: &Work, foreseen: Option<&Foreseen>) -> Fate {
+        match self.fate(found, key, work, foreseen) {
+            Fate::Forward(next_hop) if is_error(found) => self.error_way(found, next_hop),
+            fate => fate,
+        }
+    }
+
+    /// An ICMP error to who began the flow, or answers it, goes the flow's way, if it came as its packets do: bridged or routed.
+    fn error_way(&self, found: &Classified, next_hop: NextHopId) -> Fate {
+        let row = self.snapshot.next_hops.row(next_hop.index());
+        match found.named(false) {
+            Named::Bridged(Some(station)) => return Fate::Forward(station),
+            _ if row.is_none_or(|row| !row.kind.takes_frames()) => return Fate::Forward(next_hop),
+            _ => {}
+        }
+        let choose = |group: &Group| *group.choose(self.snapshot.member_hash(&found.packet.ends()));
+        let way = self.snapshot.resolve(found.vrf, found.packet.destination, choose, |_, _| {});
+        match way.map_err(lost) {
+            Err((reason, vrf)) => Fate::Drop(reason, Culprit::Vrf(vrf)),
+            Ok(way) => match leave(self.snapshot, way.next_hop) {
+                Err(reason) => Fate::Drop(reason, Culprit::NextHop(way.next_hop)),
+                Ok(None) => Fate::Punt(Why::ForUs(found.vrf)),
+                Ok(Some(_)) => Fate::Forward(way.next_hop),
+            },
+        }
+    }
+
+    fn fate(&mut self, found: &Classified, key: &FlowKey, work: &Work, foreseen: Option<&Foreseen>) -> Fate {
         // a packet before this one in the burst may have installed the flow; or moved it, which an ICMP error does not notice by counting
         let before = work.found.filter(|_| !is_error(found));
         let Some((handle, entry)) = before.or_else(|| self.flows.find(key, work.hash)) else {
@@ -185,10 +213,7 @@ impl Lookup<'_> {
         let next_hop = self.snapshot.next_hops.row(entry.next_hop as usize).map(|row| row.stamp);
         let (Some(place), Some(vrf), Some(next_hop)) = (place, vrf, next_hop) else { return false };
         let decided = Decided(entry.stamp).generation();
-        let labelled = is_labelled(entry);
-        let same_way = !entry.initiator
-            || is_error(found)
-            || found.fixed.is_some() == labelled && found.fixed.is_none_or(|fixed| fixed.0 == entry.next_hop);
+        let same_way = is_error(found) || found.named(entry.initiator) == Named::of(entry);
         let routes_stand = decided >= vrf.stamp.0 || decided >= self.routed_since(vrf.id, key, entry.initiator);
         decided >= place.max(vrf.base).max(next_hop).0 && routes_stand && same_way
     }
@@ -252,7 +277,7 @@ impl Lookup<'_> {
         }
         let set = state_bits(found.packet.tcp_flags());
         let first = Packet { bytes: found.packet.length.into(), now: self.now.0, set };
-        match self.install(key, foreseen, found.fixed.is_some(), Some(first)) {
+        match self.install(key, foreseen, [found.named(true), found.answers()], Some(first)) {
             Ok(_) => Fate::Forward(next_hop),
             Err(reason) => Fate::Drop(reason, Culprit::Frame),
         }
@@ -265,12 +290,12 @@ impl Lookup<'_> {
         &mut self,
         key: &FlowKey,
         foreseen: &Foreseen,
-        labelled: bool,
+        named: [Named; 2],
         first: Option<Packet>,
     ) -> Result<Option<Handle>, DropReason> {
         let Foreseen { answer, reverse, hashes } = foreseen;
         let (_, context) = key.parts();
-        let halves = (self.half(answer, 0, NONE), self.half(answer, 1, NONE));
+        let halves = (self.half(answer, 0, NONE), self.half(answer, 1, named[1].kept(NONE)));
         for _ in 0..4 {
             match self.flows.insert((key, halves.0), (reverse, halves.1), *hashes, answer.owner, self.now.0, first) {
                 Err(InsertError::Exists(handle)) => {
@@ -280,8 +305,10 @@ impl Lookup<'_> {
                     return Ok(Some(handle));
                 }
                 Ok(handle) => {
-                    if labelled {
-                        self.flows.set_state(key, handle, lifetime::LABELLED);
+                    for (half, named) in [handle, handle.partner()].into_iter().zip(named) {
+                        if named != Named::Routed {
+                            self.flows.set_state(key, half, named.bits());
+                        }
                     }
                     return Ok(Some(handle));
                 }
@@ -313,15 +340,14 @@ impl Lookup<'_> {
         self.counters.worker.revalidated.add(1);
         let initiator = pair.forward.0 == *key;
         // an ICMP error may come by another label than the flow that it quotes
-        let says = (initiator && !is_error(found)).then_some(found.fixed);
+        let says = (!is_error(found)).then(|| (initiator, found.named(initiator), found.answers()));
         let Some(question) = question_of(self.snapshot, &pair, says) else {
             // the initiator's place is gone: its flow with it
             self.flows.remove(key, pair.handle);
             return self.miss(found, key, charge);
         };
         let handle = if initiator { pair.handle } else { pair.handle.partner() };
-        let labelled = is_labelled(&pair.forward.1);
-        let fixed = question.fixed;
+        let named = [question.forward, question.answers];
         let had = [kept(&pair.forward.1), kept(&pair.reverse.1)];
         let answer = decide(self.snapshot, &question, &mut Silent);
         if answer.forward == Verdict::Local {
@@ -331,21 +357,25 @@ impl Lookup<'_> {
         let moved =
             matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.parts().1;
         if moved {
-            return self.rekey(found, key, &pair, &answer, fixed.is_some(), charge);
+            return self.rekey(found, key, &pair, &answer, named, charge);
         }
-        // the initiator's packets may come with a label that names their next hop, then without
-        if fixed.is_some() && !labelled {
-            self.flows.set_state(key, pair.handle, lifetime::LABELLED);
-        } else if fixed.is_none() && labelled {
-            self.flows.clear_state(key, pair.handle, lifetime::LABELLED);
+        // packets may come with a label that names their next hop, then without; bridged, then routed
+        let halves = [(pair.handle, &pair.forward.1), (pair.handle.partner(), &pair.reverse.1)];
+        for ((half, had), named) in halves.into_iter().zip(named) {
+            let (had, bits) = (had.state & named::BITS, named.bits());
+            if had & !bits != 0 {
+                self.flows.clear_state(key, half, had & !bits);
+            }
+            if bits & !had != 0 {
+                self.flows.set_state(key, half, bits);
+            }
         }
         // a flow that is refused is refused both ways
         let denied = matches!(answer.forward, Verdict::Drop(_));
         let reverse = if denied { answer.forward } else { answer.reverse };
         let answer = Answer { reverse, ..answer };
-        // the next hop that a label names stands also while the flow is refused: its answers are judged by it
-        let named = fixed.map_or(had[0], |next_hop| Kept { next_hop, ..had[0] });
-        let halves = (self.half(&answer, 0, named), self.half(&answer, 1, had[1]));
+        // the next hop that is named stands also while the flow is refused: its answers are judged by it
+        let halves = (self.half(&answer, 0, named[0].kept(had[0])), self.half(&answer, 1, named[1].kept(had[1])));
         self.flows.update(key, pair.handle, halves.0);
         self.flows.update(key, pair.handle.partner(), halves.1);
         let mine = if initiator { halves.0 } else { halves.1 };
@@ -365,20 +395,20 @@ impl Lookup<'_> {
         key: &FlowKey,
         old: &FlowPair,
         answer: &Answer,
-        labelled: bool,
+        named: [Named; 2],
         charge: usize,
     ) -> Fate {
         let forward = old.forward.0;
         self.flows.remove(&forward, old.handle);
         let foreseen = Foreseen::new(self.flows, (&forward, self.flows.hash(&forward)), *answer);
-        let handle = match self.install(&forward, &foreseen, labelled, None) {
+        let handle = match self.install(&forward, &foreseen, named, None) {
             Ok(Some(handle)) => handle,
             Ok(None) => return self.miss(found, key, charge),
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
         };
         // the connection goes on where it was, with what was counted of it
         for (handle, was) in [(handle, &old.forward.1), (handle.partner(), &old.reverse.1)] {
-            self.flows.set_state(&forward, handle, was.state & !lifetime::LABELLED);
+            self.flows.set_state(&forward, handle, was.state & !named::BITS);
             self.flows.carry(&forward, handle, was.packets, was.bytes);
         }
         let half = if *key == forward {
@@ -401,87 +431,5 @@ impl Lookup<'_> {
             Verdict::Local => (before.next_hop, before.member, DropReason::LocalUnanswered as u8 + 1),
         };
         Half { stamp: Decided::new(self.snapshot.generation, member).0, next_hop: next_hop.0, verdict }
-    }
-}
-
-/// An ICMP error goes with the flow that it quotes, and is none of its packets.
-fn is_error(found: &Classified) -> bool {
-    matches!(found.packet.upper, Upper::IcmpError { .. })
-}
-
-/// What is to be decided about a live pair, whichever direction's packet came: what its initiator sends, and what both directions have.
-/// `says`: the next hop that this packet's label names, or none; absent: as the initiator's last packet said. `None`: its place is gone.
-pub fn question_of(snapshot: &Snapshot, pair: &FlowPair, says: Option<Option<NextHopId>>) -> Option<Question> {
-    let (tuple, context) = pair.forward.0.parts();
-    let place = Place::from(context);
-    let vrf = match place {
-        Place::Vif(vif) => snapshot.vifs.row(vif.index())?.vrf,
-        Place::Tunnel(vrf) => snapshot.vrfs.row(vrf.index())?.id,
-    };
-    let (forward, reverse) = (&pair.forward.1, &pair.reverse.1);
-    let fixed = says.unwrap_or(is_labelled(forward).then_some(NextHopId(forward.next_hop)));
-    Some(Question { place, vrf, tuple, fixed, kept: [forward, reverse].map(|entry| Some(kept(entry))) })
-}
-
-/// Whether a label named the initiator's next hop.
-fn is_labelled(entry: &Entry) -> bool {
-    entry.state & lifetime::LABELLED != 0
-}
-
-/// What an entry has.
-pub fn kept(entry: &Entry) -> Kept {
-    Kept { member: Decided(entry.stamp).member(), next_hop: NextHopId(entry.next_hop) }
-}
-
-/// The key that a frame is looked up by: its own, or for an ICMP error that of the flow it quotes.
-fn key_of(found: &Classified) -> Option<FlowKey> {
-    let tuple = match found.packet.upper {
-        Upper::IcmpError { quoted } if quoted.source == found.packet.destination => quoted.reversed(),
-        Upper::IcmpError { .. } => return None,
-        _ => found.packet.tuple()?,
-    };
-    Some(FlowKey::new(&tuple, found.place.into()))
-}
-
-/// The fate of a frame that no flow applies to: none of the VRFs that it passes, nor the one it is delivered into, has flows.
-/// Of several ways a packet has the one of its flow's hash.
-fn packet_mode(snapshot: &Snapshot, found: &Classified, key: Option<&FlowKey>) -> Option<Fate> {
-    let vrf = snapshot.vrfs.row(found.vrf.index()).filter(|vrf| !vrf.flows)?;
-    let mut flows = false;
-    let resolved = match found.fixed {
-        Some(next_hop) => Ok(Resolved::without_route(vrf.id, next_hop)),
-        None => {
-            let tuple = || key.map(|key| key.parts().0).unwrap_or_else(|| found.packet.ends());
-            let choose = |group: &Group| *group.choose(snapshot.member_hash(&tuple()));
-            snapshot.resolve(vrf.id, found.packet.destination, choose, |vrf, _| flows |= vrf.flows)
-        }
-    };
-    if flows {
-        return None;
-    }
-    let next_hop = match resolved.map_err(lost) {
-        Ok(resolved) => resolved.next_hop,
-        Err((DropReason::NoRoute, vrf)) => {
-            return Some(Fate::DropAndTell(DropReason::NoRoute, Culprit::Vrf(vrf), Why::NoRoute(found.vrf)));
-        }
-        Err((reason, vrf)) => return Some(Fate::Drop(reason, Culprit::Vrf(vrf))),
-    };
-    match snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
-        None => Some(Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop))),
-        Some(NextHopKind::Drop) => Some(Fate::Drop(DropReason::RouteDrop, Culprit::NextHop(next_hop))),
-        Some(NextHopKind::Receive) => Some(Fate::Punt(Why::ForUs(found.vrf))),
-        Some(NextHopKind::Fabric(_)) => Some(Fate::Drop(DropReason::NoRoute, Culprit::NextHop(next_hop))),
-        Some(NextHopKind::Vrf(_) | NextHopKind::Group(_)) => {
-            Some(Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop)))
-        }
-        // link-local addresses are for us only (RFC 4291, section 2.5.6)
-        Some(_) if is_link_local(found.packet.source) || is_link_local(found.packet.destination) => {
-            Some(Fate::Drop(DropReason::SourceSpoofed, Culprit::Frame))
-        }
-        Some(NextHopKind::Tunnel(_)) => Some(Fate::Forward(next_hop)),
-        Some(NextHopKind::Vif { vif, .. }) => {
-            let other = snapshot.vifs.row(vif.index()).and_then(|vif| snapshot.vrfs.row(vif.vrf.index()));
-            other.is_some_and(|other| !other.flows).then_some(Fate::Forward(next_hop))
-        }
     }
 }

@@ -24,7 +24,8 @@ impl Foreseen {
         (key, hash): (&FlowKey, u64),
     ) -> Foreseen {
         let (tuple, _) = key.parts();
-        let question = Question { place: found.place, vrf: found.vrf, tuple, fixed: found.fixed, kept: [None; 2] };
+        let (place, vrf, forward, answers) = (found.place, found.vrf, found.named(true), found.answers());
+        let question = Question { place, vrf, tuple, forward, answers, kept: [None; 2] };
         Foreseen::new(flows, (key, hash), decide(snapshot, &question, &mut Silent))
     }
 

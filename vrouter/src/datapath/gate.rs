@@ -144,7 +144,7 @@ const NOTHING: u64 = u64::MAX;
 impl<'a> Gate<'a> {
     /// That of this VIF.
     pub fn of(snapshot: &'a Snapshot, vif: &'a Vif) -> Gate<'a> {
-        if vif.our_mac.is_group() {
+        if vif.our_mac.is_group() || !vif.routes() {
             return Gate::Closed;
         }
         match vif.kind {
@@ -369,11 +369,12 @@ impl Fabric<'_> {
 
     fn look_up(&mut self, id: u64) -> Option<()> {
         let (vrf, fixed) = if id & LABEL == 0 {
-            (*self.snapshot.vnis.get(&Vni(id as u32))?, Cell::ROUTED)
+            (self.snapshot.vnis.get(&Vni(id as u32))?.vrf, Cell::ROUTED)
         } else {
             match *self.snapshot.labels.get(&Label(id as u32))? {
                 DecapTarget::Vrf(vrf) => (vrf, Cell::ROUTED),
                 DecapTarget::Vif { vrf, next_hop } => (vrf, next_hop.0),
+                DecapTarget::Bridge(_) => return None,
             }
         };
         let (entrance, flows) = Entrance::of(self.snapshot, vrf, Place::Tunnel(vrf));

@@ -8,7 +8,7 @@ use super::victims::Culprit;
 use super::{Fate, Work, Worker, act, decide};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, VifId, VrfId};
-use crate::packet::ip;
+use crate::packet::{ether, ip};
 use crate::port::{BURST, Frame};
 use crate::tables::{Group, NextHopKind, Snapshot, Underlay};
 
@@ -63,7 +63,13 @@ impl Worker {
             Inject::Via(next_hop, vif, hash) => {
                 let entered = vif.and_then(row);
                 (work.vif, work.slot) = (vif, entered.map_or(no_vif, |vif| vif.slot));
+                let row = self.snapshot.next_hops.row(next_hop.index());
                 let fate = match self.connected(next_hop) {
+                    _ if row.is_none() => Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop)),
+                    _ if row.is_some_and(|row| row.kind.takes_frames()) => {
+                        let (place, length) = (Place::Tunnel(VrfId(0)), frame.len().saturating_sub(ether::HEADER));
+                        Fate::Carry { place, next_hop, from: 0, length: length as u16 }
+                    }
                     // its neighbour has a host route by now
                     Some(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
                     None => {
@@ -94,7 +100,8 @@ impl Work {
             Ok(packet) => packet,
             Err(reason) => return Fate::Drop(reason, Culprit::Frame),
         };
-        self.classified = Some(Classified { place, vrf, l3: 0, packet, remarked: false, fixed, tunnel: None });
+        self.classified =
+            Some(Classified { place, vrf, l3: 0, packet, remarked: false, fixed, bridged: None, tunnel: None });
         let tuple = packet.tuple().unwrap_or_else(|| packet.ends());
         self.hash = BuildHasherDefault::<DefaultHasher>::new().hash_one(tuple);
         if let Some(next_hop) = fixed {

@@ -18,6 +18,8 @@ mod seen {
 
 /// Bit of an initiator's state: a label named its next hop, not a route.
 pub const LABELLED: u16 = 16;
+/// Bit of a direction's state: its frames are bridged.
+pub const BRIDGED: u16 = 32;
 
 /// A pair's phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,13 @@
 //! ([`Fate`]): computed by [`classify`], [`flows`] and [`decide`], applied by [`act`], carried out by `finish`.
 
 pub mod act;
+pub mod bridge;
 pub mod classify;
 pub mod counters;
 pub mod decide;
 mod exception;
 mod finish;
+pub mod flood;
 pub mod flows;
 mod foresee;
 mod gate;
@@ -18,6 +20,7 @@ mod lane;
 pub mod lifetime;
 pub mod mover;
 pub mod mss;
+pub mod named;
 mod packet_mode;
 pub mod ports;
 pub mod punt;
@@ -37,6 +40,7 @@ use crate::tables::{Rewrite, Snapshot};
 use classify::{Classified, Exit, classify, vif_of};
 use counters::Counters;
 use finish::Outbox;
+use flood::Flood;
 use flows::{Eviction, Lookup, lookup, prepare};
 use gate::Gate;
 use lane::Lane;
@@ -62,10 +66,11 @@ pub struct Worker {
     /// What the lane does not take, and what is known of it.
     frames: Vec<Frame>,
     burst: Vec<Work>,
-    /// By [`Work::charge`]: what tenants resolve addresses by, everything else that goes to the slow path, new flows.
+    /// By [`Work::charge`]: what tenants resolve addresses by, everything else that goes to the slow path, new flows, frames to everybody.
     neighbour_budgets: Vec<Budget>,
     budgets: Vec<Budget>,
     flow_budgets: Vec<Budget>,
+    flood_budgets: Vec<Budget>,
     /// Of frames between fabric ports and the host's kernel, by the port that they leave by.
     exception_budgets: Vec<Budget>,
     now: Tick,
@@ -115,6 +120,15 @@ pub enum Fate {
         from: u16,
         l3: u16,
     },
+    /// Bridged without a flow: by this next hop, where the frame begins in the received one, and its bytes behind the Ethernet header.
+    Carry {
+        place: Place,
+        next_hop: NextHopId,
+        from: u16,
+        length: u16,
+    },
+    /// To everybody in its bridge.
+    Flood(Flood),
     /// As it is out of this port, to the host's kernel or from it; the slow path may learn from a copy.
     Except {
         port: PortIndex,
@@ -141,6 +155,7 @@ impl Worker {
             frames: Vec::with_capacity(BURST),
             burst: Vec::with_capacity(BURST),
             flow_budgets: budgets.clone(),
+            flood_budgets: budgets.clone(),
             neighbour_budgets: budgets.clone(),
             budgets,
             now: Tick(0),
@@ -345,6 +360,7 @@ impl Worker {
             ports: &mut self.ports.ends,
             budgets: &mut self.budgets,
             neighbour_budgets: &mut self.neighbour_budgets,
+            flood_budgets: &mut self.flood_budgets,
             exception_budgets: &mut self.exception_budgets,
             now: self.now,
         };
@@ -378,16 +394,32 @@ impl Work {
         self.fate = match row.ok_or(Exit::Drop(DropReason::NoVif)).and_then(|vif| classify(snapshot, vif, frame)) {
             Ok(classified) => {
                 self.classified = Some(classified);
-                Fate::Pending
+                match Flood::of(&classified) {
+                    None => Fate::Pending,
+                    Some(flood) => {
+                        self.hash = bridge::hash(&frame.bytes()[usize::from(flood.from)..]);
+                        Fate::Flood(flood)
+                    }
+                }
             }
             Err(Exit::Drop(reason)) => Fate::Drop(reason, Culprit::Frame),
             Err(Exit::Punt { place, why, tunnel, from, l3 }) => Fate::PuntUnread { place, why, tunnel, from, l3 },
             Err(Exit::Except { port, learn }) => Fate::Except { port, learn },
+            Err(Exit::Flood(flood)) => {
+                self.hash = bridge::hash(&frame.bytes()[usize::from(flood.from)..]);
+                Fate::Flood(flood)
+            }
+            Err(Exit::Carry { place, next_hop, from, length }) => {
+                self.hash = bridge::hash(&frame.bytes()[usize::from(from)..]);
+                Fate::Carry { place, next_hop, from, length }
+            }
         };
         // one tenant's tunnels do not spend another's budget, though they share the fabric VIF
         let place = match (&self.classified, self.fate) {
             (Some(found), _) => Some(found.place),
-            (None, Fate::PuntUnread { place, .. }) => Some(place),
+            (None, Fate::Flood(Flood { place, .. }) | Fate::PuntUnread { place, .. } | Fate::Carry { place, .. }) => {
+                Some(place)
+            }
             _ => None,
         };
         if let Some(Place::Tunnel(vrf)) = place {

@@ -1,14 +1,66 @@
 //! Packet mode in the lane: plain packets that enter a VRF without flows go by its FIB alone. The destinations of a burst are looked up
-//! side by side. What a route leads to other than a tunnel or a VIF without flows is left to [`flows`](super::flows), which decides the same
-//! of what is taken here.
+//! side by side. What a route leads to other than a tunnel or a VIF without flows is left to [`fate`], which decides the same of what is taken
+//! here.
 
 use flowtable::{FlowTable, Kernel, Sought};
 
+use super::Fate;
+use super::classify::Classified;
+use super::decide::lost;
 use super::lane::{Cell, Family};
+use super::punt::Why;
+use super::table::FlowKey;
+use super::victims::Culprit;
+use crate::drops::DropReason;
 use crate::ids::{Context, NextHopId, Place};
+use crate::packet::ip::is_link_local;
 use crate::port::BURST;
 use crate::tables::fib::{Bits, Fib};
-use crate::tables::{NextHopKind, Snapshot, Vrf};
+use crate::tables::{Group, NextHopKind, Resolved, Snapshot, Vrf};
+
+/// The fate of a frame that no flow applies to: none of the VRFs that it passes, nor the one it is delivered into, has flows.
+/// Of several ways a packet has the one of its flow's hash.
+pub(super) fn fate(snapshot: &Snapshot, found: &Classified, key: Option<&FlowKey>) -> Option<Fate> {
+    let vrf = snapshot.vrfs.row(found.vrf.index()).filter(|vrf| !vrf.flows)?;
+    let mut flows = false;
+    let resolved = match found.fixed {
+        Some(next_hop) => Ok(Resolved::without_route(vrf.id, next_hop)),
+        None => {
+            let tuple = || key.map(|key| key.parts().0).unwrap_or_else(|| found.packet.ends());
+            let choose = |group: &Group| *group.choose(snapshot.member_hash(&tuple()));
+            snapshot.resolve(vrf.id, found.packet.destination, choose, |vrf, _| flows |= vrf.flows)
+        }
+    };
+    if flows {
+        return None;
+    }
+    let next_hop = match resolved.map_err(lost) {
+        Ok(resolved) => resolved.next_hop,
+        Err((DropReason::NoRoute, vrf)) => {
+            return Some(Fate::DropAndTell(DropReason::NoRoute, Culprit::Vrf(vrf), Why::NoRoute(found.vrf)));
+        }
+        Err((reason, vrf)) => return Some(Fate::Drop(reason, Culprit::Vrf(vrf))),
+    };
+    match snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
+        None => Some(Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop))),
+        Some(NextHopKind::Drop) => Some(Fate::Drop(DropReason::RouteDrop, Culprit::NextHop(next_hop))),
+        Some(NextHopKind::Receive) => Some(Fate::Punt(Why::ForUs(found.vrf))),
+        Some(NextHopKind::Fabric(_)) => Some(Fate::Drop(DropReason::NoRoute, Culprit::NextHop(next_hop))),
+        Some(NextHopKind::Vrf(_) | NextHopKind::Group(_)) => {
+            Some(Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop)))
+        }
+        // link-local addresses are for us only (RFC 4291, section 2.5.6), and for stations of one bridge
+        Some(kind) if kind.takes_frames() => Some(Fate::Forward(next_hop)),
+        Some(_) if is_link_local(found.packet.source) || is_link_local(found.packet.destination) => {
+            Some(Fate::Drop(DropReason::SourceSpoofed, Culprit::Frame))
+        }
+        Some(NextHopKind::Tunnel(_) | NextHopKind::Bridged { .. }) => Some(Fate::Forward(next_hop)),
+        Some(NextHopKind::Vif { vif, .. }) => {
+            let other = snapshot.vifs.row(vif.index()).and_then(|vif| snapshot.vrfs.row(vif.vrf.index()));
+            other.is_some_and(|other| !other.flows).then_some(Fate::Forward(next_hop))
+        }
+    }
+}
 
 /// Lookup of what goes by routes alone: finds each packet's next hop, if the lane takes it there, and hashes what leaves by a tunnel.
 pub(super) struct Routes<'a> {

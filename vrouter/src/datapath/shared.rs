@@ -6,9 +6,11 @@ use arc_swap::ArcSwap;
 use flowtable::FlowTable;
 
 use super::counters::Counters;
+use super::flood::COPIES;
 use super::ports::PortRings;
 use super::punt::Rings;
 use super::victims::Victims;
+use crate::port::Rooms;
 use crate::tables::Snapshot;
 
 /// The one shared state. The control thread publishes snapshots; workers write the flow table and their own ends.
@@ -34,6 +36,8 @@ pub struct WorkerEnd {
     pub counters: Counters,
     pub victims: Victims,
     pub rings: Rings,
+    /// For copies of frames to everybody in a bridge.
+    pub copies: Rooms,
     pub ports: PortRings,
 }
 
@@ -46,6 +50,7 @@ impl Shared {
             counters: Counters::new(vif_slots),
             victims: Victims::default(),
             rings: Rings::default(),
+            copies: Rooms::filled(COPIES),
             ports: PortRings::new(limit),
         };
         let workers = (0..workers).map(|_| end()).collect();

@@ -124,7 +124,7 @@ impl<'a> Side<'a> {
             Some((0, _)) if !self.vrf.proxy_by_default_route || is_link_local_v4(target) => false,
             Some((_, NextHopKind::Vif { vif: other, .. })) => *other != vif.id,
             Some((_, NextHopKind::Receive | NextHopKind::Fabric(_) | NextHopKind::Tunnel(_))) => true,
-            Some((_, NextHopKind::Vrf(_) | NextHopKind::Group(_))) => false,
+            Some((_, NextHopKind::Vrf(_) | NextHopKind::Group(_) | NextHopKind::Bridged { .. })) => false,
         }
     }
 

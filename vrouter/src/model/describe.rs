@@ -6,7 +6,8 @@ use super::records::{Encap, Hop, Path};
 use super::refusal::shown;
 use super::state::State;
 use crate::api::v1;
-use crate::ids::NextHopId;
+use crate::ids::{Mac, NextHopId};
+use crate::tables::Carrier;
 use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
@@ -25,6 +26,8 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
             Some(Kind::Acl(acl)) => format!("acl {}", shown(&acl.name)),
             Some(Kind::Group(group)) => format!("group {}", shown(&group.name)),
             Some(Kind::Port(port)) => format!("port {}", shown(&port.name)),
+            Some(Kind::Bridge(bridge)) => format!("bridge {}", shown(&bridge.name)),
+            Some(Kind::FdbEntry(given)) => station(given.key.as_ref()),
             None => String::new(),
         },
         Some(Op::Delete(key)) => match &key.kind {
@@ -37,6 +40,8 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
             Some(Key::Acl(name)) => format!("acl {}", shown(name)),
             Some(Key::Group(name)) => format!("group {}", shown(name)),
             Some(Key::Port(name)) => format!("port {}", shown(name)),
+            Some(Key::Bridge(name)) => format!("bridge {}", shown(name)),
+            Some(Key::FdbEntry(key)) => station(Some(key)),
             None => String::new(),
         },
         None => String::new(),
@@ -53,6 +58,12 @@ fn route(key: Option<&v1::RouteKey>, owner: &str) -> String {
 fn neighbour(key: Option<&v1::NeighbourKey>) -> String {
     let Some(key) = key else { return "neighbour".into() };
     format!("neighbour {} {}", shown(&key.vif), address(&key.address))
+}
+
+fn station(key: Option<&v1::FdbKey>) -> String {
+    let Some(key) = key else { return "fdb".into() };
+    let mac = <[u8; 6]>::try_from(&*key.mac).map(|mac| Mac(mac).to_string());
+    format!("fdb {} {}", shown(&key.bridge), mac.unwrap_or_else(|_| address(&key.mac)))
 }
 
 /// An address of 4 or 16 bytes, or whatever bytes there are (at most 16 of them).
@@ -90,6 +101,7 @@ fn hop(state: &State, hop: Hop) -> String {
         Hop::Receive => "receive".into(),
         Hop::Vif { vif, mac: None } => format!("vif {}", state.vif_name(vif)),
         Hop::Vif { vif, mac: Some(mac) } => format!("vif {} mac {mac}", state.vif_name(vif)),
+        Hop::Bridged(vif) => format!("bridged to vif {}", state.vif_name(vif)),
         Hop::Gateway(address) => format!("gateway {address}"),
         Hop::Paths(paths) => {
             let backup = |path: &Path| if path.backup { " backup" } else { "" };
@@ -99,6 +111,11 @@ fn hop(state: &State, hop: Hop) -> String {
         Hop::Vrf(vrf) => format!("vrf {}", state.vrf_name(vrf)),
         Hop::Connected(vif) => format!("connected {}", state.vif_name(vif)),
         Hop::Neighbour(vif, address) => format!("neighbour {address} on {}", state.vif_name(vif)),
+        Hop::Tunnel { remote, encap: Encap::Frames(carrier) } => match carrier {
+            Carrier::Vxlan(vni) => format!("frames by vxlan {remote} vni {vni}"),
+            Carrier::MplsOverUdp(label) => format!("frames by mpls {remote} label {label}"),
+            Carrier::MplsOverGre(label) => format!("frames by mpls-gre {remote} label {label}"),
+        },
         Hop::Tunnel { remote, encap: Encap::Vxlan { vni, .. } } => format!("vxlan {remote} vni {vni}"),
         Hop::Tunnel { remote, encap: Encap::Geneve { vni, .. } } => format!("geneve {remote} vni {vni}"),
         Hop::Tunnel { remote, encap: Encap::MplsOverUdp { label } } => format!("mpls {remote} label {label}"),

@@ -11,11 +11,13 @@ use prost::Message;
 
 use super::journal::Undo;
 use super::list;
-use super::records::{Acl, Group, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, Vrf};
+use super::records::{
+    Acl, Bridge, FdbEntry, Group, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+};
 use super::routes::{Offer, Source};
 use super::state::State;
 use crate::api::v1;
-use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
+use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
 use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
@@ -33,12 +35,15 @@ struct Before {
     vifs: BTreeMap<Arc<str>, Option<Arc<Vif>>>,
     settings: Option<Arc<Settings>>,
     neighbours: BTreeMap<(VifId, IpAddr), Option<Neighbour>>,
-    vnis: BTreeMap<Vni, Option<VrfId>>,
+    bridges: BTreeMap<Arc<str>, Option<Arc<Bridge>>>,
+    fdb: BTreeMap<(BridgeId, Mac), Option<FdbEntry>>,
+    vnis: BTreeMap<Vni, Option<VniTarget>>,
     labels: BTreeMap<Label, Option<LabelTarget>>,
     routes: BTreeMap<(VrfId, Prefix), Vec<Noted>>,
     /// Of those that were deleted since.
     vrf_names: HashMap<VrfId, Arc<str>>,
     vif_names: HashMap<VifId, Arc<str>>,
+    bridge_names: HashMap<BridgeId, Arc<str>>,
 }
 
 /// Deletes, then puts in the order of a list, no key twice. `None`: more than `most` notes were taken.
@@ -110,6 +115,11 @@ impl Before {
                 Undo::Acl(name, old) => drop(before.acls.entry(name.clone()).or_insert_with(|| old.clone())),
                 Undo::Group(name, old) => drop(before.groups.entry(name.clone()).or_insert_with(|| old.clone())),
                 Undo::Neighbour(key, old) => _ = before.neighbours.entry(*key).or_insert(*old),
+                Undo::Bridge(name, old) => {
+                    before.bridge_names.extend(old.iter().map(|old| (old.id, name.clone())));
+                    before.bridges.entry(name.clone()).or_insert_with(|| old.clone());
+                }
+                Undo::Fdb(key, old) => _ = before.fdb.entry(*key).or_insert(*old),
                 Undo::Vni(vni, old) => _ = before.vnis.entry(*vni).or_insert(*old),
                 Undo::Label(label, old) => _ = before.labels.entry(*label).or_insert(*old),
                 Undo::Route(vrf, prefix, source, old) => {
@@ -118,7 +128,7 @@ impl Before {
                         noted.push((*source, *old));
                     }
                 }
-                Undo::NextVrf(_) | Undo::NextVif(_) => {}
+                Undo::Station(..) | Undo::NextVrf(_) | Undo::NextVif(_) | Undo::NextBridge(_) => {}
             }
         }
         before
@@ -147,6 +157,10 @@ impl Before {
             let put = |vrf: &Arc<Vrf>| Kind::Vrf(list::vrf(vrf));
             events.turn(old.as_ref(), state.vrfs.get(name), put, || Key::Vrf(name.to_string()));
         }
+        for (name, old) in &self.bridges {
+            let put = |bridge: &Arc<Bridge>| Kind::Bridge(list::bridge(state, bridge));
+            events.turn(old.as_ref(), state.bridges.get(name), put, || Key::Bridge(name.to_string()));
+        }
         for (name, old) in &self.vifs {
             let put = |vif: &Arc<Vif>| Kind::Vif(list::vif(state, vif));
             events.turn(old.as_ref(), state.vifs.get(name), put, || Key::Vif(name.to_string()));
@@ -165,8 +179,15 @@ impl Before {
                 || Key::Neighbour(v1::NeighbourKey { vif: self.vif_name(state, vif), address: list::address(address) });
             events.turn(old.as_ref(), state.neighbours.get(&(vif, address)), put, key);
         }
+        for (&(bridge, mac), old) in &self.fdb {
+            let put = |entry: &FdbEntry| Kind::FdbEntry(list::fdb_entry(state, bridge, mac, entry));
+            let name =
+                || self.bridge_names.get(&bridge).map_or_else(|| state.bridge_name(bridge), |name| name.to_string());
+            let key = || Key::FdbEntry(list::fdb_key(name(), mac));
+            events.turn(old.as_ref(), state.fdb.get(&(bridge, mac)), put, key);
+        }
         for (&vni, old) in &self.vnis {
-            let put = |vrf: &VrfId| Kind::Vni(v1::Vni { vni: vni.0, vrf: state.vrf_name(*vrf) });
+            let put = |target: &VniTarget| Kind::Vni(list::vni(state, vni, target));
             events.turn(old.as_ref(), state.vnis.get(&vni), put, || Key::Vni(vni.0));
         }
         for (&label, old) in &self.labels {
@@ -219,5 +240,7 @@ fn key(object: &Kind) -> Option<Key> {
         Kind::Acl(acl) => Key::Acl(acl.name.clone()),
         Kind::Group(group) => Key::Group(group.name.clone()),
         Kind::Port(port) => Key::Port(port.name.clone()),
+        Kind::Bridge(bridge) => Key::Bridge(bridge.name.clone()),
+        Kind::FdbEntry(entry) => Key::FdbEntry(entry.key.clone()?),
     })
 }

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::interner::Swept;
-use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, Vrf};
+use super::records::{
+    Acl, Bridge, FdbEntry, Group, Hop, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+};
 use super::refusal::Reason;
 use super::routes::Source;
 use super::state::{Dirty, State};
-use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
+use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
 use crate::tables::VifKind;
 
 /// A value before its change.
@@ -21,12 +23,16 @@ pub(crate) enum Undo {
     Acl(Arc<str>, Option<Arc<Acl>>),
     Group(Arc<str>, Option<Arc<Group>>),
     Neighbour((VifId, IpAddr), Option<Neighbour>),
-    Vni(Vni, Option<VrfId>),
+    Bridge(Arc<str>, Option<Arc<Bridge>>),
+    Fdb((BridgeId, Mac), Option<FdbEntry>),
+    Station((BridgeId, Mac), Option<(VifId, NextHopId)>),
+    Vni(Vni, Option<VniTarget>),
     Label(Label, Option<LabelTarget>),
     Route(VrfId, Prefix, Source, Option<(u32, NextHopId)>),
     /// A number handed out since.
     NextVrf(u32),
     NextVif(u32),
+    NextBridge(u32),
 }
 
 impl State {
@@ -52,11 +58,15 @@ impl State {
                 Undo::Acl(name, old) => self.set_acl(name, old),
                 Undo::Group(name, old) => self.set_group(name, old),
                 Undo::Neighbour(key, old) => self.set_neighbour(key, old),
+                Undo::Bridge(name, old) => self.set_bridge(name, old),
+                Undo::Fdb(key, old) => self.set_fdb(key, old),
+                Undo::Station(key, old) => self.set_station(key, old),
                 Undo::Vni(vni, old) => self.set_vni(vni, old),
                 Undo::Label(label, old) => self.set_label(label, old),
                 Undo::Route(vrf, prefix, source, old) => self.set_route(vrf, prefix, source, old),
                 Undo::NextVrf(old) => self.next_vrf = old,
                 Undo::NextVif(old) => self.next_vif = old,
+                Undo::NextBridge(old) => self.next_bridge = old,
             }
         }
         self.journal = Vec::new();
@@ -131,6 +141,10 @@ impl State {
             of.vifs.remove(&old.id);
             of.fabric_vifs -= usize::from(old.kind == VifKind::Fabric);
             self.drop_unused_vrf(old.vrf);
+            if let Some(bridge) = old.bridge {
+                self.dirty.bridges.insert(bridge);
+                self.use_bridge(bridge, |of| of.vifs.remove(&old.id));
+            }
         }
         if let Some(new) = new {
             self.dirty.vifs.insert(new.id);
@@ -142,6 +156,10 @@ impl State {
             let of = self.of_vrf.entry(new.vrf).or_default();
             of.vifs.insert(new.id);
             of.fabric_vifs += usize::from(new.kind == VifKind::Fabric);
+            if let Some(bridge) = new.bridge {
+                self.dirty.bridges.insert(bridge);
+                self.use_bridge(bridge, |of| of.vifs.insert(new.id));
+            }
             self.vif_by_id.insert(new.id, new);
         }
         self.journal.push(Undo::Vif(name, old));
@@ -186,46 +204,6 @@ impl State {
         self.drop_unused_vif(key.0);
         self.dirty.neighbours.insert(key);
         self.journal.push(Undo::Neighbour(key, old));
-    }
-
-    pub fn set_vni(&mut self, vni: Vni, new: Option<VrfId>) {
-        let old = replace(&mut self.vnis, vni, new);
-        if let Some(old) = old {
-            self.of_vrf.entry(old).or_default().vnis -= 1;
-            self.drop_unused_vrf(old);
-        }
-        if let Some(new) = new {
-            self.of_vrf.entry(new).or_default().vnis += 1;
-        }
-        self.dirty.vnis.insert(vni);
-        self.journal.push(Undo::Vni(vni, old));
-    }
-
-    /// A target that is a VIF gets a user more of its next hop.
-    pub fn set_label(&mut self, label: Label, new: Option<LabelTarget>) {
-        let old = replace(&mut self.labels, label, new);
-        match new {
-            Some(LabelTarget::Vrf(vrf)) => self.of_vrf.entry(vrf).or_default().labels += 1,
-            Some(LabelTarget::Vif(vif, next_hop)) => {
-                self.of_vif.entry(vif).or_default().labels += 1;
-                self.hops.retain(next_hop.0);
-            }
-            None => {}
-        }
-        match old {
-            Some(LabelTarget::Vrf(vrf)) => {
-                self.of_vrf.entry(vrf).or_default().labels -= 1;
-                self.drop_unused_vrf(vrf);
-            }
-            Some(LabelTarget::Vif(vif, next_hop)) => {
-                self.of_vif.entry(vif).or_default().labels -= 1;
-                self.drop_unused_vif(vif);
-                self.hops.release(next_hop.0);
-            }
-            None => {}
-        }
-        self.dirty.labels.insert(label);
-        self.journal.push(Undo::Label(label, old));
     }
 
     /// Sets one source's offer; it gets a user more of its next hop and of its owner.
@@ -357,20 +335,20 @@ impl State {
         }
     }
 
-    fn drop_unused_vrf(&mut self, vrf: VrfId) {
+    pub(super) fn drop_unused_vrf(&mut self, vrf: VrfId) {
         if self.of_vrf.get(&vrf).is_some_and(|of| *of == Default::default()) {
             self.of_vrf.remove(&vrf);
         }
     }
 
-    fn drop_unused_vif(&mut self, vif: VifId) {
+    pub(super) fn drop_unused_vif(&mut self, vif: VifId) {
         if self.of_vif.get(&vif).is_some_and(|of| *of == Default::default()) {
             self.of_vif.remove(&vif);
         }
     }
 }
 
-fn replace<K: Ord, V>(map: &mut std::collections::BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
+pub(super) fn replace<K: Ord, V>(map: &mut std::collections::BTreeMap<K, V>, key: K, value: Option<V>) -> Option<V> {
     match value {
         Some(value) => map.insert(key, value),
         None => map.remove(&key),
@@ -378,7 +356,7 @@ fn replace<K: Ord, V>(map: &mut std::collections::BTreeMap<K, V>, key: K, value:
 }
 
 /// Below 2^31: the upper half of a flow's context says where a packet came from.
-fn take_number(next: &mut u32) -> Result<u32, Reason> {
+pub(super) fn take_number(next: &mut u32) -> Result<u32, Reason> {
     let number = *next;
     if number >= 1 << 31 {
         return Err(Reason::NumbersUsedUp);

@@ -24,6 +24,9 @@ pub struct Limits {
     pub group_prefixes: usize,
     /// Static and learnt ones of fabric VIFs, each with its route and its next hop.
     pub neighbours: usize,
+    pub bridges: usize,
+    /// Of all bridges; VIFs' own MACs are not counted.
+    pub fdb_entries: usize,
     pub vnis: usize,
     pub labels: usize,
     /// Names of owners of routes.
@@ -44,6 +47,8 @@ impl Default for Limits {
             groups: 4096,
             group_prefixes: 262_144,
             neighbours: 16_384,
+            bridges: 4096,
+            fdb_entries: 131_072,
             vnis: 4096,
             labels: 65_536,
             owners: 256,
@@ -65,13 +70,15 @@ impl Limits {
         groups: 0,
         group_prefixes: 0,
         neighbours: 0,
+        bridges: 0,
+        fdb_entries: 0,
         vnis: 0,
         labels: 0,
         owners: 0,
     };
 
     /// Names and numbers, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, usize); 14] {
+    pub fn named(&self) -> [(&'static str, usize); 16] {
         [
             ("ports", self.ports),
             ("vrfs", self.vrfs),
@@ -84,6 +91,8 @@ impl Limits {
             ("groups", self.groups),
             ("group_prefixes", self.group_prefixes),
             ("neighbours", self.neighbours),
+            ("bridges", self.bridges),
+            ("fdb_entries", self.fdb_entries),
             ("vnis", self.vnis),
             ("labels", self.labels),
             ("owners", self.owners),

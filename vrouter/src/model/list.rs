@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use super::change::VIF_OWNER;
 use super::records::{
-    Acl, AddressMatch, Encap, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Rule, Settings, Vif, Vrf,
+    Acl, AddressMatch, Bridge, Encap, FdbEntry, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Rule, Settings,
+    Vif, VniTarget, Vrf,
 };
 use super::routes::{Offer, Source};
 use super::state::State;
 use crate::api::v1;
-use crate::ids::{Label, Mac, VifId, Vni, VrfId};
-use crate::tables::{Model, RouterAdvertisement, TunnelHeaders, VifKind};
+use crate::ids::{BridgeId, Label, Mac, NextHopId, VifId, Vni, VrfId};
+use crate::tables::{Carrier, Model, RouterAdvertisement, TunnelHeaders, VifKind};
 use v1::Kind;
 use v1::object::Kind as Object;
 
@@ -31,6 +32,9 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str) -> Vec<v1::Object> {
     if wants(Kind::Vrf) {
         objects.extend(state.vrfs.values().map(|vrf| Object::Vrf(self::vrf(vrf))));
     }
+    if wants(Kind::Bridge) {
+        objects.extend(state.bridges.values().map(|bridge| Object::Bridge(self::bridge(state, bridge))));
+    }
     if wants(Kind::Vif) {
         objects.extend(state.vifs.values().map(|vif| Object::Vif(self::vif(state, vif))));
     }
@@ -43,9 +47,14 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str) -> Vec<v1::Object> {
         };
         objects.extend(state.neighbours.iter().map(one));
     }
+    if wants(Kind::FdbEntry) {
+        for bridge in state.bridges.values() {
+            let of = state.fdb.range((bridge.id, Mac::default())..=(bridge.id, Mac::BROADCAST));
+            objects.extend(of.map(|(&(id, mac), entry)| Object::FdbEntry(fdb_entry(state, id, mac, entry))));
+        }
+    }
     if wants(Kind::Vni) {
-        objects
-            .extend(state.vnis.iter().map(|(&Vni(vni), &vrf)| Object::Vni(v1::Vni { vni, vrf: state.vrf_name(vrf) })));
+        objects.extend(state.vnis.iter().map(|(vni, target)| Object::Vni(self::vni(state, *vni, target))));
     }
     if wants(Kind::Label) {
         objects.extend(state.labels.iter().map(|(label, target)| Object::Label(self::label(state, *label, target))));
@@ -111,6 +120,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
         Hop::Vif { vif, mac } => Kind::Vif(ViaVif { vif: state.vif_name(vif), mac: self::mac(mac) }),
         Hop::Vrf(vrf) => Kind::Vrf(state.vrf_name(vrf)),
         Hop::Gateway(address) => Kind::Gateway(ViaGateway { address: self::address(address) }),
+        Hop::Bridged(_) => return None,
         Hop::Tunnel { remote, encap } => Kind::Tunnel(v1::Tunnel {
             remote: self::address(remote),
             encap: Some(match encap {
@@ -126,6 +136,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
                 Encap::MplsOverGre { label } => {
                     v1::tunnel::Encap::MplsOverGre(v1::tunnel::MplsOverGre { label: label.0 })
                 }
+                Encap::Frames(_) => return None,
             }),
         }),
         Hop::Paths(_) | Hop::Receive | Hop::Connected(_) | Hop::Neighbour(..) => return None,
@@ -212,6 +223,7 @@ pub(super) fn vif(state: &State, vif: &Vif) -> v1::Vif {
         allowed_sources: vif.allowed_sources.iter().copied().map(prefix).collect(),
         exception_port: vif.exception.map(|port| state.port(port).info.name.clone()).unwrap_or_default(),
         router_advertisement: vif.advertise.as_deref().map(router_advertisement),
+        bridge: vif.bridge.map(|bridge| state.bridge_name(bridge)).unwrap_or_default(),
     }
 }
 
@@ -241,11 +253,59 @@ pub(super) fn neighbour(state: &State, vif: VifId, address: IpAddr, neighbour: &
     }
 }
 
+pub(super) fn bridge(state: &State, bridge: &Bridge) -> v1::Bridge {
+    let vtep = |next_hop: &NextHopId| match state.hop(*next_hop) {
+        Some((_, Hop::Tunnel { remote, encap: Encap::Frames(carrier) })) => Some(frame_tunnel(remote, carrier)),
+        _ => None,
+    };
+    v1::Bridge {
+        name: bridge.name.to_string(),
+        vrf: state.vrf_name(bridge.vrf),
+        vteps: bridge.vteps.iter().filter_map(vtep).collect(),
+        flood_unknown: bridge.flood_unknown,
+        floods_per_second: bridge.floods_per_second,
+    }
+}
+
+pub(super) fn fdb_entry(state: &State, bridge: BridgeId, mac: Mac, entry: &FdbEntry) -> v1::FdbEntry {
+    use v1::fdb_entry::Target;
+    let target = match state.hop(entry.next_hop).map(|(_, hop)| hop) {
+        Some(Hop::Tunnel { remote, encap: Encap::Frames(carrier) }) => {
+            Some(Target::Tunnel(frame_tunnel(remote, carrier)))
+        }
+        _ => entry.vif.map(|vif| Target::Vif(state.vif_name(vif))),
+    };
+    v1::FdbEntry { key: Some(fdb_key(state.bridge_name(bridge), mac)), target }
+}
+
+pub(super) fn fdb_key(bridge: String, mac: Mac) -> v1::FdbKey {
+    v1::FdbKey { bridge, mac: mac.0.into() }
+}
+
+fn frame_tunnel(remote: IpAddr, carrier: Carrier) -> v1::FrameTunnel {
+    use v1::frame_tunnel::Encap;
+    let encap = match carrier {
+        Carrier::Vxlan(vni) => Encap::Vni(vni.0),
+        Carrier::MplsOverUdp(label) => Encap::MplsOverUdp(label.0),
+        Carrier::MplsOverGre(label) => Encap::MplsOverGre(label.0),
+    };
+    v1::FrameTunnel { remote: address(remote), encap: Some(encap) }
+}
+
+pub(super) fn vni(state: &State, vni: Vni, target: &VniTarget) -> v1::Vni {
+    let none = String::new;
+    match *target {
+        VniTarget::Vrf(vrf) => v1::Vni { vni: vni.0, vrf: state.vrf_name(vrf), bridge: none() },
+        VniTarget::Bridge(bridge) => v1::Vni { vni: vni.0, vrf: none(), bridge: state.bridge_name(bridge) },
+    }
+}
+
 pub(super) fn label(state: &State, label: Label, target: &LabelTarget) -> v1::MplsLabel {
     use v1::mpls_label::Target;
     let target = match *target {
         LabelTarget::Vrf(vrf) => Target::Vrf(vrf_name(state, vrf)),
         LabelTarget::Vif(vif, _) => Target::Vif(state.vif_name(vif)),
+        LabelTarget::Bridge(bridge) => Target::Bridge(state.bridge_name(bridge)),
     };
     v1::MplsLabel { label: label.0, target: Some(target) }
 }

@@ -20,6 +20,7 @@ mod describe;
 mod events;
 mod interner;
 mod journal;
+mod journal_bridges;
 mod limits;
 mod list;
 mod read;

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::limits::PortInfo;
-use crate::ids::{Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
+use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 use crate::tables::fib::Bits;
-use crate::tables::{RouterAdvertisement, TunnelHeaders, VifKind};
+use crate::tables::{Carrier, RouterAdvertisement, TunnelHeaders, VifKind};
 
 /// An IP prefix whose bits beyond `length` are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +107,27 @@ pub(crate) struct Vrf {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bridge {
+    pub id: BridgeId,
+    pub name: Arc<str>,
+    pub vrf: VrfId,
+    /// Next hops in that VRF.
+    pub vteps: Vec<NextHopId>,
+    pub flood_unknown: bool,
+    /// 0: the default.
+    pub floods_per_second: u32,
+}
+
+/// Where a station of a bridge is, other than the bridge's VIFs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FdbEntry {
+    /// Absent: behind a tunnel.
+    pub vif: Option<VifId>,
+    /// In the bridge's VRF.
+    pub next_hop: NextHopId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vif {
     pub id: VifId,
     pub slot: usize,
@@ -114,6 +135,8 @@ pub(crate) struct Vif {
     pub kind: VifKind,
     pub port: PortIndex,
     pub vrf: VrfId,
+    /// Of that VRF.
+    pub bridge: Option<BridgeId>,
     /// Absent: the port's (fabric only).
     pub mac: Option<Mac>,
     pub addresses: Vec<IpAddr>,
@@ -173,6 +196,8 @@ pub(crate) enum Hop {
         vif: VifId,
         mac: Option<Mac>,
     },
+    /// Bridged: the frame as it is.
+    Bridged(VifId),
     Gateway(IpAddr),
     /// The routes of another VRF.
     Vrf(VrfId),
@@ -190,10 +215,22 @@ pub(crate) enum Hop {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Encap {
-    Vxlan { vni: Vni, inner_mac: Mac },
-    Geneve { vni: Vni, inner_mac: Mac },
-    MplsOverUdp { label: Label },
-    MplsOverGre { label: Label },
+    Vxlan {
+        vni: Vni,
+        inner_mac: Mac,
+    },
+    Geneve {
+        vni: Vni,
+        inner_mac: Mac,
+    },
+    MplsOverUdp {
+        label: Label,
+    },
+    MplsOverGre {
+        label: Label,
+    },
+    /// Ethernet frames.
+    Frames(Carrier),
 }
 
 /// One way of a route that has several.
@@ -219,6 +256,13 @@ pub(crate) enum LabelTarget {
     Vrf(VrfId),
     /// With the next hop that delivers to the VIF, in the VIF's VRF.
     Vif(VifId, NextHopId),
+    Bridge(BridgeId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VniTarget {
+    Vrf(VrfId),
+    Bridge(BridgeId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -58,6 +58,16 @@ pub(crate) enum Reason {
     MacNotUnicast,
     #[error("the gateway's own MAC address")]
     MacOfGateway,
+    #[error("our router MAC address")]
+    MacOfRouter,
+    #[error("the MAC address of VIF {0} in this bridge")]
+    MacOfVif(String),
+    #[error("VIF {vif} is no port of bridge {bridge}")]
+    NotOfBridge { vif: String, bridge: String },
+    #[error("bridge {bridge} is of VRF {vrf}")]
+    OtherVrf { bridge: String, vrf: String },
+    #[error("exactly one of vrf and bridge is needed")]
+    VrfOrBridge,
     #[error("there is no {kind} {name}")]
     Unknown { kind: &'static str, name: String },
     #[error("exists already")]

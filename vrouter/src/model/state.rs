@@ -11,10 +11,12 @@ use hashbrown::{HashMap, HashSet};
 use super::interner::{Interner, Swept};
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
-use super::records::{Acl, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Settings, Vif, Vrf};
+use super::records::{
+    Acl, Bridge, FdbEntry, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+};
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
-use crate::ids::{Label, NextHopId, PortIndex, VifId, Vni, VrfId};
+use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
 use crate::tables::VifKind;
 
 /// The truth.
@@ -28,7 +30,11 @@ pub(crate) struct State {
     pub acls: BTreeMap<Arc<str>, Arc<Acl>>,
     pub groups: BTreeMap<Arc<str>, Arc<Group>>,
     pub neighbours: BTreeMap<(VifId, IpAddr), Neighbour>,
-    pub vnis: BTreeMap<Vni, VrfId>,
+    pub bridges: BTreeMap<Arc<str>, Arc<Bridge>>,
+    pub fdb: BTreeMap<(BridgeId, Mac), FdbEntry>,
+    /// VIFs by their own MACs, with the next hop to each.
+    pub stations: BTreeMap<(BridgeId, Mac), (VifId, NextHopId)>,
+    pub vnis: BTreeMap<Vni, VniTarget>,
     pub labels: BTreeMap<Label, LabelTarget>,
     pub routes: HashMap<VrfId, RouteTable>,
     pub hops: Interner<(VrfId, Hop)>,
@@ -43,6 +49,7 @@ pub(crate) struct State {
 
     pub vrf_by_id: HashMap<VrfId, Arc<Vrf>>,
     pub vif_by_id: HashMap<VifId, Arc<Vif>>,
+    pub bridge_by_id: HashMap<BridgeId, Arc<Bridge>>,
     pub port_by_name: HashMap<Arc<str>, PortIndex>,
     pub vif_by_port: Vec<Option<VifId>>,
     /// Of deleted ports whose devices are not closed yet: not given again.
@@ -50,6 +57,7 @@ pub(crate) struct State {
     pub free_slots: BTreeSet<usize>,
     pub of_vrf: HashMap<VrfId, VrfUse>,
     pub of_vif: HashMap<VifId, VifUse>,
+    pub of_bridge: HashMap<BridgeId, BridgeUse>,
     pub of_acl: HashMap<Arc<str>, AclUse>,
     /// Offers by each list of paths.
     pub of_paths: HashMap<u32, usize>,
@@ -62,6 +70,7 @@ pub(crate) struct State {
     pub members: usize,
     pub next_vrf: u32,
     pub next_vif: u32,
+    pub next_bridge: u32,
 
     pub(super) journal: Vec<Undo>,
     pub(super) dirty: Dirty,
@@ -72,6 +81,7 @@ pub(crate) struct State {
 pub(crate) struct VrfUse {
     pub vifs: BTreeSet<VifId>,
     pub fabric_vifs: usize,
+    pub bridges: usize,
     pub vnis: usize,
     pub labels: usize,
     /// Offers of controllers.
@@ -92,6 +102,16 @@ pub(crate) struct VifUse {
     pub routes: usize,
     pub static_neighbours: usize,
     pub labels: usize,
+    pub fdb_entries: usize,
+}
+
+/// What refers to a bridge.
+#[derive(Default, PartialEq, Eq)]
+pub(crate) struct BridgeUse {
+    pub vifs: BTreeSet<VifId>,
+    pub entries: usize,
+    pub vnis: usize,
+    pub labels: usize,
 }
 
 /// What refers to an ACL.
@@ -110,6 +130,8 @@ pub(crate) struct Dirty {
     pub vifs: HashSet<VifId>,
     pub acls: HashSet<Arc<str>>,
     pub groups: HashSet<Arc<str>>,
+    pub bridges: HashSet<BridgeId>,
+    pub stations: HashSet<(BridgeId, Mac)>,
     pub vnis: HashSet<Vni>,
     pub labels: HashSet<Label>,
     pub neighbours: HashSet<(VifId, IpAddr)>,
@@ -144,6 +166,9 @@ impl State {
             acls: BTreeMap::new(),
             groups: BTreeMap::new(),
             neighbours: BTreeMap::new(),
+            bridges: BTreeMap::new(),
+            fdb: BTreeMap::new(),
+            stations: BTreeMap::new(),
             vnis: BTreeMap::new(),
             labels: BTreeMap::new(),
             routes: HashMap::new(),
@@ -155,8 +180,10 @@ impl State {
             lost: HashSet::new(),
             vrf_by_id: HashMap::new(),
             vif_by_id: HashMap::new(),
+            bridge_by_id: HashMap::new(),
             of_vrf: HashMap::new(),
             of_vif: HashMap::new(),
+            of_bridge: HashMap::new(),
             of_acl: HashMap::new(),
             of_paths: HashMap::new(),
             of_group: HashMap::new(),
@@ -166,6 +193,7 @@ impl State {
             members: 0,
             next_vrf: 0,
             next_vif: 0,
+            next_bridge: 0,
             journal: Vec::new(),
             dirty: Dirty::default(),
         }
@@ -179,6 +207,16 @@ impl State {
     /// The VIF with this name.
     pub fn vif(&self, name: &str) -> Result<&Arc<Vif>, Reason> {
         self.vifs.get(name).ok_or_else(|| Reason::Unknown { kind: "VIF", name: shown(name) })
+    }
+
+    /// The bridge with this name.
+    pub fn bridge(&self, name: &str) -> Result<&Arc<Bridge>, Reason> {
+        self.bridges.get(name).ok_or_else(|| Reason::Unknown { kind: "bridge", name: shown(name) })
+    }
+
+    /// The name of a bridge that is there.
+    pub fn bridge_name(&self, bridge: BridgeId) -> String {
+        self.bridge_by_id.get(&bridge).map_or_else(|| format!("#{bridge}"), |bridge| bridge.name.to_string())
     }
 
     /// The name of a VRF that is there.
@@ -286,6 +324,7 @@ impl State {
             return Some(format!("VIF {}", self.vif_name(vif)));
         }
         let counts = [
+            (of.bridges, "bridges"),
             (of.vnis, "VNIs"),
             (of.labels, "labels"),
             (of.tenant_routes, "routes to VIFs, tunnels or VRFs"),
@@ -309,6 +348,8 @@ impl State {
             groups: self.groups.len(),
             group_prefixes: self.group_prefixes,
             neighbours,
+            bridges: self.bridges.len(),
+            fdb_entries: self.fdb.len(),
             vnis: self.vnis.len(),
             labels: self.labels.len(),
             owners: self.owners.used(),

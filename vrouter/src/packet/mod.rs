@@ -7,6 +7,7 @@ pub mod ecn;
 pub mod ether;
 pub mod ip;
 pub mod mss;
+pub mod neighbour;
 pub mod plain;
 #[cfg(test)]
 mod tests;

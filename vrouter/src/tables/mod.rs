@@ -4,6 +4,7 @@
 //! them on the control thread, workers read them, nobody writes one that is published.
 
 pub mod acl;
+mod bridge;
 pub mod fib;
 mod group;
 mod next_hop;
@@ -16,13 +17,14 @@ mod spread;
 mod stripes;
 mod tunnel_headers;
 
+pub use bridge::Bridge;
 pub use group::{Group, Kept, Member};
-pub use next_hop::{Adjacency, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
+pub use next_hop::{Adjacency, Carrier, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
 pub use resolve::{Resolved, Unresolved, VRF_DEPTH};
 pub use rewrite::{Ready, Rewrite, Shape};
 pub use router::{AdvertisedPrefix, RouterAdvertisement};
 pub use rows::Rows;
-pub use snapshot::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Vif, VifKind, Vrf};
+pub use snapshot::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Vif, VifKind, VniTarget, Vrf};
 pub use spread::{Slots, Way, Ways};
 pub use stripes::Stripes;
 pub use tunnel_headers::{LabelMarking, Marking, Model, TunnelHeaders};

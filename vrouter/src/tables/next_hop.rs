@@ -45,10 +45,24 @@ pub enum NextHopKind {
     Group(Group),
     /// Deliver to a tenant's VIF.
     Vif { vif: VifId, port: PortIndex, dst_mac: Mac, src_mac: Mac },
+    /// Out of a tenant's VIF, the frame as it is.
+    Bridged { vif: VifId, port: PortIndex },
     /// Underlay: to a neighbour on a fabric VIF, or to the packet's own destination there.
     Fabric(Underlay),
     /// Encapsulate.
     Tunnel(Tunnel),
+}
+
+impl NextHopKind {
+    /// It takes Ethernet frames as they are.
+    #[inline]
+    pub fn takes_frames(&self) -> bool {
+        match self {
+            NextHopKind::Bridged { .. } => true,
+            NextHopKind::Tunnel(tunnel) => matches!(tunnel.encap, Encap::Frames(_)),
+            _ => false,
+        }
+    }
 }
 
 /// How a packet reaches its next underlay hop.
@@ -99,11 +113,21 @@ pub enum Encap {
     MplsOverUdp { label: Label },
     /// RFC 4023, without checksum, key and sequence number.
     MplsOverGre { label: Label },
+    /// The whole Ethernet frame.
+    Frames(Carrier),
+}
+
+/// What carries Ethernet frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Carrier {
+    Vxlan(Vni),
+    MplsOverUdp(Label),
+    MplsOverGre(Label),
 }
 
 /// Headers made ready: Ethernet with its tag, IPv4 (length, identification, TOS and checksum zero) or IPv6 (length, traffic class and
 /// flow label zero), UDP (source port and length zero,
-/// checksum zero) or GRE, VXLAN, GENEVE or MPLS (TC zero), and the inner Ethernet of VXLAN and GENEVE (ethertype zero).
+/// checksum zero) or GRE, VXLAN, GENEVE or MPLS (TC zero), and the inner Ethernet of VXLAN and GENEVE (ethertype zero) unless frames are carried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Template {
     bytes: [u8; Template::MAX],
@@ -150,10 +174,23 @@ impl Encap {
         matches!(self, Encap::Vxlan { .. } | Encap::Geneve { .. })
     }
 
+    /// Over GRE; else over UDP.
+    pub fn is_gre(self) -> bool {
+        matches!(self, Encap::MplsOverGre { .. } | Encap::Frames(Carrier::MplsOverGre(_)))
+    }
+
+    /// A label is before an L3 packet.
+    pub fn has_label(self) -> bool {
+        matches!(self, Encap::MplsOverUdp { .. } | Encap::MplsOverGre { .. })
+    }
+
     /// Bytes between the underlay's L3 MTU and the tenant's: the outer IP header, UDP or GRE, and what the kind adds before the inner
-    /// L3 packet.
+    /// L3 packet, that of a frame too.
     pub fn overhead(self, v6: bool) -> u16 {
         let behind_ip = match self {
+            Encap::Frames(Carrier::Vxlan(_)) => 8 + 8 + 14,
+            Encap::Frames(Carrier::MplsOverUdp(_)) => 8 + 4 + 14,
+            Encap::Frames(Carrier::MplsOverGre(_)) => 4 + 4 + 14,
             Encap::Vxlan { .. } | Encap::Geneve { .. } => 8 + 8 + 14,
             Encap::MplsOverUdp { .. } => 8 + 4,
             Encap::MplsOverGre { .. } => 4 + 4,

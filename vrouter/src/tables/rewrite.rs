@@ -37,16 +37,17 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// That of such a tunnel.
-    fn of(encap: Encap, v4: bool) -> Shape {
-        match (encap, v4) {
+    /// That of such a tunnel; none for frames, which the lane does not take.
+    fn of(encap: Encap, v4: bool) -> Option<Shape> {
+        Some(match (encap, v4) {
+            (Encap::Frames(_), _) => return None,
             (Encap::Vxlan { .. } | Encap::Geneve { .. }, true) => Shape::Framed4,
             (Encap::MplsOverUdp { .. }, true) => Shape::MplsUdp4,
             (Encap::MplsOverGre { .. }, true) => Shape::MplsGre4,
             (Encap::Vxlan { .. } | Encap::Geneve { .. }, false) => Shape::Framed6,
             (Encap::MplsOverUdp { .. }, false) => Shape::MplsUdp6,
             (Encap::MplsOverGre { .. }, false) => Shape::MplsGre6,
-        }
+        })
     }
 }
 
@@ -125,7 +126,7 @@ impl Rewrite {
         let v4 = tunnel.remote.is_ipv4();
         let sum = if v4 { checksum::sum(headers.get(l3..l3 + 20)?, 0) } else { 0 };
         Some(Rewrite {
-            shape: Shape::of(tunnel.encap, v4),
+            shape: Shape::of(tunnel.encap, v4)?,
             class_mask: tunnel.marking.class_mask,
             class_bits: tunnel.marking.class_bits,
             sum,

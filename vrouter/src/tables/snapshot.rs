@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
-use super::{NextHop, RouterAdvertisement, Rows, Stripes, TunnelHeaders};
-use crate::ids::{Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
+use super::{Bridge, NextHop, RouterAdvertisement, Rows, Stripes, TunnelHeaders};
+use crate::ids::{BridgeId, Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// Everything that forwarding asks, of one generation.
 #[derive(Clone, Default)]
@@ -24,7 +24,8 @@ pub struct Snapshot {
     pub next_hops: Rows<NextHop>,
     /// By [`MemberId`](crate::ids::MemberId), for people.
     pub member_names: Rows<Box<str>>,
-    pub vnis: Arc<HashMap<Vni, VrfId>>,
+    pub bridges: Rows<Bridge>,
+    pub vnis: Arc<HashMap<Vni, VniTarget>>,
     pub labels: Arc<HashMap<Label, DecapTarget>>,
     pub lifetimes: Lifetimes,
     /// New TCP without SYN is dropped.
@@ -47,6 +48,8 @@ pub struct LocalHost {
     pub vtep_v6: Option<Ipv6Addr>,
     /// Our inner MAC in VXLAN.
     pub router_mac: Mac,
+    /// That of tenants' gateways, by which stations behind tunnels may reach them too.
+    pub gateway_mac: Mac,
     /// How outer and inner headers follow each other.
     pub headers: TunnelHeaders,
 }
@@ -99,6 +102,8 @@ pub struct Vif {
     /// Fabric: the port to the host's kernel, which answers for `addresses` then.
     pub exception: Option<PortIndex>,
     pub vrf: VrfId,
+    /// Tenant: the bridge that it is a port of.
+    pub bridge: Option<BridgeId>,
     /// Tenant: the guest's. Fabric: ours.
     pub mac: Mac,
     /// Tenant: the gateway's, ours. Fabric: the same as `mac`.
@@ -149,6 +154,15 @@ pub enum DecapTarget {
     Vrf(VrfId),
     /// Delivered by this next hop (to a VIF), without a route lookup; the VRF is that VIF's.
     Vif { vrf: VrfId, next_hop: NextHopId },
+    /// Frames of this bridge.
+    Bridge(BridgeId),
+}
+
+/// Where a VNI's frames go: those to our MACs into the VRF, the others into its bridge, if it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VniTarget {
+    pub vrf: VrfId,
+    pub bridge: Option<BridgeId>,
 }
 
 /// Idle lifetimes of flow pairs, in ticks.
@@ -173,6 +187,24 @@ impl Default for Lifetimes {
             udp_answered: 180 * Tick::PER_SECOND,
             icmp: 30 * Tick::PER_SECOND,
         }
+    }
+}
+
+impl Vif {
+    /// Whether an address is that of one of its gateways.
+    #[inline]
+    pub fn has_gateway(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.gateway_v4 == Some(address),
+            IpAddr::V6(address) => [self.gateway_v6, self.gateway_link_local].contains(&Some(address)),
+        }
+    }
+
+    /// What is sent to our MAC is routed. False: a port of its bridge alone, as which our MAC is any other's.
+    #[inline]
+    pub fn routes(&self) -> bool {
+        let gateway = self.gateway_v4.is_some() || self.gateway_v6.is_some() || self.gateway_link_local.is_some();
+        self.bridge.is_none() || gateway
     }
 }
 

@@ -9,8 +9,8 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Group, Label, Lifetimes, Neighbour, Port, Route, RouterAdvertisement, Rule, Settings, ToProto, TunnelHeaders,
-    Via, Vif, VifKind, Vni, Vrf,
+    Acl, Bridge, FdbEntry, FrameVxlan, Group, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route,
+    RouterAdvertisement, Rule, Settings, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
 };
 
 use super::Failure;
@@ -65,19 +65,47 @@ enum Object {
         #[arg(long)]
         mac: Mac,
     },
-    /// Packets that arrive with this VNI belong to a VRF
-    Vni {
-        vni: u32,
+    /// A bridge: an L2 network in a VRF
+    Bridge {
+        name: String,
         #[arg(long)]
         vrf: String,
+        /// Who else has stations of it, as in a network file, e.g. 'vxlan: {remote: 172.31.0.2, vni: 5000}'. Repeatable
+        #[arg(long, value_parser = yaml::<Vtep>)]
+        vtep: Vec<Vtep>,
+        /// Frames to a MAC that no station has go to everybody
+        #[arg(long)]
+        flood_unknown: bool,
+        /// Frames to everybody that a VIF may send in a second; default 1000
+        #[arg(long)]
+        floods_per_second: Option<u32>,
     },
-    /// Packets that arrive with this label belong to a VRF, or go straight to a VIF
-    Label {
-        label: u32,
-        #[arg(long, required_unless_present = "vif", conflicts_with = "vif")]
+    /// Where a station of a bridge is
+    Fdb {
+        #[arg(long)]
+        bridge: String,
+        mac: Mac,
+        /// As in a network file, e.g. 'vif: web1' or 'vxlan: {remote: 172.31.0.2, vni: 5000}'
+        #[arg(long, value_parser = yaml::<Station>)]
+        at: Station,
+    },
+    /// Packets that arrive with this VNI belong to a VRF, or to a bridge
+    Vni {
+        vni: u32,
+        #[arg(long, required_unless_present = "bridge", conflicts_with = "bridge")]
         vrf: Option<String>,
         #[arg(long)]
+        bridge: Option<String>,
+    },
+    /// Packets that arrive with this label belong to a VRF or a bridge, or go straight to a VIF
+    Label {
+        label: u32,
+        #[arg(long, required_unless_present_any = ["vif", "bridge"], conflicts_with_all = ["vif", "bridge"])]
+        vrf: Option<String>,
+        #[arg(long, conflicts_with = "bridge")]
         vif: Option<String>,
+        #[arg(long)]
+        bridge: Option<String>,
     },
     /// An address group for ACLs
     Group {
@@ -170,6 +198,19 @@ struct AddVif {
     /// We are a router of its link, in YAML, e.g. 'prefixes: [{prefix: "fd00::/64"}]'; '{}' for no prefix
     #[arg(long, value_name = "YAML", value_parser = yaml::<RouterAdvertisement>)]
     router_advertisement: Option<RouterAdvertisement>,
+    /// The bridge that it is a port of
+    #[arg(long)]
+    bridge: Option<String>,
+}
+
+/// Where a station is: one of these.
+#[derive(Clone, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Station {
+    vif: Option<String>,
+    vxlan: Option<FrameVxlan>,
+    mpls_udp: Option<MplsTunnel>,
+    mpls_gre: Option<MplsTunnel>,
 }
 
 #[derive(clap::Args)]
@@ -275,6 +316,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             vlan: vif.vlan,
             exception_port: vif.exception_port,
             router_advertisement: vif.router_advertisement,
+            bridge: vif.bridge,
         }
         .to_proto(),
         Object::Route(AddRoute { vrf, prefix, via, preference }) => {
@@ -283,8 +325,14 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Neighbour { vif, address, mac } => {
             Neighbour { vif, address, mac: Some(mac), learnt: false, state: None }.to_proto()
         }
-        Object::Vni { vni, vrf } => Vni { vni, vrf }.to_proto(),
-        Object::Label { label, vrf, vif } => Label { label, vrf, vif }.to_proto(),
+        Object::Bridge { name, vrf, vtep, flood_unknown, floods_per_second } => {
+            Bridge { name, vrf, vteps: vtep, flood_unknown, floods_per_second }.to_proto()
+        }
+        Object::Fdb { bridge, mac, at: Station { vif, vxlan, mpls_udp, mpls_gre } } => {
+            FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre }.to_proto()
+        }
+        Object::Vni { vni, vrf, bridge } => Vni { vni, vrf, bridge }.to_proto(),
+        Object::Label { label, vrf, vif, bridge } => Label { label, vrf, vif, bridge }.to_proto(),
         Object::Group { name, prefix } => Group { name, prefixes: prefix }.to_proto(),
         Object::Acl { name, rule } => Acl { name, rules: rule }.to_proto(),
         Object::Settings(settings) => Settings {

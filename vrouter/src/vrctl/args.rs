@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vrouter::api::config::SOCKET;
-use vrouter::api::text::{Prefix, Protocol};
+use vrouter::api::text::{Mac, Prefix, Protocol};
 
 use super::add::Add;
 use super::delete::Delete;
@@ -93,6 +93,10 @@ pub enum Kind {
     Routes,
     #[value(alias = "neighbour")]
     Neighbours,
+    #[value(alias = "bridge")]
+    Bridges,
+    /// Where stations of bridges are
+    Fdb,
     #[value(alias = "vni")]
     Vnis,
     #[value(alias = "label")]
@@ -114,7 +118,7 @@ pub enum Kind {
 ")]
 pub struct Show {
     pub kind: Kind,
-    /// A name; a route's prefix; a neighbour's address; a VNI's or label's number
+    /// A name; a route's prefix; a neighbour's address; a station's MAC; a VNI's or label's number
     pub name: Option<String>,
     /// Routes of this VRF only
     #[arg(long)]
@@ -252,6 +256,7 @@ pub struct Drops {
 #[command(after_help = "Examples:
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
   vrctl explain --tunnel red --src 10.1.1.20 --dst 10.1.1.10 --proto icmp --icmp-type 8
+  vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --dst-mac 02:00:00:00:00:02
 ")]
 pub struct Explain {
     /// The packet enters here
@@ -284,4 +289,13 @@ pub struct Explain {
     /// L3 bytes
     #[arg(long, default_value_t = 64)]
     pub length: u32,
+    /// Its frame's destination MAC: bridged, unless that is ours; default: it is routed
+    #[arg(long, value_name = "MAC")]
+    pub dst_mac: Option<Mac>,
+    /// Its frame's source MAC; default the VIF's
+    #[arg(long, value_name = "MAC", requires = "dst_mac")]
+    pub src_mac: Option<Mac>,
+    /// The bridge that the tunnel leads into
+    #[arg(long, requires = "dst_mac")]
+    pub bridge: Option<String>,
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use clap::Subcommand;
-use vrouter::api::text::{Prefix, address_bytes};
+use vrouter::api::text::{Mac, Prefix, address_bytes};
 use vrouter::api::v1;
 
 use super::Failure;
@@ -50,6 +50,16 @@ enum Key {
         vif: String,
         address: IpAddr,
     },
+    /// A bridge that nothing refers to
+    Bridge {
+        name: String,
+    },
+    /// Where a station of a bridge is
+    Fdb {
+        #[arg(long)]
+        bridge: String,
+        mac: Mac,
+    },
     Vni {
         vni: u32,
     },
@@ -75,6 +85,8 @@ pub async fn run(socket: &Path, format: Format, delete: Delete) -> Result<(), Fa
             Kind::Route(v1::RouteKey { vrf, prefix: Some(prefix.into()), owner: delete.commit.owner.clone() })
         }
         Key::Neighbour { vif, address } => Kind::Neighbour(v1::NeighbourKey { vif, address: address_bytes(address) }),
+        Key::Bridge { name } => Kind::Bridge(name),
+        Key::Fdb { bridge, mac } => Kind::FdbEntry(v1::FdbKey { bridge, mac: mac.0.into() }),
         Key::Vni { vni } => Kind::Vni(vni),
         Key::Label { label } => Kind::Label(label),
         Key::Group { name } => Kind::Group(name),

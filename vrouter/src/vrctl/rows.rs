@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use vrouter::api::yaml::{
-    Acl, Action, AddressMatch, Group, HeaderModel, Label, Neighbour, Port, Route, Rule, Settings, TunnelHeaders, Via,
-    Vif, VifKind, Vni, Vrf,
+    Acl, Action, AddressMatch, Bridge, FdbEntry, Group, HeaderModel, Label, Neighbour, Port, Route, Rule, Settings,
+    TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
 };
 
 /// An object that a table shows; columns and cells correspond.
@@ -76,6 +76,7 @@ impl Row for Vif {
         "kind",
         "port",
         "vrf",
+        "bridge",
         "mac",
         "addresses",
         "gateways",
@@ -116,6 +117,7 @@ impl Row for Vif {
             kind.into(),
             ports,
             self.vrf.clone(),
+            or(&self.bridge, "-"),
             or(&self.mac, "port's"),
             lines(&self.addresses),
             lines(&gateways),
@@ -157,6 +159,51 @@ impl Row for Neighbour {
     }
 }
 
+impl Row for Bridge {
+    const COLUMNS: &[&str] = &["bridge", "vrf", "vteps", "unknown", "floods/s"];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let vteps: Vec<String> = self.vteps.iter().map(vtep).collect();
+        let unknown = if self.flood_unknown { "flooded" } else { "dropped" };
+        let floods = or(&self.floods_per_second, "default");
+        vec![self.name.clone(), self.vrf.clone(), lines(&vteps), unknown.into(), floods]
+    }
+}
+
+/// A tunnel for frames in words.
+fn vtep(tunnel: &Vtep) -> String {
+    if let Some(vxlan) = &tunnel.vxlan {
+        format!("vxlan {} vni {}", vxlan.remote, vxlan.vni)
+    } else if let Some(mpls) = &tunnel.mpls_udp {
+        format!("mpls-over-udp {} label {}", mpls.remote, mpls.label)
+    } else if let Some(mpls) = &tunnel.mpls_gre {
+        format!("mpls-over-gre {} label {}", mpls.remote, mpls.label)
+    } else {
+        "-".into()
+    }
+}
+
+impl Row for FdbEntry {
+    const COLUMNS: &[&str] = &["bridge", "mac", "to"];
+
+    fn name(&self) -> String {
+        self.mac.to_string()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let FdbEntry { vxlan, mpls_udp, mpls_gre, .. } = self.clone();
+        let to = match &self.vif {
+            Some(vif) => format!("vif {vif}"),
+            None => vtep(&Vtep { vxlan, mpls_udp, mpls_gre }),
+        };
+        vec![self.bridge.clone(), self.mac.to_string(), to]
+    }
+}
+
 impl Row for Vni {
     const COLUMNS: &[&str] = &["vni", "to"];
 
@@ -165,7 +212,11 @@ impl Row for Vni {
     }
 
     fn cells(&self) -> Vec<String> {
-        vec![self.vni.to_string(), format!("vrf {}", self.vrf)]
+        let to = match (&self.vrf, &self.bridge) {
+            (Some(vrf), _) => format!("vrf {vrf}"),
+            (None, bridge) => format!("bridge {}", or(bridge, "-")),
+        };
+        vec![self.vni.to_string(), to]
     }
 }
 
@@ -177,10 +228,11 @@ impl Row for Label {
     }
 
     fn cells(&self) -> Vec<String> {
-        let to = match (&self.vrf, &self.vif) {
-            (Some(vrf), _) => format!("vrf {vrf}"),
-            (None, Some(vif)) => format!("vif {vif}"),
-            (None, None) => "-".into(),
+        let to = match (&self.vrf, &self.vif, &self.bridge) {
+            (Some(vrf), _, _) => format!("vrf {vrf}"),
+            (None, Some(vif), _) => format!("vif {vif}"),
+            (None, None, Some(bridge)) => format!("bridge {bridge}"),
+            (None, None, None) => "-".into(),
         };
         vec![self.label.to_string(), to]
     }

@@ -82,6 +82,8 @@ pub fn contract_kind(kind: Kind) -> v1::Kind {
         Kind::Vifs => v1::Kind::Vif,
         Kind::Routes => v1::Kind::Route,
         Kind::Neighbours => v1::Kind::Neighbour,
+        Kind::Bridges => v1::Kind::Bridge,
+        Kind::Fdb => v1::Kind::FdbEntry,
         Kind::Vnis => v1::Kind::Vni,
         Kind::Labels => v1::Kind::Label,
         Kind::Groups => v1::Kind::Group,
@@ -118,6 +120,8 @@ impl Listing {
         wanted(Kind::Vifs, &|| section("vifs", &network.vifs));
         wanted(Kind::Routes, &|| section("routes", &network.routes));
         wanted(Kind::Neighbours, &|| section("neighbours", &network.neighbours));
+        wanted(Kind::Bridges, &|| section("bridges", &network.bridges));
+        wanted(Kind::Fdb, &|| section("fdb", &network.fdb));
         wanted(Kind::Vnis, &|| section("vnis", &network.vnis));
         wanted(Kind::Labels, &|| section("labels", &network.labels));
         wanted(Kind::Groups, &|| section("groups", &network.groups));
@@ -138,6 +142,8 @@ impl Listing {
         named(&mut network.vifs, name);
         named(&mut network.routes, name);
         named(&mut network.neighbours, name);
+        named(&mut network.bridges, name);
+        named(&mut network.fdb, name);
         named(&mut network.vnis, name);
         named(&mut network.labels, name);
         named(&mut network.groups, name);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use vrouter::api::text::address;
+use vrouter::api::text::{address, mac};
 use vrouter::api::v1;
 use vrouter::api::yaml::Network;
 
@@ -103,5 +103,9 @@ fn deleted(key: &v1::ObjectKey) -> (&'static str, String) {
         Some(Key::Acl(name)) => ("acl", name.clone()),
         Some(Key::Group(name)) => ("group", name.clone()),
         Some(Key::Port(name)) => ("port", name.clone()),
+        Some(Key::Bridge(name)) => ("bridge", name.clone()),
+        Some(Key::FdbEntry(key)) => {
+            ("fdb", format!("{} {}", key.bridge, mac(&key.mac).map(|mac| mac.to_string()).unwrap_or_default()))
+        }
     }
 }

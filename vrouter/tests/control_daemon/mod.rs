@@ -241,6 +241,8 @@ fn key(object: &v1::Object) -> String {
         Kind::Acl(acl) => format!("acl {}", acl.name),
         Kind::Group(group) => format!("group {}", group.name),
         Kind::Port(port) => format!("port {}", port.name),
+        Kind::Bridge(bridge) => format!("bridge {}", bridge.name),
+        Kind::FdbEntry(entry) => format!("fdb {:?}", entry.key),
     }
 }
 
@@ -261,6 +263,8 @@ fn deleted(key: &v1::ObjectKey, owner: &str) -> String {
         Kind::Acl(name) => format!("acl {name}"),
         Kind::Group(name) => format!("group {name}"),
         Kind::Port(name) => format!("port {name}"),
+        Kind::Bridge(name) => format!("bridge {name}"),
+        Kind::FdbEntry(key) => format!("fdb {:?}", Some(key)),
     }
 }
 
@@ -278,6 +282,8 @@ fn listed(object: &v1::Object, filter: &v1::ListRequest) -> bool {
         Kind::Acl(_) => v1::Kind::Acl,
         Kind::Group(_) => v1::Kind::Group,
         Kind::Port(_) => v1::Kind::Port,
+        Kind::Bridge(_) => v1::Kind::Bridge,
+        Kind::FdbEntry(_) => v1::Kind::FdbEntry,
     };
     filter.kind() == v1::Kind::All || filter.kind() == kind
 }

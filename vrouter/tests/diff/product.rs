@@ -105,6 +105,12 @@ fn object_key(kind: &str, key: &str) -> Option<v1::object_key::Kind> {
         "vif" => Kind::Vif(key.into()),
         "acl" => Kind::Acl(key.into()),
         "group" => Kind::Group(key.into()),
+        "bridge" => Kind::Bridge(key.into()),
+        "fdb" => {
+            let bridge = words.next()?.into();
+            let mac: vrouter::ids::Mac = words.next()?.parse().ok()?;
+            Kind::FdbEntry(v1::FdbKey { bridge, mac: mac.0.to_vec() })
+        }
         "vni" => Kind::Vni(key.parse().ok()?),
         "label" => Kind::Label(key.parse().ok()?),
         "neighbour" => {

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::bridges::Bridge;
 use super::kernel;
 use super::packets::{ACK, Packet, SYN, Upper, arp, checksum, ethernet, framed};
 use super::random::Random;
@@ -32,6 +33,15 @@ pub enum By {
     Label(u32),
     /// In GRE.
     GreLabel(u32),
+    /// As a frame of this bridge.
+    Frame(Bridge, Carrier),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Carrier {
+    Vxlan,
+    Mpls,
+    Gre,
 }
 
 /// A packet that was sent.
@@ -57,7 +67,9 @@ impl Traffic {
     /// The next frame, and the port where it comes in.
     pub fn frame(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         self.count += 1;
-        match random.weighted(&[(43, 0), (25, 1), (12, 2), (7, 3), (6, 4), (4, 5), (3, 6)]) {
+        let bare = if world.bridges.there.is_empty() { 0 } else { 8 };
+        match random.weighted(&[(43, 0), (25, 1), (12, 2), (7, 3), (6, 4), (4, 5), (3, 6), (bare, 7)]) {
+            7 => bare_frame(world, random),
             1 if !self.sent.is_empty() => self.answer(world, random),
             2 if !self.sent.is_empty() => self.again(world, random),
             3 if !self.sent.is_empty() => self.error(world, random),
@@ -335,6 +347,12 @@ fn right_place(world: &World, vrf: &str, address: IpAddr, random: &mut Random) -
 /// A tunnel into this VRF, mostly.
 fn tunnel(world: &World, vrf: &str, random: &mut Random) -> Place {
     let remote = random.weighted(&[(55, REMOTES[0]), (20, REMOTES[1]), (20, REMOTES[2]), (5, REMOTES[4])]);
+    if random.chance(55)
+        && let Some(bridge) = world.bridges.of(vrf, random)
+    {
+        let carrier = random.weighted(&[(60, Carrier::Vxlan), (20, Carrier::Mpls), (20, Carrier::Gre)]);
+        return Place::Tunnel { remote, v6: world.fabric.over_v6(random), by: By::Frame(bridge, carrier) };
+    }
     let vnis: Vec<u32> = world.vnis.iter().filter(|(_, name)| **name == vrf).map(|(vni, _)| *vni).collect();
     let is_there = |target: &Result<&str, usize>| match target {
         Ok(name) => *name == vrf,
@@ -362,11 +380,16 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
     match sent.place {
         Place::Vif(number) => {
             let mac = world.vifs.iter().find(|vif| vif.number == number).map_or([2; 6], |vif| vif.mac);
+            let bridge = world.vifs.iter().find(|vif| vif.number == number).and_then(|vif| vif.bridge);
+            let to = match bridge {
+                Some(bridge) if random.chance(60) => world.station_of(bridge, sent.packet.destination, random),
+                _ => GATEWAY_MAC,
+            };
             let (to, from) = match odd {
                 Some(0) => ([2, 9, 9, 9, 9, 9], mac),
                 Some(1) => (GATEWAY_MAC, [2, 9, 9, 9, 9, 9]),
                 Some(2) => (ALL, mac),
-                _ => (GATEWAY_MAC, mac),
+                _ => (to, mac),
             };
             let mut bytes = framed(to, from, &l3);
             if odd == Some(3) || bytes.len() < 60 && random.chance(30) {
@@ -387,6 +410,10 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
                 }
                 By::Label(label) => mpls(label, &l3, random),
                 By::GreLabel(label) => gre(&mpls(label, &l3, random), random),
+                By::Frame(bridge, carrier) => {
+                    let frame = world.tunnelled_frame(bridge, &sent.packet, random);
+                    carried(bridge, carrier, &frame, random)
+                }
             };
             if odd == Some(2) {
                 inner.extend([0xee; 9]);
@@ -395,12 +422,40 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
                 By::Vni(_) => Some(4789),
                 By::Geneve(_) => Some(6081),
                 By::Label(_) => Some(6635),
-                By::GreLabel(_) => None,
+                By::GreLabel(_) | By::Frame(_, Carrier::Gre) => None,
+                By::Frame(_, Carrier::Vxlan) => Some(4789),
+                By::Frame(_, Carrier::Mpls) => Some(6635),
             };
             let tos = if random.chance(85) { sent.packet.tos } else { random.pick(&[0, 1, 2, 3, 0xb8, 0xbb]) };
             underlay((world.arrives_by(remote, random), remote, v6), port, &inner, tos, random)
         }
     }
+}
+
+/// A frame in what carries it.
+fn carried(bridge: Bridge, carrier: Carrier, frame: &[u8], random: &mut Random) -> Vec<u8> {
+    match carrier {
+        Carrier::Vxlan => vxlan(bridge.vni, frame, random),
+        Carrier::Mpls => mpls(bridge.label, frame, random),
+        Carrier::Gre => gre(&mpls(bridge.label, frame, random), random),
+    }
+}
+
+/// A frame without a flow, into a bridge.
+fn bare_frame(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+    let ports: Vec<&Vif> = world.vifs.iter().filter(|vif| vif.bridge.is_some()).collect();
+    if !ports.is_empty() && random.chance(55) {
+        let vif = random.pick(&ports);
+        return (vif.number, world.bare_frame(vif.bridge.unwrap_or_default(), Some(vif), random));
+    }
+    let bridge = random.pick(&world.bridges.there);
+    let frame = world.bare_frame(bridge.name, None, random);
+    let (carrier, port) =
+        random.pick(&[(Carrier::Vxlan, Some(4789)), (Carrier::Mpls, Some(6635)), (Carrier::Gre, None)]);
+    let remote = random.pick(&REMOTES[..3]);
+    let inner = carried(bridge, carrier, &frame, random);
+    let tos = random.pick(&[0, 0, 3, 0xb8]);
+    underlay((world.arrives_by(remote, random), remote, world.fabric.over_v6(random)), port, &inner, tos, random)
 }
 
 fn vxlan(vni: u32, frame: &[u8], random: &mut Random) -> Vec<u8> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::bridges::Bridges;
 use super::case::{Batch, Event};
 use super::fabric::Fabric;
 use super::objects::Object;
@@ -80,6 +81,7 @@ pub struct Vif {
     pub to: Option<&'static str>,
     pub spoofing: bool,
     pub sources: Vec<&'static str>,
+    pub bridge: Option<&'static str>,
 }
 
 /// What the generator believes is there. The product judges: what it refuses is not there, and a packet may then go nowhere.
@@ -100,6 +102,7 @@ pub struct World {
     /// Ports that lost their link.
     pub without_link: BTreeSet<usize>,
     pub fabric: Fabric,
+    pub bridges: Bridges,
     strict: bool,
     lifetimes: bool,
 }
@@ -142,6 +145,7 @@ impl World {
             restless,
             without_link: BTreeSet::new(),
             fabric: Fabric::random(second_uplink, random),
+            bridges: Bridges::random(random),
             strict: random.chance(20),
             lifetimes: random.chance(50),
         };
@@ -155,12 +159,15 @@ impl World {
             }
             objects.push(world.vrf(name, random, acls));
         }
+        let v6 = world.fabric.over_v6(random);
+        objects.extend(world.bridges.objects(v6, random));
         for number in 1..=2 + random.below(4) {
             let vif = world.new_vif(number, random, acls);
             objects.push(vif_object(&vif));
             world.vifs.push(vif);
         }
         (0..4 + random.below(12)).for_each(|_| objects.push(world.route(random)));
+        (0..random.below(8)).for_each(|_| objects.extend(world.station(random)));
         (0..1 + random.below(4)).for_each(|_| objects.push(world.vni(random)));
         (0..1 + random.below(4)).for_each(|_| objects.push(world.label(random)));
         (world, unique(objects))
@@ -258,14 +265,18 @@ impl World {
         let off = self.flows_off.contains(vrf);
         let mut acl = |percent| (acls && !off && random.chance(percent)).then(|| random.pick(&["a1", "a2", "a3"]));
         let (from, to) = (acl(30), acl(30));
+        let bridge = if random.chance(65) { self.bridges.of(vrf, random).map(|bridge| bridge.name) } else { None };
+        // a port of the bridge alone
+        let routes = bridge.is_none() || random.chance(75);
         Vif {
+            bridge,
             number,
             vrf,
             mac: [2, 0, 0, 0, 0x0a, number as u8],
             v4: random.chance(95).then(|| Ipv4Addr::new(10, 1, 1, last)),
             v6: random.chance(60).then(|| Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 6 + u16::from(last))),
-            gateway_v4: random.chance(90).then(|| Ipv4Addr::new(10, 1, 1, 1)),
-            gateway_v6: random.chance(80),
+            gateway_v4: (routes && random.chance(90)).then(|| Ipv4Addr::new(10, 1, 1, 1)),
+            gateway_v6: routes && random.chance(80),
             advertises: random.chance(30).then(|| random.pick(&ADVERTISEMENTS)),
             mtu: random.chance(25).then(|| random.pick(&[1280, 1300, 1400])),
             from,
@@ -408,6 +419,7 @@ impl World {
             (5, 8),
             (3, 9),
             (5, 10),
+            (if self.bridges.there.is_empty() { 0 } else { 18 }, 11),
         ]) {
             0 => self.route(random),
             1 => {
@@ -441,6 +453,7 @@ impl World {
                 self.fabric.changed(second, random)
             }
             10 => self.gateway_route(random),
+            11 => self.station(random).expect("there are bridges"),
             _ => {
                 self.strict = random.chance(30);
                 self.lifetimes = random.chance(50);
@@ -452,7 +465,11 @@ impl World {
     fn changed_vif(&mut self, random: &mut Random) -> Object {
         let at = random.below(self.vifs.len());
         let mut vif = self.vifs[at].clone();
-        match random.below(11) {
+        match random.below(if self.bridges.there.is_empty() { 11 } else { 13 }) {
+            11 | 12 => {
+                let bridge = self.bridges.of(vif.vrf, random).map(|bridge| bridge.name);
+                vif.bridge = bridge.filter(|_| random.chance(60));
+            }
             7 | 9 if vif.advertises.is_some() && random.chance(80) => vif.advertises = None,
             7 | 9 | 10 => vif.advertises = Some(random.pick(&ADVERTISEMENTS)),
             8 => vif.gateway_v6 = !vif.gateway_v6,
@@ -470,7 +487,12 @@ impl World {
 
     /// Something goes.
     pub fn delete(&mut self, random: &mut Random) -> Event {
-        let (kind, key) = match random.weighted(&[(54, 0), (9, 1), (9, 2), (10, 3), (18, 4)]) {
+        let stations = if self.bridges.there.is_empty() { 0 } else { 25 };
+        let (kind, key) = match random.weighted(&[(54, 0), (9, 1), (9, 2), (10, 3), (18, 4), (stations, 5)]) {
+            5 => match self.bridges.deleted(random) {
+                Some(gone) => gone,
+                None => return Event::Wait(100),
+            },
             0 => {
                 let routes: Vec<_> = self.routes.iter().copied().collect();
                 let Some(route) = routes.get(random.below(routes.len())) else { return Event::Wait(100) };
@@ -504,7 +526,7 @@ fn unique(objects: Vec<Object>) -> Vec<Object> {
         let keys = match object.section {
             "settings" => 0,
             "routes" => 2,
-            "neighbours" => 2,
+            "neighbours" | "fdb" => 2,
             _ => 1,
         };
         let owner = fields.iter().find(|field| object.section == "routes" && field.starts_with("owner"));
@@ -535,6 +557,7 @@ fn vif_object(vif: &Vif) -> Object {
     text.extend(vif.from.map(|acl| format!(", acl_from_vif: {acl}")));
     text.extend(vif.to.map(|acl| format!(", acl_to_vif: {acl}")));
     text.extend(vif.spoofing.then_some(", spoofing_allowed: true"));
+    text.extend(vif.bridge.map(|bridge| format!(", bridge: {bridge}")));
     if !vif.sources.is_empty() {
         let sources: Vec<String> = vif.sources.iter().map(|prefix| format!("\"{prefix}\"")).collect();
         text += &format!(", allowed_sources: [{}]", sources.join(", "));

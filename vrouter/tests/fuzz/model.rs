@@ -31,6 +31,8 @@ pub const LIMITS: Limits = Limits {
     groups: 12,
     group_prefixes: 64,
     neighbours: 12,
+    bridges: 12,
+    fdb_entries: 12,
     vnis: 12,
     labels: 12,
     owners: 4,
@@ -69,15 +71,22 @@ pub fn check(snapshot: &Snapshot) {
     }
     for (_, hop) in snapshot.next_hops.iter() {
         assert!(hop.stamp <= snapshot.generation);
-        if let NextHopKind::Vif { vif: to, .. } = hop.kind {
+        if let NextHopKind::Vif { vif: to, .. } | NextHopKind::Bridged { vif: to, .. } = hop.kind {
             vif(to);
         }
     }
     snapshot.ports.iter().filter_map(|port| port.vif).for_each(vif);
-    snapshot.vnis.values().for_each(|&to| vrf(to));
+    snapshot.vnis.values().for_each(|to| vrf(to.vrf));
+    let bridge =
+        |id: vrouter::ids::BridgeId| assert!(snapshot.bridges.row(id.index()).is_some(), "bridge {id:?} is gone");
+    snapshot.bridges.iter().for_each(|(_, row)| vrf(row.vrf));
+    snapshot.bridges.iter().flat_map(|(_, row)| row.iter()).for_each(|(_, hop)| next_hop(hop));
+    snapshot.vnis.values().filter_map(|to| to.bridge).for_each(bridge);
+    snapshot.vifs.iter().filter_map(|(_, row)| row.bridge).for_each(bridge);
     for target in snapshot.labels.values() {
         match *target {
             DecapTarget::Vrf(to) => vrf(to),
+            DecapTarget::Bridge(to) => bridge(to),
             DecapTarget::Vif { vrf: of, next_hop: hop } => {
                 vrf(of);
                 next_hop(hop);

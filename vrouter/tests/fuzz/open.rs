@@ -182,6 +182,8 @@ fn kind_of(object: &v1::Object) -> v1::Kind {
         Kind::Acl(_) => v1::Kind::Acl,
         Kind::Group(_) => v1::Kind::Group,
         Kind::Port(_) => v1::Kind::Port,
+        Kind::Bridge(_) => v1::Kind::Bridge,
+        Kind::FdbEntry(_) => v1::Kind::FdbEntry,
     }
 }
 
@@ -198,6 +200,8 @@ fn keyed(object: v1::Object) -> (Vec<u8>, v1::Object) {
         Kind::Acl(acl) => Some(Key::Acl(acl.name)),
         Kind::Group(group) => Some(Key::Group(group.name)),
         Kind::Port(port) => Some(Key::Port(port.name)),
+        Kind::Bridge(bridge) => Some(Key::Bridge(bridge.name)),
+        Kind::FdbEntry(entry) => Some(Key::FdbEntry(entry.key.expect("listed"))),
     };
     (v1::ObjectKey { kind: key }.encode_to_vec(), object)
 }

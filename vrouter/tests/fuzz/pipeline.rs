@@ -20,7 +20,7 @@ static CHANGES: LazyLock<Vec<Vec<v1::Change>>> =
 /// Frames that one wire holds; before it is full the vRouter runs.
 const ROOM: usize = 48;
 /// Documents that there may be.
-const MOST_CHANGES: usize = 64;
+const MOST_CHANGES: usize = 128;
 const FLOWS: [u32; 4] = [4, 16, 64, 256];
 
 /// First byte: workers and the size of the flow table. Second: where in `changes.yaml` the eight changes stand that are made at once

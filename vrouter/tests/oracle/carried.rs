@@ -122,13 +122,21 @@ impl Oracle {
         (vni, link): (u32, Link),
         frame: &[u8],
     ) -> Result<Option<Arrived>, Reason> {
-        let vrf = *self.config.vnis.get(&vni).ok_or("vni_unknown")?;
+        let (vrf, bridge) = *self.config.vnis.get(&vni).ok_or("vni_unknown")?;
         self.check_vtep(vrf, outer.remote)?;
         let remote = Some(Remote { address: outer.remote, link: Some(link), before: outer.before + 14 });
         let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
         let ether = headers::ether(frame)?;
-        let (to_us, to_group) =
-            (ether.destination == self.config.settings.router_mac, headers::is_group(ether.destination));
+        let settings = &self.config.settings;
+        let to_gateway = bridge.is_some() && ether.destination == settings.gateway_mac;
+        let to_us = ether.destination == settings.router_mac || to_gateway;
+        let to_group = headers::is_group(ether.destination);
+        if let Some(bridge) = bridge.filter(|_| !to_us) {
+            return self.frame_carried(bridge, &side, outer, frame);
+        }
+        if to_gateway {
+            self.feature("to_gateway_from_bridge");
+        }
         if !to_us && !to_group {
             return Err("inner_mac_not_ours");
         }
@@ -148,11 +156,37 @@ impl Oracle {
         Ok(Some(Arrived { class, ..arrived }))
     }
 
+    /// A frame for a bridge.
+    fn frame_carried(
+        &mut self,
+        bridge: u32,
+        side: &Side,
+        outer: Outer,
+        frame: &[u8],
+    ) -> Result<Option<Arrived>, Reason> {
+        let ether = headers::ether(frame)?;
+        if self.is_for_everybody(bridge, &ether) {
+            return self.flood(bridge, side, &ether, frame, (None, Some(outer.class))).map(|()| None);
+        }
+        let mut arrived = self.bridged(bridge, side, &ether, frame, None)?;
+        if arrived.bridged.as_ref().is_some_and(|framing| !framing.bare) {
+            arrived.class = self.class_after(outer.class, arrived.packet.class)?;
+        }
+        Ok(Some(arrived))
+    }
+
     fn mpls_carried(&mut self, vif: &Vif, outer: Outer, payload: &[u8]) -> Result<Option<Arrived>, Reason> {
         if payload.len() < 4 || payload[2] & 1 == 0 {
             return Err("mpls_header");
         }
         let (vrf, fixed) = match self.config.labels.get(&(headers::be32(payload, 0) >> 12)).ok_or("label_unknown")? {
+            Arrival::Bridge(bridge) => {
+                let (bridge, vrf) = (*bridge, self.config.bridges[bridge].vrf);
+                self.check_vtep(vrf, outer.remote)?;
+                let remote = Some(Remote { address: outer.remote, link: None, before: outer.before + 18 });
+                let side = Side { entered: vif.id, place: Place::Tunnel(vrf), vrf, vif: None, remote };
+                return self.frame_carried(bridge, &side, outer, &payload[4..]);
+            }
             Arrival::Vrf(vrf) => (*vrf, None),
             Arrival::Vif(vif) => {
                 let vrf = self.config.vifs[vif].vrf;
@@ -186,7 +220,7 @@ impl Oracle {
     }
 
     /// The TOS that a packet leaves its tunnel with: DSCP by RFC 2983, ECN by the table of RFC 6040, section 4.2.
-    fn class_after(&mut self, outer: u8, inner: u8) -> Result<u8, Reason> {
+    pub(super) fn class_after(&mut self, outer: u8, inner: u8) -> Result<u8, Reason> {
         const NOT: u8 = 0;
         const ECT1: u8 = 1;
         const CE: u8 = 3;

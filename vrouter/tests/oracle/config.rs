@@ -112,6 +112,8 @@ pub struct Vif {
     pub kind: Kind,
     pub port: usize,
     pub vrf: u32,
+    /// The bridge that it is a port of.
+    pub bridge: Option<u32>,
     pub mac: Mac,
     pub addresses: Vec<IpAddr>,
     pub subnets: Vec<Prefix>,
@@ -184,6 +186,8 @@ pub enum Which {
         vif: u32,
         mac: Option<Mac>,
     },
+    /// Out of this VIF, the frame as it is.
+    Bridged(u32),
     Gateway(IpAddr),
     /// Look the same destination up there.
     Vrf(u32),
@@ -203,10 +207,48 @@ pub enum Which {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Encap {
-    Vxlan { vni: u32, mac: Mac },
-    Geneve { vni: u32, mac: Mac },
-    MplsOverUdp { label: u32 },
-    MplsOverGre { label: u32 },
+    Vxlan {
+        vni: u32,
+        mac: Mac,
+    },
+    Geneve {
+        vni: u32,
+        mac: Mac,
+    },
+    MplsOverUdp {
+        label: u32,
+    },
+    MplsOverGre {
+        label: u32,
+    },
+    /// The whole frame.
+    FramesInVxlan {
+        vni: u32,
+    },
+    FramesInMplsOverUdp {
+        label: u32,
+    },
+    FramesInMplsOverGre {
+        label: u32,
+    },
+}
+
+impl Encap {
+    pub fn takes_frames(self) -> bool {
+        use Encap::{FramesInMplsOverGre, FramesInMplsOverUdp, FramesInVxlan};
+        matches!(self, FramesInVxlan { .. } | FramesInMplsOverUdp { .. } | FramesInMplsOverGre { .. })
+    }
+}
+
+impl Which {
+    /// Whether frames leave by it as they are.
+    pub fn takes_frames(self) -> bool {
+        match self {
+            Which::Bridged(_) => true,
+            Which::Tunnel { encap, .. } => encap.takes_frames(),
+            _ => false,
+        }
+    }
 }
 
 /// One of several ways. Its weight is the product's business: any share is a choice that is free.
@@ -245,6 +287,19 @@ pub struct Neighbour {
 pub enum Arrival {
     Vrf(u32),
     Vif(u32),
+    /// Frames.
+    Bridge(u32),
+}
+
+/// An L2 network.
+#[derive(Clone, Debug)]
+pub struct Bridge {
+    pub id: u32,
+    pub name: String,
+    pub vrf: u32,
+    /// Tunnels to who else has stations.
+    pub vteps: Vec<Which>,
+    pub flood_unknown: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -281,7 +336,11 @@ pub struct Config {
     /// The ways of routes that have several, by a number that each statement of a route gets anew.
     pub paths: BTreeMap<u32, Vec<Path>>,
     pub neighbours: BTreeMap<(u32, IpAddr), Neighbour>,
-    pub vnis: BTreeMap<u32, u32>,
+    pub bridges: BTreeMap<u32, Bridge>,
+    /// By bridge and MAC.
+    pub fdb: BTreeMap<(u32, Mac), Which>,
+    /// VRFs, and bridges if there are frames.
+    pub vnis: BTreeMap<u32, (u32, Option<u32>)>,
     pub labels: BTreeMap<u32, Arrival>,
     pub groups: BTreeMap<String, Vec<Prefix>>,
     pub acls: BTreeMap<String, Acl>,
@@ -310,6 +369,8 @@ impl Config {
             routes: BTreeMap::new(),
             paths: BTreeMap::new(),
             neighbours: BTreeMap::new(),
+            bridges: BTreeMap::new(),
+            fdb: BTreeMap::new(),
             vnis: BTreeMap::new(),
             labels: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -330,6 +391,19 @@ impl Config {
 
     pub fn vif_named(&self, name: &str) -> Result<&Vif, String> {
         self.vifs.values().find(|vif| vif.name == name).ok_or(format!("no VIF {name}"))
+    }
+
+    pub fn bridge_named(&self, name: &str) -> Result<&Bridge, String> {
+        self.bridges.values().find(|bridge| bridge.name == name).ok_or(format!("no bridge {name}"))
+    }
+
+    /// The next hop to a station: a VIF by its own MAC, before what was said of that.
+    pub fn station(&self, bridge: u32, mac: Mac) -> Option<Hop> {
+        let vrf = self.bridges[&bridge].vrf;
+        let vif = self.vifs.values().find(|vif| vif.bridge == Some(bridge) && vif.mac == mac);
+        let own = vif.map(|vif| Which::Bridged(vif.id));
+        let which = own.or_else(|| self.fdb.get(&(bridge, mac)).copied())?;
+        Some(Hop { vrf, which })
     }
 
     pub fn vif_of_port(&self, port: usize) -> Option<&Vif> {
@@ -424,7 +498,11 @@ impl Config {
             Which::Paths(number) => self.paths[&number].iter().any(|way| way.which == hop.which),
             which => which == hop.which,
         };
-        self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && leads(route.which))
+        let station = |vrf: u32, which: Which| vrf == hop.vrf && which == hop.which;
+        self.bridges.values().any(|bridge| bridge.vteps.iter().any(|which| station(bridge.vrf, *which)))
+            || self.fdb.iter().any(|((bridge, _), which)| station(self.bridges[bridge].vrf, *which))
+            || self.vifs.values().any(|vif| vif.bridge.is_some() && station(vif.vrf, Which::Bridged(vif.id)))
+            || self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && leads(route.which))
             || self.brought(hop.vrf).iter().any(|(_, which)| *which == hop.which)
             || self.labels.values().any(by_label)
     }

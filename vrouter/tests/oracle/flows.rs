@@ -44,14 +44,24 @@ pub struct Half {
 pub struct Pair {
     /// The initiator's direction, then the answers'.
     pub halves: [Half; 2],
-    /// The VIF's next hop, when the initiator's label named it.
-    labelled: Option<Hop>,
+    /// Who said last by which next hops both go.
+    named: [Named; 2],
     /// The number of changes made before it was judged last.
     pub judged_after: u64,
     /// The event in which it was judged last.
     judged_in: u64,
     /// Packets of one burst were judged in different ways: which verdict is noted is up to the worker, until the next burst.
     mixed: bool,
+}
+
+/// Who says by which next hop a direction goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    Routed,
+    /// A label that names its VIF.
+    Label(Hop),
+    /// The station that its frames are for, if it is known.
+    Bridged(Option<Hop>),
 }
 
 /// A decision about a flow as its initiator sends it.
@@ -91,7 +101,10 @@ impl Pair {
     /// Those that it has, however it came by them.
     pub(super) fn next_hops(&mut self) -> impl Iterator<Item = &mut Hop> {
         let kept = self.halves.iter_mut().filter_map(|half| half.kept.as_mut()).map(|kept| &mut kept.hop);
-        kept.chain(&mut self.labelled)
+        kept.chain(self.named.iter_mut().filter_map(|named| match named {
+            Named::Label(hop) | Named::Bridged(Some(hop)) => Some(hop),
+            Named::Routed | Named::Bridged(None) => None,
+        }))
     }
 }
 
@@ -113,7 +126,8 @@ impl Oracle {
             self.forget(at);
             return self.judge_as_new(arrived);
         }
-        self.judge_pair(arrived, at, side)
+        let fate = self.judge_pair(arrived, at, side);
+        self.error_way(arrived, fate)
     }
 
     /// VRFs without flows: by routes alone.
@@ -144,7 +158,9 @@ impl Oracle {
         match self.leave(hop) {
             Err(reason) => Some(Fate::Drop(reason)),
             Ok(Leave::ForUs) => Some(Fate::Local),
-            Ok(Leave::At(..)) if has_link_local(&arrived.packet.tuple) => Some(Fate::Drop("source_spoofed")),
+            Ok(Leave::At(..)) if !hop.which.takes_frames() && has_link_local(&arrived.packet.tuple) => {
+                Some(Fate::Drop("source_spoofed"))
+            }
             Ok(Leave::At(..)) => Some(Fate::Forward(hop)),
         }
     }
@@ -170,7 +186,8 @@ impl Oracle {
         if self.config.settings.tcp_strict && tcp && !opens {
             return Fate::Drop("tcp_not_syn");
         }
-        let decision = match self.judge(arrived.place, arrived.vrf, key.1, arrived.fixed, ([None; 2], [true, false])) {
+        let named = [arrived.named(0), arrived.answers()];
+        let decision = match self.judge(arrived.place, arrived.vrf, key.1, named, ([None; 2], [true, false])) {
             Some(decision) => decision,
             None => return Fate::Local,
         };
@@ -178,7 +195,7 @@ impl Oracle {
             Err("no_route") => Fate::Tell("no_route", Problem::NoRoute),
             Err(reason) => Fate::Drop(reason),
             Ok(hop) => {
-                match self.install(key, &decision, arrived.fixed) {
+                match self.install(key, &decision, named) {
                     Some(at) => {
                         self.feature("flow_new");
                         self.count(at, 0, arrived);
@@ -191,11 +208,11 @@ impl Oracle {
     }
 
     /// A new pair; a pair that has its reverse key gives way if answers lead to this initiator, else there is none.
-    fn install(&mut self, key: Key, decision: &Decision, labelled: Option<Hop>) -> Option<usize> {
+    fn install(&mut self, key: Key, decision: &Decision, named: [Named; 2]) -> Option<usize> {
         let reverse = (decision.exit, key.1.turned());
         let mut decision = decision.clone();
         if let Some((taken, _)) = self.find(reverse) {
-            decision = self.settled(key, &decision, labelled);
+            decision = self.settled(key, &decision, named);
             if decision.answers_leave != Some(key.0) {
                 return None;
             }
@@ -225,16 +242,16 @@ impl Oracle {
         };
         let halves =
             [half(key, decision.forward, &decision.kept[0]), half(reverse, decision.reverse, &decision.kept[1])];
-        self.flows.push(Pair { halves, labelled, judged_after: self.changes, judged_in: self.events, mixed: false });
+        self.flows.push(Pair { halves, named, judged_after: self.changes, judged_in: self.events, mixed: false });
         Some(self.flows.len() - 1)
     }
 
     /// The same decision, in which the way of answers is no longer open.
-    fn settled(&self, key: Key, decision: &Decision, labelled: Option<Hop>) -> Decision {
+    fn settled(&self, key: Key, decision: &Decision, named: [Named; 2]) -> Decision {
         let had = [decision.kept[0].as_ref(), None];
         let vrf = self.vrf_of(key.0).expect("a place that was judged");
         match decision.kept[1].as_ref().is_some_and(|way| way.open) {
-            true => self.judge(key.0, vrf, key.1, labelled, (had, [true; 2])).expect("not for us"),
+            true => self.judge(key.0, vrf, key.1, named, (had, [true; 2])).expect("not for us"),
             false => decision.clone(),
         }
     }
@@ -250,15 +267,24 @@ impl Oracle {
         };
         // an error may come by another label than the flow that it quotes
         let error = matches!(arrived.packet.upper, Upper::Error { .. });
-        let fixed = if side == 0 && !error { arrived.fixed } else { pair.labelled };
+        let mut named = pair.named;
+        if !error {
+            named[side] = arrived.named(side);
+            // nothing leads where the other's station was, but this frame comes from it
+            if let (Named::Bridged(Some(Hop { vrf: GONE, .. })), other @ Named::Bridged(Some(_))) =
+                (named[1 - side], arrived.answers())
+            {
+                named[1 - side] = other;
+            }
+        }
         let had = [pair.halves[0].kept.as_ref(), pair.halves[1].kept.as_ref()];
-        let Some(decision) = self.judge(place, vrf, tuple, fixed, (had, [side == 0, side == 1])) else {
+        let Some(decision) = self.judge(place, vrf, tuple, named, (had, [side == 0, side == 1])) else {
             self.forget(at);
             return self.judge_as_new(arrived);
         };
         let denied = decision.forward.is_err();
         if !denied && decision.exit != pair.halves[1].key.0 {
-            return self.move_pair(arrived, at, decision, fixed);
+            return self.move_pair(arrived, at, decision, named);
         }
         let reverse = if denied { decision.forward } else { decision.reverse };
         if self.changes != pair.judged_after {
@@ -269,16 +295,14 @@ impl Oracle {
         pair.mixed = pair.judged_in == events && (pair.mixed || other);
         pair.judged_in = events;
         pair.judged_after = self.changes;
-        if side == 0 {
-            pair.labelled = fixed;
-        }
+        pair.named = named;
         (pair.halves[0].verdict, pair.halves[1].verdict) = (decision.forward, reverse);
         let mut moved = false;
         // the next hop that a label names stands also while the flow is refused
-        if let (true, Some(hop)) = (denied, fixed)
-            && let Some(kept) = &mut pair.halves[0].kept
-        {
-            kept.hop = hop;
+        for (half, named) in pair.halves.iter_mut().zip(named) {
+            if let (true, Named::Label(hop) | Named::Bridged(Some(hop)), Some(kept)) = (denied, named, &mut half.kept) {
+                kept.hop = hop;
+            }
         }
         for (half, kept) in pair.halves.iter_mut().zip(decision.kept) {
             moved |= matches!((&half.kept, &kept), (Some(old), Some(new)) if old.name != new.name && !old.open);
@@ -293,10 +317,10 @@ impl Oracle {
     }
 
     /// The initiator's packets leave elsewhere now: answers are expected from there.
-    fn move_pair(&mut self, arrived: &Arrived, at: usize, decision: Decision, labelled: Option<Hop>) -> Fate {
+    fn move_pair(&mut self, arrived: &Arrived, at: usize, decision: Decision, named: [Named; 2]) -> Fate {
         self.feature("flow_moved");
         let old = self.forget(at);
-        let Some(at) = self.install(old.halves[0].key, &decision, labelled) else {
+        let Some(at) = self.install(old.halves[0].key, &decision, named) else {
             return self.judge_as_new(arrived);
         };
         for side in [0, 1] {
@@ -348,17 +372,20 @@ impl Oracle {
         place: Place,
         vrf: u32,
         tuple: Tuple,
-        fixed: Option<Hop>,
+        [forward, answers]: [Named; 2],
         (had, shows): ([Option<&Kept>; 2], [bool; 2]),
     ) -> Option<Decision> {
         let refused = |reason, exit| {
             Some(Decision { forward: Err(reason), reverse: Err(reason), kept: [None, None], exit, answers_leave: None })
         };
         let route = || self.config.resolve(vrf, tuple.destination).map(|(_, hop, passed)| (hop, passed));
-        if fixed.is_some_and(|hop| hop.vrf == GONE) {
-            return refused("next_hop_gone", place);
-        }
-        let (hop, mut passed) = match fixed.map_or_else(route, |hop| Ok((hop, vec![vrf]))) {
+        let way = match forward {
+            Named::Label(Hop { vrf: GONE, .. }) | Named::Bridged(Some(Hop { vrf: GONE, .. })) => Err("next_hop_gone"),
+            Named::Label(hop) | Named::Bridged(Some(hop)) => Ok((hop, vec![vrf])),
+            Named::Bridged(None) => Err("unknown_unicast"),
+            Named::Routed => route(),
+        };
+        let (hop, mut passed) = match way {
             Ok(way) => way,
             Err(reason) => return refused(reason, place),
         };
@@ -374,7 +401,7 @@ impl Oracle {
             }
             Ok(Leave::At(exit, vrf, vif)) => (exit, vrf, vif),
         };
-        if has_link_local(&tuple) {
+        if !hop.which.takes_frames() && has_link_local(&tuple) {
             return refused("source_spoofed", place);
         }
         if !passed.contains(&exit_vrf) {
@@ -383,8 +410,16 @@ impl Oracle {
         if let Err(reason) = self.ask_acls(place, &passed, exit_vif, &tuple) {
             return refused(reason, exit);
         }
-        let back = self.config.resolve(exit_vrf, tuple.source).map(|(_, hop, _)| {
-            let way = self.path_of_answers(hop, place, had[1], shows[1]);
+        let back = match answers {
+            Named::Bridged(None) => Err("unknown_unicast"),
+            Named::Bridged(Some(Hop { vrf: GONE, .. })) => Err("next_hop_gone"),
+            Named::Bridged(Some(hop)) => Ok(self.path_of_flow(hop, None, true)),
+            Named::Routed | Named::Label(_) => {
+                let route = self.config.resolve(exit_vrf, tuple.source);
+                route.map(|(_, hop, _)| self.path_of_answers(hop, place, had[1], shows[1]))
+            }
+        };
+        let back = back.map(|way| {
             let left = self.leave(way.hop);
             (way, left)
         });
@@ -397,7 +432,7 @@ impl Oracle {
     }
 
     /// Every ACL on the way in order: from_vif of the source VIF, of each VRF, to_vif of the destination VIF.
-    fn ask_acls(&self, place: Place, vrfs: &[u32], to: Option<u32>, tuple: &Tuple) -> Result<(), Reason> {
+    pub(super) fn ask_acls(&self, place: Place, vrfs: &[u32], to: Option<u32>, tuple: &Tuple) -> Result<(), Reason> {
         let config = &self.config;
         let ask = |acl: &Option<String>, reason| if config.permits(acl, tuple) { Ok(()) } else { Err(reason) };
         if let Place::Vif(vif) = place {
@@ -409,12 +444,21 @@ impl Oracle {
         to.map_or(Ok(()), |vif| ask(&config.vifs[&vif].acl_to_vif, "acl_to_vif"))
     }
 
+    /// What becomes of a packet by a route's next hop.
+    pub(super) fn unless_lost(&self, hop: Hop) -> Fate {
+        match self.leave(hop) {
+            Err(reason) => Fate::Drop(reason),
+            Ok(Leave::ForUs) => Fate::Local,
+            Ok(Leave::At(..)) => Fate::Forward(hop),
+        }
+    }
+
     /// The place, VRF and tenant VIF by which a next hop leaves.
     fn leave(&self, hop: Hop) -> Result<Leave, Reason> {
         match hop.which {
             Which::Drop => Err("route_drop"),
             Which::Receive => Ok(Leave::ForUs),
-            Which::Vif { vif, .. } => {
+            Which::Vif { vif, .. } | Which::Bridged(vif) => {
                 let vif = self.config.vifs.get(&vif).ok_or("next_hop_gone")?;
                 assert!(vif.kind == Kind::Tenant, "a route to a fabric VIF");
                 Ok(Leave::At(Place::Vif(vif.id), vif.vrf, Some(vif.id)))

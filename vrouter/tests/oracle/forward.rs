@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::bridge::Framing;
 use super::choice::Free;
 use super::config::{Encap, Hop, Kind, Vif, Which};
 use super::headers::{self, ARP, Ether, IPV4, IPV6, Mac, Packet, Reason, Tuple, Upper};
@@ -47,8 +48,10 @@ pub struct Arrived {
     /// The TOS and TTL that it goes on with; the outer headers may have changed them.
     pub class: u8,
     pub ttl: u8,
-    /// A label that names its VIF: the next hop.
+    /// The next hop that a label which names its VIF, or a bridge, has for it.
     pub fixed: Option<Hop>,
+    /// Its frame goes on as it is.
+    pub bridged: Option<Framing>,
     pub remote: Option<Remote>,
     /// The Ethernet header that it came with, the inner one behind VXLAN and GENEVE.
     pub link: Option<(Mac, Mac)>,
@@ -107,6 +110,9 @@ impl Oracle {
     }
 
     fn forward(&mut self, mut arrived: Arrived) {
+        if let (Some(Framing { bare: true, .. }), Some(hop)) = (&arrived.bridged, arrived.fixed) {
+            return self.leave_by(arrived, hop);
+        }
         match self.decide(&mut arrived) {
             Fate::Forward(hop) => self.leave_by(arrived, hop),
             Fate::Drop(reason) => self.drop(arrived.entered, reason),
@@ -124,6 +130,16 @@ impl Oracle {
             Side { entered: vif.id, place: Place::Vif(vif.id), vrf: vif.vrf, vif: Some(vif.clone()), remote: None };
         if !vif.spoofing_allowed && ether.source != vif.mac {
             return Err("mac_spoofed");
+        }
+        if let Some(bridge) = vif.bridge {
+            let routes = vif.gateway_v4.is_some() || vif.gateway_v6.is_some() || vif.gateway_link_local.is_some();
+            let ours = ether.destination == gateway;
+            if (!routes || !ours) && self.is_for_everybody(bridge, ether) {
+                return self.flood(bridge, &side, ether, frame, (Some(vif), None)).map(|()| None);
+            }
+            if !routes || !ours {
+                return self.bridged(bridge, &side, ether, frame, Some(vif)).map(Some);
+            }
         }
         if ether.ethertype == ARP {
             if !headers::is_group(ether.destination) && ether.destination != gateway {
@@ -221,6 +237,7 @@ impl Oracle {
             ttl: packet.ttl,
             packet,
             fixed,
+            bridged: None,
             remote: side.remote,
             link,
             ours: false,
@@ -246,6 +263,7 @@ impl Oracle {
             ttl: packet.ttl,
             packet,
             fixed: None,
+            bridged: None,
             remote: None,
             link: None,
             ours: true,
@@ -263,6 +281,9 @@ impl Oracle {
     pub(super) fn leave_by(&mut self, mut arrived: Arrived, hop: Hop) {
         if !self.config.is_in_use(hop) {
             return self.drop(arrived.entered, "next_hop_gone");
+        }
+        if hop.which.takes_frames() {
+            return self.leave_bridged(arrived, hop);
         }
         if !arrived.ours && arrived.ttl <= 1 {
             self.drop(arrived.entered, "ttl_expired");
@@ -304,7 +325,8 @@ impl Oracle {
             (Way::None, _) => self.drop(arrived.entered, "no_underlay_route"),
             (Way::Asked { vif, neighbour }, _) => self.hold(&vif, neighbour, arrived, hop),
             (Way::Known { vif, mac }, Which::Tunnel { remote, encap }) => {
-                self.encapsulate(&vif, mac, remote, encap, &arrived);
+                let inner = arrived.packet.bytes.clone();
+                self.encapsulate(&vif, mac, (remote, encap), &inner, &arrived);
             }
             (Way::Known { vif, mac }, _) => {
                 self.feature("to_underlay");
@@ -319,10 +341,17 @@ impl Oracle {
         self.send(vif.port, frame, arrived.free.behind(14), None);
     }
 
-    fn encapsulate(&mut self, vif: &Vif, to: Mac, remote: IpAddr, encap: Encap, arrived: &Arrived) {
+    /// Sends an L3 packet, or a frame, through a tunnel.
+    pub(super) fn encapsulate(
+        &mut self,
+        vif: &Vif,
+        to: Mac,
+        (remote, encap): (IpAddr, Encap),
+        inner: &[u8],
+        arrived: &Arrived,
+    ) {
         let settings = &self.config.settings;
         let local = settings.vtep_towards(remote).expect("a way without VTEP");
-        let inner = &arrived.packet.bytes;
         let headers = settings.headers;
         let class = if headers.dscp { arrived.class } else { headers.outer_dscp << 2 | arrived.class & 3 };
         let traffic_class = match () {
@@ -343,6 +372,10 @@ impl Oracle {
             }
             Encap::MplsOverUdp { label: number } => (17, emit::udp(6635, &label(number))),
             Encap::MplsOverGre { label: number } => (47, emit::gre(0x8847, &label(number))),
+            // frames know no class and no TTL
+            Encap::FramesInVxlan { vni } => (17, emit::vxlan(vni, inner)),
+            Encap::FramesInMplsOverUdp { label } => (17, emit::udp(6635, &emit::mpls(label, 0, emit::TTL, inner))),
+            Encap::FramesInMplsOverGre { label } => (47, emit::gre(0x8847, &emit::mpls(label, 0, emit::TTL, inner))),
         };
         self.feature(match encap {
             Encap::Vxlan { .. } if remote.is_ipv6() => "to_vxlan6",
@@ -353,6 +386,9 @@ impl Oracle {
             Encap::MplsOverUdp { .. } => "to_mpls_udp",
             Encap::MplsOverGre { .. } if remote.is_ipv6() => "to_mpls_gre6",
             Encap::MplsOverGre { .. } => "to_mpls_gre",
+            Encap::FramesInVxlan { .. } => "frames_to_vxlan",
+            Encap::FramesInMplsOverUdp { .. } => "frames_to_mpls_udp",
+            Encap::FramesInMplsOverGre { .. } => "frames_to_mpls_gre",
         });
         self.marked(encap, class, (traffic_class, ttl), arrived);
         let (outer, free) = emit::outer(local, remote, protocol, class, &payload);
@@ -366,7 +402,7 @@ impl Oracle {
         if class != arrived.class {
             self.feature("pipe_to_tunnel");
         }
-        if matches!(encap, Encap::Vxlan { .. } | Encap::Geneve { .. }) {
+        if matches!(encap, Encap::Vxlan { .. } | Encap::Geneve { .. }) || encap.takes_frames() {
             return;
         }
         if headers.mpls_ttl && ttl != emit::TTL {
@@ -378,7 +414,7 @@ impl Oracle {
     }
 
     /// The largest L3 packet that may leave by a next hop.
-    fn mtu(&self, hop: Hop, way: &Way) -> usize {
+    pub(super) fn mtu(&self, hop: Hop, way: &Way) -> usize {
         let fabric = || match way {
             Way::Known { vif, .. } | Way::Asked { vif, .. } => usize::from(vif.mtu),
             Way::None => 65535,
@@ -387,7 +423,7 @@ impl Oracle {
         let smallest = |remote| self.vifs_of_ways(remote).iter().map(|vif| usize::from(vif.mtu)).min();
         match hop.which {
             Which::Drop | Which::Receive | Which::Vrf(_) | Which::Paths(_) => 65535,
-            Which::Vif { vif, .. } => usize::from(self.config.vifs[&vif].mtu),
+            Which::Vif { vif, .. } | Which::Bridged(vif) => usize::from(self.config.vifs[&vif].mtu),
             Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => fabric(),
             Which::Tunnel { remote, encap } => {
                 let ip = if remote.is_ipv4() { 20 } else { 40 };
@@ -395,6 +431,9 @@ impl Oracle {
                     Encap::Vxlan { .. } | Encap::Geneve { .. } => 8 + 8 + 14,
                     Encap::MplsOverUdp { .. } => 8 + 4,
                     Encap::MplsOverGre { .. } => 4 + 4,
+                    Encap::FramesInVxlan { .. } => 8 + 8 + 14,
+                    Encap::FramesInMplsOverUdp { .. } => 8 + 4 + 14,
+                    Encap::FramesInMplsOverGre { .. } => 4 + 4 + 14,
                 };
                 smallest(remote).unwrap_or_else(fabric) - (ip + behind)
             }
@@ -419,7 +458,7 @@ impl Oracle {
                 None => Way::None,
             },
             Which::Tunnel { .. } | Which::Paths(_) => panic!("a way that was not chosen"),
-            Which::Drop | Which::Receive | Which::Vif { .. } | Which::Vrf(_) => Way::None,
+            Which::Drop | Which::Receive | Which::Vif { .. } | Which::Bridged(_) | Which::Vrf(_) => Way::None,
         }
     }
 

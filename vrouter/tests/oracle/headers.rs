@@ -132,6 +132,15 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// What is not IP: nothing of it is known.
+    pub fn opaque(bytes: &[u8]) -> Packet {
+        let nobody = Ipv4Addr::UNSPECIFIED.into();
+        let (source, destination) = (nobody, nobody);
+        let tuple = Tuple { source, destination, protocol: 0, later: false, source_port: 0, destination_port: 0 };
+        let upper = Upper::Flow { flags: 0 };
+        Packet { tuple, upper, ttl: 0, class: 0, fragment: false, bytes: bytes.to_vec(), payload: 0 }
+    }
+
     pub fn source(&self) -> IpAddr {
         self.tuple.source
     }

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 
 use super::config::{
-    Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
+    Acl, Arrival, Bridge, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Vif, Vrf, Which,
+    is_link_local,
 };
 use super::given_router;
 use super::headers::Mac;
@@ -19,6 +20,8 @@ struct Network {
     vifs: Vec<GivenVif>,
     routes: Vec<GivenRoute>,
     neighbours: Vec<GivenNeighbour>,
+    bridges: Vec<GivenBridge>,
+    fdb: Vec<GivenStation>,
     vnis: Vec<GivenVni>,
     labels: Vec<GivenLabel>,
     groups: Vec<GivenGroup>,
@@ -117,6 +120,8 @@ struct GivenVif {
     #[serde(default)]
     allowed_sources: Vec<String>,
     #[serde(default)]
+    bridge: Option<String>,
+    #[serde(default)]
     router_advertisement: Option<given_router::Advertisement>,
 }
 
@@ -178,9 +183,58 @@ struct GivenNeighbour {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct GivenBridge {
+    name: String,
+    vrf: String,
+    #[serde(default)]
+    vteps: Vec<GivenVtep>,
+    #[serde(default)]
+    flood_unknown: bool,
+    #[serde(default)]
+    floods_per_second: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenVtep {
+    #[serde(default)]
+    vxlan: Option<GivenFrames>,
+    #[serde(default)]
+    mpls_udp: Option<GivenMpls>,
+    #[serde(default)]
+    mpls_gre: Option<GivenMpls>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenStation {
+    bridge: String,
+    mac: String,
+    #[serde(default)]
+    vif: Option<String>,
+    #[serde(default)]
+    vxlan: Option<GivenFrames>,
+    #[serde(default)]
+    mpls_udp: Option<GivenMpls>,
+    #[serde(default)]
+    mpls_gre: Option<GivenMpls>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenFrames {
+    remote: String,
+    vni: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GivenVni {
     vni: u32,
-    vrf: String,
+    #[serde(default)]
+    vrf: Option<String>,
+    #[serde(default)]
+    bridge: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -191,6 +245,8 @@ struct GivenLabel {
     vrf: Option<String>,
     #[serde(default)]
     vif: Option<String>,
+    #[serde(default)]
+    bridge: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -265,6 +321,14 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
     for given in network.vrfs {
         put_vrf(config, given)?;
     }
+    for given in network.bridges {
+        let id = config.bridge_named(&given.name).map(|old| old.id).unwrap_or_else(|_| config.number());
+        let vrf = config.vrf_named(&given.vrf)?.id;
+        let _ = given.floods_per_second;
+        let flood_unknown = given.flood_unknown;
+        let vteps = given.vteps.into_iter().map(vtep).collect::<Result<_, _>>()?;
+        config.bridges.insert(id, Bridge { id, name: given.name, vrf, vteps, flood_unknown });
+    }
     for given in network.vifs {
         put_vif(config, ports, given)?;
     }
@@ -280,19 +344,58 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
     for given in network.routes {
         put_route(config, given)?;
     }
+    for given in network.fdb {
+        let (key, which) = station(config, given)?;
+        config.fdb.insert(key, which);
+    }
     for given in network.vnis {
-        let vrf = config.vrf_named(&given.vrf)?.id;
-        config.vnis.insert(given.vni, vrf);
+        let target = match (given.vrf, given.bridge) {
+            (Some(vrf), None) => (config.vrf_named(&vrf)?.id, None),
+            (None, Some(bridge)) => {
+                let bridge = config.bridge_named(&bridge)?;
+                (bridge.vrf, Some(bridge.id))
+            }
+            _ => return Err(format!("vni {}: neither VRF nor bridge, or both", given.vni)),
+        };
+        config.vnis.insert(given.vni, target);
     }
     for given in network.labels {
-        let arrival = match (given.vrf, given.vif) {
-            (Some(vrf), None) => Arrival::Vrf(config.vrf_named(&vrf)?.id),
-            (None, Some(vif)) => Arrival::Vif(config.vif_named(&vif)?.id),
+        let arrival = match (given.vrf, given.vif, given.bridge) {
+            (Some(vrf), None, None) => Arrival::Vrf(config.vrf_named(&vrf)?.id),
+            (None, Some(vif), None) => Arrival::Vif(config.vif_named(&vif)?.id),
+            (None, None, Some(bridge)) => Arrival::Bridge(config.bridge_named(&bridge)?.id),
             _ => return Err(format!("label {}: neither VRF nor VIF, or both", given.label)),
         };
         config.labels.insert(given.label, arrival);
     }
     Ok(())
+}
+
+fn station(config: &Config, given: GivenStation) -> Result<((u32, Mac), Which), String> {
+    let key = (config.bridge_named(&given.bridge)?.id, mac(&given.mac)?);
+    let tunnel = GivenVtep { vxlan: given.vxlan, mpls_udp: given.mpls_udp, mpls_gre: given.mpls_gre };
+    match given.vif {
+        Some(vif) => Ok((key, Which::Bridged(config.vif_named(&vif)?.id))),
+        None => Ok((key, vtep(tunnel)?)),
+    }
+}
+
+/// A tunnel for frames.
+fn vtep(given: GivenVtep) -> Result<Which, String> {
+    let mut tunnels = Vec::new();
+    if let Some(GivenFrames { remote, vni }) = given.vxlan {
+        tunnels.push((address(&remote)?, Encap::FramesInVxlan { vni }));
+    }
+    if let Some(GivenMpls { remote, label }) = given.mpls_udp {
+        tunnels.push((address(&remote)?, Encap::FramesInMplsOverUdp { label }));
+    }
+    if let Some(GivenMpls { remote, label }) = given.mpls_gre {
+        tunnels.push((address(&remote)?, Encap::FramesInMplsOverGre { label }));
+    }
+    match tunnels[..] {
+        [(remote, encap)] => Ok(Which::Tunnel { remote, encap }),
+        _ => Err("a tunnel for frames is one".into()),
+    }
 }
 
 fn put_vrf(config: &mut Config, given: GivenVrf) -> Result<(), String> {
@@ -331,12 +434,14 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
     if kind == Kind::Fabric && addresses.iter().any(IpAddr::is_ipv6) && !addresses.iter().any(|a| is_link_local(*a)) {
         addresses.push(IpAddr::V6(link_local_of(mac)));
     }
+    let bridge = optional(&given.bridge, |name| config.bridge_named(name).map(|bridge| bridge.id))?;
     let vif = Vif {
         id,
         name: given.name,
         kind,
         port,
         vrf,
+        bridge,
         mac,
         addresses,
         subnets: list(&given.subnets, prefix)?,
@@ -541,7 +646,7 @@ fn list<T>(texts: &[String], read: fn(&str) -> Result<T, String>) -> Result<Vec<
     texts.iter().map(|text| read(text)).collect()
 }
 
-fn optional<T>(text: &Option<String>, read: fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+fn optional<T>(text: &Option<String>, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     text.as_deref().filter(|text| !text.is_empty()).map(read).transpose()
 }
 
@@ -565,7 +670,7 @@ fn v6(text: &str) -> Result<Ipv6Addr, String> {
     text.parse().map_err(|_| format!("{text} is no IPv6 address"))
 }
 
-fn mac(text: &str) -> Result<Mac, String> {
+pub fn mac(text: &str) -> Result<Mac, String> {
     let bytes: Vec<u8> = text.split([':', '-']).filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
     bytes.try_into().map_err(|_| format!("{text} is no MAC address"))
 }

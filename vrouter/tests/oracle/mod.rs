@@ -31,12 +31,14 @@
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
 #![allow(dead_code)] // each test takes the part that it needs
 
+mod bridge;
 mod carried;
 mod choice;
 mod config;
 mod ecmp;
 mod emit;
 mod exception;
+mod flood;
 mod flows;
 mod forward;
 mod given_router;
@@ -206,7 +208,7 @@ impl Oracle {
     }
 
     /// Deletes an object. Kinds and keys: vrf NAME, vif NAME, route "VRF PREFIX [OWNER]", neighbour "VIF ADDRESS", vni NUMBER,
-    /// label NUMBER, acl NAME, group NAME.
+    /// label NUMBER, acl NAME, group NAME, bridge NAME, fdb "BRIDGE MAC".
     pub fn delete(&mut self, kind: &str, key: &str) -> Result<(), String> {
         let config = &mut self.config;
         let words: Vec<&str> = key.split(' ').collect();
@@ -229,6 +231,14 @@ impl Oracle {
             ("neighbour", [vif, address]) => {
                 let key = (config.vif_named(vif)?.id, language::address(address)?);
                 config.neighbours.remove(&key).is_some()
+            }
+            ("bridge", [name]) => {
+                let bridge = config.bridge_named(name)?.id;
+                config.bridges.remove(&bridge).is_some()
+            }
+            ("fdb", [bridge, mac]) => {
+                let key = (config.bridge_named(bridge)?.id, language::mac(mac)?);
+                config.fdb.remove(&key).is_some()
             }
             ("vni", [_]) => config.vnis.remove(&number()?).is_some(),
             ("label", [_]) => config.labels.remove(&number()?).is_some(),

@@ -348,7 +348,7 @@ impl Side {
 
 /// The last link-layer address of this kind among the options from `at` on. Options of length 0 make a message void, and so do ones
 /// that go beyond it (RFC 4861, sections 4.6 and 7.1).
-fn option(message: &[u8], at: usize, kind: u8) -> Result<Option<Mac>, Reason> {
+pub(super) fn option(message: &[u8], at: usize, kind: u8) -> Result<Option<Mac>, Reason> {
     let mut options = message.get(at..).ok_or("nd_invalid")?;
     let mut found = None;
     while !options.is_empty() {

@@ -38,6 +38,7 @@ pub fn held(rig: &mut Rig) -> u64 {
         let full = |ring: &Ring| ring.punts.is_empty() && ring.free.idle() == RING;
         assert!(full(&end.rings.underlay) && full(&end.rings.tenant), "punts are left in a ring");
         assert!(end.rings.injections.is_empty(), "injections are left in a ring");
+        assert_eq!(end.copies.in_use(), 0, "copies are somewhere still");
     }
     let mut stats = rig.stats();
     // what a device lost never came here
@@ -55,7 +56,7 @@ pub fn held(rig: &mut Rig) -> u64 {
     for vif in &stats.vifs {
         let drops = by_vif.get(&*vif.vif).copied().unwrap_or(0);
         assert_eq!(drops, vif.dropped, "drops of VIF {}: {:?}", vif.vif, stats.drops);
-        let came = vif.rx_packets + vif.returned + vif.pieces;
+        let came = vif.rx_packets + vif.returned + vif.pieces + vif.copied;
         assert_eq!(came, vif.forwarded + vif.punted + vif.dropped - vif.punts_dropped, "{vif:?}");
     }
     let workers: [u64; 2] = stats.workers.iter().fold([0, 0], |[rx, tx], w| [rx + w.rx_packets, tx + w.tx_packets]);

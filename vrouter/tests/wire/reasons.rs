@@ -57,6 +57,7 @@ fn provoked(reason: DropReason) -> By {
         EcnForbidden => Frame(UP, "ecn.4.vxlan.0.3"),
         VtepNotAllowed => Scenario(Lab::a, from_a_stranger),
         InnerMacNotOurs => Frame(UP, "vxlan.inner-mac"),
+        UnknownUnicast | SplitHorizon | FloodBudget | NobodyElse | FloodNoRoom => in_a_bridge(reason),
         TtlExpired => Frame(RA, "ttl4.1"),
         TcpNotSyn => Scenario(Lab::a, strict),
         IcmpErrorNoFlow => Frame(UP, "error4.in"),
@@ -85,6 +86,18 @@ fn provoked(reason: DropReason) -> By {
         TxHandoverFull => Scenario(shared_port, |lab| (0..8).for_each(|_| lab.put(RA, "local4"))),
         TxRefused => Scenario(narrow_wires, fill_the_wire),
     }
+}
+
+fn in_a_bridge(reason: DropReason) -> By {
+    let done: fn(&mut Lab) = match reason {
+        DropReason::UnknownUnicast => |lab| lab.put(RA, "br.unknown"),
+        DropReason::SplitHorizon => |lab| lab.put(UP, "br.tunnel-to-tunnel"),
+        DropReason::FloodBudget => super::flood::beyond_the_budget,
+        DropReason::NobodyElse => super::flood::alone,
+        DropReason::FloodNoRoom => super::flood::takes_all_rooms,
+        _ => unreachable!("not of bridges"),
+    };
+    By::Scenario(super::bridge::a, done)
 }
 
 fn from_a_stranger(lab: &mut Lab) {

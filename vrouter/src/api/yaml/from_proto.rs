@@ -1,5 +1,6 @@
 //! From the contract back to the language, for what the daemon lists.
 
+use super::bridges::{Bridge, FdbEntry, FrameVxlan, Vtep};
 use super::objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
     Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
@@ -101,6 +102,7 @@ impl TryFrom<&v1::Vif> for Vif {
             vlan: number(vif.vlan).map(u16::try_from).transpose().map_err(|_| TextError::Number(vif.vlan, "VLAN"))?,
             exception_port: name(&vif.exception_port),
             router_advertisement: vif.router_advertisement.as_ref().map(RouterAdvertisement::try_from).transpose()?,
+            bridge: name(&vif.bridge),
         })
     }
 }
@@ -207,21 +209,70 @@ impl TryFrom<&v1::Neighbour> for Neighbour {
     }
 }
 
+impl TryFrom<&v1::Bridge> for Bridge {
+    type Error = TextError;
+
+    fn try_from(bridge: &v1::Bridge) -> Result<Bridge> {
+        Ok(Bridge {
+            name: bridge.name.clone(),
+            vrf: bridge.vrf.clone(),
+            vteps: bridge.vteps.iter().map(Vtep::try_from).collect::<Result<_>>()?,
+            flood_unknown: bridge.flood_unknown,
+            floods_per_second: number(bridge.floods_per_second),
+        })
+    }
+}
+
+impl TryFrom<&v1::FrameTunnel> for Vtep {
+    type Error = TextError;
+
+    fn try_from(tunnel: &v1::FrameTunnel) -> Result<Vtep> {
+        use v1::frame_tunnel::Encap;
+        let remote = text::address(&tunnel.remote)?;
+        let mut vtep = Vtep { vxlan: None, mpls_udp: None, mpls_gre: None };
+        match tunnel.encap {
+            None => {}
+            Some(Encap::Vni(vni)) => vtep.vxlan = Some(FrameVxlan { remote, vni }),
+            Some(Encap::MplsOverUdp(label)) => vtep.mpls_udp = Some(MplsTunnel { remote, label }),
+            Some(Encap::MplsOverGre(label)) => vtep.mpls_gre = Some(MplsTunnel { remote, label }),
+        }
+        Ok(vtep)
+    }
+}
+
+impl TryFrom<&v1::FdbEntry> for FdbEntry {
+    type Error = TextError;
+
+    fn try_from(entry: &v1::FdbEntry) -> Result<FdbEntry> {
+        use v1::fdb_entry::Target;
+        let key = entry.key.clone().unwrap_or_default();
+        let (bridge, mac) = (key.bridge, text::mac(&key.mac)?);
+        let (vif, tunnel) = match &entry.target {
+            None => (None, None),
+            Some(Target::Vif(vif)) => (Some(vif.clone()), None),
+            Some(Target::Tunnel(tunnel)) => (None, Some(Vtep::try_from(tunnel)?)),
+        };
+        let Vtep { vxlan, mpls_udp, mpls_gre } = tunnel.unwrap_or(Vtep { vxlan: None, mpls_udp: None, mpls_gre: None });
+        Ok(FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre })
+    }
+}
+
 impl From<&v1::Vni> for Vni {
     fn from(vni: &v1::Vni) -> Vni {
-        Vni { vni: vni.vni, vrf: vni.vrf.clone() }
+        Vni { vni: vni.vni, vrf: name(&vni.vrf), bridge: name(&vni.bridge) }
     }
 }
 
 impl From<&v1::MplsLabel> for Label {
     fn from(label: &v1::MplsLabel) -> Label {
         use v1::mpls_label::Target;
-        let (vrf, vif) = match &label.target {
-            None => (None, None),
-            Some(Target::Vrf(vrf)) => (Some(vrf.clone()), None),
-            Some(Target::Vif(vif)) => (None, Some(vif.clone())),
+        let (vrf, vif, bridge) = match &label.target {
+            None => (None, None, None),
+            Some(Target::Vrf(vrf)) => (Some(vrf.clone()), None, None),
+            Some(Target::Vif(vif)) => (None, Some(vif.clone()), None),
+            Some(Target::Bridge(bridge)) => (None, None, Some(bridge.clone())),
         };
-        Label { label: label.label, vrf, vif }
+        Label { label: label.label, vrf, vif, bridge }
     }
 }
 

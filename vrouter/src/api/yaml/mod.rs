@@ -1,6 +1,7 @@
 //! The network language: what `vrctl apply -f network.yaml` and the `state` section of the daemon's config are written in.
 //! Objects are named, never numbered; fields are called as in the contract.
 
+mod bridges;
 mod from_proto;
 mod objects;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::hash::Hash;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use bridges::{Bridge, FdbEntry, FrameVxlan, Vtep};
 pub use objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
     Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
@@ -30,9 +32,11 @@ pub struct Network {
     pub settings: Option<At<Settings>>,
     pub ports: Vec<At<Port>>,
     pub vrfs: Vec<At<Vrf>>,
+    pub bridges: Vec<At<Bridge>>,
     pub vifs: Vec<At<Vif>>,
     pub routes: Vec<At<Route>>,
     pub neighbours: Vec<At<Neighbour>>,
+    pub fdb: Vec<At<FdbEntry>>,
     pub vnis: Vec<At<Vni>>,
     pub labels: Vec<At<Label>>,
     pub groups: Vec<At<Group>>,
@@ -56,10 +60,12 @@ impl Network {
         put(&mut changes, &self.groups)?;
         put(&mut changes, &self.acls)?;
         put(&mut changes, &self.vrfs)?;
+        put(&mut changes, &self.bridges)?;
         put(&mut changes, &self.vifs)?;
         put(&mut changes, self.settings.as_slice())?;
         put(&mut changes, &self.neighbours)?;
         put(&mut changes, &self.routes)?;
+        put(&mut changes, &self.fdb)?;
         put(&mut changes, &self.vnis)?;
         put(&mut changes, &self.labels)?;
         Ok(changes)
@@ -69,6 +75,7 @@ impl Network {
     pub fn check(&self) -> Result<(), Fault> {
         unique("port", &self.ports, |port| &port.name)?;
         unique("vrf", &self.vrfs, |vrf| &vrf.name)?;
+        unique("bridge", &self.bridges, |bridge| &bridge.name)?;
         unique("vif", &self.vifs, |vif| &vif.name)?;
         unique("group", &self.groups, |group| &group.name)?;
         unique("acl", &self.acls, |acl| &acl.name)?;
@@ -79,6 +86,12 @@ impl Network {
             if let Some(first) = seen.insert((&route.vrf, route.prefix, &route.owner), route.position) {
                 let key = format!("route {} in vrf {}", route.prefix, route.vrf);
                 return Err(duplicate(&key, first, route.position));
+            }
+        }
+        let mut seen = HashMap::new();
+        for entry in &self.fdb {
+            if let Some(first) = seen.insert((&entry.bridge, entry.mac), entry.position) {
+                return Err(duplicate(&format!("fdb {} {}", entry.bridge, entry.mac), first, entry.position));
             }
         }
         let mut seen = HashMap::new();
@@ -105,6 +118,8 @@ impl Network {
             Some(Kind::Label(label)) => self.labels.push(At::nowhere(label.into())),
             Some(Kind::Acl(acl)) => self.acls.push(At::nowhere(acl.try_into()?)),
             Some(Kind::Group(group)) => self.groups.push(At::nowhere(group.try_into()?)),
+            Some(Kind::Bridge(bridge)) => self.bridges.push(At::nowhere(bridge.try_into()?)),
+            Some(Kind::FdbEntry(entry)) => self.fdb.push(At::nowhere(entry.try_into()?)),
             Some(Kind::Port(port)) => self.ports.push(At::nowhere(port.try_into()?)),
         }
         Ok(())

@@ -189,6 +189,9 @@ pub struct Vif {
     /// Tenant: we are a router of its link.
     #[serde(default)]
     pub router_advertisement: Option<RouterAdvertisement>,
+    /// Tenant: the bridge that it is a port of; default none.
+    #[serde(default)]
+    pub bridge: Option<String>,
 }
 
 /// Router advertisements to a tenant, from its link-local gateway.
@@ -323,17 +326,20 @@ pub struct Neighbour {
     pub state: Option<String>,
 }
 
-/// Packets that arrive with this VNI belong to `vrf`.
+/// Packets that arrive with this VNI belong to `vrf`, or to `bridge`: exactly one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vni {
     /// 0 to 16777215.
     #[schemars(range(max = 0xff_ffff))]
     pub vni: u32,
-    pub vrf: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vrf: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<String>,
 }
 
-/// Packets that arrive with this label belong to `vrf`, or go straight to `vif`: exactly one.
+/// Packets that arrive with this label belong to `vrf`, go straight to `vif`, or are frames of `bridge`: exactly one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Label {
@@ -344,6 +350,8 @@ pub struct Label {
     pub vrf: Option<String>,
     #[serde(default)]
     pub vif: Option<String>,
+    #[serde(default)]
+    pub bridge: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -81,6 +81,8 @@ fn a_network_becomes_the_contracts_objects_in_order() {
             Kind::Vni(_) => "vni".into(),
             Kind::Label(_) => "label".into(),
             Kind::Port(_) => "port".into(),
+            Kind::Bridge(bridge) => bridge.name.clone(),
+            Kind::FdbEntry(_) => "fdb".into(),
         })
         .collect();
     assert_eq!(
@@ -299,13 +301,13 @@ prop_compose! {
         names in (name(), name(), name()), fabric: bool, mac in some(mac()), addresses in list(address()),
         subnets in list(prefix()), gateways in (some(v4()), some(v6()), some(v6())), mtu in some(1_u16..),
         acls in (some(name()), some(name())), spoofing_allowed: bool, allowed_sources in list(prefix()), vlan in some(1_u16..4095),
-        router_advertisement in some(router_advertisement()), exception_port in some(name()),
+        router_advertisement in some(router_advertisement()), exception_port in some(name()), bridge in some(name()),
     ) -> Vif {
         Vif {
             name: names.0, port: names.1, vrf: names.2, kind: if fabric { VifKind::Fabric } else { VifKind::Tenant },
             mac, addresses, subnets, gateway_v4: gateways.0, gateway_v6: gateways.1, gateway_link_local: gateways.2, mtu,
             acl_from_vif: acls.0, acl_to_vif: acls.1, spoofing_allowed, allowed_sources, vlan, router_advertisement,
-            exception_port,
+            exception_port, bridge,
         }
     }
 }
@@ -367,6 +369,35 @@ prop_compose! {
     }
 }
 
+fn vtep() -> impl Strategy<Value = Vtep> {
+    let none = Vtep { vxlan: None, mpls_udp: None, mpls_gre: None };
+    (address(), 0_u32..1 << 24, 16_u32..1 << 20, 0..3).prop_map(move |(remote, vni, label, of)| match of {
+        0 => Vtep { vxlan: Some(FrameVxlan { remote, vni }), ..none.clone() },
+        1 => Vtep { mpls_udp: Some(MplsTunnel { remote, label }), ..none.clone() },
+        _ => Vtep { mpls_gre: Some(MplsTunnel { remote, label }), ..none.clone() },
+    })
+}
+
+prop_compose! {
+    fn bridge()(
+        name in name(), vrf in name(), vteps in list(vtep()), flood_unknown: bool, floods_per_second in some(1_u32..),
+    ) -> Bridge {
+        Bridge { name, vrf, vteps, flood_unknown, floods_per_second }
+    }
+}
+
+fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
+    let none = |(bridge, mac)| FdbEntry { bridge, mac, vif: None, vxlan: None, mpls_udp: None, mpls_gre: None };
+    ((name(), mac()).prop_map(none), name(), address(), 0_u32..1 << 24, 16_u32..1 << 20, 0..4).prop_map(
+        |(none, vif, remote, vni, label, of)| match of {
+            0 => FdbEntry { vif: Some(vif), ..none },
+            1 => FdbEntry { vxlan: Some(FrameVxlan { remote, vni }), ..none },
+            2 => FdbEntry { mpls_udp: Some(MplsTunnel { remote, label }), ..none },
+            _ => FdbEntry { mpls_gre: Some(MplsTunnel { remote, label }), ..none },
+        },
+    )
+}
+
 fn at<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<At<T>>> {
     list(of.prop_map(At::nowhere))
 }
@@ -375,14 +406,18 @@ prop_compose! {
     fn network()(
         settings in some(settings().prop_map(At::nowhere)), ports in at(port()), vrfs in at(vrf()), vifs in at(vif()), routes in at(route()),
         neighbours in at(neighbour()),
-        vnis in at((0_u32..1 << 24, name()).prop_map(|(vni, vrf)| Vni { vni, vrf })),
-        labels in at((16_u32..1 << 20, name(), any::<bool>()).prop_map(|(label, name, vrf)| {
-            Label { label, vrf: vrf.then(|| name.clone()), vif: (!vrf).then_some(name) }
+        bridges in at(bridge()), fdb in at(fdb_entry()),
+        vnis in at((0_u32..1 << 24, name(), any::<bool>()).prop_map(|(vni, name, vrf)| {
+            Vni { vni, vrf: vrf.then(|| name.clone()), bridge: (!vrf).then_some(name) }
+        })),
+        labels in at((16_u32..1 << 20, name(), 0..3).prop_map(|(label, name, of)| {
+            let [vrf, vif, bridge] = [0, 1, 2].map(|one| (of == one).then(|| name.clone()));
+            Label { label, vrf, vif, bridge }
         })),
         groups in at((name(), list(prefix())).prop_map(|(name, prefixes)| Group { name, prefixes })),
         acls in at((name(), list(rule())).prop_map(|(name, rules)| Acl { name, rules })),
     ) -> Network {
-        Network { settings, ports, vrfs, vifs, routes, neighbours, vnis, labels, groups, acls }
+        Network { settings, ports, vrfs, bridges, vifs, routes, neighbours, fdb, vnis, labels, groups, acls }
     }
 }
 

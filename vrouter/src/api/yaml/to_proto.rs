@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::bridges::{Bridge, FdbEntry, Vtep};
 use super::objects::{
     Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route,
     RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
@@ -111,6 +112,7 @@ impl ToProto for Vif {
             vlan: self.vlan.unwrap_or(0).into(),
             exception_port: self.exception_port.clone().unwrap_or_default(),
             router_advertisement: self.router_advertisement.as_ref().map(v1::RouterAdvertisement::from),
+            bridge: self.bridge.clone().unwrap_or_default(),
         }))
     }
 }
@@ -243,12 +245,80 @@ impl ToProto for Neighbour {
     }
 }
 
+impl ToProto for Bridge {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        let vtep = |(at, vtep): (usize, &Vtep)| {
+            vtep.to_proto().map_err(|(field, reason)| (format!("bridge {} vteps[{at}]{field}", self.name), reason))
+        };
+        Ok(Kind::Bridge(v1::Bridge {
+            name: self.name.clone(),
+            vrf: self.vrf.clone(),
+            vteps: self.vteps.iter().enumerate().map(vtep).collect::<Result<_, _>>()?,
+            flood_unknown: self.flood_unknown,
+            floods_per_second: self.floods_per_second.unwrap_or(0),
+        }))
+    }
+}
+
+impl Vtep {
+    /// Exactly one tunnel, or the field that is wrong and why.
+    fn to_proto(&self) -> Result<v1::FrameTunnel, Wrong> {
+        match <[v1::FrameTunnel; 1]>::try_from(self.given()?) {
+            Ok([tunnel]) => Ok(tunnel),
+            Err(_) => Err((String::new(), "needs exactly one of vxlan, mpls_udp, mpls_gre".into())),
+        }
+    }
+
+    /// All tunnels that are given.
+    fn given(&self) -> Result<Vec<v1::FrameTunnel>, Wrong> {
+        use v1::frame_tunnel::Encap;
+        let wrong = |field: &str, reason: &str| (field.to_owned(), reason.to_owned());
+        let tunnel = |remote, encap| v1::FrameTunnel { remote: address_bytes(remote), encap: Some(encap) };
+        let mut tunnels = Vec::new();
+        if let Some(vxlan) = &self.vxlan {
+            if vxlan.vni >= 1 << 24 {
+                return Err(wrong(".vxlan.vni", "is beyond 16777215"));
+            }
+            tunnels.push(tunnel(vxlan.remote, Encap::Vni(vxlan.vni)));
+        }
+        if let Some(mpls) = &self.mpls_udp {
+            let label = mpls.label().map_err(|reason| wrong(".mpls_udp.label", reason))?;
+            tunnels.push(tunnel(mpls.remote, Encap::MplsOverUdp(label)));
+        }
+        if let Some(mpls) = &self.mpls_gre {
+            let label = mpls.label().map_err(|reason| wrong(".mpls_gre.label", reason))?;
+            tunnels.push(tunnel(mpls.remote, Encap::MplsOverGre(label)));
+        }
+        Ok(tunnels)
+    }
+}
+
+impl ToProto for FdbEntry {
+    fn to_proto(&self) -> Result<Kind, Wrong> {
+        use v1::fdb_entry::Target;
+        let wrong = |field: &str, reason: String| (format!("fdb {} {}{field}", self.bridge, self.mac), reason);
+        let FdbEntry { vxlan, mpls_udp, mpls_gre, .. } = self.clone();
+        let given = Vtep { vxlan, mpls_udp, mpls_gre }.given().map_err(|(field, reason)| wrong(&field, reason))?;
+        let mut targets: Vec<Target> = self.vif.iter().cloned().map(Target::Vif).collect();
+        targets.extend(given.into_iter().map(Target::Tunnel));
+        let key = v1::FdbKey { bridge: self.bridge.clone(), mac: self.mac.0.to_vec() };
+        match <[Target; 1]>::try_from(targets) {
+            Ok([target]) => Ok(Kind::FdbEntry(v1::FdbEntry { key: Some(key), target: Some(target) })),
+            Err(_) => Err(wrong("", "needs exactly one of vif, vxlan, mpls_udp, mpls_gre".into())),
+        }
+    }
+}
+
 impl ToProto for Vni {
     fn to_proto(&self) -> Result<Kind, Wrong> {
         if self.vni >= 1 << 24 {
             return Err((format!("vni {}", self.vni), "is beyond 16777215".into()));
         }
-        Ok(Kind::Vni(v1::Vni { vni: self.vni, vrf: self.vrf.clone() }))
+        if self.vrf.is_some() == self.bridge.is_some() {
+            return Err((format!("vni {}", self.vni), "needs exactly one of vrf, bridge".into()));
+        }
+        let name = |name: &Option<String>| name.clone().unwrap_or_default();
+        Ok(Kind::Vni(v1::Vni { vni: self.vni, vrf: name(&self.vrf), bridge: name(&self.bridge) }))
     }
 }
 
@@ -256,10 +326,11 @@ impl ToProto for Label {
     fn to_proto(&self) -> Result<Kind, Wrong> {
         use v1::mpls_label::Target;
         let wrong = |reason: &str| Err((format!("label {}", self.label), reason.to_owned()));
-        let target = match (&self.vrf, &self.vif) {
-            (Some(vrf), None) => Target::Vrf(vrf.clone()),
-            (None, Some(vif)) => Target::Vif(vif.clone()),
-            _ => return wrong("needs exactly one of vrf, vif"),
+        let target = match (&self.vrf, &self.vif, &self.bridge) {
+            (Some(vrf), None, None) => Target::Vrf(vrf.clone()),
+            (None, Some(vif), None) => Target::Vif(vif.clone()),
+            (None, None, Some(bridge)) => Target::Bridge(bridge.clone()),
+            _ => return wrong("needs exactly one of vrf, vif, bridge"),
         };
         if !(16..1 << 20).contains(&self.label) {
             return wrong("is not in 16 to 1048575");

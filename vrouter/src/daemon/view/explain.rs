@@ -6,11 +6,12 @@ use super::victims::rule_text;
 use super::{member_name, next_hop_of_flow, next_hop_text, place_text, read_address, underlay_text, vrf_name};
 use crate::api::v1;
 use crate::datapath::Shared;
+use crate::datapath::bridge;
 use crate::datapath::decide::{Answer, Question, Recorder, Silent, Stage, Verdict, decide};
-use crate::datapath::flows::question_of;
+use crate::datapath::named::{Named, question_of};
 use crate::datapath::table::{Decided, FlowKey, Flows};
 use crate::drops::DropReason;
-use crate::ids::{NextHopId, Place};
+use crate::ids::{Mac, NextHopId, Place};
 use crate::packet::tuple::{FlowTuple, protocol};
 use crate::packet::{ip, mss};
 use crate::tables::acl::Acl;
@@ -18,11 +19,13 @@ use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Under
 
 /// Answers a request; the error names field and reason. Any thread; no side effects.
 pub fn explain(shared: &Shared, snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<v1::ExplainReply, String> {
-    let question = read(snapshot, request)?;
+    let mut question = read(snapshot, request)?;
     let mut steps = Steps { snapshot, steps: Vec::new() };
+    let station = bridged(snapshot, request, &mut question, &mut steps)?;
     let hash = shared.flows.hash(&FlowKey::new(&question.tuple, question.place.into()));
     let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
         Err(reason) => Verdict::Drop(reason),
+        Ok(()) if let Err(reason) = station => Verdict::Drop(reason),
         Ok(()) => {
             let answer = match live_flow(shared, &question, &mut steps) {
                 Live::No => decide(snapshot, &question, &mut steps),
@@ -75,7 +78,49 @@ fn read(snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<Question, S
         let kind = narrow("icmp_type", request.icmp_type.unwrap_or(if source.is_ipv4() { 8 } else { 128 }), 255)?;
         tuple.destination_port = kind << 8 | narrow("icmp_code", request.icmp_code.unwrap_or(0), 255)?;
     }
-    Ok(Question { place, vrf, tuple, fixed: None, kept: [None; 2] })
+    Ok(Question { place, vrf, tuple, forward: Named::Routed, answers: Named::Routed, kept: [None; 2] })
+}
+
+/// Names the stations of a packet whose frame is bridged; the reason if that cannot be.
+fn bridged(
+    snapshot: &Snapshot,
+    request: &v1::ExplainRequest,
+    question: &mut Question,
+    steps: &mut Steps<'_>,
+) -> Result<Result<(), DropReason>, String> {
+    let mac = |name: &str, bytes: &[u8]| match (bytes.len(), bytes.try_into()) {
+        (0, _) => Ok(None),
+        (_, Ok(bytes)) => Ok(Some(Mac(bytes))),
+        _ => Err(format!("{name}: a MAC address has 6 bytes")),
+    };
+    let Some(to) = mac("destination_mac", &request.destination_mac)? else { return Ok(Ok(())) };
+    let from = mac("source_mac", &request.source_mac)?;
+    let vif = if let Place::Vif(vif) = question.place { snapshot.vifs.row(vif.index()) } else { None };
+    let ours = match vif {
+        Some(vif) => vif.our_mac == to && vif.routes(),
+        None => [snapshot.local.router_mac, snapshot.local.gateway_mac].contains(&to),
+    };
+    if ours {
+        return Ok(Ok(()));
+    }
+    let named = || snapshot.bridges.iter().map(|(_, bridge)| bridge).find(|bridge| *bridge.name == *request.bridge);
+    let bridge = match vif {
+        Some(vif) => vif.bridge.and_then(|bridge| snapshot.bridges.row(bridge.index())),
+        None => named().filter(|bridge| bridge.vrf == question.vrf),
+    };
+    let Some(bridge) = bridge else {
+        steps.add("fdb", String::new(), format!("{to} is not ours, and there is no bridge"));
+        return Ok(Err(DropReason::MacNotOurs));
+    };
+    let back = from.or(vif.map(|vif| vif.mac)).and_then(|mac| bridge.station(mac));
+    let station = bridge::station(snapshot, bridge, question.place, to);
+    let detail = match bridge.station(to) {
+        Some(at) => format!("{to} is {}", next_hop_text(snapshot, at)),
+        None => format!("no station has {to}"),
+    };
+    steps.add("fdb", format!("bridge {}", bridge.name), detail);
+    (question.forward, question.answers) = (Named::Bridged(station.ok()), Named::Bridged(back));
+    Ok(station.map(|_| ()))
 }
 
 /// Who has what is for an address of ours.
@@ -127,7 +172,8 @@ fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) -> Liv
         steps.add("flow", String::new(), "none yet: judged as new".into());
         return Live::No;
     };
-    let asked = question_of(steps.snapshot, &pair, (handle == pair.handle).then_some(None));
+    let says = (handle == pair.handle, question.forward, question.answers);
+    let asked = question_of(steps.snapshot, &pair, Some(says));
     let Some(asked) = asked else {
         steps.add("flow", String::new(), "its initiator's place is gone: judged as new".into());
         return Live::No;

@@ -8,7 +8,7 @@ pub mod victims;
 use std::net::IpAddr;
 
 use crate::ids::{MemberId, NextHopId, Place, VifId, VrfId};
-use crate::tables::{Encap, NextHopKind, Snapshot, Tunnel, Underlay};
+use crate::tables::{Carrier, Encap, NextHopKind, Snapshot, Tunnel, Underlay};
 
 /// An address as the API carries it.
 pub fn address_bytes(address: IpAddr) -> Vec<u8> {
@@ -76,6 +76,7 @@ pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
         }
         NextHopKind::Vrf(vrf) => format!("vrf {}", vrf_name(snapshot, *vrf)),
         NextHopKind::Vif { vif, dst_mac, .. } => format!("vif {} mac {dst_mac}", vif_name(snapshot, *vif)),
+        NextHopKind::Bridged { vif, .. } => format!("bridged to vif {}", vif_name(snapshot, *vif)),
         NextHopKind::Fabric(underlay) => underlay_text(snapshot, underlay),
         NextHopKind::Tunnel(tunnel) => {
             let ways: Vec<_> =
@@ -98,6 +99,9 @@ fn tunnel_text(tunnel: &Tunnel) -> String {
         Encap::Geneve { vni, inner_dst, .. } => format!("geneve vni {vni} mac {inner_dst}"),
         Encap::MplsOverUdp { label } => format!("mpls-over-udp label {label}"),
         Encap::MplsOverGre { label } => format!("mpls-over-gre label {label}"),
+        Encap::Frames(Carrier::Vxlan(vni)) => format!("frames by vxlan vni {vni}"),
+        Encap::Frames(Carrier::MplsOverUdp(label)) => format!("frames by mpls-over-udp label {label}"),
+        Encap::Frames(Carrier::MplsOverGre(label)) => format!("frames by mpls-over-gre label {label}"),
     };
     format!("{by} to {}", tunnel.remote)
 }

@@ -22,7 +22,7 @@ struct Baseline {
 /// One VIF's counters, all threads together.
 #[derive(Clone, Default)]
 struct Sums {
-    traffic: [u64; 8],
+    traffic: [u64; 9],
     drops: Vec<u64>,
     /// The slow path's part of them, all reasons together.
     punts_dropped: u64,
@@ -56,10 +56,10 @@ impl Baselines {
 
 impl Sums {
     fn of(shared: &Shared, own: &Counters, slot: usize) -> Sums {
-        let mut sums = Sums { traffic: [0; 8], drops: vec![0; DropReason::COUNT], punts_dropped: 0 };
+        let mut sums = Sums { traffic: [0; 9], drops: vec![0; DropReason::COUNT], punts_dropped: 0 };
         for counters in shared.workers.iter().map(|end| &end.counters).chain([own]) {
             let vif = counters.vif(slot);
-            let books = [&vif.forwarded, &vif.punted, &vif.returned, &vif.pieces];
+            let books = [&vif.forwarded, &vif.punted, &vif.returned, &vif.pieces, &vif.copied];
             let traffic = [&vif.rx_packets, &vif.rx_bytes, &vif.tx_packets, &vif.tx_bytes].into_iter().chain(books);
             sums.traffic.iter_mut().zip(traffic).for_each(|(sum, counter)| *sum += counter.count());
             sums.drops.iter_mut().zip(DropReason::ALL).for_each(|(sum, &reason)| *sum += vif.dropped(reason));
@@ -92,7 +92,7 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
             drops.push(v1::DropCount { reason: reason.name().into(), vif: vif_name(snapshot, vif.id), packets });
             nameless[reason as usize] -= packets;
         }
-        let [rx_packets, rx_bytes, tx_packets, tx_bytes, forwarded, punted, returned, pieces] = sums.traffic;
+        let [rx_packets, rx_bytes, tx_packets, tx_bytes, forwarded, punted, returned, pieces, copied] = sums.traffic;
         let dropped = sums.drops.iter().sum();
         vifs.push(v1::VifStats {
             vif: vif.name.to_string(),
@@ -104,6 +104,7 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
             forwarded,
             punted,
             returned,
+            copied,
             punts_dropped: sums.punts_dropped,
             pieces,
         });
@@ -162,7 +163,7 @@ fn conservation(shared: &Shared, slow: &SlowPath<'_>) -> v1::Conservation {
     v1::Conservation {
         received: sum(|worker| worker.received.count()),
         originated: slow.originated,
-        copied: sum(|worker| worker.copied.count() + worker.pieces.count()),
+        copied: sum(|worker| worker.copied.count() + worker.pieces.count() + worker.flooded.count()),
         sent: sum(|worker| worker.sent.count()),
         dropped: sum(|worker| worker.dropped.count()) + slow.counters.worker.dropped.count(),
         held: slow.held,

@@ -76,6 +76,7 @@ fn vif(id: VifId, vrf: VrfId, mac: Mac, addresses: &[IpAddr]) -> Vif {
         port: PortIndex(id.0 as u16),
         exception: None,
         vrf,
+        bridge: None,
         mac,
         our_mac: GATEWAY_MAC,
         addresses: addresses.to_vec(),

@@ -4,7 +4,7 @@ use super::Mode;
 use crate::api::v1;
 use crate::ids::VrfId;
 use crate::model::read;
-use crate::model::records::{Hop, LabelTarget};
+use crate::model::records::{Hop, LabelTarget, VniTarget};
 use crate::model::refusal::{At, Reason, Refusal};
 use crate::model::state::State;
 use crate::tables::VifKind;
@@ -14,9 +14,13 @@ pub(super) fn write_vni(state: &mut State, mode: Mode, given: &v1::Vni) -> Resul
     let vni = read::vni(given.vni).at("vni")?;
     let old = state.vnis.get(&vni).copied();
     mode.allows(old.is_some())?;
-    let vrf = tenant_vrf(state, &given.vrf).at("vrf")?;
-    if old != Some(vrf) {
-        state.set_vni(vni, Some(vrf));
+    let target = match (&*given.vrf, &*given.bridge) {
+        ("", bridge) if !bridge.is_empty() => VniTarget::Bridge(state.bridge(bridge).at("bridge")?.id),
+        (vrf, "") => VniTarget::Vrf(tenant_vrf(state, vrf).at("vrf")?),
+        _ => return Err(Reason::VrfOrBridge.at("bridge")),
+    };
+    if old != Some(target) {
+        state.set_vni(vni, Some(target));
     }
     Ok(())
 }
@@ -35,6 +39,12 @@ pub(super) fn write_label(state: &mut State, mode: Mode, given: &v1::MplsLabel) 
     match given.target.as_ref().ok_or(Reason::Missing).at("target")? {
         Target::Vrf(name) => {
             let target = LabelTarget::Vrf(tenant_vrf(state, name).at("vrf")?);
+            if old != Some(target) {
+                state.set_label(label, Some(target));
+            }
+        }
+        Target::Bridge(name) => {
+            let target = LabelTarget::Bridge(state.bridge(name).at("bridge")?.id);
             if old != Some(target) {
                 state.set_label(label, Some(target));
             }

@@ -1,6 +1,7 @@
 //! One change of a batch: read, checked against the objects as the batch has left them so far, and made.
 
 mod acl;
+mod bridge;
 mod decap;
 mod neighbour;
 mod paths;
@@ -58,6 +59,8 @@ fn write(state: &mut State, owner: &str, mode: Mode, object: &v1::Object, open: 
         Some(Kind::Acl(acl)) => acl::write(state, mode, acl),
         Some(Kind::Group(group)) => acl::write_group(state, mode, group),
         Some(Kind::Port(port)) => port::write(state, mode, port, open),
+        Some(Kind::Bridge(bridge)) => bridge::write(state, mode, bridge),
+        Some(Kind::FdbEntry(entry)) => bridge::write_entry(state, mode, entry),
         None => Err(Reason::NoObject.at("")),
     }
 }
@@ -73,6 +76,8 @@ fn delete(state: &mut State, owner: &str, key: &v1::ObjectKey) -> Result<(), Ref
         Some(Key::Acl(name)) => acl::delete(state, name),
         Some(Key::Group(name)) => acl::delete_group(state, name),
         Some(Key::Port(name)) => port::delete(state, name),
+        Some(Key::Bridge(name)) => bridge::delete(state, name),
+        Some(Key::FdbEntry(key)) => bridge::delete_entry(state, key),
         None => Err(Reason::NoObject.at("")),
     }
 }

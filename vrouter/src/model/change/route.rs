@@ -1,5 +1,6 @@
 //! Routes of controllers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Mode;
@@ -152,14 +153,20 @@ fn to_vif(state: &State, vrf: &Vrf, given: &v1::next_hop::ViaVif) -> Result<Hop,
     Ok(Hop::Vif { vif: vif.id, mac: read::unless_empty(&given.mac, read::mac).at("mac")? })
 }
 
-fn tunnel(state: &State, given: &v1::Tunnel) -> Result<Hop, Refusal> {
-    let remote = read::host(&given.remote).at("remote")?;
+/// The far end of a tunnel.
+pub(super) fn remote(state: &State, given: &[u8]) -> Result<IpAddr, Reason> {
+    let remote = read::host(given)?;
     if read::is_link_local(Prefix::host(remote)) {
-        return Err(Reason::LinkLocal.at("remote"));
+        return Err(Reason::LinkLocal);
     }
     if remote.is_ipv6() && state.settings.vtep_v6.is_none() {
-        return Err(Reason::NoVtepV6.at("remote"));
+        return Err(Reason::NoVtepV6);
     }
+    Ok(remote)
+}
+
+fn tunnel(state: &State, given: &v1::Tunnel) -> Result<Hop, Refusal> {
+    let remote = remote(state, &given.remote).at("remote")?;
     let encap = match given.encap.as_ref().ok_or(Reason::Missing).at("encap")? {
         v1::tunnel::Encap::Vxlan(vxlan) => Encap::Vxlan {
             vni: read::vni(vxlan.vni).at("vxlan.vni")?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Mode;
 use crate::api::v1;
 use crate::model::read;
-use crate::model::records::{Hop, Settings};
+use crate::model::records::{Encap, Hop, Settings};
 use crate::model::refusal::{At, Reason, Refusal};
 use crate::model::state::State;
 use crate::tables::{Model, TunnelHeaders, VifKind};
@@ -101,7 +101,19 @@ fn check(state: &State, settings: &Settings) -> Result<(), Refusal> {
     if state.settings.vtep_v6.is_some() && settings.vtep_v6.is_none() && state.any_hop(to_v6) {
         return Err(Reason::InUse("routes by tunnels to IPv6 remotes".into()).at("vtep_v6"));
     }
-    let gateway = settings.gateway_mac();
+    let to_vtep = |vtep: IpAddr| {
+        state.any_hop(|hop| matches!(hop, Hop::Tunnel { remote, encap: Encap::Frames(_) } if *remote == vtep))
+    };
+    if let Some((field, _)) = settings.vteps().find(|&(_, vtep)| to_vtep(vtep)) {
+        return Err(Reason::InUse("FDB entries by tunnels to it".into()).at(field));
+    }
+    let (gateway, router) = (settings.gateway_mac(), settings.router_mac());
+    if state.fdb.keys().any(|(_, mac)| *mac == gateway) {
+        return Err(Reason::InUse("FDB entries".into()).at("gateway_mac"));
+    }
+    if state.fdb.keys().any(|(_, mac)| *mac == router) {
+        return Err(Reason::InUse("FDB entries".into()).at("router_mac"));
+    }
     if state.vifs.values().any(|vif| vif.kind == VifKind::Tenant && vif.mac == Some(gateway)) {
         return Err(Reason::MacOfGateway.at("gateway_mac"));
     }

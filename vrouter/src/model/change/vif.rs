@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::{Mode, neighbour, router};
+use super::{Mode, bridge, neighbour, router};
 use crate::api::v1;
 use crate::ids::{PortIndex, VifId, Vlan};
 use crate::model::read;
@@ -25,16 +25,19 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vif) -> Result<()
     check_vrf(state, &vif, old.as_deref())?;
     check_acls(state, &vif)?;
     check_addresses(state, &vif)?;
+    bridge::check_vif(state, &vif, old.as_deref())?;
     if old.as_deref() == Some(&vif) {
         return Ok(());
     }
     if let Some(old) = &old {
         set_implicit_routes(state, old, false).at("")?;
+        bridge::set_station(state, old, false).at("")?;
         part_from_neighbours(state, old, &vif)?;
     }
     forget_at_others(state, &vif).at("")?;
     state.set_vif(vif.name.clone(), Some(Arc::new(vif.clone())));
     set_implicit_routes(state, &vif, true).at("")?;
+    bridge::set_station(state, &vif, true).at("")?;
     check_dependants(state, old.as_deref().unwrap_or(&vif))
 }
 
@@ -47,6 +50,7 @@ pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
         neighbour::set(state, &vif, address, None).at("")?;
     }
     set_implicit_routes(state, &vif, false).at("")?;
+    bridge::set_station(state, &vif, false).at("")?;
     state.set_vif(vif.name.clone(), None);
     check_dependants(state, &vif)
 }
@@ -67,6 +71,8 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         return Err(Reason::PortTaken { port: given.port.clone(), vif: given.name.clone() }.at("exception_port"));
     }
     let vrf = state.vrf(&given.vrf).at("vrf")?.id;
+    let bridge =
+        read::reference(&given.bridge).map(|name| bridge::of_vif(state, &name, vrf)).transpose().at("bridge")?;
     let mac = read::unless_empty(&given.mac, read::mac).at("mac")?;
     let addresses = read::each("addresses", &given.addresses, read::MOST_ENTRIES, |a| read::host(a).at(""))?;
     let subnets = read::each("subnets", &given.subnets, read::MOST_ENTRIES, read::prefix)?;
@@ -98,6 +104,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         kind,
         port,
         vrf,
+        bridge,
         mac,
         addresses,
         subnets,
@@ -307,7 +314,8 @@ fn check_dependants(state: &State, before: &Vif) -> Result<(), Refusal> {
 
 fn in_use(state: &State, vif: VifId) -> Option<String> {
     let of = state.of_vif.get(&vif)?;
-    let counts = [(of.routes, "routes"), (of.static_neighbours, "static neighbours"), (of.labels, "labels")];
+    let others = [(of.labels, "labels"), (of.fdb_entries, "FDB entries")];
+    let counts = [(of.routes, "routes"), (of.static_neighbours, "static neighbours")].into_iter().chain(others);
     counts.into_iter().find(|&(count, _)| count > 0).map(|(count, what)| format!("{count} {what}"))
 }
 

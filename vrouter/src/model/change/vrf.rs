@@ -73,7 +73,7 @@ pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
             return in_use(format!("VIF {}", state.vif_name(vif)));
         }
         let into = (of.routes_into, "routes of other VRFs");
-        let counts = [(of.vnis, "VNIs"), (of.labels, "labels"), (of.routes, "routes"), into];
+        let counts = [(of.bridges, "bridges"), (of.vnis, "VNIs"), (of.labels, "labels"), (of.routes, "routes"), into];
         if let Some((count, what)) = counts.into_iter().find(|&(count, _)| count > 0) {
             return in_use(format!("{count} {what}"));
         }

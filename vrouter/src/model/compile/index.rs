@@ -62,7 +62,9 @@ impl Index {
             touched.next_hops.insert(id);
             self.reach.add(state, id, vrf, hop);
             match hop {
-                Hop::Vif { vif, .. } | Hop::Connected(vif) => drop(self.by_vif.entry(vif).or_default().insert(id)),
+                Hop::Vif { vif, .. } | Hop::Bridged(vif) | Hop::Connected(vif) => {
+                    _ = self.by_vif.entry(vif).or_default().insert(id);
+                }
                 Hop::Neighbour(vif, _) => {
                     self.by_vif.entry(vif).or_default().insert(id);
                     self.neighbours.insert(id);
@@ -89,7 +91,7 @@ impl Index {
     pub fn remove(&mut self, id: NextHopId, vrf: VrfId, hop: Hop) {
         self.reach.remove(id, vrf, hop);
         match hop {
-            Hop::Vif { vif, .. } | Hop::Connected(vif) => take_out(&mut self.by_vif, vif, id),
+            Hop::Vif { vif, .. } | Hop::Bridged(vif) | Hop::Connected(vif) => take_out(&mut self.by_vif, vif, id),
             Hop::Neighbour(vif, _) => {
                 take_out(&mut self.by_vif, vif, id);
                 self.neighbours.remove(&id);

@@ -4,6 +4,7 @@
 //! notice; see [`crate::tables::Vif::stamp`].
 
 mod acls;
+mod bridges;
 mod groups;
 mod index;
 mod next_hops;
@@ -19,11 +20,11 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::interner::Swept;
-use super::records::{Hop, LabelTarget, Prefix, Settings, Vif};
+use super::records::{Hop, LabelTarget, Prefix, Settings, Vif, VniTarget};
 use super::state::{Dirty, State};
 use crate::ids::{Generation, NextHopId, Tick, VifId, VrfId};
 use crate::tables::fib::PrefixSet;
-use crate::tables::{DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Stripes, VifKind};
+use crate::tables::{self, DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Stripes, VifKind};
 use acls::CompiledAcl;
 use index::Index;
 
@@ -108,6 +109,7 @@ impl Compiled {
         self.index.reach.raise(&mut next, &mut touched);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
         compile_names(state, &dirty, &mut next);
+        bridges::compile(state, &dirty, &mut next);
         compile_arrivals(state, &dirty, &mut next);
         // A neighbour that is now static, or a VIF that is now connected to a gateway, changes the list as well.
         if self.index.turns() != turns || neighbours || fabric {
@@ -163,6 +165,7 @@ fn apply_settings(next: &mut Snapshot, settings: &Settings) {
         vtep: settings.vtep,
         vtep_v6: settings.vtep_v6,
         router_mac: settings.router_mac(),
+        gateway_mac: settings.gateway_mac(),
         headers: settings.headers.unwrap_or_default(),
     };
     let default = Lifetimes::default();
@@ -195,7 +198,11 @@ fn compile_arrivals(state: &State, dirty: &Dirty, next: &mut Snapshot) {
         let vnis = Arc::make_mut(&mut next.vnis);
         for vni in &dirty.vnis {
             match state.vnis.get(vni) {
-                Some(&vrf) => vnis.insert(*vni, vrf),
+                Some(&VniTarget::Vrf(vrf)) => vnis.insert(*vni, tables::VniTarget { vrf, bridge: None }),
+                Some(&VniTarget::Bridge(bridge)) => {
+                    let vrf = state.bridge_by_id[&bridge].vrf;
+                    vnis.insert(*vni, tables::VniTarget { vrf, bridge: Some(bridge) })
+                }
                 None => vnis.remove(vni),
             };
         }
@@ -205,6 +212,7 @@ fn compile_arrivals(state: &State, dirty: &Dirty, next: &mut Snapshot) {
         for label in &dirty.labels {
             let target = match state.labels.get(label) {
                 Some(&LabelTarget::Vrf(vrf)) => DecapTarget::Vrf(vrf),
+                Some(&LabelTarget::Bridge(bridge)) => DecapTarget::Bridge(bridge),
                 Some(&LabelTarget::Vif(vif, next_hop)) => DecapTarget::Vif { vrf: state.vif_by_id[&vif].vrf, next_hop },
                 None => {
                     labels.remove(label);

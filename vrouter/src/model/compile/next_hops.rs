@@ -80,7 +80,7 @@ pub(super) fn set(next: &mut Snapshot, id: NextHopId, mut row: NextHop, raised: 
 
 fn egress(kind: &NextHopKind) -> Option<VifId> {
     match kind {
-        NextHopKind::Vif { vif, .. } => Some(*vif),
+        NextHopKind::Vif { vif, .. } | NextHopKind::Bridged { vif, .. } => Some(*vif),
         NextHopKind::Fabric(underlay) => underlay_vif(underlay),
         // which uplink a tunnel goes by is no matter of flows
         NextHopKind::Tunnel(_) => None,
@@ -112,6 +112,13 @@ fn plain(state: &State, next: &Snapshot, vrf: VrfId, hop: Hop) -> NextHop {
             Some(row) => {
                 mtu = row.mtu;
                 NextHopKind::Vif { vif, port: row.port, dst_mac: mac.unwrap_or(row.mac), src_mac: row.our_mac }
+            }
+            None => NextHopKind::Drop,
+        },
+        Hop::Bridged(vif) => match vif_row(vif) {
+            Some(row) => {
+                mtu = row.mtu;
+                NextHopKind::Bridged { vif, port: row.port }
             }
             None => NextHopKind::Drop,
         },

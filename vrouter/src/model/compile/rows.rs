@@ -185,11 +185,11 @@ fn raise(next: &mut Snapshot, vrf: VrfId, touched: &mut Touched) {
     }
 }
 
-/// Raises the VRFs of VIFs' next hops that nothing leads by any more: no route says so where only a label named one, and answers of its
-/// flows go by others.
+/// Raises the VRFs of next hops that nothing leads by any more and that a label or a bridge may have named: no route says so, and answers of
+/// their flows go by others.
 pub(super) fn raise_without(hops: &Swept<(VrfId, Hop)>, next: &mut Snapshot, touched: &mut Touched) {
     for (_, (vrf, hop)) in &hops.removed {
-        if let Hop::Vif { .. } = hop {
+        if let Hop::Vif { .. } | Hop::Bridged(_) | Hop::Tunnel { encap: records::Encap::Frames(_), .. } = hop {
             raise(next, *vrf, touched);
         }
     }
@@ -231,6 +231,7 @@ fn row(
         port: vif.port,
         exception: vif.exception,
         vrf: vif.vrf,
+        bridge: vif.bridge,
         mac,
         our_mac: if vif.kind == VifKind::Tenant { state.settings.gateway_mac() } else { mac },
         addresses: addresses(vif, mac),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::ids::{Mac, Vni};
 use crate::packet::ether;
 use crate::packet::tunnel::{GENEVE_ETHERNET, GENEVE_PORT, MPLS_PORT, VXLAN_PORT};
-use crate::tables::{Adjacency, Encap, Template};
+use crate::tables::{Adjacency, Carrier, Encap, Template};
 
 /// GRE without options: flags and version 0, and the protocol type of MPLS (RFC 4023, section 3).
 const GRE_MPLS: [u8; 4] = [0, 0, 0x88, 0x47];
@@ -21,7 +21,7 @@ pub(super) fn headers(adjacency: &Adjacency, local: IpAddr, remote: IpAddr, enca
     bytes.extend(adjacency.dst_mac.0);
     bytes.extend(adjacency.src_mac.0);
     bytes.extend(adjacency.vlan.map(ether::tag).iter().flatten());
-    let protocol = if matches!(encap, Encap::MplsOverGre { .. }) { GRE } else { UDP };
+    let protocol = if encap.is_gre() { GRE } else { UDP };
     let l3 = bytes.len() + 2;
     match remote {
         IpAddr::V4(_) => {
@@ -42,33 +42,46 @@ pub(super) fn headers(adjacency: &Adjacency, local: IpAddr, remote: IpAddr, enca
         }
     }
     match encap {
-        Encap::Vxlan { .. } => bytes.extend(udp(VXLAN_PORT)),
+        Encap::Vxlan { .. } | Encap::Frames(Carrier::Vxlan(_)) => bytes.extend(udp(VXLAN_PORT)),
         Encap::Geneve { .. } => bytes.extend(udp(GENEVE_PORT)),
-        Encap::MplsOverUdp { .. } => bytes.extend(udp(MPLS_PORT)),
-        Encap::MplsOverGre { .. } => bytes.extend(GRE_MPLS),
+        Encap::MplsOverUdp { .. } | Encap::Frames(Carrier::MplsOverUdp(_)) => bytes.extend(udp(MPLS_PORT)),
+        Encap::MplsOverGre { .. } | Encap::Frames(Carrier::MplsOverGre(_)) => bytes.extend(GRE_MPLS),
     }
     match encap {
+        Encap::Frames(Carrier::Vxlan(vni)) => {
+            bytes.extend([0x08, 0, 0, 0]);
+            bytes.extend(network(vni));
+        }
         Encap::Vxlan { vni, inner_dst, inner_src } => {
             bytes.extend([0x08, 0, 0, 0]);
-            bytes.extend(network(vni, inner_dst, inner_src));
+            bytes.extend(network(vni));
+            bytes.extend(inner(inner_dst, inner_src));
         }
         // version 0, no options
         Encap::Geneve { vni, inner_dst, inner_src } => {
             bytes.extend([0, 0]);
             bytes.extend(GENEVE_ETHERNET.to_be_bytes());
-            bytes.extend(network(vni, inner_dst, inner_src));
+            bytes.extend(network(vni));
+            bytes.extend(inner(inner_dst, inner_src));
         }
         // Bottom of stack, TC zero (RFC 3032, section 2.1); the TTL is that of the pipe model (RFC 3443).
-        Encap::MplsOverUdp { label } | Encap::MplsOverGre { label } => {
+        Encap::MplsOverUdp { label }
+        | Encap::MplsOverGre { label }
+        | Encap::Frames(Carrier::MplsOverUdp(label) | Carrier::MplsOverGre(label)) => {
             bytes.extend((label.0 << 12 | 1 << 8 | u32::from(TTL)).to_be_bytes());
         }
     }
     Template::new(&bytes, l3)
 }
 
-/// The VNI and a reserved byte, and inner Ethernet with its EtherType zero.
-fn network(vni: Vni, inner_dst: Mac, inner_src: Mac) -> Vec<u8> {
-    [&(vni.0 << 8).to_be_bytes()[..], &inner_dst.0, &inner_src.0, &[0, 0]].concat()
+/// The VNI and a reserved byte.
+fn network(vni: Vni) -> [u8; 4] {
+    (vni.0 << 8).to_be_bytes()
+}
+
+/// Inner Ethernet with its EtherType zero.
+fn inner(inner_dst: Mac, inner_src: Mac) -> [u8; 14] {
+    ether::write(inner_dst, inner_src, 0)
 }
 
 /// Source port, length and checksum zero.

@@ -27,6 +27,7 @@ pub(super) fn compile(
         }
         records::Encap::MplsOverUdp { label } => Encap::MplsOverUdp { label },
         records::Encap::MplsOverGre { label } => Encap::MplsOverGre { label },
+        records::Encap::Frames(carrier) => Encap::Frames(carrier),
     };
     let Found { via, leads, routes } = find(state, next, remote);
     let vtep = next.local.vtep_towards(remote);
@@ -54,7 +55,7 @@ pub(super) fn compile(
     // the smallest of all ways, in use or not: what fits goes on fitting when another way is taken
     let vifs = ways.all().filter_map(|(way, _)| next.vifs.row(underlay_vif(&way.underlay)?.index()));
     let mtu = vifs.map(|vif| vif.mtu).min().unwrap_or(u16::MAX).saturating_sub(encap.overhead(remote.is_ipv6()));
-    let marking = next.local.headers.marking(!encap.is_framed());
+    let marking = next.local.headers.marking(encap.has_label());
     let leads = leads && vtep.is_some();
     let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways, leads });
     (NextHop::new(mtu, kind), routes)

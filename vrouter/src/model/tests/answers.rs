@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::ids::{NextHopId, VifId};
+use crate::ids::{BridgeId, NextHopId, VifId};
 use crate::model::Model;
 use crate::tables::acl::{Acl, Tuple};
 use crate::tables::{DecapTarget, NextHopKind, Snapshot, Tunnel, Underlay, Vif, Vrf, Way};
@@ -53,11 +53,26 @@ pub(super) fn answers(model: &Model) -> Vec<String> {
         assert_eq!(id, row.id.index());
         vif(model, row, &mut answers);
     }
-    for (vni, vrf) in snapshot.vnis.iter() {
-        answers.push(format!("vni {vni} {:?}", model.vrf_name(*vrf)));
+    let bridge_name = |id: BridgeId| snapshot.bridges.row(id.index()).map(|bridge| bridge.name.clone());
+    for (id, row) in snapshot.bridges.iter() {
+        assert_eq!(id, row.id.index());
+        answers.push(format!("bridge {} {:?} {}", row.name, model.vrf_name(row.vrf), row.stations()));
+        let port = |(vif, next_hop): &(VifId, NextHopId)| (name(*vif), next_hop_row(model, &snapshot, *next_hop));
+        let mut ports: Vec<_> = row.ports.iter().map(port).collect();
+        ports.sort();
+        let vteps: Vec<_> = row.vteps.iter().map(|vtep| next_hop_row(model, &snapshot, *vtep)).collect();
+        let floods = (row.floods_unknown, row.floods_per_second);
+        answers.push(format!("everybody {} {ports:?} {vteps:?} {floods:?}", row.name));
+        for (mac, next_hop) in row.iter() {
+            answers.push(format!("station {} {mac} {}", row.name, next_hop_row(model, &snapshot, next_hop)));
+        }
+    }
+    for (vni, target) in snapshot.vnis.iter() {
+        answers.push(format!("vni {vni} {:?} {:?}", model.vrf_name(target.vrf), target.bridge.map(bridge_name)));
     }
     for (label, target) in snapshot.labels.iter() {
         answers.push(match target {
+            DecapTarget::Bridge(bridge) => format!("label {label} bridge {:?}", bridge_name(*bridge)),
             DecapTarget::Vrf(vrf) => format!("label {label} vrf {:?}", model.vrf_name(*vrf)),
             DecapTarget::Vif { vrf, next_hop } => {
                 format!("label {label} {:?} {}", model.vrf_name(*vrf), next_hop_row(model, &snapshot, *next_hop))
@@ -131,6 +146,7 @@ fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
         NextHopKind::Vif { vif, port, dst_mac, src_mac } => {
             format!("{text}: {:?} {port} {dst_mac} {src_mac} {mtu}", name(*vif))
         }
+        NextHopKind::Bridged { vif, port } => format!("{text}: bridged {:?} {port} {mtu}", name(*vif)),
         NextHopKind::Fabric(underlay) => format!("{text}: {} {mtu}", underlay_text(model, underlay)),
         NextHopKind::Tunnel(tunnel) => format!(
             "{text}: {:?} {} {} {:?} {:?} {mtu}",

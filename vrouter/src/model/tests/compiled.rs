@@ -62,7 +62,7 @@ fn a_network_is_compiled() {
     let connected = NextHopKind::Fabric(Underlay::Resolving { vif: up0, neighbour: None });
     assert_eq!(route_to(&model, &snapshot, "underlay", "10.0.0.77").unwrap().kind, connected);
 
-    assert_eq!(snapshot.vnis.get(&Vni(100)), model.vrf_id("red").as_ref());
+    assert_eq!(snapshot.vnis.get(&Vni(100)).map(|target| target.vrf), model.vrf_id("red"));
     let blue = model.vrf_id("blue").unwrap();
     assert_eq!(snapshot.labels.get(&Label(1000)), Some(&DecapTarget::Vrf(blue)));
     match snapshot.labels[&Label(1001)] {

@@ -28,6 +28,8 @@ fn key_of(object: &v1::Object) -> Vec<u8> {
         Kind::Acl(acl) => Key::Acl(acl.name),
         Kind::Group(group) => Key::Group(group.name),
         Kind::Port(port) => Key::Port(port.name),
+        Kind::Bridge(bridge) => Key::Bridge(bridge.name),
+        Kind::FdbEntry(entry) => Key::FdbEntry(entry.key.unwrap()),
     };
     v1::ObjectKey { kind: Some(kind) }.encode_to_vec()
 }

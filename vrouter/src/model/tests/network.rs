@@ -164,7 +164,7 @@ pub(super) fn changes() -> Vec<v1::Change> {
         create(Kind::Settings(settings())),
         create(Kind::Vif(v1::Vif { acl_to_vif: "web".into(), ..vif("red1", 1, "red", &["192.168.0.11"]) })),
         create(Kind::Vif(vif("blue1", 2, "blue", &["192.168.0.11", "fd00::11"]))),
-        create(Kind::Vni(v1::Vni { vni: 100, vrf: "red".into() })),
+        create(Kind::Vni(v1::Vni { vni: 100, vrf: "red".into(), ..v1::Vni::default() })),
         create(Kind::Label(label(1000, Target::Vrf("blue".into())))),
         create(Kind::Label(label(1001, Target::Vif("red1".into())))),
         create(Kind::Route(route("red", "192.168.0.12/32", vxlan("10.0.0.2", 100)))),

@@ -87,8 +87,17 @@ fn rebuilt(model: &Model) -> Model {
 }
 
 /// Few of everything, so that limits are met too.
-const TIGHT: Limits =
-    Limits { vifs: 4, routes: 14, next_hops: 10, paths: 5, acl_rules: 3, owners: 2, neighbours: 2, ..DEFAULT };
+const TIGHT: Limits = Limits {
+    vifs: 4,
+    routes: 14,
+    next_hops: 10,
+    paths: 5,
+    acl_rules: 3,
+    owners: 2,
+    neighbours: 2,
+    fdb_entries: 1,
+    ..DEFAULT
+};
 const DEFAULT: Limits = Limits {
     ports: 9,
     vrfs: 9,
@@ -101,6 +110,8 @@ const DEFAULT: Limits = Limits {
     groups: 9,
     group_prefixes: 99,
     neighbours: 9,
+    bridges: 9,
+    fdb_entries: 9,
     vnis: 9,
     labels: 9,
     owners: 9,

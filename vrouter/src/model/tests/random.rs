@@ -10,6 +10,7 @@ use v1::object_key::Kind as Key;
 
 const VRFS: [&str; 4] = ["underlay", "spare", "red", "blue"];
 const VIFS: [&str; 6] = ["up0", "up1", "red1", "red2", "blue1", "x"];
+const BRIDGES: [&str; 3] = ["lan", "lan2", "dmz"];
 const ACLS: [&str; 3] = ["web", "dns", ""];
 const FABRIC: [&str; 10] = [
     "10.0.0.1",
@@ -46,6 +47,9 @@ pub(super) fn furniture() -> Vec<v1::Change> {
     up1.subnets = vec![prefix("10.0.1.0/24"), prefix("fd0f::/64")];
     changes.extend([
         put(Kind::Vrf(vrf("spare"))),
+        put(Kind::Bridge(bridge("lan", "red"))),
+        put(Kind::Bridge(bridge("lan2", "red"))),
+        put(Kind::Bridge(bridge("dmz", "blue"))),
         put(Kind::Group(v1::AddressGroup { name: "all".into(), prefixes: vec![prefix("0.0.0.0/0"), prefix("::/0")] })),
         put(Kind::Acl(v1::Acl { name: "dns".into(), rules: web_acl().rules })),
         put(Kind::Vif(up1)),
@@ -78,12 +82,20 @@ fn object() -> impl Strategy<Value = Kind> {
         2 => (select(&VIFS[..3]), select(&FABRIC[..]), 0_u8..4).prop_map(|(vif, address, mac)| {
             Kind::Neighbour(neighbour(vif, address, [2, 0, 0, 0, 7, mac]))
         }),
-        1 => (1_u32..4, select(&VRFS[..])).prop_map(|(vni, vrf)| Kind::Vni(v1::Vni { vni, vrf: vrf.into() })),
+        1 => (1_u32..4, select(&VRFS[..])).prop_map(|(vni, vrf)| Kind::Vni(v1::Vni { vni, vrf: vrf.into(), ..v1::Vni::default() })),
         1 => (15_u32..19, select(&VRFS[..])).prop_map(|(number, vrf)| {
             Kind::Label(label(number, v1::mpls_label::Target::Vrf(vrf.into())))
         }),
         1 => (15_u32..19, select(&VIFS[..])).prop_map(|(number, vif)| {
             Kind::Label(label(number, v1::mpls_label::Target::Vif(vif.into())))
+        }),
+        2 => any_bridge().prop_map(Kind::Bridge),
+        3 => any_fdb_entry().prop_map(Kind::FdbEntry),
+        1 => (1_u32..4, select(&BRIDGES[..])).prop_map(|(vni, bridge)| {
+            Kind::Vni(v1::Vni { vni, bridge: bridge.into(), ..Default::default() })
+        }),
+        1 => (15_u32..19, select(&BRIDGES[..])).prop_map(|(number, bridge)| {
+            Kind::Label(label(number, v1::mpls_label::Target::Bridge(bridge.into())))
         }),
         1 => any_acl().prop_map(Kind::Acl),
         1 => any_group().prop_map(Kind::Group),
@@ -98,6 +110,8 @@ fn key() -> impl Strategy<Value = Key> {
             .prop_map(|(vrf, of, owner)| Key::Route(route_key(vrf, of, owner))),
         1 => (select(&VIFS[..2]), select(&FABRIC[..]))
             .prop_map(|(vif, address)| Key::Neighbour(v1::NeighbourKey { vif: vif.into(), address: ip(address) })),
+        1 => select(&BRIDGES[..]).prop_map(|name| Key::Bridge(name.into())),
+        1 => (select(&BRIDGES[..]), 0_u8..4).prop_map(|(bridge, mac)| Key::FdbEntry(fdb_key(bridge, mac))),
         1 => (1_u32..4).prop_map(Key::Vni),
         1 => (16_u32..19).prop_map(Key::Label),
         1 => select(&ACLS[..]).prop_map(|name| Key::Acl(name.into())),
@@ -155,11 +169,46 @@ fn any_fabric_vif() -> impl Strategy<Value = v1::Vif> {
         })
 }
 
+fn bridge(name: &str, vrf: &str) -> v1::Bridge {
+    v1::Bridge { name: name.into(), vrf: vrf.into(), ..Default::default() }
+}
+
+/// Perhaps that of a VIF, too.
+fn fdb_key(bridge: &str, mac: u8) -> v1::FdbKey {
+    v1::FdbKey { bridge: bridge.into(), mac: vec![2, 0, 0, 0, 0, mac] }
+}
+
+fn any_bridge() -> impl Strategy<Value = v1::Bridge> {
+    let vtep = (select(&FABRIC[..]), 1_u32..3).prop_map(|(remote, vni)| {
+        let encap = Some(v1::frame_tunnel::Encap::Vni(vni));
+        v1::FrameTunnel { remote: ip(remote), encap }
+    });
+    (select(&BRIDGES[..]), select(&VRFS[..]), prop::collection::vec(vtep, 0..3), any::<bool>())
+        .prop_map(|(name, vrf, vteps, flood_unknown)| v1::Bridge { vteps, flood_unknown, ..bridge(name, vrf) })
+}
+
+fn any_fdb_entry() -> impl Strategy<Value = v1::FdbEntry> {
+    use v1::fdb_entry::Target;
+    use v1::frame_tunnel::Encap;
+    let encap = prop_oneof![
+        (1_u32..3).prop_map(Encap::Vni),
+        (15_u32..18).prop_map(Encap::MplsOverUdp),
+        (15_u32..18).prop_map(Encap::MplsOverGre),
+    ];
+    let tunnel = (select(&FABRIC[..]), encap)
+        .prop_map(|(remote, encap)| Target::Tunnel(v1::FrameTunnel { remote: ip(remote), encap: Some(encap) }));
+    let target = prop_oneof![select(&VIFS[..]).prop_map(|vif| Target::Vif(vif.into())), tunnel];
+    (select(&BRIDGES[..]), 0_u8..5, target)
+        .prop_map(|(bridge, mac, target)| v1::FdbEntry { key: Some(fdb_key(bridge, mac)), target: Some(target) })
+}
+
 fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {
     let addresses = prop::sample::subsequence(GUESTS.to_vec(), 0..3);
     let policy = (select(&ACLS[..]), select(&ACLS[..]), any::<bool>(), any::<bool>());
-    (select(&VIFS[2..]), 2_u8..7, select(&VRFS[1..]), addresses, select(&["", "fd00::2"][..]), policy).prop_map(
-        |(name, at, vrf, addresses, gateway_v6, (from, to, spoofing_allowed, sources))| v1::Vif {
+    let links = (2_u8..7, select(&VRFS[1..]), prop_oneof![2 => Just(""), 3 => select(&BRIDGES[..])]);
+    (select(&VIFS[2..]), links, addresses, select(&["", "fd00::2"][..]), policy).prop_map(
+        |(name, (at, vrf, bridge), addresses, gateway_v6, (from, to, spoofing_allowed, sources))| v1::Vif {
+            bridge: bridge.into(),
             acl_from_vif: from.into(),
             acl_to_vif: to.into(),
             spoofing_allowed,

@@ -7,6 +7,7 @@ use v1::mpls_label::Target;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
+mod bridges;
 mod policies;
 mod routes;
 mod vifs;
@@ -87,7 +88,12 @@ fn what_exists_is_not_created_again() {
     for (change, object) in changes().into_iter().zip(objects) {
         cases.push((change, object, "", "exists already"));
     }
-    cases.push((create(Kind::Vni(v1::Vni { vni: 100, vrf: "red".into() })), "vni 100", "", "exists already"));
+    cases.push((
+        create(Kind::Vni(v1::Vni { vni: 100, vrf: "red".into(), ..v1::Vni::default() })),
+        "vni 100",
+        "",
+        "exists already",
+    ));
     cases.push((create(Kind::Label(label(1000, Target::Vrf("red".into())))), "label 1000", "", "exists already"));
     let again = create(Kind::Route(route("red", "0.0.0.0/0", discard())));
     cases.push((again, "route red 0.0.0.0/0 of operator", "", "exists already"));
@@ -140,7 +146,7 @@ fn what_is_referred_to_is_not_deleted() {
     };
     let green = || create(Kind::Vrf(vrf("green")));
     for (made, reason) in [
-        (Kind::Vni(v1::Vni { vni: 3, vrf: "green".into() }), "1 VNIs"),
+        (Kind::Vni(v1::Vni { vni: 3, vrf: "green".into(), ..v1::Vni::default() }), "1 VNIs"),
         (Kind::Label(label(33, Target::Vrf("green".into()))), "1 labels"),
         (Kind::Route(route("green", "1.0.0.0/8", discard())), "1 routes"),
     ] {
@@ -209,7 +215,8 @@ fn limits() {
         ("groups", vec![put(Kind::Group(v1::AddressGroup { name: "x".into(), prefixes: vec![] }))]),
         ("group_prefixes", vec![put(Kind::Group(group(&["1.0.0.0/8", "2.0.0.0/8"])))]),
         ("neighbours", vec![put(Kind::Neighbour(neighbour("up0", "10.0.0.9", [2; 6])))]),
-        ("vnis", vec![put(Kind::Vni(v1::Vni { vni: 9, vrf: "red".into() }))]),
+        ("vnis", vec![put(Kind::Vni(v1::Vni { vni: 9, vrf: "red".into(), ..v1::Vni::default() }))]),
+        ("bridges", vec![put(Kind::Bridge(v1::Bridge { name: "x".into(), vrf: "red".into(), ..Default::default() }))]),
         ("labels", vec![put(Kind::Label(label(99, Target::Vrf("red".into()))))]),
     ];
     let mut acl = web_acl();
@@ -237,6 +244,7 @@ fn limits() {
             "neighbours" => &mut limits.neighbours,
             "vnis" => &mut limits.vnis,
             "labels" => &mut limits.labels,
+            "bridges" => &mut limits.bridges,
             _ => &mut limits.owners,
         };
         *limit = full.named().into_iter().find(|(name, _)| *name == what).unwrap().1;

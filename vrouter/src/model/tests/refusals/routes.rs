@@ -255,7 +255,7 @@ fn neighbours() {
 
 #[test]
 fn arrivals() {
-    let vni = |vni, vrf: &str| put(Kind::Vni(v1::Vni { vni, vrf: vrf.into() }));
+    let vni = |vni, vrf: &str| put(Kind::Vni(v1::Vni { vni, vrf: vrf.into(), ..v1::Vni::default() }));
     check(vec![
         (vni(1 << 24, "red"), "vni 16777216", "vni", "0 to 16777215"),
         (vni(5, "x"), "vni 5", "vrf", "no VRF x"),

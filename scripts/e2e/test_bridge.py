@@ -1,0 +1,92 @@
+"""One L2 network on both sides of a tunnel: the VIFs of a bridge here, hosts behind a bridge of the Linux kernel there."""
+
+from lab import probe
+from lab.picture import V4, V6, VTEPS, network
+from lab.wire import ARP, ICMP, IP, UDP, VXLAN, Ether, tshark
+
+VNI = 5000
+PEER = "172.31.0.9"
+FAR_MAC, FAR4, FAR6 = "02:aa:00:00:00:60", "10.1.1.60", "fd00:1::60"
+RED1_MAC = "02:aa:00:00:00:11"
+
+
+def bridged(remote):
+    """h1 with red1 in bridge lan, which is stretched to a VTEP."""
+    h1 = network("h1")
+    next(vif for vif in h1["vifs"] if vif["name"] == "red1")["bridge"] = "lan"
+    vtep = {"vxlan": {"remote": remote, "vni": VNI}}
+    h1["bridges"] = [{"name": "lan", "vrf": "red", "vteps": [vtep]}]
+    h1["vnis"].append({"vni": VNI, "bridge": "lan"})
+    h1["fdb"] = [{"bridge": "lan", "mac": FAR_MAC, **vtep}]
+    return h1
+
+
+def kernel_bridge(picture):
+    """A host whose kernel bridges its VXLAN with the link of another host; that one."""
+    kernel = picture.lab.netns("k", ipv6=False)
+    picture.underlay.attach(kernel, "eth0", "k")
+    kernel.ip("address", "add", f"{VTEPS['k']}/24", "dev", "eth0")
+    kernel.ip("link", "add", "br0", "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
+    kernel.ip("link", "add", "vx0", "type", "vxlan", "id", str(VNI), "dstport", "4789", "local", VTEPS["k"])
+    kernel.run("ethtool", "-K", "vx0", "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+    kernel.bridge("fdb", "append", "00:00:00:00:00:00", "dev", "vx0", "dst", VTEPS["h1"])
+    far = picture.lab.netns("far")
+    picture.lab.veth((far, "eth0"), (kernel, "far"), 1450)
+    far.ip("link", "set", "eth0", "down")
+    far.ip("link", "set", "eth0", "address", FAR_MAC, "up")
+    far.ip("address", "add", f"{FAR4}/24", "dev", "eth0")
+    far.ip("address", "add", f"{FAR6}/64", "dev", "eth0", "nodad")
+    for device in ("vx0", "far"):
+        kernel.ip("link", "set", device, "master", "br0")
+    for device in ("vx0", "br0"):
+        kernel.ip("link", "set", device, "up")
+    return far
+
+
+def test_hosts_behind_a_kernel_bridge_are_in_the_tenant_s_subnet(picture):
+    vrouter = picture.start("h1", bridged(VTEPS["k"]))
+    far = kernel_bridge(picture)
+    red1 = picture["red1"].netns
+    # each asks for the other by ARP and neighbour discovery, which cross the tunnel
+    probe.ping(red1, FAR4)
+    probe.ping(red1, FAR6)
+    far.ip("neighbour", "flush", "all")
+    probe.ping(far, V4["1"])
+    probe.ping(far, V6["1"])
+    assert FAR_MAC in red1.run("ip", "neighbour", "show", FAR4).stdout, "red1 knows the far host's own MAC"
+    data = bytes(range(256)) * 4096
+    for address_of_far, address in ((FAR4, V4["1"]), (FAR6, V6["1"])):
+        with probe.Server(far, 80), probe.connect(red1, address_of_far, 80) as connection:
+            probe.echo(connection, data)
+        with probe.Server(red1, 80), probe.connect(far, address, 80) as connection:
+            probe.echo(connection, data)
+    flows = vrouter.ask("flows", "--vif", "red1", "--proto", "tcp")["flows"]
+    assert flows and all("frames by vxlan" in flow["next_hop"] + flow["reverse_next_hop"] for flow in flows), flows
+    # the gateway is as near as ever
+    probe.ping(red1, "10.1.1.1")
+
+
+def test_frames_on_the_wire(picture):
+    vrouter = picture.start("h1", bridged(PEER))
+    wire = picture.wire(PEER)
+    red1 = picture["red1"]
+    red1.run("ping", "-c", "1", "-W", "1", FAR4, check=False)
+    asked = wire.expect(lambda packet: VXLAN in packet and ARP in packet, "red1's ARP request to everybody")
+    assert (asked[VXLAN].vni, asked[ARP].pdst, asked[ARP].hwsrc) == (VNI, FAR4, RED1_MAC), asked.summary()
+    assert asked[VXLAN].payload.dst == "ff:ff:ff:ff:ff:ff", asked.summary()
+    outer = Ether(src=wire.mac, dst=asked.src) / IP(src=PEER, dst=VTEPS["h1"])
+    outer = outer / UDP(sport=51234, dport=4789, chksum=0) / VXLAN(vni=VNI, flags="Instance")
+    frame = Ether(src=FAR_MAC, dst=RED1_MAC)
+    wire.send(outer / frame / ARP(op=2, hwsrc=FAR_MAC, psrc=FAR4, hwdst=RED1_MAC, pdst=V4["1"]))
+    red1.run("ping", "-c", "1", "-W", "1", "-t", "1", FAR4, check=False)
+    last = lambda packet: VXLAN in packet and ICMP in packet and packet[VXLAN][IP].ttl == 1  # noqa: E731
+    echo = wire.expect(last, "red1's echo request with a TTL of 1")
+    read = tshark(picture.lab, [echo], "vxlan.vni", "eth.dst", "ip.ttl", "icmp.type", "_ws.malformed")[0]
+    assert read["vxlan.vni"] == str(VNI) and read["icmp.type"] == "8", read
+    # bridged: its own MACs, and a TTL of 1 stays
+    assert read["eth.dst"].split(",")[-1] == FAR_MAC and read["ip.ttl"].split(",")[-1] == "1", read
+    # what comes for a station that is not there, and from a tunnel for a tunnel
+    for to, reason in (("02:aa:00:00:00:99", "unknown_unicast"), (FAR_MAC, "split_horizon")):
+        before = vrouter.drops()
+        wire.send(outer / Ether(src=FAR_MAC, dst=to) / IP(src=FAR4, dst=V4["1"]) / ICMP())
+        vrouter.expect_drop(reason, before)

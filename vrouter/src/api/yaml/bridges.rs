@@ -1,0 +1,68 @@
+//! Bridges and their stations, as they are in YAML.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::objects::MplsTunnel;
+use crate::api::scalar::named_address;
+use crate::ids::Mac;
+
+/// An L2 network in a VRF.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bridge {
+    pub name: String,
+    pub vrf: String,
+    /// Who else has stations of it: frames to everybody go to each.
+    #[serde(default)]
+    pub vteps: Vec<Vtep>,
+    /// Frames to a MAC that no station has go to everybody; default: they are dropped.
+    #[serde(default)]
+    pub flood_unknown: bool,
+    /// Frames to everybody that a VIF may send in a second; default 1000.
+    #[serde(default)]
+    pub floods_per_second: Option<u32>,
+}
+
+/// A tunnel for frames: exactly one of `vxlan`, `mpls_udp`, `mpls_gre`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vtep {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vxlan: Option<FrameVxlan>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mpls_udp: Option<MplsTunnel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mpls_gre: Option<MplsTunnel>,
+}
+
+/// Where a station of a bridge is: exactly one of `vif`, `vxlan`, `mpls_udp`, `mpls_gre`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FdbEntry {
+    pub bridge: String,
+    pub mac: Mac,
+    /// At this VIF of the bridge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vif: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vxlan: Option<FrameVxlan>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mpls_udp: Option<MplsTunnel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mpls_gre: Option<MplsTunnel>,
+}
+
+/// VXLAN that carries frames.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FrameVxlan {
+    /// The peer's VTEP.
+    #[serde(deserialize_with = "named_address")]
+    pub remote: IpAddr,
+    /// 0 to 16777215.
+    #[schemars(range(max = 0xff_ffff))]
+    pub vni: u32,
+}

@@ -1,0 +1,111 @@
+//! A bridge: where the stations of an L2 network are.
+
+use std::sync::Arc;
+
+use super::fib::Fib;
+use crate::ids::{BridgeId, Mac, NextHopId, VifId, VrfId};
+
+/// An L2 network.
+#[derive(Clone)]
+pub struct Bridge {
+    pub id: BridgeId,
+    pub name: Arc<str>,
+    /// The VRF that its stations' packets are routed in, and whose flows they have.
+    pub vrf: VrfId,
+    /// Frames to a station that nobody knows go to everybody.
+    pub floods_unknown: bool,
+    /// Frames to everybody that one VIF, or the tunnels, may send in a second.
+    pub floods_per_second: u32,
+    /// Its VIFs, with the next hop to each.
+    pub ports: Arc<[(VifId, NextHopId)]>,
+    /// Who else has stations of it: next hops to all of them.
+    pub vteps: Arc<[NextHopId]>,
+    fdb: Fdb,
+}
+
+/// Next hops by MAC address: a trie of 48 bits, of which clones share what is the same.
+#[derive(Clone, Default)]
+struct Fdb(Fib<u128>);
+
+impl Bridge {
+    /// Without stations.
+    pub fn new(id: BridgeId, name: Arc<str>, vrf: VrfId) -> Bridge {
+        Bridge {
+            id,
+            name,
+            vrf,
+            floods_unknown: false,
+            floods_per_second: 0,
+            ports: Arc::default(),
+            vteps: Arc::default(),
+            fdb: Fdb::default(),
+        }
+    }
+
+    /// The next hop to a station.
+    #[inline]
+    pub fn station(&self, mac: Mac) -> Option<NextHopId> {
+        self.fdb.0.lookup(key(mac)).map(|(_, next_hop)| next_hop)
+    }
+
+    /// Sets or clears where a station is.
+    pub fn set_station(&mut self, mac: Mac, next_hop: Option<NextHopId>) {
+        match next_hop {
+            Some(next_hop) => self.fdb.0.insert(key(mac), LENGTH, next_hop),
+            None => self.fdb.0.remove(key(mac), LENGTH),
+        };
+    }
+
+    /// All stations and the next hops to them, by rising address.
+    pub fn iter(&self) -> impl Iterator<Item = (Mac, NextHopId)> {
+        let mac = |key: u128| {
+            let [a, b, c, d, e, f, ..] = key.to_be_bytes();
+            Mac([a, b, c, d, e, f])
+        };
+        self.fdb.0.iter().map(move |(key, _, next_hop)| (mac(key), next_hop))
+    }
+
+    /// How many stations there are.
+    pub fn stations(&self) -> usize {
+        self.fdb.0.len()
+    }
+}
+
+/// Bits of a MAC address.
+const LENGTH: u8 = 48;
+
+fn key(Mac([a, b, c, d, e, f]): Mac) -> u128 {
+    u128::from_be_bytes([a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Its slow twin is a map.
+        #[test]
+        fn stations_are_where_they_were_put(changes in prop::collection::vec((any::<[u8; 2]>(), any::<Option<u32>>()), 1..300)) {
+            let mut bridge = Bridge::new(BridgeId(0), "b".into(), VrfId(0));
+            let mut twin = BTreeMap::new();
+            let mac = |[a, b]: [u8; 2]| Mac([2, a, 0, 0, b & 3, b]);
+            for &(at, next_hop) in &changes {
+                bridge.set_station(mac(at), next_hop.map(NextHopId));
+                match next_hop {
+                    Some(next_hop) => twin.insert(mac(at), NextHopId(next_hop)),
+                    None => twin.remove(&mac(at)),
+                };
+            }
+            for (at, _) in changes {
+                prop_assert_eq!(bridge.station(mac(at)), twin.get(&mac(at)).copied());
+            }
+            prop_assert_eq!(bridge.stations(), twin.len());
+            prop_assert!(bridge.iter().eq(twin));
+            prop_assert_eq!(bridge.station(Mac([3, 0, 0, 0, 0, 0])), None);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Frames to everybody in a bridge: to each VIF but the one that sent it, and from a VIF to each VTEP of the list.
+
+use std::net::IpAddr;
+
+use super::Oracle;
+use super::bridge::{Framing, advertises_itself, speaks_for_itself};
+use super::config::{Hop, Vif, Which};
+use super::forward::{Arrived, Place, check_source};
+use super::headers::{self, ARP, Ether, IPV4, IPV6, Packet, Reason, Upper};
+use super::slow_path::Side;
+
+impl Oracle {
+    /// A frame to a group, or to nobody who is known. `vif`: the tenant whose word is checked. `outer`: the class of what carried it.
+    pub(super) fn flood(
+        &mut self,
+        bridge: u32,
+        side: &Side,
+        ether: &Ether,
+        frame: &[u8],
+        (vif, outer): (Option<&Vif>, Option<u8>),
+    ) -> Result<(), Reason> {
+        let to_group = headers::is_group(ether.destination);
+        if ether.destination[..5] == [1, 0x80, 0xc2, 0, 0] && ether.destination[5] < 16 {
+            return Err("multicast");
+        }
+        let (header, payload) = (frame[..14].to_vec(), &frame[14..]);
+        let checked = vif.filter(|vif| !vif.spoofing_allowed);
+        let mut framing = Framing { header, padding: Vec::new(), back: None, bare: true };
+        let link = Some((ether.destination, ether.source));
+        if ![IPV4, IPV6].contains(&ether.ethertype) {
+            if let (Some(vif), ARP) = (checked, ether.ethertype) {
+                speaks_for_itself(vif, payload)?;
+            }
+            let asks = payload.len() >= 28 && payload[..8] == [0, 1, 8, 0, 6, 4, 0, 1];
+            let ours = |vif: &Vif| vif.is_ours(headers::v4_at(payload, 24).into());
+            if to_group && ether.ethertype == ARP && asks && vif.is_some_and(ours) {
+                self.feature("gateway_asked_in_bridge");
+                return self.arp(side, ether, payload);
+            }
+            self.feature("flooded_other");
+            let arrived = self.arrived(side, Packet::opaque(payload), None, link);
+            return self.send_to_everybody(bridge, Arrived { key: None, bridged: Some(framing), ..arrived });
+        }
+        let packet = headers::ip(ether.ethertype, payload)?;
+        framing.padding = payload[packet.bytes.len()..].to_vec();
+        if packet.upper == Upper::Discovery {
+            return self.discovery_flooded(bridge, side, ether, (packet, framing), vif);
+        }
+        let unspecified = match packet.source() {
+            IpAddr::V4(source) => source.is_unspecified(),
+            IpAddr::V6(source) => source.is_unspecified(),
+        };
+        let nobody = unspecified && headers::is_of_many(packet.destination());
+        if nobody {
+            self.feature("flooded_from_nobody");
+        } else {
+            check_source(&packet)?;
+            if checked.is_some_and(|vif| !vif.may_use(packet.source())) {
+                return Err("source_spoofed");
+            }
+        }
+        let class = match outer {
+            Some(outer) => self.class_after(outer, packet.class)?,
+            None => packet.class,
+        };
+        self.ask_acls(side.place, &[side.vrf], None, &packet.tuple)?;
+        self.feature(if to_group { "flooded_packet" } else { "flooded_unknown" });
+        let arrived = self.arrived(side, packet, None, link);
+        let mut arrived = Arrived { key: None, bridged: Some(framing), class, ..arrived };
+        if class != arrived.packet.class {
+            arrived.remark();
+        }
+        self.send_to_everybody(bridge, arrived)
+    }
+
+    fn discovery_flooded(
+        &mut self,
+        bridge: u32,
+        side: &Side,
+        ether: &Ether,
+        (packet, framing): (Packet, Framing),
+        vif: Option<&Vif>,
+    ) -> Result<(), Reason> {
+        if let Some(vif) = vif.filter(|vif| !vif.spoofing_allowed) {
+            advertises_itself(vif, ether.source, &packet)?;
+        }
+        let message = &packet.bytes[packet.payload..];
+        let sound = super::slow_path::option(message, if message[0] == 133 { 8 } else { 24 }, 1).is_ok();
+        let gateway = message[0] == 135 && sound && message.len() >= 24;
+        let gateway = gateway && vif.is_some_and(|vif| vif.is_ours(headers::v6_at(message, 8).into()));
+        let router = message[0] == 133 && vif.is_some_and(|vif| vif.advertisement.is_some());
+        if headers::is_group(ether.destination) && (gateway || router) {
+            self.feature("router_or_gateway_asked_in_bridge");
+            return self.discovery(side, ether, &packet);
+        }
+        self.feature("flooded_discovery");
+        let link = Some((ether.destination, ether.source));
+        let arrived = self.arrived(side, packet, None, link);
+        self.send_to_everybody(bridge, Arrived { key: None, bridged: Some(framing), ..arrived })
+    }
+
+    fn send_to_everybody(&mut self, bridge: u32, arrived: Arrived) -> Result<(), Reason> {
+        let of = &self.config.bridges[&bridge];
+        let vifs =
+            self.config.vifs.values().filter(|vif| vif.bridge == Some(bridge) && Place::Vif(vif.id) != arrived.place);
+        let mut everybody: Vec<Which> = vifs.map(|vif| Which::Bridged(vif.id)).collect();
+        if matches!(arrived.place, Place::Vif(_)) {
+            everybody.extend(&of.vteps);
+        }
+        if everybody.is_empty() {
+            return Err("nobody_else");
+        }
+        let vrf = of.vrf;
+        let ip = arrived.packet.payload > 0 && arrived.packet.upper != Upper::Discovery;
+        for which in everybody {
+            if let (true, Which::Bridged(vif)) = (ip, which) {
+                let acl = self.config.vifs[&vif].acl_to_vif.clone();
+                if !self.config.permits(&acl, &arrived.packet.tuple) {
+                    self.drop(arrived.entered, "acl_to_vif");
+                    continue;
+                }
+            }
+            self.feature(if matches!(which, Which::Bridged(_)) { "flooded_to_vif" } else { "flooded_to_vtep" });
+            self.leave_by(arrived.clone(), Hop { vrf, which });
+        }
+        Ok(())
+    }
+}
