@@ -10,8 +10,9 @@ pub struct Counters {
     pub worker: WorkerCounters,
 }
 
-/// A VIF's counters. Bytes are of frames, Ethernet header included, without FCS.
+/// A VIF's counters, in cache lines of their own. Bytes are of frames, Ethernet header included, without FCS.
 #[derive(Default)]
+#[repr(align(64))]
 pub struct VifCounters {
     pub rx_packets: Counter,
     pub rx_bytes: Counter,

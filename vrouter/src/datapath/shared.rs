@@ -31,7 +31,9 @@ pub struct Limits {
     pub new_flows_per_second: u32,
 }
 
-/// One worker's end of what it shares with the control thread.
+/// One worker's end of what it shares with the control thread. No other worker's is in the same cache line, nor in the one beside, which
+/// processors fetch along.
+#[repr(align(128))]
 pub struct WorkerEnd {
     pub counters: Counters,
     pub victims: Victims,
