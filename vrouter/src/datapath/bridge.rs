@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::act::{self, Inner};
 use super::classify::{Bridged, Classified, Exit, check_source, read_ip};
+use super::flood;
 use super::punt::{TunnelSource, Why};
 use super::victims::Culprit;
 use super::{Fate, Work};
@@ -31,8 +32,15 @@ pub(super) struct Entered<'a> {
     pub tunnel: Option<TunnelSource>,
 }
 
-/// Classifies a frame to one station. `vif`: whose sender is checked.
-pub(super) fn unicast(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) -> Result<Classified, Exit> {
+/// Classifies a frame that entered a bridge: for everybody, or for one station. `vif`: whose sender is checked, and whose gateway may be meant.
+pub(super) fn classify(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) -> Result<Classified, Exit> {
+    let to = frame.header.destination;
+    let unknown = || frame.bridge.floods_unknown && frame.bridge.station(to).is_none();
+    if to.is_group() || unknown() { flood::classify(frame, vif) } else { unicast(snapshot, frame, vif) }
+}
+
+/// To one station.
+fn unicast(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) -> Result<Classified, Exit> {
     let Entered { bridge, place, header, bytes, from, .. } = *frame;
     let to = station(snapshot, bridge, place, header.destination)?;
     let payload = &bytes[ether::HEADER..];

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::bridge::{self, Entered};
-use super::flood::{self, Flood};
+use super::flood::Flood;
 use super::punt::{TunnelId, TunnelSource, Why};
 use crate::drops::DropReason;
 use crate::ids::{BridgeId, NextHopId, Place, PortIndex, VifId, Vni, VrfId};
@@ -142,11 +142,7 @@ fn into_bridge(
     let bridge = snapshot.bridges.row(bridge.index()).ok_or(DropReason::UnknownUnicast)?;
     let (place, bytes, verified) = (Place::Vif(vif.id), frame.bytes(), frame.rx_ip_checksum);
     let entered = Entered { bridge, place, header, bytes, from: 0, verified, tunnel: None };
-    if header.destination.is_group() {
-        return flood::classify(&entered, Some(vif));
-    }
-    let flooded = flood::unknown(snapshot, &entered, Some(vif));
-    flooded.unwrap_or_else(|| bridge::unicast(snapshot, &entered, Some(vif)))
+    bridge::classify(snapshot, &entered, Some(vif))
 }
 
 /// A frame of the underlay, whose L3 packet begins at `l3`.
@@ -310,11 +306,7 @@ fn out_of_tunnel(
     let bridge = snapshot.bridges.row(bridge.index()).ok_or(DropReason::UnknownUnicast)?;
     let (place, verified) = (Place::Tunnel(bridge.vrf), IpChecksum::Unknown);
     let entered = Entered { bridge, place, header, bytes, from, verified, tunnel };
-    let flooded = match header.destination.is_group() {
-        true => Some(flood::classify(&entered, None)),
-        false => flood::unknown(snapshot, &entered, None),
-    };
-    let mut found = flooded.unwrap_or_else(|| bridge::unicast(snapshot, &entered, None))?;
+    let mut found = bridge::classify(snapshot, &entered, None)?;
     found.remarked = outer.unpack(&snapshot.local.headers, &mut found.packet)?;
     Ok(found)
 }

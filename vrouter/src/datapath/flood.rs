@@ -15,7 +15,7 @@ use crate::ids::{BridgeId, Mac, NextHopId, Place};
 use crate::packet::transport::Upper;
 use crate::packet::{ether, ip, neighbour};
 use crate::port::Frame;
-use crate::tables::{NextHopKind, Resolved, Snapshot, Vif};
+use crate::tables::{NextHopKind, Resolved, Vif};
 
 /// Copies that a worker may have under way: more than a hand-over ring holds, so that one port that stands still does not take them all.
 pub const COPIES: usize = 2048;
@@ -150,15 +150,4 @@ impl Outbox<'_> {
         let question = Question { place, vrf, tuple, forward, answers, kept: [None; 2] };
         judge(self.snapshot, &question, &Resolved::without_route(vrf, NextHopId(0)), vif, &mut Silent)
     }
-}
-
-/// Where a bridge's frames to nobody known go.
-pub(super) fn unknown(
-    snapshot: &Snapshot,
-    entered: &bridge::Entered,
-    vif: Option<&Vif>,
-) -> Option<Result<Classified, Exit>> {
-    let known = entered.bridge.station(entered.header.destination).is_some();
-    let floods = snapshot.bridges.row(entered.bridge.id.index()).is_some_and(|bridge| bridge.floods_unknown);
-    (!known && floods).then(|| classify(entered, vif))
 }

@@ -105,7 +105,7 @@ fn check(state: &State, settings: &Settings) -> Result<(), Refusal> {
         state.any_hop(|hop| matches!(hop, Hop::Tunnel { remote, encap: Encap::Frames(_) } if *remote == vtep))
     };
     if let Some((field, _)) = settings.vteps().find(|&(_, vtep)| to_vtep(vtep)) {
-        return Err(Reason::InUse("FDB entries by tunnels to it".into()).at(field));
+        return Err(Reason::InUse("bridges or FDB entries by tunnels to it".into()).at(field));
     }
     let (gateway, router) = (settings.gateway_mac(), settings.router_mac());
     if state.fdb.keys().any(|(_, mac)| *mac == gateway) {

@@ -17,6 +17,11 @@ fn behind(remote: &str, encap: Encap) -> At {
     At::Tunnel(v1::FrameTunnel { remote: ip(remote), encap: Some(encap) })
 }
 
+/// One more than there are in the network, in a bridge of its own.
+pub(super) fn one_station() -> Vec<v1::Change> {
+    vec![bridge("x", "red"), station("x", ONE, behind("10.0.0.2", Encap::Vni(5000)))]
+}
+
 const ONE: [u8; 6] = [2, 0, 0, 0, 9, 1];
 
 /// The network with bridge lan of red, of which red1 is a port, and a station.
@@ -153,5 +158,8 @@ fn settings_leave_stations_alone() {
     let other = v1::Vif { addresses: vec![ip("10.0.0.1"), ip("10.0.0.9")], ..uplink() };
     let mut model = model_with(&[bridged(), vec![put(Kind::Vif(other))]].concat());
     let refused = refusal(&mut model, "", &[with(|settings| settings.vtep = ip("10.0.0.9"))]);
-    assert_eq!((&*refused.field, &*refused.reason), ("vtep", "still referred to by FDB entries by tunnels to it"));
+    assert_eq!(
+        (&*refused.field, &*refused.reason),
+        ("vtep", "still referred to by bridges or FDB entries by tunnels to it")
+    );
 }

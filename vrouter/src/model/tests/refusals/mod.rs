@@ -217,6 +217,7 @@ fn limits() {
         ("neighbours", vec![put(Kind::Neighbour(neighbour("up0", "10.0.0.9", [2; 6])))]),
         ("vnis", vec![put(Kind::Vni(v1::Vni { vni: 9, vrf: "red".into(), ..v1::Vni::default() }))]),
         ("bridges", vec![put(Kind::Bridge(v1::Bridge { name: "x".into(), vrf: "red".into(), ..Default::default() }))]),
+        ("fdb_entries", bridges::one_station()),
         ("labels", vec![put(Kind::Label(label(99, Target::Vrf("red".into()))))]),
     ];
     let mut acl = web_acl();
@@ -245,6 +246,7 @@ fn limits() {
             "vnis" => &mut limits.vnis,
             "labels" => &mut limits.labels,
             "bridges" => &mut limits.bridges,
+            "fdb_entries" => &mut limits.fdb_entries,
             _ => &mut limits.owners,
         };
         *limit = full.named().into_iter().find(|(name, _)| *name == what).unwrap().1;
