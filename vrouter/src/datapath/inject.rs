@@ -63,20 +63,18 @@ impl Worker {
             Inject::Via(next_hop, vif, hash) => {
                 let entered = vif.and_then(row);
                 (work.vif, work.slot) = (vif, entered.map_or(no_vif, |vif| vif.slot));
+                let vrf = entered.map_or(VrfId(0), |vif| vif.vrf);
+                let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
                 let row = self.snapshot.next_hops.row(next_hop.index());
                 let fate = match self.connected(next_hop) {
                     _ if row.is_none() => Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop)),
                     _ if row.is_some_and(|row| row.kind.takes_frames()) => {
-                        let (place, length) = (Place::Tunnel(VrfId(0)), frame.len().saturating_sub(ether::HEADER));
+                        let length = frame.len().saturating_sub(ether::HEADER);
                         Fate::Carry { place, next_hop, from: 0, length: length as u16 }
                     }
                     // its neighbour has a host route by now
                     Some(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),
-                    None => {
-                        let vrf = entered.map_or(VrfId(0), |vif| vif.vrf);
-                        let place = vif.map_or(Place::Tunnel(vrf), Place::Vif);
-                        work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop))
-                    }
+                    None => work.read_l3(&self.snapshot, place, vrf, frame, Some(next_hop)),
                 };
                 work.hash = hash;
                 fate
