@@ -161,7 +161,7 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.lines
     }
 
-    /// A consistent copy, and the guard it was made under; nothing when the entry is free or has another key than the wanted one.
+    /// A consistent copy, and the guard it was made under; nothing when the entry is free.
     /// Takes no lock. With `CHECKED` false it believes what it reads: the fault that the tests plant.
     ///
     /// Why the copy is consistent: let g be the first load of the guard. It synchronises with the release that stored it, so the
@@ -172,25 +172,37 @@ impl<'a, const K: usize> Slot<'a, K> {
     /// incarnation differ. (The sequence comes round after 8,192 updates within one copy.) If none sees anything newer, the
     /// copy is of g's time. What counting changes (activity, counters and stamp, with LOCK or within a section) is consistent word by word.
     #[inline(always)]
-    pub(crate) fn read<const CHECKED: bool>(self, wanted: Option<&Key<K>>) -> Option<(u64, Key<K>, Entry)> {
+    pub(crate) fn read<const CHECKED: bool>(self) -> Option<(u64, Key<K>, Entry)> {
+        self.seen::<CHECKED, _>(|guard, activity| {
+            Some((guard & !LOCK, self.key(activity), self.entry(guard, activity)))
+        })
+    }
+
+    /// The same of an entry with this key.
+    #[inline(always)]
+    pub(crate) fn read_of<const CHECKED: bool>(self, key: &Key<K>) -> Option<(u64, Entry)> {
+        self.seen::<CHECKED, _>(|guard, activity| {
+            // An entry that bore the wanted key all the time shows it here, whoever else writes; one that did not need not.
+            self.has(key, activity).then(|| (guard & !LOCK, self.entry(guard, activity)))
+        })
+    }
+
+    /// What `see` makes of the entry's guard and activity, and loads between, once nobody has changed it meanwhile.
+    #[inline(always)]
+    fn seen<const CHECKED: bool, R>(self, see: impl Fn(u64, u64) -> Option<R>) -> Option<R> {
         let mut turns = 0;
         loop {
             let guard = self.guard().load(Acquire);
-            if guard & LIVE == 0 {
-                return None;
-            }
-            if CHECKED && guard & WRITING != 0 {
+            if guard & (LIVE | if CHECKED { WRITING } else { 0 }) != LIVE {
+                if guard & LIVE == 0 {
+                    return None;
+                }
                 wait(&mut turns);
                 continue;
             }
-            // An entry that bore the wanted key all the time shows it here, whoever else writes; one that did not need not.
-            if wanted.is_some_and(|key| !self.has(key, self.word(K + 1).load(Acquire))) {
-                return None;
-            }
-            let (key, activity) = self.key(Acquire);
-            let entry = self.entry(guard, activity);
+            let seen = see(guard, self.word(K + 1).load(Acquire))?;
             if !CHECKED || (self.guard().load(Relaxed) ^ guard) & !LOCK == 0 {
-                return Some((guard & !LOCK, key, entry));
+                return Some(seen);
             }
             wait(&mut turns);
         }
@@ -204,9 +216,8 @@ impl<'a, const K: usize> Slot<'a, K> {
     }
 
     #[inline(always)]
-    fn key(self, order: crate::sync::Ordering) -> (Key<K>, u64) {
-        let activity = self.word(K + 1).load(order);
-        (Key { words: std::array::from_fn(|i| self.word(1 + i).load(order)), tag: activity as u16 }, activity)
+    fn key(self, activity: u64) -> Key<K> {
+        Key { words: std::array::from_fn(|i| self.word(1 + i).load(Acquire)), tag: activity as u16 }
     }
 
     #[inline(always)]
@@ -360,7 +371,8 @@ impl<'a, const K: usize> Slot<'a, K> {
 
     /// Key and entry as they are. Locked, by a holder of `guard`.
     pub(crate) fn read_locked(self, guard: u64) -> (Key<K>, Entry) {
-        let (key, activity) = self.key(Relaxed);
+        let activity = self.word(K + 1).load(Relaxed);
+        let key = self.key(activity);
         (key, self.entry(guard, activity))
     }
 

@@ -141,8 +141,8 @@ impl<const K: usize> Pairs<K> {
         let Some(slot) = self.slot(candidate) else {
             return if candidate == ELSEWHERE { self.find(key, hash) } else { None };
         };
-        match slot.read::<true>(Some(key)) {
-            Some((guard, _, entry)) => Some((Handle { index: candidate, version: version(guard) }, entry)),
+        match slot.read_of::<true>(key) {
+            Some((guard, entry)) => Some((Handle { index: candidate, version: version(guard) }, entry)),
             // another key with the same tag
             None => self.find(key, hash),
         }
@@ -187,7 +187,7 @@ impl<const K: usize> Pairs<K> {
 
     /// The entry, unless the handle is stale. Takes no lock.
     pub fn entry(&self, handle: Handle) -> Option<Entry> {
-        let (guard, _, entry) = self.slot(handle.index)?.read::<true>(None)?;
+        let (guard, _, entry) = self.slot(handle.index)?.read::<true>()?;
         (version(guard) == handle.version).then_some(entry)
     }
 
@@ -318,8 +318,8 @@ impl<const K: usize> Pairs<K> {
         }
         loop {
             let (first, second) = (self.slot(2 * index)?, self.slot(2 * index + 1)?);
-            let (guard, key, entry) = first.read::<true>(None)?;
-            let (other, reverse_key, reverse_entry) = second.read::<true>(None)?;
+            let (guard, key, entry) = first.read::<true>()?;
+            let (other, reverse_key, reverse_entry) = second.read::<true>()?;
             let created = self.free.created(index);
             // Both halves were read whole; the pair is whole when the first still is the second's.
             let now = first.guard().load(Relaxed);
@@ -353,8 +353,8 @@ impl<const K: usize> Pairs<K> {
         loop {
             for slot in tags.slots(place.tag) {
                 let index = bucket.index(slot);
-                let found = self.slot(index).and_then(|slot| slot.read::<CHECKED>(Some(key)));
-                if let Some((guard, _, entry)) = found {
+                let found = self.slot(index).and_then(|slot| slot.read_of::<CHECKED>(key));
+                if let Some((guard, entry)) = found {
                     return Some((Handle { index, version: version(guard) }, entry));
                 }
             }
