@@ -10,7 +10,7 @@ use crate::prefetch;
 use crate::region::Part;
 
 /// Slots of a first bucket that are filled before the second is thought of. (With loom already one is many.)
-const CROWDED: u32 = if cfg!(loom) { 1 } else { 8 };
+const CROWDED: u32 = if cfg!(loom) { 1 } else { 9 };
 
 /// Up to four locked buckets; unlocked when dropped.
 pub(crate) struct Locked<'a> {

@@ -263,7 +263,7 @@ fn a_region_that_is_not_ours_is_refused() {
         words[place] = value;
         adopt(&words)
     };
-    assert_eq!(with(1, 1), Some(AdoptError::Version { found: 1, ours: 2 }));
+    assert_eq!(with(1, 1), Some(AdoptError::Version { found: 1, ours: 3 }));
     assert!(matches!(with(2, u64::MAX), Some(AdoptError::Sizes(LayoutError::TooManyPairs { .. }))));
     assert!(matches!(with(2, 1 << 20), Some(AdoptError::Sizes(LayoutError::RegionTooSmall { .. }))));
     assert!(matches!(adopt(&words[..words.len() - 8]), Some(AdoptError::Sizes(LayoutError::RegionTooSmall { .. }))));
