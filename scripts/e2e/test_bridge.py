@@ -2,7 +2,7 @@
 
 from lab import probe
 from lab.picture import V4, V6, VTEPS, network
-from lab.wire import ARP, ICMP, IP, UDP, VXLAN, Ether, tshark
+from lab.wire import ARP, ICMP, IP, UDP, VXLAN, Ether, ICMPv6ND_NS, IPv6, Wire, tshark
 
 VNI = 5000
 PEER = "172.31.0.9"
@@ -90,3 +90,28 @@ def test_frames_on_the_wire(picture):
         before = vrouter.drops()
         wire.send(outer / Ether(src=FAR_MAC, dst=to) / IP(src=FAR4, dst=V4["1"]) / ICMP())
         vrouter.expect_drop(reason, before)
+
+
+def test_a_known_station_is_not_asked_for_through_the_tunnel(picture):
+    h1 = bridged(VTEPS["k"])
+    h1["fdb"][0]["addresses"] = [FAR4, FAR6]
+    vrouter = picture.start("h1", h1)
+    far = kernel_bridge(picture)
+    red1 = picture["red1"].netns
+    heard = Wire(far, "eth0")
+    for address in (FAR4, FAR6):
+        probe.ping(red1, address)
+    # its own MAC, though nobody asked it; frames of its own side it did hear
+    assert FAR_MAC in red1.run("ip", "neighbour", "show", FAR4).stdout
+    heard.expect(lambda packet: ICMP in packet and packet[IP].src == V4["1"], "red1's echo request")
+    asks = lambda packet: ARP in packet and packet[ARP].op == 1 and packet[ARP].hwsrc == RED1_MAC  # noqa: E731
+    asks6 = lambda packet: ICMPv6ND_NS in packet and packet[IPv6].src == V6["1"] and packet.dst != FAR_MAC  # noqa: E731
+    assert not heard.seen(asks) and not heard.seen(asks6), "red1's questions came through the tunnel"
+    # who is not known is asked for everywhere, and so is everybody once that is set
+    probe.no_ping(red1, "10.1.1.99")
+    heard.expect(lambda packet: asks(packet) and packet[ARP].pdst == "10.1.1.99", "a question for nobody who is known")
+    h1["bridges"][0]["suppress_off"] = True
+    vrouter.apply(h1)
+    red1.ip("neighbour", "flush", "all")
+    probe.ping(red1, FAR4)
+    heard.expect(lambda packet: asks(packet) and packet[ARP].pdst == FAR4, "a question that is not suppressed")

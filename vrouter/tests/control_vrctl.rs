@@ -154,11 +154,11 @@ fn every_kind_is_added_shown_and_deleted() {
         ),
         ("vnis", "100", "vni 100 --vrf red", "vni 100"),
         ("labels", "100", "label 100 --vif web1", "label 100"),
-        ("bridges", "l2", "bridge l2 --vrf red", "bridge l2"),
+        ("bridges", "l2", "bridge l2 --vrf red --suppress-off", "bridge l2"),
         (
             "fdb",
             "02:00:00:00:00:77",
-            "fdb --bridge lan2 02:00:00:00:00:77 --at vxlan:?{remote:?1.2.3.4,?vni:?5000}",
+            "fdb --bridge lan2 02:00:00:00:00:77 --at vxlan:?{remote:?1.2.3.4,?vni:?5000} --address 10.9.9.9 --address fd09::9 --router",
             "fdb --bridge lan2 02:00:00:00:00:77",
         ),
         ("vnis", "5000", "vni 5000 --bridge lan2", "vni 5000"),

@@ -58,6 +58,8 @@ mod skew;
 mod split;
 #[path = "wire/spoof.rs"]
 mod spoof;
+#[path = "wire/suppression.rs"]
+mod suppression;
 #[path = "wire/tenants.rs"]
 mod tenants;
 #[path = "wire/underlay.rs"]

@@ -2,6 +2,8 @@
 //! it, to every VTEP of the bridge's list (ingress replication). What came by a tunnel goes to VIFs only. The last one gets the frame
 //! itself, the others copies in rooms of the worker's own.
 
+use std::net::IpAddr;
+
 use super::bridge;
 use super::classify::{Bridged, Classified, Exit, check_source, read_ip};
 use super::decide::{Question, Silent, judge};
@@ -41,22 +43,27 @@ pub(super) fn classify(entered: &bridge::Entered, vif: Option<&Vif>) -> Result<C
     let (place, length) = (entered.place, payload.len() as u16);
     let to_us = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3: ether::HEADER as u16 };
     let carried = Exit::Flood(Flood { bridge: entered.bridge.id, place, from: entered.from, length });
-    // whose gateway may be asked for
+    // whose gateway, or another station, may be asked for
     let asked = vif.filter(|_| header.destination.is_group());
     if header.ethertype != ether::IPV4 && header.ethertype != ether::IPV6 {
         bridge::check_arp(header, payload, vif)?;
-        let target = neighbour::arp_request(payload).filter(|_| header.ethertype == ether::ARP);
-        let gateway = asked.is_some_and(|vif| target.is_some_and(|target| vif.has_gateway(target.into())));
-        return Err(if gateway { to_us(Why::Arp) } else { carried });
+        let question = neighbour::arp_request(payload).filter(|_| header.ethertype == ether::ARP);
+        let known = asked.zip(question).is_some_and(|(vif, (sender, target))| {
+            let asker = (header.source, sender.1.into());
+            vif.has_gateway(target.into()) || sender.0 == header.source && is_known(entered, target.into(), asker)
+        });
+        return Err(if known { to_us(Why::Arp) } else { carried });
     }
     let packet = read_ip(header.ethertype, payload, entered.verified)?;
     if packet.upper == Upper::NeighbourDiscovery {
         bridge::check_discovery(&packet, header, payload, vif)?;
         let message = &payload[usize::from(packet.header)..usize::from(packet.length)];
         let target = neighbour::Discovery::read(message).and_then(|says| says.solicited);
-        let gateway = asked.is_some_and(|vif| target.is_some_and(|target| vif.has_gateway(target.into())));
+        let known = asked.zip(target).is_some_and(|(vif, target)| {
+            vif.has_gateway(target.into()) || is_known(entered, target.into(), (header.source, packet.source))
+        });
         let router = asked.is_some_and(|vif| vif.advertise.is_some()) && neighbour::solicits_router(message);
-        return Err(if gateway || router { to_us(Why::NeighbourDiscovery) } else { carried });
+        return Err(if known || router { to_us(Why::NeighbourDiscovery) } else { carried });
     }
     // who has no address yet asks for one, or says what groups it listens to
     let nobody = packet.source.is_unspecified() && ip::is_group(packet.destination);
@@ -71,6 +78,11 @@ pub(super) fn classify(entered: &bridge::Entered, vif: Option<&Vif>) -> Result<C
     let (vrf, tunnel) = (entered.bridge.vrf, entered.tunnel);
     let bridged = Some(Bridged { length, back: None, everybody: Some(entered.bridge.id) });
     Ok(Classified { place, vrf, l3, packet, remarked: false, fixed: None, bridged, tunnel })
+}
+
+/// Whether the slow path can tell the asker who has this address.
+fn is_known(entered: &bridge::Entered, target: IpAddr, asker: (Mac, IpAddr)) -> bool {
+    entered.bridge.answer(target, asker).is_some()
 }
 
 impl Flood {

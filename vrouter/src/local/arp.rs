@@ -48,7 +48,8 @@ pub(super) fn outcome(
 }
 
 fn answer(snapshot: &Snapshot, side: &Side<'_>, message: &Message, out: &mut Vec<Output>) -> bool {
-    let Some(answer) = side.answers_for(snapshot, message.target.into(), message.sender.into()) else { return false };
+    let asker = (message.sender_mac, message.sender.into());
+    let Some(answer) = side.answers_for(snapshot, message.target.into(), asker) else { return false };
     let reply = emit::Arp {
         operation: ArpOperation::Reply,
         sender: (answer.mac, message.target),

@@ -53,7 +53,12 @@ pub(super) fn outcome(
                 _ => false,
             };
             let to = mac.unwrap_or(message.frame_source);
-            answer(snapshot, side, (to, message.source), target, out) || heard
+            let asker = (message.frame_source, message.source.into());
+            let answer = side.answers_for(snapshot, target.into(), asker);
+            let advert = answer.and_then(|answer| side.on_link(snapshot, advert((to, message.source), target, answer)));
+            let answered = advert.is_some();
+            out.extend(advert);
+            answered || heard
         }
         Icmpv6Message::NeighborAdvert => {
             let Some((target, advert)) = message.advertised(side) else {
@@ -80,28 +85,13 @@ pub(super) fn solicitation((mac, from): (Mac, Ipv6Addr), target: Ipv6Addr, known
     packet((mac, from), to, NdiscRepr::NeighborSolicit { target_addr: target, lladdr })
 }
 
-fn answer(
-    snapshot: &Snapshot,
-    side: &Side<'_>,
-    asker: (Mac, Ipv6Addr),
-    target: Ipv6Addr,
-    out: &mut Vec<Output>,
-) -> bool {
-    let Some(answer) = side.answers_for(snapshot, target.into(), asker.1.into()) else { return false };
-    let router = side.vif.is_none_or(|vif| vif.kind == VifKind::Tenant);
-    let advert = side.on_link(snapshot, advert(asker, target, answer, router));
-    let answered = advert.is_some();
-    out.extend(advert);
-    answered
-}
-
 /// A neighbour advertisement as an Ethernet frame. To a probe for a duplicate address it goes to everybody, unsolicited (RFC 4861,
 /// section 7.2.4); as a proxy it does not override (section 7.2.8).
-fn advert(asker: (Mac, Ipv6Addr), target: Ipv6Addr, answer: Answer, router: bool) -> Vec<u8> {
+fn advert(asker: (Mac, Ipv6Addr), target: Ipv6Addr, answer: Answer) -> Vec<u8> {
     let probe = asker.1.is_unspecified();
     let to = if probe { (group_mac(ALL_NODES), ALL_NODES) } else { asker };
     let mut flags = NdiscNeighborFlags::empty();
-    flags.set(NdiscNeighborFlags::ROUTER, router);
+    flags.set(NdiscNeighborFlags::ROUTER, answer.router);
     flags.set(NdiscNeighborFlags::SOLICITED, !probe);
     flags.set(NdiscNeighborFlags::OVERRIDE, answer.own);
     let lladdr = Some(EthernetAddress(answer.mac.0).into());

@@ -25,6 +25,8 @@ pub(super) struct Answer {
     pub(super) mac: Mac,
     /// The address is ours on this VIF, not another's that we stand in for.
     pub(super) own: bool,
+    /// Who has that MAC routes.
+    pub(super) router: bool,
 }
 
 impl<'a> Side<'a> {
@@ -61,21 +63,29 @@ impl<'a> Side<'a> {
             || self.vif.and_then(|vif| vif.sources.as_ref()).is_none_or(|sources| sources.contains(address))
     }
 
-    /// Whether, and as whom, we answer `asker`'s ARP request or neighbour solicitation for `target`. `asker` is unspecified in a
-    /// probe for a duplicate address: those only our own addresses are defended against (RFC 5227, RFC 4862).
-    pub(super) fn answers_for(&self, snapshot: &Snapshot, target: IpAddr, asker: IpAddr) -> Option<Answer> {
+    /// Whether, and as whom, we answer an ARP request or neighbour solicitation for `target` of who has this MAC and address. The address
+    /// is unspecified in a probe for a duplicate: those only our own addresses are defended against (RFC 5227, RFC 4862). In a bridge we
+    /// speak for its other stations, with their MACs.
+    pub(super) fn answers_for(&self, snapshot: &Snapshot, target: IpAddr, from: (Mac, IpAddr)) -> Option<Answer> {
+        let asker = from.1;
         match self.vif {
             // the host's kernel does
             Some(vif) if vif.exception.is_some() => None,
-            Some(vif) if is_own(vif, target) => Some(Answer { mac: vif.our_mac, own: true }),
+            Some(vif) if is_own(vif, target) => {
+                Some(Answer { mac: vif.our_mac, own: true, router: vif.kind == VifKind::Tenant })
+            }
             Some(vif) if vif.kind == VifKind::Fabric => None,
             Some(vif) => {
+                let bridge = vif.bridge.and_then(|bridge| snapshot.bridges.row(bridge.index()));
+                if let Some(pair) = bridge.and_then(|bridge| bridge.answer(target, from)) {
+                    return Some(Answer { mac: pair.mac, own: false, router: pair.router });
+                }
                 let proxied = asker != target && !asker.is_unspecified() && self.proxies(snapshot, vif, target);
-                proxied.then_some(Answer { mac: vif.our_mac, own: false })
+                proxied.then_some(Answer { mac: vif.our_mac, own: false, router: true })
             }
             None => {
                 let local = asker != target && !asker.is_unspecified() && self.is_behind_us(snapshot, target);
-                local.then_some(Answer { mac: snapshot.local.router_mac, own: false })
+                local.then_some(Answer { mac: snapshot.local.router_mac, own: false, router: true })
             }
         }
     }

@@ -119,7 +119,7 @@ impl Before {
                     before.bridge_names.extend(old.iter().map(|old| (old.id, name.clone())));
                     before.bridges.entry(name.clone()).or_insert_with(|| old.clone());
                 }
-                Undo::Fdb(key, old) => _ = before.fdb.entry(*key).or_insert(*old),
+                Undo::Fdb(key, old) => _ = before.fdb.entry(*key).or_insert_with(|| old.clone()),
                 Undo::Vni(vni, old) => _ = before.vnis.entry(*vni).or_insert(*old),
                 Undo::Label(label, old) => _ = before.labels.entry(*label).or_insert(*old),
                 Undo::Route(vrf, prefix, source, old) => {

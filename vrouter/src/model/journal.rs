@@ -144,6 +144,7 @@ impl State {
             if let Some(bridge) = old.bridge {
                 self.dirty.bridges.insert(bridge);
                 self.use_bridge(bridge, |of| of.vifs.remove(&old.id));
+                self.pair(bridge, &old.addresses, (false, old.mac.unwrap_or_default()), false);
             }
         }
         if let Some(new) = new {
@@ -159,6 +160,7 @@ impl State {
             if let Some(bridge) = new.bridge {
                 self.dirty.bridges.insert(bridge);
                 self.use_bridge(bridge, |of| of.vifs.insert(new.id));
+                self.pair(bridge, &new.addresses, (false, new.mac.unwrap_or_default()), true);
             }
             self.vif_by_id.insert(new.id, new);
         }

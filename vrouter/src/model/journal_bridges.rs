@@ -1,9 +1,10 @@
 //! The only ways to change bridges and their stations, VNIs and labels: as [`super::journal`] says.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::journal::{Undo, replace, take_number};
-use super::records::{Bridge, FdbEntry, LabelTarget, VniTarget};
+use super::records::{Bridge, FdbEntry, LabelTarget, VniTarget, Whose};
 use super::refusal::Reason;
 use super::state::{BridgeUse, State};
 use crate::ids::{BridgeId, Label, Mac, NextHopId, VifId, Vni};
@@ -35,8 +36,8 @@ impl State {
 
     /// An entry gets a user more of its next hop.
     pub fn set_fdb(&mut self, key: (BridgeId, Mac), new: Option<FdbEntry>) {
-        let old = replace(&mut self.fdb, key, new);
-        for (entry, by) in [(new, 1), (old, -1)] {
+        let old = replace(&mut self.fdb, key, new.clone());
+        for (entry, by) in [(&new, 1), (&old, -1)] {
             let Some(entry) = entry else { continue };
             if by > 0 {
                 self.hops.retain(entry.next_hop.0);
@@ -50,8 +51,31 @@ impl State {
                 self.drop_unused_vif(vif);
             }
         }
+        for (entry, there) in [(&old, false), (&new, true)] {
+            let addresses = entry.as_ref().map_or(&[][..], |entry| &entry.addresses);
+            let by = addresses.len() as isize;
+            self.fdb_addresses = self.fdb_addresses.strict_add_signed(if there { by } else { -by });
+            self.pair(key.0, addresses, (true, key.1), there);
+        }
         self.dirty.stations.insert(key);
         self.journal.push(Undo::Fdb(key, old));
+    }
+
+    /// Notes that a station has these addresses, or has them no more.
+    pub(super) fn pair(&mut self, bridge: BridgeId, addresses: &[IpAddr], whose: Whose, there: bool) {
+        for &address in addresses {
+            let key = (bridge, address);
+            let of = self.pairs.entry(key).or_default();
+            if there {
+                of.insert(whose);
+            } else {
+                of.remove(&whose);
+            }
+            if of.is_empty() {
+                self.pairs.remove(&key);
+            }
+            self.dirty.pairs.insert(key);
+        }
     }
 
     /// A VIF's own MAC; it gets a user more of its next hop.

@@ -27,6 +27,8 @@ pub struct Limits {
     pub bridges: usize,
     /// Of all bridges; VIFs' own MACs are not counted.
     pub fdb_entries: usize,
+    /// Of all FDB entries; VIFs' own are not counted.
+    pub fdb_addresses: usize,
     pub vnis: usize,
     pub labels: usize,
     /// Names of owners of routes.
@@ -49,6 +51,7 @@ impl Default for Limits {
             neighbours: 16_384,
             bridges: 4096,
             fdb_entries: 131_072,
+            fdb_addresses: 262_144,
             vnis: 4096,
             labels: 65_536,
             owners: 256,
@@ -72,13 +75,14 @@ impl Limits {
         neighbours: 0,
         bridges: 0,
         fdb_entries: 0,
+        fdb_addresses: 0,
         vnis: 0,
         labels: 0,
         owners: 0,
     };
 
     /// Names and numbers, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, usize); 16] {
+    pub fn named(&self) -> [(&'static str, usize); 17] {
         [
             ("ports", self.ports),
             ("vrfs", self.vrfs),
@@ -93,6 +97,7 @@ impl Limits {
             ("neighbours", self.neighbours),
             ("bridges", self.bridges),
             ("fdb_entries", self.fdb_entries),
+            ("fdb_addresses", self.fdb_addresses),
             ("vnis", self.vnis),
             ("labels", self.labels),
             ("owners", self.owners),

@@ -264,6 +264,7 @@ pub(super) fn bridge(state: &State, bridge: &Bridge) -> v1::Bridge {
         vteps: bridge.vteps.iter().filter_map(vtep).collect(),
         flood_unknown: bridge.flood_unknown,
         floods_per_second: bridge.floods_per_second,
+        suppress_off: bridge.suppress_off,
     }
 }
 
@@ -275,7 +276,8 @@ pub(super) fn fdb_entry(state: &State, bridge: BridgeId, mac: Mac, entry: &FdbEn
         }
         _ => entry.vif.map(|vif| Target::Vif(state.vif_name(vif))),
     };
-    v1::FdbEntry { key: Some(fdb_key(state.bridge_name(bridge), mac)), target }
+    let addresses = entry.addresses.iter().copied().map(address).collect();
+    v1::FdbEntry { key: Some(fdb_key(state.bridge_name(bridge), mac)), target, addresses, router: entry.router }
 }
 
 pub(super) fn fdb_key(bridge: String, mac: Mac) -> v1::FdbKey {

@@ -116,16 +116,23 @@ pub(crate) struct Bridge {
     pub flood_unknown: bool,
     /// 0: the default.
     pub floods_per_second: u32,
+    /// Nobody is answered for.
+    pub suppress_off: bool,
 }
 
 /// Where a station of a bridge is, other than the bridge's VIFs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FdbEntry {
     /// Absent: behind a tunnel.
     pub vif: Option<VifId>,
     /// In the bridge's VRF.
     pub next_hop: NextHopId,
+    pub addresses: Arc<[IpAddr]>,
+    pub router: bool,
 }
+
+/// Who has an address of a bridge, the most credible first: a VIF (false) or an FDB entry (true), with its MAC.
+pub(crate) type Whose = (bool, Mac);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Vif {

@@ -12,7 +12,7 @@ use super::interner::{Interner, Swept};
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+    Acl, Bridge, FdbEntry, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Settings, Vif, VniTarget, Vrf, Whose,
 };
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub fdb: BTreeMap<(BridgeId, Mac), FdbEntry>,
     /// VIFs by their own MACs, with the next hop to each.
     pub stations: BTreeMap<(BridgeId, Mac), (VifId, NextHopId)>,
+    /// Addresses of stations.
+    pub pairs: BTreeMap<(BridgeId, IpAddr), BTreeSet<Whose>>,
     pub vnis: BTreeMap<Vni, VniTarget>,
     pub labels: BTreeMap<Label, LabelTarget>,
     pub routes: HashMap<VrfId, RouteTable>,
@@ -65,6 +67,8 @@ pub(crate) struct State {
     pub of_group: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
     pub acl_rules: usize,
     pub group_prefixes: usize,
+    /// Addresses of all FDB entries.
+    pub fdb_addresses: usize,
     pub offers: usize,
     /// Of all lists of paths that offers name.
     pub members: usize,
@@ -132,6 +136,7 @@ pub(crate) struct Dirty {
     pub groups: HashSet<Arc<str>>,
     pub bridges: HashSet<BridgeId>,
     pub stations: HashSet<(BridgeId, Mac)>,
+    pub pairs: HashSet<(BridgeId, IpAddr)>,
     pub vnis: HashSet<Vni>,
     pub labels: HashSet<Label>,
     pub neighbours: HashSet<(VifId, IpAddr)>,
@@ -169,6 +174,7 @@ impl State {
             bridges: BTreeMap::new(),
             fdb: BTreeMap::new(),
             stations: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             vnis: BTreeMap::new(),
             labels: BTreeMap::new(),
             routes: HashMap::new(),
@@ -189,6 +195,7 @@ impl State {
             of_group: HashMap::new(),
             acl_rules: 0,
             group_prefixes: 0,
+            fdb_addresses: 0,
             offers: 0,
             members: 0,
             next_vrf: 0,
@@ -350,6 +357,7 @@ impl State {
             neighbours,
             bridges: self.bridges.len(),
             fdb_entries: self.fdb.len(),
+            fdb_addresses: self.fdb_addresses,
             vnis: self.vnis.len(),
             labels: self.labels.len(),
             owners: self.owners.used(),

@@ -13,10 +13,11 @@ pub fn arp_sender(packet: &[u8]) -> Option<(Mac, Ipv4Addr)> {
     (packet[..6] == [0, 1, 8, 0, 6, 4]).then(|| (Mac([a, b, c, d, e, f]), Ipv4Addr::from_bits(be32(packet, 14))))
 }
 
-/// The address that an ARP request asks for.
-pub fn arp_request(packet: &[u8]) -> Option<Ipv4Addr> {
+/// Who sends an ARP request, and the address that it asks for.
+pub fn arp_request(packet: &[u8]) -> Option<((Mac, Ipv4Addr), Ipv4Addr)> {
     const REQUEST: [u8; 2] = [0, 1];
-    arp_sender(packet).filter(|_| packet[6..8] == REQUEST).map(|_| Ipv4Addr::from_bits(be32(packet, 24)))
+    let sender = arp_sender(packet).filter(|_| packet[6..8] == REQUEST)?;
+    Some((sender, Ipv4Addr::from_bits(be32(packet, 24))))
 }
 
 /// Whether an ICMPv6 message asks for routers.
@@ -78,7 +79,8 @@ mod tests {
         assert_eq!(arp_sender(&packet), Some((Mac([2, 0, 0, 0, 10, 1]), Ipv4Addr::new(10, 1, 1, 10))));
         assert_eq!(arp_request(&packet), None);
         let request = [&packet[..7], &[1], &packet[8..]].concat();
-        assert_eq!(arp_request(&request), Some(Ipv4Addr::new(10, 1, 1, 11)));
+        let sender = (Mac([2, 0, 0, 0, 10, 1]), Ipv4Addr::new(10, 1, 1, 10));
+        assert_eq!(arp_request(&request), Some((sender, Ipv4Addr::new(10, 1, 1, 11))));
         assert_eq!(arp_sender(&packet[..27]), None);
         assert_eq!(arp_sender(&[&[0, 6], &packet[2..]].concat()), None);
     }

@@ -1,5 +1,6 @@
 //! A bridge: where the stations of an L2 network are.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::fib::Fib;
@@ -20,7 +21,18 @@ pub struct Bridge {
     pub ports: Arc<[(VifId, NextHopId)]>,
     /// Who else has stations of it: next hops to all of them.
     pub vteps: Arc<[NextHopId]>,
+    /// Who asks for the address of a known station is answered in its name.
+    pub suppresses: bool,
     fdb: Fdb,
+    pairs: (Fib<u32, Pair>, Fib<u128, Pair>),
+}
+
+/// Who has an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    pub mac: Mac,
+    /// It is a router.
+    pub router: bool,
 }
 
 /// Next hops by MAC address: a trie of 48 bits, of which clones share what is the same.
@@ -38,7 +50,9 @@ impl Bridge {
             floods_per_second: 0,
             ports: Arc::default(),
             vteps: Arc::default(),
+            suppresses: false,
             fdb: Fdb::default(),
+            pairs: Default::default(),
         }
     }
 
@@ -54,6 +68,37 @@ impl Bridge {
             Some(next_hop) => self.fdb.0.insert(key(mac), LENGTH, next_hop),
             None => self.fdb.0.remove(key(mac), LENGTH),
         };
+    }
+
+    /// Who is named to `asker`, by its MAC and address, when it asks for `target`; `None`: everybody is asked. Nobody is told of an address of
+    /// its own, or in a probe for a duplicate, or when it announces itself.
+    pub fn answer(&self, target: IpAddr, (mac, asker): (Mac, IpAddr)) -> Option<Pair> {
+        let pair = self.pair(target)?;
+        (pair.mac != mac && asker != target && !asker.is_unspecified()).then_some(pair)
+    }
+
+    /// Who has this address.
+    pub fn pair(&self, address: IpAddr) -> Option<Pair> {
+        match address {
+            IpAddr::V4(address) => self.pairs.0.exact(address.to_bits(), 32),
+            IpAddr::V6(address) => self.pairs.1.exact(address.to_bits(), 128),
+        }
+    }
+
+    /// Sets or clears who has an address.
+    pub fn set_pair(&mut self, address: IpAddr, pair: Option<Pair>) {
+        match (address, pair) {
+            (IpAddr::V4(address), Some(pair)) => self.pairs.0.insert(address.to_bits(), 32, pair),
+            (IpAddr::V4(address), None) => self.pairs.0.remove(address.to_bits(), 32),
+            (IpAddr::V6(address), Some(pair)) => self.pairs.1.insert(address.to_bits(), 128, pair),
+            (IpAddr::V6(address), None) => self.pairs.1.remove(address.to_bits(), 128),
+        };
+    }
+
+    /// Answers for nobody from now on.
+    pub fn forget_pairs(&mut self) {
+        self.suppresses = false;
+        self.pairs = Default::default();
     }
 
     /// All stations and the next hops to them, by rising address.

@@ -17,7 +17,7 @@ mod spread;
 mod stripes;
 mod tunnel_headers;
 
-pub use bridge::Bridge;
+pub use bridge::{Bridge, Pair};
 pub use group::{Group, Kept, Member};
 pub use next_hop::{Adjacency, Carrier, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
 pub use resolve::{Resolved, Unresolved, VRF_DEPTH};

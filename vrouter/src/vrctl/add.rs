@@ -79,6 +79,9 @@ enum Object {
         /// Frames to everybody that a VIF may send in a second; default 1000
         #[arg(long)]
         floods_per_second: Option<u32>,
+        /// ARP requests and neighbour solicitations for known stations go to everybody
+        #[arg(long)]
+        suppress_off: bool,
     },
     /// Where a station of a bridge is
     Fdb {
@@ -88,6 +91,12 @@ enum Object {
         /// As in a network file, e.g. 'vif: web1' or 'vxlan: {remote: 172.31.0.2, vni: 5000}'
         #[arg(long, value_parser = yaml::<Station>)]
         at: Station,
+        /// Its address, in whose name questions are answered. Repeatable
+        #[arg(long)]
+        address: Vec<IpAddr>,
+        /// It is a router
+        #[arg(long)]
+        router: bool,
     },
     /// Packets that arrive with this VNI belong to a VRF, or to a bridge
     Vni {
@@ -325,11 +334,11 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Neighbour { vif, address, mac } => {
             Neighbour { vif, address, mac: Some(mac), learnt: false, state: None }.to_proto()
         }
-        Object::Bridge { name, vrf, vtep, flood_unknown, floods_per_second } => {
-            Bridge { name, vrf, vteps: vtep, flood_unknown, floods_per_second }.to_proto()
+        Object::Bridge { name, vrf, vtep, flood_unknown, floods_per_second, suppress_off } => {
+            Bridge { name, vrf, vteps: vtep, flood_unknown, floods_per_second, suppress_off }.to_proto()
         }
-        Object::Fdb { bridge, mac, at: Station { vif, vxlan, mpls_udp, mpls_gre } } => {
-            FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre }.to_proto()
+        Object::Fdb { bridge, mac, at: Station { vif, vxlan, mpls_udp, mpls_gre }, address, router } => {
+            FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre, addresses: address, router }.to_proto()
         }
         Object::Vni { vni, vrf, bridge } => Vni { vni, vrf, bridge }.to_proto(),
         Object::Label { label, vrf, vif, bridge } => Label { label, vrf, vif, bridge }.to_proto(),

@@ -160,7 +160,7 @@ impl Row for Neighbour {
 }
 
 impl Row for Bridge {
-    const COLUMNS: &[&str] = &["bridge", "vrf", "vteps", "unknown", "floods/s"];
+    const COLUMNS: &[&str] = &["bridge", "vrf", "vteps", "unknown", "floods/s", "questions"];
 
     fn name(&self) -> String {
         self.name.clone()
@@ -170,7 +170,8 @@ impl Row for Bridge {
         let vteps: Vec<String> = self.vteps.iter().map(vtep).collect();
         let unknown = if self.flood_unknown { "flooded" } else { "dropped" };
         let floods = or(&self.floods_per_second, "default");
-        vec![self.name.clone(), self.vrf.clone(), lines(&vteps), unknown.into(), floods]
+        let asked = if self.suppress_off { "flooded" } else { "answered" };
+        vec![self.name.clone(), self.vrf.clone(), lines(&vteps), unknown.into(), floods, asked.into()]
     }
 }
 
@@ -188,7 +189,7 @@ fn vtep(tunnel: &Vtep) -> String {
 }
 
 impl Row for FdbEntry {
-    const COLUMNS: &[&str] = &["bridge", "mac", "to"];
+    const COLUMNS: &[&str] = &["bridge", "mac", "to", "addresses"];
 
     fn name(&self) -> String {
         self.mac.to_string()
@@ -200,7 +201,9 @@ impl Row for FdbEntry {
             Some(vif) => format!("vif {vif}"),
             None => vtep(&Vtep { vxlan, mpls_udp, mpls_gre }),
         };
-        vec![self.bridge.clone(), self.mac.to_string(), to]
+        let mut addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
+        addresses.extend(self.router.then(|| "(router)".into()));
+        vec![self.bridge.clone(), self.mac.to_string(), to, lines(&addresses)]
     }
 }
 

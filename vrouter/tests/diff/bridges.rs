@@ -18,6 +18,9 @@ pub const BRIDGES: [Bridge; 4] = [
 ];
 /// Stations behind tunnels, mostly.
 const FAR: [[u8; 6]; 4] = [[2, 0, 0, 0, 11, 1], [2, 0, 0, 0, 11, 2], [2, 0, 0, 0, 11, 3], [2, 0, 0, 0, 11, 4]];
+/// What neighbour solicitations ask for.
+const TARGETS: [&str; 8] =
+    ["fd01::1", "fe80::1", "fd01::10", "fd01::11", "fd01::21", "fd01::22", "fe80::21", "fd01::99"];
 const NOBODY: [u8; 6] = [2, 0, 0, 0, 11, 0x99];
 
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +47,9 @@ impl Bridge {
             }
         }
         let unknown = if random.chance(40) { ", flood_unknown: true" } else { "" };
+        let off = if random.chance(15) { ", suppress_off: true" } else { "" };
         let vteps = vteps.join(", ");
-        let text = format!("{{name: {name}, vrf: {vrf}, floods_per_second: 1000000, vteps: [{vteps}]{unknown}}}");
+        let text = format!("{{name: {name}, vrf: {vrf}, floods_per_second: 1000000, vteps: [{vteps}]{unknown}{off}}}");
         Object { section: "bridges", text }
     }
 }
@@ -127,7 +131,17 @@ impl World {
             3 => format!("mpls_gre: {{remote: \"{remote}\", label: {}}}", bridge.label + number),
             _ => format!("vxlan: {{remote: \"{remote}\", vni: {}}}", bridge.vni + number),
         };
-        let text = format!("{{bridge: {}, mac: \"{}\", {at}}}", bridge.name, mac(station));
+        // far ones have addresses of their own, and sometimes of others
+        let host = if random.chance(80) { 20 + u16::from(station[5]) } else { random.pick(&[10, 11, 20]) };
+        let addresses = match random.below(3) {
+            0 => String::new(),
+            1 => format!(", addresses: [10.1.1.{host}]"),
+            _ => format!(
+                ", addresses: [10.1.1.{host}, \"fd01::{host}\", \"fe80::{host}\"], router: {}",
+                random.chance(30)
+            ),
+        };
+        let text = format!("{{bridge: {}, mac: \"{}\", {at}{addresses}}}", bridge.name, mac(station));
         Some(Object { section: "fdb", text })
     }
 
@@ -174,15 +188,17 @@ impl World {
         let udp = Upper::Ports { number: 17, source: 68, destination: random.pick(&[67, 53, 1001]) };
         match random.below(6) {
             0 => {
-                let target = random.pick(&[[10, 1, 1, 1], [10, 1, 1, 10], [10, 1, 1, 11], [10, 1, 1, 20]]).into();
-                let sender = random.weighted(&[(85, own), (15, Ipv4Addr::UNSPECIFIED)]);
-                ethernet([0xff; 6], from, 0x0806, &arp(1, (from, sender), ([0; 6], target)))
+                let target = Ipv4Addr::new(10, 1, 1, random.pick(&[1, 10, 11, 20, 21, 22, 24, 99]));
+                let sender = random.weighted(&[(80, own), (12, Ipv4Addr::UNSPECIFIED), (8, target)]);
+                let sender_mac = if random.chance(94) { from } else { random.pick(&FAR) };
+                ethernet([0xff; 6], from, 0x0806, &arp(1, (sender_mac, sender), ([0; 6], target)))
             }
             1 => {
-                let target: Ipv6Addr = random.pick(&["fd01::1", "fe80::1", "fd01::10", "fd01::11"]).parse().unwrap();
+                let target: Ipv6Addr = random.pick(&TARGETS).parse().unwrap();
                 let [.., a, b, c] = target.octets();
                 let group: Ipv6Addr = format!("ff02::1:ff{a:02x}:{b:02x}{c:02x}").parse().unwrap();
                 let nobody = random.chance(20);
+                let own6 = if random.chance(8) { target } else { own6 };
                 let source = if nobody { Ipv6Addr::UNSPECIFIED } else { own6 };
                 let with = (!nobody).then_some(from);
                 let upper = Upper::Nd { kind: 135, target: target.into(), mac: with };

@@ -33,6 +33,7 @@ pub const LIMITS: Limits = Limits {
     neighbours: 12,
     bridges: 12,
     fdb_entries: 12,
+    fdb_addresses: 12,
     vnis: 12,
     labels: 12,
     owners: 4,

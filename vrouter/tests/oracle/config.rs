@@ -300,6 +300,16 @@ pub struct Bridge {
     /// Tunnels to who else has stations.
     pub vteps: Vec<Which>,
     pub flood_unknown: bool,
+    /// Nobody is answered for.
+    pub suppress_off: bool,
+}
+
+/// What a controller says of a station.
+#[derive(Clone, Debug)]
+pub struct Station {
+    pub which: Which,
+    pub addresses: Vec<IpAddr>,
+    pub router: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -338,7 +348,7 @@ pub struct Config {
     pub neighbours: BTreeMap<(u32, IpAddr), Neighbour>,
     pub bridges: BTreeMap<u32, Bridge>,
     /// By bridge and MAC.
-    pub fdb: BTreeMap<(u32, Mac), Which>,
+    pub fdb: BTreeMap<(u32, Mac), Station>,
     /// VRFs, and bridges if there are frames.
     pub vnis: BTreeMap<u32, (u32, Option<u32>)>,
     pub labels: BTreeMap<u32, Arrival>,
@@ -402,8 +412,20 @@ impl Config {
         let vrf = self.bridges[&bridge].vrf;
         let vif = self.vifs.values().find(|vif| vif.bridge == Some(bridge) && vif.mac == mac);
         let own = vif.map(|vif| Which::Bridged(vif.id));
-        let which = own.or_else(|| self.fdb.get(&(bridge, mac)).copied())?;
+        let which = own.or_else(|| self.fdb.get(&(bridge, mac)).map(|station| station.which))?;
         Some(Hop { vrf, which })
+    }
+
+    /// Who has an address of a bridge, and whether it is a router: of VIFs and of entries that say so the one with the lowest MAC, VIFs first.
+    pub fn who_has(&self, bridge: u32, address: IpAddr) -> Option<(Mac, bool)> {
+        if self.bridges[&bridge].suppress_off {
+            return None;
+        }
+        let vifs = self.vifs.values().filter(|vif| vif.bridge == Some(bridge) && vif.addresses.contains(&address));
+        let entries =
+            self.fdb.iter().filter(|((of, _), station)| *of == bridge && station.addresses.contains(&address));
+        let entry = || entries.map(|((_, mac), station)| (*mac, station.router)).min();
+        vifs.map(|vif| (vif.mac, false)).min().or_else(entry)
     }
 
     pub fn vif_of_port(&self, port: usize) -> Option<&Vif> {
@@ -500,7 +522,7 @@ impl Config {
         };
         let station = |vrf: u32, which: Which| vrf == hop.vrf && which == hop.which;
         self.bridges.values().any(|bridge| bridge.vteps.iter().any(|which| station(bridge.vrf, *which)))
-            || self.fdb.iter().any(|((bridge, _), which)| station(self.bridges[bridge].vrf, *which))
+            || self.fdb.iter().any(|((bridge, _), at)| station(self.bridges[bridge].vrf, at.which))
             || self.vifs.values().any(|vif| vif.bridge.is_some() && station(vif.vrf, Which::Bridged(vif.id)))
             || self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && leads(route.which))
             || self.brought(hop.vrf).iter().any(|(_, which)| *which == hop.which)

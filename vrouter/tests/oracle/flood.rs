@@ -32,10 +32,18 @@ impl Oracle {
                 speaks_for_itself(vif, payload)?;
             }
             let asks = payload.len() >= 28 && payload[..8] == [0, 1, 8, 0, 6, 4, 0, 1];
-            let ours = |vif: &Vif| vif.is_ours(headers::v4_at(payload, 24).into());
-            if to_group && ether.ethertype == ARP && asks && vif.is_some_and(ours) {
-                self.feature("gateway_asked_in_bridge");
-                return self.arp(side, ether, payload);
+            if let (true, true, ARP, Some(vif)) = (to_group, asks, ether.ethertype, vif) {
+                let (sender, target) = (headers::v4_at(payload, 14), IpAddr::from(headers::v4_at(payload, 24)));
+                if vif.is_ours(target) {
+                    self.feature("gateway_asked_in_bridge");
+                    return self.arp(side, ether, payload);
+                }
+                // whoever asks in another's name is left to others
+                let own = payload[8..14] == ether.source;
+                if own && self.station_named(bridge, (ether.source, sender.into()), target).is_some() {
+                    self.feature("arp_suppressed");
+                    return self.arp(side, ether, payload);
+                }
             }
             self.feature("flooded_other");
             let arrived = self.arrived(side, Packet::opaque(payload), None, link);
@@ -88,6 +96,14 @@ impl Oracle {
         let sound = super::slow_path::option(message, if message[0] == 133 { 8 } else { 24 }, 1).is_ok();
         let gateway = message[0] == 135 && sound && message.len() >= 24;
         let gateway = gateway && vif.is_some_and(|vif| vif.is_ours(headers::v6_at(message, 8).into()));
+        let known = message[0] == 135 && sound && message.len() >= 24 && vif.is_some() && {
+            let target = headers::v6_at(message, 8).into();
+            self.station_named(bridge, (ether.source, packet.source()), target).is_some()
+        };
+        if headers::is_group(ether.destination) && known && !gateway {
+            self.feature("nd_suppressed");
+            return self.discovery(side, ether, &packet);
+        }
         let router = message[0] == 133 && vif.is_some_and(|vif| vif.advertisement.is_some());
         if headers::is_group(ether.destination) && (gateway || router) {
             self.feature("router_or_gateway_asked_in_bridge");
@@ -97,6 +113,24 @@ impl Oracle {
         let link = Some((ether.destination, ether.source));
         let arrived = self.arrived(side, packet, None, link);
         self.send_to_everybody(bridge, Arrived { key: None, bridged: Some(framing), ..arrived })
+    }
+
+    /// Who is named to `asker` (MAC and address) when it asks for a station; nobody to who probes, announces or means itself.
+    pub(super) fn station_named(
+        &mut self,
+        bridge: u32,
+        asker: (headers::Mac, IpAddr),
+        target: IpAddr,
+    ) -> Option<(headers::Mac, bool)> {
+        let (mac, router) = self.config.who_has(bridge, target)?;
+        if mac == asker.0 || asker.1 == target || asker.1.is_unspecified() {
+            self.feature("own_address_asked");
+            return None;
+        }
+        if router {
+            self.feature("router_named");
+        }
+        Some((mac, router))
     }
 
     fn send_to_everybody(&mut self, bridge: u32, arrived: Arrived) -> Result<(), Reason> {

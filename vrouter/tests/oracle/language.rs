@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 
 use super::config::{
-    Acl, Arrival, Bridge, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Vif, Vrf, Which,
-    is_link_local,
+    Acl, Arrival, Bridge, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Station, Vif, Vrf,
+    Which, is_link_local,
 };
 use super::given_router;
 use super::headers::Mac;
@@ -192,6 +192,8 @@ struct GivenBridge {
     flood_unknown: bool,
     #[serde(default)]
     floods_per_second: Option<u32>,
+    #[serde(default)]
+    suppress_off: bool,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +220,10 @@ struct GivenStation {
     mpls_udp: Option<GivenMpls>,
     #[serde(default)]
     mpls_gre: Option<GivenMpls>,
+    #[serde(default)]
+    addresses: Vec<String>,
+    #[serde(default)]
+    router: bool,
 }
 
 #[derive(Deserialize)]
@@ -325,9 +331,9 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         let id = config.bridge_named(&given.name).map(|old| old.id).unwrap_or_else(|_| config.number());
         let vrf = config.vrf_named(&given.vrf)?.id;
         let _ = given.floods_per_second;
-        let flood_unknown = given.flood_unknown;
+        let (flood_unknown, suppress_off) = (given.flood_unknown, given.suppress_off);
         let vteps = given.vteps.into_iter().map(vtep).collect::<Result<_, _>>()?;
-        config.bridges.insert(id, Bridge { id, name: given.name, vrf, vteps, flood_unknown });
+        config.bridges.insert(id, Bridge { id, name: given.name, vrf, vteps, flood_unknown, suppress_off });
     }
     for given in network.vifs {
         put_vif(config, ports, given)?;
@@ -345,8 +351,8 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         put_route(config, given)?;
     }
     for given in network.fdb {
-        let (key, which) = station(config, given)?;
-        config.fdb.insert(key, which);
+        let (key, station) = station(config, given)?;
+        config.fdb.insert(key, station);
     }
     for given in network.vnis {
         let target = match (given.vrf, given.bridge) {
@@ -371,13 +377,14 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
     Ok(())
 }
 
-fn station(config: &Config, given: GivenStation) -> Result<((u32, Mac), Which), String> {
+fn station(config: &Config, given: GivenStation) -> Result<((u32, Mac), Station), String> {
     let key = (config.bridge_named(&given.bridge)?.id, mac(&given.mac)?);
     let tunnel = GivenVtep { vxlan: given.vxlan, mpls_udp: given.mpls_udp, mpls_gre: given.mpls_gre };
-    match given.vif {
-        Some(vif) => Ok((key, Which::Bridged(config.vif_named(&vif)?.id))),
-        None => Ok((key, vtep(tunnel)?)),
-    }
+    let which = match given.vif {
+        Some(vif) => Which::Bridged(config.vif_named(&vif)?.id),
+        None => vtep(tunnel)?,
+    };
+    Ok((key, Station { which, addresses: list(&given.addresses, address)?, router: given.router }))
 }
 
 /// A tunnel for frames.

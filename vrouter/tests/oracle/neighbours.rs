@@ -216,7 +216,7 @@ impl Oracle {
             Which::Paths(number) => self.config.paths[&number].iter().map(|way| (vrf, way.which)).collect(),
             which => vec![(vrf, which)],
         });
-        let stations = self.config.fdb.iter().map(|((bridge, _), which)| (&self.config.bridges[bridge].vrf, *which));
+        let stations = self.config.fdb.iter().map(|((bridge, _), at)| (&self.config.bridges[bridge].vrf, at.which));
         let bridges = self.config.bridges.values();
         let vteps = bridges.flat_map(|bridge| bridge.vteps.iter().map(move |which| (&bridge.vrf, *which)));
         for (vrf, which) in routes.chain(stations).chain(vteps) {

@@ -33,6 +33,7 @@ struct Answer {
     mac: Mac,
     /// Ours, not another's that we stand in for.
     own: bool,
+    router: bool,
 }
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -60,7 +61,7 @@ impl Oracle {
             Some(_) => !request,
             None => false,
         };
-        let answer = if request { self.answers_for(side, target.into(), sender.into()) } else { None };
+        let answer = if request { self.answers_for(side, target.into(), (sender_mac, sender.into())) } else { None };
         let answered = answer.is_some_and(|answer| {
             let reply = emit::arp(sender_mac, 2, (answer.mac, target), (sender_mac, sender));
             self.feature(if answer.own { "arp_own" } else { "arp_proxy" });
@@ -120,15 +121,14 @@ impl Oracle {
             (Some(vif), Some(mac)) if vif.kind == Kind::Fabric => self.mentioned((vif.id, source.into()), mac),
             _ => false,
         };
-        let answer = self.answers_for(side, target.into(), source.into());
+        let answer = self.answers_for(side, target.into(), (ether.source, source.into()));
         let answered = answer.is_some_and(|answer| {
             let (to_mac, to) = match link_layer {
                 _ if probe => ([0x33, 0x33, 0, 0, 0, 1], ALL_NODES),
                 mac => (mac.unwrap_or(ether.source), source),
             };
-            let router = side.vif.as_ref().is_none_or(|vif| vif.kind == Kind::Tenant);
             // router; solicited; override, but not as a proxy
-            let flags = [(router, 0x80), (!probe, 0x40), (answer.own, 0x20)];
+            let flags = [(answer.router, 0x80), (!probe, 0x40), (answer.own, 0x20)];
             let flags = flags.iter().map(|(set, flag)| if *set { *flag } else { 0 }).sum();
             let mut advert = vec![136, 0, 0, 0, flags, 0, 0, 0];
             advert.extend(target.octets());
@@ -170,20 +170,29 @@ impl Oracle {
     }
 
     /// Whether, and as whom, we answer `asker`'s question for `target`. Who asks as nobody probes for a duplicate.
-    fn answers_for(&self, side: &Side, target: IpAddr, asker: IpAddr) -> Option<Answer> {
+    fn answers_for(&mut self, side: &Side, target: IpAddr, from: (Mac, IpAddr)) -> Option<Answer> {
+        let asker = from.1;
         let stand_in = asker != target && !asker.is_unspecified() && !is_martian(target) && !is_link_local(target);
         let route = self.config.resolve(side.vrf, target).ok();
         let route = route.map(|(length, hop, _)| (length, self.path_for_asker(hop.which, side.place)));
         let Some(vif) = &side.vif else {
             let here = matches!(route, Some((_, Which::Vif { .. } | Which::Receive)));
-            return (stand_in && here).then_some(Answer { mac: self.config.settings.router_mac, own: false });
+            return (stand_in && here).then_some(Answer {
+                mac: self.config.settings.router_mac,
+                own: false,
+                router: true,
+            });
         };
         if vif.exception.is_some() {
             return None;
         }
         let mac = self.config.our_mac(vif);
         if vif.is_ours(target) || vif.kind == Kind::Fabric {
-            return vif.is_ours(target).then_some(Answer { mac, own: true });
+            let router = vif.kind == Kind::Tenant;
+            return vif.is_ours(target).then_some(Answer { mac, own: true, router });
+        }
+        if let Some((mac, router)) = vif.bridge.and_then(|bridge| self.station_named(bridge, from, target)) {
+            return Some(Answer { mac, own: false, router });
         }
         let v4_link_local = matches!(target, IpAddr::V4(target) if target.octets()[..2] == [169, 254]);
         let default_too = self.config.vrfs[&side.vrf].proxy_by_default_route && !v4_link_local;
@@ -193,7 +202,7 @@ impl Oracle {
             Some((_, Which::Vif { vif: other, .. })) => other != vif.id,
             Some(_) => true,
         };
-        (stand_in && proxied && !vif.addresses.contains(&target)).then_some(Answer { mac, own: false })
+        (stand_in && proxied && !vif.addresses.contains(&target)).then_some(Answer { mac, own: false, router: true })
     }
 
     /// A frame to the asker's own link: out of its VIF, or back through the tunnel; false where there is no link.

@@ -7,8 +7,8 @@ use super::frames::frame;
 use super::lab::{Lab, scenario};
 use super::network::{self, RA, RA2, UP};
 
-/// With two VTEPs, one of them by label.
-const TO_ALL: &str = "bridges: [{name: lan, vrf: red, vteps: [{vxlan: {remote: 10.0.0.2, vni: 5000}}, {mpls_udp: {remote: 10.0.0.3, label: 5003}}]}]\n\
+/// With two VTEPs, one of them by label; nobody is answered for.
+const TO_ALL: &str = "bridges: [{name: lan, vrf: red, suppress_off: true, vteps: [{vxlan: {remote: 10.0.0.2, vni: 5000}}, {mpls_udp: {remote: 10.0.0.3, label: 5003}}]}]\n\
 neighbours: [{vif: up0, address: 10.0.0.3, mac: \"52:00:00:00:0c:00\"}]\n";
 
 fn lan(workers: usize) -> Lab {
@@ -52,7 +52,7 @@ fn gateways_are_answered_by_us_and_asked_no_further() {
     scenario("flood-gateway", lan, |lab| {
         lab.pass(RA, "arp.gateway", RA, "arp.gateway.reply");
         lab.pass(RA, "fl.ns-gateway", RA, "fl.ns-gateway.reply");
-        // for another station nobody stands in: it answers for itself
+        // without suppression another station answers for itself
         lab.put(RA, "fl.ask-ra2");
         lab.run();
         lab.expect(&[
@@ -116,7 +116,7 @@ fn forged_and_link_local_groups_end_here() {
 #[test]
 fn a_flood_is_budgeted_by_vif_and_others_keep_theirs() {
     scenario("flood-budget", lan, |lab| {
-        lab.apply("bridges: [{name: lan, vrf: red, floods_per_second: 20}]");
+        lab.apply("bridges: [{name: lan, vrf: red, floods_per_second: 20, suppress_off: true}]");
         for _ in 0..60 {
             lab.put(L2, "fl.arp");
         }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::objects::MplsTunnel;
-use crate::api::scalar::named_address;
+use crate::api::scalar::{addresses, named_address};
 use crate::ids::Mac;
 
 /// An L2 network in a VRF.
@@ -24,6 +24,9 @@ pub struct Bridge {
     /// Frames to everybody that a VIF may send in a second; default 1000.
     #[serde(default)]
     pub floods_per_second: Option<u32>,
+    /// ARP requests and neighbour solicitations for known stations go to everybody; default: they are answered here.
+    #[serde(default)]
+    pub suppress_off: bool,
 }
 
 /// A tunnel for frames: exactly one of `vxlan`, `mpls_udp`, `mpls_gre`.
@@ -53,6 +56,12 @@ pub struct FdbEntry {
     pub mpls_udp: Option<MplsTunnel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mpls_gre: Option<MplsTunnel>,
+    /// The station's addresses: who asks for one is answered here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "addresses")]
+    pub addresses: Vec<IpAddr>,
+    /// It is a router, and answers in its name say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub router: bool,
 }
 
 /// VXLAN that carries frames.

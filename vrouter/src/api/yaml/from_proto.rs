@@ -219,6 +219,7 @@ impl TryFrom<&v1::Bridge> for Bridge {
             vteps: bridge.vteps.iter().map(Vtep::try_from).collect::<Result<_>>()?,
             flood_unknown: bridge.flood_unknown,
             floods_per_second: number(bridge.floods_per_second),
+            suppress_off: bridge.suppress_off,
         })
     }
 }
@@ -253,7 +254,8 @@ impl TryFrom<&v1::FdbEntry> for FdbEntry {
             Some(Target::Tunnel(tunnel)) => (None, Some(Vtep::try_from(tunnel)?)),
         };
         let Vtep { vxlan, mpls_udp, mpls_gre } = tunnel.unwrap_or(Vtep { vxlan: None, mpls_udp: None, mpls_gre: None });
-        Ok(FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre })
+        let addresses = entry.addresses.iter().map(|address| text::address(address)).collect::<Result<_>>()?;
+        Ok(FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre, addresses, router: entry.router })
     }
 }
 

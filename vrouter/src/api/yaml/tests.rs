@@ -381,21 +381,31 @@ fn vtep() -> impl Strategy<Value = Vtep> {
 prop_compose! {
     fn bridge()(
         name in name(), vrf in name(), vteps in list(vtep()), flood_unknown: bool, floods_per_second in some(1_u32..),
+        suppress_off: bool,
     ) -> Bridge {
-        Bridge { name, vrf, vteps, flood_unknown, floods_per_second }
+        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off }
     }
 }
 
 fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
-    let none = |(bridge, mac)| FdbEntry { bridge, mac, vif: None, vxlan: None, mpls_udp: None, mpls_gre: None };
-    ((name(), mac()).prop_map(none), name(), address(), 0_u32..1 << 24, 16_u32..1 << 20, 0..4).prop_map(
-        |(none, vif, remote, vni, label, of)| match of {
+    let none = |(bridge, mac, addresses, router)| {
+        let (vif, vxlan, mpls_udp, mpls_gre) = (None, None, None, None);
+        FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre, addresses, router }
+    };
+    (
+        (name(), mac(), list(address()), any::<bool>()).prop_map(none),
+        name(),
+        address(),
+        0_u32..1 << 24,
+        16_u32..1 << 20,
+        0..4,
+    )
+        .prop_map(|(none, vif, remote, vni, label, of)| match of {
             0 => FdbEntry { vif: Some(vif), ..none },
             1 => FdbEntry { vxlan: Some(FrameVxlan { remote, vni }), ..none },
             2 => FdbEntry { mpls_udp: Some(MplsTunnel { remote, label }), ..none },
             _ => FdbEntry { mpls_gre: Some(MplsTunnel { remote, label }), ..none },
-        },
-    )
+        })
 }
 
 fn at<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<At<T>>> {

@@ -256,6 +256,7 @@ impl ToProto for Bridge {
             vteps: self.vteps.iter().enumerate().map(vtep).collect::<Result<_, _>>()?,
             flood_unknown: self.flood_unknown,
             floods_per_second: self.floods_per_second.unwrap_or(0),
+            suppress_off: self.suppress_off,
         }))
     }
 }
@@ -303,7 +304,10 @@ impl ToProto for FdbEntry {
         targets.extend(given.into_iter().map(Target::Tunnel));
         let key = v1::FdbKey { bridge: self.bridge.clone(), mac: self.mac.0.to_vec() };
         match <[Target; 1]>::try_from(targets) {
-            Ok([target]) => Ok(Kind::FdbEntry(v1::FdbEntry { key: Some(key), target: Some(target) })),
+            Ok([target]) => {
+                let (addresses, router) = (self.addresses.iter().map(|a| address_bytes(*a)).collect(), self.router);
+                Ok(Kind::FdbEntry(v1::FdbEntry { key: Some(key), target: Some(target), addresses, router }))
+            }
             Err(_) => Err(wrong("", "needs exactly one of vif, vxlan, mpls_udp, mpls_gre".into())),
         }
     }

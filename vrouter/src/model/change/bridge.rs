@@ -35,8 +35,8 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Bridge) -> Result
     let vteps = vteps.at("vteps")?;
     let taken = vteps.clone();
     let id = if let Some(old) = &old { old.id } else { state.number_bridge().at("")? };
-    let flood_unknown = given.flood_unknown;
-    let bridge = Bridge { id, name: name.into(), vrf, vteps, flood_unknown, floods_per_second };
+    let (flood_unknown, suppress_off) = (given.flood_unknown, given.suppress_off);
+    let bridge = Bridge { id, name: name.into(), vrf, vteps, flood_unknown, floods_per_second, suppress_off };
     if old.is_none_or(|old| *old != bridge) {
         state.set_bridge(bridge.name.clone(), Some(Arc::new(bridge)));
     }
@@ -64,7 +64,7 @@ fn in_use(state: &State, bridge: BridgeId) -> Option<String> {
 
 pub(super) fn write_entry(state: &mut State, mode: Mode, given: &v1::FdbEntry) -> Result<(), Refusal> {
     let (bridge, mac) = key(state, given.key.as_ref()).at("key")?;
-    let old = state.fdb.get(&(bridge.id, mac)).copied();
+    let old = state.fdb.get(&(bridge.id, mac)).cloned();
     mode.allows(old.is_some())?;
     if mac == state.settings.gateway_mac() {
         return Err(Reason::MacOfGateway.at("key.mac"));
@@ -82,9 +82,11 @@ pub(super) fn write_entry(state: &mut State, mode: Mode, given: &v1::FdbEntry) -
         }
         Target::Tunnel(tunnel) => (None, to_tunnel(state, tunnel).at("tunnel")?.1),
     };
+    let addresses = read::each("addresses", &given.addresses, read::MOST_ENTRIES, |a| read::host(a).at(""))?;
+    read::no_twins("addresses", &addresses)?;
     let next_hop = state.take_hop(bridge.vrf, hop).at("")?;
-    let entry = FdbEntry { vif, next_hop };
-    if old != Some(entry) {
+    let entry = FdbEntry { vif, next_hop, addresses: addresses.into(), router: given.router };
+    if old.as_ref() != Some(&entry) {
         state.set_fdb((bridge.id, mac), Some(entry));
     }
     state.hops.release(next_hop.0);

@@ -1,13 +1,14 @@
 //! Rows of bridges, with where their stations are.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use crate::ids::{BridgeId, Mac, VifId};
-use crate::model::records::Hop;
+use crate::model::records::{self, Hop, Whose};
 use crate::model::state::{Dirty, State};
-use crate::tables::{Bridge, Snapshot};
+use crate::tables::{Bridge, Pair, Snapshot};
 
 /// Frames to everybody that one VIF may send in a second unless given.
 const FLOODS_PER_SECOND: u32 = 1000;
@@ -21,6 +22,11 @@ pub(super) fn compile(state: &State, dirty: &Dirty, next: &mut Snapshot) {
     }
     for &bridge in &dirty.bridges {
         moved.entry(bridge).or_default();
+    }
+    let mut renamed: HashMap<BridgeId, Vec<IpAddr>> = HashMap::new();
+    for &(bridge, address) in &dirty.pairs {
+        moved.entry(bridge).or_default();
+        renamed.entry(bridge).or_default().push(address);
     }
     for (id, macs) in moved {
         let Some(record) = state.bridge_by_id.get(&id) else {
@@ -50,6 +56,32 @@ pub(super) fn compile(state: &State, dirty: &Dirty, next: &mut Snapshot) {
             let own = state.stations.get(&(id, mac)).map(|&(_, next_hop)| next_hop);
             changed.set_station(mac, own.or(state.fdb.get(&(id, mac)).map(|entry| entry.next_hop)));
         }
+        pairs(state, record, changed, renamed.remove(&id).unwrap_or_default());
         next.bridges.set(id.index(), Some(row));
     }
+}
+
+/// Makes anew whose the addresses are that changed hands; all of them when suppression was turned on or off. Turned off, nothing is known.
+fn pairs(state: &State, record: &records::Bridge, row: &mut Bridge, renamed: Vec<IpAddr>) {
+    let id = record.id;
+    if record.suppress_off {
+        row.forget_pairs();
+        return;
+    }
+    if !std::mem::replace(&mut row.suppresses, true) {
+        let (first, last) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)));
+        for ((_, address), whose) in state.pairs.range((id, first)..=(id, last)) {
+            row.set_pair(*address, whose.first().map(|whose| pair(state, id, *whose)));
+        }
+        return;
+    }
+    for address in renamed {
+        let whose = state.pairs.get(&(id, address)).and_then(|whose| whose.first());
+        row.set_pair(address, whose.map(|whose| pair(state, id, *whose)));
+    }
+}
+
+fn pair(state: &State, bridge: BridgeId, (entry, mac): Whose) -> Pair {
+    let router = entry && state.fdb.get(&(bridge, mac)).is_some_and(|entry| entry.router);
+    Pair { mac, router }
 }

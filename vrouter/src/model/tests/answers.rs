@@ -63,6 +63,9 @@ pub(super) fn answers(model: &Model) -> Vec<String> {
         let vteps: Vec<_> = row.vteps.iter().map(|vtep| next_hop_row(model, &snapshot, *vtep)).collect();
         let floods = (row.floods_unknown, row.floods_per_second);
         answers.push(format!("everybody {} {ports:?} {vteps:?} {floods:?}", row.name));
+        let guests = super::random::GUESTS.iter().map(|guest| guest.parse().unwrap());
+        let pairs: Vec<_> = guests.map(|guest: IpAddr| (guest, row.pair(guest))).collect();
+        answers.push(format!("pairs {} {} {pairs:?}", row.name, row.suppresses));
         for (mac, next_hop) in row.iter() {
             answers.push(format!("station {} {mac} {}", row.name, next_hop_row(model, &snapshot, next_hop)));
         }

@@ -96,6 +96,7 @@ const TIGHT: Limits = Limits {
     owners: 2,
     neighbours: 2,
     fdb_entries: 1,
+    fdb_addresses: 2,
     ..DEFAULT
 };
 const DEFAULT: Limits = Limits {
@@ -112,6 +113,7 @@ const DEFAULT: Limits = Limits {
     neighbours: 9,
     bridges: 9,
     fdb_entries: 9,
+    fdb_addresses: 9,
     vnis: 9,
     labels: 9,
     owners: 9,

@@ -24,7 +24,7 @@ const FABRIC: [&str; 10] = [
     "fd0f::7",
     "fe80::7",
 ];
-const GUESTS: [&str; 5] = ["172.16.0.1", "172.16.0.2", "172.16.0.3", "fd00::1", "fd00::2"];
+pub const GUESTS: [&str; 5] = ["172.16.0.1", "172.16.0.2", "172.16.0.3", "fd00::1", "fd00::2"];
 const PREFIXES: [&str; 10] = [
     "0.0.0.0/0",
     "10.0.0.0/8",
@@ -183,8 +183,14 @@ fn any_bridge() -> impl Strategy<Value = v1::Bridge> {
         let encap = Some(v1::frame_tunnel::Encap::Vni(vni));
         v1::FrameTunnel { remote: ip(remote), encap }
     });
-    (select(&BRIDGES[..]), select(&VRFS[..]), prop::collection::vec(vtep, 0..3), any::<bool>())
-        .prop_map(|(name, vrf, vteps, flood_unknown)| v1::Bridge { vteps, flood_unknown, ..bridge(name, vrf) })
+    (select(&BRIDGES[..]), select(&VRFS[..]), prop::collection::vec(vtep, 0..3), any::<[bool; 2]>()).prop_map(
+        |(name, vrf, vteps, [flood_unknown, suppress_off])| v1::Bridge {
+            vteps,
+            flood_unknown,
+            suppress_off,
+            ..bridge(name, vrf)
+        },
+    )
 }
 
 fn any_fdb_entry() -> impl Strategy<Value = v1::FdbEntry> {
@@ -198,8 +204,15 @@ fn any_fdb_entry() -> impl Strategy<Value = v1::FdbEntry> {
     let tunnel = (select(&FABRIC[..]), encap)
         .prop_map(|(remote, encap)| Target::Tunnel(v1::FrameTunnel { remote: ip(remote), encap: Some(encap) }));
     let target = prop_oneof![select(&VIFS[..]).prop_map(|vif| Target::Vif(vif.into())), tunnel];
-    (select(&BRIDGES[..]), 0_u8..5, target)
-        .prop_map(|(bridge, mac, target)| v1::FdbEntry { key: Some(fdb_key(bridge, mac)), target: Some(target) })
+    let addresses = prop::sample::subsequence(GUESTS.to_vec(), 0..3);
+    (select(&BRIDGES[..]), 0_u8..5, target, addresses, any::<bool>()).prop_map(
+        |(bridge, mac, target, addresses, router)| v1::FdbEntry {
+            key: Some(fdb_key(bridge, mac)),
+            target: Some(target),
+            addresses: addresses.into_iter().map(ip).collect(),
+            router,
+        },
+    )
 }
 
 fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {

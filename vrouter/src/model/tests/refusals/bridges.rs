@@ -10,7 +10,7 @@ fn bridge(name: &str, vrf: &str) -> v1::Change {
 
 fn station(bridge: &str, mac: [u8; 6], at: At) -> v1::Change {
     let key = v1::FdbKey { bridge: bridge.into(), mac: mac.into() };
-    put(Kind::FdbEntry(v1::FdbEntry { key: Some(key), target: Some(at) }))
+    put(Kind::FdbEntry(v1::FdbEntry { key: Some(key), target: Some(at), ..Default::default() }))
 }
 
 fn behind(remote: &str, encap: Encap) -> At {
@@ -20,6 +20,13 @@ fn behind(remote: &str, encap: Encap) -> At {
 /// One more than there are in the network, in a bridge of its own.
 pub(super) fn one_station() -> Vec<v1::Change> {
     vec![bridge("x", "red"), station("x", ONE, behind("10.0.0.2", Encap::Vni(5000)))]
+}
+
+/// The same with an address.
+pub(super) fn one_address() -> Vec<v1::Change> {
+    let key = Some(v1::FdbKey { bridge: "x".into(), mac: ONE.into() });
+    let (target, addresses) = (Some(behind("10.0.0.2", Encap::Vni(5000))), vec![ip("10.1.1.1")]);
+    vec![bridge("x", "red"), put(Kind::FdbEntry(v1::FdbEntry { key, target, addresses, router: false }))]
 }
 
 const ONE: [u8; 6] = [2, 0, 0, 0, 9, 1];
@@ -115,8 +122,16 @@ fn stations() {
     refused(station("lan", ONE, behind("224.0.0.1", Encap::Vni(1))), FDB, "tunnel.remote", "no address of one host");
     refused(station("lan", ONE, behind("fd0f::1", Encap::Vni(1))), FDB, "tunnel.remote", "needs vtep_v6");
     let key = || Some(v1::FdbKey { bridge: "lan".into(), mac: ONE.into() });
-    let aimless = |target| put(Kind::FdbEntry(v1::FdbEntry { key: key(), target }));
+    let aimless = |target| put(Kind::FdbEntry(v1::FdbEntry { key: key(), target, ..Default::default() }));
     refused(aimless(None), FDB, "target", "is missing");
+    let called = |addresses: &[&str]| {
+        let target = Some(At::Vif("red1".into()));
+        let addresses = addresses.iter().map(|address| ip(address)).collect();
+        put(Kind::FdbEntry(v1::FdbEntry { key: key(), target, addresses, router: false }))
+    };
+    refused(called(&["10.1.1.1", "224.0.0.1"]), FDB, "addresses[1]", "no address of one host");
+    refused(called(&["10.1.1.1", "fd01::1", "10.1.1.1"]), FDB, "addresses[2]", "given twice");
+    refused(called(&["10.1.1.1"; 257]), FDB, "addresses", "at most 256");
     let nothing = v1::FrameTunnel { remote: ip("10.0.0.9"), encap: None };
     refused(aimless(Some(At::Tunnel(nothing))), FDB, "tunnel.encap", "is missing");
     let other = v1::FdbKey { bridge: "lan".into(), mac: vec![2; 6] };

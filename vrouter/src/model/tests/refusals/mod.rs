@@ -218,6 +218,7 @@ fn limits() {
         ("vnis", vec![put(Kind::Vni(v1::Vni { vni: 9, vrf: "red".into(), ..v1::Vni::default() }))]),
         ("bridges", vec![put(Kind::Bridge(v1::Bridge { name: "x".into(), vrf: "red".into(), ..Default::default() }))]),
         ("fdb_entries", bridges::one_station()),
+        ("fdb_addresses", bridges::one_address()),
         ("labels", vec![put(Kind::Label(label(99, Target::Vrf("red".into()))))]),
     ];
     let mut acl = web_acl();
@@ -247,6 +248,7 @@ fn limits() {
             "labels" => &mut limits.labels,
             "bridges" => &mut limits.bridges,
             "fdb_entries" => &mut limits.fdb_entries,
+            "fdb_addresses" => &mut limits.fdb_addresses,
             _ => &mut limits.owners,
         };
         *limit = full.named().into_iter().find(|(name, _)| *name == what).unwrap().1;
