@@ -113,6 +113,7 @@ fn hop(state: &State, hop: Hop) -> String {
         Hop::Neighbour(vif, address) => format!("neighbour {address} on {}", state.vif_name(vif)),
         Hop::Tunnel { remote, encap: Encap::Frames(carrier) } => match carrier {
             Carrier::Vxlan(vni) => format!("frames by vxlan {remote} vni {vni}"),
+            Carrier::Geneve(vni) => format!("frames by geneve {remote} vni {vni}"),
             Carrier::MplsOverUdp(label) => format!("frames by mpls {remote} label {label}"),
             Carrier::MplsOverGre(label) => format!("frames by mpls-gre {remote} label {label}"),
         },

@@ -288,6 +288,7 @@ fn frame_tunnel(remote: IpAddr, carrier: Carrier) -> v1::FrameTunnel {
     use v1::frame_tunnel::Encap;
     let encap = match carrier {
         Carrier::Vxlan(vni) => Encap::Vni(vni.0),
+        Carrier::Geneve(vni) => Encap::Geneve(vni.0),
         Carrier::MplsOverUdp(label) => Encap::MplsOverUdp(label.0),
         Carrier::MplsOverGre(label) => Encap::MplsOverGre(label.0),
     };

@@ -121,6 +121,8 @@ pub enum Encap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Carrier {
     Vxlan(Vni),
+    /// Without options.
+    Geneve(Vni),
     MplsOverUdp(Label),
     MplsOverGre(Label),
 }
@@ -188,7 +190,7 @@ impl Encap {
     /// L3 packet, that of a frame too.
     pub fn overhead(self, v6: bool) -> u16 {
         let behind_ip = match self {
-            Encap::Frames(Carrier::Vxlan(_)) => 8 + 8 + 14,
+            Encap::Frames(Carrier::Vxlan(_) | Carrier::Geneve(_)) => 8 + 8 + 14,
             Encap::Frames(Carrier::MplsOverUdp(_)) => 8 + 4 + 14,
             Encap::Frames(Carrier::MplsOverGre(_)) => 4 + 4 + 14,
             Encap::Vxlan { .. } | Encap::Geneve { .. } => 8 + 8 + 14,

@@ -9,8 +9,8 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Bridge, FdbEntry, FrameVxlan, Group, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route,
-    RouterAdvertisement, Rule, Settings, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
+    Acl, Bridge, FdbEntry, FrameVni, Group, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, RouterAdvertisement,
+    Rule, Settings, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
 };
 
 use super::Failure;
@@ -217,7 +217,8 @@ struct AddVif {
 #[serde(deny_unknown_fields, default)]
 struct Station {
     vif: Option<String>,
-    vxlan: Option<FrameVxlan>,
+    vxlan: Option<FrameVni>,
+    geneve: Option<FrameVni>,
     mpls_udp: Option<MplsTunnel>,
     mpls_gre: Option<MplsTunnel>,
 }
@@ -337,8 +338,8 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Bridge { name, vrf, vtep, flood_unknown, floods_per_second, suppress_off } => {
             Bridge { name, vrf, vteps: vtep, flood_unknown, floods_per_second, suppress_off }.to_proto()
         }
-        Object::Fdb { bridge, mac, at: Station { vif, vxlan, mpls_udp, mpls_gre }, address, router } => {
-            FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre, addresses: address, router }.to_proto()
+        Object::Fdb { bridge, mac, at: Station { vif, vxlan, geneve, mpls_udp, mpls_gre }, address, router } => {
+            FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses: address, router }.to_proto()
         }
         Object::Vni { vni, vrf, bridge } => Vni { vni, vrf, bridge }.to_proto(),
         Object::Label { label, vrf, vif, bridge } => Label { label, vrf, vif, bridge }.to_proto(),

@@ -179,6 +179,8 @@ impl Row for Bridge {
 fn vtep(tunnel: &Vtep) -> String {
     if let Some(vxlan) = &tunnel.vxlan {
         format!("vxlan {} vni {}", vxlan.remote, vxlan.vni)
+    } else if let Some(geneve) = &tunnel.geneve {
+        format!("geneve {} vni {}", geneve.remote, geneve.vni)
     } else if let Some(mpls) = &tunnel.mpls_udp {
         format!("mpls-over-udp {} label {}", mpls.remote, mpls.label)
     } else if let Some(mpls) = &tunnel.mpls_gre {
@@ -196,10 +198,10 @@ impl Row for FdbEntry {
     }
 
     fn cells(&self) -> Vec<String> {
-        let FdbEntry { vxlan, mpls_udp, mpls_gre, .. } = self.clone();
+        let FdbEntry { vxlan, geneve, mpls_udp, mpls_gre, .. } = self.clone();
         let to = match &self.vif {
             Some(vif) => format!("vif {vif}"),
-            None => vtep(&Vtep { vxlan, mpls_udp, mpls_gre }),
+            None => vtep(&Vtep { vxlan, geneve, mpls_udp, mpls_gre }),
         };
         let mut addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
         addresses.extend(self.router.then(|| "(router)".into()));

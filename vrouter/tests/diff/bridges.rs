@@ -39,7 +39,8 @@ impl Bridge {
         for remote in [REMOTES[0], REMOTES[1], REMOTES[2], REMOTES[4]] {
             if random.chance(35) {
                 let remote = if v6 { six(remote).into() } else { IpAddr::from(remote) };
-                vteps.push(match random.below(3) {
+                vteps.push(match random.below(4) {
+                    2 => format!("{{geneve: {{remote: \"{remote}\", vni: {vni}}}}}"),
                     0 => format!("{{mpls_udp: {{remote: \"{remote}\", label: {label}}}}}"),
                     1 => format!("{{mpls_gre: {{remote: \"{remote}\", label: {label}}}}}"),
                     _ => format!("{{vxlan: {{remote: \"{remote}\", vni: {vni}}}}}"),
@@ -125,10 +126,11 @@ impl World {
         let remote = if self.fabric.over_v6(random) { six(remote).into() } else { IpAddr::from(remote) };
         let here: Vec<&Vif> = self.vifs.iter().filter(|vif| vif.bridge == Some(bridge.name)).collect();
         let number = random.weighted(&[(80, 0), (20, 1)]);
-        let at = match random.weighted(&[(25, 0), (35, 1), (20, 2), (20, 3)]) {
+        let at = match random.weighted(&[(25, 0), (30, 1), (16, 2), (16, 3), (13, 4)]) {
             0 if !here.is_empty() => format!("vif: v{}", random.pick(&here).number),
             2 => format!("mpls_udp: {{remote: \"{remote}\", label: {}}}", bridge.label + number),
             3 => format!("mpls_gre: {{remote: \"{remote}\", label: {}}}", bridge.label + number),
+            4 => format!("geneve: {{remote: \"{remote}\", vni: {}}}", bridge.vni + number),
             _ => format!("vxlan: {{remote: \"{remote}\", vni: {}}}", bridge.vni + number),
         };
         // far ones have addresses of their own, and sometimes of others

@@ -40,6 +40,7 @@ pub enum By {
 #[derive(Clone, Copy, Debug)]
 pub enum Carrier {
     Vxlan,
+    Geneve,
     Mpls,
     Gre,
 }
@@ -350,7 +351,8 @@ fn tunnel(world: &World, vrf: &str, random: &mut Random) -> Place {
     if random.chance(55)
         && let Some(bridge) = world.bridges.of(vrf, random)
     {
-        let carrier = random.weighted(&[(60, Carrier::Vxlan), (20, Carrier::Mpls), (20, Carrier::Gre)]);
+        let carrier =
+            random.weighted(&[(50, Carrier::Vxlan), (15, Carrier::Geneve), (18, Carrier::Mpls), (17, Carrier::Gre)]);
         return Place::Tunnel { remote, v6: world.fabric.over_v6(random), by: By::Frame(bridge, carrier) };
     }
     let vnis: Vec<u32> = world.vnis.iter().filter(|(_, name)| **name == vrf).map(|(vni, _)| *vni).collect();
@@ -424,6 +426,7 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
                 By::Label(_) => Some(6635),
                 By::GreLabel(_) | By::Frame(_, Carrier::Gre) => None,
                 By::Frame(_, Carrier::Vxlan) => Some(4789),
+                By::Frame(_, Carrier::Geneve) => Some(6081),
                 By::Frame(_, Carrier::Mpls) => Some(6635),
             };
             let tos = if random.chance(85) { sent.packet.tos } else { random.pick(&[0, 1, 2, 3, 0xb8, 0xbb]) };
@@ -436,6 +439,7 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
 fn carried(bridge: Bridge, carrier: Carrier, frame: &[u8], random: &mut Random) -> Vec<u8> {
     match carrier {
         Carrier::Vxlan => vxlan(bridge.vni, frame, random),
+        Carrier::Geneve => geneve(bridge.vni, frame, random),
         Carrier::Mpls => mpls(bridge.label, frame, random),
         Carrier::Gre => gre(&mpls(bridge.label, frame, random), random),
     }
@@ -450,8 +454,12 @@ fn bare_frame(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
     }
     let bridge = random.pick(&world.bridges.there);
     let frame = world.bare_frame(bridge.name, None, random);
-    let (carrier, port) =
-        random.pick(&[(Carrier::Vxlan, Some(4789)), (Carrier::Mpls, Some(6635)), (Carrier::Gre, None)]);
+    let (carrier, port) = random.pick(&[
+        (Carrier::Vxlan, Some(4789)),
+        (Carrier::Geneve, Some(6081)),
+        (Carrier::Mpls, Some(6635)),
+        (Carrier::Gre, None),
+    ]);
     let remote = random.pick(&REMOTES[..3]);
     let inner = carried(bridge, carrier, &frame, random);
     let tos = random.pick(&[0, 0, 3, 0xb8]);

@@ -225,6 +225,9 @@ pub enum Encap {
     FramesInVxlan {
         vni: u32,
     },
+    FramesInGeneve {
+        vni: u32,
+    },
     FramesInMplsOverUdp {
         label: u32,
     },
@@ -235,8 +238,11 @@ pub enum Encap {
 
 impl Encap {
     pub fn takes_frames(self) -> bool {
-        use Encap::{FramesInMplsOverGre, FramesInMplsOverUdp, FramesInVxlan};
-        matches!(self, FramesInVxlan { .. } | FramesInMplsOverUdp { .. } | FramesInMplsOverGre { .. })
+        use Encap::{FramesInGeneve, FramesInMplsOverGre, FramesInMplsOverUdp, FramesInVxlan};
+        matches!(
+            self,
+            FramesInVxlan { .. } | FramesInGeneve { .. } | FramesInMplsOverUdp { .. } | FramesInMplsOverGre { .. }
+        )
     }
 }
 

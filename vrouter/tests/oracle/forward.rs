@@ -374,6 +374,7 @@ impl Oracle {
             Encap::MplsOverGre { label: number } => (47, emit::gre(0x8847, &label(number))),
             // frames know no class and no TTL
             Encap::FramesInVxlan { vni } => (17, emit::vxlan(vni, inner)),
+            Encap::FramesInGeneve { vni } => (17, emit::geneve(vni, inner)),
             Encap::FramesInMplsOverUdp { label } => (17, emit::udp(6635, &emit::mpls(label, 0, emit::TTL, inner))),
             Encap::FramesInMplsOverGre { label } => (47, emit::gre(0x8847, &emit::mpls(label, 0, emit::TTL, inner))),
         };
@@ -387,6 +388,7 @@ impl Oracle {
             Encap::MplsOverGre { .. } if remote.is_ipv6() => "to_mpls_gre6",
             Encap::MplsOverGre { .. } => "to_mpls_gre",
             Encap::FramesInVxlan { .. } => "frames_to_vxlan",
+            Encap::FramesInGeneve { .. } => "frames_to_geneve",
             Encap::FramesInMplsOverUdp { .. } => "frames_to_mpls_udp",
             Encap::FramesInMplsOverGre { .. } => "frames_to_mpls_gre",
         });
@@ -431,7 +433,7 @@ impl Oracle {
                     Encap::Vxlan { .. } | Encap::Geneve { .. } => 8 + 8 + 14,
                     Encap::MplsOverUdp { .. } => 8 + 4,
                     Encap::MplsOverGre { .. } => 4 + 4,
-                    Encap::FramesInVxlan { .. } => 8 + 8 + 14,
+                    Encap::FramesInVxlan { .. } | Encap::FramesInGeneve { .. } => 8 + 8 + 14,
                     Encap::FramesInMplsOverUdp { .. } => 8 + 4 + 14,
                     Encap::FramesInMplsOverGre { .. } => 4 + 4 + 14,
                 };

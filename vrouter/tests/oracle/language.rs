@@ -202,6 +202,8 @@ struct GivenVtep {
     #[serde(default)]
     vxlan: Option<GivenFrames>,
     #[serde(default)]
+    geneve: Option<GivenFrames>,
+    #[serde(default)]
     mpls_udp: Option<GivenMpls>,
     #[serde(default)]
     mpls_gre: Option<GivenMpls>,
@@ -216,6 +218,8 @@ struct GivenStation {
     vif: Option<String>,
     #[serde(default)]
     vxlan: Option<GivenFrames>,
+    #[serde(default)]
+    geneve: Option<GivenFrames>,
     #[serde(default)]
     mpls_udp: Option<GivenMpls>,
     #[serde(default)]
@@ -379,7 +383,8 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
 
 fn station(config: &Config, given: GivenStation) -> Result<((u32, Mac), Station), String> {
     let key = (config.bridge_named(&given.bridge)?.id, mac(&given.mac)?);
-    let tunnel = GivenVtep { vxlan: given.vxlan, mpls_udp: given.mpls_udp, mpls_gre: given.mpls_gre };
+    let tunnel =
+        GivenVtep { vxlan: given.vxlan, geneve: given.geneve, mpls_udp: given.mpls_udp, mpls_gre: given.mpls_gre };
     let which = match given.vif {
         Some(vif) => Which::Bridged(config.vif_named(&vif)?.id),
         None => vtep(tunnel)?,
@@ -392,6 +397,9 @@ fn vtep(given: GivenVtep) -> Result<Which, String> {
     let mut tunnels = Vec::new();
     if let Some(GivenFrames { remote, vni }) = given.vxlan {
         tunnels.push((address(&remote)?, Encap::FramesInVxlan { vni }));
+    }
+    if let Some(GivenFrames { remote, vni }) = given.geneve {
+        tunnels.push((address(&remote)?, Encap::FramesInGeneve { vni }));
     }
     if let Some(GivenMpls { remote, label }) = given.mpls_udp {
         tunnels.push((address(&remote)?, Encap::FramesInMplsOverUdp { label }));

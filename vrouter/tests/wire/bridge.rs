@@ -17,6 +17,7 @@ fdb:
   - {bridge: lan, mac: "02:00:00:00:0b:01", vxlan: {remote: 10.0.0.2, vni: 5000}}
   - {bridge: lan, mac: "02:00:00:00:0b:03", mpls_udp: {remote: 10.0.0.2, label: 5001}}
   - {bridge: lan, mac: "02:00:00:00:0b:07", mpls_gre: {remote: 10.0.0.2, label: 5002}}
+  - {bridge: lan, mac: "02:00:00:00:0b:09", geneve: {remote: 10.0.0.2, vni: 5000}}
 vnis: [{vni: 5000, bridge: lan}]
 labels: [{label: 5000, bridge: lan}]
 "#;
@@ -59,7 +60,7 @@ fn local_stations_exchange_frames_as_they_are() {
 #[test]
 fn frames_go_to_stations_behind_tunnels_and_come_from_there() {
     scenario("bridge-tunnels", a, |lab| {
-        for by in ["vxlan", "mpls", "gre"] {
+        for by in ["vxlan", "mpls", "gre", "geneve"] {
             for family in ["4", "6"] {
                 let name = format!("br.{by}{family}");
                 for _ in 0..2 {
@@ -70,7 +71,7 @@ fn frames_go_to_stations_behind_tunnels_and_come_from_there() {
             lab.pass(RA, &format!("br.{by}.other"), UP, &format!("br.{by}.other.wire"));
             lab.pass(UP, &format!("br.{by}.other.back"), RA, &format!("br.{by}.other.back.out"));
         }
-        assert_eq!(lab.rig().flows(Default::default()).len(), 6);
+        assert_eq!(lab.rig().flows(Default::default()).len(), 8);
         lab.pass(UP, "br.marked", RA, "br.marked.out");
         lab.pass(RA, "br.fits", UP, "br.fits.wire");
         lab.dropped_and_told(RA, "br.big", DropReason::MtuExceeded, "br.big.told");

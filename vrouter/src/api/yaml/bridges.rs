@@ -29,19 +29,21 @@ pub struct Bridge {
     pub suppress_off: bool,
 }
 
-/// A tunnel for frames: exactly one of `vxlan`, `mpls_udp`, `mpls_gre`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// A tunnel for frames: exactly one of `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vtep {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vxlan: Option<FrameVxlan>,
+    pub vxlan: Option<FrameVni>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geneve: Option<FrameVni>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mpls_udp: Option<MplsTunnel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mpls_gre: Option<MplsTunnel>,
 }
 
-/// Where a station of a bridge is: exactly one of `vif`, `vxlan`, `mpls_udp`, `mpls_gre`.
+/// Where a station of a bridge is: exactly one of `vif`, `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FdbEntry {
@@ -51,7 +53,9 @@ pub struct FdbEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vif: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vxlan: Option<FrameVxlan>,
+    pub vxlan: Option<FrameVni>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geneve: Option<FrameVni>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mpls_udp: Option<MplsTunnel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,10 +68,10 @@ pub struct FdbEntry {
     pub router: bool,
 }
 
-/// VXLAN that carries frames.
+/// VXLAN or GENEVE that carries frames.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct FrameVxlan {
+pub struct FrameVni {
     /// The peer's VTEP.
     #[serde(deserialize_with = "named_address")]
     pub remote: IpAddr,

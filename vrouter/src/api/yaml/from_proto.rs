@@ -1,6 +1,6 @@
 //! From the contract back to the language, for what the daemon lists.
 
-use super::bridges::{Bridge, FdbEntry, FrameVxlan, Vtep};
+use super::bridges::{Bridge, FdbEntry, FrameVni, Vtep};
 use super::objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
     Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
@@ -230,10 +230,11 @@ impl TryFrom<&v1::FrameTunnel> for Vtep {
     fn try_from(tunnel: &v1::FrameTunnel) -> Result<Vtep> {
         use v1::frame_tunnel::Encap;
         let remote = text::address(&tunnel.remote)?;
-        let mut vtep = Vtep { vxlan: None, mpls_udp: None, mpls_gre: None };
+        let mut vtep = Vtep::default();
         match tunnel.encap {
             None => {}
-            Some(Encap::Vni(vni)) => vtep.vxlan = Some(FrameVxlan { remote, vni }),
+            Some(Encap::Vni(vni)) => vtep.vxlan = Some(FrameVni { remote, vni }),
+            Some(Encap::Geneve(vni)) => vtep.geneve = Some(FrameVni { remote, vni }),
             Some(Encap::MplsOverUdp(label)) => vtep.mpls_udp = Some(MplsTunnel { remote, label }),
             Some(Encap::MplsOverGre(label)) => vtep.mpls_gre = Some(MplsTunnel { remote, label }),
         }
@@ -253,9 +254,9 @@ impl TryFrom<&v1::FdbEntry> for FdbEntry {
             Some(Target::Vif(vif)) => (Some(vif.clone()), None),
             Some(Target::Tunnel(tunnel)) => (None, Some(Vtep::try_from(tunnel)?)),
         };
-        let Vtep { vxlan, mpls_udp, mpls_gre } = tunnel.unwrap_or(Vtep { vxlan: None, mpls_udp: None, mpls_gre: None });
+        let Vtep { vxlan, geneve, mpls_udp, mpls_gre } = tunnel.unwrap_or_default();
         let addresses = entry.addresses.iter().map(|address| text::address(address)).collect::<Result<_>>()?;
-        Ok(FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre, addresses, router: entry.router })
+        Ok(FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses, router: entry.router })
     }
 }
 

@@ -15,7 +15,7 @@ use std::hash::Hash;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use bridges::{Bridge, FdbEntry, FrameVxlan, Vtep};
+pub use bridges::{Bridge, FdbEntry, FrameVni, Vtep};
 pub use objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
     Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,

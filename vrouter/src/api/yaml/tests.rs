@@ -370,9 +370,10 @@ prop_compose! {
 }
 
 fn vtep() -> impl Strategy<Value = Vtep> {
-    let none = Vtep { vxlan: None, mpls_udp: None, mpls_gre: None };
-    (address(), 0_u32..1 << 24, 16_u32..1 << 20, 0..3).prop_map(move |(remote, vni, label, of)| match of {
-        0 => Vtep { vxlan: Some(FrameVxlan { remote, vni }), ..none.clone() },
+    let none = Vtep::default();
+    (address(), 0_u32..1 << 24, 16_u32..1 << 20, 0..4).prop_map(move |(remote, vni, label, of)| match of {
+        0 => Vtep { vxlan: Some(FrameVni { remote, vni }), ..none.clone() },
+        3 => Vtep { geneve: Some(FrameVni { remote, vni }), ..none.clone() },
         1 => Vtep { mpls_udp: Some(MplsTunnel { remote, label }), ..none.clone() },
         _ => Vtep { mpls_gre: Some(MplsTunnel { remote, label }), ..none.clone() },
     })
@@ -389,8 +390,8 @@ prop_compose! {
 
 fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
     let none = |(bridge, mac, addresses, router)| {
-        let (vif, vxlan, mpls_udp, mpls_gre) = (None, None, None, None);
-        FdbEntry { bridge, mac, vif, vxlan, mpls_udp, mpls_gre, addresses, router }
+        let (vif, vxlan, geneve, mpls_udp, mpls_gre) = (None, None, None, None, None);
+        FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses, router }
     };
     (
         (name(), mac(), list(address()), any::<bool>()).prop_map(none),
@@ -398,11 +399,12 @@ fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
         address(),
         0_u32..1 << 24,
         16_u32..1 << 20,
-        0..4,
+        0..5,
     )
         .prop_map(|(none, vif, remote, vni, label, of)| match of {
             0 => FdbEntry { vif: Some(vif), ..none },
-            1 => FdbEntry { vxlan: Some(FrameVxlan { remote, vni }), ..none },
+            1 => FdbEntry { vxlan: Some(FrameVni { remote, vni }), ..none },
+            4 => FdbEntry { geneve: Some(FrameVni { remote, vni }), ..none },
             2 => FdbEntry { mpls_udp: Some(MplsTunnel { remote, label }), ..none },
             _ => FdbEntry { mpls_gre: Some(MplsTunnel { remote, label }), ..none },
         })

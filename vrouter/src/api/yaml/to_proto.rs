@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::bridges::{Bridge, FdbEntry, Vtep};
+use super::bridges::{Bridge, FdbEntry, FrameVni, Vtep};
 use super::objects::{
     Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route,
     RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
@@ -266,7 +266,7 @@ impl Vtep {
     fn to_proto(&self) -> Result<v1::FrameTunnel, Wrong> {
         match <[v1::FrameTunnel; 1]>::try_from(self.given()?) {
             Ok([tunnel]) => Ok(tunnel),
-            Err(_) => Err((String::new(), "needs exactly one of vxlan, mpls_udp, mpls_gre".into())),
+            Err(_) => Err((String::new(), "needs exactly one of vxlan, geneve, mpls_udp, mpls_gre".into())),
         }
     }
 
@@ -276,11 +276,13 @@ impl Vtep {
         let wrong = |field: &str, reason: &str| (field.to_owned(), reason.to_owned());
         let tunnel = |remote, encap| v1::FrameTunnel { remote: address_bytes(remote), encap: Some(encap) };
         let mut tunnels = Vec::new();
-        if let Some(vxlan) = &self.vxlan {
-            if vxlan.vni >= 1 << 24 {
-                return Err(wrong(".vxlan.vni", "is beyond 16777215"));
+        let [vxlan, geneve] = [(&self.vxlan, ".vxlan.vni"), (&self.geneve, ".geneve.vni")];
+        for ((given, field), encap) in [(vxlan, Encap::Vni as fn(u32) -> Encap), (geneve, Encap::Geneve)] {
+            let Some(FrameVni { remote, vni }) = *given else { continue };
+            if vni >= 1 << 24 {
+                return Err(wrong(field, "is beyond 16777215"));
             }
-            tunnels.push(tunnel(vxlan.remote, Encap::Vni(vxlan.vni)));
+            tunnels.push(tunnel(remote, encap(vni)));
         }
         if let Some(mpls) = &self.mpls_udp {
             let label = mpls.label().map_err(|reason| wrong(".mpls_udp.label", reason))?;
@@ -298,8 +300,9 @@ impl ToProto for FdbEntry {
     fn to_proto(&self) -> Result<Kind, Wrong> {
         use v1::fdb_entry::Target;
         let wrong = |field: &str, reason: String| (format!("fdb {} {}{field}", self.bridge, self.mac), reason);
-        let FdbEntry { vxlan, mpls_udp, mpls_gre, .. } = self.clone();
-        let given = Vtep { vxlan, mpls_udp, mpls_gre }.given().map_err(|(field, reason)| wrong(&field, reason))?;
+        let FdbEntry { vxlan, geneve, mpls_udp, mpls_gre, .. } = self.clone();
+        let given =
+            Vtep { vxlan, geneve, mpls_udp, mpls_gre }.given().map_err(|(field, reason)| wrong(&field, reason))?;
         let mut targets: Vec<Target> = self.vif.iter().cloned().map(Target::Vif).collect();
         targets.extend(given.into_iter().map(Target::Tunnel));
         let key = v1::FdbKey { bridge: self.bridge.clone(), mac: self.mac.0.to_vec() };
@@ -308,7 +311,7 @@ impl ToProto for FdbEntry {
                 let (addresses, router) = (self.addresses.iter().map(|a| address_bytes(*a)).collect(), self.router);
                 Ok(Kind::FdbEntry(v1::FdbEntry { key: Some(key), target: Some(target), addresses, router }))
             }
-            Err(_) => Err(wrong("", "needs exactly one of vif, vxlan, mpls_udp, mpls_gre".into())),
+            Err(_) => Err(wrong("", "needs exactly one of vif, vxlan, geneve, mpls_udp, mpls_gre".into())),
         }
     }
 }

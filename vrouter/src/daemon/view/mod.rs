@@ -100,6 +100,7 @@ fn tunnel_text(tunnel: &Tunnel) -> String {
         Encap::MplsOverUdp { label } => format!("mpls-over-udp label {label}"),
         Encap::MplsOverGre { label } => format!("mpls-over-gre label {label}"),
         Encap::Frames(Carrier::Vxlan(vni)) => format!("frames by vxlan vni {vni}"),
+        Encap::Frames(Carrier::Geneve(vni)) => format!("frames by geneve vni {vni}"),
         Encap::Frames(Carrier::MplsOverUdp(label)) => format!("frames by mpls-over-udp label {label}"),
         Encap::Frames(Carrier::MplsOverGre(label)) => format!("frames by mpls-over-gre label {label}"),
     };

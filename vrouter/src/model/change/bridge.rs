@@ -108,13 +108,14 @@ fn key(state: &State, given: Option<&v1::FdbKey>) -> Result<(Arc<Bridge>, Mac), 
 
 /// A tunnel that carries frames.
 fn to_tunnel(state: &State, given: &v1::FrameTunnel) -> Result<(IpAddr, Hop), Refusal> {
-    use frame_tunnel::Encap::{MplsOverGre, MplsOverUdp, Vni};
+    use frame_tunnel::Encap::{Geneve, MplsOverGre, MplsOverUdp, Vni};
     let remote = route::remote(state, &given.remote).at("remote")?;
     if state.settings.vteps().any(|(_, vtep)| vtep == remote) {
         return Err(Reason::Ours(remote).at("remote"));
     }
     let carrier = match given.encap.ok_or(Reason::Missing).at("encap")? {
         Vni(vni) => Carrier::Vxlan(read::vni(vni).at("vni")?),
+        Geneve(vni) => Carrier::Geneve(read::vni(vni).at("geneve")?),
         MplsOverUdp(label) => Carrier::MplsOverUdp(read::label(label).at("mpls_over_udp")?),
         MplsOverGre(label) => Carrier::MplsOverGre(read::label(label).at("mpls_over_gre")?),
     };

@@ -43,7 +43,7 @@ pub(super) fn headers(adjacency: &Adjacency, local: IpAddr, remote: IpAddr, enca
     }
     match encap {
         Encap::Vxlan { .. } | Encap::Frames(Carrier::Vxlan(_)) => bytes.extend(udp(VXLAN_PORT)),
-        Encap::Geneve { .. } => bytes.extend(udp(GENEVE_PORT)),
+        Encap::Geneve { .. } | Encap::Frames(Carrier::Geneve(_)) => bytes.extend(udp(GENEVE_PORT)),
         Encap::MplsOverUdp { .. } | Encap::Frames(Carrier::MplsOverUdp(_)) => bytes.extend(udp(MPLS_PORT)),
         Encap::MplsOverGre { .. } | Encap::Frames(Carrier::MplsOverGre(_)) => bytes.extend(GRE_MPLS),
     }
@@ -57,11 +57,9 @@ pub(super) fn headers(adjacency: &Adjacency, local: IpAddr, remote: IpAddr, enca
             bytes.extend(network(vni));
             bytes.extend(inner(inner_dst, inner_src));
         }
-        // version 0, no options
+        Encap::Frames(Carrier::Geneve(vni)) => bytes.extend(geneve(vni)),
         Encap::Geneve { vni, inner_dst, inner_src } => {
-            bytes.extend([0, 0]);
-            bytes.extend(GENEVE_ETHERNET.to_be_bytes());
-            bytes.extend(network(vni));
+            bytes.extend(geneve(vni));
             bytes.extend(inner(inner_dst, inner_src));
         }
         // Bottom of stack, TC zero (RFC 3032, section 2.1); the TTL is that of the pipe model (RFC 3443).
@@ -72,6 +70,11 @@ pub(super) fn headers(adjacency: &Adjacency, local: IpAddr, remote: IpAddr, enca
         }
     }
     Template::new(&bytes, l3)
+}
+
+/// Version 0, no options.
+fn geneve(vni: Vni) -> impl Iterator<Item = u8> {
+    [0, 0].into_iter().chain(GENEVE_ETHERNET.to_be_bytes()).chain(network(vni))
 }
 
 /// The VNI and a reserved byte.

@@ -198,6 +198,7 @@ fn any_fdb_entry() -> impl Strategy<Value = v1::FdbEntry> {
     use v1::frame_tunnel::Encap;
     let encap = prop_oneof![
         (1_u32..3).prop_map(Encap::Vni),
+        (1_u32..3).prop_map(Encap::Geneve),
         (15_u32..18).prop_map(Encap::MplsOverUdp),
         (15_u32..18).prop_map(Encap::MplsOverGre),
     ];

@@ -1,15 +1,16 @@
 #!/usr/bin/python3
-"""Frames of bridge lan: stations ra, ra2 and l2 at A, rb behind VNI 5000, rb2 behind label 5001 over UDP, far behind label 5002 over GRE.
+"""Frames of bridge lan: stations ra, ra2 and l2 at A, rb behind VNI 5000, rb2 behind label 5001 over UDP, far behind label 5002 over GRE, gnv behind VNI 5000 of GENEVE.
 
     /usr/bin/python3 bridge.py > bridge.hex
 """
 from base import *  # noqa: F403
+from scapy.contrib.geneve import GENEVE
 from scapy.layers.l2 import GRE
 
 frames.clear()
-MAC.update({"l2": "02:00:00:00:0a:05", "far": "02:00:00:00:0b:07", "gone": "02:00:00:00:0b:99", "behind": "02:00:00:00:0a:77"})
-V4.update({"l2": "10.1.1.15", "far": "10.1.1.27"})
-V6.update({"l2": "fd01::15", "far": "fd01::27"})
+MAC.update({"l2": "02:00:00:00:0a:05", "far": "02:00:00:00:0b:07", "gnv": "02:00:00:00:0b:09", "gone": "02:00:00:00:0b:99", "behind": "02:00:00:00:0a:77"})
+V4.update({"l2": "10.1.1.15", "far": "10.1.1.27", "gnv": "10.1.1.29"})
+V6.update({"l2": "fd01::15", "far": "fd01::27", "gnv": "fd01::29"})
 
 
 def eth(a, b, packet, **more):
@@ -25,6 +26,8 @@ def carried(frame, by, outer_tos=0, back=False):
     kind, number = by
     if kind == "vxlan":
         return outer / UDP(sport=sport, dport=4789, chksum=0) / VXLAN(flags=8, vni=number) / Raw(bytes(frame))
+    if kind == "geneve":
+        return outer / UDP(sport=sport, dport=6081, chksum=0) / GENEVE(vni=number, proto=0x6558) / Raw(bytes(frame))
     label = MPLS(label=number, s=1, cos=0, ttl=64) / Raw(bytes(frame))
     return outer / UDP(sport=sport, dport=6635, chksum=0) / label if kind == "mpls" else outer / GRE(proto=0x8847) / label
 
@@ -38,7 +41,8 @@ put("br.local6", eth("ra", "ra2", ip6("fe80::a", "fe80::b") / ASK / DATA))
 put("br.to-l2", eth("ra", "l2", ip("ra", "l2", id=3) / ASK / DATA))
 put("br.from-l2", eth("l2", "ra", ip("l2", "ra", id=4) / ANSWER / DATA))
 # by tunnels, there and back
-for name, to, by, back in (("vxlan", "rb", VNI, VNI), ("mpls", "rb2", LABEL, ("mpls", 5000)), ("gre", "far", IN_GRE, ("gre", 5000))):
+for name, to, by, back in (("vxlan", "rb", VNI, VNI), ("mpls", "rb2", LABEL, ("mpls", 5000)), ("gre", "far", IN_GRE, ("gre", 5000)),
+                           ("geneve", "gnv", ("geneve", 5000), ("geneve", 5000))):
     for v, one in (("4", ip("ra", to, tos=0xb8, ttl=1)), ("6", ip6("ra", to, tc=0xb8, hlim=1))):
         packet = eth("ra", to, one / ASK / DATA)
         put("br.%s%s" % (name, v), packet)

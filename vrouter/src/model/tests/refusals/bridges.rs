@@ -111,6 +111,7 @@ fn stations() {
     refused(station("lan", ONE, At::Vif("x".into())), FDB, "vif", "no VIF x");
     refused(station("lan", ONE, At::Vif("blue1".into())), FDB, "vif", "VIF blue1 is no port of bridge lan");
     refused(station("lan", ONE, at(Encap::Vni(1 << 24))), FDB, "tunnel.vni", "0 to 16777215");
+    refused(station("lan", ONE, at(Encap::Geneve(1 << 24))), FDB, "tunnel.geneve", "0 to 16777215");
     refused(station("lan", ONE, at(Encap::MplsOverUdp(15))), FDB, "tunnel.mpls_over_udp", "16 to 1048575");
     refused(station("lan", ONE, at(Encap::MplsOverGre(1 << 20))), FDB, "tunnel.mpls_over_gre", "16 to 1048575");
     refused(
