@@ -103,6 +103,8 @@ reasons! {
     UnknownUnicast = "unknown_unicast",
     /// Bridged, to where it came from: the same VIF, or from a tunnel into a tunnel.
     SplitHorizon = "split_horizon",
+    /// Bridged, from a leaf of an E-tree to another (RFC 8317).
+    LeafToLeaf = "leaf_to_leaf",
     /// More frames to everybody in its bridge than the VIF, or the VRF's tunnels, may send.
     FloodBudget = "flood_budget",
     /// A frame to everybody in a bridge, where there is nobody else.

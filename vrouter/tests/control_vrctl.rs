@@ -158,7 +158,7 @@ fn every_kind_is_added_shown_and_deleted() {
         (
             "fdb",
             "02:00:00:00:00:77",
-            "fdb --bridge lan2 02:00:00:00:00:77 --at vxlan:?{remote:?1.2.3.4,?vni:?5000} --address 10.9.9.9 --address fd09::9 --router",
+            "fdb --bridge lan2 02:00:00:00:00:77 --at vxlan:?{remote:?1.2.3.4,?vni:?5000} --address 10.9.9.9 --address fd09::9 --router --leaf",
             "fdb --bridge lan2 02:00:00:00:00:77",
         ),
         ("vnis", "5000", "vni 5000 --bridge lan2", "vni 5000"),

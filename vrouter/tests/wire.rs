@@ -16,6 +16,8 @@ mod corners;
 mod drops;
 #[path = "wire/ecmp.rs"]
 mod ecmp;
+#[path = "wire/etree.rs"]
+mod etree;
 #[path = "wire/exception.rs"]
 mod exception;
 #[path = "wire/flood.rs"]

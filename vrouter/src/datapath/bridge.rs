@@ -36,13 +36,16 @@ pub(super) struct Entered<'a> {
 pub(super) fn classify(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) -> Result<Classified, Exit> {
     let to = frame.header.destination;
     let unknown = || frame.bridge.floods_unknown && frame.bridge.station(to).is_none();
-    if to.is_group() || unknown() { flood::classify(frame, vif) } else { unicast(snapshot, frame, vif) }
+    if to.is_group() || unknown() { flood::classify(snapshot, frame, vif) } else { unicast(snapshot, frame, vif) }
 }
 
 /// To one station.
 fn unicast(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) -> Result<Classified, Exit> {
     let Entered { bridge, place, header, bytes, from, .. } = *frame;
     let to = station(snapshot, bridge, place, header.destination)?;
+    if is_leaf(snapshot, to) && sent_by_leaf(snapshot, frame, vif) {
+        return Err(DropReason::LeafToLeaf.into());
+    }
     let payload = &bytes[ether::HEADER..];
     let length = payload.len() as u16;
     let carry = Err(Exit::Carry { place, next_hop: to, from, length });
@@ -82,6 +85,30 @@ pub fn station(snapshot: &Snapshot, bridge: &Bridge, place: Place, mac: Mac) -> 
         (Some(NextHopKind::Tunnel(_)), Place::Tunnel(_)) => Err(DropReason::SplitHorizon),
         _ => Ok(to),
     }
+}
+
+/// Whether a station with this next hop is a leaf of its bridge's E-tree.
+pub fn is_leaf(snapshot: &Snapshot, next_hop: NextHopId) -> bool {
+    match snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
+        Some(NextHopKind::Bridged { vif, .. }) => snapshot.vifs.row(vif.index()).is_some_and(|vif| vif.leaf),
+        Some(NextHopKind::Tunnel(tunnel)) => tunnel.leaf,
+        _ => false,
+    }
+}
+
+/// The same of who sent a frame: a VIF; through a tunnel, by the entry of its MAC, else by its VTEP.
+pub(super) fn sent_by_leaf(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) -> bool {
+    if let Some(vif) = vif {
+        return vif.leaf;
+    }
+    if let Some(next_hop) = frame.bridge.station(frame.header.source) {
+        return is_leaf(snapshot, next_hop);
+    }
+    let is_there = |next_hop: &NextHopId| match snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
+        Some(NextHopKind::Tunnel(tunnel)) => frame.tunnel.is_some_and(|from| from.remote == tunnel.remote),
+        _ => false,
+    };
+    frame.bridge.vteps.iter().find(|next_hop| is_there(next_hop)).is_some_and(|vtep| is_leaf(snapshot, *vtep))
 }
 
 /// That a tenant speaks for itself alone in ARP.

@@ -43,8 +43,8 @@ pub struct Bridged {
     pub length: u16,
     /// The next hop to its sender, as far as it is known where that is.
     pub back: Option<NextHopId>,
-    /// It goes to everybody in this bridge.
-    pub everybody: Option<BridgeId>,
+    /// It goes to everybody in this bridge; and whether a leaf sent it.
+    pub everybody: Option<(BridgeId, bool)>,
 }
 
 /// What becomes of a frame that is not classified.

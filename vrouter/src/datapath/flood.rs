@@ -17,7 +17,7 @@ use crate::ids::{BridgeId, Mac, NextHopId, Place};
 use crate::packet::transport::Upper;
 use crate::packet::{ether, ip, neighbour};
 use crate::port::Frame;
-use crate::tables::{NextHopKind, Resolved, Vif};
+use crate::tables::{NextHopKind, Resolved, Snapshot, Vif};
 
 /// Copies that a worker may have under way: more than a hand-over ring holds, so that one port that stands still does not take them all.
 pub const COPIES: usize = 2048;
@@ -32,17 +32,20 @@ pub struct Flood {
     /// Where it begins in the received frame, and its bytes behind the Ethernet header.
     pub from: u16,
     pub length: u16,
+    /// A leaf sent it.
+    pub leaf: bool,
 }
 
 /// Classifies a frame to a group, or to a station that nobody knows. `vif`: whose sender is checked, and whose gateway may be meant.
-pub(super) fn classify(entered: &bridge::Entered, vif: Option<&Vif>) -> Result<Classified, Exit> {
+pub(super) fn classify(snapshot: &Snapshot, entered: &bridge::Entered, vif: Option<&Vif>) -> Result<Classified, Exit> {
     let (header, payload) = (entered.header, &entered.bytes[ether::HEADER..]);
     if is_of_link(header.destination) {
         return Err(DropReason::Multicast.into());
     }
     let (place, length) = (entered.place, payload.len() as u16);
+    let leaf = bridge::sent_by_leaf(snapshot, entered, vif);
     let to_us = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3: ether::HEADER as u16 };
-    let carried = Exit::Flood(Flood { bridge: entered.bridge.id, place, from: entered.from, length });
+    let carried = Exit::Flood(Flood { bridge: entered.bridge.id, place, from: entered.from, length, leaf });
     // whose gateway, or another station, may be asked for
     let asked = vif.filter(|_| header.destination.is_group());
     if header.ethertype != ether::IPV4 && header.ethertype != ether::IPV6 {
@@ -50,7 +53,8 @@ pub(super) fn classify(entered: &bridge::Entered, vif: Option<&Vif>) -> Result<C
         let question = neighbour::arp_request(payload).filter(|_| header.ethertype == ether::ARP);
         let known = asked.zip(question).is_some_and(|(vif, (sender, target))| {
             let asker = (header.source, sender.1.into());
-            vif.has_gateway(target.into()) || sender.0 == header.source && is_known(entered, target.into(), asker)
+            vif.has_gateway(target.into())
+                || sender.0 == header.source && is_known(snapshot, (entered, leaf), target.into(), asker)
         });
         return Err(if known { to_us(Why::Arp) } else { carried });
     }
@@ -60,7 +64,8 @@ pub(super) fn classify(entered: &bridge::Entered, vif: Option<&Vif>) -> Result<C
         let message = &payload[usize::from(packet.header)..usize::from(packet.length)];
         let target = neighbour::Discovery::read(message).and_then(|says| says.solicited);
         let known = asked.zip(target).is_some_and(|(vif, target)| {
-            vif.has_gateway(target.into()) || is_known(entered, target.into(), (header.source, packet.source))
+            vif.has_gateway(target.into())
+                || is_known(snapshot, (entered, leaf), target.into(), (header.source, packet.source))
         });
         let router = asked.is_some_and(|vif| vif.advertise.is_some()) && neighbour::solicits_router(message);
         return Err(if known || router { to_us(Why::NeighbourDiscovery) } else { carried });
@@ -76,20 +81,27 @@ pub(super) fn classify(entered: &bridge::Entered, vif: Option<&Vif>) -> Result<C
     }
     let l3 = entered.from + ether::HEADER as u16;
     let (vrf, tunnel) = (entered.bridge.vrf, entered.tunnel);
-    let bridged = Some(Bridged { length, back: None, everybody: Some(entered.bridge.id) });
+    let bridged = Some(Bridged { length, back: None, everybody: Some((entered.bridge.id, leaf)) });
     Ok(Classified { place, vrf, l3, packet, remarked: false, fixed: None, bridged, tunnel })
 }
 
-/// Whether the slow path can tell the asker who has this address.
-fn is_known(entered: &bridge::Entered, target: IpAddr, asker: (Mac, IpAddr)) -> bool {
-    entered.bridge.answer(target, asker).is_some()
+/// Whether the slow path can tell the asker who has this address: someone whom it can reach.
+fn is_known(
+    snapshot: &Snapshot,
+    (entered, leaf): (&bridge::Entered, bool),
+    target: IpAddr,
+    asker: (Mac, IpAddr),
+) -> bool {
+    let Some(pair) = entered.bridge.answer(target, asker) else { return false };
+    !leaf || entered.bridge.station(pair.mac).is_none_or(|station| !bridge::is_leaf(snapshot, station))
 }
 
 impl Flood {
     /// A classified packet that is for everybody.
     pub(super) fn of(found: &Classified) -> Option<Flood> {
         let Bridged { length, everybody, .. } = found.bridged?;
-        Some(Flood { bridge: everybody?, place: found.place, from: found.l3 - ether::HEADER as u16, length })
+        let ((bridge, leaf), from) = (everybody?, found.l3 - ether::HEADER as u16);
+        Some(Flood { bridge, place: found.place, from, length, leaf })
     }
 }
 
@@ -131,6 +143,10 @@ impl Outbox<'_> {
             }
             self.end.counters.worker.flooded.add(1);
             self.end.counters.vif(work.slot).copied.add(1);
+            if flood.leaf && bridge::is_leaf(self.snapshot, next_hop) {
+                self.drop(work, &frame, DropReason::LeafToLeaf, Culprit::NextHop(next_hop));
+                continue;
+            }
             match self.end.copies.copy(frame.bytes()) {
                 Some(copy) => self.one(copy, work, (next_hop, flood)),
                 None => self.drop(work, &frame, DropReason::FloodNoRoom, Culprit::NextHop(next_hop)),
@@ -140,6 +156,9 @@ impl Outbox<'_> {
 
     fn one(&mut self, mut frame: Frame, work: &Work, (next_hop, flood): (NextHopId, Flood)) {
         let fate = match self.may_leave(work, Some(next_hop)) {
+            _ if flood.leaf && bridge::is_leaf(self.snapshot, next_hop) => {
+                Fate::Drop(DropReason::LeafToLeaf, Culprit::NextHop(next_hop))
+            }
             Ok(()) => bridge::carry(self.snapshot, &mut frame, (next_hop, flood.place), (0, flood.length), work),
             Err((reason, culprit)) => Fate::Drop(reason, culprit),
         };

@@ -111,12 +111,16 @@ fn hop(state: &State, hop: Hop) -> String {
         Hop::Vrf(vrf) => format!("vrf {}", state.vrf_name(vrf)),
         Hop::Connected(vif) => format!("connected {}", state.vif_name(vif)),
         Hop::Neighbour(vif, address) => format!("neighbour {address} on {}", state.vif_name(vif)),
-        Hop::Tunnel { remote, encap: Encap::Frames(carrier) } => match carrier {
-            Carrier::Vxlan(vni) => format!("frames by vxlan {remote} vni {vni}"),
-            Carrier::Geneve(vni) => format!("frames by geneve {remote} vni {vni}"),
-            Carrier::MplsOverUdp(label) => format!("frames by mpls {remote} label {label}"),
-            Carrier::MplsOverGre(label) => format!("frames by mpls-gre {remote} label {label}"),
-        },
+        Hop::Tunnel { remote, encap: Encap::Frames { carrier, leaf } } => {
+            let of = if leaf { " of a leaf" } else { "" };
+            let by = match carrier {
+                Carrier::Vxlan(vni) => format!("vxlan {remote} vni {vni}"),
+                Carrier::Geneve(vni) => format!("geneve {remote} vni {vni}"),
+                Carrier::MplsOverUdp(label) => format!("mpls {remote} label {label}"),
+                Carrier::MplsOverGre(label) => format!("mpls-gre {remote} label {label}"),
+            };
+            format!("frames by {by}{of}")
+        }
         Hop::Tunnel { remote, encap: Encap::Vxlan { vni, .. } } => format!("vxlan {remote} vni {vni}"),
         Hop::Tunnel { remote, encap: Encap::Geneve { vni, .. } } => format!("geneve {remote} vni {vni}"),
         Hop::Tunnel { remote, encap: Encap::MplsOverUdp { label } } => format!("mpls {remote} label {label}"),

@@ -136,7 +136,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
                 Encap::MplsOverGre { label } => {
                     v1::tunnel::Encap::MplsOverGre(v1::tunnel::MplsOverGre { label: label.0 })
                 }
-                Encap::Frames(_) => return None,
+                Encap::Frames { .. } => return None,
             }),
         }),
         Hop::Paths(_) | Hop::Receive | Hop::Connected(_) | Hop::Neighbour(..) => return None,
@@ -224,6 +224,7 @@ pub(super) fn vif(state: &State, vif: &Vif) -> v1::Vif {
         exception_port: vif.exception.map(|port| state.port(port).info.name.clone()).unwrap_or_default(),
         router_advertisement: vif.advertise.as_deref().map(router_advertisement),
         bridge: vif.bridge.map(|bridge| state.bridge_name(bridge)).unwrap_or_default(),
+        leaf: vif.leaf,
     }
 }
 
@@ -255,7 +256,9 @@ pub(super) fn neighbour(state: &State, vif: VifId, address: IpAddr, neighbour: &
 
 pub(super) fn bridge(state: &State, bridge: &Bridge) -> v1::Bridge {
     let vtep = |next_hop: &NextHopId| match state.hop(*next_hop) {
-        Some((_, Hop::Tunnel { remote, encap: Encap::Frames(carrier) })) => Some(frame_tunnel(remote, carrier)),
+        Some((_, Hop::Tunnel { remote, encap: Encap::Frames { carrier, leaf } })) => {
+            Some(frame_tunnel(remote, carrier, leaf))
+        }
         _ => None,
     };
     v1::Bridge {
@@ -271,8 +274,8 @@ pub(super) fn bridge(state: &State, bridge: &Bridge) -> v1::Bridge {
 pub(super) fn fdb_entry(state: &State, bridge: BridgeId, mac: Mac, entry: &FdbEntry) -> v1::FdbEntry {
     use v1::fdb_entry::Target;
     let target = match state.hop(entry.next_hop).map(|(_, hop)| hop) {
-        Some(Hop::Tunnel { remote, encap: Encap::Frames(carrier) }) => {
-            Some(Target::Tunnel(frame_tunnel(remote, carrier)))
+        Some(Hop::Tunnel { remote, encap: Encap::Frames { carrier, leaf } }) => {
+            Some(Target::Tunnel(frame_tunnel(remote, carrier, leaf)))
         }
         _ => entry.vif.map(|vif| Target::Vif(state.vif_name(vif))),
     };
@@ -284,7 +287,7 @@ pub(super) fn fdb_key(bridge: String, mac: Mac) -> v1::FdbKey {
     v1::FdbKey { bridge, mac: mac.0.into() }
 }
 
-fn frame_tunnel(remote: IpAddr, carrier: Carrier) -> v1::FrameTunnel {
+fn frame_tunnel(remote: IpAddr, carrier: Carrier, leaf: bool) -> v1::FrameTunnel {
     use v1::frame_tunnel::Encap;
     let encap = match carrier {
         Carrier::Vxlan(vni) => Encap::Vni(vni.0),
@@ -292,7 +295,7 @@ fn frame_tunnel(remote: IpAddr, carrier: Carrier) -> v1::FrameTunnel {
         Carrier::MplsOverUdp(label) => Encap::MplsOverUdp(label.0),
         Carrier::MplsOverGre(label) => Encap::MplsOverGre(label.0),
     };
-    v1::FrameTunnel { remote: address(remote), encap: Some(encap) }
+    v1::FrameTunnel { remote: address(remote), encap: Some(encap), leaf }
 }
 
 pub(super) fn vni(state: &State, vni: Vni, target: &VniTarget) -> v1::Vni {

@@ -144,6 +144,8 @@ pub(crate) struct Vif {
     pub vrf: VrfId,
     /// Of that VRF.
     pub bridge: Option<BridgeId>,
+    /// Of that bridge's E-tree.
+    pub leaf: bool,
     /// Absent: the port's (fabric only).
     pub mac: Option<Mac>,
     pub addresses: Vec<IpAddr>,
@@ -237,7 +239,11 @@ pub(crate) enum Encap {
         label: Label,
     },
     /// Ethernet frames.
-    Frames(Carrier),
+    Frames {
+        carrier: Carrier,
+        /// Who is there is a leaf.
+        leaf: bool,
+    },
 }
 
 /// One way of a route that has several.

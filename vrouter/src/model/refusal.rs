@@ -66,6 +66,8 @@ pub(crate) enum Reason {
     NotOfBridge { vif: String, bridge: String },
     #[error("bridge {bridge} is of VRF {vrf}")]
     OtherVrf { bridge: String, vrf: String },
+    #[error("needs a bridge")]
+    NoBridge,
     #[error("exactly one of vrf and bridge is needed")]
     VrfOrBridge,
     #[error("there is no {kind} {name}")]

@@ -100,6 +100,8 @@ pub struct Tunnel {
     pub ways: Ways,
     /// The underlay's route to the far end has a way that is live, or whose neighbour may still answer.
     pub leads: bool,
+    /// Of frames: who is there is a leaf of its bridge's E-tree.
+    pub leaf: bool,
 }
 
 /// A tunnel's kind.

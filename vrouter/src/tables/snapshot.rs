@@ -104,6 +104,8 @@ pub struct Vif {
     pub vrf: VrfId,
     /// Tenant: the bridge that it is a port of.
     pub bridge: Option<BridgeId>,
+    /// A leaf of that bridge's E-tree.
+    pub leaf: bool,
     /// Tenant: the guest's. Fabric: ours.
     pub mac: Mac,
     /// Tenant: the gateway's, ours. Fabric: the same as `mac`.

@@ -9,11 +9,12 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Bridge, FdbEntry, FrameVni, Group, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, RouterAdvertisement,
-    Rule, Settings, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
+    Acl, Group, Label, Lifetimes, Neighbour, Port, Route, RouterAdvertisement, Rule, Settings, ToProto, TunnelHeaders,
+    Via, Vif, VifKind, Vni, Vrf,
 };
 
 use super::Failure;
+use super::add_bridge::{AddBridge, AddFdb};
 use super::apply::commit;
 use super::args::Commit;
 use super::output::Format;
@@ -66,38 +67,9 @@ enum Object {
         mac: Mac,
     },
     /// A bridge: an L2 network in a VRF
-    Bridge {
-        name: String,
-        #[arg(long)]
-        vrf: String,
-        /// Who else has stations of it, as in a network file, e.g. 'vxlan: {remote: 172.31.0.2, vni: 5000}'. Repeatable
-        #[arg(long, value_parser = yaml::<Vtep>)]
-        vtep: Vec<Vtep>,
-        /// Frames to a MAC that no station has go to everybody
-        #[arg(long)]
-        flood_unknown: bool,
-        /// Frames to everybody that a VIF may send in a second; default 1000
-        #[arg(long)]
-        floods_per_second: Option<u32>,
-        /// ARP requests and neighbour solicitations for known stations go to everybody
-        #[arg(long)]
-        suppress_off: bool,
-    },
+    Bridge(AddBridge),
     /// Where a station of a bridge is
-    Fdb {
-        #[arg(long)]
-        bridge: String,
-        mac: Mac,
-        /// As in a network file, e.g. 'vif: web1' or 'vxlan: {remote: 172.31.0.2, vni: 5000}'
-        #[arg(long, value_parser = yaml::<Station>)]
-        at: Station,
-        /// Its address, in whose name questions are answered. Repeatable
-        #[arg(long)]
-        address: Vec<IpAddr>,
-        /// It is a router
-        #[arg(long)]
-        router: bool,
-    },
+    Fdb(AddFdb),
     /// Packets that arrive with this VNI belong to a VRF, or to a bridge
     Vni {
         vni: u32,
@@ -207,20 +179,12 @@ struct AddVif {
     /// We are a router of its link, in YAML, e.g. 'prefixes: [{prefix: "fd00::/64"}]'; '{}' for no prefix
     #[arg(long, value_name = "YAML", value_parser = yaml::<RouterAdvertisement>)]
     router_advertisement: Option<RouterAdvertisement>,
+    /// A leaf of its bridge: reaches no other leaf
+    #[arg(long, requires = "bridge")]
+    leaf: bool,
     /// The bridge that it is a port of
     #[arg(long)]
     bridge: Option<String>,
-}
-
-/// Where a station is: one of these.
-#[derive(Clone, Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Station {
-    vif: Option<String>,
-    vxlan: Option<FrameVni>,
-    geneve: Option<FrameVni>,
-    mpls_udp: Option<MplsTunnel>,
-    mpls_gre: Option<MplsTunnel>,
 }
 
 #[derive(clap::Args)]
@@ -327,6 +291,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             exception_port: vif.exception_port,
             router_advertisement: vif.router_advertisement,
             bridge: vif.bridge,
+            leaf: vif.leaf,
         }
         .to_proto(),
         Object::Route(AddRoute { vrf, prefix, via, preference }) => {
@@ -335,12 +300,8 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Neighbour { vif, address, mac } => {
             Neighbour { vif, address, mac: Some(mac), learnt: false, state: None }.to_proto()
         }
-        Object::Bridge { name, vrf, vtep, flood_unknown, floods_per_second, suppress_off } => {
-            Bridge { name, vrf, vteps: vtep, flood_unknown, floods_per_second, suppress_off }.to_proto()
-        }
-        Object::Fdb { bridge, mac, at: Station { vif, vxlan, geneve, mpls_udp, mpls_gre }, address, router } => {
-            FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses: address, router }.to_proto()
-        }
+        Object::Bridge(bridge) => bridge.given().to_proto(),
+        Object::Fdb(entry) => entry.given().to_proto(),
         Object::Vni { vni, vrf, bridge } => Vni { vni, vrf, bridge }.to_proto(),
         Object::Label { label, vrf, vif, bridge } => Label { label, vrf, vif, bridge }.to_proto(),
         Object::Group { name, prefix } => Group { name, prefixes: prefix }.to_proto(),
@@ -363,6 +324,6 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
 }
 
 /// An argument that is written as in a network file.
-fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub(super) fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     read_yaml("argument", text).map_err(|error| error.reason)
 }

@@ -1,6 +1,7 @@
 //! `vrctl`: programs and shows a running vRouter through its control socket.
 
 mod add;
+mod add_bridge;
 mod apply;
 mod args;
 mod connect;

@@ -117,7 +117,7 @@ impl Row for Vif {
             kind.into(),
             ports,
             self.vrf.clone(),
-            or(&self.bridge, "-"),
+            or(&self.bridge, "-") + if self.leaf { " (leaf)" } else { "" },
             or(&self.mac, "port's"),
             lines(&self.addresses),
             lines(&gateways),
@@ -177,6 +177,11 @@ impl Row for Bridge {
 
 /// A tunnel for frames in words.
 fn vtep(tunnel: &Vtep) -> String {
+    let leaf = if tunnel.leaf { " (leaf)" } else { "" };
+    format!("{}{leaf}", carrier(tunnel))
+}
+
+fn carrier(tunnel: &Vtep) -> String {
     if let Some(vxlan) = &tunnel.vxlan {
         format!("vxlan {} vni {}", vxlan.remote, vxlan.vni)
     } else if let Some(geneve) = &tunnel.geneve {
@@ -198,10 +203,10 @@ impl Row for FdbEntry {
     }
 
     fn cells(&self) -> Vec<String> {
-        let FdbEntry { vxlan, geneve, mpls_udp, mpls_gre, .. } = self.clone();
+        let FdbEntry { vxlan, geneve, mpls_udp, mpls_gre, leaf, .. } = self.clone();
         let to = match &self.vif {
             Some(vif) => format!("vif {vif}"),
-            None => vtep(&Vtep { vxlan, geneve, mpls_udp, mpls_gre }),
+            None => vtep(&Vtep { vxlan, geneve, mpls_udp, mpls_gre, leaf }),
         };
         let mut addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
         addresses.extend(self.router.then(|| "(router)".into()));

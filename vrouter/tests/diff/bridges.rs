@@ -39,12 +39,14 @@ impl Bridge {
         for remote in [REMOTES[0], REMOTES[1], REMOTES[2], REMOTES[4]] {
             if random.chance(35) {
                 let remote = if v6 { six(remote).into() } else { IpAddr::from(remote) };
-                vteps.push(match random.below(4) {
-                    2 => format!("{{geneve: {{remote: \"{remote}\", vni: {vni}}}}}"),
-                    0 => format!("{{mpls_udp: {{remote: \"{remote}\", label: {label}}}}}"),
-                    1 => format!("{{mpls_gre: {{remote: \"{remote}\", label: {label}}}}}"),
-                    _ => format!("{{vxlan: {{remote: \"{remote}\", vni: {vni}}}}}"),
-                });
+                let tunnel = match random.below(4) {
+                    2 => format!("geneve: {{remote: \"{remote}\", vni: {vni}}}"),
+                    0 => format!("mpls_udp: {{remote: \"{remote}\", label: {label}}}"),
+                    1 => format!("mpls_gre: {{remote: \"{remote}\", label: {label}}}"),
+                    _ => format!("vxlan: {{remote: \"{remote}\", vni: {vni}}}"),
+                };
+                let leaf = if random.chance(25) { ", leaf: true" } else { "" };
+                vteps.push(format!("{{{tunnel}{leaf}}}"));
             }
         }
         let unknown = if random.chance(40) { ", flood_unknown: true" } else { "" };
@@ -143,7 +145,8 @@ impl World {
                 random.chance(30)
             ),
         };
-        let text = format!("{{bridge: {}, mac: \"{}\", {at}{addresses}}}", bridge.name, mac(station));
+        let leaf = if !at.starts_with("vif") && random.chance(25) { ", leaf: true" } else { "" };
+        let text = format!("{{bridge: {}, mac: \"{}\", {at}{addresses}{leaf}}}", bridge.name, mac(station));
         Some(Object { section: "fdb", text })
     }
 
@@ -188,7 +191,7 @@ impl World {
         let own = vif.and_then(|vif| vif.v4).unwrap_or(Ipv4Addr::new(10, 1, 1, 20));
         let own6 = vif.and_then(|vif| vif.v6).unwrap_or(Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0x20));
         let udp = Upper::Ports { number: 17, source: 68, destination: random.pick(&[67, 53, 1001]) };
-        match random.below(6) {
+        match random.weighted(&[(26, 0), (34, 1), (11, 2), (10, 3), (11, 4), (8, 5)]) {
             0 => {
                 let target = Ipv4Addr::new(10, 1, 1, random.pick(&[1, 10, 11, 20, 21, 22, 24, 99]));
                 let sender = random.weighted(&[(80, own), (12, Ipv4Addr::UNSPECIFIED), (8, target)]);

@@ -82,6 +82,7 @@ pub struct Vif {
     pub spoofing: bool,
     pub sources: Vec<&'static str>,
     pub bridge: Option<&'static str>,
+    pub leaf: bool,
 }
 
 /// What the generator believes is there. The product judges: what it refuses is not there, and a packet may then go nowhere.
@@ -270,6 +271,7 @@ impl World {
         let routes = bridge.is_none() || random.chance(75);
         Vif {
             bridge,
+            leaf: random.chance(25),
             number,
             vrf,
             mac: [2, 0, 0, 0, 0x0a, number as u8],
@@ -469,6 +471,7 @@ impl World {
             11 | 12 => {
                 let bridge = self.bridges.of(vif.vrf, random).map(|bridge| bridge.name);
                 vif.bridge = bridge.filter(|_| random.chance(60));
+                vif.leaf = random.chance(30);
             }
             7 | 9 if vif.advertises.is_some() && random.chance(80) => vif.advertises = None,
             7 | 9 | 10 => vif.advertises = Some(random.pick(&ADVERTISEMENTS)),
@@ -557,7 +560,8 @@ fn vif_object(vif: &Vif) -> Object {
     text.extend(vif.from.map(|acl| format!(", acl_from_vif: {acl}")));
     text.extend(vif.to.map(|acl| format!(", acl_to_vif: {acl}")));
     text.extend(vif.spoofing.then_some(", spoofing_allowed: true"));
-    text.extend(vif.bridge.map(|bridge| format!(", bridge: {bridge}")));
+    let leaf = if vif.leaf { ", leaf: true" } else { "" };
+    text.extend(vif.bridge.map(|bridge| format!(", bridge: {bridge}{leaf}")));
     if !vif.sources.is_empty() {
         let sources: Vec<String> = vif.sources.iter().map(|prefix| format!("\"{prefix}\"")).collect();
         text += &format!(", allowed_sources: [{}]", sources.join(", "));

@@ -47,6 +47,9 @@ impl Oracle {
         if same_side {
             return Err("split_horizon");
         }
+        if self.config.is_leaf(hop.which) && self.sent_by_leaf(bridge, side, ether) {
+            return Err("leaf_to_leaf");
+        }
         let (header, payload) = (frame[..14].to_vec(), &frame[14..]);
         let checked = vif.filter(|vif| !vif.spoofing_allowed);
         let back = self.config.station(bridge, ether.source);
@@ -82,6 +85,24 @@ impl Oracle {
         self.feature(if vif.is_some() { "bridged_from_vif" } else { "bridged_from_tunnel" });
         let arrived = self.arrived(side, packet, Some(hop), link);
         Ok(Arrived { bridged: Some(framing), ..arrived })
+    }
+
+    /// Whether a leaf of an E-tree sent a frame. A tunnel's frame: as the entry of its sender says, or if nobody has that MAC its VTEP.
+    pub(super) fn sent_by_leaf(&mut self, bridge: u32, side: &Side, ether: &Ether) -> bool {
+        let leaf = match (&side.vif, side.remote) {
+            (Some(vif), _) => return vif.leaf,
+            (None, None) => return false,
+            (None, Some(from)) => match self.config.station(bridge, ether.source) {
+                Some(hop) => self.config.is_leaf(hop.which),
+                None => self.config.bridges[&bridge].vteps.iter().any(|vtep| {
+                    matches!(vtep, Which::Tunnel { remote, .. } if *remote == from.address) && vtep.leads_to_leaf()
+                }),
+            },
+        };
+        if leaf {
+            self.feature("leaf_behind_tunnel");
+        }
+        leaf
     }
 
     /// An ICMP error goes with the flow that it quotes, but bridged or routed as it came itself.

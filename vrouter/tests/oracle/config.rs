@@ -114,6 +114,8 @@ pub struct Vif {
     pub vrf: u32,
     /// The bridge that it is a port of.
     pub bridge: Option<u32>,
+    /// Of its E-tree.
+    pub leaf: bool,
     pub mac: Mac,
     pub addresses: Vec<IpAddr>,
     pub subnets: Vec<Prefix>,
@@ -224,15 +226,19 @@ pub enum Encap {
     /// The whole frame.
     FramesInVxlan {
         vni: u32,
+        leaf: bool,
     },
     FramesInGeneve {
         vni: u32,
+        leaf: bool,
     },
     FramesInMplsOverUdp {
         label: u32,
+        leaf: bool,
     },
     FramesInMplsOverGre {
         label: u32,
+        leaf: bool,
     },
 }
 
@@ -247,6 +253,17 @@ impl Encap {
 }
 
 impl Which {
+    /// Whether frames lead to a leaf of an E-tree behind a tunnel.
+    pub fn leads_to_leaf(self) -> bool {
+        use Encap::{FramesInGeneve, FramesInMplsOverGre, FramesInMplsOverUdp, FramesInVxlan};
+        let Which::Tunnel { encap, .. } = self else { return false };
+        match encap {
+            FramesInVxlan { leaf, .. } | FramesInGeneve { leaf, .. } => leaf,
+            FramesInMplsOverUdp { leaf, .. } | FramesInMplsOverGre { leaf, .. } => leaf,
+            _ => false,
+        }
+    }
+
     /// Whether frames leave by it as they are.
     pub fn takes_frames(self) -> bool {
         match self {
@@ -432,6 +449,14 @@ impl Config {
             self.fdb.iter().filter(|((of, _), station)| *of == bridge && station.addresses.contains(&address));
         let entry = || entries.map(|((_, mac), station)| (*mac, station.router)).min();
         vifs.map(|vif| (vif.mac, false)).min().or_else(entry)
+    }
+
+    /// Whether who is there is a leaf.
+    pub fn is_leaf(&self, which: Which) -> bool {
+        match which {
+            Which::Bridged(vif) => self.vifs[&vif].leaf,
+            which => which.leads_to_leaf(),
+        }
     }
 
     pub fn vif_of_port(&self, port: usize) -> Option<&Vif> {

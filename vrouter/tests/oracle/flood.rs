@@ -20,6 +20,7 @@ impl Oracle {
         (vif, outer): (Option<&Vif>, Option<u8>),
     ) -> Result<(), Reason> {
         let to_group = headers::is_group(ether.destination);
+        let leaf = self.sent_by_leaf(bridge, side, ether);
         if ether.destination[..5] == [1, 0x80, 0xc2, 0, 0] && ether.destination[5] < 16 {
             return Err("multicast");
         }
@@ -40,19 +41,19 @@ impl Oracle {
                 }
                 // whoever asks in another's name is left to others
                 let own = payload[8..14] == ether.source;
-                if own && self.station_named(bridge, (ether.source, sender.into()), target).is_some() {
+                if own && self.station_told(leaf, bridge, (ether.source, sender.into()), target).is_some() {
                     self.feature("arp_suppressed");
                     return self.arp(side, ether, payload);
                 }
             }
             self.feature("flooded_other");
             let arrived = self.arrived(side, Packet::opaque(payload), None, link);
-            return self.send_to_everybody(bridge, Arrived { key: None, bridged: Some(framing), ..arrived });
+            return self.send_to_everybody((bridge, leaf), Arrived { key: None, bridged: Some(framing), ..arrived });
         }
         let packet = headers::ip(ether.ethertype, payload)?;
         framing.padding = payload[packet.bytes.len()..].to_vec();
         if packet.upper == Upper::Discovery {
-            return self.discovery_flooded(bridge, side, ether, (packet, framing), vif);
+            return self.discovery_flooded((bridge, leaf), side, ether, (packet, framing), vif);
         }
         let unspecified = match packet.source() {
             IpAddr::V4(source) => source.is_unspecified(),
@@ -78,12 +79,12 @@ impl Oracle {
         if class != arrived.packet.class {
             arrived.remark();
         }
-        self.send_to_everybody(bridge, arrived)
+        self.send_to_everybody((bridge, leaf), arrived)
     }
 
     fn discovery_flooded(
         &mut self,
-        bridge: u32,
+        (bridge, leaf): (u32, bool),
         side: &Side,
         ether: &Ether,
         (packet, framing): (Packet, Framing),
@@ -98,7 +99,7 @@ impl Oracle {
         let gateway = gateway && vif.is_some_and(|vif| vif.is_ours(headers::v6_at(message, 8).into()));
         let known = message[0] == 135 && sound && message.len() >= 24 && vif.is_some() && {
             let target = headers::v6_at(message, 8).into();
-            self.station_named(bridge, (ether.source, packet.source()), target).is_some()
+            self.station_told(leaf, bridge, (ether.source, packet.source()), target).is_some()
         };
         if headers::is_group(ether.destination) && known && !gateway {
             self.feature("nd_suppressed");
@@ -112,7 +113,24 @@ impl Oracle {
         self.feature("flooded_discovery");
         let link = Some((ether.destination, ether.source));
         let arrived = self.arrived(side, packet, None, link);
-        self.send_to_everybody(bridge, Arrived { key: None, bridged: Some(framing), ..arrived })
+        self.send_to_everybody((bridge, leaf), Arrived { key: None, bridged: Some(framing), ..arrived })
+    }
+
+    /// Who is named to it in a question to everybody: no leaf to a leaf.
+    fn station_told(
+        &mut self,
+        leaf: bool,
+        bridge: u32,
+        asker: (headers::Mac, IpAddr),
+        target: IpAddr,
+    ) -> Option<(headers::Mac, bool)> {
+        let told = self.station_named(bridge, asker, target)?;
+        let station = self.config.station(bridge, told.0);
+        if leaf && station.is_some_and(|hop| self.config.is_leaf(hop.which)) {
+            self.feature("leaf_not_told_of_leaf");
+            return None;
+        }
+        Some(told)
     }
 
     /// Who is named to `asker` (MAC and address) when it asks for a station; nobody to who probes, announces or means itself.
@@ -133,7 +151,7 @@ impl Oracle {
         Some((mac, router))
     }
 
-    fn send_to_everybody(&mut self, bridge: u32, arrived: Arrived) -> Result<(), Reason> {
+    fn send_to_everybody(&mut self, (bridge, leaf): (u32, bool), arrived: Arrived) -> Result<(), Reason> {
         let of = &self.config.bridges[&bridge];
         let vifs =
             self.config.vifs.values().filter(|vif| vif.bridge == Some(bridge) && Place::Vif(vif.id) != arrived.place);
@@ -147,6 +165,11 @@ impl Oracle {
         let vrf = of.vrf;
         let ip = arrived.packet.payload > 0 && arrived.packet.upper != Upper::Discovery;
         for which in everybody {
+            if leaf && self.config.is_leaf(which) {
+                self.feature("copy_for_leaf");
+                self.drop(arrived.entered, "leaf_to_leaf");
+                continue;
+            }
             if let (true, Which::Bridged(vif)) = (ip, which) {
                 let acl = self.config.vifs[&vif].acl_to_vif.clone();
                 if !self.config.permits(&acl, &arrived.packet.tuple) {

@@ -373,10 +373,12 @@ impl Oracle {
             Encap::MplsOverUdp { label: number } => (17, emit::udp(6635, &label(number))),
             Encap::MplsOverGre { label: number } => (47, emit::gre(0x8847, &label(number))),
             // frames know no class and no TTL
-            Encap::FramesInVxlan { vni } => (17, emit::vxlan(vni, inner)),
-            Encap::FramesInGeneve { vni } => (17, emit::geneve(vni, inner)),
-            Encap::FramesInMplsOverUdp { label } => (17, emit::udp(6635, &emit::mpls(label, 0, emit::TTL, inner))),
-            Encap::FramesInMplsOverGre { label } => (47, emit::gre(0x8847, &emit::mpls(label, 0, emit::TTL, inner))),
+            Encap::FramesInVxlan { vni, .. } => (17, emit::vxlan(vni, inner)),
+            Encap::FramesInGeneve { vni, .. } => (17, emit::geneve(vni, inner)),
+            Encap::FramesInMplsOverUdp { label, .. } => (17, emit::udp(6635, &emit::mpls(label, 0, emit::TTL, inner))),
+            Encap::FramesInMplsOverGre { label, .. } => {
+                (47, emit::gre(0x8847, &emit::mpls(label, 0, emit::TTL, inner)))
+            }
         };
         self.feature(match encap {
             Encap::Vxlan { .. } if remote.is_ipv6() => "to_vxlan6",

@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 
 use super::config::{
-    Acl, Arrival, Bridge, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Station, Vif, Vrf,
-    Which, is_link_local,
+    Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
 };
+use super::given_bridge::{self, GivenBridge, GivenStation};
 use super::given_router;
 use super::headers::Mac;
 
@@ -122,6 +122,8 @@ struct GivenVif {
     #[serde(default)]
     bridge: Option<String>,
     #[serde(default)]
+    leaf: bool,
+    #[serde(default)]
     router_advertisement: Option<given_router::Advertisement>,
 }
 
@@ -168,9 +170,9 @@ struct GivenNetwork {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GivenMpls {
-    remote: String,
-    label: u32,
+pub(super) struct GivenMpls {
+    pub remote: String,
+    pub label: u32,
 }
 
 #[derive(Deserialize)]
@@ -179,62 +181,6 @@ struct GivenNeighbour {
     vif: String,
     address: String,
     mac: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenBridge {
-    name: String,
-    vrf: String,
-    #[serde(default)]
-    vteps: Vec<GivenVtep>,
-    #[serde(default)]
-    flood_unknown: bool,
-    #[serde(default)]
-    floods_per_second: Option<u32>,
-    #[serde(default)]
-    suppress_off: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenVtep {
-    #[serde(default)]
-    vxlan: Option<GivenFrames>,
-    #[serde(default)]
-    geneve: Option<GivenFrames>,
-    #[serde(default)]
-    mpls_udp: Option<GivenMpls>,
-    #[serde(default)]
-    mpls_gre: Option<GivenMpls>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenStation {
-    bridge: String,
-    mac: String,
-    #[serde(default)]
-    vif: Option<String>,
-    #[serde(default)]
-    vxlan: Option<GivenFrames>,
-    #[serde(default)]
-    geneve: Option<GivenFrames>,
-    #[serde(default)]
-    mpls_udp: Option<GivenMpls>,
-    #[serde(default)]
-    mpls_gre: Option<GivenMpls>,
-    #[serde(default)]
-    addresses: Vec<String>,
-    #[serde(default)]
-    router: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenFrames {
-    remote: String,
-    vni: u32,
 }
 
 #[derive(Deserialize)]
@@ -332,12 +278,7 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         put_vrf(config, given)?;
     }
     for given in network.bridges {
-        let id = config.bridge_named(&given.name).map(|old| old.id).unwrap_or_else(|_| config.number());
-        let vrf = config.vrf_named(&given.vrf)?.id;
-        let _ = given.floods_per_second;
-        let (flood_unknown, suppress_off) = (given.flood_unknown, given.suppress_off);
-        let vteps = given.vteps.into_iter().map(vtep).collect::<Result<_, _>>()?;
-        config.bridges.insert(id, Bridge { id, name: given.name, vrf, vteps, flood_unknown, suppress_off });
+        given_bridge::put(config, given)?;
     }
     for given in network.vifs {
         put_vif(config, ports, given)?;
@@ -355,7 +296,7 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         put_route(config, given)?;
     }
     for given in network.fdb {
-        let (key, station) = station(config, given)?;
+        let (key, station) = given_bridge::station(config, given)?;
         config.fdb.insert(key, station);
     }
     for given in network.vnis {
@@ -379,38 +320,6 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         config.labels.insert(given.label, arrival);
     }
     Ok(())
-}
-
-fn station(config: &Config, given: GivenStation) -> Result<((u32, Mac), Station), String> {
-    let key = (config.bridge_named(&given.bridge)?.id, mac(&given.mac)?);
-    let tunnel =
-        GivenVtep { vxlan: given.vxlan, geneve: given.geneve, mpls_udp: given.mpls_udp, mpls_gre: given.mpls_gre };
-    let which = match given.vif {
-        Some(vif) => Which::Bridged(config.vif_named(&vif)?.id),
-        None => vtep(tunnel)?,
-    };
-    Ok((key, Station { which, addresses: list(&given.addresses, address)?, router: given.router }))
-}
-
-/// A tunnel for frames.
-fn vtep(given: GivenVtep) -> Result<Which, String> {
-    let mut tunnels = Vec::new();
-    if let Some(GivenFrames { remote, vni }) = given.vxlan {
-        tunnels.push((address(&remote)?, Encap::FramesInVxlan { vni }));
-    }
-    if let Some(GivenFrames { remote, vni }) = given.geneve {
-        tunnels.push((address(&remote)?, Encap::FramesInGeneve { vni }));
-    }
-    if let Some(GivenMpls { remote, label }) = given.mpls_udp {
-        tunnels.push((address(&remote)?, Encap::FramesInMplsOverUdp { label }));
-    }
-    if let Some(GivenMpls { remote, label }) = given.mpls_gre {
-        tunnels.push((address(&remote)?, Encap::FramesInMplsOverGre { label }));
-    }
-    match tunnels[..] {
-        [(remote, encap)] => Ok(Which::Tunnel { remote, encap }),
-        _ => Err("a tunnel for frames is one".into()),
-    }
 }
 
 fn put_vrf(config: &mut Config, given: GivenVrf) -> Result<(), String> {
@@ -457,6 +366,7 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
         port,
         vrf,
         bridge,
+        leaf: given.leaf,
         mac,
         addresses,
         subnets: list(&given.subnets, prefix)?,
@@ -657,7 +567,7 @@ pub fn protocol(text: &str) -> Result<u8, String> {
     names.get(text).copied().or(text.parse().ok()).ok_or(format!("protocol {text}"))
 }
 
-fn list<T>(texts: &[String], read: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+pub(super) fn list<T>(texts: &[String], read: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     texts.iter().map(|text| read(text)).collect()
 }
 

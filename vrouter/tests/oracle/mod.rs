@@ -41,6 +41,7 @@ mod exception;
 mod flood;
 mod flows;
 mod forward;
+mod given_bridge;
 mod given_router;
 mod headers;
 mod language;

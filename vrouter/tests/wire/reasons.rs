@@ -57,7 +57,7 @@ fn provoked(reason: DropReason) -> By {
         EcnForbidden => Frame(UP, "ecn.4.vxlan.0.3"),
         VtepNotAllowed => Scenario(Lab::a, from_a_stranger),
         InnerMacNotOurs => Frame(UP, "vxlan.inner-mac"),
-        UnknownUnicast | SplitHorizon | FloodBudget | NobodyElse | FloodNoRoom => in_a_bridge(reason),
+        UnknownUnicast | SplitHorizon | LeafToLeaf | FloodBudget | NobodyElse | FloodNoRoom => in_a_bridge(reason),
         TtlExpired => Frame(RA, "ttl4.1"),
         TcpNotSyn => Scenario(Lab::a, strict),
         IcmpErrorNoFlow => Frame(UP, "error4.in"),
@@ -92,6 +92,7 @@ fn in_a_bridge(reason: DropReason) -> By {
     let done: fn(&mut Lab) = match reason {
         DropReason::UnknownUnicast => |lab| lab.put(RA, "br.unknown"),
         DropReason::SplitHorizon => |lab| lab.put(UP, "br.tunnel-to-tunnel"),
+        DropReason::LeafToLeaf => super::etree::two_leaves,
         DropReason::FloodBudget => super::flood::beyond_the_budget,
         DropReason::NobodyElse => super::flood::alone,
         DropReason::FloodNoRoom => super::flood::takes_all_rooms,

@@ -41,6 +41,9 @@ pub struct Vtep {
     pub mpls_udp: Option<MplsTunnel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mpls_gre: Option<MplsTunnel>,
+    /// Stations there that have no FDB entry are leaves, which reach no other leaf.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaf: bool,
 }
 
 /// Where a station of a bridge is: exactly one of `vif`, `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`.
@@ -66,6 +69,9 @@ pub struct FdbEntry {
     /// It is a router, and answers in its name say so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub router: bool,
+    /// It is a leaf, and reaches no other leaf. At a VIF it is what its VIF is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaf: bool,
 }
 
 /// VXLAN or GENEVE that carries frames.

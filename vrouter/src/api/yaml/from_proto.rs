@@ -103,6 +103,7 @@ impl TryFrom<&v1::Vif> for Vif {
             exception_port: name(&vif.exception_port),
             router_advertisement: vif.router_advertisement.as_ref().map(RouterAdvertisement::try_from).transpose()?,
             bridge: name(&vif.bridge),
+            leaf: vif.leaf,
         })
     }
 }
@@ -230,7 +231,7 @@ impl TryFrom<&v1::FrameTunnel> for Vtep {
     fn try_from(tunnel: &v1::FrameTunnel) -> Result<Vtep> {
         use v1::frame_tunnel::Encap;
         let remote = text::address(&tunnel.remote)?;
-        let mut vtep = Vtep::default();
+        let mut vtep = Vtep { leaf: tunnel.leaf, ..Vtep::default() };
         match tunnel.encap {
             None => {}
             Some(Encap::Vni(vni)) => vtep.vxlan = Some(FrameVni { remote, vni }),
@@ -254,9 +255,9 @@ impl TryFrom<&v1::FdbEntry> for FdbEntry {
             Some(Target::Vif(vif)) => (Some(vif.clone()), None),
             Some(Target::Tunnel(tunnel)) => (None, Some(Vtep::try_from(tunnel)?)),
         };
-        let Vtep { vxlan, geneve, mpls_udp, mpls_gre } = tunnel.unwrap_or_default();
+        let Vtep { vxlan, geneve, mpls_udp, mpls_gre, leaf } = tunnel.unwrap_or_default();
         let addresses = entry.addresses.iter().map(|address| text::address(address)).collect::<Result<_>>()?;
-        Ok(FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses, router: entry.router })
+        Ok(FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses, router: entry.router, leaf })
     }
 }
 

@@ -192,6 +192,9 @@ pub struct Vif {
     /// Tenant: the bridge that it is a port of; default none.
     #[serde(default)]
     pub bridge: Option<String>,
+    /// A leaf of the bridge: no frame goes from it to another leaf.
+    #[serde(default)]
+    pub leaf: bool,
 }
 
 /// Router advertisements to a tenant, from its link-local gateway.

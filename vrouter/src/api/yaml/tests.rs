@@ -301,13 +301,13 @@ prop_compose! {
         names in (name(), name(), name()), fabric: bool, mac in some(mac()), addresses in list(address()),
         subnets in list(prefix()), gateways in (some(v4()), some(v6()), some(v6())), mtu in some(1_u16..),
         acls in (some(name()), some(name())), spoofing_allowed: bool, allowed_sources in list(prefix()), vlan in some(1_u16..4095),
-        router_advertisement in some(router_advertisement()), exception_port in some(name()), bridge in some(name()),
+        router_advertisement in some(router_advertisement()), exception_port in some(name()), bridge in some(name()), leaf: bool,
     ) -> Vif {
         Vif {
             name: names.0, port: names.1, vrf: names.2, kind: if fabric { VifKind::Fabric } else { VifKind::Tenant },
             mac, addresses, subnets, gateway_v4: gateways.0, gateway_v6: gateways.1, gateway_link_local: gateways.2, mtu,
             acl_from_vif: acls.0, acl_to_vif: acls.1, spoofing_allowed, allowed_sources, vlan, router_advertisement,
-            exception_port, bridge,
+            exception_port, bridge, leaf,
         }
     }
 }
@@ -370,12 +370,14 @@ prop_compose! {
 }
 
 fn vtep() -> impl Strategy<Value = Vtep> {
-    let none = Vtep::default();
-    (address(), 0_u32..1 << 24, 16_u32..1 << 20, 0..4).prop_map(move |(remote, vni, label, of)| match of {
-        0 => Vtep { vxlan: Some(FrameVni { remote, vni }), ..none.clone() },
-        3 => Vtep { geneve: Some(FrameVni { remote, vni }), ..none.clone() },
-        1 => Vtep { mpls_udp: Some(MplsTunnel { remote, label }), ..none.clone() },
-        _ => Vtep { mpls_gre: Some(MplsTunnel { remote, label }), ..none.clone() },
+    (address(), 0_u32..1 << 24, 16_u32..1 << 20, 0..8).prop_map(move |(remote, vni, label, of)| {
+        let none = Vtep { leaf: of > 3, ..Vtep::default() };
+        match of % 4 {
+            0 => Vtep { vxlan: Some(FrameVni { remote, vni }), ..none },
+            3 => Vtep { geneve: Some(FrameVni { remote, vni }), ..none },
+            1 => Vtep { mpls_udp: Some(MplsTunnel { remote, label }), ..none },
+            _ => Vtep { mpls_gre: Some(MplsTunnel { remote, label }), ..none },
+        }
     })
 }
 
@@ -391,7 +393,7 @@ prop_compose! {
 fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
     let none = |(bridge, mac, addresses, router)| {
         let (vif, vxlan, geneve, mpls_udp, mpls_gre) = (None, None, None, None, None);
-        FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses, router }
+        FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses, router, leaf: false }
     };
     (
         (name(), mac(), list(address()), any::<bool>()).prop_map(none),
@@ -406,7 +408,7 @@ fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
             1 => FdbEntry { vxlan: Some(FrameVni { remote, vni }), ..none },
             4 => FdbEntry { geneve: Some(FrameVni { remote, vni }), ..none },
             2 => FdbEntry { mpls_udp: Some(MplsTunnel { remote, label }), ..none },
-            _ => FdbEntry { mpls_gre: Some(MplsTunnel { remote, label }), ..none },
+            _ => FdbEntry { mpls_gre: Some(MplsTunnel { remote, label }), leaf: vni % 2 == 1, ..none },
         })
 }
 

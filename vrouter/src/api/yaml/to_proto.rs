@@ -113,6 +113,7 @@ impl ToProto for Vif {
             exception_port: self.exception_port.clone().unwrap_or_default(),
             router_advertisement: self.router_advertisement.as_ref().map(v1::RouterAdvertisement::from),
             bridge: self.bridge.clone().unwrap_or_default(),
+            leaf: self.leaf,
         }))
     }
 }
@@ -274,7 +275,8 @@ impl Vtep {
     fn given(&self) -> Result<Vec<v1::FrameTunnel>, Wrong> {
         use v1::frame_tunnel::Encap;
         let wrong = |field: &str, reason: &str| (field.to_owned(), reason.to_owned());
-        let tunnel = |remote, encap| v1::FrameTunnel { remote: address_bytes(remote), encap: Some(encap) };
+        let tunnel =
+            |remote, encap| v1::FrameTunnel { remote: address_bytes(remote), encap: Some(encap), leaf: self.leaf };
         let mut tunnels = Vec::new();
         let [vxlan, geneve] = [(&self.vxlan, ".vxlan.vni"), (&self.geneve, ".geneve.vni")];
         for ((given, field), encap) in [(vxlan, Encap::Vni as fn(u32) -> Encap), (geneve, Encap::Geneve)] {
@@ -300,9 +302,13 @@ impl ToProto for FdbEntry {
     fn to_proto(&self) -> Result<Kind, Wrong> {
         use v1::fdb_entry::Target;
         let wrong = |field: &str, reason: String| (format!("fdb {} {}{field}", self.bridge, self.mac), reason);
-        let FdbEntry { vxlan, geneve, mpls_udp, mpls_gre, .. } = self.clone();
-        let given =
-            Vtep { vxlan, geneve, mpls_udp, mpls_gre }.given().map_err(|(field, reason)| wrong(&field, reason))?;
+        let FdbEntry { vxlan, geneve, mpls_udp, mpls_gre, leaf, .. } = self.clone();
+        if leaf && self.vif.is_some() {
+            return Err(wrong(" leaf", "a station at a VIF is a leaf if its VIF is".into()));
+        }
+        let given = Vtep { vxlan, geneve, mpls_udp, mpls_gre, leaf }
+            .given()
+            .map_err(|(field, reason)| wrong(&field, reason))?;
         let mut targets: Vec<Target> = self.vif.iter().cloned().map(Target::Vif).collect();
         targets.extend(given.into_iter().map(Target::Tunnel));
         let key = v1::FdbKey { bridge: self.bridge.clone(), mac: self.mac.0.to_vec() };

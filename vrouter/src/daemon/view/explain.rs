@@ -113,7 +113,14 @@ fn bridged(
         return Ok(Err(DropReason::MacNotOurs));
     };
     let back = from.or(vif.map(|vif| vif.mac)).and_then(|mac| bridge.station(mac));
-    let station = bridge::station(snapshot, bridge, question.place, to);
+    let leaves = [
+        vif.map_or_else(|| back.is_some_and(|at| bridge::is_leaf(snapshot, at)), |vif| vif.leaf),
+        bridge.station(to).is_some_and(|at| bridge::is_leaf(snapshot, at)),
+    ];
+    let station = match bridge::station(snapshot, bridge, question.place, to) {
+        Ok(_) if leaves == [true; 2] => Err(DropReason::LeafToLeaf),
+        station => station,
+    };
     let detail = match bridge.station(to) {
         Some(at) => format!("{to} is {}", next_hop_text(snapshot, at)),
         None => format!("no station has {to}"),

@@ -77,6 +77,7 @@ fn vif(id: VifId, vrf: VrfId, mac: Mac, addresses: &[IpAddr]) -> Vif {
         exception: None,
         vrf,
         bridge: None,
+        leaf: false,
         mac,
         our_mac: GATEWAY_MAC,
         addresses: addresses.to_vec(),
@@ -118,6 +119,7 @@ fn tunnel_kind() -> NextHopKind {
         marking,
         ways: Ways::new(vec![Way { underlay, template: Template::EMPTY }], None),
         leads: true,
+        leaf: false,
     })
 }
 

@@ -119,7 +119,7 @@ fn to_tunnel(state: &State, given: &v1::FrameTunnel) -> Result<(IpAddr, Hop), Re
         MplsOverUdp(label) => Carrier::MplsOverUdp(read::label(label).at("mpls_over_udp")?),
         MplsOverGre(label) => Carrier::MplsOverGre(read::label(label).at("mpls_over_gre")?),
     };
-    Ok((remote, Hop::Tunnel { remote, encap: Encap::Frames(carrier) }))
+    Ok((remote, Hop::Tunnel { remote, encap: Encap::Frames { carrier, leaf: given.leaf } }))
 }
 
 /// The bridge that a VIF names, if it may be a port of it.
@@ -135,6 +135,9 @@ pub(super) fn of_vif(state: &State, name: &str, vrf: VrfId) -> Result<BridgeId, 
 pub(super) fn check_vif(state: &State, vif: &Vif, old: Option<&Vif>) -> Result<(), Refusal> {
     if vif.kind == VifKind::Fabric && vif.bridge.is_some() {
         return Err(Reason::TenantOnly.at("bridge"));
+    }
+    if vif.leaf && vif.bridge.is_none() {
+        return Err(Reason::NoBridge.at("leaf"));
     }
     let entries = state.of_vif.get(&vif.id).map_or(0, |of| of.fdb_entries);
     if entries > 0 && old.is_some_and(|old| old.bridge != vif.bridge) {

@@ -102,7 +102,7 @@ fn check(state: &State, settings: &Settings) -> Result<(), Refusal> {
         return Err(Reason::InUse("routes by tunnels to IPv6 remotes".into()).at("vtep_v6"));
     }
     let to_vtep = |vtep: IpAddr| {
-        state.any_hop(|hop| matches!(hop, Hop::Tunnel { remote, encap: Encap::Frames(_) } if *remote == vtep))
+        state.any_hop(|hop| matches!(hop, Hop::Tunnel { remote, encap: Encap::Frames { .. } } if *remote == vtep))
     };
     if let Some((field, _)) = settings.vteps().find(|&(_, vtep)| to_vtep(vtep)) {
         return Err(Reason::InUse("bridges or FDB entries by tunnels to it".into()).at(field));

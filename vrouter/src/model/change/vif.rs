@@ -105,6 +105,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         port,
         vrf,
         bridge,
+        leaf: given.leaf,
         mac,
         addresses,
         subnets,

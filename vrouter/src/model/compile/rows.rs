@@ -189,7 +189,7 @@ fn raise(next: &mut Snapshot, vrf: VrfId, touched: &mut Touched) {
 /// their flows go by others.
 pub(super) fn raise_without(hops: &Swept<(VrfId, Hop)>, next: &mut Snapshot, touched: &mut Touched) {
     for (_, (vrf, hop)) in &hops.removed {
-        if let Hop::Vif { .. } | Hop::Bridged(_) | Hop::Tunnel { encap: records::Encap::Frames(_), .. } = hop {
+        if let Hop::Vif { .. } | Hop::Bridged(_) | Hop::Tunnel { encap: records::Encap::Frames { .. }, .. } = hop {
             raise(next, *vrf, touched);
         }
     }
@@ -232,6 +232,7 @@ fn row(
         exception: vif.exception,
         vrf: vif.vrf,
         bridge: vif.bridge,
+        leaf: vif.leaf,
         mac,
         our_mac: if vif.kind == VifKind::Tenant { state.settings.gateway_mac() } else { mac },
         addresses: addresses(vif, mac),

@@ -18,6 +18,7 @@ pub(super) fn compile(
     encap: records::Encap,
 ) -> (NextHop, Vec<NextHopId>) {
     debug_assert!(state.vrf_by_id.contains_key(&vrf));
+    let leaf = matches!(encap, records::Encap::Frames { leaf: true, .. });
     let encap = match encap {
         records::Encap::Vxlan { vni, inner_mac } => {
             Encap::Vxlan { vni, inner_dst: inner_mac, inner_src: next.local.router_mac }
@@ -27,7 +28,7 @@ pub(super) fn compile(
         }
         records::Encap::MplsOverUdp { label } => Encap::MplsOverUdp { label },
         records::Encap::MplsOverGre { label } => Encap::MplsOverGre { label },
-        records::Encap::Frames(carrier) => Encap::Frames(carrier),
+        records::Encap::Frames { carrier, .. } => Encap::Frames(carrier),
     };
     let Found { via, leads, routes } = find(state, next, remote);
     let vtep = next.local.vtep_towards(remote);
@@ -57,7 +58,7 @@ pub(super) fn compile(
     let mtu = vifs.map(|vif| vif.mtu).min().unwrap_or(u16::MAX).saturating_sub(encap.overhead(remote.is_ipv6()));
     let marking = next.local.headers.marking(encap.has_label());
     let leads = leads && vtep.is_some();
-    let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways, leads });
+    let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways, leads, leaf });
     (NextHop::new(mtu, kind), routes)
 }
 

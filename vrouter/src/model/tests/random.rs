@@ -181,7 +181,7 @@ fn fdb_key(bridge: &str, mac: u8) -> v1::FdbKey {
 fn any_bridge() -> impl Strategy<Value = v1::Bridge> {
     let vtep = (select(&FABRIC[..]), 1_u32..3).prop_map(|(remote, vni)| {
         let encap = Some(v1::frame_tunnel::Encap::Vni(vni));
-        v1::FrameTunnel { remote: ip(remote), encap }
+        v1::FrameTunnel { remote: ip(remote), encap, leaf: vni == 2 }
     });
     (select(&BRIDGES[..]), select(&VRFS[..]), prop::collection::vec(vtep, 0..3), any::<[bool; 2]>()).prop_map(
         |(name, vrf, vteps, [flood_unknown, suppress_off])| v1::Bridge {
@@ -202,8 +202,9 @@ fn any_fdb_entry() -> impl Strategy<Value = v1::FdbEntry> {
         (15_u32..18).prop_map(Encap::MplsOverUdp),
         (15_u32..18).prop_map(Encap::MplsOverGre),
     ];
-    let tunnel = (select(&FABRIC[..]), encap)
-        .prop_map(|(remote, encap)| Target::Tunnel(v1::FrameTunnel { remote: ip(remote), encap: Some(encap) }));
+    let tunnel = (select(&FABRIC[..]), encap).prop_map(|(remote, encap)| {
+        Target::Tunnel(v1::FrameTunnel { remote: ip(remote), encap: Some(encap), leaf: encap == Encap::Vni(1) })
+    });
     let target = prop_oneof![select(&VIFS[..]).prop_map(|vif| Target::Vif(vif.into())), tunnel];
     let addresses = prop::sample::subsequence(GUESTS.to_vec(), 0..3);
     (select(&BRIDGES[..]), 0_u8..5, target, addresses, any::<bool>()).prop_map(

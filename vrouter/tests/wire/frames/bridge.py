@@ -67,6 +67,7 @@ del marked.chksum
 put("br.marked.out", eth("rb", "ra", marked))
 # ARP and neighbour discovery from station to station
 put("br.arp", eth("ra2", "ra", ARP(op=2, hwsrc=MAC["ra2"], psrc=V4["ra2"], hwdst=MAC["ra"], pdst=V4["ra"])))
+put("br.arp-asked", eth("ra2", ALL, ARP(op=1, hwsrc=MAC["ra2"], psrc=V4["ra2"], pdst="10.1.1.99")))
 put("br.arp.forged", eth("ra2", "ra", ARP(op=2, hwsrc=MAC["ra2"], psrc=V4["rb"], hwdst=MAC["ra"], pdst=V4["ra"])))
 put("br.ns", eth("ra", "ra2", IPv6(src=V6["ra"], dst=V6["ra2"], hlim=255) / ICMPv6ND_NS(tgt=V6["ra2"])
                  / ICMPv6NDOptSrcLLAddr(lladdr=MAC["ra"])))

@@ -14,7 +14,7 @@ fn station(bridge: &str, mac: [u8; 6], at: At) -> v1::Change {
 }
 
 fn behind(remote: &str, encap: Encap) -> At {
-    At::Tunnel(v1::FrameTunnel { remote: ip(remote), encap: Some(encap) })
+    At::Tunnel(v1::FrameTunnel { remote: ip(remote), encap: Some(encap), leaf: false })
 }
 
 /// One more than there are in the network, in a bridge of its own.
@@ -133,7 +133,7 @@ fn stations() {
     refused(called(&["10.1.1.1", "224.0.0.1"]), FDB, "addresses[1]", "no address of one host");
     refused(called(&["10.1.1.1", "fd01::1", "10.1.1.1"]), FDB, "addresses[2]", "given twice");
     refused(called(&["10.1.1.1"; 257]), FDB, "addresses", "at most 256");
-    let nothing = v1::FrameTunnel { remote: ip("10.0.0.9"), encap: None };
+    let nothing = v1::FrameTunnel { remote: ip("10.0.0.9"), encap: None, leaf: false };
     refused(aimless(Some(At::Tunnel(nothing))), FDB, "tunnel.encap", "is missing");
     let other = v1::FdbKey { bridge: "lan".into(), mac: vec![2; 6] };
     refused(delete(Key::FdbEntry(other)), "fdb lan 02:02:02:02:02:02", "", "does not exist");
@@ -141,9 +141,15 @@ fn stations() {
 }
 
 #[test]
+fn leaves_are_of_bridges() {
+    let leaf = v1::Vif { leaf: true, ..vif("red1", 1, "red", &["192.168.0.11"]) };
+    refused(put(Kind::Vif(leaf)), "vif red1", "leaf", "needs a bridge");
+}
+
+#[test]
 fn vteps_of_bridges() {
     let with = |remotes: &[&str]| {
-        let vtep = |remote: &&str| v1::FrameTunnel { remote: ip(remote), encap: Some(Encap::Vni(5000)) };
+        let vtep = |remote: &&str| v1::FrameTunnel { remote: ip(remote), encap: Some(Encap::Vni(5000)), leaf: false };
         let vteps = remotes.iter().map(vtep).collect();
         put(Kind::Bridge(v1::Bridge { name: "lan".into(), vrf: "red".into(), vteps, ..Default::default() }))
     };
