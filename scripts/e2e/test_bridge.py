@@ -1,12 +1,13 @@
 """One L2 network on both sides of a tunnel: the VIFs of a bridge here, hosts behind a bridge of the Linux kernel there."""
 
 from lab import probe
-from lab.picture import V4, V6, VTEPS, network
+from lab.picture import FAR_MAC, LAN_VNI, V4, V6, VTEPS, network
+from lab.picture import kernel_bridge as picture_bridge
 from lab.wire import ARP, ICMP, IP, UDP, VXLAN, Ether, ICMPv6ND_NS, IPv6, Wire, tshark
 
-VNI = 5000
+VNI = LAN_VNI
 PEER = "172.31.0.9"
-FAR_MAC, FAR4, FAR6 = "02:aa:00:00:00:60", "10.1.1.60", "fd00:1::60"
+FAR4, FAR6 = V4["far"], V6["far"]
 RED1_MAC = "02:aa:00:00:00:11"
 
 
@@ -22,25 +23,8 @@ def bridged(remote):
 
 
 def kernel_bridge(picture):
-    """A host whose kernel bridges its VXLAN with the link of another host; that one."""
-    kernel = picture.lab.netns("k", ipv6=False)
-    picture.underlay.attach(kernel, "eth0", "k")
-    kernel.ip("address", "add", f"{VTEPS['k']}/24", "dev", "eth0")
-    kernel.ip("link", "add", "br0", "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
-    kernel.ip("link", "add", "vx0", "type", "vxlan", "id", str(VNI), "dstport", "4789", "local", VTEPS["k"])
-    kernel.run("ethtool", "-K", "vx0", "tx", "off", "tso", "off", "gso", "off", "gro", "off")
-    kernel.bridge("fdb", "append", "00:00:00:00:00:00", "dev", "vx0", "dst", VTEPS["h1"])
-    far = picture.lab.netns("far")
-    picture.lab.veth((far, "eth0"), (kernel, "far"), 1450)
-    far.ip("link", "set", "eth0", "down")
-    far.ip("link", "set", "eth0", "address", FAR_MAC, "up")
-    far.ip("address", "add", f"{FAR4}/24", "dev", "eth0")
-    far.ip("address", "add", f"{FAR6}/64", "dev", "eth0", "nodad")
-    for device in ("vx0", "far"):
-        kernel.ip("link", "set", device, "master", "br0")
-    for device in ("vx0", "br0"):
-        kernel.ip("link", "set", device, "up")
-    return far
+    """A host behind a bridge of the kernel's, which floods to h1."""
+    return picture_bridge(picture.lab, picture.underlay)[1]
 
 
 def test_hosts_behind_a_kernel_bridge_are_in_the_tenant_s_subnet(picture):

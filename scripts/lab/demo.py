@@ -7,10 +7,10 @@ import sys
 import time
 
 from lab import probe
-from lab.picture import NETWORKS, V4, V6, Picture
+from lab.picture import FAR_MAC, NETWORKS, TENANTS, V4, V6, Picture, kernel_bridge
 from lab.process import Failure
 from lab.space import Lab, remove
-from lab.wire import IP, TCP, Ether, Wire
+from lab.wire import ARP, IP, TCP, Ether, Wire
 
 GATEWAY_MAC = "00:00:5e:00:01:00"
 
@@ -44,6 +44,19 @@ def to_kernel(net):
 def from_kernel(net):
     net.kernel.ip("neighbour", "flush", "all")
     return f"v4 {probe.ping(net.kernel, V4['2'])} ms, v6 {probe.ping(net.kernel, V6['2'])} ms"
+
+
+def one_lan(net):
+    """green1 and the far host are in one L2 network: each has the other's own MAC, and nobody was asked for it through the tunnel."""
+    green1, far = net["green1"].netns, net.far
+    heard = Wire(far, "eth0")
+    times = f"v4 {probe.ping(green1, V4['far'])} ms, v6 {probe.ping(green1, V6['far'])} ms"
+    if FAR_MAC not in green1.run("ip", "neighbour", "show", V4["far"]).stdout:
+        raise Failure("green1 does not know the far host's own MAC")
+    if heard.seen(lambda packet: ARP in packet and packet[ARP].op == 1 and packet[ARP].psrc == V4["1"]):
+        raise Failure("green1's ARP request went through the tunnel")
+    probe.ping(far, V4["1"])
+    return f"{times}, by its own MAC, which h1 knew"
 
 
 def tenants_apart(net):
@@ -112,6 +125,7 @@ CHECKS = [
     ("blue1 to blue2 over MPLS-over-UDP, IPv6", mpls_v6),
     ("red1 to the Linux kernel's VXLAN", to_kernel),
     ("the Linux kernel's VXLAN to red2", from_kernel),
+    ("green1 to a host behind the kernel's bridge: one LAN", one_lan),
     ("red cannot reach blue", tenants_apart),
     ("an ACL stops a port", acl_stops_a_port),
     ("the reply of a permitted flow comes in", acl_lets_replies_in),
@@ -126,10 +140,14 @@ def build(lab, bin):
     net = Picture(lab, bin)
     for host in ("h1", "h2"):
         start = time.monotonic()
+        net.add_host(host, (*TENANTS[host], "green1") if host == "h1" else None)
         net.start(host)
         print(f"  {host}: vRouter ready and programmed by {NETWORKS.name}/{host}.yaml in {time.monotonic() - start:.1f} s")
     net.add_kernel()
     print("  k: the Linux kernel's own VXLAN")
+    net.vrouters["h1"].apply(NETWORKS / "h1-lan.yaml")
+    _, net.far = kernel_bridge(lab, net.underlay, "k2")
+    print("  far: a host behind the bridge of k2, another kernel; green1 is stretched to it by h1-lan.yaml")
     return net
 
 
@@ -144,7 +162,7 @@ def check(net):
         except (Failure, OSError, AssertionError) as failure:
             result, word, failed = str(failure), coloured(31, "FAILED"), failed + 1
         millis = (time.monotonic() - start) * 1000
-        print(f"  {word} {millis:6.0f} ms  {title:<44} {result}", flush=True)
+        print(f"  {word} {millis:6.0f} ms  {title:<53} {result}", flush=True)
     return failed
 
 

@@ -22,8 +22,9 @@ TENANTS = {"h1": ("red1", "blue1"), "h2": ("red2", "blue2")}
 KERNEL_MAC = "02:aa:00:00:00:50"
 RED_VNI = 100
 BLUE_LABELS = {"h1": 201, "h2": 202}
-V4 = {"1": "10.1.1.11", "2": "10.1.1.12", "k": "10.1.1.50"}
-V6 = {"1": "fd00:1::11", "2": "fd00:1::12", "k": "fd00:1::50"}
+V4 = {"1": "10.1.1.11", "2": "10.1.1.12", "k": "10.1.1.50", "far": "10.1.1.60"}
+V6 = {"1": "fd00:1::11", "2": "fd00:1::12", "k": "fd00:1::50", "far": "fd00:1::60"}
+FAR_MAC, LAN_VNI = "02:aa:00:00:00:60", 5000
 
 
 def router_mac(host):
@@ -78,7 +79,8 @@ class Host:
     def __init__(self, lab, name, underlay, tenants):
         self.name, self.netns = name, lab.netns(name, ipv6=False)
         underlay.attach(self.netns, "fabric", name)
-        vifs = {vif["name"]: vif for vif in network(name)["vifs"]}
+        parts = (yaml.safe_load(path.read_text()) for path in sorted(NETWORKS.glob(f"{name}*.yaml")))
+        vifs = {vif["name"]: vif for part in parts for vif in part["vifs"]}
         self.tenants = {
             tenant: Tenant(lab, tenant, self.netns, vifs[tenant]["mac"], vifs[tenant]["addresses"]) for tenant in tenants
         }
@@ -123,6 +125,32 @@ class Picture:
 
     def __getitem__(self, tenant):
         return self.tenants[tenant]
+
+
+def kernel_bridge(lab, underlay, name="k", peers=(VTEPS["h1"],)):
+    """A host whose kernel bridges its VXLAN, VNI LAN_VNI, with the link of another host, that with FAR_MAC. It floods to the VTEPs `peers`.
+
+    Returns the namespaces of both.
+    """
+    kernel = lab.netns(name, ipv6=False)
+    underlay.attach(kernel, "eth0", name)
+    kernel.ip("address", "add", f"{VTEPS[name]}/24", "dev", "eth0")
+    kernel.ip("link", "add", "br0", "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
+    kernel.ip("link", "add", "vx0", "type", "vxlan", "id", str(LAN_VNI), "dstport", "4789", "local", VTEPS[name])
+    kernel.run("ethtool", "-K", "vx0", "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+    for peer in peers:
+        kernel.bridge("fdb", "append", "00:00:00:00:00:00", "dev", "vx0", "dst", peer)
+    far = lab.netns("far")
+    lab.veth((far, "eth0"), (kernel, "far"), 1450)
+    far.ip("link", "set", "eth0", "down")
+    far.ip("link", "set", "eth0", "address", FAR_MAC, "up")
+    far.ip("address", "add", f"{V4['far']}/24", "dev", "eth0")
+    far.ip("address", "add", f"{V6['far']}/64", "dev", "eth0", "nodad")
+    for device in ("vx0", "far"):
+        kernel.ip("link", "set", device, "master", "br0")
+    for device in ("vx0", "br0"):
+        kernel.ip("link", "set", device, "up")
+    return kernel, far
 
 
 def kernel_vxlan(lab, underlay, name="k", addresses=(V4["k"], V6["k"]), mac=KERNEL_MAC, vni=RED_VNI):
