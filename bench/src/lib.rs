@@ -3,6 +3,7 @@
 
 pub mod budget;
 pub mod frames;
+pub mod groups;
 pub mod pipeline;
 pub mod random;
 pub mod routes;

@@ -110,63 +110,66 @@ fn what_is_shown_as_yaml_can_be_applied_again() {
     assert_eq!(done(&other, &["show", "all", "-o", "yaml"]), shown);
 }
 
+/// What is shown, by which name, how it is added and deleted. `?` is a space within an argument.
+const KINDS: &[(&str, &str, &str, &str)] = &[
+    ("ports", "vm9", "port vm9 --devargs net_null9,no-rx=1 --queues 2 --mtu 1600", "port vm9"),
+    ("vrfs", "red", "vrf red --tenant acme --flows-off --allowed-vtep 172.31.0.2", "vrf red"),
+    (
+        "vifs",
+        "web1",
+        "vif web1 --port p1 --vrf red --mac 02:00:00:00:00:01 --address 10.1.1.10 --address ::1",
+        "vif web1",
+    ),
+    (
+        "routes",
+        "10.0.0.0/8",
+        "route --vrf red 10.0.0.0/8 --via drop:?true --preference 7",
+        "route --vrf red 10.0.0.0/8",
+    ),
+    ("routes", "::/0", "route --vrf red ::/0 --via gateway:?fe80::1 --owner bgp", "route --vrf red ::/0 --owner bgp"),
+    (
+        "routes",
+        "1.0.0.0/8",
+        "route --vrf red 1.0.0.0/8 --via mpls_udp:?{remote:?1.2.3.4,?label:?99}",
+        "route --vrf red 1.0.0.0/8",
+    ),
+    (
+        "routes",
+        "2.0.0.0/8",
+        "route --vrf red 2.0.0.0/8 --via geneve:?{remote:?1.2.3.4,?vni:?99,?mac:?'02:00:00:00:00:09'}",
+        "route --vrf red 2.0.0.0/8",
+    ),
+    (
+        "next-hop-groups",
+        "spines",
+        "next-hop-group spines --vrf red --path vif:?web1 --path mpls_udp:?{remote:?1.2.3.4,?label:?99},?backup:?true",
+        "next-hop-group spines",
+    ),
+    (
+        "neighbours",
+        "172.31.0.2",
+        "neighbour --vif up0 172.31.0.2 --mac 02:00:00:00:00:02",
+        "neighbour --vif up0 172.31.0.2",
+    ),
+    ("vnis", "100", "vni 100 --vrf red", "vni 100"),
+    ("labels", "100", "label 100 --vif web1", "label 100"),
+    ("bridges", "l2", "bridge l2 --vrf red --suppress-off", "bridge l2"),
+    (
+        "fdb",
+        "02:00:00:00:00:77",
+        "fdb --bridge lan2 02:00:00:00:00:77 --at vxlan:?{remote:?1.2.3.4,?vni:?5000} --address 10.9.9.9 --address fd09::9 --router --leaf",
+        "fdb --bridge lan2 02:00:00:00:00:77",
+    ),
+    ("vnis", "5000", "vni 5000 --bridge lan2", "vni 5000"),
+    ("labels", "5000", "label 5000 --bridge lan2", "label 5000"),
+    ("groups", "lan", "group lan --prefix 10.0.0.0/8 --prefix 2001:db8::/32", "group lan"),
+    ("acls", "web", "acl web --rule {action:?permit,?source:?{group:?lan}} --rule {action:?deny}", "acl web"),
+];
+
 #[test]
 fn every_kind_is_added_shown_and_deleted() {
     let daemon = Daemon::start(Bounds::default());
-    for (kinds, name, add, delete) in [
-        ("ports", "vm9", "port vm9 --devargs net_null9,no-rx=1 --queues 2 --mtu 1600", "port vm9"),
-        ("vrfs", "red", "vrf red --tenant acme --flows-off --allowed-vtep 172.31.0.2", "vrf red"),
-        (
-            "vifs",
-            "web1",
-            "vif web1 --port p1 --vrf red --mac 02:00:00:00:00:01 --address 10.1.1.10 --address ::1",
-            "vif web1",
-        ),
-        (
-            "routes",
-            "10.0.0.0/8",
-            "route --vrf red 10.0.0.0/8 --via drop:?true --preference 7",
-            "route --vrf red 10.0.0.0/8",
-        ),
-        (
-            "routes",
-            "::/0",
-            "route --vrf red ::/0 --via gateway:?fe80::1 --owner bgp",
-            "route --vrf red ::/0 --owner bgp",
-        ),
-        (
-            "routes",
-            "1.0.0.0/8",
-            "route --vrf red 1.0.0.0/8 --via mpls_udp:?{remote:?1.2.3.4,?label:?99}",
-            "route --vrf red 1.0.0.0/8",
-        ),
-        (
-            "routes",
-            "2.0.0.0/8",
-            "route --vrf red 2.0.0.0/8 --via geneve:?{remote:?1.2.3.4,?vni:?99,?mac:?'02:00:00:00:00:09'}",
-            "route --vrf red 2.0.0.0/8",
-        ),
-        (
-            "neighbours",
-            "172.31.0.2",
-            "neighbour --vif up0 172.31.0.2 --mac 02:00:00:00:00:02",
-            "neighbour --vif up0 172.31.0.2",
-        ),
-        ("vnis", "100", "vni 100 --vrf red", "vni 100"),
-        ("labels", "100", "label 100 --vif web1", "label 100"),
-        ("bridges", "l2", "bridge l2 --vrf red --suppress-off", "bridge l2"),
-        (
-            "fdb",
-            "02:00:00:00:00:77",
-            "fdb --bridge lan2 02:00:00:00:00:77 --at vxlan:?{remote:?1.2.3.4,?vni:?5000} --address 10.9.9.9 --address fd09::9 --router --leaf",
-            "fdb --bridge lan2 02:00:00:00:00:77",
-        ),
-        ("vnis", "5000", "vni 5000 --bridge lan2", "vni 5000"),
-        ("labels", "5000", "label 5000 --bridge lan2", "label 5000"),
-        ("groups", "lan", "group lan --prefix 10.0.0.0/8 --prefix 2001:db8::/32", "group lan"),
-        ("acls", "web", "acl web --rule {action:?permit,?source:?{group:?lan}} --rule {action:?deny}", "acl web"),
-    ] {
-        // `?` is a space within an argument.
+    for (kinds, name, add, delete) in KINDS.iter().copied() {
         let words = |verb: &str, text: &str| -> Vec<String> {
             std::iter::once(verb).chain(text.split(' ')).map(|word| word.replace('?', " ")).collect()
         };
@@ -174,7 +177,11 @@ fn every_kind_is_added_shown_and_deleted() {
         let add: Vec<_> = add.iter().map(String::as_str).collect();
         let delete: Vec<_> = delete.iter().map(String::as_str).collect();
         assert_eq!(json_of(&daemon, &add)["changes"], 1);
-        assert_eq!(json_of(&daemon, &["show", kinds, name])[kinds].as_array().unwrap().len(), 1, "{add:?}");
+        assert_eq!(
+            json_of(&daemon, &["show", kinds, name])[kinds.replace('-', "_")].as_array().unwrap().len(),
+            1,
+            "{add:?}"
+        );
         assert!(failed(&daemon.path(), 1, &add).contains("is already there"), "{add:?}");
         done(&daemon, &[&add[..], &["--replace", "--sync"]].concat());
         assert!(done(&daemon, &delete).starts_with("1 change, generation "));

@@ -30,6 +30,8 @@ mod frames;
 mod geneve;
 #[path = "wire/gre.rs"]
 mod gre;
+#[path = "wire/groups.rs"]
+mod groups;
 #[path = "wire/headers.rs"]
 mod headers;
 #[path = "wire/hostile.rs"]

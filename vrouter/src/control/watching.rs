@@ -216,6 +216,7 @@ fn kind_of(object: &v1::Object) -> v1::Kind {
         Some(Kind::Port(_)) => v1::Kind::Port,
         Some(Kind::Bridge(_)) => v1::Kind::Bridge,
         Some(Kind::FdbEntry(_)) => v1::Kind::FdbEntry,
+        Some(Kind::NextHopGroup(_)) => v1::Kind::NextHopGroup,
     }
 }
 
@@ -239,6 +240,7 @@ fn kind_of_change(change: &v1::Change) -> v1::Kind {
         Some(Kind::Port(_)) => v1::Kind::Port,
         Some(Kind::Bridge(_)) => v1::Kind::Bridge,
         Some(Kind::FdbEntry(_)) => v1::Kind::FdbEntry,
+        Some(Kind::NextHopGroup(_)) => v1::Kind::NextHopGroup,
     }
 }
 

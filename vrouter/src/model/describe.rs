@@ -28,6 +28,7 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
             Some(Kind::Port(port)) => format!("port {}", shown(&port.name)),
             Some(Kind::Bridge(bridge)) => format!("bridge {}", shown(&bridge.name)),
             Some(Kind::FdbEntry(given)) => station(given.key.as_ref()),
+            Some(Kind::NextHopGroup(group)) => format!("next-hop group {}", shown(&group.name)),
             None => String::new(),
         },
         Some(Op::Delete(key)) => match &key.kind {
@@ -42,6 +43,7 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
             Some(Key::Port(name)) => format!("port {}", shown(name)),
             Some(Key::Bridge(name)) => format!("bridge {}", shown(name)),
             Some(Key::FdbEntry(key)) => station(Some(key)),
+            Some(Key::NextHopGroup(name)) => format!("next-hop group {}", shown(name)),
             None => String::new(),
         },
         None => String::new(),
@@ -103,11 +105,11 @@ fn hop(state: &State, hop: Hop) -> String {
         Hop::Vif { vif, mac: Some(mac) } => format!("vif {} mac {mac}", state.vif_name(vif)),
         Hop::Bridged(vif) => format!("bridged to vif {}", state.vif_name(vif)),
         Hop::Gateway(address) => format!("gateway {address}"),
-        Hop::Paths(paths) => {
-            let backup = |path: &Path| if path.backup { " backup" } else { "" };
-            let path = |path: &Path| format!("{} x{}{}", state.path_name(path), path.weight, backup(path));
-            format!("ecmp {}", state.ways(paths).iter().map(path).collect::<Vec<_>>().join(", "))
+        Hop::Named(_) => {
+            let name = state.hop_group(hop).map(|group| group.name.to_string());
+            format!("group {} of {}", name.unwrap_or_default(), several(state, hop))
         }
+        Hop::Paths(_) => several(state, hop),
         Hop::Vrf(vrf) => format!("vrf {}", state.vrf_name(vrf)),
         Hop::Connected(vif) => format!("connected {}", state.vif_name(vif)),
         Hop::Neighbour(vif, address) => format!("neighbour {address} on {}", state.vif_name(vif)),
@@ -126,4 +128,12 @@ fn hop(state: &State, hop: Hop) -> String {
         Hop::Tunnel { remote, encap: Encap::MplsOverUdp { label } } => format!("mpls {remote} label {label}"),
         Hop::Tunnel { remote, encap: Encap::MplsOverGre { label } } => format!("mpls-gre {remote} label {label}"),
     }
+}
+
+/// Several ways.
+fn several(state: &State, hop: Hop) -> String {
+    let backup = |path: &Path| if path.backup { " backup" } else { "" };
+    let path = |path: &Path| format!("{} x{}{}", state.path_name(path), path.weight, backup(path));
+    let ways = state.several(hop).unwrap_or_default();
+    format!("ecmp {}", ways.iter().map(path).collect::<Vec<_>>().join(", "))
 }

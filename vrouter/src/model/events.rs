@@ -12,7 +12,7 @@ use prost::Message;
 use super::journal::Undo;
 use super::list;
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+    Acl, Bridge, FdbEntry, Group, HopGroup, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
 };
 use super::routes::{Offer, Source};
 use super::state::State;
@@ -34,6 +34,7 @@ struct Before {
     vrfs: BTreeMap<Arc<str>, Option<Arc<Vrf>>>,
     vifs: BTreeMap<Arc<str>, Option<Arc<Vif>>>,
     settings: Option<Arc<Settings>>,
+    hop_groups: BTreeMap<Arc<str>, Option<Arc<HopGroup>>>,
     neighbours: BTreeMap<(VifId, IpAddr), Option<Neighbour>>,
     bridges: BTreeMap<Arc<str>, Option<Arc<Bridge>>>,
     fdb: BTreeMap<(BridgeId, Mac), Option<FdbEntry>>,
@@ -114,6 +115,7 @@ impl Before {
                 }
                 Undo::Acl(name, old) => drop(before.acls.entry(name.clone()).or_insert_with(|| old.clone())),
                 Undo::Group(name, old) => drop(before.groups.entry(name.clone()).or_insert_with(|| old.clone())),
+                Undo::HopGroup(name, old) => drop(before.hop_groups.entry(name.clone()).or_insert_with(|| old.clone())),
                 Undo::Neighbour(key, old) => _ = before.neighbours.entry(*key).or_insert(*old),
                 Undo::Bridge(name, old) => {
                     before.bridge_names.extend(old.iter().map(|old| (old.id, name.clone())));
@@ -128,7 +130,11 @@ impl Before {
                         noted.push((*source, *old));
                     }
                 }
-                Undo::Station(..) | Undo::NextVrf(_) | Undo::NextVif(_) | Undo::NextBridge(_) => {}
+                Undo::Station(..)
+                | Undo::NextVrf(_)
+                | Undo::NextVif(_)
+                | Undo::NextBridge(_)
+                | Undo::NextHopGroup(_) => {}
             }
         }
         before
@@ -171,8 +177,13 @@ impl Before {
         }
     }
 
-    /// Neighbours, and what arrives from tunnels.
+    /// Next-hop groups, neighbours, and what arrives from tunnels.
     fn arrivals(&self, state: &State, events: &mut Events) {
+        for (name, old) in &self.hop_groups {
+            let put = |group: &Arc<HopGroup>| Kind::NextHopGroup(list::hop_group(state, group));
+            let key = || Key::NextHopGroup(name.to_string());
+            events.turn(old.as_ref(), state.hop_groups.get(name), put, key);
+        }
         for (&(vif, address), old) in &self.neighbours {
             let put = |new: &Neighbour| Kind::Neighbour(list::neighbour(state, vif, address, new));
             let key =
@@ -242,5 +253,6 @@ fn key(object: &Kind) -> Option<Key> {
         Kind::Port(port) => Key::Port(port.name.clone()),
         Kind::Bridge(bridge) => Key::Bridge(bridge.name.clone()),
         Kind::FdbEntry(entry) => Key::FdbEntry(entry.key.clone()?),
+        Kind::NextHopGroup(group) => Key::NextHopGroup(group.name.clone()),
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::interner::Swept;
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, Hop, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+    Acl, Bridge, FdbEntry, Group, Hop, HopGroup, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
 };
 use super::refusal::Reason;
 use super::routes::Source;
@@ -22,6 +22,7 @@ pub(crate) enum Undo {
     Vif(Arc<str>, Option<Arc<Vif>>),
     Acl(Arc<str>, Option<Arc<Acl>>),
     Group(Arc<str>, Option<Arc<Group>>),
+    HopGroup(Arc<str>, Option<Arc<HopGroup>>),
     Neighbour((VifId, IpAddr), Option<Neighbour>),
     Bridge(Arc<str>, Option<Arc<Bridge>>),
     Fdb((BridgeId, Mac), Option<FdbEntry>),
@@ -33,6 +34,7 @@ pub(crate) enum Undo {
     NextVrf(u32),
     NextVif(u32),
     NextBridge(u32),
+    NextHopGroup(u32),
 }
 
 impl State {
@@ -57,6 +59,7 @@ impl State {
                 Undo::Vif(name, old) => self.set_vif(name, old),
                 Undo::Acl(name, old) => self.set_acl(name, old),
                 Undo::Group(name, old) => self.set_group(name, old),
+                Undo::HopGroup(name, old) => self.set_hop_group(name, old),
                 Undo::Neighbour(key, old) => self.set_neighbour(key, old),
                 Undo::Bridge(name, old) => self.set_bridge(name, old),
                 Undo::Fdb(key, old) => self.set_fdb(key, old),
@@ -67,6 +70,7 @@ impl State {
                 Undo::NextVrf(old) => self.next_vrf = old,
                 Undo::NextVif(old) => self.next_vif = old,
                 Undo::NextBridge(old) => self.next_bridge = old,
+                Undo::NextHopGroup(old) => self.next_hop_group = old,
             }
         }
         self.journal = Vec::new();
@@ -260,13 +264,20 @@ impl State {
         *routes = routes.strict_add_signed(by);
         match self.hop(next_hop).map(|(_, hop)| hop) {
             Some(Hop::Paths(paths)) => self.count_paths(vrf, paths, by),
+            Some(Hop::Named(group)) => {
+                let count = self.of_hop_group.entry(group).or_default();
+                *count = count.strict_add_signed(by);
+                if *count == 0 {
+                    self.of_hop_group.remove(&group);
+                }
+            }
             hop => self.count_hop(vrf, hop, by),
         }
         self.drop_unused_vrf(vrf);
     }
 
-    /// The first offer by a list of paths is a user of each of them, the last one gives them back.
-    fn count_paths(&mut self, vrf: VrfId, paths: u32, by: isize) {
+    /// The first offer or group by a list of paths is a user of each of them, the last one gives them back.
+    pub(super) fn count_paths(&mut self, vrf: VrfId, paths: u32, by: isize) {
         let count = self.of_paths.entry(paths).or_default();
         let first = by > 0 && *count == 0;
         *count = count.strict_add_signed(by);

@@ -14,8 +14,9 @@ pub struct Limits {
     pub routes: usize,
     /// Different next hops, counted per VRF, but for neighbours.
     pub next_hops: usize,
-    /// Paths of all different lists of them.
+    /// Paths of all different lists of them, of routes and of next-hop groups.
     pub paths: usize,
+    pub next_hop_groups: usize,
     pub acls: usize,
     /// Rules of all ACLs.
     pub acl_rules: usize,
@@ -44,6 +45,7 @@ impl Default for Limits {
             routes: 1_200_000,
             next_hops: 131_072,
             paths: 131_072,
+            next_hop_groups: 16_384,
             acls: 4096,
             acl_rules: 131_072,
             groups: 4096,
@@ -68,6 +70,7 @@ impl Limits {
         routes: 0,
         next_hops: 0,
         paths: 0,
+        next_hop_groups: 0,
         acls: 0,
         acl_rules: 0,
         groups: 0,
@@ -82,7 +85,7 @@ impl Limits {
     };
 
     /// Names and numbers, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, usize); 17] {
+    pub fn named(&self) -> [(&'static str, usize); 18] {
         [
             ("ports", self.ports),
             ("vrfs", self.vrfs),
@@ -90,6 +93,7 @@ impl Limits {
             ("routes", self.routes),
             ("next_hops", self.next_hops),
             ("paths", self.paths),
+            ("next_hop_groups", self.next_hop_groups),
             ("acls", self.acls),
             ("acl_rules", self.acl_rules),
             ("groups", self.groups),

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::change::VIF_OWNER;
 use super::records::{
-    Acl, AddressMatch, Bridge, Encap, FdbEntry, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Rule, Settings,
-    Vif, VniTarget, Vrf,
+    Acl, AddressMatch, Bridge, Encap, FdbEntry, Group, Hop, HopGroup, LabelTarget, Neighbour, Path, Port, Prefix, Rule,
+    Settings, Vif, VniTarget, Vrf,
 };
 use super::routes::{Offer, Source};
 use super::state::State;
@@ -47,6 +47,10 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str) -> Vec<v1::Object> {
         };
         objects.extend(state.neighbours.iter().map(one));
     }
+    if wants(Kind::NextHopGroup) {
+        let groups = state.hop_groups.values();
+        objects.extend(groups.map(|group| Object::NextHopGroup(hop_group(state, group))));
+    }
     if wants(Kind::FdbEntry) {
         for bridge in state.bridges.values() {
             let of = state.fdb.range((bridge.id, Mac::default())..=(bridge.id, Mac::BROADCAST));
@@ -82,15 +86,28 @@ fn routes(state: &State, vrf: &Vrf) -> impl Iterator<Item = Object> {
 
 pub(super) fn route(state: &State, vrf: &str, prefix: Prefix, offer: &Offer) -> v1::Route {
     let owner = owner(state, offer.source);
+    let (paths, group) = match state.hop(offer.next_hop) {
+        Some((_, hop @ Hop::Paths(_))) => (paths(state, hop), String::new()),
+        Some((_, hop)) => (Vec::new(), state.hop_group(hop).map(|group| group.name.to_string()).unwrap_or_default()),
+        None => (Vec::new(), String::new()),
+    };
     v1::Route {
         key: Some(v1::RouteKey { vrf: vrf.into(), prefix: Some(self::prefix(prefix)), owner }),
         preference: if matches!(offer.source, Source::Vif(_)) { u32::MAX } else { offer.preference },
         next_hop: state.hop(offer.next_hop).and_then(|(_, hop)| next_hop(state, hop)),
-        paths: match state.hop(offer.next_hop) {
-            Some((_, Hop::Paths(paths))) => state.ways(paths).iter().map(|path| self::path(state, path)).collect(),
-            _ => Vec::new(),
-        },
+        paths,
+        group,
     }
+}
+
+fn paths(state: &State, hop: Hop) -> Vec<v1::Path> {
+    let ways = state.several(hop).unwrap_or_default();
+    ways.iter().map(|path| self::path(state, path)).collect()
+}
+
+pub(super) fn hop_group(state: &State, group: &HopGroup) -> v1::NextHopGroup {
+    let paths = paths(state, Hop::Paths(group.paths));
+    v1::NextHopGroup { name: group.name.to_string(), vrf: state.vrf_name(group.vrf), paths }
 }
 
 /// A name that was not given, which has spaces, is not listed either.
@@ -139,7 +156,7 @@ fn next_hop(state: &State, hop: Hop) -> Option<v1::NextHop> {
                 Encap::Frames { .. } => return None,
             }),
         }),
-        Hop::Paths(_) | Hop::Receive | Hop::Connected(_) | Hop::Neighbour(..) => return None,
+        Hop::Paths(_) | Hop::Named(_) | Hop::Receive | Hop::Connected(_) | Hop::Neighbour(..) => return None,
     };
     Some(v1::NextHop { kind: Some(kind) })
 }

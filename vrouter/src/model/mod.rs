@@ -21,6 +21,7 @@ mod events;
 mod interner;
 mod journal;
 mod journal_bridges;
+mod journal_groups;
 mod limits;
 mod list;
 mod read;

@@ -212,6 +212,8 @@ pub(crate) enum Hop {
     Vrf(VrfId),
     /// One of several: the number of a list of [`Path`]s.
     Paths(u32),
+    /// One of those of a next-hop group, whatever they are now.
+    Named(HopGroupId),
     /// Implicit only: a connected subnet of a fabric VIF.
     Connected(VifId),
     /// Implicit only: a resolved neighbour of a fabric VIF.
@@ -276,6 +278,22 @@ pub(crate) enum LabelTarget {
 pub(crate) enum VniTarget {
     Vrf(VrfId),
     Bridge(BridgeId),
+}
+
+/// A next-hop group's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct HopGroupId(pub u32);
+
+/// Several ways that routes share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HopGroup {
+    pub id: HopGroupId,
+    pub name: Arc<str>,
+    pub vrf: VrfId,
+    /// The number of a list of [`Path`]s.
+    pub paths: u32,
+    /// What routes that name it have.
+    pub next_hop: NextHopId,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

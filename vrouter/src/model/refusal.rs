@@ -68,6 +68,8 @@ pub(crate) enum Reason {
     OtherVrf { bridge: String, vrf: String },
     #[error("needs a bridge")]
     NoBridge,
+    #[error("next-hop group {group} is of VRF {vrf}")]
+    GroupOfOtherVrf { group: String, vrf: String },
     #[error("exactly one of vrf and bridge is needed")]
     VrfOrBridge,
     #[error("there is no {kind} {name}")]
@@ -108,7 +110,7 @@ pub(crate) enum Reason {
     FabricVrf { vrf: String, why: String },
     #[error("VRF {vrf} is of tenants (it has {why})")]
     TenantVrf { vrf: String, why: String },
-    #[error("exactly one of next_hop and paths is needed")]
+    #[error("exactly one of next_hop, paths and group is needed")]
     OneOrSeveral,
     #[error("a path is a tunnel, a VIF or a gateway")]
     NotAPath,

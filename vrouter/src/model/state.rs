@@ -12,7 +12,8 @@ use super::interner::{Interner, Swept};
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, Hop, LabelTarget, Neighbour, Path, Port, Prefix, Settings, Vif, VniTarget, Vrf, Whose,
+    Acl, Bridge, FdbEntry, Group, Hop, HopGroup, HopGroupId, LabelTarget, Neighbour, Path, Port, Prefix, Settings, Vif,
+    VniTarget, Vrf, Whose,
 };
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub vifs: BTreeMap<Arc<str>, Arc<Vif>>,
     pub acls: BTreeMap<Arc<str>, Arc<Acl>>,
     pub groups: BTreeMap<Arc<str>, Arc<Group>>,
+    pub hop_groups: BTreeMap<Arc<str>, Arc<HopGroup>>,
     pub neighbours: BTreeMap<(VifId, IpAddr), Neighbour>,
     pub bridges: BTreeMap<Arc<str>, Arc<Bridge>>,
     pub fdb: BTreeMap<(BridgeId, Mac), FdbEntry>,
@@ -52,6 +54,7 @@ pub(crate) struct State {
     pub vrf_by_id: HashMap<VrfId, Arc<Vrf>>,
     pub vif_by_id: HashMap<VifId, Arc<Vif>>,
     pub bridge_by_id: HashMap<BridgeId, Arc<Bridge>>,
+    pub hop_group_by_id: HashMap<HopGroupId, Arc<HopGroup>>,
     pub port_by_name: HashMap<Arc<str>, PortIndex>,
     pub vif_by_port: Vec<Option<VifId>>,
     /// Of deleted ports whose devices are not closed yet: not given again.
@@ -61,8 +64,10 @@ pub(crate) struct State {
     pub of_vif: HashMap<VifId, VifUse>,
     pub of_bridge: HashMap<BridgeId, BridgeUse>,
     pub of_acl: HashMap<Arc<str>, AclUse>,
-    /// Offers by each list of paths.
+    /// Offers and next-hop groups by each list of paths.
     pub of_paths: HashMap<u32, usize>,
+    /// Offers by each next-hop group.
+    pub of_hop_group: HashMap<HopGroupId, usize>,
     /// ACLs by the group that they name.
     pub of_group: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
     pub acl_rules: usize,
@@ -70,11 +75,12 @@ pub(crate) struct State {
     /// Addresses of all FDB entries.
     pub fdb_addresses: usize,
     pub offers: usize,
-    /// Of all lists of paths that offers name.
+    /// Of all lists of paths in use.
     pub members: usize,
     pub next_vrf: u32,
     pub next_vif: u32,
     pub next_bridge: u32,
+    pub next_hop_group: u32,
 
     pub(super) journal: Vec<Undo>,
     pub(super) dirty: Dirty,
@@ -86,6 +92,7 @@ pub(crate) struct VrfUse {
     pub vifs: BTreeSet<VifId>,
     pub fabric_vifs: usize,
     pub bridges: usize,
+    pub hop_groups: usize,
     pub vnis: usize,
     pub labels: usize,
     /// Offers of controllers.
@@ -134,6 +141,8 @@ pub(crate) struct Dirty {
     pub vifs: HashSet<VifId>,
     pub acls: HashSet<Arc<str>>,
     pub groups: HashSet<Arc<str>>,
+    /// The next hops of groups that have other ways.
+    pub hop_groups: HashSet<NextHopId>,
     pub bridges: HashSet<BridgeId>,
     pub stations: HashSet<(BridgeId, Mac)>,
     pub pairs: HashSet<(BridgeId, IpAddr)>,
@@ -170,6 +179,7 @@ impl State {
             vifs: BTreeMap::new(),
             acls: BTreeMap::new(),
             groups: BTreeMap::new(),
+            hop_groups: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             bridges: BTreeMap::new(),
             fdb: BTreeMap::new(),
@@ -187,11 +197,13 @@ impl State {
             vrf_by_id: HashMap::new(),
             vif_by_id: HashMap::new(),
             bridge_by_id: HashMap::new(),
+            hop_group_by_id: HashMap::new(),
             of_vrf: HashMap::new(),
             of_vif: HashMap::new(),
             of_bridge: HashMap::new(),
             of_acl: HashMap::new(),
             of_paths: HashMap::new(),
+            of_hop_group: HashMap::new(),
             of_group: HashMap::new(),
             acl_rules: 0,
             group_prefixes: 0,
@@ -201,6 +213,7 @@ impl State {
             next_vrf: 0,
             next_vif: 0,
             next_bridge: 0,
+            next_hop_group: 0,
             journal: Vec::new(),
             dirty: Dirty::default(),
         }
@@ -264,6 +277,23 @@ impl State {
     /// The number of a next hop.
     pub fn hop_id(&self, vrf: VrfId, hop: Hop) -> Option<NextHopId> {
         self.hops.number(&(vrf, hop)).map(NextHopId)
+    }
+
+    /// The ways of a next hop that is several.
+    pub fn several(&self, hop: Hop) -> Option<Arc<[Path]>> {
+        match hop {
+            Hop::Paths(paths) => Some(self.ways(paths)),
+            Hop::Named(_) => Some(self.hop_group(hop).map(|group| self.ways(group.paths)).unwrap_or_default()),
+            _ => None,
+        }
+    }
+
+    /// The next-hop group of a next hop that is one's.
+    pub fn hop_group(&self, hop: Hop) -> Option<&Arc<HopGroup>> {
+        match hop {
+            Hop::Named(group) => self.hop_group_by_id.get(&group),
+            _ => None,
+        }
     }
 
     /// The ways behind a number.
@@ -350,6 +380,7 @@ impl State {
             routes: self.offers - neighbours,
             next_hops: self.hops.used() - neighbours,
             paths: self.members,
+            next_hop_groups: self.hop_groups.len(),
             acls: self.acls.len(),
             acl_rules: self.acl_rules,
             groups: self.groups.len(),

@@ -10,6 +10,8 @@ use crate::packet::tuple::FlowTuple;
 /// The ways of a route, at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
+    /// Of a next-hop group; absent: the route's own ways.
+    name: Option<Arc<str>>,
     members: Box<[Member]>,
     /// Who has flows.
     serving: Serving,
@@ -62,7 +64,17 @@ impl Group {
             (false, true) => Serving::Backups,
             (false, false) => Serving::All,
         };
-        Group { serving, members: members.into(), slots: None }
+        Group { name: None, serving, members: members.into(), slots: None }
+    }
+
+    /// The same under the name of a next-hop group.
+    pub fn named(self, name: Option<Arc<str>>) -> Group {
+        Group { name, ..self }
+    }
+
+    /// The next-hop group's name.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// A group of the ways of an underlay route.

@@ -9,8 +9,8 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Group, Label, Lifetimes, Neighbour, Port, Route, RouterAdvertisement, Rule, Settings, ToProto, TunnelHeaders,
-    Via, Vif, VifKind, Vni, Vrf,
+    Acl, Group, Label, Lifetimes, Neighbour, NextHopGroup, Port, Route, RouterAdvertisement, Rule, Settings, ToProto,
+    TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
 };
 
 use super::Failure;
@@ -58,6 +58,15 @@ enum Object {
     Vif(AddVif),
     /// A route of --owner
     Route(AddRoute),
+    /// Several ways that routes share: `--via 'group: NAME'`
+    NextHopGroup {
+        name: String,
+        #[arg(long)]
+        vrf: String,
+        /// A way as in a network file, e.g. 'gateway: 172.31.0.253, name: a, weight: 3'. Repeatable
+        #[arg(long, required = true, value_parser = yaml::<Via>)]
+        path: Vec<Via>,
+    },
     /// A static neighbour of a fabric VIF
     Neighbour {
         #[arg(long)]
@@ -197,6 +206,7 @@ struct AddVif {
   --via 'mpls_gre: {remote: 172.31.0.2, label: 100}'
   --via 'vrf: shared'
   --via 'ecmp: [{gateway: 172.31.0.253}, {gateway: 172.31.0.254, weight: 3, name: b}, {gateway: 172.31.0.252, backup: true}]'
+  --via 'group: spines'
   --via 'drop: true'
 ")]
 struct AddRoute {
@@ -297,6 +307,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Route(AddRoute { vrf, prefix, via, preference }) => {
             Route { vrf, prefix, owner: None, preference, via, drop: false }.to_proto()
         }
+        Object::NextHopGroup { name, vrf, path } => NextHopGroup { name, vrf, paths: path }.to_proto(),
         Object::Neighbour { vif, address, mac } => {
             Neighbour { vif, address, mac: Some(mac), learnt: false, state: None }.to_proto()
         }

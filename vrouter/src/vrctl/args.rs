@@ -91,6 +91,8 @@ pub enum Kind {
     Vifs,
     #[value(alias = "route")]
     Routes,
+    #[value(alias = "next-hop-group")]
+    NextHopGroups,
     #[value(alias = "neighbour")]
     Neighbours,
     #[value(alias = "bridge")]

@@ -44,6 +44,10 @@ enum Key {
         vrf: String,
         prefix: Prefix,
     },
+    /// A next-hop group that no route names
+    NextHopGroup {
+        name: String,
+    },
     /// A static neighbour
     Neighbour {
         #[arg(long)]
@@ -84,6 +88,7 @@ pub async fn run(socket: &Path, format: Format, delete: Delete) -> Result<(), Fa
         Key::Route { vrf, prefix } => {
             Kind::Route(v1::RouteKey { vrf, prefix: Some(prefix.into()), owner: delete.commit.owner.clone() })
         }
+        Key::NextHopGroup { name } => Kind::NextHopGroup(name),
         Key::Neighbour { vif, address } => Kind::Neighbour(v1::NeighbourKey { vif, address: address_bytes(address) }),
         Key::Bridge { name } => Kind::Bridge(name),
         Key::Fdb { bridge, mac } => Kind::FdbEntry(v1::FdbKey { bridge, mac: mac.0.into() }),

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use vrouter::api::yaml::{
-    Acl, Action, AddressMatch, Bridge, FdbEntry, Group, HeaderModel, Label, Neighbour, Port, Route, Rule, Settings,
-    TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
+    Acl, Action, AddressMatch, Bridge, FdbEntry, Group, HeaderModel, Label, Neighbour, NextHopGroup, Port, Route, Rule,
+    Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
 };
 
 /// An object that a table shows; columns and cells correspond.
@@ -144,6 +144,18 @@ impl Row for Route {
     fn cells(&self) -> Vec<String> {
         let preference = self.preference.unwrap_or(100).to_string();
         vec![self.vrf.clone(), self.prefix.to_string(), via(&self.via), or(&self.owner, "-"), preference]
+    }
+}
+
+impl Row for NextHopGroup {
+    const COLUMNS: &[&str] = &["group", "vrf", "paths"];
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), self.vrf.clone(), paths(&self.paths)]
     }
 }
 
@@ -297,14 +309,11 @@ impl Row for Port {
 /// A next hop in words.
 fn via(via: &Via) -> String {
     if !via.ecmp.is_empty() {
-        let path = |path: &Via| {
-            let name = path.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-            let backup = if path.backup { " backup" } else { "" };
-            format!("{} x{}{name}{backup}", self::via(path), path.weight.unwrap_or(1))
-        };
-        return via.ecmp.iter().map(path).collect::<Vec<_>>().join("\n");
+        return paths(&via.ecmp);
     }
-    if let Some(vif) = &via.vif {
+    if let Some(group) = &via.group {
+        format!("group {group}")
+    } else if let Some(vif) = &via.vif {
         format!("vif {vif}{}", via.mac.map(|mac| format!(" mac {mac}")).unwrap_or_default())
     } else if let Some(vrf) = &via.vrf {
         format!("vrf {vrf}")
@@ -323,6 +332,16 @@ fn via(via: &Via) -> String {
     } else {
         "-".into()
     }
+}
+
+/// Several ways, a line each.
+fn paths(all: &[Via]) -> String {
+    let path = |path: &Via| {
+        let name = path.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+        let backup = if path.backup { " backup" } else { "" };
+        format!("{} x{}{name}{backup}", via(path), path.weight.unwrap_or(1))
+    };
+    all.iter().map(path).collect::<Vec<_>>().join("\n")
 }
 
 /// A rule in words: `permit tcp from any to 10.1.1.0/24 port 80 (http)`.

@@ -81,6 +81,7 @@ pub fn contract_kind(kind: Kind) -> v1::Kind {
         Kind::Vrfs => v1::Kind::Vrf,
         Kind::Vifs => v1::Kind::Vif,
         Kind::Routes => v1::Kind::Route,
+        Kind::NextHopGroups => v1::Kind::NextHopGroup,
         Kind::Neighbours => v1::Kind::Neighbour,
         Kind::Bridges => v1::Kind::Bridge,
         Kind::Fdb => v1::Kind::FdbEntry,
@@ -119,6 +120,7 @@ impl Listing {
         wanted(Kind::Vrfs, &|| section("vrfs", &network.vrfs));
         wanted(Kind::Vifs, &|| section("vifs", &network.vifs));
         wanted(Kind::Routes, &|| section("routes", &network.routes));
+        wanted(Kind::NextHopGroups, &|| section("next_hop_groups", &network.next_hop_groups));
         wanted(Kind::Neighbours, &|| section("neighbours", &network.neighbours));
         wanted(Kind::Bridges, &|| section("bridges", &network.bridges));
         wanted(Kind::Fdb, &|| section("fdb", &network.fdb));
@@ -141,6 +143,7 @@ impl Listing {
         named(&mut network.vrfs, name);
         named(&mut network.vifs, name);
         named(&mut network.routes, name);
+        named(&mut network.next_hop_groups, name);
         named(&mut network.neighbours, name);
         named(&mut network.bridges, name);
         named(&mut network.fdb, name);

@@ -243,6 +243,7 @@ fn key(object: &v1::Object) -> String {
         Kind::Port(port) => format!("port {}", port.name),
         Kind::Bridge(bridge) => format!("bridge {}", bridge.name),
         Kind::FdbEntry(entry) => format!("fdb {:?}", entry.key),
+        Kind::NextHopGroup(group) => format!("next-hop group {}", group.name),
     }
 }
 
@@ -265,6 +266,7 @@ fn deleted(key: &v1::ObjectKey, owner: &str) -> String {
         Kind::Port(name) => format!("port {name}"),
         Kind::Bridge(name) => format!("bridge {name}"),
         Kind::FdbEntry(key) => format!("fdb {:?}", Some(key)),
+        Kind::NextHopGroup(name) => format!("next-hop group {name}"),
     }
 }
 
@@ -284,6 +286,7 @@ fn listed(object: &v1::Object, filter: &v1::ListRequest) -> bool {
         Kind::Port(_) => v1::Kind::Port,
         Kind::Bridge(_) => v1::Kind::Bridge,
         Kind::FdbEntry(_) => v1::Kind::FdbEntry,
+        Kind::NextHopGroup(_) => v1::Kind::NextHopGroup,
     };
     filter.kind() == v1::Kind::All || filter.kind() == kind
 }

@@ -78,8 +78,20 @@ pub fn duel(case: &Case, how: How, hits: &mut Hits) -> (Kept, Option<Difference>
 /// The objects that the product accepts: each that it refuses is left out.
 pub fn accepted(mut objects: Vec<Object>) -> Vec<Object> {
     // in the order in which a batch has them
-    let order =
-        ["groups", "acls", "vrfs", "bridges", "vifs", "settings", "neighbours", "routes", "fdb", "vnis", "labels"];
+    let order = [
+        "groups",
+        "acls",
+        "vrfs",
+        "bridges",
+        "vifs",
+        "settings",
+        "neighbours",
+        "next_hop_groups",
+        "routes",
+        "fdb",
+        "vnis",
+        "labels",
+    ];
     objects.sort_by_key(|object| order.iter().position(|section| *section == object.section));
     let mut product = Product::new(1);
     while let Err((change, why)) = product.apply(&super::objects::text(&objects)) {

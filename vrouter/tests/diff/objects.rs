@@ -1,8 +1,20 @@
 //! Objects as lines of the network language.
 
 /// Sections in the order in which a file has them.
-pub const SECTIONS: [&str; 11] =
-    ["settings", "vrfs", "bridges", "vifs", "routes", "neighbours", "fdb", "vnis", "labels", "groups", "acls"];
+pub const SECTIONS: [&str; 12] = [
+    "settings",
+    "vrfs",
+    "bridges",
+    "vifs",
+    "next_hop_groups",
+    "routes",
+    "neighbours",
+    "fdb",
+    "vnis",
+    "labels",
+    "groups",
+    "acls",
+];
 
 /// One object: its section, and itself as a mapping on one line.
 #[derive(Clone, Debug, PartialEq)]

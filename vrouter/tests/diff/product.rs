@@ -106,6 +106,7 @@ fn object_key(kind: &str, key: &str) -> Option<v1::object_key::Kind> {
         "acl" => Kind::Acl(key.into()),
         "group" => Kind::Group(key.into()),
         "bridge" => Kind::Bridge(key.into()),
+        "next_hop_group" => Kind::NextHopGroup(key.into()),
         "fdb" => {
             let bridge = words.next()?.into();
             let mac: vrouter::ids::Mac = words.next()?.parse().ok()?;

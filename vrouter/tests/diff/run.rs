@@ -45,7 +45,7 @@ const FEATURES: &[&str] = &[
     "from_geneve", "from_geneve6", "from_label_to_vif", "by_other_uplink", "geneve_options", "from_mpls_gre", "from_mpls_gre6", "from_mpls_udp", "from_mpls_udp6", "from_vif", "from_vxlan",
     "from_vxlan6", "held", "icmp_error_of_flow",
     "kernel_has", "kernel_has_neighbours", "kernel_sent", "kernel_sent_tagged", "label_tc_uniform", "label_ttl_taken", "label_ttl_uniform", "mss_at_odd_place", "mss_fits", "mss_from_tunnel", "mss_to_tunnel", "later_fragment", "link_through_geneve", "link_through_geneve6", "link_through_vxlan", "link_through_vxlan6", "nd_own", "nd_proxy", "neighbour_asked", "neighbour_confirmed",
-    "neighbour_forgotten", "neighbour_learnt", "neighbour_probed", "opening", "packet_mode", "path_backup", "path_by_hash", "path_left", "path_named", "path_of_answers_named", "path_of_tunnels", "path_of_vifs", "path_open", "pipe_from_tunnel", "pipe_to_tunnel", "released", "remarked_by_tunnel",
+    "neighbour_forgotten", "neighbour_learnt", "neighbour_probed", "opening", "packet_mode", "path_backup", "path_by_hash", "path_changed_in_group", "path_left", "path_named", "path_of_answers_named", "path_of_group", "path_of_tunnels", "path_of_vifs", "path_open", "pipe_from_tunnel", "pipe_to_tunnel", "released", "remarked_by_tunnel",
     "reverse_key_gives_way", "reverse_key_in_use", "router_asked", "router_ends", "router_moved", "router_unasked", "tcp_reopened", "to_geneve", "to_geneve6", "to_mpls_gre", "to_mpls_gre6", "to_mpls_udp", "to_mpls_udp6", "to_underlay", "to_vif",
     "bridged_arp", "bridged_discovery", "bridged_error", "bridged_from_tunnel", "bridged_from_vif", "bridged_held", "bridged_other", "flooded_discovery", "flooded_from_nobody", "flooded_other", "flooded_packet", "flooded_to_vif", "flooded_to_vtep",
     "flooded_unknown", "frames_to_geneve", "frames_to_mpls_gre", "gateway_asked_in_bridge", "router_or_gateway_asked_in_bridge",
@@ -53,7 +53,7 @@ const FEATURES: &[&str] = &[
     "frames_to_mpls_udp", "frames_to_vxlan", "routed_error_of_bridged", "station_behind_tunnel", "to_gateway_from_bridge", "to_station",
     "to_vxlan", "to_vxlan6", "told_no_route", "told_time_exceeded", "told_too_big", "udp6_checksum", "udp6_without_checksum", "unanswered", "vlan",
     "link_back", "link_lost", "neighbour_lost", "path_without_link", "released_elsewhere", "several_worlds", "split",
-    "underlay_back", "underlay_less_specific", "underlay_kept", "underlay_left", "underlay_none_live", "underlay_several",
+    "underlay_back", "underlay_less_specific", "underlay_kept", "underlay_left", "underlay_none_live", "underlay_of_group", "underlay_several",
 ];
 
 fn setting(name: &str) -> Option<String> {

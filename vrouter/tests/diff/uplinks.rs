@@ -32,6 +32,11 @@ pub fn near(second: bool) -> Vec<(usize, Ipv4Addr)> {
     all.into_iter().filter(|(_, address)| second || address[2] == 0).map(|(percent, at)| (percent, at.into())).collect()
 }
 
+fn gateway(gateway: [u8; 4], v6: bool) -> String {
+    let address = if v6 { IpAddr::from(six(gateway.into())) } else { IpAddr::from(gateway) };
+    format!("gateway: \"{address}\"")
+}
+
 impl World {
     /// The underlay's routes at the beginning.
     pub fn gateways(&self, random: &mut Random) -> Vec<Object> {
@@ -52,28 +57,39 @@ impl World {
     }
 
     fn behind(&self, far: usize, v6: bool, random: &mut Random) -> Object {
-        let gateways = &GATEWAYS[..if self.second_uplink { 4 } else { 2 }];
-        let one = |gateway: [u8; 4]| {
-            let address = if v6 { IpAddr::from(six(gateway.into())) } else { IpAddr::from(gateway) };
-            format!("gateway: \"{address}\"")
-        };
-        let via = if random.chance(if self.second_uplink { 25 } else { 70 }) {
+        let gateways = self.gateways_there();
+        let via = if !v6 && self.hop_groups.contains("hu") && random.chance(55) {
+            "group: hu".into()
+        } else if random.chance(if self.second_uplink { 25 } else { 70 }) {
             let any = random.pick(gateways);
-            one(random.weighted(&[(70, gateways[0]), (30, any)]))
+            gateway(random.weighted(&[(70, gateways[0]), (30, any)]), v6)
         } else {
-            let mut ways = Vec::new();
-            for (at, gateway) in gateways.iter().enumerate() {
-                if random.chance(if self.restless { 85 } else { 65 }) || ways.is_empty() && at + 1 == gateways.len() {
-                    let weight = random.weighted(&[(70, ""), (15, ", weight: 3"), (15, ", weight: 65535")]);
-                    let name = if random.chance(30) { format!(", name: g{at}") } else { String::new() };
-                    let backup = if !ways.is_empty() && random.chance(15) { ", backup: true" } else { "" };
-                    ways.push(format!("{{{}{weight}{name}{backup}}}", one(*gateway)));
-                }
-            }
-            format!("ecmp: [{}]", ways.join(", "))
+            format!("ecmp: [{}]", self.several(v6, random))
         };
         let prefix = if v6 { BEHIND[far].1 } else { BEHIND[far].0 };
         Object { section: "routes", text: format!("{{vrf: underlay, prefix: \"{prefix}\", via: {{{via}}}}}") }
+    }
+
+    /// The ways of a group of the underlay.
+    pub fn gateways_of_group(&self, random: &mut Random) -> String {
+        self.several(false, random)
+    }
+
+    fn gateways_there(&self) -> &'static [[u8; 4]] {
+        &GATEWAYS[..if self.second_uplink { 4 } else { 2 }]
+    }
+
+    fn several(&self, v6: bool, random: &mut Random) -> String {
+        let (gateways, mut ways) = (self.gateways_there(), Vec::new());
+        for (at, &one) in gateways.iter().enumerate() {
+            if random.chance(if self.restless { 85 } else { 65 }) || ways.is_empty() && at + 1 == gateways.len() {
+                let weight = random.weighted(&[(70, ""), (15, ", weight: 3"), (15, ", weight: 65535")]);
+                let name = if random.chance(30) { format!(", name: g{at}") } else { String::new() };
+                let backup = if !ways.is_empty() && random.chance(15) { ", backup: true" } else { "" };
+                ways.push(format!("{{{}{weight}{name}{backup}}}", gateway(one, v6)));
+            }
+        }
+        ways.join(", ")
     }
 
     /// A link goes, or comes back; or a gateway does, where there is much of this.

@@ -22,6 +22,8 @@ pub const REMOTES: [Ipv4Addr; 5] = [
     Ipv4Addr::new(10, 0, 1, 2),
     Ipv4Addr::new(198, 51, 100, 9),
 ];
+/// Next-hop groups: of red, of red, of blue, of the underlay.
+pub const HOP_GROUPS: [&str; 4] = ["h1", "h2", "h3", "hu"];
 pub const VNIS: [u32; 5] = [100, 101, 200, 300, 0xff_ffff];
 pub const LABELS: [u32; 5] = [1000, 1001, 2000, 3000, 16];
 const PREFIXES4: [&str; 16] = [
@@ -96,6 +98,8 @@ pub struct World {
     /// A VRF, or a VIF.
     pub labels: BTreeMap<u32, Result<&'static str, usize>>,
     routes: BTreeSet<(&'static str, &'static str, &'static str)>,
+    /// Next-hop groups, of [`HOP_GROUPS`].
+    pub hop_groups: BTreeSet<&'static str>,
     neighbours: BTreeSet<(&'static str, IpAddr)>,
     pub second_uplink: bool,
     /// What is sent goes through the underlay's gateways, mostly, whose links come and go.
@@ -106,6 +110,14 @@ pub struct World {
     pub bridges: Bridges,
     strict: bool,
     lifetimes: bool,
+}
+
+fn vrf_of_group(name: &str) -> &'static str {
+    match name {
+        "h1" | "h2" => "red",
+        "h3" => "blue",
+        _ => "underlay",
+    }
 }
 
 fn object(section: &'static str, text: String) -> Object {
@@ -141,6 +153,7 @@ impl World {
             vnis: BTreeMap::new(),
             labels: BTreeMap::new(),
             routes: BTreeSet::new(),
+            hop_groups: BTreeSet::new(),
             neighbours: BTreeSet::new(),
             second_uplink,
             restless,
@@ -167,6 +180,9 @@ impl World {
             objects.push(vif_object(&vif));
             world.vifs.push(vif);
         }
+        if random.chance(60) {
+            (0..2 + random.below(4)).for_each(|_| objects.push(world.hop_group(random)));
+        }
         (0..4 + random.below(12)).for_each(|_| objects.push(world.route(random)));
         (0..random.below(8)).for_each(|_| objects.extend(world.station(random)));
         (0..1 + random.below(4)).for_each(|_| objects.push(world.vni(random)));
@@ -188,6 +204,10 @@ impl World {
             if self.fabric.v6 && random.chance(percent - 20) {
                 objects.push(self.neighbour(address, far_mac(address), true));
             }
+        }
+        if random.chance(35) {
+            self.hop_groups.insert("hu");
+            objects.push(self.hop_group_named("hu", random));
         }
         objects.extend(self.gateways(random));
         objects
@@ -321,9 +341,31 @@ impl World {
 
     /// What a route leads to: one way, or several, whose names stay while their next hops, weights and number change.
     fn via(&self, vrf: &str, random: &mut Random) -> String {
+        let groups: Vec<_> = self.hop_groups.iter().filter(|name| vrf_of_group(name) == vrf).collect();
+        if !groups.is_empty() && random.chance(60) {
+            return format!("{{group: {}}}", random.pick(&groups));
+        }
         if !random.chance(if self.restless { 50 } else { 22 }) {
             return format!("{{{}}}", self.way(vrf, random, false));
         }
+        format!("{{ecmp: [{}]}}", self.paths(vrf, random))
+    }
+
+    /// A next-hop group, new or with other ways; mostly of one of which there is a route.
+    fn hop_group(&mut self, random: &mut Random) -> Object {
+        let name = random.pick(&HOP_GROUPS);
+        let name = if random.chance(50) { name } else { self.hop_groups.first().copied().unwrap_or(name) };
+        self.hop_groups.insert(name);
+        self.hop_group_named(name, random)
+    }
+
+    fn hop_group_named(&self, name: &str, random: &mut Random) -> Object {
+        let vrf = vrf_of_group(name);
+        let paths = if vrf == "underlay" { self.gateways_of_group(random) } else { self.paths(vrf, random) };
+        object("next_hop_groups", format!("{{name: {name}, vrf: {vrf}, paths: [{paths}]}}"))
+    }
+
+    fn paths(&self, vrf: &str, random: &mut Random) -> String {
         let mut paths = Vec::new();
         for name in ["n1", "n2", "n3", "n4"] {
             if paths.is_empty() && name == "n4" || random.chance(60) {
@@ -340,7 +382,7 @@ impl World {
                 paths.push(format!("{{{path}}}"));
             }
         }
-        format!("{{ecmp: [{}]}}", paths.join(", "))
+        paths.join(", ")
     }
 
     /// A next hop; of a path: a tunnel or a VIF.
@@ -422,6 +464,7 @@ impl World {
             (3, 9),
             (5, 10),
             (if self.bridges.there.is_empty() { 0 } else { 18 }, 11),
+            (if self.hop_groups.is_empty() { 0 } else { 40 }, 12),
         ]) {
             0 => self.route(random),
             1 => {
@@ -455,6 +498,7 @@ impl World {
                 self.fabric.changed(second, random)
             }
             10 => self.gateway_route(random),
+            12 => self.hop_group(random),
             11 => self.station(random).expect("there are bridges"),
             _ => {
                 self.strict = random.chance(30);
@@ -491,7 +535,14 @@ impl World {
     /// Something goes.
     pub fn delete(&mut self, random: &mut Random) -> Event {
         let stations = if self.bridges.there.is_empty() { 0 } else { 25 };
-        let (kind, key) = match random.weighted(&[(54, 0), (9, 1), (9, 2), (10, 3), (18, 4), (stations, 5)]) {
+        let groups = if self.hop_groups.is_empty() { 0 } else { 12 };
+        let weights = [(54, 0), (9, 1), (9, 2), (10, 3), (18, 4), (stations, 5), (groups, 6)];
+        let (kind, key) = match random.weighted(&weights) {
+            6 => {
+                // refused while a route names it
+                let name = random.pick(&HOP_GROUPS);
+                ("next_hop_group", name.to_string())
+            }
             5 => match self.bridges.deleted(random) {
                 Some(gone) => gone,
                 None => return Event::Wait(100),

@@ -26,6 +26,7 @@ pub const LIMITS: Limits = Limits {
     routes: 64,
     next_hops: 64,
     paths: 64,
+    next_hop_groups: 12,
     acls: 12,
     acl_rules: 64,
     groups: 12,

@@ -184,6 +184,7 @@ fn kind_of(object: &v1::Object) -> v1::Kind {
         Kind::Port(_) => v1::Kind::Port,
         Kind::Bridge(_) => v1::Kind::Bridge,
         Kind::FdbEntry(_) => v1::Kind::FdbEntry,
+        Kind::NextHopGroup(_) => v1::Kind::NextHopGroup,
     }
 }
 
@@ -202,6 +203,7 @@ fn keyed(object: v1::Object) -> (Vec<u8>, v1::Object) {
         Kind::Port(port) => Some(Key::Port(port.name)),
         Kind::Bridge(bridge) => Some(Key::Bridge(bridge.name)),
         Kind::FdbEntry(entry) => Some(Key::FdbEntry(entry.key.expect("listed"))),
+        Kind::NextHopGroup(group) => Some(Key::NextHopGroup(group.name)),
     };
     (v1::ObjectKey { kind: key }.encode_to_vec(), object)
 }

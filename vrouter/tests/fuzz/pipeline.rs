@@ -137,6 +137,7 @@ fn delete(lab: &mut Lab, number: usize) {
         Some(Kind::Label(label)) => Key::Label(label.label),
         Some(Kind::Acl(acl)) => Key::Acl(acl.name),
         Some(Kind::Group(group)) => Key::Group(group.name),
+        Some(Kind::NextHopGroup(group)) => Key::NextHopGroup(group.name),
         // not those that the lab began with: its ends of them stay
         Some(Kind::Port(port)) if !port.name.starts_with('p') => Key::Port(port.name),
         _ => return,

@@ -195,6 +195,8 @@ pub enum Which {
     Vrf(u32),
     /// Several, of which each flow has one; see [`Config::paths`].
     Paths(u32),
+    /// Those of this next-hop group, whatever they are; see [`Config::hop_groups`].
+    Group(u32),
     Tunnel {
         remote: IpAddr,
         encap: Encap,
@@ -283,6 +285,15 @@ pub struct Path {
     pub backup: bool,
 }
 
+/// Ways that routes share.
+#[derive(Clone, Debug)]
+pub struct HopGroup {
+    pub name: String,
+    pub vrf: u32,
+    /// Their number among [`Config::paths`], which each statement of the group gets anew.
+    pub paths: u32,
+}
+
 #[derive(Clone, Debug)]
 pub struct Route {
     pub preference: u32,
@@ -368,6 +379,7 @@ pub struct Config {
     pub routes: BTreeMap<(u32, Prefix, String), Route>,
     /// The ways of routes that have several, by a number that each statement of a route gets anew.
     pub paths: BTreeMap<u32, Vec<Path>>,
+    pub hop_groups: BTreeMap<u32, HopGroup>,
     pub neighbours: BTreeMap<(u32, IpAddr), Neighbour>,
     pub bridges: BTreeMap<u32, Bridge>,
     /// By bridge and MAC.
@@ -401,6 +413,7 @@ impl Config {
             vifs: BTreeMap::new(),
             routes: BTreeMap::new(),
             paths: BTreeMap::new(),
+            hop_groups: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             bridges: BTreeMap::new(),
             fdb: BTreeMap::new(),
@@ -424,6 +437,24 @@ impl Config {
 
     pub fn vif_named(&self, name: &str) -> Result<&Vif, String> {
         self.vifs.values().find(|vif| vif.name == name).ok_or(format!("no VIF {name}"))
+    }
+
+    pub fn hop_group_named(&self, name: &str) -> Result<u32, String> {
+        let named = |(_, group): &(&u32, &HopGroup)| group.name == name;
+        self.hop_groups.iter().find(named).map(|(id, _)| *id).ok_or(format!("no next-hop group {name}"))
+    }
+
+    /// Whether these ways are of a next-hop group.
+    pub fn are_shared(&self, paths: u32) -> bool {
+        self.hop_groups.values().any(|group| group.paths == paths)
+    }
+
+    /// The ways that a route says, itself or by a group's name.
+    fn said(&self, which: Which) -> Which {
+        match which {
+            Which::Group(id) => Which::Paths(self.hop_groups[&id].paths),
+            which => which,
+        }
     }
 
     pub fn bridge_named(&self, name: &str) -> Result<&Bridge, String> {
@@ -515,7 +546,7 @@ impl Config {
         }
         let mut offers: Vec<_> = given().filter(|((_, prefix, _), _)| *prefix == longest).collect();
         offers.sort_by_key(|((_, _, owner), route)| (u32::MAX - route.preference, owner.clone()));
-        hop(offers.first()?.1.which)
+        hop(self.said(offers.first()?.1.which))
     }
 
     /// Follows routes into other VRFs: the length of the first route, the next hop (several, perhaps), and the VRFs passed.
@@ -555,21 +586,29 @@ impl Config {
         self.bridges.values().any(|bridge| bridge.vteps.iter().any(|which| station(bridge.vrf, *which)))
             || self.fdb.iter().any(|((bridge, _), at)| station(self.bridges[bridge].vrf, at.which))
             || self.vifs.values().any(|vif| vif.bridge.is_some() && station(vif.vrf, Which::Bridged(vif.id)))
-            || self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && leads(route.which))
+            || self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && leads(self.said(route.which)))
+            || self.hop_groups.values().any(|group| group.vrf == hop.vrf && leads(Which::Paths(group.paths)))
             || self.brought(hop.vrf).iter().any(|(_, which)| *which == hop.which)
             || self.labels.values().any(by_label)
     }
 
-    /// Whether a route has a way of this name.
+    /// Whether a route or a group has a way of this name.
     pub fn has_name(&self, name: &str) -> bool {
         let named =
             |which| matches!(which, Which::Paths(number) if self.paths[&number].iter().any(|way| way.name == name));
-        self.routes.values().any(|route| named(route.which))
+        let groups = self.hop_groups.values().map(|group| Which::Paths(group.paths));
+        self.routes.values().map(|route| route.which).chain(groups).any(named)
     }
 
     /// Whether this is a backup of some route.
     pub fn is_backup(&self, name: &str, which: Which) -> bool {
         self.paths.values().flatten().any(|way| way.backup && way.name == name && way.which == which)
+    }
+
+    /// Whether a next-hop group has this way.
+    pub fn is_of_group(&self, name: &str, hop: Hop) -> bool {
+        let is = |way: &Path| way.name == name && way.which == hop.which;
+        self.hop_groups.values().any(|group| group.vrf == hop.vrf && self.paths[&group.paths].iter().any(is))
     }
 
     /// Whether an ACL permits; the absent one does.

@@ -156,15 +156,18 @@ impl Oracle {
         let old = had.and_then(|had| named(had).or_else(|| same(had)));
         if let Some(old) = old
             && serving[old]
-            && had.is_some_and(|had| !had.open)
+            && let Some(had) = had.filter(|had| !had.open)
         {
-            return kept(hop.vrf, &paths[old]);
+            let way = kept(hop.vrf, &paths[old]);
+            // who is not asked for need not have been asked again yet, and then goes on from what it had
+            return Kept { open: !shows && *had != way && self.config.are_shared(number), ..way };
         }
+        let unsure = !shows && had.is_some() && old.is_none() && self.config.are_shared(number);
         let mut allowed: Vec<usize> = (0..paths.len()).filter(|at| serving[*at]).collect();
         let stays = old.filter(|old| !shows && !serving[*old]);
         allowed.splice(0..0, stays);
         let way = allowed[self.choice(allowed.len())];
-        let open = stays == Some(way) && had.is_some_and(|had| had.open);
+        let open = unsure || stays == Some(way) && had.is_some_and(|had| had.open);
         Kept { open, ..kept(hop.vrf, &paths[way]) }
     }
 

@@ -222,6 +222,9 @@ impl Oracle {
         if let Some(way) = decision.kept[0].as_ref().filter(|way| !way.name.is_empty()) {
             let tunnel = matches!(way.hop.which, Which::Tunnel { .. });
             self.feature(if tunnel { "path_of_tunnels" } else { "path_of_vifs" });
+            if self.config.is_of_group(&way.name, way.hop) {
+                self.feature("path_of_group");
+            }
             if self.config.is_backup(&way.name, way.hop.which) {
                 self.feature("path_backup");
             }
@@ -297,7 +300,7 @@ impl Oracle {
         pair.judged_after = self.changes;
         pair.named = named;
         (pair.halves[0].verdict, pair.halves[1].verdict) = (decision.forward, reverse);
-        let mut moved = false;
+        let (mut moved, mut within) = (false, false);
         // the next hop that a label names stands also while the flow is refused
         for (half, named) in pair.halves.iter_mut().zip(named) {
             if let (true, Named::Label(hop) | Named::Bridged(Some(hop)), Some(kept)) = (denied, named, &mut half.kept) {
@@ -306,10 +309,14 @@ impl Oracle {
         }
         for (half, kept) in pair.halves.iter_mut().zip(decision.kept) {
             moved |= matches!((&half.kept, &kept), (Some(old), Some(new)) if old.name != new.name && !old.open);
+            within |= matches!((&half.kept, &kept), (Some(old), Some(new)) if old != new && !old.open && self.config.is_of_group(&new.name, new.hop));
             half.kept = kept.or(half.kept.take());
         }
         if moved {
             self.feature("path_left");
+        }
+        if within {
+            self.feature("path_changed_in_group");
         }
         self.count(at, side, arrived);
         self.feature(if side == 0 { "flow_forward" } else { "flow_reverse" });
@@ -466,7 +473,7 @@ impl Oracle {
             Which::Tunnel { .. } => Ok(Leave::At(Place::Tunnel(hop.vrf), hop.vrf, None)),
             // tenants' packets do not leave into the bare underlay
             Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => Err("no_route"),
-            Which::Vrf(_) | Which::Paths(_) => panic!("a route that was not followed"),
+            Which::Vrf(_) | Which::Paths(_) | Which::Group(_) => panic!("a route that was not followed"),
         }
     }
 

@@ -426,7 +426,7 @@ impl Oracle {
         // of several ways the smallest counts, so that what fits goes on fitting
         let smallest = |remote| self.vifs_of_ways(remote).iter().map(|vif| usize::from(vif.mtu)).min();
         match hop.which {
-            Which::Drop | Which::Receive | Which::Vrf(_) | Which::Paths(_) => 65535,
+            Which::Drop | Which::Receive | Which::Vrf(_) | Which::Paths(_) | Which::Group(_) => 65535,
             Which::Vif { vif, .. } | Which::Bridged(vif) => usize::from(self.config.vifs[&vif].mtu),
             Which::Gateway(_) | Which::Connected(_) | Which::Neighbour(..) => fabric(),
             Which::Tunnel { remote, encap } => {
@@ -461,7 +461,7 @@ impl Oracle {
                 Some(vif) => Way::Asked { vif: vif.clone(), neighbour: destination },
                 None => Way::None,
             },
-            Which::Tunnel { .. } | Which::Paths(_) => panic!("a way that was not chosen"),
+            Which::Tunnel { .. } | Which::Paths(_) | Which::Group(_) => panic!("a way that was not chosen"),
             Which::Drop | Which::Receive | Which::Vif { .. } | Which::Bridged(_) | Which::Vrf(_) => Way::None,
         }
     }

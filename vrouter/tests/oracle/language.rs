@@ -9,8 +9,8 @@ use super::config::{
     Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
 };
 use super::given_bridge::{self, GivenBridge, GivenStation};
-use super::given_router;
 use super::headers::Mac;
+use super::{given_hop_groups, given_router};
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +18,7 @@ struct Network {
     settings: Option<GivenSettings>,
     vrfs: Vec<GivenVrf>,
     vifs: Vec<GivenVif>,
+    next_hop_groups: Vec<given_hop_groups::HopGroup>,
     routes: Vec<GivenRoute>,
     neighbours: Vec<GivenNeighbour>,
     bridges: Vec<GivenBridge>,
@@ -144,7 +145,7 @@ struct GivenRoute {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Via {
+pub struct Via {
     vif: Option<String>,
     mac: Option<String>,
     gateway: Option<String>,
@@ -155,6 +156,7 @@ struct Via {
     mpls_gre: Option<GivenMpls>,
     drop: bool,
     ecmp: Vec<Via>,
+    group: Option<String>,
     weight: Option<u32>,
     name: Option<String>,
     backup: bool,
@@ -291,6 +293,9 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         config
             .neighbours
             .insert((vif, address(&given.address)?), super::config::Neighbour { mac: mac(&given.mac)?, learnt: false });
+    }
+    for given in network.next_hop_groups {
+        given_hop_groups::put(config, given)?;
     }
     for given in network.routes {
         put_route(config, given)?;
@@ -449,7 +454,9 @@ fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
     let vrf = config.vrf_named(&given.vrf)?.id;
     let mut via = given.via;
     via.drop |= given.drop;
-    let which = if via.ecmp.is_empty() {
+    let which = if let Some(group) = via.group.take() {
+        Which::Group(config.hop_group_named(&group)?)
+    } else if via.ecmp.is_empty() {
         next_hop(config, via)?
     } else {
         let paths = via.ecmp.into_iter().map(|via| way(config, via)).collect::<Result<_, _>>()?;
@@ -464,7 +471,7 @@ fn put_route(config: &mut Config, given: GivenRoute) -> Result<(), String> {
 }
 
 /// One of several ways; without a name it is named by what it is.
-fn way(config: &Config, mut via: Via) -> Result<Path, String> {
+pub fn way(config: &Config, mut via: Via) -> Result<Path, String> {
     let (name, _, backup) = (via.name.take(), via.weight.take(), via.backup);
     let which = next_hop(config, via)?;
     Ok(Path { name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| format!("{which:?}")), which, backup })

@@ -144,6 +144,9 @@ impl Oracle {
         let Which::Paths(number) = via.which else { return Some(via) };
         let ways = self.config.paths[&number].clone();
         self.feature("underlay_several");
+        if self.config.are_shared(number) {
+            self.feature("underlay_of_group");
+        }
         let serving = self.serving(via.vrf, &ways);
         if !ways.iter().any(|way| self.is_up(via.vrf, way)) {
             self.feature("underlay_none_live");

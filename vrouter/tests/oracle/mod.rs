@@ -42,6 +42,7 @@ mod flood;
 mod flows;
 mod forward;
 mod given_bridge;
+mod given_hop_groups;
 mod given_router;
 mod headers;
 mod language;
@@ -209,7 +210,7 @@ impl Oracle {
     }
 
     /// Deletes an object. Kinds and keys: vrf NAME, vif NAME, route "VRF PREFIX [OWNER]", neighbour "VIF ADDRESS", vni NUMBER,
-    /// label NUMBER, acl NAME, group NAME, bridge NAME, fdb "BRIDGE MAC".
+    /// label NUMBER, acl NAME, group NAME, next_hop_group NAME, bridge NAME, fdb "BRIDGE MAC".
     pub fn delete(&mut self, kind: &str, key: &str) -> Result<(), String> {
         let config = &mut self.config;
         let words: Vec<&str> = key.split(' ').collect();
@@ -232,6 +233,10 @@ impl Oracle {
             ("neighbour", [vif, address]) => {
                 let key = (config.vif_named(vif)?.id, language::address(address)?);
                 config.neighbours.remove(&key).is_some()
+            }
+            ("next_hop_group", [name]) => {
+                let group = config.hop_group_named(name)?;
+                config.hop_groups.remove(&group).is_some()
             }
             ("bridge", [name]) => {
                 let bridge = config.bridge_named(name)?.id;

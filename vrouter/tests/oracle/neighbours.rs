@@ -212,7 +212,9 @@ impl Oracle {
     /// After each change: what gateways and tunnels need is asked for, but for what is static.
     pub(super) fn want_neighbours(&mut self) {
         let mut needed = BTreeSet::new();
-        let routes = self.config.routes.iter().flat_map(|((vrf, ..), route)| match route.which {
+        let groups = self.config.hop_groups.values().map(|group| (&group.vrf, Which::Paths(group.paths)));
+        let routes = self.config.routes.iter().map(|((vrf, ..), route)| (vrf, route.which));
+        let routes = routes.chain(groups).flat_map(|(vrf, which)| match which {
             Which::Paths(number) => self.config.paths[&number].iter().map(|way| (vrf, way.which)).collect(),
             which => vec![(vrf, which)],
         });

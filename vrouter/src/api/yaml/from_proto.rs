@@ -144,6 +144,7 @@ impl TryFrom<&v1::Route> for Route {
             preference: number(route.preference),
             via: Via {
                 ecmp: route.paths.iter().map(Via::try_from).collect::<Result<_>>()?,
+                group: name(&route.group),
                 ..route.next_hop.as_ref().map(Via::try_from).transpose()?.unwrap_or_default()
             },
             drop: false,

@@ -3,6 +3,7 @@
 
 mod bridges;
 mod from_proto;
+mod hop_groups;
 mod objects;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use bridges::{Bridge, FdbEntry, FrameVni, Vtep};
+pub use hop_groups::NextHopGroup;
 pub use objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
     Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
@@ -34,6 +36,7 @@ pub struct Network {
     pub vrfs: Vec<At<Vrf>>,
     pub bridges: Vec<At<Bridge>>,
     pub vifs: Vec<At<Vif>>,
+    pub next_hop_groups: Vec<At<NextHopGroup>>,
     pub routes: Vec<At<Route>>,
     pub neighbours: Vec<At<Neighbour>>,
     pub fdb: Vec<At<FdbEntry>>,
@@ -64,6 +67,7 @@ impl Network {
         put(&mut changes, &self.vifs)?;
         put(&mut changes, self.settings.as_slice())?;
         put(&mut changes, &self.neighbours)?;
+        put(&mut changes, &self.next_hop_groups)?;
         put(&mut changes, &self.routes)?;
         put(&mut changes, &self.fdb)?;
         put(&mut changes, &self.vnis)?;
@@ -77,6 +81,7 @@ impl Network {
         unique("vrf", &self.vrfs, |vrf| &vrf.name)?;
         unique("bridge", &self.bridges, |bridge| &bridge.name)?;
         unique("vif", &self.vifs, |vif| &vif.name)?;
+        unique("next_hop_group", &self.next_hop_groups, |group| &group.name)?;
         unique("group", &self.groups, |group| &group.name)?;
         unique("acl", &self.acls, |acl| &acl.name)?;
         unique("vni", &self.vnis, |vni| &vni.vni)?;
@@ -119,6 +124,7 @@ impl Network {
             Some(Kind::Acl(acl)) => self.acls.push(At::nowhere(acl.try_into()?)),
             Some(Kind::Group(group)) => self.groups.push(At::nowhere(group.try_into()?)),
             Some(Kind::Bridge(bridge)) => self.bridges.push(At::nowhere(bridge.try_into()?)),
+            Some(Kind::NextHopGroup(group)) => self.next_hop_groups.push(At::nowhere(group.try_into()?)),
             Some(Kind::FdbEntry(entry)) => self.fdb.push(At::nowhere(entry.try_into()?)),
             Some(Kind::Port(port)) => self.ports.push(At::nowhere(port.try_into()?)),
         }

@@ -248,7 +248,8 @@ pub struct Route {
     pub drop: bool,
 }
 
-/// A next hop: exactly one of `vif` (with an optional `mac`), `vrf`, `gateway`, `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`, `drop`; or several as `ecmp`.
+/// A next hop: exactly one of `vif` (with an optional `mac`), `vrf`, `gateway`, `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`, `drop`; or several as `ecmp`, or as
+/// a next-hop `group`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Via {
@@ -277,6 +278,9 @@ pub struct Via {
     /// Several ways, each with an optional `weight`, `name` and `backup`; a flow keeps its way by its name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ecmp: Vec<Via>,
+    /// The several ways of this next-hop group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// In `ecmp`: its share of new flows; default 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,

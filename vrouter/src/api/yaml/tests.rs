@@ -83,6 +83,7 @@ fn a_network_becomes_the_contracts_objects_in_order() {
             Kind::Port(_) => "port".into(),
             Kind::Bridge(bridge) => bridge.name.clone(),
             Kind::FdbEntry(_) => "fdb".into(),
+            Kind::NextHopGroup(group) => group.name.clone(),
         })
         .collect();
     assert_eq!(
@@ -176,10 +177,35 @@ fn errors_name_line_column_field_and_reason() {
         ("vrfs: [\n", "n.yaml:"),
         ("vrfs: []\nvrfs: []", "n.yaml:2:1: "),
     ] {
-        let got = Network::parse("n.yaml", text)
-            .and_then(|network| network.changes().map(|_| ()).map_err(|fault| fault.of_file("n.yaml")));
-        let got = got.expect_err(text).to_string();
-        assert!(got.contains(want), "{text}\n got {got}\nwant {want}");
+        refused(text, want);
+    }
+}
+
+#[track_caller]
+fn refused(text: &str, want: &str) {
+    let got = Network::parse("n.yaml", text)
+        .and_then(|network| network.changes().map(|_| ()).map_err(|fault| fault.of_file("n.yaml")));
+    let got = got.expect_err(text).to_string();
+    assert!(got.contains(want), "{text}\n got {got}\nwant {want}");
+}
+
+#[test]
+fn errors_in_groups_name_the_path() {
+    for (text, want) in [
+        (
+            "routes:\n- {vrf: a, prefix: 1.0.0.0/8, via: {group: b, drop: true}}",
+            "route 1.0.0.0/8 via.group: stands alone",
+        ),
+        (
+            "next_hop_groups:\n- {name: g, vrf: a, paths: [{vif: b}, {group: h}]}",
+            "next_hop_group g paths[1]: is several itself",
+        ),
+        (
+            "next_hop_groups:\n- {name: g, vrf: a, paths: [{mpls_udp: {remote: 1.1.1.1, label: 3}}]}",
+            "next_hop_group g paths[0].mpls_udp.label: is not in 16 to 1048575",
+        ),
+    ] {
+        refused(text, want);
     }
 }
 
@@ -313,14 +339,25 @@ prop_compose! {
 }
 
 fn via() -> impl Strategy<Value = Via> {
+    let ecmp = paths().prop_map(|ecmp| Via { ecmp, ..Via::default() });
+    let group = name().prop_map(|group| Via { group: Some(group), ..Via::default() });
+    prop_oneof![4 => next_hop(), 1 => ecmp, 1 => group]
+}
+
+fn paths() -> impl Strategy<Value = Vec<Via>> {
     let path = (next_hop(), some(1_u32..), some(name()), any::<bool>()).prop_map(|(via, weight, name, backup)| Via {
         weight,
         name,
         backup,
         ..via
     });
-    let ecmp = prop::collection::vec(path, 1..4).prop_map(|ecmp| Via { ecmp, ..Via::default() });
-    prop_oneof![4 => next_hop(), 1 => ecmp]
+    prop::collection::vec(path, 1..4)
+}
+
+prop_compose! {
+    fn next_hop_group()(name in name(), vrf in name(), paths in paths()) -> NextHopGroup {
+        NextHopGroup { name, vrf, paths }
+    }
 }
 
 fn next_hop() -> impl Strategy<Value = Via> {
@@ -420,7 +457,7 @@ prop_compose! {
     fn network()(
         settings in some(settings().prop_map(At::nowhere)), ports in at(port()), vrfs in at(vrf()), vifs in at(vif()), routes in at(route()),
         neighbours in at(neighbour()),
-        bridges in at(bridge()), fdb in at(fdb_entry()),
+        bridges in at(bridge()), fdb in at(fdb_entry()), next_hop_groups in at(next_hop_group()),
         vnis in at((0_u32..1 << 24, name(), any::<bool>()).prop_map(|(vni, name, vrf)| {
             Vni { vni, vrf: vrf.then(|| name.clone()), bridge: (!vrf).then_some(name) }
         })),
@@ -431,7 +468,7 @@ prop_compose! {
         groups in at((name(), list(prefix())).prop_map(|(name, prefixes)| Group { name, prefixes })),
         acls in at((name(), list(rule())).prop_map(|(name, rules)| Acl { name, rules })),
     ) -> Network {
-        Network { settings, ports, vrfs, bridges, vifs, routes, neighbours, fdb, vnis, labels, groups, acls }
+        Network { settings, ports, vrfs, bridges, vifs, next_hop_groups, routes, neighbours, fdb, vnis, labels, groups, acls }
     }
 }
 

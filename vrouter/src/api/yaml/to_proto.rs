@@ -149,33 +149,46 @@ impl ToProto for Route {
             prefix: Some(self.prefix.into()),
             owner: self.owner.clone().unwrap_or_default(),
         };
-        let (next_hop, paths) =
-            via.ways().map_err(|(field, reason)| (format!("route {} {field}", self.prefix), reason))?;
-        Ok(Kind::Route(v1::Route { key: Some(key), preference: self.preference.unwrap_or(0), next_hop, paths }))
+        let preference = self.preference.unwrap_or(0);
+        let route = v1::Route { key: Some(key), preference, ..v1::Route::default() };
+        via.ways(route).map(Kind::Route).map_err(|(field, reason)| (format!("route {} {field}", self.prefix), reason))
     }
 }
 
 impl Via {
-    /// The next hop or the paths, or the field that is wrong and why.
-    fn ways(&self) -> Result<(Option<v1::NextHop>, Vec<v1::Path>), Wrong> {
+    /// The route with its next hop, paths or group, or the field that is wrong and why.
+    fn ways(&self, route: v1::Route) -> Result<v1::Route, Wrong> {
+        if let Some(group) = &self.group {
+            return match *self == (Via { group: Some(group.clone()), ..Via::default() }) {
+                true => Ok(v1::Route { group: group.clone(), ..route }),
+                false => Err(("via.group".into(), "stands alone".into())),
+            };
+        }
         if self.ecmp.is_empty() {
             let given = [("weight", self.weight.is_some()), ("name", self.name.is_some()), ("backup", self.backup)];
             if let Some((field, _)) = given.into_iter().find(|(_, given)| *given) {
                 return Err((format!("via.{field}"), "is only for a path of ecmp".into()));
             }
-            return Ok((Some(self.to_proto()?), Vec::new()));
+            return Ok(v1::Route { next_hop: Some(self.to_proto()?), ..route });
         }
         if *self != (Via { ecmp: self.ecmp.clone(), ..Via::default() }) {
             return Err(("via.ecmp".into(), "stands alone".into()));
         }
+        Ok(v1::Route { paths: Via::paths("via.ecmp", &self.ecmp)?, ..route })
+    }
+
+    /// Several ways, or the field that is wrong and why.
+    pub(super) fn paths(of: &str, all: &[Via]) -> Result<Vec<v1::Path>, Wrong> {
         let path = |(at, via): (usize, &Via)| {
-            let next_hop = via
-                .to_proto()
-                .map_err(|(field, reason)| (format!("via.ecmp[{at}]{}", field.trim_start_matches("via")), reason))?;
+            let wrong = |field: &str| format!("{of}[{at}]{}", field.trim_start_matches("via"));
+            if !via.ecmp.is_empty() || via.group.is_some() {
+                return Err((wrong(""), "is several itself".into()));
+            }
+            let next_hop = via.to_proto().map_err(|(field, reason)| (wrong(&field), reason))?;
             let name = via.name.clone().unwrap_or_default();
             Ok(v1::Path { next_hop: Some(next_hop), weight: via.weight.unwrap_or(0), name, backup: via.backup })
         };
-        Ok((None, self.ecmp.iter().enumerate().map(path).collect::<Result<_, Wrong>>()?))
+        all.iter().enumerate().map(path).collect()
     }
 
     /// The next hop, or the field that is wrong and why.

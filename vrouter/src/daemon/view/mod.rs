@@ -72,7 +72,8 @@ pub fn next_hop_text(snapshot: &Snapshot, next_hop: NextHopId) -> String {
                 let backup = if member.backup { " backup" } else { "" };
                 format!("{} x{}{backup}{down}", member_name(snapshot, member.id), member.weight)
             });
-            format!("ecmp {}", members.collect::<Vec<_>>().join(", "))
+            let ways = format!("ecmp {}", members.collect::<Vec<_>>().join(", "));
+            group.name().map(|name| format!("group {name} of {ways}")).unwrap_or(ways)
         }
         NextHopKind::Vrf(vrf) => format!("vrf {}", vrf_name(snapshot, *vrf)),
         NextHopKind::Vif { vif, dst_mac, .. } => format!("vif {} mac {dst_mac}", vif_name(snapshot, *vif)),

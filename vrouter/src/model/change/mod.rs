@@ -3,6 +3,7 @@
 mod acl;
 mod bridge;
 mod decap;
+mod hop_group;
 mod neighbour;
 mod paths;
 mod port;
@@ -61,6 +62,7 @@ fn write(state: &mut State, owner: &str, mode: Mode, object: &v1::Object, open: 
         Some(Kind::Port(port)) => port::write(state, mode, port, open),
         Some(Kind::Bridge(bridge)) => bridge::write(state, mode, bridge),
         Some(Kind::FdbEntry(entry)) => bridge::write_entry(state, mode, entry),
+        Some(Kind::NextHopGroup(group)) => hop_group::write(state, mode, group),
         None => Err(Reason::NoObject.at("")),
     }
 }
@@ -78,6 +80,7 @@ fn delete(state: &mut State, owner: &str, key: &v1::ObjectKey) -> Result<(), Ref
         Some(Key::Port(name)) => port::delete(state, name),
         Some(Key::Bridge(name)) => bridge::delete(state, name),
         Some(Key::FdbEntry(key)) => bridge::delete_entry(state, key),
+        Some(Key::NextHopGroup(name)) => hop_group::delete(state, name),
         None => Err(Reason::NoObject.at("")),
     }
 }

@@ -48,12 +48,34 @@ pub(super) fn with(
     next_hop.map(drop).at("next_hop")
 }
 
+/// Does something with the number of the list that these ways are.
+pub(super) fn with_list(
+    state: &mut State,
+    vrf: VrfId,
+    ways: &[Way],
+    then: impl FnOnce(&mut State, u32),
+) -> Result<(), Refusal> {
+    let mut taken = Taken::default();
+    let paths = taken.take_list(state, vrf, ways);
+    if let Ok(paths) = paths {
+        then(state, paths);
+    }
+    taken.release(state);
+    paths.map(drop).at("paths")
+}
+
 impl Taken {
     fn take(&mut self, state: &mut State, vrf: VrfId, ways: &Ways) -> Result<NextHopId, Reason> {
-        let several = match ways {
-            Ways::One(hop) => return self.take_hop(state, vrf, *hop),
-            Ways::Several(several) => several,
-        };
+        match ways {
+            Ways::One(hop) => self.take_hop(state, vrf, *hop),
+            Ways::Several(several) => {
+                let paths = self.take_list(state, vrf, several)?;
+                self.take_hop(state, vrf, Hop::Paths(paths))
+            }
+        }
+    }
+
+    fn take_list(&mut self, state: &mut State, vrf: VrfId, several: &[Way]) -> Result<u32, Reason> {
         let mut paths = Vec::new();
         for way in several {
             let next_hop = self.take_hop(state, vrf, way.hop)?;
@@ -63,7 +85,7 @@ impl Taken {
         }
         let paths = state.paths.take(&Arc::<[Path]>::from(paths), Arc::clone).ok_or(Reason::NumbersUsedUp)?;
         self.paths = Some(paths);
-        self.take_hop(state, vrf, Hop::Paths(paths))
+        Ok(paths)
     }
 
     fn take_hop(&mut self, state: &mut State, vrf: VrfId, hop: Hop) -> Result<NextHopId, Reason> {

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Mode;
 use super::paths::{self, Way, Ways};
+use super::{Mode, hop_group};
 use crate::api::v1;
 use crate::ids::VrfId;
 use crate::model::records::{Encap, Hop, Prefix, Vrf};
@@ -71,22 +71,34 @@ fn key<'a>(
     Ok((vrf, prefix, owner))
 }
 
-/// The next hop or the paths of a route.
+/// The next hop, the paths or the group of a route.
 fn ways(state: &State, vrf: &Vrf, prefix: Prefix, given: &v1::Route) -> Result<Ways, Refusal> {
-    let kind = |next_hop: &Option<v1::NextHop>| next_hop.as_ref().and_then(|next_hop| next_hop.kind.clone());
-    if given.paths.is_empty() {
-        let kind = kind(&given.next_hop).ok_or(Reason::Missing).at("next_hop")?;
-        return hop(state, vrf, prefix, &kind).map(Ways::One).at("next_hop");
+    let v6 = prefix.address.is_ipv6();
+    match (&given.next_hop, &given.paths[..], &*given.group) {
+        (next_hop, [], "") => {
+            let kind = next_hop.as_ref().and_then(|next_hop| next_hop.kind.as_ref());
+            hop(state, vrf, v6, kind.ok_or(Reason::Missing).at("next_hop")?).map(Ways::One).at("next_hop")
+        }
+        (None, [], name) => hop_group::of_route(state, vrf, v6, name).map(Ways::One).at("group"),
+        (None, paths, "") => several(state, vrf, Some(v6), paths).map(Ways::Several),
+        (.., "") => Err(Reason::OneOrSeveral.at("paths")),
+        _ => Err(Reason::OneOrSeveral.at("group")),
     }
-    if given.next_hop.is_some() {
-        return Err(Reason::OneOrSeveral.at("paths"));
-    }
-    let several = read::each("paths", &given.paths, Group::MOST, |path| {
-        let kind = kind(&path.next_hop).ok_or(Reason::Missing).at("next_hop")?;
+}
+
+/// Several ways, at least one; gateways of this family, or all of the first one's.
+pub(super) fn several(state: &State, vrf: &Vrf, v6: Option<bool>, given: &[v1::Path]) -> Result<Vec<Way>, Refusal> {
+    let mut family = v6;
+    let several = read::each("paths", given, Group::MOST, |path| {
+        let kind = path.next_hop.as_ref().and_then(|next_hop| next_hop.kind.as_ref());
+        let kind = kind.ok_or(Reason::Missing).at("next_hop")?;
         if matches!(kind, Kind::Drop(_) | Kind::Vrf(_)) {
             return Err(Reason::NotAPath.at("next_hop"));
         }
-        let hop = hop(state, vrf, prefix, &kind).at("next_hop")?;
+        if let Kind::Gateway(gateway) = kind {
+            family.get_or_insert(gateway.address.len() == 16);
+        }
+        let hop = hop(state, vrf, family.unwrap_or(false), kind).at("next_hop")?;
         let weight = read::number(path.weight, 0, paths::HEAVIEST).at("weight")?.max(1);
         let name =
             if path.name.is_empty() { describe::path(state, hop) } else { read::name(&path.name).at("name")?.into() };
@@ -98,15 +110,15 @@ fn ways(state: &State, vrf: &Vrf, prefix: Prefix, given: &v1::Route) -> Result<W
     let mut names = std::collections::BTreeSet::new();
     match several.iter().position(|way| !names.insert(way.name.clone())) {
         Some(twin) => Err(Reason::Twice.at(format!("paths[{twin}].name"))),
-        None => Ok(Ways::Several(several)),
+        None => Ok(several),
     }
 }
 
-fn hop(state: &State, vrf: &Vrf, prefix: Prefix, given: &Kind) -> Result<Hop, Refusal> {
+fn hop(state: &State, vrf: &Vrf, v6: bool, given: &Kind) -> Result<Hop, Refusal> {
     let fabric = state.fabric_use(vrf.id).map(|why| Reason::FabricVrf { vrf: vrf.name.to_string(), why: why.into() });
     match (given, fabric) {
         (Kind::Drop(_), _) => Ok(Hop::Drop),
-        (Kind::Gateway(via), _) => gateway(state, vrf.id, prefix, &via.address).at("gateway.address"),
+        (Kind::Gateway(via), _) => gateway(state, vrf.id, v6, &via.address).at("gateway.address"),
         (Kind::Vif(_), Some(reason)) => Err(reason.at("vif")),
         (Kind::Tunnel(_), Some(reason)) => Err(reason.at("tunnel")),
         (Kind::Vrf(_), Some(reason)) => Err(reason.at("vrf")),
@@ -116,9 +128,9 @@ fn hop(state: &State, vrf: &Vrf, prefix: Prefix, given: &Kind) -> Result<Hop, Re
     }
 }
 
-fn gateway(state: &State, vrf: VrfId, prefix: Prefix, given: &[u8]) -> Result<Hop, Reason> {
+fn gateway(state: &State, vrf: VrfId, v6: bool, given: &[u8]) -> Result<Hop, Reason> {
     let address = read::host(given)?;
-    if prefix.address.is_ipv6() != address.is_ipv6() {
+    if v6 != address.is_ipv6() {
         return Err(Reason::Family);
     }
     if let Some((_, Hop::Receive)) = state.implicit_at(vrf, address, None) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
+use super::Touched;
 use super::index::Index;
 use super::next_hops::set;
 use crate::ids::{MemberId, NextHopId};
@@ -14,6 +15,24 @@ use crate::tables::{Group, Member, NextHop, NextHopKind, Snapshot, Underlay};
 /// The number of a stable name as flows keep it: 1 to 2^24 - 1.
 pub(super) fn member(name: u32) -> MemberId {
     MemberId(name % 0xff_ffff + 1)
+}
+
+/// Takes in what next-hop groups changed to. Where all ways are tunnels of one VRF, its answers come from the same place whichever is taken,
+/// and no ACL tells one from another: what notices is the flows of ways that are no more (see [`notice`]). Else all flows of the VRF do.
+pub(super) fn regroup(state: &State, dirty: &Dirty, index: &mut Index, now: &Snapshot, touched: &mut Touched) {
+    let row = |path: &Path| now.next_hops.row(path.next_hop.index()).map(|row| &row.kind);
+    let was_tunnel = |path: &Path| matches!(row(path), Some(NextHopKind::Tunnel(_)));
+    let is_tunnel = |path: &Path| matches!(state.hop(path.next_hop), Some((_, Hop::Tunnel { .. })));
+    for &id in &dirty.hop_groups {
+        let Some((vrf, hop)) = state.hop(id) else { continue };
+        let Some(ways) = state.several(hop) else { continue };
+        touched.groups.insert(id);
+        let Some(before) = index.group(id, ways.clone()) else { continue };
+        let tunnels = before.iter().all(was_tunnel) && ways.iter().all(is_tunnel);
+        if !tunnels && before != ways {
+            touched.vrfs.insert(vrf);
+        }
+    }
 }
 
 /// Makes the rows of the groups that were touched, or of which a way may have come up or gone down, and returns them: those of the fabric
@@ -33,13 +52,14 @@ pub(super) fn compile(
     let linked = ways.flat_map(|way| index.groups_of(way));
     let mut made = Vec::new();
     for id in linked.chain(touched.iter().copied()).collect::<HashSet<_>>() {
-        let Some((_, Hop::Paths(paths))) = state.hop(id) else { continue };
+        let Some((_, hop)) = state.hop(id) else { continue };
+        let Some(ways) = state.several(hop) else { continue };
+        let name = state.hop_group(hop).map(|group| group.name.clone());
         let is_gateway = |path: &Path| matches!(state.hop(path.next_hop), Some((_, Hop::Gateway(_))));
-        if state.ways(paths).iter().any(is_gateway) != fabric {
+        if ways.iter().any(is_gateway) != fabric {
             continue;
         }
         made.push(id);
-        let ways = state.ways(paths);
         let live = ways.iter().any(|path| is_up(state, next, path.next_hop));
         let one = |path: &Path| Member {
             id: member(path.name),
@@ -50,7 +70,7 @@ pub(super) fn compile(
         };
         let members: Vec<Member> = ways.iter().map(one).collect();
         if fabric {
-            let kind = NextHopKind::Group(Group::of_underlay(members));
+            let kind = NextHopKind::Group(Group::of_underlay(members).named(name));
             set(next, id, NextHop::new(u16::MAX, kind), false);
             continue;
         }
@@ -58,7 +78,7 @@ pub(super) fn compile(
             Some(NextHopKind::Group(group)) => Some(group.clone()),
             _ => None,
         };
-        let group = Group::new(members);
+        let group = Group::new(members).named(name);
         if let Some(before) = before {
             notice(next, &before, &group);
         }
@@ -68,10 +88,11 @@ pub(super) fn compile(
     made
 }
 
-/// Something came up or went down: the flows of the ways that serve no more look for another.
+/// Something came up or went down, or the group has other ways: the flows of those that serve no more, or lead elsewhere, look for another.
 fn notice(next: &mut Snapshot, before: &Group, group: &Group) {
-    let served = |member: &Member| before.members().iter().any(|old| old.id == member.id && before.serves(old));
-    for member in group.members().iter().filter(|member| served(member) && !group.serves(member)) {
+    let same = |old: &Member, new: &Member| (old.id, old.next_hop) == (new.id, new.next_hop);
+    let stays = |old: &&Member| group.members().iter().any(|new| same(old, new) && group.serves(new));
+    for member in before.members().iter().filter(|old| before.serves(old) && !stays(old)) {
         let at = member.next_hop.index();
         if let Some(row) = next.next_hops.row(at) {
             let mut raised = row.clone();

@@ -45,12 +45,8 @@ impl Index {
         for &number in &hops.created {
             let id = NextHopId(number);
             let Some((vrf, hop)) = state.hop(id) else { continue };
-            if let Hop::Paths(paths) = hop {
-                let ways = state.ways(paths);
-                for path in ways.iter() {
-                    self.groups_of.entry(path.next_hop).or_default().insert(id);
-                }
-                self.groups.insert(id, ways);
+            if let Some(ways) = state.several(hop) {
+                self.group(id, ways);
                 touched.groups.insert(id);
                 continue;
             }
@@ -73,9 +69,22 @@ impl Index {
                     self.gateways.entry(vrf).or_default().insert(id);
                     self.turns += 1;
                 }
-                Hop::Drop | Hop::Receive | Hop::Vrf(_) | Hop::Paths(_) | Hop::Tunnel { .. } => {}
+                Hop::Drop | Hop::Receive | Hop::Vrf(_) | Hop::Paths(_) | Hop::Named(_) | Hop::Tunnel { .. } => {}
             }
         }
+    }
+
+    /// Notes the ways that a group has now; returns those that it had.
+    pub fn group(&mut self, id: NextHopId, ways: Arc<[Path]>) -> Option<Arc<[Path]>> {
+        let old = self.groups.remove(&id);
+        for path in old.iter().flat_map(|ways| ways.iter()) {
+            take_out(&mut self.groups_of, path.next_hop, id);
+        }
+        for path in ways.iter() {
+            self.groups_of.entry(path.next_hop).or_default().insert(id);
+        }
+        self.groups.insert(id, ways);
+        old
     }
 
     /// Notes the VRFs that these VIFs are in now.
@@ -104,7 +113,7 @@ impl Index {
                 self.tunnels.remove(&(remote, id));
                 self.go(id, Vec::new());
             }
-            Hop::Paths(_) => {
+            Hop::Paths(_) | Hop::Named(_) => {
                 for path in self.groups.remove(&id).iter().flat_map(|ways| ways.iter()) {
                     take_out(&mut self.groups_of, path.next_hop, id);
                 }

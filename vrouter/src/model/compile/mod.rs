@@ -95,6 +95,7 @@ impl Compiled {
         let was_or_is = |vif| [self.vifs.get(vif), state.vif_by_id.get(vif)].into_iter().flatten().any(of_fabric);
         let fabric = dirty.vifs.iter().any(was_or_is);
         self.index.add_new(state, &hops, &mut touched);
+        groups::regroup(state, &dirty, &mut self.index, &next, &mut touched);
         let mut users = acls::compile(self, state, &dirty);
         users.vrfs.extend(&dirty.vrfs);
         users.vifs.extend(&dirty.vifs);

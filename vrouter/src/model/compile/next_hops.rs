@@ -105,7 +105,7 @@ fn plain(state: &State, next: &Snapshot, vrf: VrfId, hop: Hop) -> NextHop {
         NextHopKind::Fabric(underlay)
     };
     let kind = match hop {
-        Hop::Drop | Hop::Tunnel { .. } | Hop::Paths(_) => NextHopKind::Drop,
+        Hop::Drop | Hop::Tunnel { .. } | Hop::Paths(_) | Hop::Named(_) => NextHopKind::Drop,
         Hop::Receive => NextHopKind::Receive,
         Hop::Vrf(other) => NextHopKind::Vrf(other),
         Hop::Vif { vif, mac } => match vif_row(vif) {

@@ -85,17 +85,30 @@ pub(super) fn route_key(vrf: &str, of: &str, owner: &str) -> v1::RouteKey {
 
 pub(super) fn route(vrf: &str, of: &str, next_hop: v1::next_hop::Kind) -> v1::Route {
     let next_hop = Some(v1::NextHop { kind: Some(next_hop) });
-    v1::Route { key: Some(route_key(vrf, of, "")), preference: 0, next_hop, paths: Vec::new() }
+    v1::Route { key: Some(route_key(vrf, of, "")), next_hop, ..Default::default() }
 }
 
 /// A route by several ways: weight, name, next hop.
 pub(super) fn route_by(vrf: &str, of: &str, paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> v1::Route {
+    v1::Route { key: Some(route_key(vrf, of, "")), paths: self::paths(paths), ..Default::default() }
+}
+
+/// A route by the ways of a group.
+pub(super) fn route_to_group(vrf: &str, of: &str, group: &str) -> v1::Route {
+    v1::Route { key: Some(route_key(vrf, of, "")), group: group.into(), ..Default::default() }
+}
+
+/// Of so many ways: weight, name, next hop.
+pub(super) fn hop_group(name: &str, vrf: &str, paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> v1::NextHopGroup {
+    v1::NextHopGroup { name: name.into(), vrf: vrf.into(), paths: self::paths(paths) }
+}
+
+fn paths(paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> Vec<v1::Path> {
     let path = |(weight, name, kind): (u32, &str, _)| {
         let next_hop = Some(v1::NextHop { kind: Some(kind) });
         v1::Path { next_hop, weight, name: name.into(), backup: false }
     };
-    let paths = paths.into_iter().map(path).collect();
-    v1::Route { key: Some(route_key(vrf, of, "")), preference: 0, next_hop: None, paths }
+    paths.into_iter().map(path).collect()
 }
 
 pub(super) fn vxlan(remote: &str, vni: u32) -> v1::next_hop::Kind {

@@ -106,6 +106,7 @@ const DEFAULT: Limits = Limits {
     routes: 99,
     next_hops: 99,
     paths: 99,
+    next_hop_groups: 9,
     acls: 9,
     acl_rules: 99,
     groups: 9,

@@ -37,6 +37,7 @@ const PREFIXES: [&str; 10] = [
     "fd0f::/48",
     "::/0",
 ];
+const HOP_GROUPS: [&str; 3] = ["spines", "peers", "peers2"];
 const OWNERS: [&str; 3] = ["", "bgp", "cni"];
 
 /// Some of everything that random changes name, for a model to begin with.
@@ -56,6 +57,13 @@ pub(super) fn furniture() -> Vec<v1::Change> {
         put(Kind::Vif(vif("red2", 3, "red", &["172.16.0.3"]))),
         put(Kind::Route(route("blue", "10.1.0.0/16", vxlan("10.0.1.7", 7)))),
         put(Kind::Route(route("blue", "172.16.0.0/30", via_vif("red2")))),
+        put(Kind::NextHopGroup(hop_group(
+            "peers",
+            "red",
+            vec![(1, "a", vxlan("10.0.0.2", 1)), (1, "b", via_vif("red2"))],
+        ))),
+        put(Kind::NextHopGroup(hop_group("spines", "underlay", vec![(1, "a", gateway("10.0.0.254"))]))),
+        put(Kind::Route(route_to_group("red", "10.8.0.0/16", "peers"))),
     ]);
     changes
 }
@@ -90,6 +98,9 @@ fn object() -> impl Strategy<Value = Kind> {
             Kind::Label(label(number, v1::mpls_label::Target::Vif(vif.into())))
         }),
         2 => any_bridge().prop_map(Kind::Bridge),
+        3 => any_hop_group().prop_map(Kind::NextHopGroup),
+        2 => (select(&VRFS[..]), select(&PREFIXES[..]), select(&HOP_GROUPS[..]))
+            .prop_map(|(vrf, of, group)| Kind::Route(route_to_group(vrf, of, group))),
         3 => any_fdb_entry().prop_map(Kind::FdbEntry),
         1 => (1_u32..4, select(&BRIDGES[..])).prop_map(|(vni, bridge)| {
             Kind::Vni(v1::Vni { vni, bridge: bridge.into(), ..Default::default() })
@@ -111,6 +122,7 @@ fn key() -> impl Strategy<Value = Key> {
         1 => (select(&VIFS[..2]), select(&FABRIC[..]))
             .prop_map(|(vif, address)| Key::Neighbour(v1::NeighbourKey { vif: vif.into(), address: ip(address) })),
         1 => select(&BRIDGES[..]).prop_map(|name| Key::Bridge(name.into())),
+        1 => select(&HOP_GROUPS[..]).prop_map(|name| Key::NextHopGroup(name.into())),
         1 => (select(&BRIDGES[..]), 0_u8..4).prop_map(|(bridge, mac)| Key::FdbEntry(fdb_key(bridge, mac))),
         1 => (1_u32..4).prop_map(Key::Vni),
         1 => (16_u32..19).prop_map(Key::Label),
@@ -260,6 +272,16 @@ fn by(vrfs: &'static [&str], kind: impl Strategy<Value = v1::next_hop::Kind>) ->
     (select(vrfs), select(&PREFIXES[..]), select(&OWNERS[..]), prop::collection::vec(path, 1..4)).prop_map(
         |(vrf, of, owner, paths)| v1::Route { key: Some(route_key(vrf, of, owner)), ..route_by(vrf, of, paths) },
     )
+}
+
+fn any_hop_group() -> impl Strategy<Value = v1::NextHopGroup> {
+    let name = (any::<bool>(), select(&HOP_GROUPS[..]));
+    (several_ways(), name, prop::bool::weighted(0.1)).prop_map(|(route, (home, name), empty)| {
+        // mostly where it may be
+        let own = if name == "spines" { "underlay" } else { "red" };
+        let vrf = if home { own.into() } else { route.key.unwrap().vrf };
+        v1::NextHopGroup { name: name.into(), vrf, paths: if empty { Vec::new() } else { route.paths } }
+    })
 }
 
 fn one_way() -> impl Strategy<Value = v1::Route> {

@@ -17,7 +17,11 @@ fn stamps(model: &Model) -> BTreeMap<String, Generation> {
     let snapshot = model.snapshot();
     let vrfs = snapshot.vrfs.iter().map(|(_, vrf)| (format!("vrf {}", vrf.name), vrf.stamp));
     let vifs = snapshot.vifs.iter().map(|(_, vif)| (format!("vif {}", vif.name), vif.stamp));
-    let text = |id: usize| model.next_hop_text(crate::ids::NextHopId(id as u32));
+    let text = |id: usize| {
+        let text = model.next_hop_text(crate::ids::NextHopId(id as u32));
+        // a group is the same whatever its ways are
+        text.split_once(" of ecmp").map(|(group, _)| group.to_owned()).unwrap_or(text)
+    };
     let hops = snapshot.next_hops.iter().map(|(id, row)| (format!("hop {id} {}", text(id)), row.stamp));
     vrfs.chain(vifs).chain(hops).collect()
 }
@@ -212,4 +216,49 @@ fn one_change_beside_100_000_routes_rebuilds_its_own_part() {
     let bad = [put(Kind::Route(route("red", "9.0.0.0/8", discard()))), delete(Key::Vrf("red".into()))];
     assert!(model.apply("", &bad).is_err());
     assert!(Arc::ptr_eq(&after, &model.snapshot()));
+}
+
+fn peers(paths: &[(&str, v1::next_hop::Kind)]) -> v1::Change {
+    let paths = paths.iter().map(|(name, kind)| (1, *name, kind.clone())).collect();
+    put(Kind::NextHopGroup(hop_group("peers", "red", paths)))
+}
+
+/// Of tunnels: the flows of the ways that are no more notice it; of VIFs: all of the VRF.
+#[test]
+fn a_group_raises_the_ways_that_are_no_more() {
+    let mut model = model();
+    let [a, b, c] = [2, 3, 4].map(|host| vxlan(&format!("10.0.0.{host}"), 100));
+    model.apply("", &[peers(&[("a", a.clone()), ("b", b.clone())])]).unwrap();
+    let to = |prefix: &str| put(Kind::Route(route_to_group("red", prefix, "peers")));
+    let pinned =
+        [route("red", "11.0.0.0/8", a.clone()), route("red", "12.0.0.0/8", b.clone())].map(|one| put(Kind::Route(one)));
+    model.apply("", &[&[to("9.0.0.0/8"), to("10.0.0.0/8")][..], &pinned].concat()).unwrap();
+    let one = model.snapshot();
+    let row = |model: &Model| {
+        model.snapshot().vrfs.row(model.vrf_id("red").unwrap().index()).unwrap().v4.exact(9 << 24, 8).unwrap()
+    };
+    let group = row(&model);
+    // one comes: nothing that a live flow rests on
+    let (hop_a, hop_b, hop_c) =
+        ("hop vxlan 10.0.0.2 vni 100", "hop vxlan 10.0.0.3 vni 100", "hop vxlan 10.0.0.4 vni 100");
+    let more = peers(&[("a", a.clone()), ("b", b.clone()), ("c", c.clone())]);
+    assert_eq!(raised(&mut model, std::slice::from_ref(&more)), [hop_c]);
+    assert!(raised(&mut model, &[more]).is_empty(), "the same again");
+    // another order, another name, another weight
+    assert!(raised(&mut model, &[peers(&[("c", c.clone()), ("b", b.clone()), ("a", a.clone())])]).is_empty());
+    assert_eq!(raised(&mut model, &[peers(&[("c", c.clone()), ("b2", b.clone()), ("a", a.clone())])]), [hop_b]);
+    let swapped = peers(&[("c", c.clone()), ("b2", a.clone()), ("a", b.clone())]);
+    assert_eq!(raised(&mut model, &[swapped]), [hop_a, hop_b]);
+    // ways that go
+    assert_eq!(raised(&mut model, &[peers(&[("b2", a.clone()), ("c", c.clone())])]), [hop_b]);
+    assert_eq!(raised(&mut model, &[peers(&[("c", c.clone())])]), [hop_a]);
+    // the routes have the number that they had
+    assert_eq!(row(&model), group);
+    let fib = |of: &crate::tables::Snapshot| of.vrfs.row(model.vrf_id("red").unwrap().index()).unwrap().stamp;
+    assert_eq!(fib(&one), fib(&model.snapshot()));
+    // which ACL judges, and where answers come from, is another matter with VIFs
+    let with_vif = peers(&[("c", c.clone()), ("d", via_vif("red1"))]);
+    assert_eq!(raised(&mut model, &[with_vif]), ["vrf red"]);
+    assert_eq!(raised(&mut model, &[peers(&[("c", c.clone())])]), ["hop vif red1", "vrf red"]);
+    assert!(raised(&mut model, &[delete(Key::Route(route_key("red", "9.0.0.0/8", "")))]).contains(&"vrf red".into()));
 }

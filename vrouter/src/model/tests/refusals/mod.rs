@@ -8,6 +8,7 @@ use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
 mod bridges;
+mod hop_groups;
 mod policies;
 mod routes;
 mod vifs;
@@ -216,6 +217,10 @@ fn limits() {
         ("group_prefixes", vec![put(Kind::Group(group(&["1.0.0.0/8", "2.0.0.0/8"])))]),
         ("neighbours", vec![put(Kind::Neighbour(neighbour("up0", "10.0.0.9", [2; 6])))]),
         ("vnis", vec![put(Kind::Vni(v1::Vni { vni: 9, vrf: "red".into(), ..v1::Vni::default() }))]),
+        (
+            "next_hop_groups",
+            vec![put(Kind::NextHopGroup(hop_group("x", "red", vec![(1, "", vxlan("10.0.0.2", 100))])))],
+        ),
         ("bridges", vec![put(Kind::Bridge(v1::Bridge { name: "x".into(), vrf: "red".into(), ..Default::default() }))]),
         ("fdb_entries", bridges::one_station()),
         ("fdb_addresses", bridges::one_address()),
@@ -247,6 +252,7 @@ fn limits() {
             "vnis" => &mut limits.vnis,
             "labels" => &mut limits.labels,
             "bridges" => &mut limits.bridges,
+            "next_hop_groups" => &mut limits.next_hop_groups,
             "fdb_entries" => &mut limits.fdb_entries,
             "fdb_addresses" => &mut limits.fdb_addresses,
             _ => &mut limits.owners,
