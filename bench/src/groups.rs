@@ -39,7 +39,7 @@ pub fn group(turn: u32) -> v1::Change {
         v1::Path { next_hop, name: format!("m{member}"), ..v1::Path::default() }
     };
     let paths = (0..MEMBERS).map(path).collect();
-    put(Kind::NextHopGroup(v1::NextHopGroup { name: "peers".into(), vrf: "red".into(), paths }))
+    put(Kind::NextHopGroup(v1::NextHopGroup { name: "peers".into(), vrf: "red".into(), paths, hash: 0 }))
 }
 
 fn route(at: u32) -> v1::Change {

@@ -14,10 +14,18 @@ PORT = 7000
 FLOWS = 320
 
 
+def paths(*names):
+    return [{"vxlan": via(name), "weight": WEIGHTS[name], "name": name} for name in names]
+
+
 def by(*names):
     """Routes of red to the service by these VTEPs."""
-    paths = [{"vxlan": via(name), "weight": WEIGHTS[name], "name": name} for name in names]
-    return {"routes": [{"vrf": "red", "prefix": prefix, "via": {"ecmp": paths}} for prefix in SERVICE.values()]}
+    return {"routes": [{"vrf": "red", "prefix": prefix, "via": {"ecmp": paths(*names)}} for prefix in SERVICE.values()]}
+
+
+def group(*names, **more):
+    """A next-hop group of these VTEPs."""
+    return {"next_hop_groups": [{"name": "service", "vrf": "red", "paths": paths(*names), **more}]}
 
 
 def via(name):
@@ -106,3 +114,29 @@ def test_a_vtep_that_is_withdrawn_moves_its_flows_only(picture):
         assert "k2" in Flows(red1, FLOWS, address, PORT).ask()
         for session in staying:
             probe.echo(session, b"still here" * 100)
+
+
+def test_one_update_of_a_group_moves_the_flows_of_all_its_routes(picture):
+    h1, kernels = start(picture)
+    red1 = picture["red1"].netns
+    # the service's own routes, and many others
+    others = [f"10.{100 + n // 250}.{n % 250}.0/24" for n in range(2000)]
+    routes = [{"vrf": "red", "prefix": prefix, "via": {"group": "service"}} for prefix in [*SERVICE.values(), *others]]
+    h1.apply({**group(*WEIGHTS), "routes": routes})
+    with serving(kernels):
+        flows = [Flows(red1, FLOWS, address, PORT) for address in SERVICE]
+        first = [one.ask() for one in flows]
+        for names in first:
+            check_shares(names)
+        h1.apply(group("k", "k3"))
+        second = [one.ask() for one in flows]
+        for before, after in zip(first, second):
+            assert {now for was, now in zip(before, after) if was == "k2"} == {"k", "k3"}
+            assert all(was == now for was, now in zip(before, after) if was != "k2"), "a flow of another VTEP moved"
+        # it comes back: nobody moves; and by addresses alone new flows have one VTEP
+        h1.apply(group("k", "k2", "k3", hash="addresses"))
+        assert [one.ask() for one in flows] == second
+        for address in SERVICE:
+            assert len(set(Flows(red1, 32, address, PORT).ask())) == 1
+    shown = h1.ask("show", "next-hop-groups")["next_hop_groups"]
+    assert [path["name"] for path in shown[0]["paths"]] == ["k", "k2", "k3"] and shown[0]["hash"] == "addresses", shown

@@ -142,7 +142,7 @@ const KINDS: &[(&str, &str, &str, &str)] = &[
     (
         "next-hop-groups",
         "spines",
-        "next-hop-group spines --vrf red --path vif:?web1 --path mpls_udp:?{remote:?1.2.3.4,?label:?99},?backup:?true",
+        "next-hop-group spines --vrf red --path vif:?web1 --path {mpls_udp:?{remote:?1.2.3.4,?label:?99},?backup:?true} --hash addresses",
         "next-hop-group spines",
     ),
     (

@@ -106,7 +106,7 @@ pub struct Limits {
     pub vifs: u32,
     pub routes: u32,
     pub next_hops: u32,
-    /// Of all routes by several paths; a list that several routes of a VRF share counts once.
+    /// Of all routes by several paths, and next-hop groups; a list that several of a VRF share counts once.
     pub paths: u32,
     pub neighbours: u32,
     pub acls: u32,

@@ -134,7 +134,7 @@ impl Lookup<'_> {
             _ if row.is_none_or(|row| !row.kind.takes_frames()) => return Fate::Forward(next_hop),
             _ => {}
         }
-        let choose = |group: &Group| *group.choose(self.snapshot.member_hash(&found.packet.ends()));
+        let choose = |group: &Group| self.snapshot.choose(group, &found.packet.ends());
         let way = self.snapshot.resolve(found.vrf, found.packet.destination, choose, |_, _| {});
         match way.map_err(lost) {
             Err((reason, vrf)) => Fate::Drop(reason, Culprit::Vrf(vrf)),

@@ -105,7 +105,7 @@ impl Work {
         if let Some(next_hop) = fixed {
             return Fate::Forward(next_hop);
         }
-        let choose = |group: &Group| *group.choose(snapshot.member_hash(&tuple));
+        let choose = |group: &Group| snapshot.choose(group, &tuple);
         match snapshot.resolve(vrf, packet.destination, choose, |_, _| {}).map_err(decide::lost) {
             Ok(resolved) => Fate::Forward(resolved.next_hop),
             Err((reason, vrf)) => Fate::Drop(reason, Culprit::Vrf(vrf)),

@@ -27,7 +27,7 @@ pub(super) fn fate(snapshot: &Snapshot, found: &Classified, key: Option<&FlowKey
         Some(next_hop) => Ok(Resolved::without_route(vrf.id, next_hop)),
         None => {
             let tuple = || key.map(|key| key.parts().0).unwrap_or_else(|| found.packet.ends());
-            let choose = |group: &Group| *group.choose(snapshot.member_hash(&tuple()));
+            let choose = |group: &Group| snapshot.choose(group, &tuple());
             snapshot.resolve(vrf.id, found.packet.destination, choose, |vrf, _| flows |= vrf.flows)
         }
     };

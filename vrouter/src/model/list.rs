@@ -11,7 +11,7 @@ use super::routes::{Offer, Source};
 use super::state::State;
 use crate::api::v1;
 use crate::ids::{BridgeId, Label, Mac, NextHopId, VifId, Vni, VrfId};
-use crate::tables::{Carrier, Model, RouterAdvertisement, TunnelHeaders, VifKind};
+use crate::tables::{Carrier, HashFields, Model, RouterAdvertisement, TunnelHeaders, VifKind};
 use v1::Kind;
 use v1::object::Kind as Object;
 
@@ -107,7 +107,12 @@ fn paths(state: &State, hop: Hop) -> Vec<v1::Path> {
 
 pub(super) fn hop_group(state: &State, group: &HopGroup) -> v1::NextHopGroup {
     let paths = paths(state, Hop::Paths(group.paths));
-    v1::NextHopGroup { name: group.name.to_string(), vrf: state.vrf_name(group.vrf), paths }
+    let hash = match group.hash {
+        HashFields::FiveTuple => v1::HashFields::Default,
+        HashFields::Addresses => v1::HashFields::Addresses,
+        HashFields::AddressesAndProtocol => v1::HashFields::AddressesAndProtocol,
+    };
+    v1::NextHopGroup { name: group.name.to_string(), vrf: state.vrf_name(group.vrf), paths, hash: hash.into() }
 }
 
 /// A name that was not given, which has spaces, is not listed either.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::limits::PortInfo;
 use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 use crate::tables::fib::Bits;
-use crate::tables::{Carrier, RouterAdvertisement, TunnelHeaders, VifKind};
+use crate::tables::{Carrier, HashFields, RouterAdvertisement, TunnelHeaders, VifKind};
 
 /// An IP prefix whose bits beyond `length` are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -292,6 +292,7 @@ pub(crate) struct HopGroup {
     pub vrf: VrfId,
     /// The number of a list of [`Path`]s.
     pub paths: u32,
+    pub hash: HashFields,
     /// What routes that name it have.
     pub next_hop: NextHopId,
 }

@@ -112,6 +112,8 @@ pub(crate) enum Reason {
     TenantVrf { vrf: String, why: String },
     #[error("exactly one of next_hop, paths and group is needed")]
     OneOrSeveral,
+    #[error("gateways have their flows by the tunnel's own hash")]
+    NotOfGateways,
     #[error("a path is a tunnel, a VIF or a gateway")]
     NotAPath,
     #[error("all of them are backups: at least one must not be")]

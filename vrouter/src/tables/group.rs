@@ -13,6 +13,7 @@ pub struct Group {
     /// Of a next-hop group; absent: the route's own ways.
     name: Option<Arc<str>>,
     members: Box<[Member]>,
+    hash: HashFields,
     /// Who has flows.
     serving: Serving,
     /// Of tunnels by an underlay route: which flow has which member.
@@ -45,6 +46,15 @@ enum Serving {
     All,
 }
 
+/// What of a flow its member is chosen by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HashFields {
+    #[default]
+    FiveTuple,
+    Addresses,
+    AddressesAndProtocol,
+}
+
 /// What a live flow has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
@@ -64,12 +74,12 @@ impl Group {
             (false, true) => Serving::Backups,
             (false, false) => Serving::All,
         };
-        Group { name: None, serving, members: members.into(), slots: None }
+        Group { name: None, hash: HashFields::default(), serving, members: members.into(), slots: None }
     }
 
-    /// The same under the name of a next-hop group.
-    pub fn named(self, name: Option<Arc<str>>) -> Group {
-        Group { name, ..self }
+    /// The same under the name of a next-hop group, which says by what flows are told apart.
+    pub fn named(self, name: Arc<str>, hash: HashFields) -> Group {
+        Group { name: Some(name), hash, ..self }
     }
 
     /// The next-hop group's name.
@@ -101,6 +111,11 @@ impl Group {
             Serving::Backups => member.up,
             Serving::All => true,
         }
+    }
+
+    /// By what flows are told apart.
+    pub fn hash(&self) -> HashFields {
+        self.hash
     }
 
     /// The member of a new flow with this hash, by weight among those that serve: the nearest by rendezvous hashing, so that when one of n
@@ -143,9 +158,14 @@ pub(super) fn mix(a: u64, b: u64) -> u64 {
 }
 
 impl Snapshot {
+    /// The member of a new flow, or of a packet without one.
+    pub fn choose(&self, group: &Group, tuple: &FlowTuple) -> Member {
+        *group.choose(self.member_hash(tuple, group.hash()))
+    }
+
     /// The hash of a flow by which a member is chosen. Its seed is our router MAC, so that hosts in a row do not all choose alike, and it
     /// has nothing to do with the hash of the flow table.
-    pub fn member_hash(&self, tuple: &FlowTuple) -> u64 {
+    fn member_hash(&self, tuple: &FlowTuple, fields: HashFields) -> u64 {
         let [a, b, c, d, e, f] = self.local.router_mac.0;
         let halves = |address: IpAddr| match address {
             IpAddr::V4(address) => (0, u64::from(address.to_bits())),
@@ -153,7 +173,12 @@ impl Snapshot {
         };
         let ((source, low), (destination, end)) = (halves(tuple.source), halves(tuple.destination));
         let ports = u64::from(tuple.source_port) << 32 | u64::from(tuple.destination_port) << 8;
-        let words = [source, low, destination, end, ports | u64::from(tuple.protocol)];
+        let last = match fields {
+            HashFields::FiveTuple => ports | u64::from(tuple.protocol),
+            HashFields::AddressesAndProtocol => tuple.protocol.into(),
+            HashFields::Addresses => 0,
+        };
+        let words = [source, low, destination, end, last];
         // twice the last step: the upper bits, which choose, depend on all of the last word
         let hash = words.into_iter().fold(u64::from_be_bytes([0, 1, a, b, c, d, e, f]), mix);
         mix(hash, LAST)
@@ -187,7 +212,9 @@ mod tests {
     /// Members by how many of the tuples they get.
     fn counts(snapshot: &Snapshot, group: &Group) -> Vec<usize> {
         let mut counts = vec![0; group.members().len()];
-        tuples().for_each(|tuple| counts[group.choose(snapshot.member_hash(&tuple)).id.0 as usize - 1] += 1);
+        tuples().for_each(|tuple| {
+            counts[group.choose(snapshot.member_hash(&tuple, HashFields::FiveTuple)).id.0 as usize - 1] += 1
+        });
         counts
     }
 
@@ -214,7 +241,7 @@ mod tests {
         let snapshot = Snapshot::default();
         let (whole, cut) = (group(&[(1, true); 4]), group(&[(1, true), (1, false), (1, true), (1, true)]));
         let mut moved = [0; 5];
-        for hash in tuples().map(|tuple| snapshot.member_hash(&tuple)) {
+        for hash in tuples().map(|tuple| snapshot.member_hash(&tuple, HashFields::FiveTuple)) {
             let (before, after) = (whole.choose(hash).id, cut.choose(hash).id);
             if before == MemberId(2) {
                 moved[after.0 as usize] += 1;
@@ -234,7 +261,7 @@ mod tests {
             let members: Vec<_> = (0..=n).map(|at| (1 + at as u32 % 3, true)).collect();
             let (before, after) = (group(&members[..n]), group(&members));
             let total: u32 = members.iter().map(|(weight, _)| weight).sum();
-            let hashes = tuples().map(|tuple| snapshot.member_hash(&tuple));
+            let hashes = tuples().map(|tuple| snapshot.member_hash(&tuple, HashFields::FiveTuple));
             let moved = hashes.filter(|&hash| {
                 let (old, new) = (before.choose(hash).id, after.choose(hash).id);
                 assert!(old == new || new == MemberId(n as u32 + 1), "{n}: from {old:?} to {new:?}");
@@ -272,8 +299,9 @@ mod tests {
             snapshot
         });
         let group = group(&[(1, true); 2]);
-        let first =
-            |snapshot: &Snapshot, tuple: &FlowTuple| group.choose(snapshot.member_hash(tuple)).id == MemberId(1);
+        let first = |snapshot: &Snapshot, tuple: &FlowTuple| {
+            group.choose(snapshot.member_hash(tuple, HashFields::FiveTuple)).id == MemberId(1)
+        };
         let both = tuples().filter(|tuple| first(&here, tuple) && first(&there, tuple)).count();
         assert!(within(both, 10_000.0), "{both}");
     }
@@ -289,5 +317,24 @@ mod tests {
         assert_eq!(keep(0, 101), Some(1));
         assert_eq!(keep(9, 9), None);
         assert_eq!(keep(3, 103), None, "it is down");
+    }
+
+    #[test]
+    fn flows_that_have_the_fields_in_common_have_the_same_member() {
+        let snapshot = Snapshot::default();
+        let one = tuples().next().unwrap();
+        let other = FlowTuple { source_port: 9, destination_port: 80, ..one };
+        let protocol = FlowTuple { protocol: 6, ..other };
+        let hashes = |fields| [one, other, protocol].map(|tuple| snapshot.member_hash(&tuple, fields));
+        let [a, b, c] = hashes(HashFields::FiveTuple);
+        assert!(a != b && b != c && a != c);
+        let [a, b, c] = hashes(HashFields::AddressesAndProtocol);
+        assert!(a == b && b != c);
+        let [a, b, c] = hashes(HashFields::Addresses);
+        assert!(a == b && b == c);
+        let far = FlowTuple { destination: "10.1.1.21".parse().unwrap(), ..one };
+        assert_ne!(snapshot.member_hash(&far, HashFields::Addresses), a);
+        let turned = one.reversed();
+        assert_ne!(snapshot.member_hash(&turned, HashFields::Addresses), a, "directions differ");
     }
 }

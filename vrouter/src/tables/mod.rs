@@ -18,7 +18,7 @@ mod stripes;
 mod tunnel_headers;
 
 pub use bridge::{Bridge, Pair};
-pub use group::{Group, Kept, Member};
+pub use group::{Group, HashFields, Kept, Member};
 pub use next_hop::{Adjacency, Carrier, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
 pub use resolve::{Resolved, Unresolved, VRF_DEPTH};
 pub use rewrite::{Ready, Rewrite, Shape};

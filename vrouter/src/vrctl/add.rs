@@ -9,8 +9,8 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Group, Label, Lifetimes, Neighbour, NextHopGroup, Port, Route, RouterAdvertisement, Rule, Settings, ToProto,
-    TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
+    Acl, Group, HashFields, Label, Lifetimes, Neighbour, NextHopGroup, Port, Route, RouterAdvertisement, Rule,
+    Settings, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
 };
 
 use super::Failure;
@@ -63,9 +63,12 @@ enum Object {
         name: String,
         #[arg(long)]
         vrf: String,
-        /// A way as in a network file, e.g. 'gateway: 172.31.0.253, name: a, weight: 3'. Repeatable
+        /// A way as in a network file, e.g. '{gateway: 172.31.0.253, name: a, weight: 3}'. Repeatable
         #[arg(long, required = true, value_parser = yaml::<Via>)]
         path: Vec<Via>,
+        /// By what the path of a new flow is chosen: five_tuple, addresses, addresses_and_protocol; default five_tuple
+        #[arg(long, value_name = "FIELDS", value_parser = yaml::<HashFields>)]
+        hash: Option<HashFields>,
     },
     /// A static neighbour of a fabric VIF
     Neighbour {
@@ -307,7 +310,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Route(AddRoute { vrf, prefix, via, preference }) => {
             Route { vrf, prefix, owner: None, preference, via, drop: false }.to_proto()
         }
-        Object::NextHopGroup { name, vrf, path } => NextHopGroup { name, vrf, paths: path }.to_proto(),
+        Object::NextHopGroup { name, vrf, path, hash } => NextHopGroup { name, vrf, paths: path, hash }.to_proto(),
         Object::Neighbour { vif, address, mac } => {
             Neighbour { vif, address, mac: Some(mac), learnt: false, state: None }.to_proto()
         }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use vrouter::api::yaml::{
-    Acl, Action, AddressMatch, Bridge, FdbEntry, Group, HeaderModel, Label, Neighbour, NextHopGroup, Port, Route, Rule,
-    Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
+    Acl, Action, AddressMatch, Bridge, FdbEntry, Group, HashFields, HeaderModel, Label, Neighbour, NextHopGroup, Port,
+    Route, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
 };
 
 /// An object that a table shows; columns and cells correspond.
@@ -148,14 +148,19 @@ impl Row for Route {
 }
 
 impl Row for NextHopGroup {
-    const COLUMNS: &[&str] = &["group", "vrf", "paths"];
+    const COLUMNS: &[&str] = &["group", "vrf", "paths", "hash"];
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
     fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), self.vrf.clone(), paths(&self.paths)]
+        let hash = match self.hash {
+            None | Some(HashFields::FiveTuple) => "5-tuple",
+            Some(HashFields::Addresses) => "addresses",
+            Some(HashFields::AddressesAndProtocol) => "addresses, protocol",
+        };
+        vec![self.name.clone(), self.vrf.clone(), paths(&self.paths), hash.into()]
     }
 }
 

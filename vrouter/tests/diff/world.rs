@@ -362,7 +362,12 @@ impl World {
     fn hop_group_named(&self, name: &str, random: &mut Random) -> Object {
         let vrf = vrf_of_group(name);
         let paths = if vrf == "underlay" { self.gateways_of_group(random) } else { self.paths(vrf, random) };
-        object("next_hop_groups", format!("{{name: {name}, vrf: {vrf}, paths: [{paths}]}}"))
+        let hash = if vrf == "underlay" {
+            ""
+        } else {
+            random.weighted(&[(50, ""), (30, ", hash: addresses"), (20, ", hash: addresses_and_protocol")])
+        };
+        object("next_hop_groups", format!("{{name: {name}, vrf: {vrf}, paths: [{paths}]{hash}}}"))
     }
 
     fn paths(&self, vrf: &str, random: &mut Random) -> String {

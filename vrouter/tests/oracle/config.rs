@@ -285,6 +285,16 @@ pub struct Path {
     pub backup: bool,
 }
 
+/// What flows have in common that are given the same way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashFields {
+    #[default]
+    FiveTuple,
+    Addresses,
+    AddressesAndProtocol,
+}
+
 /// Ways that routes share.
 #[derive(Clone, Debug)]
 pub struct HopGroup {
@@ -292,6 +302,7 @@ pub struct HopGroup {
     pub vrf: u32,
     /// Their number among [`Config::paths`], which each statement of the group gets anew.
     pub paths: u32,
+    pub hash: HashFields,
 }
 
 #[derive(Clone, Debug)]
@@ -447,6 +458,17 @@ impl Config {
     /// Whether these ways are of a next-hop group.
     pub fn are_shared(&self, paths: u32) -> bool {
         self.hop_groups.values().any(|group| group.paths == paths)
+    }
+
+    /// A tuple without what these ways' group does not look at; `None`: it looks at all of it.
+    pub fn common(&self, paths: u32, tuple: Tuple) -> Option<Tuple> {
+        let hash = self.hop_groups.values().find(|group| group.paths == paths)?.hash;
+        let bare = Tuple { later: false, source_port: 0, destination_port: 0, ..tuple };
+        match hash {
+            HashFields::FiveTuple => None,
+            HashFields::AddressesAndProtocol => Some(bare),
+            HashFields::Addresses => Some(Tuple { protocol: 0, ..bare }),
+        }
     }
 
     /// The ways that a route says, itself or by a group's name.

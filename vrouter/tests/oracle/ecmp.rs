@@ -5,6 +5,7 @@
 //! all that may be are kept side by side (`Worlds`) until something shows which of them is.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use super::config::{Hop, Path, Which};
 use super::forward::Place;
@@ -26,6 +27,14 @@ pub struct Kept {
 
 /// Packets without a flow, while these ways, and those of them that serve, stay: by the route's ways and the packet's tuple.
 pub type ByHash = (u32, Vec<bool>, Tuple, bool);
+
+/// New flows while these ways, and those of them that serve, stay: by what the group looks at.
+#[derive(Clone, Debug, Default)]
+pub struct ByFields {
+    chosen: BTreeMap<(u32, Vec<bool>, Tuple), String>,
+    /// A flow had what another one has that has this in common with it.
+    met: bool,
+}
 
 /// What is chosen where, in the order in which an event comes to choices.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +112,8 @@ impl Oracle {
             return false;
         }
         self.by_hash.retain(|key, name| other.by_hash.get(key) == Some(name));
+        let fields = &other.by_fields.borrow().chosen;
+        self.by_fields.get_mut().chosen.retain(|key, name| fields.get(key) == Some(name));
         self.chosen.retain(|flow, choice| other.chosen.get(flow) == Some(choice));
         self.unsee(other);
         for (pair, other) in self.flows.iter_mut().zip(&other.flows) {
@@ -147,7 +158,7 @@ impl Oracle {
     }
 
     /// The way that a flow goes which has this one. `shows`: this packet goes it; else it may not have been chosen anew yet.
-    pub(super) fn path_of_flow(&self, hop: Hop, had: Option<&Kept>, shows: bool) -> Kept {
+    pub(super) fn path_of_flow(&self, hop: Hop, tuple: Option<Tuple>, had: Option<&Kept>, shows: bool) -> Kept {
         let Which::Paths(number) = hop.which else { return Kept { name: String::new(), hop, open: false } };
         let paths = &self.config.paths[&number];
         let serving = self.serving(hop.vrf, paths);
@@ -162,23 +173,33 @@ impl Oracle {
             // who is not asked for need not have been asked again yet, and then goes on from what it had
             return Kept { open: !shows && *had != way && self.config.are_shared(number), ..way };
         }
+        // a flow that is new is chosen for by what the group looks at alone
+        let common = tuple.filter(|_| had.is_none() && shows).and_then(|tuple| self.config.common(number, tuple));
+        let key = common.map(|tuple| (number, serving.clone(), tuple));
+        let mut by_fields = self.by_fields.borrow_mut();
+        let known = key.as_ref().and_then(|key| by_fields.chosen.get(key));
+        if let Some(way) = known.and_then(|name| paths.iter().find(|way| way.name == *name)) {
+            by_fields.met = true;
+            return kept(hop.vrf, way);
+        }
         let unsure = !shows && had.is_some() && old.is_none() && self.config.are_shared(number);
         let mut allowed: Vec<usize> = (0..paths.len()).filter(|at| serving[*at]).collect();
         let stays = old.filter(|old| !shows && !serving[*old]);
         allowed.splice(0..0, stays);
         let way = allowed[self.choice(allowed.len())];
+        by_fields.chosen.extend(key.map(|key| (key, paths[way].name.clone())));
         let open = unsure || stays == Some(way) && had.is_some_and(|had| had.open);
         Kept { open, ..kept(hop.vrf, &paths[way]) }
     }
 
     /// The way of a flow's answers, when none of them has shown it: the place that asked if it is one, else what they had, else open.
     pub(super) fn path_of_answers(&self, hop: Hop, asker: Place, had: Option<&Kept>, shows: bool) -> Kept {
-        let Which::Paths(number) = hop.which else { return self.path_of_flow(hop, had, shows) };
+        let Which::Paths(number) = hop.which else { return self.path_of_flow(hop, None, had, shows) };
         let paths = &self.config.paths[&number];
         let asked = |way: &&Path| matches!(way.which, Which::Vif { vif, .. } if asker == Place::Vif(vif));
         match paths.iter().find(asked) {
             Some(way) => kept(hop.vrf, way),
-            None if shows => self.path_of_flow(hop, had, true),
+            None if shows => self.path_of_flow(hop, None, had, true),
             None => {
                 let serving = self.serving(hop.vrf, paths);
                 let same = |way: &&Path| had.is_some_and(|had| way.which == had.hop.which && hop.vrf == had.hop.vrf);
@@ -198,7 +219,8 @@ impl Oracle {
         self.feature("path_by_hash");
         let paths = self.config.paths[&number].clone();
         let serving = self.serving(hop.vrf, &paths);
-        let key = tuple.map(|(tuple, error)| (number, serving.clone(), tuple, error));
+        let common = |tuple| self.config.common(number, tuple).unwrap_or(tuple);
+        let key = tuple.map(|(tuple, error)| (number, serving.clone(), common(tuple), error));
         let known = key.as_ref().and_then(|key| self.by_hash.get(key)).cloned();
         let way = match known.and_then(|name| paths.iter().find(|way| way.name == name)) {
             Some(way) => way,
@@ -211,6 +233,11 @@ impl Oracle {
             self.by_hash.insert(key, way.name.clone());
         }
         Hop { vrf: hop.vrf, which: way.which }
+    }
+
+    /// Whether a flow's way was that of another flow that has in common with it what their group looks at, since the last time.
+    pub(super) fn met_by_fields(&mut self) -> bool {
+        std::mem::take(&mut self.by_fields.get_mut().met)
     }
 
     /// Names of ways that no route has any more are forgotten, also when one has the same again.

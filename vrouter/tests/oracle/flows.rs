@@ -225,6 +225,9 @@ impl Oracle {
             if self.config.is_of_group(&way.name, way.hop) {
                 self.feature("path_of_group");
             }
+            if self.met_by_fields() {
+                self.feature("path_by_fields");
+            }
             if self.config.is_backup(&way.name, way.hop.which) {
                 self.feature("path_backup");
             }
@@ -396,7 +399,7 @@ impl Oracle {
             Ok(way) => way,
             Err(reason) => return refused(reason, place),
         };
-        let way = self.path_of_flow(hop, had[0], shows[0]);
+        let way = self.path_of_flow(hop, Some(tuple), had[0], shows[0]);
         let hop = way.hop;
         let (exit, exit_vrf, exit_vif) = match self.leave(hop) {
             Err(reason) => return refused(reason, place),
@@ -420,7 +423,7 @@ impl Oracle {
         let back = match answers {
             Named::Bridged(None) => Err("unknown_unicast"),
             Named::Bridged(Some(Hop { vrf: GONE, .. })) => Err("next_hop_gone"),
-            Named::Bridged(Some(hop)) => Ok(self.path_of_flow(hop, None, true)),
+            Named::Bridged(Some(hop)) => Ok(self.path_of_flow(hop, None, None, true)),
             Named::Routed | Named::Label(_) => {
                 let route = self.config.resolve(exit_vrf, tuple.source);
                 route.map(|(_, hop, _)| self.path_of_answers(hop, place, had[1], shows[1]))

@@ -11,6 +11,8 @@ pub struct HopGroup {
     name: String,
     vrf: String,
     paths: Vec<Via>,
+    #[serde(default)]
+    hash: config::HashFields,
 }
 
 /// A statement that says what is said already changes nothing.
@@ -18,10 +20,11 @@ pub fn put(config: &mut Config, given: HopGroup) -> Result<(), String> {
     let vrf = config.vrf_named(&given.vrf)?.id;
     let ways: Vec<Path> = given.paths.into_iter().map(|via| way(config, via)).collect::<Result<_, _>>()?;
     let old = config.hop_group_named(&given.name).ok();
-    let same = old.map(|id| config.hop_groups[&id].paths).filter(|paths| config.paths[paths] == ways);
+    let old_one = old.map(|id| &config.hop_groups[&id]).filter(|old| old.hash == given.hash);
+    let same = old_one.map(|old| old.paths).filter(|paths| config.paths[paths] == ways);
     let paths = same.unwrap_or_else(|| config.number());
     config.paths.insert(paths, ways);
     let id = old.unwrap_or_else(|| config.number());
-    config.hop_groups.insert(id, config::HopGroup { name: given.name, vrf, paths });
+    config.hop_groups.insert(id, config::HopGroup { name: given.name, vrf, paths, hash: given.hash });
     Ok(())
 }

@@ -60,7 +60,7 @@ use std::net::IpAddr;
 
 use choice::{Choice, Free};
 use config::Config;
-use ecmp::{ByHash, Script};
+use ecmp::{ByFields, ByHash, Script};
 use flows::Pair;
 use forward::Key;
 use links::Seen;
@@ -145,6 +145,8 @@ pub struct Oracle {
     chosen: BTreeMap<Key, Choice>,
     /// Ways that the product chose for packets without a flow.
     by_hash: BTreeMap<ByHash, String>,
+    /// And for new flows, by what their group looks at.
+    by_fields: RefCell<ByFields>,
     /// Ways through the underlay that flows were seen to have.
     seen: Seen,
     /// Neighbours that gateways and tunnels need, but for static ones; and those of them that were given up and did not answer since.
@@ -181,6 +183,7 @@ impl Oracle {
             routers: BTreeMap::new(),
             chosen: BTreeMap::new(),
             by_hash: BTreeMap::new(),
+            by_fields: RefCell::default(),
             seen: Seen::new(),
             needed: BTreeSet::new(),
             lost: BTreeSet::new(),
@@ -260,6 +263,7 @@ impl Oracle {
         self.changes += 1;
         // the seed of the product's hash is a setting
         self.by_hash.clear();
+        self.by_fields.take();
         self.lose_next_hops();
         self.lose_names();
         self.want_neighbours();

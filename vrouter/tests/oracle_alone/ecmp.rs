@@ -102,6 +102,36 @@ fn a_way_is_kept_by_its_name() {
     assert_eq!((bed.flow().packets, bed.flow().reverse_packets), (5, 1));
 }
 
+/// Group g of red by these.
+fn group(bed: &mut Bed, paths: &[(&str, &str)]) {
+    let paths: Vec<_> = paths.iter().map(|(via, name)| format!("{{{via}, name: {name}}}")).collect();
+    bed.apply(&format!("next_hop_groups: [{{name: g, vrf: red, paths: [{}]}}]", paths.join(", ")));
+}
+
+#[test]
+fn ways_of_a_group_change_for_the_routes_that_name_it() {
+    let mut bed = closed();
+    group(&mut bed, &[A, B]);
+    bed.apply("routes: [{vrf: red, prefix: 10.9.0.0/16, via: {group: g}}]");
+    never(&mut bed, &["a2", "c", "d"]);
+    goes(&mut bed, "a");
+    group(&mut bed, &[C, B, A]);
+    never(&mut bed, &["b", "c"]);
+    goes(&mut bed, "a");
+    group(&mut bed, &[B, A2]);
+    never(&mut bed, &["a", "b"]);
+    goes(&mut bed, "a2");
+    group(&mut bed, &[B, C]);
+    never(&mut bed, &["a", "a2"]);
+    goes(&mut bed, "c");
+    // the routes' own again
+    by(&mut bed, &[A, B, C]);
+    never(&mut bed, &["a", "b"]);
+    goes(&mut bed, "c");
+    bed.oracle.delete("next_hop_group", "g").unwrap();
+    goes(&mut bed, "c");
+}
+
 #[test]
 fn a_way_that_is_down_is_left_and_not_taken() {
     let mut bed = closed();

@@ -33,12 +33,11 @@ const C: (&str, &str) = ("c", "");
 const D: (&str, &str) = ("d", "");
 
 /// Twelve routes by the group, of three owners. Only answers come to ra: an answer that finds no flow is a drop.
-fn lab(workers: usize, more: &str) -> Lab {
+fn lab(workers: usize, group: &str) -> Lab {
     let mut lab = Lab::a(workers);
     lab.apply("acls: [{name: nothing, rules: []}]");
     lab.apply(&network::ra("acl_to_vif: nothing"));
-    lab.apply(more);
-    lab.apply(&peers(&[A, B, C, D]));
+    lab.apply(group);
     let owner = |n: usize| ["operator", "bgp", "cni"][n % 3];
     let route = |n: usize| format!("{{vrf: red, prefix: 10.8.{n}.0/24, owner: {}, via: {{group: peers}}}}", owner(n));
     let routes: Vec<_> = (0..12).map(route).collect();
@@ -47,7 +46,7 @@ fn lab(workers: usize, more: &str) -> Lab {
 }
 
 fn closed(workers: usize) -> Lab {
-    lab(workers, "{}")
+    lab(workers, &peers(&[A, B, C, D]))
 }
 
 /// The path that flow `n` has, as what is on the wire shows it.
@@ -269,4 +268,55 @@ fn the_underlay_s_routes_share_a_group() {
         let stats = lab.rig().stats();
         assert_eq!(stats.workers.iter().map(|worker| worker.revalidated).sum::<u64>(), 0);
     });
+}
+
+/// Flows to one address by those that they have in common: of UDP and of TCP.
+fn by_address(paths: &[&'static str]) -> Vec<[Vec<&'static str>; 2]> {
+    paths.chunks(4).map(|four| [four[..2].to_vec(), four[2..].to_vec()]).collect()
+}
+
+fn hashed(hash: &str) -> String {
+    peers(&[A, B, C, D]).replace("paths:", &format!("hash: {hash}, paths:"))
+}
+
+#[test]
+fn flows_that_have_the_hashed_fields_in_common_have_one_path() {
+    let alike = |flows: &[&str]| flows.iter().all(|path| *path == flows[0]);
+    let scattered = |lab: &mut Lab| {
+        let paths = paths(lab);
+        assert!(["a", "b", "c", "d"].iter().all(|path| count(&paths, path) > 3), "{paths:?}");
+        paths
+    };
+    scenario("group-5-tuple", closed, |lab| {
+        let flows = by_address(&scattered(lab));
+        assert!(!flows.iter().flatten().all(|pair| alike(pair)));
+        // who has one keeps it
+        let before = paths(lab);
+        lab.apply(&hashed("addresses"));
+        assert_eq!(paths(lab), before);
+        answers(lab);
+    });
+    scenario(
+        "group-addresses",
+        |workers| lab_of("addresses", workers),
+        |lab| {
+            let flows = by_address(&scattered(lab));
+            assert!(flows.iter().all(|[udp, tcp]| alike(&[&udp[..], tcp].concat())), "{flows:?}");
+            answers(lab);
+        },
+    );
+    scenario(
+        "group-protocol",
+        |workers| lab_of("addresses_and_protocol", workers),
+        |lab| {
+            let flows = by_address(&scattered(lab));
+            assert!(flows.iter().flatten().all(|pair| alike(pair)), "{flows:?}");
+            assert!(!flows.iter().all(|[udp, tcp]| udp == tcp), "{flows:?}");
+            answers(lab);
+        },
+    );
+}
+
+fn lab_of(hash: &str, workers: usize) -> Lab {
+    lab(workers, &hashed(hash))
 }

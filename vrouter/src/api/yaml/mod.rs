@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use bridges::{Bridge, FdbEntry, FrameVni, Vtep};
-pub use hop_groups::NextHopGroup;
+pub use hop_groups::{HashFields, NextHopGroup};
 pub use objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
     Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,

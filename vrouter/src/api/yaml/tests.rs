@@ -200,6 +200,7 @@ fn errors_in_groups_name_the_path() {
             "next_hop_groups:\n- {name: g, vrf: a, paths: [{vif: b}, {group: h}]}",
             "next_hop_group g paths[1]: is several itself",
         ),
+        ("next_hop_groups:\n- {name: g, vrf: a, paths: [{vif: b}], hash: ports}", "ports"),
         (
             "next_hop_groups:\n- {name: g, vrf: a, paths: [{mpls_udp: {remote: 1.1.1.1, label: 3}}]}",
             "next_hop_group g paths[0].mpls_udp.label: is not in 16 to 1048575",
@@ -355,8 +356,9 @@ fn paths() -> impl Strategy<Value = Vec<Via>> {
 }
 
 prop_compose! {
-    fn next_hop_group()(name in name(), vrf in name(), paths in paths()) -> NextHopGroup {
-        NextHopGroup { name, vrf, paths }
+    fn next_hop_group()(name in name(), vrf in name(), paths in paths(), hash in 0..3) -> NextHopGroup {
+        let hash = [None, Some(HashFields::Addresses), Some(HashFields::AddressesAndProtocol)][hash as usize];
+        NextHopGroup { name, vrf, paths, hash }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::model::read;
 use crate::model::records::{Hop, HopGroup, HopGroupId, Vrf};
 use crate::model::refusal::{At, Reason, Refusal, shown};
 use crate::model::state::State;
+use crate::tables::HashFields;
 
 pub(super) fn write(state: &mut State, mode: Mode, given: &v1::NextHopGroup) -> Result<(), Refusal> {
     let name = read::name(&given.name).at("name")?;
@@ -21,6 +22,17 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::NextHopGroup) -> 
         return Err(Reason::Missing.at("paths"));
     }
     let ways = route::several(state, &vrf, None, &given.paths)?;
+    let hash = match v1::HashFields::try_from(given.hash)
+        .map_err(|_| Reason::Unknown { kind: "choice", name: given.hash.to_string() })
+        .at("hash")?
+    {
+        v1::HashFields::Default => HashFields::FiveTuple,
+        v1::HashFields::Addresses => HashFields::Addresses,
+        v1::HashFields::AddressesAndProtocol => HashFields::AddressesAndProtocol,
+    };
+    if hash != HashFields::FiveTuple && ways.iter().any(|way| gateway(way.hop).is_some()) {
+        return Err(Reason::NotOfGateways.at("hash"));
+    }
     let families = [old.as_ref().and_then(|old| family(state, old.id)), ways.first().and_then(|way| gateway(way.hop))];
     let routes = old.as_ref().and_then(|old| routes(state, old.id));
     if let (Some(routes), [was, is]) = (routes, families)
@@ -31,7 +43,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::NextHopGroup) -> 
     let id = if let Some(old) = &old { old.id } else { state.number_hop_group().at("")? };
     let next_hop = state.take_hop(vrf.id, Hop::Named(id)).at("")?;
     let written = paths::with_list(state, vrf.id, &ways, |state, paths| {
-        let group = HopGroup { id, name: name.into(), vrf: vrf.id, paths, next_hop };
+        let group = HopGroup { id, name: name.into(), vrf: vrf.id, paths, hash, next_hop };
         if old.is_none_or(|old| *old != group) {
             state.set_hop_group(group.name.clone(), Some(Arc::new(group)));
         }

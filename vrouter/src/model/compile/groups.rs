@@ -54,7 +54,10 @@ pub(super) fn compile(
     for id in linked.chain(touched.iter().copied()).collect::<HashSet<_>>() {
         let Some((_, hop)) = state.hop(id) else { continue };
         let Some(ways) = state.several(hop) else { continue };
-        let name = state.hop_group(hop).map(|group| group.name.clone());
+        let named = |group: Group| match state.hop_group(hop) {
+            Some(record) => group.named(record.name.clone(), record.hash),
+            None => group,
+        };
         let is_gateway = |path: &Path| matches!(state.hop(path.next_hop), Some((_, Hop::Gateway(_))));
         if ways.iter().any(is_gateway) != fabric {
             continue;
@@ -70,7 +73,7 @@ pub(super) fn compile(
         };
         let members: Vec<Member> = ways.iter().map(one).collect();
         if fabric {
-            let kind = NextHopKind::Group(Group::of_underlay(members).named(name));
+            let kind = NextHopKind::Group(named(Group::of_underlay(members)));
             set(next, id, NextHop::new(u16::MAX, kind), false);
             continue;
         }
@@ -78,7 +81,7 @@ pub(super) fn compile(
             Some(NextHopKind::Group(group)) => Some(group.clone()),
             _ => None,
         };
-        let group = Group::new(members).named(name);
+        let group = named(Group::new(members));
         if let Some(before) = before {
             notice(next, &before, &group);
         }

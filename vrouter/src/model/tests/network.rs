@@ -100,7 +100,7 @@ pub(super) fn route_to_group(vrf: &str, of: &str, group: &str) -> v1::Route {
 
 /// Of so many ways: weight, name, next hop.
 pub(super) fn hop_group(name: &str, vrf: &str, paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> v1::NextHopGroup {
-    v1::NextHopGroup { name: name.into(), vrf: vrf.into(), paths: self::paths(paths) }
+    v1::NextHopGroup { name: name.into(), vrf: vrf.into(), paths: self::paths(paths), hash: 0 }
 }
 
 fn paths(paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> Vec<v1::Path> {

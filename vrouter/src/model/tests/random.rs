@@ -280,7 +280,8 @@ fn any_hop_group() -> impl Strategy<Value = v1::NextHopGroup> {
         // mostly where it may be
         let own = if name == "spines" { "underlay" } else { "red" };
         let vrf = if home { own.into() } else { route.key.unwrap().vrf };
-        v1::NextHopGroup { name: name.into(), vrf, paths: if empty { Vec::new() } else { route.paths } }
+        let hash = if route.paths.len() == 2 { 1 } else { 0 };
+        v1::NextHopGroup { name: name.into(), vrf, paths: if empty { Vec::new() } else { route.paths }, hash }
     })
 }
 

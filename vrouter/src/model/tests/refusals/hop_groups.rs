@@ -18,6 +18,9 @@ fn groups() {
     backups.paths.iter_mut().for_each(|path| path.backup = true);
     let mut hopless = hop_group("peers", "red", two());
     hopless.paths[1].next_hop = None;
+    let hashed = |vrf: &str, kind, hash| {
+        put(Kind::NextHopGroup(v1::NextHopGroup { hash, ..hop_group("peers", vrf, vec![(1, "", kind)]) }))
+    };
     let gateways = |other| peers("underlay", vec![(1, "", gateway("10.0.0.2")), (1, "", gateway(other))]);
     check(vec![
         (nameless, "next-hop group ", "name", "a name is"),
@@ -37,6 +40,8 @@ fn groups() {
         (gateways("10.7.0.9"), text, "paths[1].next_hop.gateway.address", "on no connected subnet"),
         (gateways("fd00::9"), text, "paths[1].next_hop.gateway.address", "of another address family"),
         (peers("underlay", two()), text, "paths[0].next_hop.tunnel", "is of the fabric"),
+        (hashed("red", vxlan("10.0.0.2", 1), 3), text, "hash", "there is no choice 3"),
+        (hashed("underlay", gateway("10.0.0.2"), 1), text, "hash", "the tunnel's own hash"),
         (delete(Key::NextHopGroup("peers".into())), text, "", "does not exist"),
     ]);
 }
