@@ -47,6 +47,13 @@ number!(/// An MPLS label, 20 bits (RFC 3032, section 2.1).
     Label(u32));
 number!(/// A VLAN's identifier, 1 to 4094 (IEEE 802.1Q).
     Vlan(u16));
+/// The tags before the frames of a sub-interface: an 802.1Q one, or an 802.1ad one with an 802.1Q one behind (Q-in-Q).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tags {
+    pub outer: Vlan,
+    pub inner: Option<Vlan>,
+}
+
 number!(/// A version of the model. Rises with every accepted batch, never goes back.
     Generation(u64));
 number!(/// Coarse time: tenths of a second since the host's boot (CLOCK_BOOTTIME). Wraps after 13 years.

@@ -62,6 +62,8 @@ mod skew;
 mod split;
 #[path = "wire/spoof.rs"]
 mod spoof;
+#[path = "wire/sub.rs"]
+mod sub;
 #[path = "wire/suppression.rs"]
 mod suppression;
 #[path = "wire/tenants.rs"]

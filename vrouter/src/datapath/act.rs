@@ -98,14 +98,29 @@ pub(super) fn forward(
     }
 }
 
+/// Bytes of the two addresses, which stand before tags.
+pub const ADDRESSES: usize = 12;
+
 /// Puts the tag of a fabric VIF, if it has one, into a whole frame.
 pub fn tag(frame: &mut Frame, vlan: Option<Vlan>) -> Result<(), DropReason> {
-    const ADDRESSES: usize = 12;
-    let (Some(vlan), Some(addresses)) = (vlan, frame.bytes().first_chunk::<ADDRESSES>()) else { return Ok(()) };
-    let mut front = [0; ADDRESSES + ether::TAG];
+    vlan.map_or(Ok(()), |vlan| put_tags(frame, &ether::tag(vlan)))
+}
+
+/// Puts tags, at most two, into a whole frame.
+pub fn put_tags(frame: &mut Frame, tags: &[u8]) -> Result<(), DropReason> {
+    let Some(addresses) = frame.bytes().first_chunk::<ADDRESSES>() else { return Ok(()) };
+    let mut front = [0; ADDRESSES + 2 * ether::TAG];
+    let front = &mut front[..ADDRESSES + tags.len()];
     front[..ADDRESSES].copy_from_slice(addresses);
-    front[ADDRESSES..].copy_from_slice(&ether::tag(vlan));
-    frame.replace_front(ADDRESSES, &front).map_err(|_| DropReason::NoHeadroom)
+    front[ADDRESSES..].copy_from_slice(tags);
+    frame.replace_front(ADDRESSES, front).map_err(|_| DropReason::NoHeadroom)
+}
+
+/// Takes so many tags out of a whole frame that has them.
+pub fn take_tags(frame: &mut Frame, tags: usize) {
+    let Some(&addresses) = frame.bytes().first_chunk::<ADDRESSES>() else { return };
+    let shorter = frame.replace_front(ADDRESSES + tags * ether::TAG, &addresses);
+    debug_assert!(shorter.is_ok(), "there is room for less");
 }
 
 /// Puts an Ethernet header before the L3 packet.

@@ -25,14 +25,6 @@ pub fn from_kernel(snapshot: &Snapshot, port: usize, frames: &mut [Frame], burst
     true
 }
 
-/// Takes the tag out of a frame that has one.
-pub fn untag(frame: &mut Frame) {
-    const ADDRESSES: usize = 12;
-    let Some(&addresses) = frame.bytes().first_chunk::<ADDRESSES>() else { return };
-    let shorter = frame.replace_front(ADDRESSES + ether::TAG, &addresses);
-    debug_assert!(shorter.is_ok(), "there is room for less");
-}
-
 /// That the link may take the frame for one of ours.
 fn check(fabric: &Vif, frame: &Frame) -> Result<(), DropReason> {
     let header = ether::read(frame.bytes())?;

@@ -1,12 +1,13 @@
 //! Finish: every frame of the burst leaves by its fate: a tx queue, a counted drop, or a copy for the slow path.
 
+use super::branches::BranchQueues;
 use super::counters::Counters;
 use super::punt::{Budget, Punt, RING, TunnelId, TunnelSource, Why};
 use super::shared::WorkerEnd;
 use super::victims::Culprit;
-use super::{Fate, Work, exception, vif_of};
+use super::{Fate, Work, act, exception, vif_of};
 use crate::drops::DropReason;
-use crate::ids::{Place, Tick};
+use crate::ids::{Place, PortIndex, Tick};
 use crate::packet::ether;
 use crate::port::{BURST, Frame, Port};
 use crate::tables::{Snapshot, Vif, VifKind};
@@ -92,6 +93,7 @@ pub struct Outbox<'a> {
     pub snapshot: &'a Snapshot,
     pub end: &'a WorkerEnd,
     pub tx: &'a mut [TxQueue],
+    pub branches: &'a mut BranchQueues,
     pub ports: &'a mut [Option<Box<dyn Port>>],
     pub budgets: &'a mut [Budget],
     pub neighbour_budgets: &'a mut [Budget],
@@ -134,7 +136,8 @@ impl Outbox<'_> {
 
     fn send(&mut self, port: usize, frame: Frame, work: &Work) {
         let Some(queue) = self.tx.get_mut(port) else {
-            return self.drop(work, &frame, DropReason::NextHopGone, Culprit::Frame);
+            let way = (self.snapshot, &mut *self.ports, &self.end.counters);
+            return self.branches.send(PortIndex(port as u16), &mut std::iter::once(frame), work.slot, way);
         };
         queue.push(&mut std::iter::once(frame), work.slot);
         if queue.room() == 0 {
@@ -146,7 +149,7 @@ impl Outbox<'_> {
     fn except(&mut self, port: usize, mut frame: Frame, work: &Work, learn: Option<Why>) {
         let entered = work.vif.and_then(|vif| self.snapshot.vifs.row(vif.index()));
         if entered.is_some_and(|vif| vif.vlan.is_some()) {
-            exception::untag(&mut frame);
+            act::take_tags(&mut frame, 1);
         }
         if let (Some(why), Some(vif)) = (learn, work.vif) {
             let copied = Copied { place: Place::Vif(vif), why, tunnel: None, from: 0, l3: ether::HEADER as u16 };

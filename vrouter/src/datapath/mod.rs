@@ -4,6 +4,7 @@
 //! ([`Fate`]): computed by [`classify`], [`flows`] and [`decide`], applied by [`act`], carried out by `finish`.
 
 pub mod act;
+mod branches;
 pub mod bridge;
 pub mod classify;
 pub mod counters;
@@ -61,6 +62,8 @@ pub struct Worker {
     ports: Ports,
     /// A burst as it was received, of which the lane takes what is plain.
     received: Vec<Frame>,
+    /// Takes turns with it where frames are told apart by tags.
+    mixed: Vec<Frame>,
     lane: Lane,
     counter: Counter,
     /// What the lane does not take, and what is known of it.
@@ -150,6 +153,7 @@ impl Worker {
             exception_budgets: vec![Budget::default(); snapshot.ports.len()],
             snapshot,
             received: Vec::with_capacity(BURST),
+            mixed: Vec::with_capacity(BURST),
             lane: Lane::new(),
             counter: shared.flows.counter(),
             frames: Vec::with_capacity(BURST),
@@ -200,29 +204,38 @@ impl Worker {
         if received == 0 {
             return report.handed_over;
         }
-        let (vif, slot) = match vif_of(&self.snapshot, port) {
-            Some(vif) => (Some(vif.id), vif.slot),
-            None => (None, self.counters().no_vif()),
-        };
-        let bytes = self.received.iter().map(|frame| frame.len() as u64).sum();
         let counters = self.counters();
         counters.worker.received.add(received as u64);
-        counters.vif(slot).rx_packets.add(received as u64);
-        counters.vif(slot).rx_bytes.add(bytes);
         if report.multi_segment > 0 {
+            let slot = vif_of(&self.snapshot, port).map_or(counters.no_vif(), |vif| vif.slot);
+            counters.vif(slot).rx_packets.add(report.multi_segment as u64);
             counters.drop(slot, DropReason::MultiSegment, report.multi_segment as u64);
         }
-        if let Some(vif) = vif {
-            self.run(vif, slot);
-            return received + report.handed_over;
+        if self.snapshot.branches.are_on(port) {
+            self.receive_tagged(port);
+        } else {
+            self.enter(port, vif_of(&self.snapshot, port).map(|vif| vif.id));
         }
-        self.set_aside(report.frames, None, slot);
+        received + report.handed_over
+    }
+
+    /// The path of frames that entered a port by one VIF, or by none.
+    fn enter(&mut self, port: usize, vif: Option<VifId>) {
+        let row = vif.and_then(|vif| self.snapshot.vifs.row(vif.index()));
+        let slot = row.map_or(self.counters().no_vif(), |vif| vif.slot);
+        let bytes = self.received.iter().map(|frame| frame.len() as u64).sum();
+        let counters = self.counters();
+        counters.vif(slot).rx_packets.add(self.received.len() as u64);
+        counters.vif(slot).rx_bytes.add(bytes);
+        if let Some(vif) = vif {
+            return self.run(vif, slot);
+        }
+        self.set_aside(self.received.len(), None, slot);
         if exception::from_kernel(&self.snapshot, port, &mut self.frames, &mut self.burst) {
             self.finish();
         } else {
             self.forward();
         }
-        received + report.handed_over
     }
 
     /// The path of a burst: plain packets by the lane, others by the slower steps, in the order in which they came.
@@ -357,6 +370,7 @@ impl Worker {
             snapshot: &self.snapshot,
             end,
             tx: &mut self.ports.tx,
+            branches: &mut self.ports.branches,
             ports: &mut self.ports.ends,
             budgets: &mut self.budgets,
             neighbour_budgets: &mut self.neighbour_budgets,

@@ -6,10 +6,10 @@ use std::vec::Drain;
 
 use crossbeam::queue::ArrayQueue;
 
+use super::branches::BranchQueues;
 use super::classify::vif_of;
 use super::counters::Counters;
 use super::finish::TxQueue;
-use crate::drops::DropReason;
 use crate::ids::{Generation, PortIndex};
 use crate::port::{Frame, Port};
 use crate::tables::{PortRow, Snapshot};
@@ -42,6 +42,7 @@ pub(super) struct Ports {
     /// By [`PortIndex`], as many as the limit.
     pub ends: Vec<Option<Box<dyn Port>>>,
     pub tx: Vec<TxQueue>,
+    pub branches: BranchQueues,
     /// Taken from the ring before their generation was published.
     early: Vec<ComingPort>,
     /// One more than the last end's index: what is polled.
@@ -62,7 +63,8 @@ impl Ports {
         let limit = limit.max(ends.len());
         ends.resize_with(limit, || None);
         let tx = ends.iter().map(|_| TxQueue::default()).collect();
-        let mut ports = Ports { ends, tx, early: Vec::with_capacity(limit), polled: 0 };
+        let mut ports =
+            Ports { ends, tx, branches: BranchQueues::default(), early: Vec::with_capacity(limit), polled: 0 };
         ports.renew_polled();
         ports
     }
@@ -76,6 +78,10 @@ impl Ports {
     /// Goes from one snapshot's ports to the next one's: gives back what the new one does not name, after what waits has been sent
     /// there, and takes what it does.
     pub fn turn(&mut self, old: &Snapshot, new: &Snapshot, rings: &PortRings, counters: &Counters) {
+        if !Arc::ptr_eq(&old.branches, &new.branches) || !Arc::ptr_eq(&old.ports, &new.ports) {
+            // a sub-interface's number may be another's from now on
+            self.branches.flush((old, &mut self.ends, counters));
+        }
         if Arc::ptr_eq(&old.ports, &new.ports) {
             return;
         }
@@ -135,10 +141,10 @@ impl Ports {
         snapshot: &Snapshot,
         counters: &Counters,
     ) {
+        let branch = port;
         let port = port.index();
         let Some(queue) = self.tx.get_mut(port) else {
-            counters.drop(slot, DropReason::NextHopGone, frames.len() as u64);
-            return;
+            return self.branches.send(branch, frames, slot, (snapshot, &mut self.ends, counters));
         };
         loop {
             queue.push(frames, slot);
@@ -154,6 +160,7 @@ impl Ports {
         for (port, (queue, device)) in self.tx.iter_mut().zip(&mut self.ends).enumerate() {
             queue.flush(device, vif_of(snapshot, port), counters);
         }
+        self.branches.flush((snapshot, &mut self.ends, counters));
     }
 
     fn renew_polled(&mut self) {

@@ -137,6 +137,7 @@ impl State {
             self.dirty.vifs.insert(old.id);
             self.vif_by_id.remove(&old.id);
             old.ports().for_each(|port| self.vif_by_port[port.index()] = None);
+            old.tags().map(|tags| self.branches.remove(&(old.port, tags)));
             self.free_slots.insert(old.slot);
             for acl in [&old.from_vif, &old.to_vif].into_iter().flatten() {
                 self.use_acl(acl, |of| of.vifs.remove(&old.id));
@@ -154,6 +155,7 @@ impl State {
         if let Some(new) = new {
             self.dirty.vifs.insert(new.id);
             new.ports().for_each(|port| self.vif_by_port[port.index()] = Some(new.id));
+            new.tags().map(|tags| self.branches.insert((new.port, tags), new.id));
             self.free_slots.remove(&new.slot);
             for acl in [&new.from_vif, &new.to_vif].into_iter().flatten() {
                 self.use_acl(acl, |of| of.vifs.insert(new.id));

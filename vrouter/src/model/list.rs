@@ -239,6 +239,7 @@ pub(super) fn vif(state: &State, vif: &Vif) -> v1::Vif {
         gateway_link_local: vif.gateway_link_local.map(|gateway| gateway.octets().into()).unwrap_or_default(),
         mtu: vif.mtu.unwrap_or(0).into(),
         vlan: vif.vlan.map_or(0, |vlan| vlan.0.into()),
+        inner_vlan: vif.inner_vlan.map_or(0, |vlan| vlan.0.into()),
         acl_from_vif: name(&vif.from_vif),
         acl_to_vif: name(&vif.to_vif),
         spoofing_allowed: vif.spoofing_allowed,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::limits::PortInfo;
-use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
+use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, Tags, VifId, Vlan, Vni, VrfId};
 use crate::tables::fib::Bits;
 use crate::tables::{Carrier, HashFields, RouterAdvertisement, TunnelHeaders, VifKind};
 
@@ -156,7 +156,9 @@ pub(crate) struct Vif {
     pub gateway_link_local: Option<Ipv6Addr>,
     /// Absent: the port's.
     pub mtu: Option<u16>,
+    /// Fabric: the tag of its frames. Tenant: with `inner_vlan` what tells a sub-interface's frames.
     pub vlan: Option<Vlan>,
+    pub inner_vlan: Option<Vlan>,
     pub from_vif: Option<Arc<str>>,
     pub to_vif: Option<Arc<str>>,
     pub spoofing_allowed: bool,
@@ -172,9 +174,16 @@ impl Vif {
         self.gateway_link_local.or(self.gateway_v6.map(|_| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)))
     }
 
-    /// The ports that nobody else may have.
+    /// The ports that it has as a whole, so that no other but sub-interfaces may have them.
     pub fn ports(&self) -> impl Iterator<Item = PortIndex> + use<> {
-        [Some(self.port), self.exception].into_iter().flatten()
+        let whole = self.tags().is_none().then_some(self.port);
+        [whole, self.exception].into_iter().flatten()
+    }
+
+    /// Of a sub-interface: what tells its frames from others of its port.
+    pub fn tags(&self) -> Option<Tags> {
+        let outer = self.vlan.filter(|_| self.kind == VifKind::Tenant)?;
+        Some(Tags { outer, inner: self.inner_vlan })
     }
 
     /// All its gateways.

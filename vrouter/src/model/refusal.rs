@@ -94,6 +94,8 @@ pub(crate) enum Reason {
     Fixed,
     #[error("port {port} has VIF {vif} already")]
     PortTaken { port: String, vif: String },
+    #[error("frames of port {port} with these tags are VIF {vif}'s already")]
+    TagsTaken { port: String, vif: String },
     #[error("{address} is an address of VIF {vif} in this VRF")]
     AddressOfVif { address: IpAddr, vif: String },
     #[error("{address} is a gateway of VIF {vif} in this VRF")]

@@ -17,7 +17,7 @@ use super::records::{
 };
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
-use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
+use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, Tags, VifId, Vlan, Vni, VrfId};
 use crate::tables::VifKind;
 
 /// The truth.
@@ -56,7 +56,10 @@ pub(crate) struct State {
     pub bridge_by_id: HashMap<BridgeId, Arc<Bridge>>,
     pub hop_group_by_id: HashMap<HopGroupId, Arc<HopGroup>>,
     pub port_by_name: HashMap<Arc<str>, PortIndex>,
+    /// Who has a port as a whole.
     pub vif_by_port: Vec<Option<VifId>>,
+    /// Sub-interfaces.
+    pub branches: BTreeMap<(PortIndex, Tags), VifId>,
     /// Of deleted ports whose devices are not closed yet: not given again.
     pub leaving_ports: BTreeSet<PortIndex>,
     pub free_slots: BTreeSet<usize>,
@@ -170,6 +173,7 @@ impl State {
         State {
             port_by_name,
             vif_by_port: vec![None; limits.ports],
+            branches: BTreeMap::new(),
             leaving_ports: BTreeSet::new(),
             free_slots: (0..limits.vifs).collect(),
             limits,
@@ -252,6 +256,13 @@ impl State {
     /// A port that is there: a VIF's, for one.
     pub fn port(&self, port: PortIndex) -> &Port {
         self.ports[port.index()].as_ref().expect("a port that is referred to is there")
+    }
+
+    /// All VIFs of a port: the one that has it as a whole, or for exceptions, and its sub-interfaces.
+    pub fn vifs_on(&self, port: PortIndex) -> impl Iterator<Item = VifId> + '_ {
+        let tags = |outer, inner| Tags { outer: Vlan(outer), inner };
+        let branches = self.branches.range((port, tags(0, None))..=(port, tags(u16::MAX, Some(Vlan(u16::MAX)))));
+        self.vif_by_port[port.index()].into_iter().chain(branches.map(|(_, vif)| *vif))
     }
 
     /// The first number that no port has, nor had in this batch or until its device is closed.

@@ -2,7 +2,7 @@
 
 use super::be16;
 use crate::drops::DropReason;
-use crate::ids::{Mac, Vlan};
+use crate::ids::{Mac, Tags, Vlan};
 
 /// Bytes of an Ethernet header.
 pub const HEADER: usize = 14;
@@ -15,6 +15,8 @@ pub const ARP: u16 = 0x0806;
 
 /// EtherType of an IEEE 802.1Q tag.
 pub const VLAN: u16 = 0x8100;
+/// EtherType of an IEEE 802.1ad service tag, before an 802.1Q one.
+pub const SERVICE_VLAN: u16 = 0x88a8;
 /// Bytes of an 802.1Q tag: its EtherType, and priority with the VLAN.
 pub const TAG: usize = 4;
 
@@ -45,12 +47,36 @@ pub fn untagged(frame: &[u8], header: Ether, vlan: Vlan) -> Result<Ether, DropRe
     }
 }
 
+/// The VLANs of the first two tags behind the addresses of `frame`, whichever kind the first is; priorities are ignored. `None`: no tag.
+#[inline]
+pub fn vlans(frame: &[u8]) -> Option<(Vlan, Option<Vlan>)> {
+    let tagged = frame.first_chunk::<{ HEADER + TAG }>()?;
+    let vlan = |at: usize| Some(Vlan(be16(frame.get(..at + 2)?, at) & 0xfff));
+    if !matches!(be16(tagged, HEADER - 2), VLAN | SERVICE_VLAN) {
+        return None;
+    }
+    let inner =
+        if be16(tagged, HEADER + 2) == VLAN && frame.len() >= HEADER + 2 * TAG { vlan(HEADER + TAG) } else { None };
+    Some((vlan(HEADER)?, inner))
+}
+
 /// The tag of `vlan` with priority 0, to stand behind the two addresses.
 #[inline]
 pub fn tag(vlan: Vlan) -> [u8; TAG] {
     let [a, b] = VLAN.to_be_bytes();
     let [c, d] = vlan.0.to_be_bytes();
     [a, b, c, d]
+}
+
+/// The tags of a sub-interface with priority 0, to stand behind the two addresses; and how many bytes they are.
+#[inline]
+pub fn tags(tags: Tags) -> ([u8; 2 * TAG], usize) {
+    let mut bytes = [0; 2 * TAG];
+    bytes[..TAG].copy_from_slice(&tag(tags.outer));
+    let Some(inner) = tags.inner else { return (bytes, TAG) };
+    bytes[..2].copy_from_slice(&SERVICE_VLAN.to_be_bytes());
+    bytes[TAG..].copy_from_slice(&tag(inner));
+    (bytes, 2 * TAG)
 }
 
 /// Writes a header.

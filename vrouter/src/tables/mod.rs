@@ -4,6 +4,7 @@
 //! them on the control thread, workers read them, nobody writes one that is published.
 
 pub mod acl;
+mod branches;
 mod bridge;
 pub mod fib;
 mod group;
@@ -17,6 +18,7 @@ mod spread;
 mod stripes;
 mod tunnel_headers;
 
+pub use branches::{Branch, Branches};
 pub use bridge::{Bridge, Pair};
 pub use group::{Group, HashFields, Kept, Member};
 pub use next_hop::{Adjacency, Carrier, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
-use super::{Bridge, NextHop, RouterAdvertisement, Rows, Stripes, TunnelHeaders};
+use super::{Branches, Bridge, NextHop, RouterAdvertisement, Rows, Stripes, TunnelHeaders};
 use crate::ids::{BridgeId, Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// Everything that forwarding asks, of one generation.
@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub local: LocalHost,
     /// By [`PortIndex`], as many as the limit of ports.
     pub ports: Arc<Vec<PortRow>>,
+    /// Sub-interfaces of ports.
+    pub branches: Arc<Branches>,
     pub vifs: Rows<Vif>,
     pub vrfs: Rows<Vrf>,
     /// When routes of all VRFs changed last; the same in all generations.
@@ -98,6 +100,7 @@ pub struct Vif {
     pub slot: usize,
     pub name: Arc<str>,
     pub kind: VifKind,
+    /// Of a sub-interface its own number, which is no device's: see [`Snapshot::branches`].
     pub port: PortIndex,
     /// Fabric: the port to the host's kernel, which answers for `addresses` then.
     pub exception: Option<PortIndex>,

@@ -182,9 +182,12 @@ struct AddVif {
     /// A further source that the tenant may use. Repeatable
     #[arg(long, value_name = "PREFIX")]
     allowed_source: Vec<Prefix>,
-    /// Fabric: the VLAN whose 802.1Q tag its frames carry; default untagged
+    /// Fabric: the VLAN whose 802.1Q tag its frames carry; default untagged. Tenant: a sub-interface with the frames of this tag
     #[arg(long)]
     vlan: Option<u16>,
+    /// The VLAN of a second tag behind it (Q-in-Q)
+    #[arg(long, requires = "vlan")]
+    inner_vlan: Option<u16>,
     /// Fabric: the port to the host's kernel
     #[arg(long, value_name = "PORT")]
     exception_port: Option<String>,
@@ -301,6 +304,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             spoofing_allowed: vif.spoofing_allowed,
             allowed_sources: vif.allowed_source,
             vlan: vif.vlan,
+            inner_vlan: vif.inner_vlan,
             exception_port: vif.exception_port,
             router_advertisement: vif.router_advertisement,
             bridge: vif.bridge,

@@ -109,7 +109,8 @@ impl Row for Vif {
             (VifKind::Tenant, true) => "any".into(),
             (VifKind::Tenant, false) => lines(&self.allowed_sources),
         };
-        let vlan = self.vlan.map(|vlan| format!(" vlan {vlan}")).unwrap_or_default();
+        let inner = self.inner_vlan.map(|vlan| format!(".{vlan}")).unwrap_or_default();
+        let vlan = self.vlan.map(|vlan| format!(" vlan {vlan}{inner}")).unwrap_or_default();
         let kernel = self.exception_port.as_ref().map(|port| format!("\nkernel: {port}")).unwrap_or_default();
         let ports = format!("{}{vlan}{kernel}", self.port);
         vec![

@@ -115,8 +115,28 @@ fn headers(random: &mut Random) -> String {
     format!(", tunnel_headers: {{{}}}", fields.join(", "))
 }
 
-/// A frame as it comes by its port: with the tag of the fabric's VLAN, of any priority, rarely with another, with none or with two.
+/// A frame as it comes by its port: with the tag of the fabric's VLAN, of any priority, rarely with another, with none or with two; those of
+/// sub-interfaces with theirs, rarely with one more, less or other.
 pub fn tagged(world: &World, (port, mut bytes): (usize, Vec<u8>), random: &mut Random) -> (usize, Vec<u8>) {
+    let on = world.vifs.iter().find(|vif| vif.number == port).and_then(|vif| vif.on);
+    if let Some((port, outer, inner)) = on.filter(|_| bytes.len() >= 12) {
+        let priority = random.pick(&[0, 0, 0xe000, 0x1000]);
+        let first = random.pick(&[0x8100, 0x88a8]);
+        let mut tags = vec![(first, outer | priority)];
+        tags.extend(inner.map(|inner| (0x8100, inner | priority)));
+        match if random.chance(6) { random.below(4) } else { 9 } {
+            0 => tags.push((0x8100, random.pick(&[0, 7, 9]))),
+            1 => _ = tags.pop(),
+            2 => tags[0].1 = random.pick(&[0, 9, 8]),
+            3 => tags.reverse(),
+            _ => {}
+        }
+        put(&mut bytes, tags);
+        if random.chance(1) {
+            bytes.truncate(random.pick(&[13, 15, 16, 17, 18, 20, 21, 22]));
+        }
+        return (port, bytes);
+    }
     let vlan = match port {
         0 => world.fabric.vlans[0],
         7 if world.second_uplink => world.fabric.vlans[1],
@@ -136,12 +156,16 @@ pub fn tagged(world: &World, (port, mut bytes): (usize, Vec<u8>), random: &mut R
     if bytes.len() < 12 {
         return (port, bytes);
     }
-    for (kind, tag) in tags.into_iter().rev() {
-        let tag = [u16::to_be_bytes(kind), u16::to_be_bytes(tag)].concat();
-        bytes.splice(12..12, tag);
-    }
+    put(&mut bytes, tags);
     if vlan.is_some() && random.chance(1) {
         bytes.truncate(random.pick(&[13, 14, 15, 16, 17, 18]));
     }
     (port, bytes)
+}
+
+fn put(bytes: &mut Vec<u8>, tags: Vec<(u16, u16)>) {
+    for (kind, tag) in tags.into_iter().rev() {
+        let tag = [u16::to_be_bytes(kind), u16::to_be_bytes(tag)].concat();
+        bytes.splice(12..12, tag);
+    }
 }

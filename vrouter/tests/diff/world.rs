@@ -70,6 +70,8 @@ const ADVERTISEMENTS: [&str; 5] = [
 #[derive(Clone)]
 pub struct Vif {
     pub number: usize,
+    /// A sub-interface of this port, with these VLANs; else it has the port of its number.
+    pub on: Option<(usize, u16, Option<u16>)>,
     pub vrf: &'static str,
     pub mac: [u8; 6],
     pub v4: Option<Ipv4Addr>,
@@ -293,6 +295,10 @@ impl World {
             bridge,
             leaf: random.chance(25),
             number,
+            on: random.chance(25).then(|| {
+                let inner = random.chance(40).then(|| random.pick(&[7, 4094]));
+                (random.pick(&[1, 1, 2, 3]), random.pick(&[7, 7, 8, 4094]), inner)
+            }),
             vrf,
             mac: [2, 0, 0, 0, 0x0a, number as u8],
             v4: random.chance(95).then(|| Ipv4Addr::new(10, 1, 1, last)),
@@ -603,7 +609,12 @@ fn unique(objects: Vec<Object>) -> Vec<Object> {
 
 fn vif_object(vif: &Vif) -> Object {
     let Vif { number, vrf, .. } = vif;
-    let mut text = format!("{{name: v{number}, port: p{number}, vrf: {vrf}, mac: \"{}\"", mac(vif.mac));
+    let port = vif.on.map_or(*number, |(port, ..)| port);
+    let mut text = format!("{{name: v{number}, port: p{port}, vrf: {vrf}, mac: \"{}\"", mac(vif.mac));
+    if let Some((_, outer, inner)) = vif.on {
+        text += &format!(", vlan: {outer}");
+        text.extend(inner.map(|inner| format!(", inner_vlan: {inner}")));
+    }
     let addresses = vif.v4.map(IpAddr::V4).into_iter().chain(vif.v6.map(IpAddr::V6));
     let addresses: Vec<String> = addresses.map(|address| format!("\"{address}\"")).collect();
     text += &format!(", addresses: [{}]", addresses.join(", "));

@@ -54,7 +54,7 @@ impl Choice {
 impl Oracle {
     /// Sends a frame.
     pub(super) fn send(&mut self, port: usize, bytes: Vec<u8>, free: Free, flow: Option<Key>) {
-        let (mut bytes, tag) = self.tagged(port, bytes);
+        let (Sent { port, mut bytes }, tag) = self.on_wire(port, bytes);
         let free = free.behind(tag);
         if free != Free::default() {
             let kept = flow.and_then(|flow| self.chosen.get(&flow).copied()).unwrap_or_default();

@@ -85,8 +85,9 @@ pub enum Way {
 impl Oracle {
     /// A frame that a port received.
     pub(super) fn enter(&mut self, port: usize, frame: &[u8]) {
-        let Some(vif) = self.config.vif_of_port(port).cloned() else {
-            let shared = self.shared_by(port);
+        let (port, frame) = &self.inside(port, frame);
+        let Some(vif) = self.config.vif_of_port(*port).cloned() else {
+            let shared = self.shared_by(*port);
             let passed = shared.map_or(Err("no_vif"), |vif| self.kernel_sent(&vif, frame));
             return passed.unwrap_or_else(|reason| self.drop(None, reason));
         };

@@ -103,6 +103,8 @@ struct GivenVif {
     #[serde(default)]
     vlan: Option<u16>,
     #[serde(default)]
+    inner_vlan: Option<u16>,
+    #[serde(default)]
     exception_port: Option<String>,
     #[serde(default)]
     gateway_v4: Option<String>,
@@ -368,14 +370,17 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
         id,
         name: given.name,
         kind,
-        port,
+        port: match (kind, given.vlan) {
+            (Kind::Tenant, Some(outer)) => super::branches::own(port, outer, given.inner_vlan.unwrap_or(0)),
+            _ => port,
+        },
         vrf,
         bridge,
         leaf: given.leaf,
         mac,
         addresses,
         subnets: list(&given.subnets, prefix)?,
-        vlan: given.vlan.filter(|vlan| *vlan != 0),
+        vlan: given.vlan.filter(|vlan| *vlan != 0 && kind == Kind::Fabric),
         exception: exception.map(|name| numbered(&name)).transpose()?,
         gateway_v4: optional(&given.gateway_v4, v4)?,
         gateway_v6,

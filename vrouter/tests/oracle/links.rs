@@ -37,7 +37,7 @@ impl Oracle {
     }
 
     pub(super) fn has_link(&self, vif: &Vif) -> bool {
-        !self.without_link.contains(&vif.port)
+        !self.without_link.contains(&super::branches::device(vif.port))
     }
 
     /// Whether one of several ways of a flow has no link.

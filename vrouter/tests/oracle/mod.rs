@@ -31,6 +31,7 @@
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
 #![allow(dead_code)] // each test takes the part that it needs
 
+mod branches;
 mod bridge;
 mod carried;
 mod choice;
@@ -326,12 +327,5 @@ impl Oracle {
     fn drop(&mut self, entered: Option<u32>, reason: &'static str) {
         self.feature(reason);
         self.outcome.drops.push(Drop { vif: self.config.vif_name(entered), reason });
-    }
-
-    /// The frame with the tag of the port's VIF, and the tag's length.
-    fn tagged(&self, port: usize, bytes: Vec<u8>) -> (Vec<u8>, usize) {
-        let Some(vlan) = self.config.vif_of_port(port).and_then(|vif| vif.vlan) else { return (bytes, 0) };
-        let [high, low] = vlan.to_be_bytes();
-        ([&bytes[..12], &[0x81, 0, high, low], &bytes[12..]].concat(), 4)
     }
 }

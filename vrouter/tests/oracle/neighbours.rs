@@ -285,12 +285,9 @@ impl Oracle {
     fn is_due(&self, key: (u32, IpAddr)) -> bool {
         let entry = &self.entries[&key];
         match entry.state {
-            State::Reachable { mac } if self.now + SPREAD >= entry.due && self.now < entry.due => {
-                self.request(key, Some(mac)).is_some_and(|request| {
-                    let bytes = self.tagged(request.port, request.bytes).0;
-                    self.came.contains(&super::Sent { bytes, port: request.port })
-                })
-            }
+            State::Reachable { mac } if self.now + SPREAD >= entry.due && self.now < entry.due => self
+                .request(key, Some(mac))
+                .is_some_and(|request| self.came.contains(&self.on_wire(request.port, request.bytes).0)),
             _ => entry.due <= self.now,
         }
     }

@@ -82,7 +82,9 @@ impl Oracle {
             let router = &self.routers[&vif];
             let lifetime = if let Phase::Last(_) = router.phase { 0 } else { router.says.advertisement.lifetime };
             let sent = Sent { port: vifs[&vif].port, bytes: frame(&router.says, lifetime) };
-            if self.now >= router.latest || self.now >= router.earliest && self.came.contains(&sent) {
+            if self.now >= router.latest
+                || self.now >= router.earliest && self.came.contains(&self.on_wire(sent.port, sent.bytes.clone()).0)
+            {
                 self.advertise(vif, sent);
             }
         }

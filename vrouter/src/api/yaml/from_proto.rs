@@ -100,6 +100,10 @@ impl TryFrom<&v1::Vif> for Vif {
             spoofing_allowed: vif.spoofing_allowed,
             allowed_sources: vif.allowed_sources.iter().map(Prefix::try_from).collect::<Result<_>>()?,
             vlan: number(vif.vlan).map(u16::try_from).transpose().map_err(|_| TextError::Number(vif.vlan, "VLAN"))?,
+            inner_vlan: number(vif.inner_vlan)
+                .map(u16::try_from)
+                .transpose()
+                .map_err(|_| TextError::Number(vif.inner_vlan, "VLAN"))?,
             exception_port: name(&vif.exception_port),
             router_advertisement: vif.router_advertisement.as_ref().map(RouterAdvertisement::try_from).transpose()?,
             bridge: name(&vif.bridge),

@@ -179,10 +179,15 @@ pub struct Vif {
     /// Further sources that the tenant may use.
     #[serde(default)]
     pub allowed_sources: Vec<Prefix>,
-    /// Fabric: the VLAN whose 802.1Q tag its frames carry, 1 to 4094; default untagged.
+    /// Fabric: the VLAN whose 802.1Q tag its frames carry, 1 to 4094; default untagged. Tenant: a sub-interface, which has the frames of the
+    /// port with this tag.
     #[serde(default)]
     #[schemars(range(min = 1, max = 4094))]
     pub vlan: Option<u16>,
+    /// Tenant, with a VLAN: that of a second tag behind it (Q-in-Q).
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 4094))]
+    pub inner_vlan: Option<u16>,
     /// Fabric: the port to the host's kernel, which has what is for our addresses and not of a tunnel.
     #[serde(default)]
     pub exception_port: Option<String>,

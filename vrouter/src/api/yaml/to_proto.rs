@@ -110,6 +110,7 @@ impl ToProto for Vif {
             spoofing_allowed: self.spoofing_allowed,
             allowed_sources: self.allowed_sources.iter().copied().map(v1::Prefix::from).collect(),
             vlan: self.vlan.unwrap_or(0).into(),
+            inner_vlan: self.inner_vlan.unwrap_or(0).into(),
             exception_port: self.exception_port.clone().unwrap_or_default(),
             router_advertisement: self.router_advertisement.as_ref().map(v1::RouterAdvertisement::from),
             bridge: self.bridge.clone().unwrap_or_default(),

@@ -37,7 +37,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Port, open: &mut 
 
 pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
     let index = *state.port_by_name.get(name).ok_or(Reason::NotThere).at("")?;
-    if let Some(vif) = state.vif_by_port[index.index()] {
+    if let Some(vif) = state.vifs_on(index).next() {
         return Err(Reason::InUse(format!("VIF {}", state.vif_name(vif))).at(""));
     }
     state.set_port(index, None);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Mode, bridge, neighbour, router};
 use crate::api::v1;
-use crate::ids::{PortIndex, VifId, Vlan};
+use crate::ids::{PortIndex, Tags, VifId, Vlan};
 use crate::model::read;
 use crate::model::records::{Hop, Prefix, Vif};
 use crate::model::refusal::{At, Reason, Refusal, shown};
@@ -23,6 +23,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vif) -> Result<()
     let vif = read_vif(state, given, old.as_deref())?;
     check_fields_of_kind(&vif)?;
     check_vrf(state, &vif, old.as_deref())?;
+    check_branches(state, &vif)?;
     check_acls(state, &vif)?;
     check_addresses(state, &vif)?;
     bridge::check_vif(state, &vif, old.as_deref())?;
@@ -64,8 +65,8 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     if old.is_some_and(|old| old.kind != kind) {
         return Err(Reason::Fixed.at("kind"));
     }
-    let port = free_port(state, &given.port, old).at("port")?;
-    let exception = read::reference(&given.exception_port).map(|name| free_port(state, &name, old));
+    let (port, vlan, inner_vlan) = read_place(state, given, kind, old)?;
+    let exception = read::reference(&given.exception_port).map(|name| whole_port(state, &name, old));
     let exception = exception.transpose().at("exception_port")?;
     if exception == Some(port) {
         return Err(Reason::PortTaken { port: given.port.clone(), vif: given.name.clone() }.at("exception_port"));
@@ -86,10 +87,6 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         0 => None,
         mtu => Some(read::number(mtu, least, most).at("mtu")? as u16),
     };
-    let vlan = match given.vlan {
-        0 => None,
-        vlan => Some(Vlan(read::number(vlan, 1, 4094).at("vlan")? as u16)),
-    };
     let advertise =
         given.router_advertisement.as_ref().map(router::read).transpose().at("router_advertisement")?.map(Arc::new);
     let no_slot = Reason::Limit { what: "vifs", limit: state.limits.vifs };
@@ -97,6 +94,10 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         Some(old) => (old.id, old.slot),
         None => (state.number_vif().at("")?, *state.free_slots.first().ok_or(no_slot).at("")?),
     };
+    let numbers = usize::from(u16::MAX) - state.limits.ports;
+    if kind == VifKind::Tenant && vlan.is_some() && slot > numbers {
+        return Err(Reason::Limit { what: "sub-interfaces", limit: numbers }.at("vlan"));
+    }
     Ok(Vif {
         id,
         slot,
@@ -114,6 +115,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         gateway_link_local,
         mtu,
         vlan,
+        inner_vlan,
         from_vif: read::reference(&given.acl_from_vif),
         to_vif: read::reference(&given.acl_to_vif),
         spoofing_allowed: given.spoofing_allowed,
@@ -123,9 +125,55 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     })
 }
 
-/// The port of this name, if no other VIF has it, as its own or for exceptions.
-fn free_port(state: &State, name: &str, old: Option<&Vif>) -> Result<PortIndex, Reason> {
-    let port = *state.port_by_name.get(name).ok_or_else(|| Reason::Unknown { kind: "port", name: shown(name) })?;
+/// Its port, and the VLANs of its tags there.
+fn read_place(
+    state: &State,
+    given: &v1::Vif,
+    kind: VifKind,
+    old: Option<&Vif>,
+) -> Result<(PortIndex, Option<Vlan>, Option<Vlan>), Refusal> {
+    let vlan = read_vlan(given.vlan).at("vlan")?;
+    let inner_vlan = read_vlan(given.inner_vlan).at("inner_vlan")?;
+    if inner_vlan.is_some() && vlan.is_none() {
+        return Err(Reason::Missing.at("vlan"));
+    }
+    let tags = vlan.filter(|_| kind == VifKind::Tenant).map(|outer| Tags { outer, inner: inner_vlan });
+    Ok((free_port(state, &given.port, tags, old)?, vlan, inner_vlan))
+}
+
+fn read_vlan(given: u32) -> Result<Option<Vlan>, Reason> {
+    match given {
+        0 => Ok(None),
+        vlan => Ok(Some(Vlan(read::number(vlan, 1, 4094)? as u16))),
+    }
+}
+
+/// The port of this name, if no other VIF has what this one wants of it: the frames with these tags, or the port as a whole.
+fn free_port(state: &State, name: &str, tags: Option<Tags>, old: Option<&Vif>) -> Result<PortIndex, Refusal> {
+    let Some(tags) = tags else {
+        let port = whole_port(state, name, old).at("port")?;
+        return Ok(port);
+    };
+    let port = port_named(state, name).at("port")?;
+    let taken = |holder| Reason::TagsTaken { port: name.into(), vif: state.vif_name(holder) };
+    let field = if tags.inner.is_some() { "inner_vlan" } else { "vlan" };
+    if let Some(&holder) = state.branches.get(&(port, tags)).filter(|holder| old.is_none_or(|old| old.id != **holder)) {
+        return Err(taken(holder).at(field));
+    }
+    match state.vif_by_port[port.index()].and_then(|holder| state.vif_by_id.get(&holder)) {
+        Some(kernel) if kernel.exception == Some(port) => {
+            Err(Reason::PortTaken { port: name.into(), vif: kernel.name.to_string() }.at("port"))
+        }
+        Some(fabric) if fabric.kind == VifKind::Fabric && fabric.vlan == Some(tags.outer) => {
+            Err(taken(fabric.id).at("vlan"))
+        }
+        _ => Ok(port),
+    }
+}
+
+/// The port of this name, if no other VIF has it as a whole, as its own or for exceptions.
+fn whole_port(state: &State, name: &str, old: Option<&Vif>) -> Result<PortIndex, Reason> {
+    let port = port_named(state, name)?;
     match state.vif_by_port[port.index()] {
         Some(holder) if old.is_none_or(|old| old.id != holder) => {
             Err(Reason::PortTaken { port: name.into(), vif: state.vif_name(holder) })
@@ -134,18 +182,40 @@ fn free_port(state: &State, name: &str, old: Option<&Vif>) -> Result<PortIndex, 
     }
 }
 
+fn port_named(state: &State, name: &str) -> Result<PortIndex, Reason> {
+    state.port_by_name.get(name).copied().ok_or_else(|| Reason::Unknown { kind: "port", name: shown(name) })
+}
+
+/// That a fabric VIF or the host's kernel does not take from sub-interfaces of its port what is theirs.
+fn check_branches(state: &State, vif: &Vif) -> Result<(), Refusal> {
+    let others =
+        |port: PortIndex| state.branches.iter().filter(move |((at, _), other)| *at == port && **other != vif.id);
+    if let Some((_, &branch)) = vif.exception.into_iter().flat_map(others).next() {
+        let port = state.port(vif.exception.unwrap_or(vif.port)).info.name.clone();
+        return Err(Reason::PortTaken { port, vif: state.vif_name(branch) }.at("exception_port"));
+    }
+    let tagged = vif.vlan.filter(|_| vif.kind == VifKind::Fabric);
+    match tagged.and_then(|vlan| others(vif.port).find(|((_, tags), _)| tags.outer == vlan)) {
+        Some((_, &branch)) => {
+            let port = state.port(vif.port).info.name.clone();
+            Err(Reason::TagsTaken { port, vif: state.vif_name(branch) }.at("vlan"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
     let refuse = |given: bool, reason: Reason, field: &str| if given { Err(reason.at(field)) } else { Ok(()) };
     match vif.kind {
         VifKind::Tenant => {
             refuse(vif.mac.is_none(), Reason::Missing, "mac")?;
-            refuse(vif.vlan.is_some(), Reason::FabricOnly, "vlan")?;
             refuse(!vif.subnets.is_empty(), Reason::FabricOnly, "subnets")?;
             refuse(vif.exception.is_some(), Reason::FabricOnly, "exception_port")?;
             let no_router = vif.advertise.is_some() && vif.link_local().is_none();
             refuse(no_router, Reason::NoLinkLocalGateway, "router_advertisement")
         }
         VifKind::Fabric => {
+            refuse(vif.inner_vlan.is_some(), Reason::TenantOnly, "inner_vlan")?;
             refuse(vif.gateway_v4.is_some(), Reason::TenantOnly, "gateway_v4")?;
             refuse(vif.gateway_v6.is_some(), Reason::TenantOnly, "gateway_v6")?;
             refuse(vif.gateway_link_local.is_some(), Reason::TenantOnly, "gateway_link_local")?;

@@ -45,7 +45,7 @@ pub(super) fn compile(
     touched: &HashSet<NextHopId>,
     fabric: bool,
 ) -> Vec<NextHopId> {
-    let vifs = dirty.links.iter().filter_map(|port| state.vif_by_port[port.index()]);
+    let vifs = dirty.links.iter().flat_map(|port| state.vifs_on(*port));
     let vifs: Vec<_> = vifs.filter_map(|vif| state.vif_by_id.get(&vif)).collect();
     let gateways = vifs.iter().flat_map(|vif| index.gateways(vif.vrf));
     let ways = vifs.iter().flat_map(|vif| index.to_vif(vif.id)).chain(gateways);
@@ -111,7 +111,9 @@ fn is_up(state: &State, next: &Snapshot, way: NextHopId) -> bool {
         Some(NextHopKind::Tunnel(tunnel)) => tunnel.leads,
         // a neighbour that does not answer is forgotten: while another does, it has the traffic
         Some(NextHopKind::Fabric(Underlay::Resolved(adjacency))) => !state.links_down.contains(&adjacency.port),
-        Some(NextHopKind::Vif { port, .. }) => !state.links_down.contains(port),
+        Some(NextHopKind::Vif { port, .. }) => {
+            !state.links_down.contains(&next.branches.of(*port).map_or(*port, |branch| branch.port))
+        }
         _ => false,
     }
 }

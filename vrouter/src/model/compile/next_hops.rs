@@ -26,7 +26,7 @@ pub(super) fn compile(
         touched.tunnels.extend(compiled.index.tunnels_within(Prefix::host(address)));
     }
     let index = &mut compiled.index;
-    let linked = dirty.links.iter().filter_map(|port| state.vif_by_id.get(&state.vif_by_port[port.index()]?));
+    let linked = dirty.links.iter().flat_map(|port| state.vifs_on(*port)).filter_map(|vif| state.vif_by_id.get(&vif));
     let linked = linked.flat_map(|vif| index.to_vif(vif.id).chain(index.gateways(vif.vrf)));
     touched.next_hops.extend(linked.collect::<Vec<_>>());
     for &id in &touched.next_hops {

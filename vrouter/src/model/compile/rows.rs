@@ -7,14 +7,14 @@ use hashbrown::HashMap;
 
 use super::acls::{CompiledAcl, set_of};
 use super::{Compiled, Touched, Users};
-use crate::ids::{Mac, NextHopId, VrfId};
+use crate::ids::{Mac, NextHopId, PortIndex, VrfId};
 use crate::model::interner::Swept;
 use crate::model::records::{self, Hop, Prefix};
 use crate::model::state::{Dirty, State};
 use crate::packet::ip::is_link_local;
 use crate::tables::acl::Acl;
 use crate::tables::fib::{Bits, Fib, PrefixSet};
-use crate::tables::{Snapshot, Vif, VifKind, Vrf};
+use crate::tables::{Branch, Snapshot, Vif, VifKind, Vrf};
 
 /// Makes the rows of VRFs that changed, or whose routes did.
 pub(super) fn compile_vrfs(
@@ -129,7 +129,7 @@ pub(super) fn compile_vifs(
         let before = compiled.vifs.remove(&id);
         let old = next.vifs.shared(id.index()).cloned();
         if let Some(old) = &old {
-            set_port(next, old, false);
+            set_port(next, old, None);
         }
         touched.next_hops.extend(compiled.index.to_vif(id));
         let record = state.vif_by_id.get(&id);
@@ -166,7 +166,7 @@ pub(super) fn compile_vifs(
     }
     for id in users.vifs.iter().filter(|id| state.vif_by_id.contains_key(*id)) {
         if let Some(row) = next.vifs.shared(id.index()).cloned() {
-            set_port(next, &row, true);
+            set_port(next, &row, state.vif_by_id.get(id).map(|record| &**record));
         }
     }
     for vrf in &touched.policies {
@@ -202,9 +202,14 @@ pub(super) fn compile_ports(state: &State, dirty: &Dirty, next: &mut Snapshot) {
     }
 }
 
-fn set_port(next: &mut Snapshot, vif: &Vif, there: bool) {
-    let holder = there.then_some(vif.id);
-    if next.ports[vif.port.index()].vif != holder {
+fn set_port(next: &mut Snapshot, vif: &Vif, record: Option<&records::Vif>) {
+    let holder = record.map(|record| record.id);
+    if vif.port.index() >= next.ports.len() {
+        let branch = record.and_then(|record| Some(Branch { port: record.port, tags: record.tags()?, vif: record.id }));
+        if next.branches.of(vif.port) != branch.as_ref() {
+            Arc::make_mut(&mut next.branches).set(vif.port, branch);
+        }
+    } else if next.ports[vif.port.index()].vif != holder {
         Arc::make_mut(&mut next.ports)[vif.port.index()].vif = holder;
     }
     if let Some(exception) = vif.exception
@@ -228,7 +233,7 @@ fn row(
         slot: vif.slot,
         name: vif.name.clone(),
         kind: vif.kind,
-        port: vif.port,
+        port: if vif.tags().is_some() { PortIndex((state.limits.ports + vif.slot) as u16) } else { vif.port },
         exception: vif.exception,
         vrf: vif.vrf,
         bridge: vif.bridge,
@@ -241,7 +246,7 @@ fn row(
         gateway_link_local: vif.link_local(),
         advertise: vif.advertise.clone(),
         mtu: vif.mtu.unwrap_or(port.mtu),
-        vlan: vif.vlan,
+        vlan: vif.vlan.filter(|_| vif.kind == VifKind::Fabric),
         sources,
         from_vif: acl(&vif.from_vif),
         to_vif: acl(&vif.to_vif),

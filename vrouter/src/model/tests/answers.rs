@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::ids::{BridgeId, NextHopId, VifId};
+use crate::ids::{BridgeId, NextHopId, PortIndex, Tags, VifId};
 use crate::model::Model;
 use crate::tables::acl::{Acl, Tuple};
 use crate::tables::{DecapTarget, NextHopKind, Snapshot, Tunnel, Underlay, Vif, Vrf, Way};
@@ -100,7 +100,12 @@ fn vrf(model: &Model, snapshot: &Snapshot, row: &Vrf, answers: &mut Vec<String>)
 
 fn vif(model: &Model, row: &Vif, answers: &mut Vec<String>) {
     let name = &row.name;
-    answers.push(format!("vif {name} {:?} {} {:?}", row.kind, row.port, model.vrf_name(row.vrf)));
+    answers.push(format!(
+        "vif {name} {:?} {} {:?}",
+        row.kind,
+        way_out(model, &model.snapshot(), row.port),
+        model.vrf_name(row.vrf)
+    ));
     answers.push(format!("vif {name} {} {} {} {:?}", row.mac, row.our_mac, row.mtu, row.addresses));
     let gateways = (row.gateway_v4, row.gateway_v6, row.gateway_link_local);
     answers.push(format!("vif {name} {gateways:?} {:?}", row.advertise));
@@ -129,6 +134,18 @@ fn verdicts(whose: &str, acl: Option<&Acl>, answers: &mut Vec<String>) {
     }
 }
 
+/// A port as people name it: the numbers of sub-interfaces depend on what there was before.
+fn way_out(model: &Model, snapshot: &Snapshot, port: PortIndex) -> String {
+    let Some(branch) = snapshot.branches.of(port) else {
+        assert!(port.index() < snapshot.ports.len(), "a sub-interface that is not there");
+        return port.to_string();
+    };
+    let Tags { outer, inner } = branch.tags;
+    let found = snapshot.branches.find(branch.port, outer, inner).map(|(vif, _)| vif);
+    assert_eq!(found, Some(branch.vif));
+    format!("{:?} of {} {outer} {inner:?}", model.vif_name(branch.vif), branch.port)
+}
+
 fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
     let name = |vif: VifId| model.vif_name(vif).map(|name| name.to_string());
     let text = model.next_hop_text(id);
@@ -147,9 +164,12 @@ fn next_hop_row(model: &Model, snapshot: &Snapshot, id: NextHopId) -> String {
         NextHopKind::Vrf(other) => format!("{text}: vrf {:?}", model.vrf_name(*other)),
         NextHopKind::Receive => format!("{text}: receive {mtu}"),
         NextHopKind::Vif { vif, port, dst_mac, src_mac } => {
+            let port = way_out(model, snapshot, *port);
             format!("{text}: {:?} {port} {dst_mac} {src_mac} {mtu}", name(*vif))
         }
-        NextHopKind::Bridged { vif, port } => format!("{text}: bridged {:?} {port} {mtu}", name(*vif)),
+        NextHopKind::Bridged { vif, port } => {
+            format!("{text}: bridged {:?} {} {mtu}", name(*vif), way_out(model, snapshot, *port))
+        }
         NextHopKind::Fabric(underlay) => format!("{text}: {} {mtu}", underlay_text(model, underlay)),
         NextHopKind::Tunnel(tunnel) => format!(
             "{text}: {:?} {} {} {:?} {:?} {mtu}",

@@ -232,9 +232,12 @@ fn any_fdb_entry() -> impl Strategy<Value = v1::FdbEntry> {
 fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {
     let addresses = prop::sample::subsequence(GUESTS.to_vec(), 0..3);
     let policy = (select(&ACLS[..]), select(&ACLS[..]), any::<bool>(), any::<bool>());
-    let links = (2_u8..7, select(&VRFS[1..]), prop_oneof![2 => Just(""), 3 => select(&BRIDGES[..])]);
+    let tags = prop_oneof![3 => Just((0, 0)), 2 => select(&[(7, 0), (7, 8), (8, 7), (4095, 0)][..])];
+    let links = (2_u8..7, tags, select(&VRFS[1..]), prop_oneof![2 => Just(""), 3 => select(&BRIDGES[..])]);
     (select(&VIFS[2..]), links, addresses, select(&["", "fd00::2"][..]), policy).prop_map(
-        |(name, (at, vrf, bridge), addresses, gateway_v6, (from, to, spoofing_allowed, sources))| v1::Vif {
+        |(name, (at, tags, vrf, bridge), addresses, gateway_v6, (from, to, spoofing_allowed, sources))| v1::Vif {
+            vlan: tags.0,
+            inner_vlan: tags.1,
             bridge: bridge.into(),
             acl_from_vif: from.into(),
             acl_to_vif: to.into(),

@@ -49,6 +49,16 @@ fn vifs() {
 }
 
 #[test]
+fn vlans_of_vifs() {
+    check(vec![
+        (put_vif(|vif| vif.vlan = 4095), "vif web", "vlan", "1 to 4094"),
+        (put_vif(|vif| vif.inner_vlan = 7), "vif web", "vlan", "missing"),
+        (put_uplink(|vif| (vif.vlan, vif.inner_vlan) = (5, 7)), "vif up0", "inner_vlan", "only a tenant VIF"),
+        (put_uplink(|vif| vif.vlan = 4095), "vif up0", "vlan", "1 to 4094"),
+    ]);
+}
+
+#[test]
 fn vifs_of_the_fabric() {
     check(vec![
         (put_uplink(|vif| vif.kind = 0), "vif up0", "kind", "cannot change"),
@@ -66,8 +76,6 @@ fn vifs_of_the_fabric() {
         (put_uplink(|vif| vif.exception_port = "p0".into()), "vif up0", "exception_port", "has VIF up0 already"),
         (put_uplink(|vif| vif.exception_port = "p1".into()), "vif up0", "exception_port", "has VIF red1 already"),
         (put_uplink(|vif| vif.spoofing_allowed = true), "vif up0", "spoofing_allowed", "only a tenant VIF"),
-        (put_vif(|vif| vif.vlan = 7), "vif web", "vlan", "only a fabric VIF"),
-        (put_uplink(|vif| vif.vlan = 4095), "vif up0", "vlan", "1 to 4094"),
         (
             put_uplink(|vif| vif.allowed_sources = vec![prefix("1.0.0.0/8")]),
             "vif up0",
