@@ -2,6 +2,7 @@
 
 from lab import probe
 from lab.picture import FAR_MAC, LAN_VNI, V4, V6, VTEPS, network
+from lab.process import until
 from lab.picture import kernel_bridge as picture_bridge
 from lab.wire import ARP, ICMP, IP, UDP, VXLAN, Ether, ICMPv6ND_NS, IPv6, Wire, tshark
 
@@ -99,3 +100,32 @@ def test_a_known_station_is_not_asked_for_through_the_tunnel(picture):
     red1.ip("neighbour", "flush", "all")
     probe.ping(red1, FAR4)
     heard.expect(lambda packet: asks(packet) and packet[ARP].pdst == FAR4, "a question that is not suppressed")
+
+
+def test_a_host_behind_the_kernel_s_bridge_is_learnt(picture):
+    h1 = bridged(VTEPS["k"])
+    h1["fdb"] = []
+    h1["bridges"][0].update(learning=True, flood_unknown=True, ageing=8)
+    vrouter = picture.start("h1", h1)
+    far = kernel_bridge(picture)
+    red1 = picture["red1"].netns
+    learnt = lambda: [row for row in vrouter.ask("show", "fdb")["fdb"] if row.get("learnt")]  # noqa: E731
+    probe.ping(red1, FAR4)
+    rows = learnt()
+    assert [(row["mac"], row["vxlan"]) for row in rows] == [(FAR_MAC, {"remote": VTEPS["k"], "vni": VNI})], rows
+    # from now on red1's frames for it are for nobody else: a wire beside, listed as a VTEP too, hears ARP but no echo
+    h1["bridges"][0]["vteps"].append({"vxlan": {"remote": PEER, "vni": VNI}})
+    wire = picture.wire(PEER)
+    vrouter.apply(h1)
+    red1.ip("neighbour", "flush", "all")
+    far.ip("neighbour", "flush", "all")
+    probe.ping(red1, FAR4)
+    wire.expect(lambda packet: VXLAN in packet and ARP in packet and packet[ARP].pdst == FAR4, "red1's ARP request")
+    assert not wire.seen(lambda packet: VXLAN in packet and ICMP in packet), "an echo request was flooded"
+    # it is silent, and forgotten: flooded again, by its MAC
+    far.ip("link", "set", "eth0", "down")
+    until(lambda: not learnt(), 20, "the far host is forgotten")
+    red1.ip("neighbour", "replace", FAR4, "lladdr", FAR_MAC, "dev", "eth0")
+    probe.no_ping(red1, FAR4)
+    wire.expect(lambda packet: VXLAN in packet and ICMP in packet, "an echo request that is flooded")
+    assert vrouter.ask("stats")["learning"]["aged"], vrouter.ask("stats")

@@ -99,6 +99,8 @@ reasons! {
     VtepNotAllowed = "vtep_not_allowed",
     /// The inner destination MAC is not our router MAC.
     InnerMacNotOurs = "inner_mac_not_ours",
+    /// Sent with the MAC address of a station that an FDB entry holds elsewhere.
+    StickyElsewhere = "sticky_elsewhere",
     /// Bridged, to a MAC address that no station of the bridge has.
     UnknownUnicast = "unknown_unicast",
     /// Bridged, to where it came from: the same VIF, or from a tunnel into a tunnel.

@@ -38,6 +38,8 @@ mod headers;
 mod hostile;
 #[path = "wire/lab.rs"]
 mod lab;
+#[path = "wire/learning.rs"]
+mod learning;
 #[path = "wire/mss.rs"]
 mod mss;
 #[path = "wire/nd.rs"]

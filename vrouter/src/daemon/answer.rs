@@ -18,6 +18,7 @@ use crate::api::v1;
 use crate::control::log::{self, Log};
 use crate::control::{Listed, Reply, Request, Watching};
 use crate::datapath::Shared;
+use crate::datapath::sight;
 use crate::drops::DropReason;
 use crate::local;
 use crate::model::Model;
@@ -128,6 +129,7 @@ impl Control {
     /// The same at this time (milliseconds).
     pub fn step_at(&mut self, now: u64) -> bool {
         self.now = now;
+        let sightings = self.learn_stations(now);
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
         let (mut learnt, wanted) = (false, &mut self.wanted);
@@ -152,7 +154,15 @@ impl Control {
             self.model.port_closed(port);
         }
         self.wake_waiters();
-        taken > 0
+        taken + sightings > 0
+    }
+
+    /// What workers saw of stations goes into the model. Returns how many sightings there were.
+    fn learn_stations(&mut self, now: u64) -> usize {
+        let seen = self.slow.sightings(sight::RING);
+        let news = [self.model.sighted(&seen, now), (now >= self.due).then(|| self.model.age_stations(now)).flatten()];
+        news.into_iter().flatten().for_each(|snapshot| self.publisher.publish(snapshot));
+        seen.len()
     }
 
     /// Answers one call.
@@ -254,6 +264,16 @@ impl Control {
         let snapshot = self.publisher.current();
         let mut reply = stats::stats(&self.shared, &slow, &self.baselines, snapshot);
         reply.ports = self.ports.stats();
+        let counts = self.model.learning();
+        let unheard = self.shared.workers.iter().map(|end| end.counters.worker.unheard.count()).sum();
+        reply.learning = Some(v1::LearningStats {
+            learnt: counts.learnt,
+            moved: counts.moved,
+            pinned: counts.pinned,
+            aged: counts.aged,
+            refused: counts.refused,
+            unheard,
+        });
         reply.ports.retain(|row| self.model.port_index(&row.port).is_some());
         for row in &reply.ports {
             let port = self.model.port_index(&row.port);

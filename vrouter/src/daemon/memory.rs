@@ -86,7 +86,7 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
             "vifs" => workers * Counters::bytes(slots) as u64 + value as u64 * OBJECT,
             "routes" => value as u64 * ROUTE,
             "neighbours" => value as u64 * (OBJECT + ROUTE),
-            "fdb_entries" | "fdb_addresses" | "acl_rules" | "group_prefixes" => value as u64 * ROUTE,
+            "fdb_entries" | "fdb_addresses" | "learnt" | "acl_rules" | "group_prefixes" => value as u64 * ROUTE,
             _ => value as u64 * OBJECT,
         };
         row(name, value as u64, bytes);

@@ -11,7 +11,7 @@ use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, Place, VifId};
 use crate::local::{Limits, Local, NeighbourState, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use crate::port::{HEADROOM, ROOM};
-use crate::tables::{NextHopKind, Snapshot, Tunnel, Underlay, Ways};
+use crate::tables::{NextHopKind, Sighting, Snapshot, Tunnel, Underlay, Ways};
 
 /// Control thread.
 pub struct SlowPath {
@@ -63,6 +63,12 @@ impl SlowPath {
             }
         }
         taken
+    }
+
+    /// Where workers saw stations of bridges: at most so many from each.
+    pub fn sightings(&self, most: usize) -> Vec<Sighting> {
+        let rings = self.shared.workers.iter().map(|end| &end.rings.sightings);
+        rings.flat_map(|ring| std::iter::from_fn(|| ring.pop()).take(most)).collect()
     }
 
     /// Does what is due; about ten times a second.

@@ -22,7 +22,7 @@ pub fn act(snapshot: &Snapshot, frames: &mut [Frame], burst: &mut [Work]) {
     for (frame, work) in frames.iter_mut().zip(burst) {
         work.fate = match (work.fate, &work.classified) {
             (Fate::Forward(next_hop), Some(found)) => forward(snapshot, frame, found, next_hop, work),
-            (Fate::Carry { place, next_hop, from, length }, _) => {
+            (Fate::Carry { place, next_hop, from, length, .. }, _) => {
                 bridge::carry(snapshot, frame, (next_hop, place), (from, length), work)
             }
             (fate, _) => fate,

@@ -8,6 +8,7 @@ use super::act::{self, Inner};
 use super::classify::{Bridged, Classified, Exit, check_source, read_ip};
 use super::flood;
 use super::punt::{TunnelSource, Why};
+use super::sight;
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
@@ -17,7 +18,7 @@ use crate::packet::ip;
 use crate::packet::neighbour;
 use crate::packet::transport::Upper;
 use crate::port::{Frame, IpChecksum};
-use crate::tables::{Bridge, NextHopKind, Snapshot, Underlay, Vif};
+use crate::tables::{Bridge, NextHopKind, SeenAt, Snapshot, Underlay, Vif};
 
 /// An Ethernet frame that entered a bridge.
 pub(super) struct Entered<'a> {
@@ -34,6 +35,15 @@ pub(super) struct Entered<'a> {
 
 /// Classifies a frame that entered a bridge: for everybody, or for one station. `vif`: whose sender is checked, and whose gateway may be meant.
 pub(super) fn classify(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) -> Result<Classified, Exit> {
+    if let Some(own) = frame.bridge.sticky(frame.header.source) {
+        let at = match (frame.place, frame.tunnel) {
+            (Place::Vif(vif), _) => Some(SeenAt::Vif(vif)),
+            (Place::Tunnel(_), tunnel) => tunnel.map(|tunnel| SeenAt::Vtep(tunnel.remote)),
+        };
+        if at.is_none_or(|at| !sight::is_at(snapshot, own, at)) {
+            return Err(DropReason::StickyElsewhere.into());
+        }
+    }
     let to = frame.header.destination;
     let unknown = || frame.bridge.floods_unknown && frame.bridge.station(to).is_none();
     if to.is_group() || unknown() { flood::classify(snapshot, frame, vif) } else { unicast(snapshot, frame, vif) }
@@ -48,7 +58,7 @@ fn unicast(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) -> Result<Cl
     }
     let payload = &bytes[ether::HEADER..];
     let length = payload.len() as u16;
-    let carry = Err(Exit::Carry { place, next_hop: to, from, length });
+    let carry = Err(Exit::Carry { place, next_hop: to, from, length, tunnel: frame.tunnel });
     if header.ethertype != ether::IPV4 && header.ethertype != ether::IPV6 {
         return check_arp(header, payload, vif).map_err(Exit::from).and(carry);
     }

@@ -65,6 +65,7 @@ pub enum Exit {
         next_hop: NextHopId,
         from: u16,
         length: u16,
+        tunnel: Option<TunnelSource>,
     },
     /// To everybody in a bridge; it is not IP.
     Flood(Flood),

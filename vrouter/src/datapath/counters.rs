@@ -44,6 +44,8 @@ pub struct WorkerCounters {
     pub pieces: Counter,
     /// Copies made of frames to everybody in a bridge.
     pub flooded: Counter,
+    /// Sightings of stations that the control thread was not told of.
+    pub unheard: Counter,
     /// Frames handed to the slow path.
     pub punted: Counter,
     /// Frames taken from the slow path.

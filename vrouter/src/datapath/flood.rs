@@ -9,7 +9,7 @@ use super::classify::{Bridged, Classified, Exit, check_source, read_ip};
 use super::decide::{Question, Silent, judge};
 use super::finish::Outbox;
 use super::named::Named;
-use super::punt::Why;
+use super::punt::{TunnelSource, Why};
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
@@ -34,6 +34,7 @@ pub struct Flood {
     pub length: u16,
     /// A leaf sent it.
     pub leaf: bool,
+    pub tunnel: Option<TunnelSource>,
 }
 
 /// Classifies a frame to a group, or to a station that nobody knows. `vif`: whose sender is checked, and whose gateway may be meant.
@@ -45,7 +46,14 @@ pub(super) fn classify(snapshot: &Snapshot, entered: &bridge::Entered, vif: Opti
     let (place, length) = (entered.place, payload.len() as u16);
     let leaf = bridge::sent_by_leaf(snapshot, entered, vif);
     let to_us = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3: ether::HEADER as u16 };
-    let carried = Exit::Flood(Flood { bridge: entered.bridge.id, place, from: entered.from, length, leaf });
+    let carried = Exit::Flood(Flood {
+        bridge: entered.bridge.id,
+        place,
+        from: entered.from,
+        length,
+        leaf,
+        tunnel: entered.tunnel,
+    });
     // whose gateway, or another station, may be asked for
     let asked = vif.filter(|_| header.destination.is_group());
     if header.ethertype != ether::IPV4 && header.ethertype != ether::IPV6 {
@@ -101,7 +109,7 @@ impl Flood {
     pub(super) fn of(found: &Classified) -> Option<Flood> {
         let Bridged { length, everybody, .. } = found.bridged?;
         let ((bridge, leaf), from) = (everybody?, found.l3 - ether::HEADER as u16);
-        Some(Flood { bridge, place: found.place, from, length, leaf })
+        Some(Flood { bridge, place: found.place, from, length, leaf, tunnel: found.tunnel })
     }
 }
 

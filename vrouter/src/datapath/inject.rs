@@ -70,7 +70,7 @@ impl Worker {
                     _ if row.is_none() => Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop)),
                     _ if row.is_some_and(|row| row.kind.takes_frames()) => {
                         let length = frame.len().saturating_sub(ether::HEADER);
-                        Fate::Carry { place, next_hop, from: 0, length: length as u16 }
+                        Fate::Carry { place, next_hop, from: 0, length: length as u16, tunnel: None }
                     }
                     // its neighbour has a host route by now
                     Some(vrf) => work.read_l3(&self.snapshot, Place::Tunnel(vrf), vrf, frame, None),

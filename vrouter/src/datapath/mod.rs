@@ -26,6 +26,7 @@ mod packet_mode;
 pub mod ports;
 pub mod punt;
 pub mod shared;
+pub mod sight;
 pub mod split;
 pub mod table;
 pub mod victims;
@@ -74,6 +75,7 @@ pub struct Worker {
     budgets: Vec<Budget>,
     flow_budgets: Vec<Budget>,
     flood_budgets: Vec<Budget>,
+    told: sight::Told,
     /// Of frames between fabric ports and the host's kernel, by the port that they leave by.
     exception_budgets: Vec<Budget>,
     now: Tick,
@@ -129,6 +131,7 @@ pub enum Fate {
         next_hop: NextHopId,
         from: u16,
         length: u16,
+        tunnel: Option<TunnelSource>,
     },
     /// To everybody in its bridge.
     Flood(Flood),
@@ -160,6 +163,7 @@ impl Worker {
             burst: Vec::with_capacity(BURST),
             flow_budgets: budgets.clone(),
             flood_budgets: budgets.clone(),
+            told: sight::Told::new(budgets.len()),
             neighbour_budgets: budgets.clone(),
             budgets,
             now: Tick(0),
@@ -311,6 +315,10 @@ impl Worker {
             self.take_snapshot();
             self.burst.iter_mut().for_each(|work| *work = Work::new(work.vif, work.slot));
         }
+        // sight: who sends from where a bridge does not know it
+        if self.snapshot.learns {
+            self.sight();
+        }
         // slow path: a miss, or a hit whose ground has changed, is decided by route and ACLs and installed both ways
         let Worker { snapshot, frames, burst, shared, eviction, flow_budgets: budgets, now, index, .. } = self;
         let counters = &shared.workers[index.index()].counters;
@@ -320,6 +328,14 @@ impl Worker {
         act::act(snapshot, frames, burst);
         // tx: grouped by port; drops counted, punts copied
         self.finish();
+    }
+
+    /// Tells of stations that bridges learn.
+    fn sight(&mut self) {
+        let Worker { snapshot, frames, burst, shared, told, now, index, .. } = self;
+        let end = &shared.workers[index.index()];
+        let lost = told.tell(snapshot, (frames, burst), &end.rings.sightings, *now);
+        end.counters.worker.unheard.add(lost);
     }
 
     /// Takes the current snapshot, and says so. The one before is freed by the control thread, which holds it until every worker
@@ -423,9 +439,9 @@ impl Work {
                 self.hash = bridge::hash(&frame.bytes()[usize::from(flood.from)..]);
                 Fate::Flood(flood)
             }
-            Err(Exit::Carry { place, next_hop, from, length }) => {
+            Err(Exit::Carry { place, next_hop, from, length, tunnel }) => {
                 self.hash = bridge::hash(&frame.bytes()[usize::from(from)..]);
-                Fate::Carry { place, next_hop, from, length }
+                Fate::Carry { place, next_hop, from, length, tunnel }
             }
         };
         // one tenant's tunnels do not spend another's budget, though they share the fabric VIF

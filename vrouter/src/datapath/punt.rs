@@ -7,9 +7,11 @@ use std::net::IpAddr;
 
 use crossbeam::queue::ArrayQueue;
 
+use super::sight;
 use super::split::PIECES;
 use crate::ids::{Label, NextHopId, Place, Tick, VifId, Vni, VrfId};
 use crate::port::{Frame, Rooms};
+use crate::tables::Sighting;
 
 /// Copies of each class that may wait for the control thread, for each worker.
 pub const RING: usize = 256;
@@ -90,6 +92,8 @@ pub struct Rings {
     /// ARP and ND of the underlay: never behind tenants' punts.
     pub underlay: Ring,
     pub tenant: Ring,
+    /// Of stations that bridges learn.
+    pub sightings: ArrayQueue<Sighting>,
     pub injections: ArrayQueue<Injection>,
     /// For the frames of injections; the control thread makes them.
     pub injected: Rooms,
@@ -109,6 +113,7 @@ impl Default for Rings {
         Rings {
             underlay: Ring::new(),
             tenant: Ring::new(),
+            sightings: ArrayQueue::new(sight::RING),
             injections,
             injected: Rooms::up_to(INJECTED),
             pieces: Rooms::filled(PIECES),

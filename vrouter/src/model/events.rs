@@ -12,7 +12,7 @@ use prost::Message;
 use super::journal::Undo;
 use super::list;
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, HopGroup, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+    Acl, Bridge, FdbEntry, Group, HopGroup, LabelTarget, Learnt, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
 };
 use super::routes::{Offer, Source};
 use super::state::State;
@@ -38,6 +38,7 @@ struct Before {
     neighbours: BTreeMap<(VifId, IpAddr), Option<Neighbour>>,
     bridges: BTreeMap<Arc<str>, Option<Arc<Bridge>>>,
     fdb: BTreeMap<(BridgeId, Mac), Option<FdbEntry>>,
+    learnt: BTreeMap<(BridgeId, Mac), Option<Learnt>>,
     vnis: BTreeMap<Vni, Option<VniTarget>>,
     labels: BTreeMap<Label, Option<LabelTarget>>,
     routes: BTreeMap<(VrfId, Prefix), Vec<Noted>>,
@@ -121,6 +122,7 @@ impl Before {
                     before.bridge_names.extend(old.iter().map(|old| (old.id, name.clone())));
                     before.bridges.entry(name.clone()).or_insert_with(|| old.clone());
                 }
+                Undo::Learnt(key, old) => _ = before.learnt.entry(*key).or_insert(*old),
                 Undo::Fdb(key, old) => _ = before.fdb.entry(*key).or_insert_with(|| old.clone()),
                 Undo::Vni(vni, old) => _ = before.vnis.entry(*vni).or_insert(*old),
                 Undo::Label(label, old) => _ = before.labels.entry(*label).or_insert(*old),
@@ -190,11 +192,17 @@ impl Before {
                 || Key::Neighbour(v1::NeighbourKey { vif: self.vif_name(state, vif), address: list::address(address) });
             events.turn(old.as_ref(), state.neighbours.get(&(vif, address)), put, key);
         }
+        let bridge_name = |bridge: BridgeId| {
+            self.bridge_names.get(&bridge).map_or_else(|| state.bridge_name(bridge), |name| name.to_string())
+        };
+        for (&(bridge, mac), old) in &self.learnt {
+            let put = |learnt: &Learnt| Kind::FdbEntry(list::learnt(state, bridge, mac, learnt, 0));
+            let key = || Key::FdbEntry(list::fdb_key(bridge_name(bridge), mac));
+            events.turn(old.as_ref(), state.learnt.get(&(bridge, mac)), put, key);
+        }
         for (&(bridge, mac), old) in &self.fdb {
             let put = |entry: &FdbEntry| Kind::FdbEntry(list::fdb_entry(state, bridge, mac, entry));
-            let name =
-                || self.bridge_names.get(&bridge).map_or_else(|| state.bridge_name(bridge), |name| name.to_string());
-            let key = || Key::FdbEntry(list::fdb_key(name(), mac));
+            let key = || Key::FdbEntry(list::fdb_key(bridge_name(bridge), mac));
             events.turn(old.as_ref(), state.fdb.get(&(bridge, mac)), put, key);
         }
         for (&vni, old) in &self.vnis {

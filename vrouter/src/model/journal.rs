@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::interner::Swept;
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, Hop, HopGroup, LabelTarget, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+    Acl, Bridge, FdbEntry, Group, Hop, HopGroup, LabelTarget, Learnt, Neighbour, Port, Prefix, Settings, Vif,
+    VniTarget, Vrf,
 };
 use super::refusal::Reason;
 use super::routes::Source;
@@ -26,6 +27,7 @@ pub(crate) enum Undo {
     Neighbour((VifId, IpAddr), Option<Neighbour>),
     Bridge(Arc<str>, Option<Arc<Bridge>>),
     Fdb((BridgeId, Mac), Option<FdbEntry>),
+    Learnt((BridgeId, Mac), Option<Learnt>),
     Station((BridgeId, Mac), Option<(VifId, NextHopId)>),
     Vni(Vni, Option<VniTarget>),
     Label(Label, Option<LabelTarget>),
@@ -63,6 +65,7 @@ impl State {
                 Undo::Neighbour(key, old) => self.set_neighbour(key, old),
                 Undo::Bridge(name, old) => self.set_bridge(name, old),
                 Undo::Fdb(key, old) => self.set_fdb(key, old),
+                Undo::Learnt(key, old) => self.set_learnt(key, old),
                 Undo::Station(key, old) => self.set_station(key, old),
                 Undo::Vni(vni, old) => self.set_vni(vni, old),
                 Undo::Label(label, old) => self.set_label(label, old),

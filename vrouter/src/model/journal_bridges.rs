@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::journal::{Undo, replace, take_number};
-use super::records::{Bridge, FdbEntry, LabelTarget, VniTarget, Whose};
+use super::records::{Bridge, FdbEntry, LabelTarget, Learnt, VniTarget, Whose};
 use super::refusal::Reason;
 use super::state::{BridgeUse, State};
 use crate::ids::{BridgeId, Label, Mac, NextHopId, VifId, Vni};
@@ -76,6 +76,13 @@ impl State {
             }
             self.dirty.pairs.insert(key);
         }
+    }
+
+    /// Notes where a station was seen. Its next hop is the bridge's own way to there, in use as long as the VIF or VTEP is of the bridge.
+    pub fn set_learnt(&mut self, key: (BridgeId, Mac), new: Option<Learnt>) {
+        let old = replace(&mut self.learnt, key, new);
+        self.dirty.stations.insert(key);
+        self.journal.push(Undo::Learnt(key, old));
     }
 
     /// A VIF's own MAC; it gets a user more of its next hop.

@@ -30,6 +30,8 @@ pub struct Limits {
     pub fdb_entries: usize,
     /// Of all FDB entries; VIFs' own are not counted.
     pub fdb_addresses: usize,
+    /// Stations that are learnt, of all bridges.
+    pub learnt: usize,
     pub vnis: usize,
     pub labels: usize,
     /// Names of owners of routes.
@@ -54,6 +56,7 @@ impl Default for Limits {
             bridges: 4096,
             fdb_entries: 131_072,
             fdb_addresses: 262_144,
+            learnt: 65_536,
             vnis: 4096,
             labels: 65_536,
             owners: 256,
@@ -79,13 +82,14 @@ impl Limits {
         bridges: 0,
         fdb_entries: 0,
         fdb_addresses: 0,
+        learnt: 0,
         vnis: 0,
         labels: 0,
         owners: 0,
     };
 
     /// Names and numbers, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, usize); 18] {
+    pub fn named(&self) -> [(&'static str, usize); 19] {
         [
             ("ports", self.ports),
             ("vrfs", self.vrfs),
@@ -102,6 +106,7 @@ impl Limits {
             ("bridges", self.bridges),
             ("fdb_entries", self.fdb_entries),
             ("fdb_addresses", self.fdb_addresses),
+            ("learnt", self.learnt),
             ("vnis", self.vnis),
             ("labels", self.labels),
             ("owners", self.owners),

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::change::VIF_OWNER;
+use super::change::{VIF_OWNER, place_of};
 use super::records::{
-    Acl, AddressMatch, Bridge, Encap, FdbEntry, Group, Hop, HopGroup, LabelTarget, Neighbour, Path, Port, Prefix, Rule,
-    Settings, Vif, VniTarget, Vrf,
+    Acl, AddressMatch, Bridge, Encap, FdbEntry, Group, Hop, HopGroup, LabelTarget, Learnt, Neighbour, Path, Port,
+    Prefix, Rule, Settings, Vif, VniTarget, Vrf,
 };
 use super::routes::{Offer, Source};
 use super::state::State;
@@ -17,7 +17,7 @@ use v1::object::Kind as Object;
 
 /// The objects of one kind, or of all, in an order in which they can be written. Routes and, when `kind` is all, only routes are
 /// narrowed to `vrf` unless it is empty.
-pub(super) fn list(state: &State, kind: Kind, vrf: &str) -> Vec<v1::Object> {
+pub(super) fn list(state: &State, kind: Kind, vrf: &str, idle: impl Fn(BridgeId, Mac) -> u32) -> Vec<v1::Object> {
     let wants = |one: Kind| kind == Kind::All || kind == one;
     let mut objects: Vec<Object> = Vec::new();
     if wants(Kind::Port) {
@@ -55,6 +55,10 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str) -> Vec<v1::Object> {
         for bridge in state.bridges.values() {
             let of = state.fdb.range((bridge.id, Mac::default())..=(bridge.id, Mac::BROADCAST));
             objects.extend(of.map(|(&(id, mac), entry)| Object::FdbEntry(fdb_entry(state, id, mac, entry))));
+            let learnt = state.learnt.range((bridge.id, Mac::default())..=(bridge.id, Mac::BROADCAST));
+            objects.extend(
+                learnt.map(|(&(id, mac), at)| Object::FdbEntry(self::learnt(state, id, mac, at, idle(id, mac)))),
+            );
         }
     }
     if wants(Kind::Vni) {
@@ -291,6 +295,9 @@ pub(super) fn bridge(state: &State, bridge: &Bridge) -> v1::Bridge {
         flood_unknown: bridge.flood_unknown,
         floods_per_second: bridge.floods_per_second,
         suppress_off: bridge.suppress_off,
+        learning: bridge.learning,
+        ageing: bridge.ageing,
+        learn_limit: bridge.learn_limit,
     }
 }
 
@@ -303,7 +310,25 @@ pub(super) fn fdb_entry(state: &State, bridge: BridgeId, mac: Mac, entry: &FdbEn
         _ => entry.vif.map(|vif| Target::Vif(state.vif_name(vif))),
     };
     let addresses = entry.addresses.iter().copied().map(address).collect();
-    v1::FdbEntry { key: Some(fdb_key(state.bridge_name(bridge), mac)), target, addresses, router: entry.router }
+    let key = Some(fdb_key(state.bridge_name(bridge), mac));
+    let (router, sticky) = (entry.router, entry.sticky);
+    v1::FdbEntry { key, target, addresses, router, sticky, ..v1::FdbEntry::default() }
+}
+
+/// A station that was learnt; no frame came from it for so many seconds.
+pub(super) fn learnt(state: &State, bridge: BridgeId, mac: Mac, learnt: &Learnt, idle_seconds: u32) -> v1::FdbEntry {
+    use v1::fdb_entry::Target;
+    let record = state.bridge_by_id.get(&bridge);
+    let hop = record.and_then(|record| state.hop(place_of(state, record, learnt.at)?));
+    let target = match hop {
+        Some((_, Hop::Tunnel { remote, encap: Encap::Frames { carrier, leaf } })) => {
+            Some(Target::Tunnel(frame_tunnel(remote, carrier, leaf)))
+        }
+        Some((_, Hop::Bridged(vif))) => Some(Target::Vif(state.vif_name(vif))),
+        _ => None,
+    };
+    let key = Some(fdb_key(state.bridge_name(bridge), mac));
+    v1::FdbEntry { key, target, learnt: true, pinned: learnt.pinned, idle_seconds, ..v1::FdbEntry::default() }
 }
 
 pub(super) fn fdb_key(bridge: String, mac: Mac) -> v1::FdbKey {

@@ -22,6 +22,7 @@ mod interner;
 mod journal;
 mod journal_bridges;
 mod journal_groups;
+mod learning;
 mod limits;
 mod list;
 mod read;
@@ -35,6 +36,7 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
 
 use crate::api::v1;
@@ -52,6 +54,7 @@ const OPERATOR: &str = "operator";
 pub struct Model {
     state: State,
     compiled: Compiled,
+    learning: learning::Learning,
     /// How many notes on changes may be taken of one batch; absent: none are.
     note: Option<usize>,
     noted: Vec<Noted>,
@@ -71,7 +74,8 @@ impl Model {
     /// An empty model of these ports, at generation 0. A port's index is its [`crate::ids::PortIndex`].
     pub fn new(limits: Limits, ports: Vec<PortInfo>) -> Model {
         let state = State::new(limits, ports);
-        Model { compiled: Compiled::new(&state), state, note: None, noted: Vec::new() }
+        let (compiled, learning) = (Compiled::new(&state), learning::Learning::default());
+        Model { compiled, state, learning, note: None, noted: Vec::new() }
     }
 
     /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Routes that name no owner get
@@ -118,7 +122,7 @@ impl Model {
     /// The objects of one kind, or of all kinds, in an order in which they can be written to an empty model. `vrf` narrows routes
     /// unless empty. Routes of owner `vif` and learnt neighbours are listed, but cannot be written.
     pub fn list(&self, kind: v1::Kind, vrf: &str) -> Vec<v1::Object> {
-        list::list(&self.state, kind, vrf)
+        list::list(&self.state, kind, vrf, |bridge, mac| self.learning.idle((bridge, mac)))
     }
 
     /// Notes a neighbour's MAC, for a connected subnet of a fabric VIF: its host route appears, gateways and tunnels through it

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::limits::PortInfo;
 use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, Tags, VifId, Vlan, Vni, VrfId};
 use crate::tables::fib::Bits;
-use crate::tables::{Carrier, HashFields, RouterAdvertisement, TunnelHeaders, VifKind};
+use crate::tables::{Carrier, HashFields, RouterAdvertisement, SeenAt, TunnelHeaders, VifKind};
 
 /// An IP prefix whose bits beyond `length` are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +118,19 @@ pub(crate) struct Bridge {
     pub floods_per_second: u32,
     /// Nobody is answered for.
     pub suppress_off: bool,
+    pub learning: bool,
+    /// Seconds; 0: the default.
+    pub ageing: u32,
+    /// 0: the default.
+    pub learn_limit: u32,
+}
+
+/// A station that was learnt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Learnt {
+    pub at: SeenAt,
+    /// It moved too often.
+    pub pinned: bool,
 }
 
 /// Where a station of a bridge is, other than the bridge's VIFs.
@@ -129,6 +142,8 @@ pub(crate) struct FdbEntry {
     pub next_hop: NextHopId,
     pub addresses: Arc<[IpAddr]>,
     pub router: bool,
+    /// Nobody else may send with its MAC.
+    pub sticky: bool,
 }
 
 /// Who has an address of a bridge, the most credible first: a VIF (false) or an FDB entry (true), with its MAC.

@@ -88,6 +88,8 @@ pub(crate) enum Reason {
     Device(String),
     #[error("learnt neighbours cannot be written")]
     Learnt,
+    #[error("what is learnt cannot be written")]
+    LearntStation,
     #[error("the owner vif is reserved for the routes of VIFs")]
     OwnerReserved,
     #[error("cannot change: delete and create it anew")]

@@ -12,8 +12,8 @@ use super::interner::{Interner, Swept};
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, Hop, HopGroup, HopGroupId, LabelTarget, Neighbour, Path, Port, Prefix, Settings, Vif,
-    VniTarget, Vrf, Whose,
+    Acl, Bridge, FdbEntry, Group, Hop, HopGroup, HopGroupId, LabelTarget, Learnt, Neighbour, Path, Port, Prefix,
+    Settings, Vif, VniTarget, Vrf, Whose,
 };
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub fdb: BTreeMap<(BridgeId, Mac), FdbEntry>,
     /// VIFs by their own MACs, with the next hop to each.
     pub stations: BTreeMap<(BridgeId, Mac), (VifId, NextHopId)>,
+    /// Of bridges that learn; no station that is in `fdb`.
+    pub learnt: BTreeMap<(BridgeId, Mac), Learnt>,
     /// Addresses of stations.
     pub pairs: BTreeMap<(BridgeId, IpAddr), BTreeSet<Whose>>,
     pub vnis: BTreeMap<Vni, VniTarget>,
@@ -188,6 +190,7 @@ impl State {
             bridges: BTreeMap::new(),
             fdb: BTreeMap::new(),
             stations: BTreeMap::new(),
+            learnt: BTreeMap::new(),
             pairs: BTreeMap::new(),
             vnis: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -400,6 +403,7 @@ impl State {
             bridges: self.bridges.len(),
             fdb_entries: self.fdb.len(),
             fdb_addresses: self.fdb_addresses,
+            learnt: self.learnt.len(),
             vnis: self.vnis.len(),
             labels: self.labels.len(),
             owners: self.owners.used(),

@@ -23,7 +23,14 @@ pub struct Bridge {
     pub vteps: Arc<[NextHopId]>,
     /// Who asks for the address of a known station is answered in its name.
     pub suppresses: bool,
+    /// Stations are learnt.
+    pub learns: bool,
+    /// How long a station that is learnt stays without a frame from it.
+    pub ageing: u32,
     fdb: Fdb,
+    learnt: Fdb,
+    /// Stations whose MACs nobody else may send with.
+    sticky: Fdb,
     pairs: (Fib<u32, Pair>, Fib<u128, Pair>),
 }
 
@@ -39,6 +46,21 @@ pub struct Pair {
 #[derive(Clone, Default)]
 struct Fdb(Fib<u128>);
 
+/// A frame of a station came from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    pub bridge: BridgeId,
+    pub mac: Mac,
+    pub at: SeenAt,
+}
+
+/// Where a station is seen: at a VIF, or behind a VTEP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SeenAt {
+    Vif(VifId),
+    Vtep(IpAddr),
+}
+
 impl Bridge {
     /// Without stations.
     pub fn new(id: BridgeId, name: Arc<str>, vrf: VrfId) -> Bridge {
@@ -51,23 +73,51 @@ impl Bridge {
             ports: Arc::default(),
             vteps: Arc::default(),
             suppresses: false,
+            learns: false,
+            ageing: 0,
             fdb: Fdb::default(),
+            learnt: Fdb::default(),
+            sticky: Fdb::default(),
             pairs: Default::default(),
         }
     }
 
-    /// The next hop to a station.
+    /// The next hop to a station: to where it was said to be, else to where it was seen.
     #[inline]
     pub fn station(&self, mac: Mac) -> Option<NextHopId> {
-        self.fdb.0.lookup(key(mac)).map(|(_, next_hop)| next_hop)
+        self.fdb.at(mac).or_else(|| self.learnt(mac))
+    }
+
+    /// The next hop to a station that was learnt.
+    #[inline]
+    pub fn learnt(&self, mac: Mac) -> Option<NextHopId> {
+        if self.learns { self.learnt.at(mac) } else { None }
+    }
+
+    /// Whether it was said where this station is.
+    pub fn is_given(&self, mac: Mac) -> bool {
+        self.fdb.at(mac).is_some()
+    }
+
+    /// Sets or clears where a station was seen.
+    pub fn set_learnt(&mut self, mac: Mac, next_hop: Option<NextHopId>) {
+        self.learnt.set(mac, next_hop);
+    }
+
+    /// Where the station is alone that may send with this MAC.
+    #[inline]
+    pub fn sticky(&self, mac: Mac) -> Option<NextHopId> {
+        if self.sticky.0.is_empty() { None } else { self.sticky.at(mac) }
+    }
+
+    /// Sets or clears that.
+    pub fn set_sticky(&mut self, mac: Mac, next_hop: Option<NextHopId>) {
+        self.sticky.set(mac, next_hop);
     }
 
     /// Sets or clears where a station is.
     pub fn set_station(&mut self, mac: Mac, next_hop: Option<NextHopId>) {
-        match next_hop {
-            Some(next_hop) => self.fdb.0.insert(key(mac), LENGTH, next_hop),
-            None => self.fdb.0.remove(key(mac), LENGTH),
-        };
+        self.fdb.set(mac, next_hop);
     }
 
     /// Who is named to `asker`, by its MAC and address, when it asks for `target`; `None`: everybody is asked. Nobody is told of an address of
@@ -113,6 +163,20 @@ impl Bridge {
     /// How many stations there are.
     pub fn stations(&self) -> usize {
         self.fdb.0.len()
+    }
+}
+
+impl Fdb {
+    #[inline]
+    fn at(&self, mac: Mac) -> Option<NextHopId> {
+        self.0.lookup(key(mac)).map(|(_, next_hop)| next_hop)
+    }
+
+    fn set(&mut self, mac: Mac, next_hop: Option<NextHopId>) {
+        match next_hop {
+            Some(next_hop) => self.0.insert(key(mac), LENGTH, next_hop),
+            None => self.0.remove(key(mac), LENGTH),
+        };
     }
 }
 

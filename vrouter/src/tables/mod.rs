@@ -19,7 +19,7 @@ mod stripes;
 mod tunnel_headers;
 
 pub use branches::{Branch, Branches};
-pub use bridge::{Bridge, Pair};
+pub use bridge::{Bridge, Pair, SeenAt, Sighting};
 pub use group::{Group, HashFields, Kept, Member};
 pub use next_hop::{Adjacency, Carrier, Encap, NextHop, NextHopKind, Template, Tunnel, Underlay};
 pub use resolve::{Resolved, Unresolved, VRF_DEPTH};

@@ -27,6 +27,8 @@ pub struct Snapshot {
     /// By [`MemberId`](crate::ids::MemberId), for people.
     pub member_names: Rows<Box<str>>,
     pub bridges: Rows<Bridge>,
+    /// Some bridge learns.
+    pub learns: bool,
     pub vnis: Arc<HashMap<Vni, VniTarget>>,
     pub labels: Arc<HashMap<Label, DecapTarget>>,
     pub lifetimes: Lifetimes,

@@ -24,6 +24,15 @@ pub(super) struct AddBridge {
     /// ARP requests and neighbour solicitations for known stations go to everybody
     #[arg(long)]
     suppress_off: bool,
+    /// Learn where stations are by whom frames come from
+    #[arg(long)]
+    learning: bool,
+    /// Seconds without a frame after which a learnt station is forgotten; default 300
+    #[arg(long, requires = "learning")]
+    ageing: Option<u32>,
+    /// Stations that are learnt at each VIF and VTEP; default 1024
+    #[arg(long, requires = "learning")]
+    learn_limit: Option<u32>,
 }
 
 #[derive(clap::Args)]
@@ -43,6 +52,9 @@ pub(super) struct AddFdb {
     /// It is a leaf, behind its tunnel
     #[arg(long)]
     leaf: bool,
+    /// Drop what is sent with its MAC from elsewhere
+    #[arg(long)]
+    sticky: bool,
 }
 
 /// Where a station is: one of these.
@@ -58,15 +70,42 @@ struct Station {
 
 impl AddBridge {
     pub(super) fn given(self) -> Bridge {
-        let AddBridge { name, vrf, vtep, flood_unknown, floods_per_second, suppress_off } = self;
-        Bridge { name, vrf, vteps: vtep, flood_unknown, floods_per_second, suppress_off }
+        let AddBridge {
+            name,
+            vrf,
+            vtep,
+            flood_unknown,
+            floods_per_second,
+            suppress_off,
+            learning,
+            ageing,
+            learn_limit,
+        } = self;
+        let vteps = vtep;
+        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit }
     }
 }
 
 impl AddFdb {
     pub(super) fn given(self) -> FdbEntry {
-        let AddFdb { bridge, mac, at, address, router, leaf } = self;
+        let AddFdb { bridge, mac, at, address: addresses, router, leaf, sticky } = self;
         let Station { vif, vxlan, geneve, mpls_udp, mpls_gre } = at;
-        FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses: address, router, leaf }
+        let (learnt, pinned, idle_seconds) = (false, false, None);
+        FdbEntry {
+            bridge,
+            mac,
+            vif,
+            vxlan,
+            geneve,
+            mpls_udp,
+            mpls_gre,
+            addresses,
+            router,
+            leaf,
+            sticky,
+            learnt,
+            pinned,
+            idle_seconds,
+        }
     }
 }

@@ -178,7 +178,7 @@ impl Row for Neighbour {
 }
 
 impl Row for Bridge {
-    const COLUMNS: &[&str] = &["bridge", "vrf", "vteps", "unknown", "floods/s", "questions"];
+    const COLUMNS: &[&str] = &["bridge", "vrf", "vteps", "unknown", "floods/s", "questions", "learning"];
 
     fn name(&self) -> String {
         self.name.clone()
@@ -188,8 +188,9 @@ impl Row for Bridge {
         let vteps: Vec<String> = self.vteps.iter().map(vtep).collect();
         let unknown = if self.flood_unknown { "flooded" } else { "dropped" };
         let floods = or(&self.floods_per_second, "default");
+        let learning = if self.learning { format!("{}s", self.ageing.unwrap_or(300)) } else { "-".into() };
         let asked = if self.suppress_off { "flooded" } else { "answered" };
-        vec![self.name.clone(), self.vrf.clone(), lines(&vteps), unknown.into(), floods, asked.into()]
+        vec![self.name.clone(), self.vrf.clone(), lines(&vteps), unknown.into(), floods, asked.into(), learning]
     }
 }
 
@@ -214,7 +215,7 @@ fn carrier(tunnel: &Vtep) -> String {
 }
 
 impl Row for FdbEntry {
-    const COLUMNS: &[&str] = &["bridge", "mac", "to", "addresses"];
+    const COLUMNS: &[&str] = &["bridge", "mac", "to", "addresses", "said by"];
 
     fn name(&self) -> String {
         self.mac.to_string()
@@ -226,9 +227,16 @@ impl Row for FdbEntry {
             Some(vif) => format!("vif {vif}"),
             None => vtep(&Vtep { vxlan, geneve, mpls_udp, mpls_gre, leaf }),
         };
+        let idle = self.idle_seconds.unwrap_or(0);
+        let said_by = match (self.learnt, self.pinned, self.sticky) {
+            (true, true, _) => format!("learnt, held, {idle}s ago"),
+            (true, ..) => format!("learnt, {idle}s ago"),
+            (false, _, true) => "given, sticky".into(),
+            _ => "given".into(),
+        };
         let mut addresses: Vec<String> = self.addresses.iter().map(IpAddr::to_string).collect();
         addresses.extend(self.router.then(|| "(router)".into()));
-        vec![self.bridge.clone(), self.mac.to_string(), to, lines(&addresses)]
+        vec![self.bridge.clone(), self.mac.to_string(), to, lines(&addresses), said_by]
     }
 }
 

@@ -100,6 +100,7 @@ fn told(stats: &v1::StatsReply) -> String {
             count(flows.aged)
         );
     }
+    text += &stats.learning.as_ref().map(learning).unwrap_or_default();
     if let Some(it) = &stats.conservation {
         text += &format!(
             "frames: received {} + originated {} + copied {} = sent {} + dropped {} + held {} + consumed {}{}\n",
@@ -114,6 +115,16 @@ fn told(stats: &v1::StatsReply) -> String {
         );
     }
     text
+}
+
+/// Empty where no bridge learnt anything.
+fn learning(it: &v1::LearningStats) -> String {
+    let numbers = [it.learnt, it.moved, it.pinned, it.aged, it.refused, it.unheard].map(count);
+    let [learnt, moved, pinned, aged, refused, unheard] = &numbers;
+    let text = format!(
+        "stations: {learnt} learnt, {moved} moved, {pinned} held, {aged} aged, {refused} sightings refused, {unheard} unheard\n"
+    );
+    if *it == v1::LearningStats::default() { String::new() } else { text }
 }
 
 fn balanced(it: &v1::Conservation) -> bool {
@@ -149,6 +160,7 @@ fn value(stats: &v1::StatsReply) -> Value {
     };
     let flows = stats.flows.unwrap_or_default();
     let conservation = stats.conservation.unwrap_or_default();
+    let learning = stats.learning.unwrap_or_default();
     json!({
         "generation": stats.generation,
         "vifs": stats.vifs.iter().map(vif).collect::<Vec<_>>(),
@@ -159,6 +171,10 @@ fn value(stats: &v1::StatsReply) -> Value {
             "used_v6": flows.used_v6, "inserted": flows.inserted, "evicted": flows.evicted, "aged": flows.aged,
         },
         "ports": stats.ports.iter().map(port).collect::<Vec<_>>(),
+        "learning": {
+            "learnt": learning.learnt, "moved": learning.moved, "pinned": learning.pinned, "aged": learning.aged,
+            "refused": learning.refused, "unheard": learning.unheard,
+        },
         "conservation": {
             "received": conservation.received, "originated": conservation.originated, "copied": conservation.copied,
             "sent": conservation.sent, "dropped": conservation.dropped, "held": conservation.held,

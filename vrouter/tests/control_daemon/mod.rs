@@ -319,6 +319,7 @@ fn flow(at: u32) -> v1::Flow {
 fn stats(generation: u64) -> v1::StatsReply {
     let drop = |reason: &str, vif: &str, packets| v1::DropCount { reason: reason.into(), vif: vif.into(), packets };
     v1::StatsReply {
+        learning: None,
         generation,
         vifs: vec![v1::VifStats {
             vif: "web1".into(),

@@ -50,9 +50,12 @@ impl Bridge {
             }
         }
         let unknown = if random.chance(40) { ", flood_unknown: true" } else { "" };
+        let learning = if random.chance(50) { ", learning: true, ageing: 1000000" } else { "" };
         let off = if random.chance(15) { ", suppress_off: true" } else { "" };
         let vteps = vteps.join(", ");
-        let text = format!("{{name: {name}, vrf: {vrf}, floods_per_second: 1000000, vteps: [{vteps}]{unknown}{off}}}");
+        let text = format!(
+            "{{name: {name}, vrf: {vrf}, floods_per_second: 1000000, vteps: [{vteps}]{unknown}{off}{learning}}}"
+        );
         Object { section: "bridges", text }
     }
 }
@@ -145,8 +148,9 @@ impl World {
                 random.chance(30)
             ),
         };
+        let sticky = if random.chance(15) { ", sticky: true" } else { "" };
         let leaf = if !at.starts_with("vif") && random.chance(25) { ", leaf: true" } else { "" };
-        let text = format!("{{bridge: {}, mac: \"{}\", {at}{addresses}{leaf}}}", bridge.name, mac(station));
+        let text = format!("{{bridge: {}, mac: \"{}\", {at}{addresses}{leaf}{sticky}}}", bridge.name, mac(station));
         Some(Object { section: "fdb", text })
     }
 
@@ -243,7 +247,7 @@ impl World {
     /// A frame without a flow, from a VIF with a bridge (its number) or for a tunnel.
     pub fn bare_frame(&self, bridge: &str, vif: Option<&Vif>, random: &mut Random) -> Vec<u8> {
         let from = match vif {
-            Some(vif) if random.chance(95) => vif.mac,
+            Some(vif) if random.chance(if vif.spoofing { 45 } else { 95 }) => vif.mac,
             _ => random.pick(&FAR),
         };
         let own = vif.and_then(|vif| vif.v4).unwrap_or(Ipv4Addr::new(10, 1, 1, 20));
@@ -251,7 +255,7 @@ impl World {
         let other =
             random.pick(&[Ipv4Addr::new(10, 1, 1, 10), Ipv4Addr::new(10, 1, 1, 11), Ipv4Addr::new(10, 1, 1, 20)]);
         let to = self.station_of(bridge, other.into(), random);
-        match random.below(6) {
+        match random.weighted(&[(26, 0), (34, 1), (11, 2), (10, 3), (11, 4), (8, 5)]) {
             3 | 4 => self.to_group(vif, from, random),
             0 => {
                 let sender = random.weighted(&[(80, own), (10, Ipv4Addr::UNSPECIFIED), (10, other)]);

@@ -35,6 +35,7 @@ pub const LIMITS: Limits = Limits {
     bridges: 12,
     fdb_entries: 12,
     fdb_addresses: 12,
+    learnt: 12,
     vnis: 12,
     labels: 12,
     owners: 4,

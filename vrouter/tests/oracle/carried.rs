@@ -165,6 +165,7 @@ impl Oracle {
         frame: &[u8],
     ) -> Result<Option<Arrived>, Reason> {
         let ether = headers::ether(frame)?;
+        self.check_sticky(bridge, side, &ether)?;
         if self.is_for_everybody(bridge, &ether) {
             return self.flood(bridge, side, &ether, frame, (None, Some(outer.class))).map(|()| None);
         }
@@ -172,6 +173,7 @@ impl Oracle {
         if arrived.bridged.as_ref().is_some_and(|framing| !framing.bare) {
             arrived.class = self.class_after(outer.class, arrived.packet.class)?;
         }
+        self.sighted(bridge, side, &ether);
         Ok(Some(arrived))
     }
 

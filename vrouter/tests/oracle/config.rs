@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::headers::{Mac, Reason, Tuple};
+use super::learning::Learnt;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix {
@@ -347,6 +348,8 @@ pub struct Bridge {
     pub flood_unknown: bool,
     /// Nobody is answered for.
     pub suppress_off: bool,
+    /// Stations are learnt.
+    pub learning: bool,
 }
 
 /// What a controller says of a station.
@@ -355,6 +358,8 @@ pub struct Station {
     pub which: Which,
     pub addresses: Vec<IpAddr>,
     pub router: bool,
+    /// Nobody else may send as it.
+    pub sticky: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -395,6 +400,8 @@ pub struct Config {
     pub bridges: BTreeMap<u32, Bridge>,
     /// By bridge and MAC.
     pub fdb: BTreeMap<(u32, Mac), Station>,
+    /// By bridge and MAC.
+    pub learnt: BTreeMap<(u32, Mac), Learnt>,
     /// VRFs, and bridges if there are frames.
     pub vnis: BTreeMap<u32, (u32, Option<u32>)>,
     pub labels: BTreeMap<u32, Arrival>,
@@ -428,6 +435,7 @@ impl Config {
             neighbours: BTreeMap::new(),
             bridges: BTreeMap::new(),
             fdb: BTreeMap::new(),
+            learnt: BTreeMap::new(),
             vnis: BTreeMap::new(),
             labels: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -488,7 +496,9 @@ impl Config {
         let vrf = self.bridges[&bridge].vrf;
         let vif = self.vifs.values().find(|vif| vif.bridge == Some(bridge) && vif.mac == mac);
         let own = vif.map(|vif| Which::Bridged(vif.id));
-        let which = own.or_else(|| self.fdb.get(&(bridge, mac)).map(|station| station.which))?;
+        let given = own.or_else(|| self.fdb.get(&(bridge, mac)).map(|station| station.which));
+        let learnt = || self.place(bridge, self.learnt.get(&(bridge, mac))?.at);
+        let which = given.or_else(learnt)?;
         Some(Hop { vrf, which })
     }
 

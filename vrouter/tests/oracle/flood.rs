@@ -32,21 +32,14 @@ impl Oracle {
             if let (Some(vif), ARP) = (checked, ether.ethertype) {
                 speaks_for_itself(vif, payload)?;
             }
-            let asks = payload.len() >= 28 && payload[..8] == [0, 1, 8, 0, 6, 4, 0, 1];
-            if let (true, true, ARP, Some(vif)) = (to_group, asks, ether.ethertype, vif) {
-                let (sender, target) = (headers::v4_at(payload, 14), IpAddr::from(headers::v4_at(payload, 24)));
-                if vif.is_ours(target) {
-                    self.feature("gateway_asked_in_bridge");
-                    return self.arp(side, ether, payload);
-                }
-                // whoever asks in another's name is left to others
-                let own = payload[8..14] == ether.source;
-                if own && self.station_told(leaf, bridge, (ether.source, sender.into()), target).is_some() {
-                    self.feature("arp_suppressed");
-                    return self.arp(side, ether, payload);
-                }
+            if let (true, ARP, Some(vif)) = (to_group, ether.ethertype, vif)
+                && self.is_answered(vif, (bridge, leaf), ether, payload)
+            {
+                self.sighted(bridge, side, ether);
+                return self.arp(side, ether, payload);
             }
             self.feature("flooded_other");
+            self.sighted(bridge, side, ether);
             let arrived = self.arrived(side, Packet::opaque(payload), None, link);
             return self.send_to_everybody((bridge, leaf), Arrived { key: None, bridged: Some(framing), ..arrived });
         }
@@ -72,6 +65,7 @@ impl Oracle {
             Some(outer) => self.class_after(outer, packet.class)?,
             None => packet.class,
         };
+        self.sighted(bridge, side, ether);
         self.ask_acls(side.place, &[side.vrf], None, &packet.tuple)?;
         self.feature(if to_group { "flooded_packet" } else { "flooded_unknown" });
         let arrived = self.arrived(side, packet, None, link);
@@ -80,6 +74,25 @@ impl Oracle {
             arrived.remark();
         }
         self.send_to_everybody((bridge, leaf), arrived)
+    }
+
+    /// Whether an ARP packet asks for who is known here: the VIF's gateway, or a station.
+    fn is_answered(&mut self, vif: &Vif, (bridge, leaf): (u32, bool), ether: &Ether, packet: &[u8]) -> bool {
+        if packet.len() < 28 || packet[..8] != [0, 1, 8, 0, 6, 4, 0, 1] {
+            return false;
+        }
+        let (sender, target) = (headers::v4_at(packet, 14), IpAddr::from(headers::v4_at(packet, 24)));
+        if vif.is_ours(target) {
+            self.feature("gateway_asked_in_bridge");
+            return true;
+        }
+        // whoever asks in another's name is left to others
+        let own = packet[8..14] == ether.source;
+        let told = own && self.station_told(leaf, bridge, (ether.source, sender.into()), target).is_some();
+        if told {
+            self.feature("arp_suppressed");
+        }
+        told
     }
 
     fn discovery_flooded(
@@ -93,6 +106,7 @@ impl Oracle {
         if let Some(vif) = vif.filter(|vif| !vif.spoofing_allowed) {
             advertises_itself(vif, ether.source, &packet)?;
         }
+        self.sighted(bridge, side, ether);
         let message = &packet.bytes[packet.payload..];
         let sound = super::slow_path::option(message, if message[0] == 133 { 8 } else { 24 }, 1).is_ok();
         let gateway = message[0] == 135 && sound && message.len() >= 24;

@@ -135,21 +135,28 @@ impl Oracle {
         if let Some(bridge) = vif.bridge {
             let routes = vif.gateway_v4.is_some() || vif.gateway_v6.is_some() || vif.gateway_link_local.is_some();
             let ours = ether.destination == gateway;
+            if !routes || !ours {
+                self.check_sticky(bridge, &side, ether)?;
+            }
             if (!routes || !ours) && self.is_for_everybody(bridge, ether) {
                 return self.flood(bridge, &side, ether, frame, (Some(vif), None)).map(|()| None);
             }
             if !routes || !ours {
-                return self.bridged(bridge, &side, ether, frame, Some(vif)).map(Some);
+                let arrived = self.bridged(bridge, &side, ether, frame, Some(vif))?;
+                self.sighted(bridge, &side, ether);
+                return Ok(Some(arrived));
             }
         }
         if ether.ethertype == ARP {
             if !headers::is_group(ether.destination) && ether.destination != gateway {
                 return Err("mac_not_ours");
             }
+            vif.bridge.into_iter().for_each(|bridge| self.sighted(bridge, &side, ether));
             return self.arp(&side, ether, &frame[14..]).map(|()| None);
         }
         let packet = headers::ip(ether.ethertype, &frame[14..])?;
         if packet.upper == Upper::Discovery {
+            vif.bridge.into_iter().for_each(|bridge| self.sighted(bridge, &side, ether));
             return self.discovery(&side, ether, &packet).map(|()| None);
         }
         if headers::is_group(ether.destination) || headers::is_of_many(packet.destination()) {

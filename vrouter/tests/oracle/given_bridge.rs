@@ -19,6 +19,10 @@ pub(super) struct GivenBridge {
     floods_per_second: Option<u32>,
     #[serde(default)]
     suppress_off: bool,
+    #[serde(default)]
+    learning: bool,
+    #[serde(default)]
+    ageing: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -57,6 +61,8 @@ pub(super) struct GivenStation {
     router: bool,
     #[serde(default)]
     leaf: bool,
+    #[serde(default)]
+    sticky: bool,
 }
 
 #[derive(Deserialize)]
@@ -69,10 +75,11 @@ struct GivenFrames {
 pub(super) fn put(config: &mut Config, given: GivenBridge) -> Result<(), String> {
     let id = config.bridge_named(&given.name).map(|old| old.id).unwrap_or_else(|_| config.number());
     let vrf = config.vrf_named(&given.vrf)?.id;
-    let _ = given.floods_per_second;
+    let _ = (given.floods_per_second, given.ageing);
+    let learning = given.learning;
     let (flood_unknown, suppress_off) = (given.flood_unknown, given.suppress_off);
     let vteps = given.vteps.into_iter().map(vtep).collect::<Result<_, _>>()?;
-    config.bridges.insert(id, Bridge { id, name: given.name, vrf, vteps, flood_unknown, suppress_off });
+    config.bridges.insert(id, Bridge { id, name: given.name, vrf, vteps, flood_unknown, suppress_off, learning });
     Ok(())
 }
 
@@ -89,7 +96,10 @@ pub(super) fn station(config: &Config, given: GivenStation) -> Result<((u32, Mac
         Some(vif) => Which::Bridged(config.vif_named(&vif)?.id),
         None => vtep(tunnel)?,
     };
-    Ok((key, Station { which, addresses: list(&given.addresses, address)?, router: given.router }))
+    Ok((
+        key,
+        Station { which, addresses: list(&given.addresses, address)?, router: given.router, sticky: given.sticky },
+    ))
 }
 
 /// A tunnel for frames.

@@ -23,7 +23,7 @@
 //!
 //! Several frames of one burst: `Worlds::receive_burst`, in the order in which the product's worker takes them, with all that came.
 //!
-//! Out of the model, so keep away from it or provoke it apart: refusals of configurations, budgets (set them high), full flow tables
+//! Out of the model, so keep away from it or provoke it apart: refusals of configurations, the ageing of stations that are learnt (set it high), budgets (set them high), full flow tables
 //! and eviction, full rings, device counters. A text that names what is not known here is an error; an event that cannot be judged panics
 //! with `unmodelled: ...`.
 //!
@@ -47,6 +47,7 @@ mod given_hop_groups;
 mod given_router;
 mod headers;
 mod language;
+mod learning;
 mod links;
 mod mss;
 mod neighbours;
@@ -169,6 +170,8 @@ pub struct Oracle {
     lifetimes_since: u64,
     came: Vec<Sent>,
     outcome: Outcome,
+    /// Senders of frames of bridges, in the order in which they came.
+    sightings: Vec<(u32, headers::Mac, learning::Place)>,
     /// Packets of ours, by VRF, while a burst goes on: they come back to the worker behind all of it.
     behind: Option<Vec<(u32, Vec<u8>, Free)>>,
 }
@@ -198,6 +201,7 @@ impl Oracle {
             lifetimes_since: now_ms,
             came: Vec::new(),
             outcome: Outcome::default(),
+            sightings: Vec::new(),
             behind: None,
         }
     }
@@ -262,6 +266,7 @@ impl Oracle {
 
     fn changed(&mut self) {
         self.changes += 1;
+        self.config.forget_stations();
         // the seed of the product's hash is a setting
         self.by_hash.clear();
         self.by_fields.take();
@@ -273,7 +278,10 @@ impl Oracle {
     /// A frame comes in by a port. The clock was moved here by `advance` before.
     pub fn receive(&mut self, port: usize, frame: &[u8], now_ms: u64, came: &[Sent]) -> Outcome {
         assert!(now_ms == self.now, "the clock is at {}, not at {now_ms}: advance first", self.now);
-        self.choosing(came, |oracle| oracle.enter(port, frame))
+        self.choosing(came, |oracle| {
+            oracle.enter(port, frame);
+            oracle.learn_stations();
+        })
     }
 
     /// A frame of a burst, perhaps its last one.
@@ -281,6 +289,7 @@ impl Oracle {
         self.behind.get_or_insert_default();
         self.enter(port, frame);
         if last {
+            self.learn_stations();
             let behind = self.behind.take().unwrap_or_default();
             behind.into_iter().for_each(|(vrf, packet, free)| self.originate(vrf, &packet, free));
         }

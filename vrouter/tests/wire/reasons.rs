@@ -16,12 +16,11 @@ enum By {
     Scenario(fn(usize) -> Lab, fn(&mut Lab)),
 }
 
-/// Every reason. A new one does not compile until it is here.
+/// Every reason. A new one does not compile until it is here. The first are a device's own word; tests/vdev.rs empties a real device's pool.
 fn provoked(reason: DropReason) -> By {
     use By::{Frame, Scenario};
     use DropReason::*;
     match reason {
-        // a device's own word; tests/vdev.rs empties a real device's pool
         RxMissed => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().missed = 1),
         RxNoMbuf => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().no_mbuf = 1),
         RxErrors => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().errors = 1),
@@ -57,7 +56,8 @@ fn provoked(reason: DropReason) -> By {
         EcnForbidden => Frame(UP, "ecn.4.vxlan.0.3"),
         VtepNotAllowed => Scenario(Lab::a, from_a_stranger),
         InnerMacNotOurs => Frame(UP, "vxlan.inner-mac"),
-        UnknownUnicast | SplitHorizon | LeafToLeaf | FloodBudget | NobodyElse | FloodNoRoom => in_a_bridge(reason),
+        StickyElsewhere | UnknownUnicast | SplitHorizon | LeafToLeaf => in_a_bridge(reason),
+        FloodBudget | NobodyElse | FloodNoRoom => in_a_bridge(reason),
         TtlExpired => Frame(RA, "ttl4.1"),
         TcpNotSyn => Scenario(Lab::a, strict),
         IcmpErrorNoFlow => Frame(UP, "error4.in"),
@@ -90,6 +90,7 @@ fn provoked(reason: DropReason) -> By {
 
 fn in_a_bridge(reason: DropReason) -> By {
     let done: fn(&mut Lab) = match reason {
+        DropReason::StickyElsewhere => super::learning::stolen,
         DropReason::UnknownUnicast => |lab| lab.put(RA, "br.unknown"),
         DropReason::SplitHorizon => |lab| lab.put(UP, "br.tunnel-to-tunnel"),
         DropReason::LeafToLeaf => super::etree::two_leaves,

@@ -27,6 +27,15 @@ pub struct Bridge {
     /// ARP requests and neighbour solicitations for known stations go to everybody; default: they are answered here.
     #[serde(default)]
     pub suppress_off: bool,
+    /// Stations are learnt by whom frames come from: VIFs that may send from any MAC, and VTEPs.
+    #[serde(default)]
+    pub learning: bool,
+    /// Seconds without a frame after which a station that was learnt is forgotten; default 300.
+    #[serde(default)]
+    pub ageing: Option<u32>,
+    /// Stations that are learnt at each VIF and VTEP; default 1024.
+    #[serde(default)]
+    pub learn_limit: Option<u32>,
 }
 
 /// A tunnel for frames: exactly one of `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`.
@@ -72,6 +81,18 @@ pub struct FdbEntry {
     /// It is a leaf, and reaches no other leaf. At a VIF it is what its VIF is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leaf: bool,
+    /// What is sent with its MAC from elsewhere is dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sticky: bool,
+    /// Learnt; not to be given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub learnt: bool,
+    /// Learnt, and held where it is, as it moved too often; not to be given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
+    /// Learnt: seconds since the last frame from it, to a quarter of the ageing; not to be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_seconds: Option<u32>,
 }
 
 /// VXLAN or GENEVE that carries frames.

@@ -226,6 +226,9 @@ impl TryFrom<&v1::Bridge> for Bridge {
             flood_unknown: bridge.flood_unknown,
             floods_per_second: number(bridge.floods_per_second),
             suppress_off: bridge.suppress_off,
+            learning: bridge.learning,
+            ageing: number(bridge.ageing),
+            learn_limit: number(bridge.learn_limit),
         })
     }
 }
@@ -262,7 +265,23 @@ impl TryFrom<&v1::FdbEntry> for FdbEntry {
         };
         let Vtep { vxlan, geneve, mpls_udp, mpls_gre, leaf } = tunnel.unwrap_or_default();
         let addresses = entry.addresses.iter().map(|address| text::address(address)).collect::<Result<_>>()?;
-        Ok(FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses, router: entry.router, leaf })
+        let idle_seconds = entry.learnt.then_some(entry.idle_seconds);
+        Ok(FdbEntry {
+            bridge,
+            mac,
+            vif,
+            vxlan,
+            geneve,
+            mpls_udp,
+            mpls_gre,
+            addresses,
+            router: entry.router,
+            leaf,
+            sticky: entry.sticky,
+            learnt: entry.learnt,
+            pinned: entry.pinned,
+            idle_seconds,
+        })
     }
 }
 

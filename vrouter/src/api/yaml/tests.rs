@@ -423,16 +423,31 @@ fn vtep() -> impl Strategy<Value = Vtep> {
 prop_compose! {
     fn bridge()(
         name in name(), vrf in name(), vteps in list(vtep()), flood_unknown: bool, floods_per_second in some(1_u32..),
-        suppress_off: bool,
+        suppress_off: bool, learning: bool, ageing in some(1_u32..), learn_limit in some(1_u32..),
     ) -> Bridge {
-        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off }
+        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit }
     }
 }
 
 fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
     let none = |(bridge, mac, addresses, router)| {
         let (vif, vxlan, geneve, mpls_udp, mpls_gre) = (None, None, None, None, None);
-        FdbEntry { bridge, mac, vif, vxlan, geneve, mpls_udp, mpls_gre, addresses, router, leaf: false }
+        FdbEntry {
+            bridge,
+            mac,
+            vif,
+            vxlan,
+            geneve,
+            mpls_udp,
+            mpls_gre,
+            addresses,
+            router,
+            leaf: false,
+            sticky: !router,
+            learnt: false,
+            pinned: false,
+            idle_seconds: None,
+        }
     };
     (
         (name(), mac(), list(address()), any::<bool>()).prop_map(none),

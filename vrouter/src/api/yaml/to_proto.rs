@@ -272,6 +272,9 @@ impl ToProto for Bridge {
             flood_unknown: self.flood_unknown,
             floods_per_second: self.floods_per_second.unwrap_or(0),
             suppress_off: self.suppress_off,
+            learning: self.learning,
+            ageing: self.ageing.unwrap_or(0),
+            learn_limit: self.learn_limit.unwrap_or(0),
         }))
     }
 }
@@ -328,8 +331,17 @@ impl ToProto for FdbEntry {
         let key = v1::FdbKey { bridge: self.bridge.clone(), mac: self.mac.0.to_vec() };
         match <[Target; 1]>::try_from(targets) {
             Ok([target]) => {
-                let (addresses, router) = (self.addresses.iter().map(|a| address_bytes(*a)).collect(), self.router);
-                Ok(Kind::FdbEntry(v1::FdbEntry { key: Some(key), target: Some(target), addresses, router }))
+                let addresses = self.addresses.iter().map(|address| address_bytes(*address)).collect();
+                Ok(Kind::FdbEntry(v1::FdbEntry {
+                    key: Some(key),
+                    target: Some(target),
+                    addresses,
+                    router: self.router,
+                    sticky: self.sticky,
+                    learnt: self.learnt,
+                    pinned: self.pinned,
+                    idle_seconds: self.idle_seconds.unwrap_or(0),
+                }))
             }
             Err(_) => Err(wrong("", "needs exactly one of vif, vxlan, geneve, mpls_udp, mpls_gre".into())),
         }

@@ -113,6 +113,7 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
         drops.push(v1::DropCount { reason: reason.name().into(), vif: String::new(), packets });
     }
     v1::StatsReply {
+        learning: None,
         generation: snapshot.generation.0,
         vifs,
         drops,

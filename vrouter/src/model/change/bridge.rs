@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Mode, route};
+use super::{Mode, learning, route};
 use crate::api::v1;
 use crate::ids::{BridgeId, Mac, VrfId};
 use crate::model::read;
@@ -36,9 +36,15 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Bridge) -> Result
     let taken = vteps.clone();
     let id = if let Some(old) = &old { old.id } else { state.number_bridge().at("")? };
     let (flood_unknown, suppress_off) = (given.flood_unknown, given.suppress_off);
-    let bridge = Bridge { id, name: name.into(), vrf, vteps, flood_unknown, floods_per_second, suppress_off };
+    let learning = given.learning;
+    let ageing = read::number(given.ageing, 0, 1_000_000).at("ageing")?;
+    let learn_limit = read::number(given.learn_limit, 0, 65_536).at("learn_limit")?;
+    let name = name.into();
+    let bridge =
+        Bridge { id, name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit };
     if old.is_none_or(|old| *old != bridge) {
         state.set_bridge(bridge.name.clone(), Some(Arc::new(bridge)));
+        learning::settle(state, id);
     }
     taken.iter().for_each(|next_hop| state.hops.release(next_hop.0));
     Ok(())
@@ -50,6 +56,7 @@ pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
         return Err(Reason::InUse(by).at(""));
     }
     state.set_bridge(bridge.name.clone(), None);
+    learning::settle(state, bridge.id);
     Ok(())
 }
 
@@ -66,6 +73,9 @@ pub(super) fn write_entry(state: &mut State, mode: Mode, given: &v1::FdbEntry) -
     let (bridge, mac) = key(state, given.key.as_ref()).at("key")?;
     let old = state.fdb.get(&(bridge.id, mac)).cloned();
     mode.allows(old.is_some())?;
+    if given.learnt || given.pinned {
+        return Err(Reason::LearntStation.at(if given.learnt { "learnt" } else { "pinned" }));
+    }
     if mac == state.settings.gateway_mac() {
         return Err(Reason::MacOfGateway.at("key.mac"));
     }
@@ -85,7 +95,11 @@ pub(super) fn write_entry(state: &mut State, mode: Mode, given: &v1::FdbEntry) -
     let addresses = read::each("addresses", &given.addresses, read::MOST_ENTRIES, |a| read::host(a).at(""))?;
     read::no_twins("addresses", &addresses)?;
     let next_hop = state.take_hop(bridge.vrf, hop).at("")?;
-    let entry = FdbEntry { vif, next_hop, addresses: addresses.into(), router: given.router };
+    let (router, sticky) = (given.router, given.sticky);
+    let entry = FdbEntry { vif, next_hop, addresses: addresses.into(), router, sticky };
+    if state.learnt.contains_key(&(bridge.id, mac)) {
+        state.set_learnt((bridge.id, mac), None);
+    }
     if old.as_ref() != Some(&entry) {
         state.set_fdb((bridge.id, mac), Some(entry));
     }

@@ -4,6 +4,7 @@ mod acl;
 mod bridge;
 mod decap;
 mod hop_group;
+mod learning;
 mod neighbour;
 mod paths;
 mod port;
@@ -13,6 +14,7 @@ mod settings;
 mod vif;
 mod vrf;
 
+pub(super) use learning::{Sighted, place_of, see};
 pub(super) use neighbour::{forget, learn};
 pub(super) use route::VIF_OWNER;
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::{Mode, bridge, neighbour, router};
+use super::{Mode, bridge, learning, neighbour, router};
 use crate::api::v1;
 use crate::ids::{PortIndex, Tags, VifId, Vlan};
 use crate::model::read;
@@ -39,6 +39,8 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vif) -> Result<()
     state.set_vif(vif.name.clone(), Some(Arc::new(vif.clone())));
     set_implicit_routes(state, &vif, true).at("")?;
     bridge::set_station(state, &vif, true).at("")?;
+    let bridges = [old.as_ref().and_then(|old| old.bridge), vif.bridge];
+    bridges.into_iter().flatten().for_each(|bridge| learning::settle(state, bridge));
     check_dependants(state, old.as_deref().unwrap_or(&vif))
 }
 
@@ -53,6 +55,7 @@ pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
     set_implicit_routes(state, &vif, false).at("")?;
     bridge::set_station(state, &vif, false).at("")?;
     state.set_vif(vif.name.clone(), None);
+    vif.bridge.into_iter().for_each(|bridge| learning::settle(state, bridge));
     check_dependants(state, &vif)
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use crate::ids::{BridgeId, Mac, VifId};
+use crate::model::change::place_of;
+use crate::model::learning::ageing;
 use crate::model::records::{self, Hop, Whose};
 use crate::model::state::{Dirty, State};
 use crate::tables::{Bridge, Pair, Snapshot};
@@ -28,6 +30,9 @@ pub(super) fn compile(state: &State, dirty: &Dirty, next: &mut Snapshot) {
         moved.entry(bridge).or_default();
         renamed.entry(bridge).or_default().push(address);
     }
+    if !dirty.bridges.is_empty() {
+        next.learns = state.bridges.values().any(|bridge| bridge.learning);
+    }
     for (id, macs) in moved {
         let Some(record) = state.bridge_by_id.get(&id) else {
             next.bridges.set(id.index(), None);
@@ -38,6 +43,7 @@ pub(super) fn compile(state: &State, dirty: &Dirty, next: &mut Snapshot) {
         let changed = Arc::make_mut(&mut row);
         changed.vrf = record.vrf;
         changed.floods_unknown = record.flood_unknown;
+        (changed.learns, changed.ageing) = (record.learning, ageing(record));
         changed.floods_per_second = match record.floods_per_second {
             0 => FLOODS_PER_SECOND,
             given => given,
@@ -54,7 +60,11 @@ pub(super) fn compile(state: &State, dirty: &Dirty, next: &mut Snapshot) {
         for mac in macs {
             // a VIF's own MAC is where the VIF is
             let own = state.stations.get(&(id, mac)).map(|&(_, next_hop)| next_hop);
-            changed.set_station(mac, own.or(state.fdb.get(&(id, mac)).map(|entry| entry.next_hop)));
+            let given = state.fdb.get(&(id, mac));
+            changed.set_station(mac, own.or(given.map(|entry| entry.next_hop)));
+            changed.set_sticky(mac, given.filter(|entry| entry.sticky).map(|entry| own.unwrap_or(entry.next_hop)));
+            let seen = state.learnt.get(&(id, mac));
+            changed.set_learnt(mac, seen.and_then(|learnt| place_of(state, record, learnt.at)));
         }
         pairs(state, record, changed, renamed.remove(&id).unwrap_or_default());
         next.bridges.set(id.index(), Some(row));

@@ -97,6 +97,7 @@ const TIGHT: Limits = Limits {
     neighbours: 2,
     fdb_entries: 1,
     fdb_addresses: 2,
+    learnt: 1,
     ..DEFAULT
 };
 const DEFAULT: Limits = Limits {
@@ -115,6 +116,7 @@ const DEFAULT: Limits = Limits {
     bridges: 9,
     fdb_entries: 9,
     fdb_addresses: 9,
+    learnt: 9,
     vnis: 9,
     labels: 9,
     owners: 9,

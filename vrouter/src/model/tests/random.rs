@@ -200,6 +200,7 @@ fn any_bridge() -> impl Strategy<Value = v1::Bridge> {
             vteps,
             flood_unknown,
             suppress_off,
+            learning: !suppress_off,
             ..bridge(name, vrf)
         },
     )
@@ -225,6 +226,8 @@ fn any_fdb_entry() -> impl Strategy<Value = v1::FdbEntry> {
             target: Some(target),
             addresses: addresses.into_iter().map(ip).collect(),
             router,
+            sticky: !router,
+            ..Default::default()
         },
     )
 }

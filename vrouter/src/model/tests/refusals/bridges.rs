@@ -26,9 +26,10 @@ pub(super) fn one_station() -> Vec<v1::Change> {
 pub(super) fn one_address() -> Vec<v1::Change> {
     let key = Some(v1::FdbKey { bridge: "x".into(), mac: ONE.into() });
     let (target, addresses) = (Some(behind("10.0.0.2", Encap::Vni(5000))), vec![ip("10.1.1.1")]);
-    vec![bridge("x", "red"), put(Kind::FdbEntry(v1::FdbEntry { key, target, addresses, router: false }))]
+    vec![bridge("x", "red"), put(Kind::FdbEntry(v1::FdbEntry { key, target, addresses, ..Default::default() }))]
 }
 
+const FDB: &str = "fdb lan 02:00:00:00:09:01";
 const ONE: [u8; 6] = [2, 0, 0, 0, 9, 1];
 
 /// The network with bridge lan of red, of which red1 is a port, and a station.
@@ -99,7 +100,6 @@ fn ports_of_bridges() {
 
 #[test]
 fn stations() {
-    const FDB: &str = "fdb lan 02:00:00:00:09:01";
     let at = |encap| behind("10.0.0.9", encap);
     refused(station("x", ONE, at(Encap::Vni(1))), "fdb x 02:00:00:00:09:01", "key.bridge", "no bridge x");
     let group = [3, 0, 0, 0, 9, 1];
@@ -128,7 +128,7 @@ fn stations() {
     let called = |addresses: &[&str]| {
         let target = Some(At::Vif("red1".into()));
         let addresses = addresses.iter().map(|address| ip(address)).collect();
-        put(Kind::FdbEntry(v1::FdbEntry { key: key(), target, addresses, router: false }))
+        put(Kind::FdbEntry(v1::FdbEntry { key: key(), target, addresses, ..Default::default() }))
     };
     refused(called(&["10.1.1.1", "224.0.0.1"]), FDB, "addresses[1]", "no address of one host");
     refused(called(&["10.1.1.1", "fd01::1", "10.1.1.1"]), FDB, "addresses[2]", "given twice");
@@ -138,6 +138,24 @@ fn stations() {
     let other = v1::FdbKey { bridge: "lan".into(), mac: vec![2; 6] };
     refused(delete(Key::FdbEntry(other)), "fdb lan 02:02:02:02:02:02", "", "does not exist");
     refused(put(Kind::FdbEntry(v1::FdbEntry::default())), "fdb", "key", "is missing");
+}
+
+#[test]
+fn what_is_learnt_is_not_written() {
+    let target = Some(At::Vif("red1".into()));
+    let entry = |learnt, pinned| {
+        let key = Some(v1::FdbKey { bridge: "lan".into(), mac: ONE.into() });
+        put(Kind::FdbEntry(v1::FdbEntry { key, target: target.clone(), learnt, pinned, ..Default::default() }))
+    };
+    refused(entry(true, true), FDB, "learnt", "cannot be written");
+    refused(entry(false, true), FDB, "pinned", "cannot be written");
+    let with = |change: fn(&mut v1::Bridge)| {
+        let mut bridge = v1::Bridge { name: "lan".into(), vrf: "red".into(), learning: true, ..Default::default() };
+        change(&mut bridge);
+        put(Kind::Bridge(bridge))
+    };
+    refused(with(|bridge| bridge.ageing = 1_000_001), "bridge lan", "ageing", "0 to 1000000");
+    refused(with(|bridge| bridge.learn_limit = 65_537), "bridge lan", "learn_limit", "0 to 65536");
 }
 
 #[test]
