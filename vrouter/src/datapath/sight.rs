@@ -84,11 +84,11 @@ fn sighting<'a>(snapshot: &'a Snapshot, frame: &Frame, work: &Work) -> Option<(&
             (place, from, tunnel)
         }
         Fate::PuntUnread { place, why: Why::Arp | Why::NeighbourDiscovery, from: 0, .. } => (place, 0, None),
-        Fate::Pending => {
+        // in packet mode what becomes of it is decided already
+        _ => {
             let found = work.classified.filter(|found| matches!(found.bridged, Some(Bridged { .. })))?;
             (found.place, found.l3 - ether::HEADER as u16, found.tunnel)
         }
-        _ => return None,
     };
     let (bridge, at) = match place {
         Place::Vif(vif) => {

@@ -19,8 +19,10 @@ pub const BRIDGES: [Bridge; 4] = [
 /// Stations behind tunnels, mostly.
 const FAR: [[u8; 6]; 4] = [[2, 0, 0, 0, 11, 1], [2, 0, 0, 0, 11, 2], [2, 0, 0, 0, 11, 3], [2, 0, 0, 0, 11, 4]];
 /// What neighbour solicitations ask for.
-const TARGETS: [&str; 8] =
-    ["fd01::1", "fe80::1", "fd01::10", "fd01::11", "fd01::21", "fd01::22", "fe80::21", "fd01::99"];
+const TARGETS: [&str; 9] =
+    ["fd01::1", "fe80::1", "fd01::10", "fd01::11", "fd01::21", "fd01::22", "fd01::23", "fe80::21", "fd01::99"];
+/// Of which no controller says where it is.
+const ROAMING: [u8; 6] = [2, 0, 0, 0, 11, 5];
 const NOBODY: [u8; 6] = [2, 0, 0, 0, 11, 0x99];
 
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +147,7 @@ impl World {
             1 => format!(", addresses: [10.1.1.{host}]"),
             _ => format!(
                 ", addresses: [10.1.1.{host}, \"fd01::{host}\", \"fe80::{host}\"], router: {}",
-                random.chance(30)
+                random.chance(50)
             ),
         };
         let sticky = if random.chance(15) { ", sticky: true" } else { "" };
@@ -166,6 +168,7 @@ impl World {
         let vifs: Vec<[u8; 6]> = self.vifs.iter().filter(of).map(|vif| vif.mac).collect();
         match random.weighted(&[(66, 0), (12, 1), (12, 2), (3, 3), (7, 4)]) {
             1 if !vifs.is_empty() => random.pick(&vifs),
+            2 if random.chance(50) => ROAMING,
             2 => random.pick(&FAR),
             3 => NOBODY,
             4 => [0xff; 6],
@@ -180,8 +183,7 @@ impl World {
             12..18 => self.fabric.router,
             _ => self.station_of(bridge.name, packet.destination, random),
         };
-        let from =
-            if random.chance(80) { self.station_of(bridge.name, packet.source, random) } else { random.pick(&FAR) };
+        let from = if random.chance(80) { self.station_of(bridge.name, packet.source, random) } else { ROAMING };
         let from = if from[0] & 1 == 1 { NOBODY } else { from };
         let mut frame = framed(to, from, &packet.bytes());
         if random.chance(15) {
@@ -197,7 +199,7 @@ impl World {
         let udp = Upper::Ports { number: 17, source: 68, destination: random.pick(&[67, 53, 1001]) };
         match random.weighted(&[(26, 0), (34, 1), (11, 2), (10, 3), (11, 4), (8, 5)]) {
             0 => {
-                let target = Ipv4Addr::new(10, 1, 1, random.pick(&[1, 10, 11, 20, 21, 22, 24, 99]));
+                let target = Ipv4Addr::new(10, 1, 1, random.pick(&[1, 10, 11, 12, 13, 21, 22, 23, 24, 99]));
                 let sender = random.weighted(&[(80, own), (12, Ipv4Addr::UNSPECIFIED), (8, target)]);
                 let sender_mac = if random.chance(94) { from } else { random.pick(&FAR) };
                 ethernet([0xff; 6], from, 0x0806, &arp(1, (sender_mac, sender), ([0; 6], target)))
@@ -248,6 +250,7 @@ impl World {
     pub fn bare_frame(&self, bridge: &str, vif: Option<&Vif>, random: &mut Random) -> Vec<u8> {
         let from = match vif {
             Some(vif) if random.chance(if vif.spoofing { 45 } else { 95 }) => vif.mac,
+            _ if random.chance(60) => ROAMING,
             _ => random.pick(&FAR),
         };
         let own = vif.and_then(|vif| vif.v4).unwrap_or(Ipv4Addr::new(10, 1, 1, 20));

@@ -68,7 +68,7 @@ impl Traffic {
     /// The next frame, and the port where it comes in.
     pub fn frame(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         self.count += 1;
-        let bare = if world.bridges.there.is_empty() { 0 } else { 8 };
+        let bare = if world.bridges.there.is_empty() { 0 } else { 18 };
         match random.weighted(&[(43, 0), (25, 1), (12, 2), (7, 3), (6, 4), (4, 5), (3, 6), (bare, 7)]) {
             7 => bare_frame(world, random),
             1 if !self.sent.is_empty() => self.answer(world, random),

@@ -59,6 +59,20 @@ fn probes_announcements_and_unknown_targets_go_to_everybody() {
 }
 
 #[test]
+fn who_may_speak_for_others_is_not_told_of_itself() {
+    scenario("suppression-open", lan, |lab| {
+        lab.apply(
+            "vifs: [{name: l2, port: p4, vrf: red, bridge: lan, mac: \"02:00:00:00:0a:05\", addresses: [10.1.1.15], spoofing_allowed: true}]",
+        );
+        for name in ["sup.announce-other", "sup.own", "sup.for-rb"] {
+            lab.put(L2, name);
+            lab.run();
+            lab.expect(&[(RA, name), (RA2, name), (UP, &format!("{name}.wire"))]);
+        }
+    });
+}
+
+#[test]
 fn who_asks_through_a_tunnel_is_answered_by_the_station() {
     scenario("suppression-tunnel", lan, |lab| {
         lab.put(UP, "sup.back");

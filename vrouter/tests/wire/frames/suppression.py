@@ -55,6 +55,9 @@ flooded("sup.announce", ask("ra", V4["ra"]))
 flooded("sup.dad", solicit("ra", V6["rb"], "::"))
 flooded("sup.unknown", ask("ra", "10.1.1.99"))
 flooded("sup.ns-unknown", solicit("ra", "fd01::99"))
+# who may speak for others: an announcement of rb's address, a question for its own, and one in rb's name
+for name, mac, sender, target in (("announce-other", "l2", V4["rb"], V4["rb"]), ("own", "l2", "10.1.1.98", V4["l2"]), ("for-rb", "rb", V4["rb"], V4["ra2"])):
+    flooded("sup." + name, eth("l2", ALL, ARP(op=1, hwsrc=MAC[mac], psrc=sender, pdst=target)))
 put("sup.unicast", eth("ra", "ra2", ARP(op=1, hwsrc=MAC["ra"], psrc=V4["ra"], hwdst=MAC["ra2"], pdst=V4["ra2"])))
 frame = ask("rb", V4["ra"])
 put("sup.back", carried(frame, ("vxlan", 5000), back=True))
