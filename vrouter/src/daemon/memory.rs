@@ -8,9 +8,11 @@ use crate::control::log;
 use crate::datapath::counters::Counters;
 use crate::datapath::flood::COPIES;
 use crate::datapath::punt;
+use crate::datapath::sight;
 use crate::datapath::split::PIECES;
 use crate::model;
 use crate::port::{BURST, Frame, ROOM};
+use crate::tables::Sighting;
 
 /// Bytes of a route in the model and in the FIB, measured over a full table.
 const ROUTE: u64 = 256;
@@ -99,6 +101,8 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("pieces", pieces, pieces * ROOM as u64);
     let copies = workers * COPIES as u64;
     row("flood_copies", copies, copies * ROOM as u64);
+    let sightings = workers * sight::RING as u64;
+    row("sightings", sightings, sightings * size_of::<Sighting>() as u64);
     // what watchers follow: in memory a change is some times larger than it is sent
     row("watched_changes", log::CHANGES as u64, 4 * log::BYTES as u64);
     Ok(rows)

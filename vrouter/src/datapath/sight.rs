@@ -9,10 +9,10 @@ use super::classify::Bridged;
 use super::flood::Flood;
 use super::punt::{Budget, TunnelId, TunnelSource, Why};
 use super::{Fate, Work};
-use crate::ids::{BridgeId, Mac, Place, Tick};
+use crate::ids::{BridgeId, Mac, NextHopId, Place, Tick};
 use crate::packet::ether;
 use crate::port::Frame;
-use crate::tables::{Bridge, NextHopKind, SeenAt, Sighting, Snapshot};
+use crate::tables::{Bridge, DecapTarget, NextHopKind, SeenAt, Sighting, Snapshot};
 
 /// Sightings that may wait for the control thread, for each worker.
 pub const RING: usize = 1024;
@@ -68,7 +68,7 @@ impl Told {
 }
 
 /// Whether a frame came from where this next hop leads to.
-pub(super) fn is_at(snapshot: &Snapshot, next_hop: crate::ids::NextHopId, at: SeenAt) -> bool {
+pub(super) fn is_at(snapshot: &Snapshot, next_hop: NextHopId, at: SeenAt) -> bool {
     match (snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind), at) {
         (Some(NextHopKind::Bridged { vif, .. }), SeenAt::Vif(from)) => *vif == from,
         (Some(NextHopKind::Tunnel(tunnel)), SeenAt::Vtep(from)) => tunnel.remote == from,
@@ -107,7 +107,7 @@ fn bridge_of(snapshot: &Snapshot, tunnel: TunnelSource) -> Option<BridgeId> {
     match tunnel.by {
         TunnelId::Vxlan(vni) | TunnelId::Geneve(vni) => snapshot.vnis.get(&vni)?.bridge,
         TunnelId::Label(label) => match snapshot.labels.get(&label)? {
-            crate::tables::DecapTarget::Bridge(bridge) => Some(*bridge),
+            DecapTarget::Bridge(bridge) => Some(*bridge),
             _ => None,
         },
     }

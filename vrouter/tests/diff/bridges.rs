@@ -19,10 +19,12 @@ pub const BRIDGES: [Bridge; 4] = [
 /// Stations behind tunnels, mostly.
 const FAR: [[u8; 6]; 4] = [[2, 0, 0, 0, 11, 1], [2, 0, 0, 0, 11, 2], [2, 0, 0, 0, 11, 3], [2, 0, 0, 0, 11, 4]];
 /// What neighbour solicitations ask for.
-const TARGETS: [&str; 9] =
-    ["fd01::1", "fe80::1", "fd01::10", "fd01::11", "fd01::21", "fd01::22", "fd01::23", "fe80::21", "fd01::99"];
+const TARGETS: [&str; 11] = [
+    "fd01::1", "fe80::1", "fd01::10", "fd01::11", "fd01::21", "fd01::21", "fd01::22", "fd01::22", "fd01::23",
+    "fe80::21", "fd01::99",
+];
 /// Of which no controller says where it is.
-const ROAMING: [u8; 6] = [2, 0, 0, 0, 11, 5];
+pub const ROAMING: [u8; 6] = [2, 0, 0, 0, 11, 5];
 const NOBODY: [u8; 6] = [2, 0, 0, 0, 11, 0x99];
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +41,7 @@ impl Bridge {
         let Bridge { name, vrf, vni, label } = *self;
         let mut vteps = Vec::new();
         for remote in [REMOTES[0], REMOTES[1], REMOTES[2], REMOTES[4]] {
-            if random.chance(35) {
+            if random.chance(55) {
                 let remote = if v6 { six(remote).into() } else { IpAddr::from(remote) };
                 let tunnel = match random.below(4) {
                     2 => format!("geneve: {{remote: \"{remote}\", vni: {vni}}}"),
@@ -52,7 +54,7 @@ impl Bridge {
             }
         }
         let unknown = if random.chance(40) { ", flood_unknown: true" } else { "" };
-        let learning = if random.chance(50) { ", learning: true, ageing: 1000000" } else { "" };
+        let learning = if random.chance(65) { ", learning: true, ageing: 1000000" } else { "" };
         let off = if random.chance(15) { ", suppress_off: true" } else { "" };
         let vteps = vteps.join(", ");
         let text = format!(
@@ -199,7 +201,8 @@ impl World {
         let udp = Upper::Ports { number: 17, source: 68, destination: random.pick(&[67, 53, 1001]) };
         match random.weighted(&[(26, 0), (34, 1), (11, 2), (10, 3), (11, 4), (8, 5)]) {
             0 => {
-                let target = Ipv4Addr::new(10, 1, 1, random.pick(&[1, 10, 11, 12, 13, 21, 22, 23, 24, 99]));
+                let target =
+                    Ipv4Addr::new(10, 1, 1, random.pick(&[1, 1, 10, 11, 12, 13, 21, 21, 22, 22, 23, 23, 24, 99]));
                 let sender = random.weighted(&[(80, own), (12, Ipv4Addr::UNSPECIFIED), (8, target)]);
                 let sender_mac = if random.chance(94) { from } else { random.pick(&FAR) };
                 ethernet([0xff; 6], from, 0x0806, &arp(1, (sender_mac, sender), ([0; 6], target)))
@@ -258,8 +261,8 @@ impl World {
         let other =
             random.pick(&[Ipv4Addr::new(10, 1, 1, 10), Ipv4Addr::new(10, 1, 1, 11), Ipv4Addr::new(10, 1, 1, 20)]);
         let to = self.station_of(bridge, other.into(), random);
-        match random.weighted(&[(26, 0), (34, 1), (11, 2), (10, 3), (11, 4), (8, 5)]) {
-            3 | 4 => self.to_group(vif, from, random),
+        match random.below(8) {
+            3..=6 => self.to_group(vif, from, random),
             0 => {
                 let sender = random.weighted(&[(80, own), (10, Ipv4Addr::UNSPECIFIED), (10, other)]);
                 let sender_mac = if random.chance(92) { from } else { random.pick(&FAR) };

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::bridges::Bridge;
+use super::bridges::{Bridge, ROAMING};
 use super::kernel;
 use super::packets::{ACK, Packet, SYN, Upper, arp, checksum, ethernet, framed};
 use super::random::Random;
@@ -58,16 +58,25 @@ pub struct Sent {
 pub struct Traffic {
     pub sent: Vec<Sent>,
     count: u16,
+    /// Frames to come of a station that is now here, now there.
+    roams: u8,
 }
 
 impl Traffic {
     pub fn new() -> Traffic {
-        Traffic { sent: Vec::new(), count: 0 }
+        Traffic { sent: Vec::new(), count: 0, roams: 0 }
     }
 
     /// The next frame, and the port where it comes in.
     pub fn frame(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
         self.count += 1;
+        if self.roams == 0 && !world.bridges.there.is_empty() && random.chance(2) {
+            self.roams = 8;
+        }
+        if self.roams > 0 && random.chance(80) {
+            self.roams -= 1;
+            return roaming(world, REMOTES[usize::from(self.roams % 2)], random);
+        }
         let bare = if world.bridges.there.is_empty() { 0 } else { 18 };
         match random.weighted(&[(43, 0), (25, 1), (12, 2), (7, 3), (6, 4), (4, 5), (3, 6), (bare, 7)]) {
             7 => bare_frame(world, random),
@@ -443,6 +452,13 @@ fn carried(bridge: Bridge, carrier: Carrier, frame: &[u8], random: &mut Random) 
         Carrier::Mpls => mpls(bridge.label, frame, random),
         Carrier::Gre => gre(&mpls(bridge.label, frame, random), random),
     }
+}
+
+/// What a station says that is behind this VTEP now.
+fn roaming(world: &World, remote: Ipv4Addr, random: &mut Random) -> (usize, Vec<u8>) {
+    let frame = ethernet(ALL, ROAMING, 0x88b5, &[0x5a; 46]);
+    let inner = vxlan(world.bridges.there[0].vni, &frame, random);
+    underlay((world.arrives_by(remote, random), remote, world.fabric.over_v6(random)), Some(4789), &inner, 0, random)
 }
 
 /// A frame without a flow, into a bridge.
