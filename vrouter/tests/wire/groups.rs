@@ -42,6 +42,13 @@ fn lab(workers: usize, group: &str) -> Lab {
     let route = |n: usize| format!("{{vrf: red, prefix: 10.8.{n}.0/24, owner: {}, via: {{group: peers}}}}", owner(n));
     let routes: Vec<_> = (0..12).map(route).collect();
     lab.apply(&format!("routes: [{}]", routes.join(", ")));
+    // what the group leads by has other users, and so stays when the group has other paths
+    let pinned = |n: u32| {
+        let vxlan = format!("{{remote: 10.0.0.2, vni: {}, mac: \"02:0a:00:00:02:01\"}}", 601 + n);
+        format!("{{vrf: red, prefix: 10.77.{n}.0/24, via: {{vxlan: {vxlan}}}}}")
+    };
+    let pinned: Vec<_> = (0..4).map(pinned).collect();
+    lab.apply(&format!("routes: [{}]", pinned.join(", ")));
     lab
 }
 
