@@ -184,6 +184,22 @@ impl<const K: usize> Pairs<K> {
         removed as u32
     }
 
+    /// What a scan would see of the pair at `index`, if there is one. Takes no lock.
+    pub fn outline(&self, index: u32) -> Option<(Handle, Outline)> {
+        let place = index.checked_mul(2)?;
+        let (first, second) = (self.slot(place)?, self.slot(place + 1)?);
+        let (version, tag, owner, forward) = first.glance()?;
+        let (.., reverse) = second.glance()?;
+        Some((Handle { index: place, version }, Outline { tag, owner, forward, reverse }))
+    }
+
+    /// Asks for what [`Pairs::outline`] reads.
+    pub fn prefetch_pair(&self, index: u32) {
+        for slot in [index * 2, index * 2 + 1].into_iter().filter_map(|place| self.slot(place)) {
+            slot.lines().iter().for_each(prefetch);
+        }
+    }
+
     /// Asks for both buckets that a key of this hash may be in: what an insertion or a removal waits for.
     #[inline(always)]
     pub fn prefetch_buckets(&self, hash: u64) {

@@ -115,10 +115,14 @@ reasons! {
     FloodNoRoom = "flood_no_room",
     /// The TTL or hop limit ends here.
     TtlExpired = "ttl_expired",
+    /// More fragments than the quota of the VIF, the VRF's tunnels or the tenant allows.
+    FragmentQuota = "fragment_quota",
     /// TCP that is new without SYN, refused by setting.
     TcpNotSyn = "tcp_not_syn",
     /// An ICMP error that quotes no flow of ours.
     IcmpErrorNoFlow = "icmp_error_no_flow",
+    /// More packets without a flow than the quota of the VIF, the VRF's tunnels or the tenant allows: not decided about.
+    NewFlowQuota = "new_flow_quota",
     /// No route to the destination.
     NoRoute = "no_route",
     /// Routes into other VRFs lead through more than 8 VRFs, or round in a circle.
@@ -137,6 +141,8 @@ reasons! {
     AclToVif = "acl_to_vif",
     /// The VIF sets up flows faster than its budget.
     FlowBudget = "flow_budget",
+    /// The holder of a new flow holds as many as its quota allows, or its tenant's does, and none of them was found that may go.
+    FlowQuota = "flow_quota",
     /// The flow table is full and nothing may be evicted for this VIF.
     FlowTableFull = "flow_table_full",
     /// Larger than the next hop's MTU.
@@ -151,6 +157,8 @@ reasons! {
     NeighbourUnresolved = "neighbour_unresolved",
     /// The VIF's budget for the slow path is spent.
     PuntBudget = "punt_budget",
+    /// More packets for the slow path than the quota of the VIF, the VRF's tunnels or the tenant allows.
+    PuntQuota = "punt_quota",
     /// The ring to the slow path is full.
     PuntRingFull = "punt_ring_full",
     /// A malformed ARP packet, or one with a forged sender.

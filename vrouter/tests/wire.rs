@@ -52,6 +52,8 @@ mod packet_mode;
 mod policy;
 #[path = "wire/ports.rs"]
 mod ports;
+#[path = "wire/quotas.rs"]
+mod quotas;
 #[path = "wire/reasons.rs"]
 mod reasons;
 #[path = "wire/router.rs"]

@@ -10,6 +10,7 @@ use super::clock::{Clock, tick_at};
 pub use super::ports::Devices;
 use super::ports::Ports;
 use super::publish::Publisher;
+use super::quotas::Quotas;
 use super::slow_path::SlowPath;
 use super::view::stats::{self, Baselines};
 use super::view::{explain, flows, victims};
@@ -51,6 +52,7 @@ pub struct Control {
     slow: SlowPath,
     baselines: Baselines,
     ports: Ports,
+    quotas: Quotas,
     log: Arc<Log>,
     identity: Identity,
     clock: Clock,
@@ -83,6 +85,7 @@ impl Control {
             baselines: Baselines::new(shared.vif_slots),
             model,
             ports: Ports::new(shared.clone(), devices),
+            quotas: Quotas::default(),
             identity,
             clock,
             started: now,
@@ -142,6 +145,7 @@ impl Control {
             self.due = now + ROUND;
             self.slow.tick(&mut snapshot, now, &mut tell);
             self.watch_links();
+            self.watch_quotas(now);
             self.publisher.reclaim();
             self.watch_workers(now);
             self.model.note_changes(if self.log.is_watched() { log::CHANGES } else { UNWATCHED });
@@ -263,6 +267,7 @@ impl Control {
         };
         let snapshot = self.publisher.current();
         let mut reply = stats::stats(&self.shared, &slow, &self.baselines, snapshot);
+        reply.quotas = self.quotas.all(&self.shared, snapshot, &self.model);
         reply.ports = self.ports.stats();
         let counts = self.model.learning();
         let unheard = self.shared.workers.iter().map(|end| end.counters.worker.unheard.count()).sum();
@@ -339,6 +344,16 @@ impl Control {
                 tracing::info!(port = port.index(), up, "link");
                 self.publisher.publish(snapshot);
                 self.want_neighbours();
+            }
+        }
+    }
+
+    /// Quotas that are nearly or wholly used raise alarms.
+    fn watch_quotas(&mut self, now: u64) {
+        for (holder, alarms) in self.quotas.look(&self.shared, self.publisher.current(), &self.model, now) {
+            if let Some(snapshot) = self.model.alarm(holder, alarms) {
+                tracing::info!(?holder, ?alarms, "quota");
+                self.publisher.publish(snapshot);
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::control::log;
 use crate::datapath::counters::Counters;
 use crate::datapath::flood::COPIES;
 use crate::datapath::punt;
+use crate::datapath::quota::Accounts;
 use crate::datapath::sight;
 use crate::datapath::split::PIECES;
 use crate::model;
@@ -78,14 +79,16 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     let flows = flow_config(config, 0, 0);
     let without_v6 = flowtable::Config { wide_pairs: flows.wide_pairs.min(1), ..flows };
     let v4 = without_v6.bytes()? as u64;
-    row("flows_v4", flows.narrow_pairs.into(), v4);
-    row("flows_v6", flows.wide_pairs.into(), (flows.bytes()? as u64).saturating_sub(v4));
+    let accounts = |pairs: u32| u64::from(pairs) * Accounts::PER_PAIR as u64;
+    row("flows_v4", flows.narrow_pairs.into(), v4 + accounts(flows.narrow_pairs));
+    let v6 = (flows.bytes()? as u64).saturating_sub(v4);
+    row("flows_v6", flows.wide_pairs.into(), v6 + accounts(flows.wide_pairs));
     let workers = config.worker_count() as u64;
     let slots = config.limits.vifs as usize;
     for (name, value) in model_limits(config).named() {
         let bytes = match name {
             "ports" => workers * value as u64 * PORT,
-            "vifs" => workers * Counters::bytes(slots) as u64 + value as u64 * OBJECT,
+            "vifs" => workers * Counters::bytes(slots) as u64 + Accounts::bytes(slots) as u64 + value as u64 * OBJECT,
             "routes" => value as u64 * ROUTE,
             "neighbours" => value as u64 * (OBJECT + ROUTE),
             "fdb_entries" | "fdb_addresses" | "learnt" | "acl_rules" | "group_prefixes" => value as u64 * ROUTE,

@@ -8,6 +8,7 @@ mod memory;
 pub mod notify;
 pub mod ports;
 pub mod publish;
+mod quotas;
 pub mod slow_path;
 #[cfg(feature = "dpdk")]
 mod start;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::named::Named;
 use super::victims::Culprit;
 use crate::drops::DropReason;
-use crate::ids::{Context, MemberId, NextHopId, Place, VifId, VrfId};
+use crate::ids::{MemberId, NextHopId, Place, VifId, VrfId};
 use crate::packet::ip::is_link_local;
 use crate::packet::tuple::FlowTuple;
 use crate::tables::acl::{Acl, Tuple};
@@ -47,7 +47,7 @@ pub struct Answer {
     /// The place where the initiator's packets leave, and the answers enter: the context of the reverse key.
     pub exit: Place,
     /// The VIF to charge: the initiator's, or for flows from a tunnel the one they go to.
-    pub owner: u32,
+    pub owner: Place,
     /// Who decided a drop.
     pub culprit: Culprit,
 }
@@ -98,7 +98,7 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         reverse_exit: None,
         members: [MemberId(0); 2],
         exit: question.place,
-        owner: Context::from(question.place).0,
+        owner: question.place,
         culprit,
     };
     let found = match question.forward {
@@ -138,8 +138,8 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         return Answer { exit, ..refused(reason, culprit) };
     }
     let owner = match (question.place, exit_vif) {
-        (Place::Tunnel(_), Some(vif)) => vif.id.0,
-        (place, _) => Context::from(place).0,
+        (Place::Tunnel(_), Some(vif)) => Place::Vif(vif.id),
+        (place, _) => place,
     };
     let (reverse, reverse_exit, back) = reverse_verdict(snapshot, question, exit_vrf, recorder);
     let forward = Verdict::Forward(next_hop);

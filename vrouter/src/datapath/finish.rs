@@ -3,6 +3,7 @@
 use super::branches::BranchQueues;
 use super::counters::Counters;
 use super::punt::{Budget, Punt, RING, TunnelId, TunnelSource, Why};
+use super::quota::{Accounts, Purse, Rate};
 use super::shared::WorkerEnd;
 use super::victims::Culprit;
 use super::{Fate, Work, act, exception, vif_of};
@@ -92,6 +93,7 @@ impl TxQueue {
 pub struct Outbox<'a> {
     pub snapshot: &'a Snapshot,
     pub end: &'a WorkerEnd,
+    pub accounts: &'a Accounts,
     pub tx: &'a mut [TxQueue],
     pub branches: &'a mut BranchQueues,
     pub ports: &'a mut [Option<Box<dyn Port>>],
@@ -173,7 +175,7 @@ impl Outbox<'_> {
     /// A copy of a dropped packet, so that the slow path can tell its sender; none when the budget is spent.
     fn tell(&mut self, work: &Work, frame: &Frame, why: Why) {
         let Some(punt) = Copied::of(work, why).filter(|_| !work.originated) else { return };
-        if self.budget(work, why) && self.copy(work, frame, punt).is_ok() {
+        if self.budget(work, punt.place, why).is_ok() && self.copy(work, frame, punt).is_ok() {
             self.end.counters.worker.copied.add(1);
         }
     }
@@ -187,12 +189,8 @@ impl Outbox<'_> {
 
     /// The frame goes on as a copy in the slow path.
     fn punt(&mut self, work: &Work, frame: &Frame, punt: Copied) {
-        let result = if self.is_underlay(&punt) || self.budget(work, punt.why) {
-            self.copy(work, frame, punt)
-        } else {
-            Err(DropReason::PuntBudget)
-        };
-        match result {
+        let may = if self.is_underlay(&punt) { Ok(()) } else { self.budget(work, punt.place, punt.why) };
+        match may.and_then(|()| self.copy(work, frame, punt)) {
             Ok(()) => {
                 self.end.counters.worker.punted.add(1);
                 self.end.counters.vif(work.slot).punted.add(1);
@@ -220,10 +218,14 @@ impl Outbox<'_> {
 
     /// A token of whom it is charged to. ARP and ND have their own, so that a guest that floods the slow path otherwise still reaches its
     /// gateway. The two together fill half a ring at once, so that one flood leaves room for everybody else.
-    fn budget(&mut self, work: &Work, why: Why) -> bool {
+    fn budget(&mut self, work: &Work, place: Place, why: Why) -> Result<(), DropReason> {
+        if !self.accounts.take(&Purse::of(self.snapshot, place), Rate::Punts, self.now) {
+            return Err(DropReason::PuntQuota);
+        }
         let neighbour = matches!(why, Why::Arp | Why::NeighbourDiscovery);
         let budgets = if neighbour { &mut *self.neighbour_budgets } else { &mut *self.budgets };
-        budgets[work.charge].take_at_most(self.snapshot.punts_per_second, RING as u32 / 4, self.now)
+        let may = budgets[work.charge].take_at_most(self.snapshot.punts_per_second, RING as u32 / 4, self.now);
+        if may { Ok(()) } else { Err(DropReason::PuntBudget) }
     }
 }
 

@@ -10,6 +10,8 @@ use super::lifetime::{self, state_bits};
 use super::named::{self, NO_HOP, Named, is_error, kept, key_of, question_of};
 use super::packet_mode;
 use super::punt::{Budget, Why};
+use super::quota::{Accounts, Owner, Purse, Rate};
+use super::room::Eviction;
 use super::table::{Decided, FlowKey, FlowPair, Flows};
 use super::victims::Culprit;
 use super::{Fate, Work};
@@ -22,31 +24,19 @@ use crate::tables::{Group, Kept, Snapshot};
 
 /// What a half has that never had a next hop.
 const NONE: Kept = Kept { member: MemberId(0), next_hop: NO_HOP };
-/// Pairs that one eviction looks at.
-const EVICT_SCAN: u32 = 128;
-
-/// Searches in a row that find nothing for one owner, after which it is refused without a search until the next tick.
-const BARREN: u32 = 64;
-
 /// What the stages of one burst share.
 pub struct Lookup<'a> {
     pub snapshot: &'a Snapshot,
     pub flows: &'a FlowTable,
+    pub accounts: &'a Accounts,
     pub counters: &'a Counters,
     pub now: Tick,
     /// New flows, by [`Work::charge`].
     pub budgets: &'a mut [Budget],
     pub budget: u32,
     pub eviction: &'a mut Eviction,
-}
-
-/// A worker's search for pairs to evict.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Eviction {
-    /// Where the next search goes on.
-    pub cursor: u32,
-    /// Who found nothing last, when, and how often in a row: after [`BARREN`] searches there is none more in that tick.
-    refused: (u32, Tick, u32),
+    /// How many decisions were made.
+    pub decided: &'a mut u32,
 }
 
 /// Gives every classified frame its key and hash, and touches its bucket; frames of packet-mode VRFs are decided at once.
@@ -90,13 +80,6 @@ pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
     Decided(newest).generation()
 }
 
-impl Eviction {
-    /// A search that begins at this pair.
-    pub fn from(cursor: u32) -> Eviction {
-        Eviction { cursor, ..Eviction::default() }
-    }
-}
-
 impl Lookup<'_> {
     /// Decides every frame that is pending, in order.
     pub fn decide_all(&mut self, burst: &mut [Work]) {
@@ -105,9 +88,11 @@ impl Lookup<'_> {
             for (work, foreseen) in burst.iter().zip(&mut foreseen) {
                 if let (Fate::Pending, None, Some(found), Some(key)) =
                     (work.fate, work.found, &work.classified, &work.key)
+                    && self.admit(found).is_ok()
+                    && self.may_decide(found, work.charge)
                 {
-                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, (key, work.hash));
-                    *foreseen = self.admit(found).is_ok().then(decide);
+                    *self.decided += 1;
+                    *foreseen = Some(Foreseen::decided(self.snapshot, self.flows, found, (key, work.hash)));
                 }
             }
             ask_for_room(self.flows, &foreseen);
@@ -172,7 +157,7 @@ impl Lookup<'_> {
         charge: usize,
     ) -> Option<Fate> {
         if let Some(closing) = self.reopens(found, key, handle, entry) {
-            self.flows.remove(key, closing);
+            self.end(key, closing);
             return Some(self.miss(found, key, charge));
         }
         if self.is_valid(found, key, entry) {
@@ -251,14 +236,32 @@ impl Lookup<'_> {
         if strict && !opens { Err(DropReason::TcpNotSyn) } else { Ok(()) }
     }
 
+    /// Whether a decision about a packet without a flow is within the bounds of whom it is charged to.
+    fn may_decide(&self, found: &Classified, charge: usize) -> bool {
+        let purse = Purse::of(self.snapshot, found.place);
+        self.accounts.has(&purse, Rate::NewFlows, self.now) && self.budgets[charge].has(self.budget, self.now)
+    }
+
+    /// Ends a flow pair, unless it has ended.
+    fn end(&self, key: &FlowKey, handle: Handle) {
+        self.flows.end(self.accounts, key, handle);
+    }
+
     fn set_up(&mut self, found: &Classified, key: &FlowKey, charge: usize, foreseen: Option<&Foreseen>) -> Fate {
         if let Err(reason) = self.admit(found) {
             return Fate::Drop(reason, Culprit::Frame);
+        }
+        if !self.accounts.take(&Purse::of(self.snapshot, found.place), Rate::NewFlows, self.now) {
+            return Fate::Drop(DropReason::NewFlowQuota, Culprit::Frame);
+        }
+        if !self.budgets[charge].take(self.budget, self.now) {
+            return Fate::Drop(DropReason::FlowBudget, Culprit::Frame);
         }
         let now;
         let foreseen = match foreseen {
             Some(foreseen) => foreseen,
             None => {
+                *self.decided += 1;
                 now = Foreseen::decided(self.snapshot, self.flows, found, (key, self.flows.hash(key)));
                 &now
             }
@@ -272,9 +275,6 @@ impl Lookup<'_> {
             Verdict::Drop(reason) => return Fate::Drop(reason, answer.culprit),
             Verdict::Forward(next_hop) => next_hop,
         };
-        if !self.budgets[charge].take(self.budget, self.now) {
-            return Fate::Drop(DropReason::FlowBudget, Culprit::Frame);
-        }
         let set = state_bits(found.packet.tcp_flags());
         let first = Packet { bytes: found.packet.length.into(), now: self.now.0, set };
         match self.install(key, foreseen, [found.named(true), found.answers()], Some(first)) {
@@ -296,8 +296,26 @@ impl Lookup<'_> {
         let Foreseen { answer, reverse, hashes } = foreseen;
         let (_, context) = key.parts();
         let halves = (self.half(answer, 0, NONE), self.half(answer, 1, named[1].kept(NONE)));
+        let purse = Purse::of(self.snapshot, answer.owner);
+        let foreign = answer.reverse_exit != Some(context.into());
+        let mut refused = DropReason::FlowTableFull;
         for _ in 0..4 {
-            match self.flows.insert((key, halves.0), (reverse, halves.1), *hashes, answer.owner, self.now.0, first) {
+            if let Err(scope) = self.accounts.hold(&purse) {
+                // who gets no flow takes nobody's place
+                if foreign && self.flows.find(reverse, hashes[1]).is_some() {
+                    return Ok(None);
+                }
+                self.make_way(key, &purse, scope)?;
+                refused = DropReason::FlowQuota;
+                continue;
+            }
+            let Owner(owner) = purse.owner;
+            let pair = ((key, halves.0), (reverse, halves.1));
+            let installed = self.flows.insert(pair.0, pair.1, *hashes, owner, self.now.0, first);
+            if installed.is_err() {
+                self.accounts.release(purse.owner);
+            }
+            match installed {
                 Err(InsertError::Exists(handle)) => {
                     if let Some(Packet { bytes, now, set }) = first {
                         self.flows.touch(key, handle, bytes, now, set);
@@ -305,6 +323,7 @@ impl Lookup<'_> {
                     return Ok(Some(handle));
                 }
                 Ok(handle) => {
+                    self.accounts.began(purse.owner, key.is_wide(), handle);
                     for (half, named) in [handle, handle.partner()].into_iter().zip(named) {
                         if named != Named::Routed {
                             self.flows.set_state(key, half, named.bits());
@@ -312,38 +331,28 @@ impl Lookup<'_> {
                     }
                     return Ok(Some(handle));
                 }
-                Err(InsertError::ReverseTaken(_)) if answer.reverse_exit != Some(context.into()) => return Ok(None),
-                Err(InsertError::ReverseTaken(stale)) => {
-                    self.flows.remove(reverse, stale);
+                Err(InsertError::ReverseTaken(_)) if foreign => return Ok(None),
+                Err(InsertError::ReverseTaken(stale)) => self.end(reverse, stale),
+                Err(InsertError::Full) => {
+                    self.evict(key, purse.owner)?;
+                    refused = DropReason::FlowTableFull;
                 }
-                Err(InsertError::Full) => self.evict(key, answer.owner)?,
             }
         }
-        Err(DropReason::FlowTableFull)
-    }
-
-    fn evict(&mut self, key: &FlowKey, owner: u32) -> Result<(), DropReason> {
-        let (last, when, times) = self.eviction.refused;
-        let times = if (last, when) == (owner, self.now) { times } else { 0 };
-        if times < BARREN {
-            if lifetime::evict(self.flows, key, &mut self.eviction.cursor, EVICT_SCAN, owner, self.now) {
-                return Ok(());
-            }
-            self.eviction.refused = (owner, self.now, times + 1);
-        }
-        Err(DropReason::FlowTableFull)
+        Err(refused)
     }
 
     /// Decides again about a flow whose ground has changed. The ACLs are asked with the initiator's tuple and place, whichever
     /// direction's packet came; each direction asks the FIB for its own destination.
     fn revalidate(&mut self, found: &Classified, key: &FlowKey, pair: FlowPair, charge: usize) -> Fate {
         self.counters.worker.revalidated.add(1);
+        *self.decided += 1;
         let initiator = pair.forward.0 == *key;
         // an ICMP error may come by another label than the flow that it quotes
         let says = (!is_error(found)).then(|| (initiator, found.named(initiator), found.answers()));
         let Some(question) = question_of(self.snapshot, &pair, says) else {
             // the initiator's place is gone: its flow with it
-            self.flows.remove(key, pair.handle);
+            self.end(key, pair.handle);
             return self.miss(found, key, charge);
         };
         let handle = if initiator { pair.handle } else { pair.handle.partner() };
@@ -351,7 +360,7 @@ impl Lookup<'_> {
         let had = [kept(&pair.forward.1), kept(&pair.reverse.1)];
         let answer = decide(self.snapshot, &question, &mut Silent);
         if answer.forward == Verdict::Local {
-            self.flows.remove(key, handle);
+            self.end(key, handle);
             return self.miss(found, key, charge);
         }
         let moved =
@@ -399,7 +408,7 @@ impl Lookup<'_> {
         charge: usize,
     ) -> Fate {
         let forward = old.forward.0;
-        self.flows.remove(&forward, old.handle);
+        self.end(&forward, old.handle);
         let foreseen = Foreseen::new(self.flows, (&forward, self.flows.hash(&forward)), *answer);
         let handle = match self.install(&forward, &foreseen, named, None) {
             Ok(Some(handle)) => handle,

@@ -2,6 +2,7 @@
 
 use flowtable::{Batch, FlowTable, Glance, Outline, Pairs};
 
+use super::quota::{Accounts, Owner, Scope};
 use super::table::{FlowKey, FlowPair};
 use crate::ids::Tick;
 use crate::packet::transport::tcp;
@@ -98,37 +99,97 @@ fn idle(pair: &Outline, now: Tick) -> u32 {
 }
 
 /// Scans up to `budget` pairs of each family from the cursors and removes what has been idle too long. Any worker.
-pub fn age(flows: &FlowTable, cursors: &mut (u32, u32), budget: u32, lifetimes: &Lifetimes, now: Tick) -> u32 {
+pub fn age(
+    flows: &FlowTable,
+    accounts: &Accounts,
+    cursors: &mut (u32, u32),
+    budget: u32,
+    lifetimes: &Lifetimes,
+    now: Tick,
+) -> u32 {
     let expired =
         |pair: &Outline| idle(pair, now) > lifetime(pair.tag, phase(pair.tag, &pair.forward, &pair.reverse), lifetimes);
-    flows.narrow().age(&mut cursors.0, budget, expired) + flows.wide().age(&mut cursors.1, budget, expired)
+    flows.narrow().age_each(&mut cursors.0, budget, expired, |pair| accounts.ended(pair))
+        + flows.wide().age_each(&mut cursors.1, budget, expired, |pair| accounts.ended(pair))
 }
 
+/// Ranks are a class and the time idle.
+const CLASS: u32 = 1 << 30;
 /// What goes for any owner's pair ranks from here on.
-const ANYBODYS: u32 = 2 << 30;
+const ANYBODYS: u32 = 2 * CLASS;
+
+/// What goes first: a closing pair, then an unanswered one, then an answered one; of a class the one idle the longest.
+#[inline]
+fn rank(pair: &Outline, now: Tick) -> u32 {
+    let class = match phase(pair.tag, &pair.forward, &pair.reverse) {
+        State::Closing => 3,
+        State::Opening | State::Unanswered => 2,
+        State::Established | State::Answered => 1,
+    };
+    class * CLASS + idle(pair, now).min(CLASS - 1)
+}
 
 /// Makes room for a pair that `owner` is charged for: a closing pair, else an unanswered one, else the owner's own that is idle the
 /// longest; never an answered flow of another VIF. A large table loses several closing and unanswered ones at once, for whom the search is
-/// made once. False: nothing may go.
-pub fn evict(flows: &FlowTable, key: &FlowKey, cursor: &mut u32, budget: u32, owner: u32, now: Tick) -> bool {
-    #[inline]
-    fn rank(pair: &Outline, owner: u32, now: Tick) -> Option<u32> {
-        const CLASS: u32 = 1 << 30;
-        let idle = idle(pair, now).min(CLASS - 1);
-        match phase(pair.tag, &pair.forward, &pair.reverse) {
-            State::Closing => Some(3 * CLASS + idle),
-            State::Opening | State::Unanswered => Some(ANYBODYS + idle),
-            _ if pair.owner == owner => Some(CLASS + idle),
-            _ => None,
-        }
-    }
-    fn of<const K: usize>(pairs: &Pairs<K>, cursor: &mut u32, budget: u32, owner: u32, now: Tick) -> bool {
+/// made once: it looks at `budget` pairs from the cursor on. False: nothing may go.
+pub fn evict(
+    flows: &FlowTable,
+    accounts: &Accounts,
+    key: &FlowKey,
+    (cursor, budget): (&mut u32, u32),
+    owner: Owner,
+    now: Tick,
+) -> bool {
+    let rank = |pair: &Outline| {
+        let rank = rank(pair, now);
+        (rank >= ANYBODYS || owner.shares(Owner(pair.owner), Scope::Own)).then_some(rank)
+    };
+    fn of<const K: usize>(
+        pairs: &Pairs<K>,
+        accounts: &Accounts,
+        (cursor, budget): (&mut u32, u32),
+        rank: impl FnMut(&Outline) -> Option<u32>,
+    ) -> bool {
         // at most a thousandth of the table
         let batch = Batch { most: (pairs.capacity() / 1024).clamp(1, Batch::MOST), beside: ANYBODYS };
-        pairs.evict_each(cursor, budget, batch, |pair| rank(pair, owner, now), |_| ()) > 0
+        pairs.evict_each(cursor, budget, batch, rank, |pair| accounts.ended(pair)) > 0
     }
     match key {
-        FlowKey::V4(_) => of(flows.narrow(), cursor, budget, owner, now),
-        FlowKey::V6(_) => of(flows.wide(), cursor, budget, owner, now),
+        FlowKey::V4(_) => of(flows.narrow(), accounts, (cursor, budget), rank),
+        FlowKey::V6(_) => of(flows.wide(), accounts, (cursor, budget), rank),
+    }
+}
+
+/// Pairs of one holder that a search for the one to go compares.
+const COMPARED: usize = 8;
+
+/// The same among the pairs of one holder, or of its tenant, whose quota is used up: one of them goes, of the next few from the cursor on.
+pub fn evict_own(
+    flows: &FlowTable,
+    accounts: &Accounts,
+    (wide, cursor): (bool, &mut u32),
+    (owner, scope): (Owner, Scope),
+    now: Tick,
+) -> bool {
+    fn of<const K: usize>(
+        pairs: &Pairs<K>,
+        accounts: &Accounts,
+        places: &[u32],
+        (owner, scope): (Owner, Scope),
+        now: Tick,
+    ) -> bool {
+        places.iter().for_each(|&place| pairs.prefetch_pair(place));
+        let own = places.iter().filter_map(|&place| pairs.outline(place));
+        let own = own.filter(|(_, pair)| owner.shares(Owner(pair.owner), scope));
+        let gone = own.max_by_key(|(_, pair)| rank(pair, now)).and_then(|(handle, _)| pairs.take(handle));
+        gone.inspect(|pair| accounts.ended(pair)).is_some()
+    }
+    let mut places = [0; COMPARED];
+    let count = accounts.look_for(owner, scope, wide, cursor, &mut places);
+    let places = &places[..count];
+    if wide {
+        of(flows.wide(), accounts, places, (owner, scope), now)
+    } else {
+        of(flows.narrow(), accounts, places, (owner, scope), now)
     }
 }

@@ -25,6 +25,8 @@ pub mod named;
 mod packet_mode;
 pub mod ports;
 pub mod punt;
+pub mod quota;
+mod room;
 pub mod shared;
 pub mod sight;
 pub mod split;
@@ -43,17 +45,16 @@ use classify::{Classified, Exit, classify, vif_of};
 use counters::Counters;
 use finish::Outbox;
 use flood::Flood;
-use flows::{Eviction, Lookup, lookup, prepare};
+use flows::{Lookup, lookup, prepare};
 use gate::Gate;
 use lane::Lane;
 use ports::Ports;
 use punt::{Budget, TunnelSource, Why};
+use quota::{Accounts, Purse, Rate, TUNNEL_ROWS};
+use room::Eviction;
 pub use shared::Shared;
 use table::FlowKey;
 use victims::Culprit;
-
-/// Rows of budgets for the tunnel sides of VRFs: a VRF has the row of its number, modulo this.
-const TUNNEL_ROWS: usize = 4096;
 
 /// One pinned thread's share of the datapath.
 pub struct Worker {
@@ -321,9 +322,12 @@ impl Worker {
         }
         // slow path: a miss, or a hit whose ground has changed, is decided by route and ACLs and installed both ways
         let Worker { snapshot, frames, burst, shared, eviction, flow_budgets: budgets, now, index, .. } = self;
+        let Shared { flows, accounts, new_flows_per_second: budget, .. } = &**shared;
         let counters = &shared.workers[index.index()].counters;
-        let budget = shared.new_flows_per_second;
-        Lookup { snapshot, flows: &shared.flows, counters, now: *now, budgets, budget, eviction }.decide_all(burst);
+        burst.iter_mut().for_each(|work| work.spend_fragment(snapshot, accounts, *now));
+        let (now, budget, mut decided) = (*now, *budget, 0);
+        let decided = &mut decided;
+        Lookup { snapshot, flows, accounts, counters, now, budgets, budget, eviction, decided }.decide_all(burst);
         // act: rewrite, decap, encap, TTL, or a drop with its reason
         act::act(snapshot, frames, burst);
         // tx: grouped by port; drops counted, punts copied
@@ -368,7 +372,8 @@ impl Worker {
         if step > 0 {
             self.age_debt -= step;
             let lifetimes = &self.snapshot.lifetimes;
-            lifetime::age(&self.shared.flows, &mut self.age_cursors, step, lifetimes, self.now);
+            let Shared { flows, accounts, .. } = &*self.shared;
+            lifetime::age(flows, accounts, &mut self.age_cursors, step, lifetimes, self.now);
         }
     }
 
@@ -385,6 +390,7 @@ impl Worker {
         let mut outbox = Outbox {
             snapshot: &self.snapshot,
             end,
+            accounts: &self.shared.accounts,
             tx: &mut self.ports.tx,
             branches: &mut self.ports.branches,
             ports: &mut self.ports.ends,
@@ -416,6 +422,17 @@ impl Work {
             found: None,
             originated: false,
             fate: Fate::Pending,
+        }
+    }
+
+    /// Fragments cost more than whole packets, and there are quotas of them.
+    fn spend_fragment(&mut self, snapshot: &Snapshot, accounts: &Accounts, now: Tick) {
+        let fragment = self.classified.as_ref().filter(|found| found.packet.fragment);
+        let Some(found) = fragment.filter(|_| !matches!(self.fate, Fate::Drop(..) | Fate::DropAndTell(..))) else {
+            return;
+        };
+        if !accounts.take(&Purse::of(snapshot, found.place), Rate::Fragments, now) {
+            self.fate = Fate::Drop(DropReason::FragmentQuota, Culprit::Frame);
         }
     }
 

@@ -141,6 +141,12 @@ impl Budget {
         self.take_at_most(rate, rate, now)
     }
 
+    /// Whether there is one.
+    pub fn has(&self, rate: u32, now: Tick) -> bool {
+        let mut copy = *self;
+        copy.take(rate, now)
+    }
+
     /// The same from a bucket that holds at most `burst` tokens.
     pub fn take_at_most(&mut self, rate: u32, burst: u32, now: Tick) -> bool {
         let burst = burst.min(rate);

@@ -9,6 +9,7 @@ use super::counters::Counters;
 use super::flood::COPIES;
 use super::ports::PortRings;
 use super::punt::Rings;
+use super::quota::Accounts;
 use super::victims::Victims;
 use crate::port::Rooms;
 use crate::tables::Snapshot;
@@ -17,6 +18,8 @@ use crate::tables::Snapshot;
 pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     pub flows: FlowTable,
+    /// Who holds them, and what else has quotas.
+    pub accounts: Accounts,
     pub workers: Vec<WorkerEnd>,
     /// Rows of per-VIF counters and budgets.
     pub vif_slots: usize,
@@ -55,8 +58,9 @@ impl Shared {
             copies: Rooms::filled(COPIES),
             ports: PortRings::new(limit),
         };
+        let accounts = Accounts::new(vif_slots, &flows);
         let workers = (0..workers).map(|_| end()).collect();
-        Shared { snapshot: ArcSwap::new(snapshot), flows, workers, vif_slots, new_flows_per_second }
+        Shared { snapshot: ArcSwap::new(snapshot), flows, accounts, workers, vif_slots, new_flows_per_second }
     }
 
     /// The oldest generation that a worker still forwards by. Control thread.

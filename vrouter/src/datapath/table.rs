@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Key, Packet, Pair};
 
+use super::quota::Accounts;
 use crate::ids::{Context, Generation, MemberId};
 use crate::packet::tuple::FlowTuple;
 
@@ -129,7 +130,7 @@ pub trait Flows {
     fn set_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool;
     fn carry(&self, key: &FlowKey, handle: Handle, packets: u64, bytes: u64) -> bool;
     fn clear_state(&self, key: &FlowKey, handle: Handle, bits: u16) -> bool;
-    fn remove(&self, key: &FlowKey, handle: Handle) -> bool;
+    fn end(&self, accounts: &Accounts, key: &FlowKey, handle: Handle) -> bool;
     fn pair_of(&self, key: &FlowKey, handle: Handle) -> Option<FlowPair>;
 }
 
@@ -146,6 +147,14 @@ macro_rules! by_family {
             }
         }
     };
+}
+
+impl FlowKey {
+    /// Of the larger family.
+    #[inline]
+    pub fn is_wide(&self) -> bool {
+        matches!(self, FlowKey::V6(_))
+    }
 }
 
 impl Flows for FlowTable {
@@ -226,8 +235,8 @@ impl Flows for FlowTable {
         by_family!(self, key, |pairs, _key| pairs.clear_state(handle, bits))
     }
 
-    fn remove(&self, key: &FlowKey, handle: Handle) -> bool {
-        by_family!(self, key, |pairs, _key| pairs.remove(handle))
+    fn end(&self, accounts: &Accounts, key: &FlowKey, handle: Handle) -> bool {
+        by_family!(self, key, |pairs, _key| pairs.take(handle).inspect(|pair| accounts.ended(pair)).is_some())
     }
 
     fn pair_of(&self, key: &FlowKey, handle: Handle) -> Option<FlowPair> {

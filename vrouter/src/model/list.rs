@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::change::{VIF_OWNER, place_of};
+use super::quotas;
 use super::records::{
     Acl, AddressMatch, Bridge, Encap, FdbEntry, Group, Hop, HopGroup, LabelTarget, Learnt, Neighbour, Path, Port,
     Prefix, Rule, Settings, Vif, VniTarget, Vrf,
@@ -185,6 +186,8 @@ pub(super) fn settings(state: &State, settings: &Settings) -> v1::Settings {
         lifetimes: Some(lifetimes),
         icmp_per_second: settings.icmp_per_second,
         tunnel_headers: settings.headers.map(tunnel_headers),
+        vif_quota: settings.vif_quota.map(quotas::quota_told),
+        tenant_quotas: quotas::told_tenants(settings),
     }
 }
 
@@ -222,6 +225,8 @@ pub(super) fn vrf(vrf: &Vrf) -> v1::Vrf {
         acl: name(&vrf.acl),
         proxy_by_default_route: vrf.proxy_by_default_route,
         allowed_vteps: vrf.allowed_vteps.iter().copied().map(address).collect(),
+        tunnel_quota: vrf.tunnel_quota.map(quotas::quota_told),
+        alarms: vrf.alarms.told(),
     }
 }
 
@@ -252,6 +257,8 @@ pub(super) fn vif(state: &State, vif: &Vif) -> v1::Vif {
         router_advertisement: vif.advertise.as_deref().map(router_advertisement),
         bridge: vif.bridge.map(|bridge| state.bridge_name(bridge)).unwrap_or_default(),
         leaf: vif.leaf,
+        quota: vif.quota.map(quotas::quota_told),
+        alarms: vif.alarms.told(),
     }
 }
 

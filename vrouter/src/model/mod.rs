@@ -25,6 +25,7 @@ mod journal_groups;
 mod learning;
 mod limits;
 mod list;
+mod quotas;
 mod read;
 mod records;
 mod refusal;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 
 pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
+pub use quotas::{Alarms, Holder, quota_told};
 
 use crate::api::v1;
 use crate::ids::{Generation, Mac, NextHopId, PortIndex, VifId, VrfId};

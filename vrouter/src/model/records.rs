@@ -1,13 +1,15 @@
 //! Objects as the model keeps them: parsed and checked, with references as numbers where the number never changes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::limits::PortInfo;
+use super::quotas::Alarms;
 use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, Tags, VifId, Vlan, Vni, VrfId};
 use crate::tables::fib::Bits;
-use crate::tables::{Carrier, HashFields, RouterAdvertisement, SeenAt, TunnelHeaders, VifKind};
+use crate::tables::{Carrier, HashFields, Quota, RouterAdvertisement, SeenAt, TunnelHeaders, VifKind};
 
 /// An IP prefix whose bits beyond `length` are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +63,10 @@ pub(crate) struct Settings {
     /// 0: the default.
     pub icmp_per_second: u32,
     pub headers: Option<TunnelHeaders>,
+    /// What each tenant VIF has of what it does not name.
+    pub vif_quota: Option<Quota>,
+    /// By tenant.
+    pub tenant_quotas: BTreeMap<Arc<str>, (Quota, Alarms)>,
 }
 
 impl Settings {
@@ -104,6 +110,8 @@ pub(crate) struct Vrf {
     pub proxy_by_default_route: bool,
     /// Sorted; empty: any.
     pub allowed_vteps: Vec<IpAddr>,
+    pub tunnel_quota: Option<Quota>,
+    pub alarms: Alarms,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,6 +189,9 @@ pub(crate) struct Vif {
     /// The port to the host's kernel (fabric only).
     pub exception: Option<PortIndex>,
     pub advertise: Option<Arc<RouterAdvertisement>>,
+    /// As given.
+    pub quota: Option<Quota>,
+    pub alarms: Alarms,
 }
 
 impl Vif {

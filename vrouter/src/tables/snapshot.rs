@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
-use super::{Branches, Bridge, NextHop, RouterAdvertisement, Rows, Stripes, TunnelHeaders};
+use super::{Branches, Bridge, NextHop, Quota, RouterAdvertisement, Rows, Stripes, Tenant, TenantId, TunnelHeaders};
 use crate::ids::{BridgeId, Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// Everything that forwarding asks, of one generation.
@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub fragmentation: bool,
     /// Punts and ICMP errors per VIF and second.
     pub punts_per_second: u32,
+    /// Tenants with quotas, by number.
+    pub tenants: Rows<Tenant>,
 }
 
 /// Who we are in the underlay and to tenants.
@@ -130,6 +132,8 @@ pub struct Vif {
     pub sources: Option<Arc<PrefixSet>>,
     pub from_vif: Option<Arc<Acl>>,
     pub to_vif: Option<Arc<Acl>>,
+    /// Tenant: what it may take.
+    pub quota: Quota,
     /// Generation of the last change that flows of this VIF must notice (policy, anti-spoofing, VRF).
     pub stamp: Generation,
 }
@@ -148,6 +152,10 @@ pub struct Vrf {
     pub proxy_by_default_route: bool,
     /// Who may send into it by tunnel; `None`: any. Sorted.
     pub allowed_vteps: Option<Arc<[IpAddr]>>,
+    /// What may be taken by what comes by tunnels.
+    pub tunnel_quota: Quota,
+    /// Its tenant, if that has a quota.
+    pub tenant: TenantId,
     /// Generation of the last change of its routes or policy, or of a policy of its VIFs.
     pub stamp: Generation,
     /// The same without routes that [`Snapshot::stripes`] tells of: all flows of the VRF must notice.
@@ -227,6 +235,8 @@ impl Vrf {
             flows: true,
             proxy_by_default_route: false,
             allowed_vteps: None,
+            tunnel_quota: Quota::NONE,
+            tenant: TenantId::NONE,
             stamp: Generation(0),
             base: Generation(0),
         }

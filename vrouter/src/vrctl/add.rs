@@ -9,8 +9,8 @@ use vrouter::api::position::read_yaml;
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
-    Acl, Group, HashFields, Label, Lifetimes, Neighbour, NextHopGroup, Port, Route, RouterAdvertisement, Rule,
-    Settings, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
+    Acl, Group, HashFields, Label, Lifetimes, Neighbour, NextHopGroup, Port, Quota, Route, RouterAdvertisement, Rule,
+    Settings, TenantQuota, ToProto, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf,
 };
 
 use super::Failure;
@@ -135,6 +135,9 @@ struct AddVrf {
     /// A VTEP that may send into it; none: any. Repeatable
     #[arg(long, value_name = "ADDRESS")]
     allowed_vtep: Vec<IpAddr>,
+    /// What may be taken by what comes by tunnels, in YAML, e.g. '{new_flows_per_second: 1000}'
+    #[arg(long, value_name = "YAML", value_parser = yaml::<Quota>)]
+    tunnel_quota: Option<Quota>,
 }
 
 #[derive(clap::Args)]
@@ -200,6 +203,9 @@ struct AddVif {
     /// The bridge that it is a port of
     #[arg(long)]
     bridge: Option<String>,
+    /// What it may take, in YAML, e.g. '{flows: 10000, new_flows_per_second: 1000}'
+    #[arg(long, value_name = "YAML", value_parser = yaml::<Quota>)]
+    quota: Option<Quota>,
 }
 
 #[derive(clap::Args)]
@@ -262,6 +268,12 @@ struct AddSettings {
     /// How outer and inner headers follow each other, e.g. '{dscp: pipe, outer_dscp: 46, mpls_ttl: uniform}'
     #[arg(long, value_parser = yaml::<TunnelHeaders>)]
     tunnel_headers: Option<TunnelHeaders>,
+    /// What each tenant VIF may take that does not say otherwise itself, in YAML, e.g. '{flows: 10000}'
+    #[arg(long, value_name = "YAML", value_parser = yaml::<Quota>)]
+    vif_quota: Option<Quota>,
+    /// What a tenant may take, in YAML, e.g. '{tenant: acme, quota: {flows: 100000}}'. Repeatable
+    #[arg(long, value_name = "YAML", value_parser = yaml::<TenantQuota>)]
+    tenant_quota: Vec<TenantQuota>,
 }
 
 pub async fn run(socket: &Path, format: Format, add: Add) -> Result<(), Failure> {
@@ -285,6 +297,8 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             acl: vrf.acl,
             proxy_by_default_route: vrf.proxy_by_default_route,
             allowed_vteps: vrf.allowed_vtep,
+            tunnel_quota: vrf.tunnel_quota,
+            alarms: Vec::new(),
         }
         .to_proto(),
         Object::Vif(vif) => Vif {
@@ -309,6 +323,8 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             router_advertisement: vif.router_advertisement,
             bridge: vif.bridge,
             leaf: vif.leaf,
+            quota: vif.quota,
+            alarms: Vec::new(),
         }
         .to_proto(),
         Object::Route(AddRoute { vrf, prefix, via, preference }) => {
@@ -324,7 +340,13 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Label { label, vrf, vif, bridge } => Label { label, vrf, vif, bridge }.to_proto(),
         Object::Group { name, prefix } => Group { name, prefixes: prefix }.to_proto(),
         Object::Acl { name, rule } => Acl { name, rules: rule }.to_proto(),
-        Object::Settings(settings) => Settings {
+        Object::Settings(settings) => Settings::from(settings).to_proto(),
+    }
+}
+
+impl From<AddSettings> for Settings {
+    fn from(settings: AddSettings) -> Settings {
+        Settings {
             underlay_vrf: settings.underlay_vrf,
             vtep: settings.vtep,
             vtep_v6: settings.vtep_v6,
@@ -336,8 +358,9 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             lifetimes: settings.lifetimes,
             icmp_per_second: settings.icmp_per_second,
             tunnel_headers: settings.tunnel_headers,
+            vif_quota: settings.vif_quota,
+            tenant_quotas: settings.tenant_quota,
         }
-        .to_proto(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use vrouter::api::yaml::{
-    Acl, Action, AddressMatch, Bridge, FdbEntry, Group, HashFields, HeaderModel, Label, Neighbour, NextHopGroup, Port,
-    Route, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
+    Acl, Action, AddressMatch, Alarm, Bridge, FdbEntry, Group, HashFields, HeaderModel, Label, Neighbour, NextHopGroup,
+    Port, Quota, Route, Rule, Settings, TenantQuota, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
 };
 
 /// An object that a table shows; columns and cells correspond.
@@ -18,8 +18,19 @@ pub trait Row {
 }
 
 impl Row for Settings {
-    const COLUMNS: &[&str] =
-        &["underlay vrf", "vtep", "router mac", "gateway mac", "tcp", "mss", "fragments", "icmp/s", "tunnel headers"];
+    const COLUMNS: &[&str] = &[
+        "underlay vrf",
+        "vtep",
+        "router mac",
+        "gateway mac",
+        "tcp",
+        "mss",
+        "fragments",
+        "icmp/s",
+        "tunnel headers",
+        "vif quota",
+        "tenants",
+    ];
 
     fn name(&self) -> String {
         "settings".into()
@@ -36,6 +47,8 @@ impl Row for Settings {
             if self.fragmentation { "made" } else { "not made" }.into(),
             or(&self.icmp_per_second, "default"),
             headers(&self.tunnel_headers.unwrap_or_default()),
+            quota(&self.vif_quota, &[]),
+            lines(&self.tenant_quotas.iter().map(tenant).collect::<Vec<_>>()),
         ]
     }
 }
@@ -56,8 +69,27 @@ fn headers(headers: &TunnelHeaders) -> String {
     text
 }
 
+/// What is bounded, and which of it is nearly or wholly used: `flows 1000`, `80 % of flows`.
+pub fn quota(quota: &Option<Quota>, alarms: &[Alarm]) -> String {
+    let quota = quota.unwrap_or_default();
+    let bounds = [
+        ("flows", quota.flows, ""),
+        ("new flows", quota.new_flows_per_second, "/s"),
+        ("punts", quota.punts_per_second, "/s"),
+        ("fragments", quota.fragments_per_second, "/s"),
+    ];
+    let bounds = bounds.into_iter().filter_map(|(what, bound, unit)| Some(format!("{what} {}{unit}", bound?)));
+    let alarms = alarms.iter().map(|alarm| format!("{} % of {}", alarm.percent, alarm.quota));
+    let all: Vec<String> = bounds.chain(alarms).collect();
+    if all.is_empty() { "-".into() } else { lines(&all) }
+}
+
+fn tenant(one: &TenantQuota) -> String {
+    format!("{}: {}", one.tenant, quota(&Some(one.quota), &one.alarms).replace('\n', ", "))
+}
+
 impl Row for Vrf {
-    const COLUMNS: &[&str] = &["vrf", "tenant", "flows", "acl", "allowed vteps"];
+    const COLUMNS: &[&str] = &["vrf", "tenant", "flows", "acl", "allowed vteps", "tunnel quota"];
 
     fn name(&self) -> String {
         self.name.clone()
@@ -66,7 +98,14 @@ impl Row for Vrf {
     fn cells(&self) -> Vec<String> {
         let flows = if self.flows { "on" } else { "off" };
         let vteps = if self.allowed_vteps.is_empty() { "any".into() } else { lines(&self.allowed_vteps) };
-        vec![self.name.clone(), or(&self.tenant, "-"), flows.into(), or(&self.acl, "-"), vteps]
+        vec![
+            self.name.clone(),
+            or(&self.tenant, "-"),
+            flows.into(),
+            or(&self.acl, "-"),
+            vteps,
+            quota(&self.tunnel_quota, &self.alarms),
+        ]
     }
 }
 
@@ -85,6 +124,7 @@ impl Row for Vif {
         "to_vif",
         "sources",
         "advertises",
+        "quota",
     ];
 
     fn name(&self) -> String {
@@ -131,6 +171,7 @@ impl Row for Vif {
                 Some(advertisement) if advertisement.prefixes.is_empty() => "a router".into(),
                 Some(advertisement) => lines(&advertisement.prefixes.iter().map(|one| one.prefix).collect::<Vec<_>>()),
             },
+            quota(&self.quota, &self.alarms),
         ]
     }
 }

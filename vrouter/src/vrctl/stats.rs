@@ -4,10 +4,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use vrouter::api::v1;
+use vrouter::api::yaml::{Alarm, Quota};
 
 use super::Failure;
 use super::connect::connect;
 use super::output::{Format, bytes, count, duration, print, print_value, table};
+use super::rows;
 
 pub async fn run(socket: &Path, format: Format) -> Result<(), Failure> {
     let stats = connect(socket).await?.stats(v1::StatsRequest {}).await?.into_inner();
@@ -74,11 +76,13 @@ fn told(stats: &v1::StatsReply) -> String {
     let traffic: Vec<_> = stats.ports.iter().filter_map(traffic).collect();
     let sinks = ["sink", "stamped", "bytes", "lost", "reordered", "repeated", "p50", "p99", "p99.9"];
     let vifs = ["vif", "rx packets", "rx bytes", "tx packets", "tx bytes", "dropped"];
+    let quotas = ["held by", "flows", "new flows/s", "punts/s", "fragments/s", "quota"];
     let workers = ["worker", "busy polls", "rx packets", "tx packets", "hits", "misses", "revalidated", "generation"];
     let ports = ["port", "link", "rx packets", "tx packets", "missed", "no mbuf", "errors"];
     let mut text = table(&workers, stats.workers.iter().map(worker));
     for (table, rows) in [
         (table(&vifs, stats.vifs.iter().map(vif)), stats.vifs.len()),
+        (table(&quotas, stats.quotas.iter().map(quota_cells)), stats.quotas.len()),
         (table(&ports, stats.ports.iter().map(port)), stats.ports.len()),
         (table(&sinks, traffic.clone()), traffic.len()),
     ] {
@@ -175,11 +179,28 @@ fn value(stats: &v1::StatsReply) -> Value {
             "learnt": learning.learnt, "moved": learning.moved, "pinned": learning.pinned, "aged": learning.aged,
             "refused": learning.refused, "unheard": learning.unheard,
         },
+        "quotas": stats.quotas.iter().map(quota_value).collect::<Vec<_>>(),
         "conservation": {
             "received": conservation.received, "originated": conservation.originated, "copied": conservation.copied,
             "sent": conservation.sent, "dropped": conservation.dropped, "held": conservation.held,
             "consumed": conservation.consumed, "balanced": balanced(&conservation),
         },
+    })
+}
+
+fn quota_cells(it: &v1::QuotaUse) -> Vec<String> {
+    let numbers = [it.flows, it.new_flows, it.punts, it.fragments].map(count);
+    let alarms: Vec<_> = it.alarms.iter().map(Alarm::from).collect();
+    let bounds = rows::quota(&it.quota.map(Quota::from), &alarms).replace('\n', ", ");
+    [vec![it.holder.clone()], numbers.to_vec(), vec![bounds]].concat()
+}
+
+/// What is used of a quota.
+fn quota_value(it: &v1::QuotaUse) -> Value {
+    let alarms: Vec<_> = it.alarms.iter().map(Alarm::from).collect();
+    json!({
+        "holder": it.holder, "flows": it.flows, "new_flows": it.new_flows, "punts": it.punts, "fragments": it.fragments,
+        "quota": it.quota.map(Quota::from).unwrap_or_default(), "alarms": alarms,
     })
 }
 

@@ -332,6 +332,7 @@ fn stats(generation: u64) -> v1::StatsReply {
         workers: vec![v1::WorkerStats { worker: 0, polls: 100, busy_polls: 10, rx_packets: 10, ..Default::default() }],
         flows: Some(v1::FlowTableStats { capacity_v4: 1024, used_v4: 3, ..Default::default() }),
         ports: vec![v1::PortStats { port: "p0".into(), link_up: true, rx_packets: 10, ..Default::default() }],
+        quotas: Vec::new(),
         conservation: Some(v1::Conservation { received: 17, sent: 7, dropped: 10, ..Default::default() }),
     }
 }

@@ -40,6 +40,7 @@ pub fn held(rig: &mut Rig) -> u64 {
         assert!(end.rings.injections.is_empty(), "injections are left in a ring");
         assert_eq!(end.copies.in_use(), 0, "copies are somewhere still");
     }
+    assert!(rig.shared.accounts.agree_with(&rig.shared.flows), "flows are charged to whom they are not");
     let mut stats = rig.stats();
     // what a device lost never came here
     stats.drops.retain(|row| !["rx_missed", "rx_no_mbuf", "rx_errors"].contains(&&*row.reason));

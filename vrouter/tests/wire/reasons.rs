@@ -21,9 +21,8 @@ fn provoked(reason: DropReason) -> By {
     use By::{Frame, Scenario};
     use DropReason::*;
     match reason {
-        RxMissed => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().missed = 1),
-        RxNoMbuf => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().no_mbuf = 1),
-        RxErrors => Scenario(Lab::a, |lab| lab.rig().device.lock().unwrap().errors = 1),
+        // a device's own word; tests/vdev.rs empties a real device's pool
+        RxMissed | RxNoMbuf | RxErrors => Scenario(Lab::a, lost_by_the_device),
         MultiSegment => Scenario(small_buffers, |lab| lab.put(RA, "big4.vxlan")),
         NoVif => Frame((0, 5), "udp4.vxlan"),
         FrameTooShort => Frame(RA, "bad.short"),
@@ -71,6 +70,7 @@ fn provoked(reason: DropReason) -> By {
         AclToVif => Scenario(Lab::a, to_vif),
         FlowBudget => Scenario(small, |lab| (0..20).for_each(|n| lab.put(RA2, &format!("flood.{n}")))),
         FlowTableFull => Scenario(small, fill_the_table),
+        FragmentQuota | NewFlowQuota | FlowQuota | PuntQuota => beyond_a_quota(reason),
         MtuExceeded => Frame(RA, "big4.vxlan"),
         PieceNoRoom => Scenario(Lab::a, super::split::flood),
         NoHeadroom => Scenario(Lab::a, no_headroom),
@@ -88,6 +88,27 @@ fn provoked(reason: DropReason) -> By {
     }
 }
 
+fn beyond_a_quota(reason: DropReason) -> By {
+    let fragments: fn(&mut Lab) = |lab| {
+        lab.apply(&network::ra("quota: {fragments_per_second: 1}"));
+        (0..2).for_each(|_| lab.put(RA, "long-ping.out.first"));
+    };
+    let flows: fn(&mut Lab) = |lab| {
+        lab.apply(&network::ra2("quota: {new_flows_per_second: 1}"));
+        (0..2).for_each(|n| lab.put(RA2, &format!("flood.{n}")));
+    };
+    let punts: fn(&mut Lab) = |lab| {
+        lab.apply(&network::ra("quota: {punts_per_second: 1}"));
+        (0..2).for_each(|_| lab.put(RA, "arp.gateway"));
+    };
+    match reason {
+        DropReason::FragmentQuota => By::Scenario(Lab::a, fragments),
+        DropReason::NewFlowQuota => By::Scenario(Lab::a, flows),
+        DropReason::PuntQuota => By::Scenario(Lab::a, punts),
+        _ => By::Scenario(super::quotas::large, super::quotas::none_found),
+    }
+}
+
 fn in_a_bridge(reason: DropReason) -> By {
     let done: fn(&mut Lab) = match reason {
         DropReason::StickyElsewhere => super::learning::stolen,
@@ -100,6 +121,11 @@ fn in_a_bridge(reason: DropReason) -> By {
         _ => unreachable!("not of bridges"),
     };
     By::Scenario(super::bridge::a, done)
+}
+
+fn lost_by_the_device(lab: &mut Lab) {
+    let mut device = lab.rig().device.lock().unwrap();
+    (device.missed, device.no_mbuf, device.errors) = (1, 1, 1);
 }
 
 fn from_a_stranger(lab: &mut Lab) {

@@ -5,6 +5,7 @@ use super::objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
     Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
+use super::quotas;
 use super::v1;
 use crate::api::text::{self, Ports, Prefix, Protocol, TextError};
 
@@ -26,6 +27,8 @@ impl TryFrom<&v1::Settings> for Settings {
             lifetimes: settings.lifetimes.as_ref().map(Lifetimes::from),
             icmp_per_second: number(settings.icmp_per_second),
             tunnel_headers: settings.tunnel_headers.as_ref().map(TunnelHeaders::try_from).transpose()?,
+            vif_quota: settings.vif_quota.map(quotas::Quota::from),
+            tenant_quotas: settings.tenant_quotas.iter().map(quotas::TenantQuota::from).collect(),
         })
     }
 }
@@ -75,6 +78,8 @@ impl TryFrom<&v1::Vrf> for Vrf {
             acl: name(&vrf.acl),
             proxy_by_default_route: vrf.proxy_by_default_route,
             allowed_vteps: vrf.allowed_vteps.iter().map(|vtep| text::address(vtep)).collect::<Result<_>>()?,
+            tunnel_quota: vrf.tunnel_quota.map(quotas::Quota::from),
+            alarms: quotas::from_proto(&vrf.alarms),
         })
     }
 }
@@ -108,6 +113,8 @@ impl TryFrom<&v1::Vif> for Vif {
             router_advertisement: vif.router_advertisement.as_ref().map(RouterAdvertisement::try_from).transpose()?,
             bridge: name(&vif.bridge),
             leaf: vif.leaf,
+            quota: vif.quota.map(quotas::Quota::from),
+            alarms: quotas::from_proto(&vif.alarms),
         })
     }
 }

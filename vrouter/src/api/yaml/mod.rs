@@ -5,6 +5,7 @@ mod bridges;
 mod from_proto;
 mod hop_groups;
 mod objects;
+mod quotas;
 #[cfg(test)]
 mod tests;
 mod to_proto;
@@ -22,6 +23,7 @@ pub use objects::{
     Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
     Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
+pub use quotas::{Alarm, Quota, TenantQuota};
 
 use super::position::{At, Fault, FileError, Position, read_yaml};
 use super::text::TextError;

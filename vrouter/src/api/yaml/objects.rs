@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::quotas::{Alarm, Quota, TenantQuota};
 use crate::api::scalar::{
     addresses, named_address, one_or_many, one_or_many_schema, optional_address, protocol_or_any,
 };
@@ -40,6 +41,11 @@ pub struct Settings {
     /// ICMP errors and punts per VIF and second; default 1000.
     pub icmp_per_second: Option<u32>,
     pub tunnel_headers: Option<TunnelHeaders>,
+    /// What each tenant VIF may take, where it does not say otherwise itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vif_quota: Option<Quota>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenant_quotas: Vec<TenantQuota>,
 }
 
 impl Default for Settings {
@@ -56,6 +62,8 @@ impl Default for Settings {
             lifetimes: None,
             icmp_per_second: None,
             tunnel_headers: None,
+            vif_quota: None,
+            tenant_quotas: Vec::new(),
         }
     }
 }
@@ -126,6 +134,12 @@ pub struct Vrf {
     /// Who may send into this VRF by tunnel; empty: anyone.
     #[serde(default, deserialize_with = "addresses")]
     pub allowed_vteps: Vec<IpAddr>,
+    /// What may be taken by what comes by tunnels into this VRF.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tunnel_quota: Option<Quota>,
+    /// Output only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<Alarm>,
 }
 
 fn yes() -> bool {
@@ -200,6 +214,12 @@ pub struct Vif {
     /// A leaf of the bridge: no frame goes from it to another leaf.
     #[serde(default)]
     pub leaf: bool,
+    /// Tenant: what it may take of what all share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+    /// Output only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<Alarm>,
 }
 
 /// Router advertisements to a tenant, from its link-local gateway.

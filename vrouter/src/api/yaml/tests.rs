@@ -271,13 +271,14 @@ prop_compose! {
     fn settings()(
         underlay_vrf in some(name()), vtep in some(v4()), macs in (some(mac()), some(mac())), tcp_strict: bool, mss_clamp: bool, fragmentation: bool,
         lifetimes in some(prop::array::uniform6(some(1_u32..))), icmp_per_second in some(1_u32..),
-        tunnel_headers in some(tunnel_headers()), vtep_v6 in some(v6()),
+        tunnel_headers in some(tunnel_headers()), vtep_v6 in some(v6()), quotas in (some(quota()), list((name(), quota(), list(alarm())))),
     ) -> Settings {
         let lifetimes = lifetimes.map(|[a, b, c, d, e, f]| Lifetimes {
             tcp_established: a, tcp_opening: b, tcp_closing: c, udp_unanswered: d, udp_answered: e, icmp: f,
         });
+        let tenant_quotas = quotas.1.into_iter().map(|(tenant, quota, alarms)| TenantQuota { tenant, quota, alarms }).collect();
         Settings {
-            underlay_vrf, vtep, vtep_v6, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, mss_clamp, fragmentation, lifetimes, icmp_per_second, tunnel_headers,
+            vif_quota: quotas.0, tenant_quotas, underlay_vrf, vtep, vtep_v6, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, mss_clamp, fragmentation, lifetimes, icmp_per_second, tunnel_headers,
         }
     }
 }
@@ -289,6 +290,16 @@ prop_compose! {
     ) -> TunnelHeaders {
         TunnelHeaders { dscp, outer_dscp, mpls_ttl, mpls_tc, mpls_congestion_marked }
     }
+}
+
+prop_compose! {
+    fn quota()(a in some(1_u32..), b in some(1_u32..), c in some(1_u32..), d in some(1_u32..)) -> Quota {
+        Quota { flows: a, new_flows_per_second: b, punts_per_second: c, fragments_per_second: d }
+    }
+}
+
+fn alarm() -> impl Strategy<Value = Alarm> {
+    (name(), any::<u32>()).prop_map(|(quota, percent)| Alarm { quota, percent })
 }
 
 fn header_model() -> impl Strategy<Value = HeaderModel> {
@@ -305,9 +316,9 @@ prop_compose! {
 prop_compose! {
     fn vrf()(
         name in name(), tenant in some(name()), flows: bool, acl in some(name()), proxy_by_default_route: bool,
-        allowed_vteps in list(address()),
+        allowed_vteps in list(address()), tunnel_quota in some(quota()), alarms in list(alarm()),
     ) -> Vrf {
-        Vrf { name, tenant, flows, acl, proxy_by_default_route, allowed_vteps }
+        Vrf { name, tenant, flows, acl, proxy_by_default_route, allowed_vteps, tunnel_quota, alarms }
     }
 }
 
@@ -329,12 +340,13 @@ prop_compose! {
         subnets in list(prefix()), gateways in (some(v4()), some(v6()), some(v6())), mtu in some(1_u16..),
         acls in (some(name()), some(name())), spoofing_allowed: bool, allowed_sources in list(prefix()), vlans in (some(1_u16..4095), some(1_u16..4095)),
         router_advertisement in some(router_advertisement()), exception_port in some(name()), bridge in some(name()), leaf: bool,
+        quota in (some(quota()), list(alarm())),
     ) -> Vif {
         Vif {
             name: names.0, port: names.1, vrf: names.2, kind: if fabric { VifKind::Fabric } else { VifKind::Tenant },
             mac, addresses, subnets, gateway_v4: gateways.0, gateway_v6: gateways.1, gateway_link_local: gateways.2, mtu,
             acl_from_vif: acls.0, acl_to_vif: acls.1, spoofing_allowed, allowed_sources, vlan: vlans.0, inner_vlan: vlans.1, router_advertisement,
-            exception_port, bridge, leaf,
+            exception_port, bridge, leaf, quota: quota.0, alarms: quota.1,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::objects::{
     Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route,
     RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
-use super::{ToProto, v1};
+use super::{ToProto, quotas, v1};
 use crate::api::text::address_bytes;
 use crate::ids::Mac;
 use v1::object::Kind;
@@ -28,6 +28,8 @@ impl ToProto for Settings {
             lifetimes: self.lifetimes.map(v1::Lifetimes::from),
             icmp_per_second: self.icmp_per_second.unwrap_or(0),
             tunnel_headers: self.tunnel_headers.map(v1::TunnelHeaders::from),
+            vif_quota: self.vif_quota.map(v1::Quota::from),
+            tenant_quotas: self.tenant_quotas.iter().map(v1::TenantQuota::from).collect(),
         }))
     }
 }
@@ -83,6 +85,8 @@ impl ToProto for Vrf {
             acl: self.acl.clone().unwrap_or_default(),
             proxy_by_default_route: self.proxy_by_default_route,
             allowed_vteps: self.allowed_vteps.iter().copied().map(address_bytes).collect(),
+            tunnel_quota: self.tunnel_quota.map(v1::Quota::from),
+            alarms: quotas::to_proto(&self.alarms),
         }))
     }
 }
@@ -115,6 +119,8 @@ impl ToProto for Vif {
             router_advertisement: self.router_advertisement.as_ref().map(v1::RouterAdvertisement::from),
             bridge: self.bridge.clone().unwrap_or_default(),
             leaf: self.leaf,
+            quota: self.quota.map(v1::Quota::from),
+            alarms: quotas::to_proto(&self.alarms),
         }))
     }
 }

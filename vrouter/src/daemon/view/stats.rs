@@ -120,6 +120,7 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
         workers: workers(shared),
         flows: Some(flow_table(shared)),
         ports: Vec::new(),
+        quotas: Vec::new(),
         conservation: Some(conservation(shared, slow)),
     }
 }

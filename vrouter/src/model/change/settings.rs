@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Mode;
 use crate::api::v1;
+use crate::model::quotas;
 use crate::model::read;
 use crate::model::records::{Encap, Hop, Settings};
 use crate::model::refusal::{At, Reason, Refusal};
@@ -33,6 +34,8 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Settings) -> Resu
         lifetimes: lifetimes(given.lifetimes.as_ref()).at("lifetimes")?,
         icmp_per_second: read::number(given.icmp_per_second, 0, 1_000_000).at("icmp_per_second")?,
         headers: given.tunnel_headers.as_ref().map(headers).transpose().at("tunnel_headers")?,
+        vif_quota: given.vif_quota.as_ref().map(quotas::read).transpose().at("vif_quota")?,
+        tenant_quotas: quotas::read_tenants(&given.tenant_quotas, &state.settings.tenant_quotas)?,
     };
     check(state, &settings)?;
     if *state.settings != settings {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Mode, bridge, learning, neighbour, router};
 use crate::api::v1;
 use crate::ids::{PortIndex, Tags, VifId, Vlan};
+use crate::model::quotas;
 use crate::model::read;
 use crate::model::records::{Hop, Prefix, Vif};
 use crate::model::refusal::{At, Reason, Refusal, shown};
@@ -101,6 +102,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     if kind == VifKind::Tenant && vlan.is_some() && slot > numbers {
         return Err(Reason::Limit { what: "sub-interfaces", limit: numbers }.at("vlan"));
     }
+    let quota = given.quota.as_ref().map(quotas::read).transpose().at("quota")?;
     Ok(Vif {
         id,
         slot,
@@ -125,6 +127,8 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         allowed_sources,
         advertise,
         exception,
+        quota,
+        alarms: old.map(|old| old.alarms).unwrap_or_default(),
     })
 }
 
@@ -226,6 +230,7 @@ fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
             refuse(vif.to_vif.is_some(), Reason::TenantOnly, "acl_to_vif")?;
             refuse(vif.spoofing_allowed, Reason::TenantOnly, "spoofing_allowed")?;
             refuse(!vif.allowed_sources.is_empty(), Reason::TenantOnly, "allowed_sources")?;
+            refuse(vif.quota.is_some(), Reason::TenantOnly, "quota")?;
             refuse(vif.advertise.is_some(), Reason::TenantOnly, "router_advertisement")
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Mode;
 use crate::api::v1;
 use crate::ids::VrfId;
+use crate::model::quotas;
 use crate::model::read;
 use crate::model::records::Vrf;
 use crate::model::refusal::{At, Reason, Refusal, shown};
@@ -32,6 +33,8 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vrf) -> Result<()
         acl,
         proxy_by_default_route: given.proxy_by_default_route,
         allowed_vteps,
+        tunnel_quota: given.tunnel_quota.as_ref().map(quotas::read).transpose().at("tunnel_quota")?,
+        alarms: old.as_ref().map(|old| old.alarms).unwrap_or_default(),
     };
     let vrf = Vrf { id: if let Some(old) = &old { old.id } else { state.number_vrf().at("")? }, ..vrf };
     check(state, &vrf)?;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::interner::Swept;
+use super::quotas::Numbers;
 use super::records::{Hop, LabelTarget, Prefix, Settings, Vif, VniTarget};
 use super::state::{Dirty, State};
 use crate::ids::{Generation, NextHopId, Tick, VifId, VrfId};
@@ -39,6 +40,7 @@ pub(super) struct Compiled {
     /// VIFs as they were when their rows were made.
     vifs: HashMap<VifId, Arc<Vif>>,
     settings: Arc<Settings>,
+    tenants: Numbers,
     index: Index,
     /// The neighbours that gateways and tunnels go by, in order, without static ones.
     pub needed: Vec<(VifId, IpAddr)>,
@@ -76,6 +78,7 @@ impl Compiled {
             groups: HashMap::new(),
             vifs: HashMap::new(),
             settings: state.settings.clone(),
+            tenants: Numbers::default(),
             index: Index::default(),
             needed: Vec::new(),
             needed_since: Generation(0),
@@ -147,6 +150,15 @@ impl Compiled {
         let of_tunnels = |settings: &Settings| {
             (settings.underlay, settings.vtep, settings.vtep_v6, settings.router_mac(), settings.headers)
         };
+        if old.vif_quota != new.vif_quota {
+            users.vifs.extend(state.vif_by_id.keys());
+        }
+        if old.tenant_quotas != new.tenant_quotas {
+            next.tenants = self.tenants.rows(new);
+        }
+        if !old.tenant_quotas.keys().eq(new.tenant_quotas.keys()) {
+            users.vrfs.extend(state.vrf_by_id.keys());
+        }
         if of_tunnels(&old) != of_tunnels(new) {
             touched.tunnels.extend(self.index.all_tunnels());
         }

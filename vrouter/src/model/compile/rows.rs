@@ -14,7 +14,7 @@ use crate::model::state::{Dirty, State};
 use crate::packet::ip::is_link_local;
 use crate::tables::acl::Acl;
 use crate::tables::fib::{Bits, Fib, PrefixSet};
-use crate::tables::{Branch, Snapshot, Vif, VifKind, Vrf};
+use crate::tables::{Branch, Quota, Snapshot, TenantId, Vif, VifKind, Vrf};
 
 /// Makes the rows of VRFs that changed, or whose routes did.
 pub(super) fn compile_vrfs(
@@ -38,6 +38,8 @@ pub(super) fn compile_vrfs(
         let old = next.vrfs.shared(id.index()).cloned();
         let mut row = old.as_deref().cloned().unwrap_or_else(|| Vrf::new(id, record.name.clone()));
         let policy = apply_record(&mut row, record, &compiled.acls) || old.is_none();
+        row.tunnel_quota = record.tunnel_quota.unwrap_or_default();
+        row.tenant = compiled.tenants.of(&state.settings, &record.tenant);
         if policy {
             touched.policies.insert(id);
         }
@@ -47,13 +49,15 @@ pub(super) fn compile_vrfs(
             row.raise(next.generation);
             touched.vrfs.insert(id);
         }
-        if policy
-            || rerouted != Rerouted::No
-            || old.is_none_or(|old| old.proxy_by_default_route != row.proxy_by_default_route)
-        {
+        if policy || rerouted != Rerouted::No || old.is_none_or(|old| unnoticed(&old) != unnoticed(&row)) {
             next.vrfs.set(id.index(), Some(Arc::new(row)));
         }
     }
+}
+
+/// What flows need not notice.
+fn unnoticed(row: &Vrf) -> (bool, Quota, TenantId) {
+    (row.proxy_by_default_route, row.tunnel_quota, row.tenant)
 }
 
 /// What changed routes mean to flows.
@@ -250,7 +254,16 @@ fn row(
         sources,
         from_vif: acl(&vif.from_vif),
         to_vif: acl(&vif.to_vif),
+        quota: quota(vif, state),
         stamp: Default::default(),
+    }
+}
+
+/// What a tenant VIF may take.
+fn quota(vif: &records::Vif, state: &State) -> Quota {
+    match vif.kind {
+        VifKind::Tenant => vif.quota.unwrap_or_default().or(state.settings.vif_quota.unwrap_or_default()),
+        VifKind::Fabric => Quota::NONE,
     }
 }
 
