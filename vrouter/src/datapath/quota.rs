@@ -284,6 +284,12 @@ impl Accounts {
         barren.store(u64::from(now.0) << 32 | (times + 1), Relaxed);
     }
 
+    /// A VIF is new: its rates are not what who had its slot before has left.
+    pub fn renew(&self, vif: &Vif) {
+        let meters = self.rows.get(row_of(vif)).into_iter().flat_map(|account| &account.meters);
+        meters.for_each(|meter| meter.bucket.store(0, Relaxed));
+    }
+
     /// What a VIF uses.
     pub fn of_vif(&self, vif: &Vif) -> Used {
         self.rows.get(row_of(vif)).map(Account::used).unwrap_or_default()

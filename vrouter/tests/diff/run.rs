@@ -25,10 +25,8 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("exception_budget", "fewer frames than a tenth of a second may have"),
     ("next_hop_gone", "a port where the worker has no queue"),
     ("flow_budget", "budgets are high here, so that outcomes do not hang on the order of frames"),
-    ("flow_quota", "tables are small here: a search sees all of them"),
-    ("new_flow_quota", "quotas are not drawn"),
-    ("punt_quota", "quotas are not drawn"),
-    ("fragment_quota", "quotas are not drawn"),
+    ("flow_quota", "not drawn: the model has no table"),
+    ("punt_quota", "not drawn: what is answered would hang on the order of frames"),
     ("flow_table_full", "the table is never full here: the model has no table"),
     ("piece_no_room", "fewer pieces than have room"),
     ("no_headroom", "a device without headroom"),
@@ -57,6 +55,7 @@ const FEATURES: &[&str] = &[
     "frames_to_mpls_udp", "frames_to_vxlan", "routed_error_of_bridged", "station_behind_tunnel", "to_gateway_from_bridge", "to_station",
     "to_vxlan", "to_vxlan6", "told_no_route", "told_time_exceeded", "told_too_big", "udp6_checksum", "udp6_without_checksum", "unanswered", "vlan",
     "link_back", "link_lost", "neighbour_lost", "path_without_link", "released_elsewhere", "several_worlds", "split", "sub_interface", "sub_interface_of_two_tags",
+    "own_quota", "tenant_quota",
     "underlay_back", "underlay_less_specific", "underlay_kept", "underlay_left", "underlay_none_live", "underlay_of_group", "underlay_several",
 ];
 

@@ -87,6 +87,7 @@ pub struct Vif {
     pub sources: Vec<&'static str>,
     pub bridge: Option<&'static str>,
     pub leaf: bool,
+    pub quota: Option<String>,
 }
 
 /// What the generator believes is there. The product judges: what it refuses is not there, and a packet may then go nowhere.
@@ -112,6 +113,8 @@ pub struct World {
     pub bridges: Bridges,
     strict: bool,
     lifetimes: bool,
+    /// Some may not do as they like.
+    quotas: bool,
 }
 
 fn vrf_of_group(name: &str) -> &'static str {
@@ -164,6 +167,7 @@ impl World {
             bridges: Bridges::random(random),
             strict: random.chance(20),
             lifetimes: random.chance(50),
+            quotas: random.chance(12),
         };
         let mut objects = world.underlay(random);
         let acls = random.chance(60);
@@ -241,6 +245,12 @@ impl World {
         if random.chance(30) {
             text += random.pick(&[", fragmentation: false", ", fragmentation: true"]);
         }
+        if self.quotas && random.chance(30) {
+            text += &format!(", vif_quota: {}", quota(random));
+        }
+        if self.quotas && random.chance(50) {
+            text += &format!(", tenant_quotas: [{{tenant: acme, quota: {}}}]", quota(random));
+        }
         if self.lifetimes {
             let seconds = |random: &mut Random| 1 + random.below(12);
             text += &format!(
@@ -266,6 +276,12 @@ impl World {
             text += &format!(", acl: {acl}");
         } else {
             self.vrf_acl.remove(name);
+        }
+        if self.quotas && random.chance(60) {
+            text += ", tenant: acme";
+        }
+        if self.quotas && random.chance(30) {
+            text += &format!(", tunnel_quota: {}", quota(random));
         }
         if random.chance(15) {
             self.by_default_route.insert(name);
@@ -315,6 +331,7 @@ impl World {
             } else {
                 vec![]
             },
+            quota: (self.quotas && random.chance(40)).then(|| quota(random)),
         }
     }
 
@@ -607,6 +624,17 @@ fn unique(objects: Vec<Object>) -> Vec<Object> {
     kept
 }
 
+/// Low, so that it is felt.
+fn quota(random: &mut Random) -> String {
+    let mut low = |most| 1 + random.below(most);
+    let (flows, fragments) = (low(4), low(2));
+    random.pick(&[
+        format!("{{new_flows_per_second: {flows}}}"),
+        format!("{{fragments_per_second: {fragments}}}"),
+        format!("{{new_flows_per_second: {flows}, fragments_per_second: {fragments}}}"),
+    ])
+}
+
 fn vif_object(vif: &Vif) -> Object {
     let Vif { number, vrf, .. } = vif;
     let port = vif.on.map_or(*number, |(port, ..)| port);
@@ -629,6 +657,7 @@ fn vif_object(vif: &Vif) -> Object {
     text.extend(vif.spoofing.then_some(", spoofing_allowed: true"));
     let leaf = if vif.leaf { ", leaf: true" } else { "" };
     text.extend(vif.bridge.map(|bridge| format!(", bridge: {bridge}{leaf}")));
+    text.extend(vif.quota.iter().map(|quota| format!(", quota: {quota}")));
     if !vif.sources.is_empty() {
         let sources: Vec<String> = vif.sources.iter().map(|prefix| format!("\"{prefix}\"")).collect();
         text += &format!(", allowed_sources: [{}]", sources.join(", "));

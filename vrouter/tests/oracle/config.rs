@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::headers::{Mac, Reason, Tuple};
 use super::learning::Learnt;
+use super::quotas::Quota;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix {
@@ -43,6 +44,9 @@ pub struct Settings {
     pub fragmentation: bool,
     pub lifetimes: Lifetimes,
     pub headers: Headers,
+    /// Of tenant VIFs that have none of their own, and of tenants.
+    pub vif_quota: Quota,
+    pub tenant_quotas: BTreeMap<String, Quota>,
 }
 
 impl Settings {
@@ -98,6 +102,8 @@ pub struct Vrf {
     pub acl: Option<String>,
     pub proxy_by_default_route: bool,
     pub allowed_vteps: Vec<IpAddr>,
+    pub tenant: String,
+    pub tunnel_quota: Quota,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +140,7 @@ pub struct Vif {
     pub acl_to_vif: Option<String>,
     pub spoofing_allowed: bool,
     pub allowed_sources: Vec<Prefix>,
+    pub quota: Quota,
 }
 
 /// What a router says of itself and of its link (RFC 4861, section 6.2.1); times in seconds.
@@ -424,6 +431,8 @@ impl Config {
             fragmentation: true,
             lifetimes: Lifetimes::default(),
             headers: Headers { dscp: true, outer_dscp: 0, mpls_ttl: false, mpls_tc: false, congestion: 0 },
+            vif_quota: [0; 2],
+            tenant_quotas: BTreeMap::new(),
         };
         Config {
             settings,

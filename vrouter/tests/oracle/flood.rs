@@ -7,6 +7,7 @@ use super::bridge::{Framing, advertises_itself, speaks_for_itself};
 use super::config::{Hop, Vif, Which};
 use super::forward::{Arrived, Place, check_source};
 use super::headers::{self, ARP, Ether, IPV4, IPV6, Packet, Reason, Upper};
+use super::quotas::What;
 use super::slow_path::Side;
 
 impl Oracle {
@@ -66,7 +67,7 @@ impl Oracle {
             None => packet.class,
         };
         self.sighted(bridge, side, ether);
-        self.ask_acls(side.place, &[side.vrf], None, &packet.tuple)?;
+        self.may_flood(side, &packet)?;
         self.feature(if to_group { "flooded_packet" } else { "flooded_unknown" });
         let arrived = self.arrived(side, packet, None, link);
         let mut arrived = Arrived { key: None, bridged: Some(framing), class, ..arrived };
@@ -74,6 +75,14 @@ impl Oracle {
             arrived.remark();
         }
         self.send_to_everybody((bridge, leaf), arrived)
+    }
+
+    /// By its sender's quota, and by the ACLs that know nothing of whom it goes to.
+    fn may_flood(&mut self, side: &Side, packet: &Packet) -> Result<(), Reason> {
+        if packet.fragment {
+            self.spend(side.place, What::Fragments)?;
+        }
+        self.ask_acls(side.place, &[side.vrf], None, &packet.tuple)
     }
 
     /// Whether an ARP packet asks for who is known here: the VIF's gateway, or a station.

@@ -8,6 +8,7 @@ use super::config::{GONE, Hop, Kind, Which, is_link_local};
 use super::ecmp::Kept;
 use super::forward::{Arrived, Fate, Key, Place};
 use super::headers::{Reason, Tuple, Upper};
+use super::quotas::What;
 use super::slow_path::Problem;
 use super::{Flow, Oracle};
 
@@ -185,6 +186,9 @@ impl Oracle {
         let tcp = arrived.packet.tuple.protocol == 6 && !arrived.packet.fragment;
         if self.config.settings.tcp_strict && tcp && !opens {
             return Fate::Drop("tcp_not_syn");
+        }
+        if let Err(reason) = self.spend(arrived.place, What::NewFlows) {
+            return Fate::Drop(reason);
         }
         let named = [arrived.named(0), arrived.answers()];
         let decision = match self.judge(arrived.place, arrived.vrf, key.1, named, ([None; 2], [true, false])) {

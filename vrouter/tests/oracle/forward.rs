@@ -7,6 +7,7 @@ use super::choice::Free;
 use super::config::{Encap, Hop, Kind, Vif, Which};
 use super::headers::{self, ARP, Ether, IPV4, IPV6, Mac, Packet, Reason, Tuple, Upper};
 use super::links::Sighting;
+use super::quotas::What;
 use super::slow_path::{Problem, Side};
 use super::{Oracle, emit};
 
@@ -113,6 +114,11 @@ impl Oracle {
     fn forward(&mut self, mut arrived: Arrived) {
         if let (Some(Framing { bare: true, .. }), Some(hop)) = (&arrived.bridged, arrived.fixed) {
             return self.leave_by(arrived, hop);
+        }
+        if arrived.packet.fragment
+            && let Err(reason) = self.spend(arrived.place, What::Fragments)
+        {
+            return self.drop(arrived.entered, reason);
         }
         match self.decide(&mut arrived) {
             Fate::Forward(hop) => self.leave_by(arrived, hop),

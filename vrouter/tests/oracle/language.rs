@@ -10,6 +10,7 @@ use super::config::{
 };
 use super::given_bridge::{self, GivenBridge, GivenStation};
 use super::headers::Mac;
+use super::quotas::Quota;
 use super::{given_hop_groups, given_router};
 
 #[derive(Deserialize, Default)]
@@ -43,6 +44,29 @@ struct GivenSettings {
     lifetimes: Option<GivenLifetimes>,
     icmp_per_second: Option<u32>,
     tunnel_headers: Option<GivenHeaders>,
+    vif_quota: GivenQuota,
+    tenant_quotas: Vec<GivenTenant>,
+}
+
+/// Of what is not modelled nothing may be bounded.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct GivenQuota {
+    new_flows_per_second: u64,
+    fragments_per_second: u64,
+}
+
+impl GivenQuota {
+    fn read(&self) -> Quota {
+        [self.new_flows_per_second, self.fragments_per_second]
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GivenTenant {
+    tenant: String,
+    quota: GivenQuota,
 }
 
 #[derive(Deserialize, Default)]
@@ -80,6 +104,8 @@ struct GivenVrf {
     proxy_by_default_route: bool,
     #[serde(default)]
     allowed_vteps: Vec<String>,
+    #[serde(default)]
+    tunnel_quota: GivenQuota,
 }
 
 fn yes() -> bool {
@@ -128,6 +154,8 @@ struct GivenVif {
     leaf: bool,
     #[serde(default)]
     router_advertisement: Option<given_router::Advertisement>,
+    #[serde(default)]
+    quota: GivenQuota,
 }
 
 #[derive(Deserialize)]
@@ -330,7 +358,6 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
 }
 
 fn put_vrf(config: &mut Config, given: GivenVrf) -> Result<(), String> {
-    let _ = given.tenant;
     let id = config.vrf_named(&given.name).map(|old| old.id);
     let id = id.unwrap_or_else(|_| config.number());
     let allowed_vteps = list(&given.allowed_vteps, address)?;
@@ -341,6 +368,8 @@ fn put_vrf(config: &mut Config, given: GivenVrf) -> Result<(), String> {
         acl: given.acl.filter(|name| !name.is_empty()),
         proxy_by_default_route: given.proxy_by_default_route,
         allowed_vteps,
+        tenant: given.tenant.unwrap_or_default(),
+        tunnel_quota: given.tunnel_quota.read(),
     };
     config.vrfs.insert(id, vrf);
     Ok(())
@@ -391,6 +420,8 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
         spoofing_allowed: given.spoofing_allowed,
         allowed_sources: list(&given.allowed_sources, prefix)?,
         advertisement: given.router_advertisement.map(given_router::read).transpose()?,
+        // there are none of the fabric
+        quota: if kind == Kind::Tenant { given.quota.read() } else { [0; 2] },
     };
     // what was learnt does not outlive its subnet, nor the address becoming ours
     config.neighbours.retain(|(of, address), neighbour| {
@@ -452,6 +483,8 @@ fn settings(config: &Config, given: GivenSettings) -> Result<Settings, String> {
             udp_answered: or(lifetimes.udp_answered, 180),
             icmp: or(lifetimes.icmp, 30),
         },
+        vif_quota: given.vif_quota.read(),
+        tenant_quotas: given.tenant_quotas.iter().map(|one| (one.tenant.clone(), one.quota.read())).collect(),
     })
 }
 

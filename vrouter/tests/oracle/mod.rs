@@ -23,7 +23,7 @@
 //!
 //! Several frames of one burst: `Worlds::receive_burst`, in the order in which the product's worker takes them, with all that came.
 //!
-//! Out of the model, so keep away from it or provoke it apart: refusals of configurations, the ageing of stations that are learnt (set it high), budgets (set them high), full flow tables
+//! Out of the model, so keep away from it or provoke it apart: refusals of configurations, the ageing of stations that are learnt (set it high), budgets (set them high), quotas of flow pairs and punts, full flow tables
 //! and eviction, full rings, device counters. A text that names what is not known here is an error; an event that cannot be judged panics
 //! with `unmodelled: ...`.
 //!
@@ -51,6 +51,7 @@ mod learning;
 mod links;
 mod mss;
 mod neighbours;
+mod quotas;
 mod router;
 mod slow_path;
 mod split;
@@ -159,6 +160,7 @@ pub struct Oracle {
     /// Features of what was done to it, for the next outcome.
     noted: BTreeSet<&'static str>,
     script: RefCell<Script>,
+    buckets: quotas::Buckets,
     now: u64,
     /// When timers were looked at last.
     looked: u64,
@@ -194,6 +196,7 @@ impl Oracle {
             without_link: BTreeSet::new(),
             noted: BTreeSet::new(),
             script: RefCell::default(),
+            buckets: quotas::Buckets::new(),
             now: now_ms,
             looked: now_ms,
             changes: 0,

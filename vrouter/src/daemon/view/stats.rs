@@ -48,6 +48,7 @@ impl Baselines {
     pub fn renew(&mut self, shared: &Shared, own: &Counters, snapshot: &Snapshot) {
         for (_, vif) in snapshot.vifs.iter() {
             if let Some(row) = self.rows.get_mut(vif.slot).filter(|row| row.vif != Some(vif.id)) {
+                shared.accounts.renew(vif);
                 *row = Baseline { vif: Some(vif.id), sums: Sums::of(shared, own, vif.slot) };
             }
         }
