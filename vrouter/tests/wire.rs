@@ -46,6 +46,8 @@ mod mss;
 mod nd;
 #[path = "wire/network.rs"]
 mod network;
+#[path = "wire/noisy.rs"]
+mod noisy;
 #[path = "wire/packet_mode.rs"]
 mod packet_mode;
 #[path = "wire/policy.rs"]

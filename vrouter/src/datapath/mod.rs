@@ -31,6 +31,7 @@ pub mod shared;
 pub mod sight;
 pub mod split;
 pub mod table;
+mod turns;
 pub mod victims;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ use quota::{Accounts, Purse, Rate, TUNNEL_ROWS};
 use room::Eviction;
 pub use shared::Shared;
 use table::FlowKey;
+use turns::{COPY, DECISION, LONGER_WAY, Turns};
 use victims::Culprit;
 
 /// One pinned thread's share of the datapath.
@@ -62,6 +64,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     snapshot: Arc<Snapshot>,
     ports: Ports,
+    turns: Turns,
     /// A burst as it was received, of which the lane takes what is plain.
     received: Vec<Frame>,
     /// Takes turns with it where frames are told apart by tags.
@@ -155,6 +158,7 @@ impl Worker {
             index,
             ports: Ports::new(ports, snapshot.ports.len()),
             exception_budgets: vec![Budget::default(); snapshot.ports.len()],
+            turns: Turns::new(snapshot.ports.len()),
             snapshot,
             received: Vec::with_capacity(BURST),
             mixed: Vec::with_capacity(BURST),
@@ -180,7 +184,7 @@ impl Worker {
         self.take_snapshot();
     }
 
-    /// Moves what is there: one burst from each port, what the slow path sends, a step of ageing. Returns the frames moved. In debug
+    /// Moves what is there: one burst from each port whose [`turns`] it is, what the slow path sends, a step of ageing. Returns the frames moved. In debug
     /// builds an allocation in here ends the process.
     pub fn poll(&mut self, now: Tick) -> usize {
         if cfg!(debug_assertions) { flowtable::without_allocation(|| self.turn(now)) } else { self.turn(now) }
@@ -189,9 +193,9 @@ impl Worker {
     fn turn(&mut self, now: Tick) -> usize {
         self.take_snapshot();
         self.owe_ageing(now);
-        let mut moved = 0;
-        for port in 0..self.ports.polled() {
-            moved += self.receive(port);
+        let mut moved = self.receive_all();
+        if self.turns.pay(moved > 0) {
+            moved = self.receive_all();
         }
         moved += self.inject();
         self.flush();
@@ -216,11 +220,13 @@ impl Worker {
             counters.vif(slot).rx_packets.add(report.multi_segment as u64);
             counters.drop(slot, DropReason::MultiSegment, report.multi_segment as u64);
         }
+        self.turns.spent = 0;
         if self.snapshot.branches.are_on(port) {
             self.receive_tagged(port);
         } else {
             self.enter(port, vif_of(&self.snapshot, port).map(|vif| vif.id));
         }
+        self.charge(port);
         received + report.handed_over
     }
 
@@ -295,6 +301,7 @@ impl Worker {
     fn set_aside(&mut self, frames: usize, vif: Option<VifId>, slot: usize) {
         self.frames.extend(self.received.drain(..frames));
         self.burst.extend(std::iter::repeat_n(Work::new(vif, slot), frames));
+        self.turns.spent += LONGER_WAY * frames as u32;
     }
 
     /// The path of packets that are not plain. What the slow path sends joins it at `act` ([`Worker::inject`]), frames of the host's kernel
@@ -321,13 +328,15 @@ impl Worker {
             self.sight();
         }
         // slow path: a miss, or a hit whose ground has changed, is decided by route and ACLs and installed both ways
-        let Worker { snapshot, frames, burst, shared, eviction, flow_budgets: budgets, now, index, .. } = self;
+        let Worker { snapshot, burst, shared, eviction, flow_budgets: budgets, now, index, .. } = self;
         let Shared { flows, accounts, new_flows_per_second: budget, .. } = &**shared;
         let counters = &shared.workers[index.index()].counters;
         burst.iter_mut().for_each(|work| work.spend_fragment(snapshot, accounts, *now));
-        let (now, budget, mut decided) = (*now, *budget, 0);
-        let decided = &mut decided;
+        let (now, budget, mut count) = (*now, *budget, 0);
+        let decided = &mut count;
         Lookup { snapshot, flows, accounts, counters, now, budgets, budget, eviction, decided }.decide_all(burst);
+        self.turns.spent += DECISION * count;
+        let Worker { snapshot, frames, burst, .. } = self;
         // act: rewrite, decap, encap, TTL, or a drop with its reason
         act::act(snapshot, frames, burst);
         // tx: grouped by port; drops counted, punts copied
@@ -387,6 +396,8 @@ impl Worker {
 
     fn finish(&mut self) {
         let end = &self.shared.workers[self.index.index()];
+        let made = || end.counters.worker.flooded.count() + end.counters.worker.pieces.count();
+        let before = made();
         let mut outbox = Outbox {
             snapshot: &self.snapshot,
             end,
@@ -401,6 +412,7 @@ impl Worker {
             now: self.now,
         };
         outbox.finish(&mut self.frames, &mut self.burst);
+        self.turns.spent += COPY * (made() - before) as u32;
     }
 
     fn flush(&mut self) {
@@ -427,10 +439,7 @@ impl Work {
 
     /// Fragments cost more than whole packets, and there are quotas of them.
     fn spend_fragment(&mut self, snapshot: &Snapshot, accounts: &Accounts, now: Tick) {
-        let fragment = self.classified.as_ref().filter(|found| found.packet.fragment);
-        let Some(found) = fragment.filter(|_| !matches!(self.fate, Fate::Drop(..) | Fate::DropAndTell(..))) else {
-            return;
-        };
+        let Some(found) = self.classified.as_ref().filter(|found| found.packet.fragment) else { return };
         if !accounts.take(&Purse::of(snapshot, found.place), Rate::Fragments, now) {
             self.fate = Fate::Drop(DropReason::FragmentQuota, Culprit::Frame);
         }
