@@ -37,6 +37,8 @@ pub struct Lookup<'a> {
     pub eviction: &'a mut Eviction,
     /// How many decisions were made.
     pub decided: &'a mut u32,
+    /// Who paid last.
+    pub payer: (Context, Purse<'a>),
 }
 
 /// Gives every classified frame its key and hash, and touches its bucket; frames of packet-mode VRFs are decided at once.
@@ -80,7 +82,7 @@ pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
     Decided(newest).generation()
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
     /// Decides every frame that is pending, in order.
     pub fn decide_all(&mut self, burst: &mut [Work]) {
         for burst in burst.chunks_mut(BURST) {
@@ -88,11 +90,11 @@ impl Lookup<'_> {
             for (work, foreseen) in burst.iter().zip(&mut foreseen) {
                 if let (Fate::Pending, None, Some(found), Some(key)) =
                     (work.fate, work.found, &work.classified, &work.key)
-                    && self.admit(found).is_ok()
-                    && self.may_decide(found, work.charge)
                 {
-                    *self.decided += 1;
-                    *foreseen = Some(Foreseen::decided(self.snapshot, self.flows, found, (key, work.hash)));
+                    let may = self.admit(found).is_ok() && self.may_decide(found, work.charge);
+                    *self.decided += u32::from(may);
+                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, (key, work.hash));
+                    *foreseen = may.then(decide);
                 }
             }
             ask_for_room(self.flows, &foreseen);
@@ -236,10 +238,20 @@ impl Lookup<'_> {
         if strict && !opens { Err(DropReason::TcpNotSyn) } else { Ok(()) }
     }
 
+    /// Who pays for what enters, or is held, there: the same for most packets of a burst.
+    #[inline]
+    fn purse(&mut self, place: Place) -> Purse<'a> {
+        let context = Context::from(place);
+        if self.payer.0 != context {
+            self.payer = (context, Purse::of(self.snapshot, place));
+        }
+        self.payer.1
+    }
+
     /// Whether a decision about a packet without a flow is within the bounds of whom it is charged to.
-    fn may_decide(&self, found: &Classified, charge: usize) -> bool {
-        let purse = Purse::of(self.snapshot, found.place);
-        self.accounts.has(&purse, Rate::NewFlows, self.now) && self.budgets[charge].has(self.budget, self.now)
+    fn may_decide(&mut self, found: &Classified, charge: usize) -> bool {
+        let purse = self.purse(found.place);
+        self.accounts.has(&purse, Rate::NewFlows, self.now) && self.budgets[charge].may_have(self.now)
     }
 
     /// Ends a flow pair, unless it has ended.
@@ -251,7 +263,8 @@ impl Lookup<'_> {
         if let Err(reason) = self.admit(found) {
             return Fate::Drop(reason, Culprit::Frame);
         }
-        if !self.accounts.take(&Purse::of(self.snapshot, found.place), Rate::NewFlows, self.now) {
+        let purse = self.purse(found.place);
+        if !self.accounts.take(&purse, Rate::NewFlows, self.now) {
             return Fate::Drop(DropReason::NewFlowQuota, Culprit::Frame);
         }
         if !self.budgets[charge].take(self.budget, self.now) {
@@ -294,15 +307,15 @@ impl Lookup<'_> {
         first: Option<Packet>,
     ) -> Result<Option<Handle>, DropReason> {
         let Foreseen { answer, reverse, hashes } = foreseen;
-        let (_, context) = key.parts();
+        let context = key.context();
         let halves = (self.half(answer, 0, NONE), self.half(answer, 1, named[1].kept(NONE)));
-        let purse = Purse::of(self.snapshot, answer.owner);
-        let foreign = answer.reverse_exit != Some(context.into());
+        let purse = self.purse(answer.owner);
+        let foreign = || answer.reverse_exit != Some(context.into());
         let mut refused = DropReason::FlowTableFull;
         for _ in 0..4 {
             if let Err(scope) = self.accounts.hold(&purse) {
                 // who gets no flow takes nobody's place
-                if foreign && self.flows.find(reverse, hashes[1]).is_some() {
+                if foreign() && self.flows.find(reverse, hashes[1]).is_some() {
                     return Ok(None);
                 }
                 self.make_way(key, &purse, scope)?;
@@ -331,7 +344,7 @@ impl Lookup<'_> {
                     }
                     return Ok(Some(handle));
                 }
-                Err(InsertError::ReverseTaken(_)) if foreign => return Ok(None),
+                Err(InsertError::ReverseTaken(_)) if foreign() => return Ok(None),
                 Err(InsertError::ReverseTaken(stale)) => self.end(reverse, stale),
                 Err(InsertError::Full) => {
                     self.evict(key, purse.owner)?;
@@ -364,7 +377,7 @@ impl Lookup<'_> {
             return self.miss(found, key, charge);
         }
         let moved =
-            matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.parts().1;
+            matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.context();
         if moved {
             return self.rekey(found, key, &pair, &answer, named, charge);
         }

@@ -17,6 +17,7 @@ pub struct Foreseen {
 
 impl Foreseen {
     /// The decision about a packet without a flow.
+    #[inline(always)]
     pub fn decided(
         snapshot: &Snapshot,
         flows: &FlowTable,
@@ -31,8 +32,7 @@ impl Foreseen {
 
     /// A flow with this key and hash, decided so.
     pub fn new(flows: &FlowTable, (key, hash): (&FlowKey, u64), answer: Answer) -> Foreseen {
-        let (tuple, _) = key.parts();
-        let reverse = FlowKey::new(&tuple.reversed(), answer.exit.into());
+        let reverse = key.turned(answer.exit.into());
         Foreseen { answer, reverse, hashes: [hash, flows.hash(&reverse)] }
     }
 }

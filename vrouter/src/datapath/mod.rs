@@ -39,7 +39,7 @@ use std::sync::Arc;
 use flowtable::{Counter, Entry, Handle};
 
 use crate::drops::DropReason;
-use crate::ids::{NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
+use crate::ids::{Context, NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
 use crate::tables::{Rewrite, Snapshot};
 use classify::{Classified, Exit, classify, vif_of};
@@ -333,8 +333,9 @@ impl Worker {
         let counters = &shared.workers[index.index()].counters;
         burst.iter_mut().for_each(|work| work.spend_fragment(snapshot, accounts, *now));
         let (now, budget, mut count) = (*now, *budget, 0);
-        let decided = &mut count;
-        Lookup { snapshot, flows, accounts, counters, now, budgets, budget, eviction, decided }.decide_all(burst);
+        let (decided, payer) = (&mut count, (Context(u32::MAX), Purse::NOBODYS));
+        Lookup { snapshot, flows, accounts, counters, now, budgets, budget, eviction, decided, payer }
+            .decide_all(burst);
         self.turns.spent += DECISION * count;
         let Worker { snapshot, frames, burst, .. } = self;
         // act: rewrite, decap, encap, TTL, or a drop with its reason

@@ -141,10 +141,10 @@ impl Budget {
         self.take_at_most(rate, rate, now)
     }
 
-    /// Whether there is one.
-    pub fn has(&self, rate: u32, now: Tick) -> bool {
-        let mut copy = *self;
-        copy.take(rate, now)
+    /// Whether there may be one; if not, there is none.
+    #[inline]
+    pub fn may_have(&self, now: Tick) -> bool {
+        self.tokens > 0 || self.filled != now || !self.started
     }
 
     /// The same from a bucket that holds at most `burst` tokens.

@@ -61,9 +61,10 @@ pub enum Rate {
 
 /// Who pays, and the bounds.
 #[derive(Clone, Copy, Debug)]
-pub struct Purse {
+pub struct Purse<'a> {
     pub owner: Owner,
-    quotas: [Quota; 2],
+    own: &'a Quota,
+    tenant: &'a Quota,
 }
 
 /// What of an account people are told.
@@ -122,22 +123,33 @@ impl Rate {
     }
 }
 
-impl Purse {
+impl<'a> Purse<'a> {
+    /// Of who has no quota.
+    pub const NOBODYS: Purse<'static> = Purse { owner: Owner(Owner::ROW), own: &Quota::NONE, tenant: &Quota::NONE };
+
     /// Who pays for what enters, or is held, there.
     #[inline]
-    pub fn of(snapshot: &Snapshot, place: Place) -> Purse {
+    pub fn of(snapshot: &'a Snapshot, place: Place) -> Purse<'a> {
+        let vrf = |vrf: VrfId| snapshot.vrfs.row(vrf.index());
         let (row, own, vrf) = match place {
             Place::Vif(vif) => match snapshot.vifs.row(vif.index()) {
-                Some(vif) => (row_of(vif), vif.quota, Some(vif.vrf)),
-                None => (Owner::ROW as usize, Quota::NONE, None),
+                Some(vif) => (row_of(vif), &vif.quota, vrf(vif.vrf)),
+                None => (Owner::ROW as usize, &Quota::NONE, None),
             },
-            Place::Tunnel(vrf) => (row_of_tunnels(vrf), Quota::NONE, Some(vrf)),
+            Place::Tunnel(id) => {
+                let vrf = vrf(id);
+                (row_of_tunnels(id), vrf.map_or(&Quota::NONE, |vrf| &vrf.tunnel_quota), vrf)
+            }
         };
-        let vrf = vrf.and_then(|vrf| snapshot.vrfs.row(vrf.index()));
-        let own = if matches!(place, Place::Tunnel(_)) { vrf.map_or(own, |vrf| vrf.tunnel_quota) } else { own };
         let tenant = vrf.map_or(TenantId::NONE, |vrf| vrf.tenant);
         let shared = if tenant == TenantId::NONE { None } else { snapshot.tenants.row(tenant.index()) };
-        Purse { owner: Owner::new(row, tenant), quotas: [own, shared.map_or(Quota::NONE, |tenant| tenant.quota)] }
+        Purse { owner: Owner::new(row, tenant), own, tenant: shared.map_or(&Quota::NONE, |tenant| &tenant.quota) }
+    }
+
+    /// The own bound, and the tenant's.
+    #[inline]
+    fn bounds(&self, rate: Rate) -> [u32; 2] {
+        [rate.of(self.own), rate.of(self.tenant)]
     }
 }
 
@@ -175,18 +187,19 @@ impl Accounts {
     pub const PER_PAIR: usize = size_of::<AtomicU32>();
 
     /// A pair was set up, and charged before.
-    #[inline]
+    #[inline(always)]
     pub fn began(&self, owner: Owner, wide: bool, handle: Handle) {
         self.note(owner, wide, handle.index() / 2);
     }
 
     /// A pair has ended. (Its place may be another's already, whom a search does not find then.)
-    #[inline]
+    #[inline(always)]
     pub fn ended<const K: usize>(&self, pair: &Pair<K>) {
         self.note(Owner(NOBODY), K > 2, pair.handle.index() / 2);
         self.release(Owner(pair.forward.1.owner));
     }
 
+    #[inline(always)]
     fn note(&self, Owner(owner): Owner, wide: bool, place: u32) {
         if let Some(holder) = self.holders[usize::from(wide)].get(place as usize) {
             holder.store(owner, Relaxed);
@@ -212,8 +225,14 @@ impl Accounts {
         count
     }
 
+    #[inline]
     fn row(&self, owner: Owner) -> &Account {
         self.rows.get(owner.row()).unwrap_or(&self.rows[self.rows.len() - 1])
+    }
+
+    #[inline]
+    fn tenant(&self, owner: Owner) -> Option<&Account> {
+        if owner.tenant() == TenantId::NONE { None } else { self.tenants.get(owner.tenant().index()) }
     }
 
     /// The account and the tenant's; the one of no tenant is never asked for anything.
@@ -222,12 +241,15 @@ impl Accounts {
     }
 
     /// Counts one more flow pair, unless that is more than the bounds allow.
+    #[inline]
     pub fn hold(&self, purse: &Purse) -> Result<(), Scope> {
-        let [own, tenant] = self.both(purse.owner);
-        if !own.hold(purse.quotas[0].flows) {
+        let own = self.row(purse.owner);
+        if !own.hold(purse.own.flows) {
             return Err(Scope::Own);
         }
-        if purse.owner.tenant() != TenantId::NONE && !tenant.hold(purse.quotas[1].flows) {
+        if let Some(tenant) = self.tenant(purse.owner)
+            && !tenant.hold(purse.tenant.flows)
+        {
             own.held.fetch_sub(1, Relaxed);
             return Err(Scope::Tenant);
         }
@@ -235,18 +257,17 @@ impl Accounts {
     }
 
     /// One pair less: it was not set up after all, or has ended.
+    #[inline(always)]
     pub fn release(&self, owner: Owner) {
-        let [own, tenant] = self.both(owner);
-        own.held.fetch_sub(1, Relaxed);
-        if owner.tenant() != TenantId::NONE {
+        self.row(owner).held.fetch_sub(1, Relaxed);
+        if let Some(tenant) = self.tenant(owner) {
             tenant.held.fetch_sub(1, Relaxed);
         }
     }
 
     fn take_up(&self, owner: Owner) {
-        let [own, tenant] = self.both(owner);
-        own.held.fetch_add(1, Relaxed);
-        if owner.tenant() != TenantId::NONE {
+        self.row(owner).held.fetch_add(1, Relaxed);
+        if let Some(tenant) = self.tenant(owner) {
             tenant.held.fetch_add(1, Relaxed);
         }
     }
@@ -254,20 +275,27 @@ impl Accounts {
     /// Takes one of a rate, if the own bound and the tenant's allow it.
     #[inline]
     pub fn take(&self, purse: &Purse, rate: Rate, now: Tick) -> bool {
-        let bounds = purse.quotas.each_ref().map(|quota| rate.of(quota));
-        if bounds == [0, 0] {
-            return true;
-        }
-        let meters = self.both(purse.owner).map(|account| &account.meters[rate as usize]);
-        bounds.iter().zip(meters).all(|(&bound, meter)| bound == 0 || meter.take(bound, now))
+        let [own, tenant] = purse.bounds(rate);
+        own | tenant == 0 || self.take_bounded(purse, rate, now)
+    }
+
+    fn take_bounded(&self, purse: &Purse, rate: Rate, now: Tick) -> bool {
+        let ([own, tenant], [mine, ours]) = (purse.bounds(rate), self.both(purse.owner));
+        let take = |bound, account: &Account| bound == 0 || account.meters[rate as usize].take(bound, now);
+        take(own, mine) && take(tenant, ours)
     }
 
     /// Whether [`Accounts::take`] would find one.
     #[inline]
     pub fn has(&self, purse: &Purse, rate: Rate, now: Tick) -> bool {
-        let bounds = purse.quotas.each_ref().map(|quota| rate.of(quota));
-        let meters = self.both(purse.owner).map(|account| &account.meters[rate as usize]);
-        bounds.iter().zip(meters).all(|(&bound, meter)| bound == 0 || meter.filled(bound, now).0 > 0)
+        let [own, tenant] = purse.bounds(rate);
+        own | tenant == 0 || self.has_bounded(purse, rate, now)
+    }
+
+    fn has_bounded(&self, purse: &Purse, rate: Rate, now: Tick) -> bool {
+        let ([own, tenant], [mine, ours]) = (purse.bounds(rate), self.both(purse.owner));
+        let has = |bound, account: &Account| bound == 0 || account.meters[rate as usize].filled(bound, now).0 > 0;
+        has(own, mine) && has(tenant, ours)
     }
 
     /// Whether a search for the holder's own pairs is worth while: not when many found nothing just now.
@@ -325,6 +353,7 @@ fn each_owner(flows: &FlowTable, mut see: impl FnMut(Owner, bool, u32)) {
 }
 
 impl Account {
+    #[inline]
     fn hold(&self, most: u32) -> bool {
         let before = self.held.fetch_add(1, Relaxed);
         let may = most == 0 || before < most;

@@ -6,7 +6,7 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError, Key, Packet, Pair};
 
 use super::quota::Accounts;
 use crate::ids::{Context, Generation, MemberId};
-use crate::packet::tuple::FlowTuple;
+use crate::packet::tuple::{FlowTuple, protocol};
 
 /// A flow's full key: tuple and context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +155,32 @@ impl FlowKey {
     pub fn is_wide(&self) -> bool {
         matches!(self, FlowKey::V6(_))
     }
+
+    /// The place where its packets enter.
+    #[inline]
+    pub fn context(&self) -> Context {
+        let (FlowKey::V4(Key { words: [.., ports], .. }) | FlowKey::V6(Key { words: [.., ports], .. })) = self;
+        Context(*ports as u32)
+    }
+
+    /// The key of the answers, which enter there.
+    #[inline]
+    pub fn turned(&self, context: Context) -> FlowKey {
+        let (FlowKey::V4(Key { tag, .. }) | FlowKey::V6(Key { tag, .. })) = *self;
+        if [protocol::ICMP, protocol::ICMPV6].contains(&(tag as u8)) {
+            // the answer's type
+            return FlowKey::new(&self.parts().0.reversed(), context);
+        }
+        let swapped = |ports: u64| ports << 16 & 0xffff << 48 | ports >> 16 & 0xffff << 32 | u64::from(context.0);
+        match *self {
+            FlowKey::V4(Key { words: [ends, ports], tag }) => {
+                FlowKey::V4(Key { words: [ends.rotate_left(32), swapped(ports)], tag })
+            }
+            FlowKey::V6(Key { words: [a, b, c, d, ports], tag }) => {
+                FlowKey::V6(Key { words: [c, d, a, b, swapped(ports)], tag })
+            }
+        }
+    }
 }
 
 impl Flows for FlowTable {
@@ -263,7 +289,10 @@ mod tests {
             let v4 = tuple(Ipv4Addr::from_bits(a).into(), Ipv4Addr::from_bits(b).into());
             let v6 = tuple(Ipv6Addr::from_bits(c).into(), Ipv6Addr::from_bits(d).into());
             for tuple in [v4, v6] {
-                prop_assert_eq!(FlowKey::new(&tuple, Context(context)).parts(), (tuple, Context(context)));
+                let key = FlowKey::new(&tuple, Context(context));
+                prop_assert_eq!(key.parts(), (tuple, Context(context)));
+                prop_assert_eq!(key.context(), Context(context));
+                prop_assert_eq!(key.turned(Context(!context)), FlowKey::new(&tuple.reversed(), Context(!context)));
             }
         }
     }
