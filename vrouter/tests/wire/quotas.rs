@@ -213,6 +213,23 @@ fn tunnels_into_a_vrf_have_a_rate_of_their_own() {
 }
 
 #[test]
+fn who_takes_a_row_of_one_that_is_gone_has_all_of_its_rates() {
+    scenario("new-flow-row", Lab::a, |lab| {
+        lab.apply(&network::ra2("quota: {new_flows_per_second: 2}"));
+        (0..3).for_each(|n| lab.put(RA2, &format!("flood.{n}")));
+        lab.run();
+        lab.discard();
+        lab.rig().delete(v1::object_key::Kind::Label(3000));
+        lab.rig().delete(v1::object_key::Kind::Vif("ra2".into()));
+        lab.run();
+        lab.apply(&network::ra2("quota: {new_flows_per_second: 2}"));
+        (3..6).for_each(|n| lab.put(RA2, &format!("flood.{n}")));
+        lab.run();
+        assert_eq!(lab.take(UP).len(), 2);
+    });
+}
+
+#[test]
 fn a_refused_packet_without_a_flow_spends_the_rate() {
     scenario("new-flow-refused", Lab::a, |lab| {
         lab.apply("acls: [{name: none, rules: []}]");

@@ -89,6 +89,8 @@ pub(super) fn answers(model: &Model) -> Vec<String> {
 fn vrf(model: &Model, snapshot: &Snapshot, row: &Vrf, answers: &mut Vec<String>) {
     let name = &row.name;
     answers.push(format!("vrf {name} {} {} {:?}", row.flows, row.proxy_by_default_route, row.allowed_vteps));
+    let tenant = snapshot.tenants.row(row.tenant.index());
+    answers.push(format!("vrf {name} {:?} {tenant:?}", row.tunnel_quota));
     answers.push(format!("vrf {name} v4 {} v6 {}", row.v4.len(), row.v6.len()));
     for address in ADDRESSES {
         let route = row.route(address.parse().unwrap());
@@ -108,7 +110,7 @@ fn vif(model: &Model, row: &Vif, answers: &mut Vec<String>) {
     ));
     answers.push(format!("vif {name} {} {} {} {:?}", row.mac, row.our_mac, row.mtu, row.addresses));
     let gateways = (row.gateway_v4, row.gateway_v6, row.gateway_link_local);
-    answers.push(format!("vif {name} {gateways:?} {:?}", row.advertise));
+    answers.push(format!("vif {name} {gateways:?} {:?} {:?}", row.advertise, row.quota));
     for address in ADDRESSES.into_iter().chain(["fe80::77"]) {
         let address: IpAddr = address.parse().unwrap();
         answers

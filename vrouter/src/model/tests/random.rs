@@ -142,6 +142,11 @@ fn any_settings() -> impl Strategy<Value = v1::Settings> {
             icmp_per_second,
             tunnel_headers: gateway
                 .then(|| v1::TunnelHeaders { mpls_ttl: 1 + i32::from(tcp_strict), ..Default::default() }),
+            vif_quota: gateway.then(|| quota(icmp_per_second)),
+            tenant_quotas: (icmp_per_second > 0)
+                .then(|| tenant_quota(tcp_strict, icmp_per_second))
+                .into_iter()
+                .collect(),
             ..Default::default()
         })
 }
@@ -153,9 +158,20 @@ fn any_vrf() -> impl Strategy<Value = v1::Vrf> {
             flows_off,
             proxy_by_default_route,
             allowed_vteps: if vteps { vec![ip("10.0.0.2")] } else { Vec::new() },
+            tenant: if vteps { "acme" } else { "ajax" }.into(),
+            tunnel_quota: proxy_by_default_route.then(|| quota(7)),
             ..vrf(name)
         },
     )
+}
+
+fn quota(flows: u32) -> v1::Quota {
+    v1::Quota { flows, ..Default::default() }
+}
+
+fn tenant_quota(acme: bool, flows: u32) -> v1::TenantQuota {
+    let tenant = if acme { "acme" } else { "ajax" };
+    v1::TenantQuota { tenant: tenant.into(), quota: Some(quota(flows)), alarms: Vec::new() }
 }
 
 fn any_vif() -> impl Strategy<Value = v1::Vif> {
@@ -245,6 +261,7 @@ fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {
             acl_from_vif: from.into(),
             acl_to_vif: to.into(),
             spoofing_allowed,
+            quota: spoofing_allowed.then(|| quota(u32::from(at))),
             allowed_sources: if sources { vec![prefix("10.1.0.0/16")] } else { Vec::new() },
             gateway_v4: ip("172.16.0.1"),
             router_advertisement: sources.then(|| v1::RouterAdvertisement {
