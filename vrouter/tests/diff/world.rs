@@ -245,9 +245,7 @@ impl World {
         if random.chance(30) {
             text += random.pick(&[", fragmentation: false", ", fragmentation: true"]);
         }
-        if self.quotas && random.chance(30) {
-            text += &format!(", vif_quota: {}", quota(random));
-        }
+        text.extend((self.quotas && random.chance(30)).then(|| format!(", vif_quota: {}", quota(random))));
         if self.quotas && random.chance(50) {
             text += &format!(", tenant_quotas: [{{tenant: acme, quota: {}}}]", quota(random));
         }
