@@ -31,6 +31,8 @@ mod objects;
 mod oracle;
 #[path = "diff/packets.rs"]
 mod packets;
+#[path = "diff/policy.rs"]
+mod policy;
 #[path = "diff/product.rs"]
 mod product;
 #[path = "diff/random.rs"]

@@ -193,8 +193,7 @@ pub struct Vif {
     /// Further sources that the tenant may use.
     #[serde(default)]
     pub allowed_sources: Vec<Prefix>,
-    /// Fabric: the VLAN whose 802.1Q tag its frames carry, 1 to 4094; default untagged. Tenant: a sub-interface, which has the frames of the
-    /// port with this tag.
+    /// The VLAN of its frames' 802.1Q tag; default untagged. A tenant's is a sub-interface: it has the port's frames with this tag.
     #[serde(default)]
     #[schemars(range(min = 1, max = 4094))]
     pub vlan: Option<u16>,

@@ -93,15 +93,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     };
     let advertise =
         given.router_advertisement.as_ref().map(router::read).transpose().at("router_advertisement")?.map(Arc::new);
-    let no_slot = Reason::Limit { what: "vifs", limit: state.limits.vifs };
-    let (id, slot) = match old {
-        Some(old) => (old.id, old.slot),
-        None => (state.number_vif().at("")?, *state.free_slots.first().ok_or(no_slot).at("")?),
-    };
-    let numbers = usize::from(u16::MAX) - state.limits.ports;
-    if kind == VifKind::Tenant && vlan.is_some() && slot > numbers {
-        return Err(Reason::Limit { what: "sub-interfaces", limit: numbers }.at("vlan"));
-    }
+    let (id, slot) = numbers(state, old, kind == VifKind::Tenant && vlan.is_some())?;
     let quota = given.quota.as_ref().map(quotas::read).transpose().at("quota")?;
     Ok(Vif {
         id,
@@ -130,6 +122,20 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         quota,
         alarms: old.map(|old| old.alarms).unwrap_or_default(),
     })
+}
+
+/// Its number, and its row; a sub-interface's gives a port number, too.
+fn numbers(state: &mut State, old: Option<&Vif>, is_branch: bool) -> Result<(VifId, usize), Refusal> {
+    let no_slot = Reason::Limit { what: "vifs", limit: state.limits.vifs };
+    let (id, slot) = match old {
+        Some(old) => (old.id, old.slot),
+        None => (state.number_vif().at("")?, *state.free_slots.first().ok_or(no_slot).at("")?),
+    };
+    let most = usize::from(u16::MAX) - state.limits.ports;
+    if is_branch && slot > most {
+        return Err(Reason::Limit { what: "sub-interfaces", limit: most }.at("vlan"));
+    }
+    Ok((id, slot))
 }
 
 /// Its port, and the VLANs of its tags there.
