@@ -9,7 +9,7 @@ use super::frames::is_like;
 use super::lab::{At, Lab, scenario};
 use super::network::{self, RA, RA2, UP};
 
-const RA3: At = (0, 4);
+pub const RA3: At = (0, 4);
 const FLOWS: usize = 32;
 
 const A: &str = r#"{vxlan: {remote: 10.0.0.2, vni: 501, mac: "02:0a:00:00:02:01"}"#;
@@ -232,7 +232,9 @@ fn anycast(workers: usize) -> Lab {
     lab
 }
 
-fn served_by(lab: &mut Lab, n: usize) -> At {
+/// Which of ra2 and ra3 has flow `n` from behind VNI 100 to 10.9.0.9, and answers.
+#[track_caller]
+pub fn served_by(lab: &mut Lab, n: usize) -> At {
     lab.put(UP, &format!("any.{n}"));
     lab.run();
     let who = [(RA2, "ra2"), (RA3, "ra3")].into_iter().filter(|(at, name)| {

@@ -5,11 +5,11 @@ use vrouter::api::v1::object_key::Kind as Key;
 use vrouter::control::Request;
 use vrouter::drops::DropReason;
 
+use super::ecmp::{RA3, served_by};
 use super::frames::is_like;
-use super::lab::{At, Lab, scenario};
+use super::lab::{Lab, scenario};
 use super::network::{self, RA, RA2, UP};
 
-const RA3: At = (0, 4);
 const FLOWS: usize = 48;
 
 /// Group `peers` of red with these paths: path `a` by VNI 601 and so on, with what follows in it.
@@ -212,21 +212,6 @@ fn anycast(workers: usize) -> Lab {
     lab.apply("next_hop_groups: [{name: any, vrf: red, paths: [{vif: ra2}, {vif: ra3}]}]");
     lab.apply("routes: [{vrf: red, prefix: 10.9.0.9/32, via: {group: any}}]");
     lab
-}
-
-#[track_caller]
-fn served_by(lab: &mut Lab, n: usize) -> At {
-    lab.put(UP, &format!("any.{n}"));
-    lab.run();
-    let who = [(RA2, "ra2"), (RA3, "ra3")].into_iter().filter(|(at, name)| {
-        let came = lab.take(*at);
-        assert!(came.iter().all(|frame| is_like(frame, &format!("any.{n}.{name}.out"))));
-        came.len() == 1
-    });
-    let who: Vec<_> = who.collect();
-    assert_eq!(who.len(), 1, "flow {n}");
-    lab.pass(who[0].0, &format!("any.{n}.{}.back", who[0].1), UP, &format!("any.{n}.back.wire"));
-    who[0].0
 }
 
 #[test]
