@@ -54,14 +54,16 @@ impl Told {
             };
             let hash = self.hasher.hash_one((sighting.bridge, sighting.mac.0)) | 1;
             let recent = &mut self.recent[hash as usize / 2 % RECENT];
-            if !is_new && recent.0 == hash && now.since(recent.1) < bridge.ageing / 4 {
+            // where it was told of last: what this snapshot knows may be older
+            let told = self.hasher.hash_one((hash, sighting.at)) | 1;
+            if !is_new && recent.0 == told && now.since(recent.1) < bridge.ageing / 4 {
                 continue;
             }
             if !self.budgets[work.charge].take_at_most(PER_SECOND, AT_ONCE, now) || ring.push(sighting).is_err() {
                 lost += 1;
                 continue;
             }
-            *recent = (hash, now);
+            *recent = (told, now);
         }
         lost
     }
