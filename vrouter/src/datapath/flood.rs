@@ -146,14 +146,17 @@ impl Outbox<'_> {
             return self.drop(work, &frame, DropReason::NobodyElse, Culprit::Frame);
         }
         while let Some(next_hop) = everybody.next() {
-            if everybody.peek().is_none() {
-                return self.one(frame, work, (next_hop, flood));
+            let is_last = everybody.peek().is_none();
+            if !is_last {
+                self.end.counters.worker.flooded.add(1);
+                self.end.counters.vif(work.slot).copied.add(1);
             }
-            self.end.counters.worker.flooded.add(1);
-            self.end.counters.vif(work.slot).copied.add(1);
             if flood.leaf && bridge::is_leaf(self.snapshot, next_hop) {
                 self.drop(work, &frame, DropReason::LeafToLeaf, Culprit::NextHop(next_hop));
                 continue;
+            }
+            if is_last {
+                return self.one(frame, work, (next_hop, flood));
             }
             match self.end.copies.copy(frame.bytes()) {
                 Some(copy) => self.one(copy, work, (next_hop, flood)),
@@ -164,9 +167,6 @@ impl Outbox<'_> {
 
     fn one(&mut self, mut frame: Frame, work: &Work, (next_hop, flood): (NextHopId, Flood)) {
         let fate = match self.may_leave(work, Some(next_hop)) {
-            _ if flood.leaf && bridge::is_leaf(self.snapshot, next_hop) => {
-                Fate::Drop(DropReason::LeafToLeaf, Culprit::NextHop(next_hop))
-            }
             Ok(()) => bridge::carry(self.snapshot, &mut frame, (next_hop, flood.place), (0, flood.length), work),
             Err((reason, culprit)) => Fate::Drop(reason, culprit),
         };
