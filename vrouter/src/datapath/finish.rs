@@ -138,8 +138,12 @@ impl Outbox<'_> {
 
     fn send(&mut self, port: usize, frame: Frame, work: &Work) {
         let Some(queue) = self.tx.get_mut(port) else {
+            let branch = PortIndex(port as u16);
+            if self.snapshot.branches.of(branch).is_none() {
+                return self.drop(work, &frame, DropReason::NextHopGone, Culprit::Frame);
+            }
             let way = (self.snapshot, &mut *self.ports, &self.end.counters);
-            return self.branches.send(PortIndex(port as u16), &mut std::iter::once(frame), work.slot, way);
+            return self.branches.send(branch, &mut std::iter::once(frame), work.slot, way);
         };
         queue.push(&mut std::iter::once(frame), work.slot);
         if queue.room() == 0 {

@@ -24,6 +24,7 @@ use crate::tables::{Group, Kept, Snapshot};
 
 /// What a half has that never had a next hop.
 const NONE: Kept = Kept { member: MemberId(0), next_hop: NO_HOP };
+
 /// What the stages of one burst share.
 pub struct Lookup<'a> {
     pub snapshot: &'a Snapshot,
