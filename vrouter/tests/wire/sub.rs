@@ -159,6 +159,15 @@ fn what_overlaps_is_refused() {
         let error = refused(lab, uplink);
         assert_eq!(error.field, "vlan");
         assert!(error.reason.contains("VIF new's already"), "{error:?}");
+        // a port of the host's kernel is nobody else's
+        lab.apply(r#"vifs: [{name: far, port: p5, vlan: 7, vrf: red, mac: "02:00:00:00:0a:78"}]"#);
+        let error = refused(lab, &uplink.replace("vlan: 11", "exception_port: p5"));
+        assert_eq!(error.field, "exception_port");
+        assert!(error.reason.contains("has VIF far already"), "{error:?}");
+        lab.apply(&uplink.replace("vlan: 11", "exception_port: p6"));
+        let error = refused(lab, &pod("port: p6, vlan: 7"));
+        assert_eq!(error.field, "port");
+        assert!(error.reason.contains("has VIF up0 already"), "{error:?}");
         lab.apply(&uplink.replace("vlan: 11", "vlan: 12"));
         let error = refused(lab, &pod("port: p0, vlan: 12"));
         assert!(error.reason.contains("VIF up0's already"), "{error:?}");

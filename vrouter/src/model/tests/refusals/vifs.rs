@@ -59,6 +59,16 @@ fn vlans_of_vifs() {
 }
 
 #[test]
+fn sub_interfaces_are_as_many_as_there_are_port_numbers() {
+    let mut model = Model::new(Limits { ports: usize::from(u16::MAX), ..Limits::default() }, ports());
+    model.apply("", &changes()).expect("accepted");
+    let mut sub = vif("sub", 6, "red", &[]);
+    sub.vlan = 7;
+    let refused = refusal(&mut model, "", &[put(Kind::Vif(sub))]);
+    assert_eq!((&*refused.field, &*refused.reason), ("vlan", "the limit of 0 sub-interfaces is reached"));
+}
+
+#[test]
 fn vifs_of_the_fabric() {
     check(vec![
         (put_uplink(|vif| vif.kind = 0), "vif up0", "kind", "cannot change"),
