@@ -52,10 +52,10 @@ impl Told {
                 Some(next_hop) => !is_at(snapshot, next_hop, sighting.at),
                 None => true,
             };
-            let hash = self.hasher.hash_one((sighting.bridge, sighting.mac.0)) | 1;
-            let recent = &mut self.recent[hash as usize / 2 % RECENT];
-            // where it was told of last: what this snapshot knows may be older
-            let told = self.hasher.hash_one((hash, sighting.at)) | 1;
+            let station = self.hasher.hash_one((sighting.bridge, sighting.mac.0));
+            let recent = &mut self.recent[station as usize % RECENT];
+            // where it was told of last counts, too: what this snapshot knows may be older
+            let told = self.hasher.hash_one((station, sighting.at)) | 1;
             if !is_new && recent.0 == told && now.since(recent.1) < bridge.ageing / 4 {
                 continue;
             }
