@@ -78,6 +78,7 @@ mod scan;
 mod sets;
 mod sync;
 mod table;
+mod view;
 mod watchful;
 
 pub use counting::{Counter, Section};
@@ -93,6 +94,7 @@ pub use region::{Line, Region};
 pub use scan::{Batch, Glance, Outline};
 pub use sets::{Set512, first_common};
 pub use table::FlowTable;
+pub use view::View;
 pub use watchful::{Watchful, without_allocation};
 
 #[cfg(all(test, loom))]

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::bucket::{Bucket, Slots};
+use crate::bucket::Bucket;
 use crate::counting::{Section, Sections};
 use crate::entry::{LIVE, Packet, Slot, Standing, version};
 use crate::free::{End, Free};
 use crate::key::Secrets;
-use crate::place::{Place, Sought, tag_of};
+use crate::place::{Place, Sought, first_of, tag_of};
 use crate::region::Part;
 use crate::sync::Ordering::Relaxed;
+use crate::view::View;
 use crate::{Entry, Half, Handle, Key, Pair, prefetch};
 
 /// Pairs of flows with keys of `K` words. Any thread may call anything at any time.
@@ -80,14 +81,16 @@ impl<const K: usize> Pairs<K> {
         }
     }
 
-    /// Hashes a key and asks for its bucket.
+    /// The table as lookups of a burst see it: where its parts lie is read once.
+    #[inline(always)]
+    pub fn view(&self) -> View<'_, K> {
+        View { pairs: self, secrets: self.secrets, buckets: &self.buckets, entries: &self.entries }
+    }
+
+    /// See [`View::seek`].
     #[inline(always)]
     pub fn seek(&self, key: &Key<K>) -> Sought {
-        let sought = self.sought(self.hash(key));
-        if let Some(line) = self.buckets.get(sought.first as usize) {
-            prefetch(line);
-        }
-        sought
+        self.view().seek(key)
     }
 
     /// What a key of this hash is looked for by.
@@ -96,56 +99,29 @@ impl<const K: usize> Pairs<K> {
         Sought { hash, first: self.first(hash) }
     }
 
-    /// The place of the entry that the key sought probably has, asked for; waits for the key's bucket. The key itself is not
-    /// compared: that is for [`Pairs::try_count`] or [`Pairs::find_at`]. [`NOWHERE`]: no entry bears the hash's tag. [`ELSEWHERE`]: none does
-    /// in this bucket, but some of its keys live in their second ones; that one is asked for, and [`Pairs::candidate_elsewhere`] tells.
+    /// See [`View::candidate`].
     #[inline(always)]
     pub fn candidate(&self, sought: Sought) -> u32 {
-        let Some(line) = self.buckets.get(sought.first as usize) else { return NOWHERE };
-        let (bucket, tag) = (Bucket(line), tag_of(sought.hash));
-        let tags = bucket.tags();
-        let slots = tags.slots(tag);
-        if slots.is_empty() && tags.overflowed() {
-            return self.look_elsewhere(sought);
-        }
-        self.ask(bucket, slots)
+        self.view().candidate(sought)
     }
 
-    /// The same in the key's second bucket.
+    /// The candidate in the key's second bucket.
     #[inline(never)]
     pub fn candidate_elsewhere(&self, sought: Sought) -> u32 {
         let bucket = self.bucket(self.place(sought.hash).second);
-        self.ask(bucket, bucket.tags().slots(tag_of(sought.hash)))
+        self.view().ask(bucket, bucket.tags().slots(tag_of(sought.hash)))
     }
 
     #[inline(never)]
-    fn look_elsewhere(&self, sought: Sought) -> u32 {
+    pub(crate) fn look_elsewhere(&self, sought: Sought) -> u32 {
         prefetch(&self.buckets[self.place(sought.hash).second as usize]);
         ELSEWHERE
     }
 
-    /// Asks for the entry in the first of these slots.
-    #[inline(always)]
-    fn ask(&self, bucket: Bucket, mut slots: Slots) -> u32 {
-        let Some(slot) = slots.next() else { return NOWHERE };
-        let index = bucket.index(slot);
-        if let Some(slot) = self.slot(index) {
-            slot.lines().iter().for_each(prefetch);
-        }
-        index
-    }
-
-    /// As [`Pairs::find`], of a key with this hash and candidate: for bursts, whose keys are all sought first, then their candidates.
+    /// See [`View::find_at`].
     #[inline(always)]
     pub fn find_at(&self, key: &Key<K>, hash: u64, candidate: u32) -> Option<(Handle, Entry)> {
-        let Some(slot) = self.slot(candidate) else {
-            return if candidate == ELSEWHERE { self.find(key, hash) } else { None };
-        };
-        match slot.read_of::<true>(key) {
-            Some((guard, entry)) => Some((Handle { index: candidate, version: version(guard) }, entry)),
-            // another key with the same tag
-            None => self.find(key, hash),
-        }
+        self.view().find_at(key, hash, candidate)
     }
 
     /// Counts one packet to the entry at this place, if it is live, has this key (which is compared in full), verdict 0, and `stands` says
@@ -378,7 +354,7 @@ impl<const K: usize> Pairs<K> {
 
     #[inline(always)]
     fn first(&self, hash: u64) -> u32 {
-        (((hash >> 32) * self.buckets.len() as u64) >> 32) as u32
+        first_of(hash, self.buckets.len())
     }
 
     #[inline(always)]

@@ -31,6 +31,12 @@ pub(crate) fn tag_of(hash: u64) -> u16 {
     (hash as u16).max(1)
 }
 
+/// The first bucket, of so many.
+#[inline(always)]
+pub(crate) fn first_of(hash: u64, buckets: usize) -> u32 {
+    (((hash >> 32) * buckets as u64) >> 32) as u32
+}
+
 /// Where entries of a hash are: two buckets, and the tag in them.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {

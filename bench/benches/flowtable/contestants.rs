@@ -77,14 +77,15 @@ impl<F: FnMut(&Narrow, Option<(Handle, Entry)>)> Kernel for Each<'_, F> {
     #[inline(always)]
     fn run(self) {
         let Each { pairs, keys, mut see } = self;
+        let view = pairs.view();
         let (mut sought, mut found) = ([Sought::NOTHING; BURST], [(0_u32, NOWHERE); BURST]);
         for keys in keys.chunks(BURST) {
             for (sought, key) in sought.iter_mut().zip(keys) {
-                *sought = pairs.seek(key);
+                *sought = view.seek(key);
             }
             let (mut count, mut elsewhere) = (0, 0u64);
             for (at, (key, &sought)) in keys.iter().zip(&sought).enumerate() {
-                match pairs.candidate(sought) {
+                match view.candidate(sought) {
                     NOWHERE => see(key, None),
                     ELSEWHERE => elsewhere |= 1 << at,
                     candidate => {
@@ -95,14 +96,14 @@ impl<F: FnMut(&Narrow, Option<(Handle, Entry)>)> Kernel for Each<'_, F> {
             }
             for &(at, candidate) in &found[..count] {
                 let at = at as usize;
-                see(&keys[at], pairs.find_at(&keys[at], sought[at].hash(), candidate));
+                see(&keys[at], view.find_at(&keys[at], sought[at].hash(), candidate));
             }
             // their second buckets have come meanwhile
             while elsewhere != 0 {
                 let at = elsewhere.trailing_zeros() as usize;
                 elsewhere &= elsewhere - 1;
                 let candidate = pairs.candidate_elsewhere(sought[at]);
-                see(&keys[at], pairs.find_at(&keys[at], sought[at].hash(), candidate));
+                see(&keys[at], view.find_at(&keys[at], sought[at].hash(), candidate));
             }
         }
     }

@@ -191,7 +191,7 @@ impl<R: Reader> Kernel for Read<'_, R> {
 
     #[inline(always)]
     fn run(self) -> (Modes, u8) {
-        let (narrow, wide) = (self.flows.narrow(), self.flows.wide());
+        let (narrow, wide) = (self.flows.narrow().view(), self.flows.wide().view());
         let mut families = 0;
         for (frame, cell) in self.frames.iter().zip(self.cells) {
             let family = self.gate.read(frame, cell).unwrap_or(Family::Other);
@@ -220,7 +220,7 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Meet<'_>> {
     #[inline(always)]
     fn run(self) {
         let Meet { flows, cells } = self.0;
-        let (narrow, wide) = (flows.narrow(), flows.wide());
+        let (narrow, wide) = (flows.narrow().view(), flows.wide().view());
         let mut elsewhere = false;
         for cell in &mut *cells {
             cell.candidate = match cell.family_of::<NUMBER>() {
@@ -234,8 +234,8 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Meet<'_>> {
             // the second buckets have been asked for meanwhile
             for cell in cells.iter_mut().filter(|cell| cell.candidate == ELSEWHERE) {
                 cell.candidate = match cell.family_of::<NUMBER>() {
-                    Family::V4 => narrow.candidate_elsewhere(cell.sought),
-                    _ => wide.candidate_elsewhere(cell.sought),
+                    Family::V4 => flows.narrow().candidate_elsewhere(cell.sought),
+                    _ => flows.wide().candidate_elsewhere(cell.sought),
                 };
             }
         }
