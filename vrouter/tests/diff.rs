@@ -35,6 +35,8 @@ mod packets;
 mod policy;
 #[path = "diff/product.rs"]
 mod product;
+#[path = "diff/questions.rs"]
+mod questions;
 #[path = "diff/random.rs"]
 mod random;
 #[path = "diff/random_case.rs"]
@@ -47,9 +49,13 @@ mod run;
 mod shrink;
 #[path = "diff/traffic.rs"]
 mod traffic;
+#[path = "diff/tunnels.rs"]
+mod tunnels;
 #[path = "diff/underlay6.rs"]
 mod underlay6;
 #[path = "diff/uplinks.rs"]
 mod uplinks;
+#[path = "diff/vifs.rs"]
+mod vifs;
 #[path = "diff/world.rs"]
 mod world;

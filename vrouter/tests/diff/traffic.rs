@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::bridges::{Bridge, ROAMING};
 use super::kernel;
-use super::packets::{ACK, Packet, SYN, Upper, arp, checksum, ethernet, framed};
+use super::packets::{ACK, Packet, SYN, Upper, ethernet, framed};
+use super::questions::{for_the_fabric, neighbour_question, router_question};
 use super::random::Random;
+use super::tunnels::{carried, geneve, gre, mpls, underlay, vxlan};
 use super::underlay6;
-use super::world::{GATEWAY_MAC, LABELS, REMOTES, VNIS, VTEP, Vif, World, far_mac, port_mac};
+use super::world::{GATEWAY_MAC, LABELS, REMOTES, VNIS, Vif, World, far_mac};
 
-const ALL: [u8; 6] = [0xff; 6];
+pub const ALL: [u8; 6] = [0xff; 6];
 const PORTS: [u16; 6] = [53, 80, 443, 1000, 1001, 4789];
 
 /// Where a packet enters.
@@ -242,7 +244,7 @@ impl Traffic {
     }
 }
 
-fn upper(v6: bool, random: &mut Random) -> Upper {
+pub fn upper(v6: bool, random: &mut Random) -> Upper {
     let (source, destination) = (random.pick(&PORTS), random.pick(&PORTS));
     match random.weighted(&[(34, 0), (34, 1), (18, 2), (4, 3), (4, 4), (6, 5)]) {
         0 => {
@@ -308,7 +310,7 @@ fn length(packet: &Packet, random: &mut Random) -> usize {
 }
 
 /// An address that a packet may go to or come from.
-fn address(world: &World, v6: bool, random: &mut Random) -> IpAddr {
+pub fn address(world: &World, v6: bool, random: &mut Random) -> IpAddr {
     let local = random.pick(&world.vifs);
     if v6 {
         let one = |last| Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, last);
@@ -444,16 +446,6 @@ fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) 
     }
 }
 
-/// A frame in what carries it.
-fn carried(bridge: Bridge, carrier: Carrier, frame: &[u8], random: &mut Random) -> Vec<u8> {
-    match carrier {
-        Carrier::Vxlan => vxlan(bridge.vni, frame, random),
-        Carrier::Geneve => geneve(bridge.vni, frame, random),
-        Carrier::Mpls => mpls(bridge.label, frame, random),
-        Carrier::Gre => gre(&mpls(bridge.label, frame, random), random),
-    }
-}
-
 /// What a station says that is behind this VTEP now.
 fn roaming(world: &World, remote: Ipv4Addr, random: &mut Random) -> (usize, Vec<u8>) {
     let frame = ethernet(ALL, ROAMING, 0x88b5, &[0x5a; 46]);
@@ -480,207 +472,6 @@ fn bare_frame(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
     let inner = carried(bridge, carrier, &frame, random);
     let tos = random.pick(&[0, 0, 3, 0xb8]);
     underlay((world.arrives_by(remote, random), remote, world.fabric.over_v6(random)), port, &inner, tos, random)
-}
-
-fn vxlan(vni: u32, frame: &[u8], random: &mut Random) -> Vec<u8> {
-    let flags = random.weighted(&[(94, 0x08), (3, 0xff), (3, 0x00)]);
-    let reserved = if flags == 0xff { 0xab } else { 0 };
-    [&[flags, 0, 0, reserved][..], &(vni << 8 | u32::from(reserved)).to_be_bytes(), frame].concat()
-}
-
-/// GENEVE (RFC 8926): with options that may be skipped, sometimes with what nobody should send.
-fn geneve(vni: u32, frame: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut options = Vec::new();
-    if random.chance(35) {
-        for _ in 0..random.pick(&[1, 1, 2, 5]) {
-            let (kind, words) = (random.weighted(&[(92, 0x07), (8, 0x87)]), random.pick(&[0, 1, 3]));
-            options.extend([0x01, 0x02, kind, 0xe0 & random.next() as u8 | words]);
-            options.extend(std::iter::repeat_n(0x5a, 4 * usize::from(words)));
-        }
-    }
-    let critical = options.get(2).is_some_and(|kind| kind & 0x80 != 0);
-    let mut first = [(options.len() / 4) as u8, if critical { 0x40 } else { 0 }, 0x65, 0x58];
-    match random.weighted(&[(82, 0), (4, 1), (3, 2), (3, 3), (3, 4), (3, 5), (2, 6)]) {
-        1 => first[1] |= 0x3f, // reserved
-        2 => first[0] |= 0x40, // version 1
-        3 => first[1] |= 0x80, // a control packet
-        4 => first[2..].copy_from_slice(&[0x08, 0x00]),
-        5 => first[0] = first[0].wrapping_add(random.pick(&[1, 63])) & 0x3f, // lengths that do not fit
-        6 => first[1] ^= 0x40,
-        _ => {}
-    }
-    let reserved = if random.chance(5) { 0xab } else { 0 };
-    [&first[..], &(vni << 8 | reserved).to_be_bytes(), &options, frame].concat()
-}
-
-fn mpls(label: u32, l3: &[u8], random: &mut Random) -> Vec<u8> {
-    let (bottom, class) = (!random.chance(4), random.pick(&[0, 0, 3, 5]));
-    let entry = label << 12 | class << 9 | u32::from(bottom) << 8 | random.pick(&[64, 64, 1, 255]);
-    [&entry.to_be_bytes()[..], l3].concat()
-}
-
-/// GRE (RFC 2784, RFC 2890): with a key or a sequence number, sometimes with what nobody should send.
-fn gre(payload: &[u8], random: &mut Random) -> Vec<u8> {
-    let flags: u16 =
-        random.weighted(&[(70, 0), (8, 0x2000), (8, 0x1000), (8, 0x3000), (2, 0x0001), (2, 0x4000), (4, 0x8000)]);
-    let kind: u16 = random.weighted(&[(95, 0x8847), (5, 0x0800)]);
-    let words = usize::from(flags & 0x8000 != 0) + usize::from(flags & 0x2000 != 0) + usize::from(flags & 0x1000 != 0);
-    let mut bytes = [&flags.to_be_bytes()[..], &kind.to_be_bytes(), &[0x5a; 12][..4 * words], payload].concat();
-    if flags & 0x8000 != 0 && random.chance(60) {
-        bytes[4..8].fill(0);
-        let sum = checksum(0, &bytes);
-        bytes[4..6].copy_from_slice(&sum.to_be_bytes());
-    }
-    bytes
-}
-
-/// A packet of the underlay to us: UDP to a port, or GRE.
-fn underlay(
-    (at, remote, v6): (usize, Ipv4Addr, bool),
-    port: Option<u16>,
-    payload: &[u8],
-    tos: u8,
-    random: &mut Random,
-) -> (usize, Vec<u8>) {
-    if v6 {
-        return underlay6::tunnelled((at, remote), port, payload, tos, random);
-    }
-    let odd = random.chance(4).then(|| random.below(6));
-    let to = if odd == Some(0) { Ipv4Addr::new(10, 0, 0, 77) } else { VTEP };
-    let mut upper = Vec::new();
-    if let Some(port) = port {
-        upper.extend((0xc000 | random.below(0x4000) as u16).to_be_bytes());
-        upper.extend(port.to_be_bytes());
-        upper.extend(((8 + payload.len()) as u16).to_be_bytes());
-        upper.extend(if odd == Some(1) { [0x12, 0x34] } else { [0, 0] });
-    }
-    upper.extend(payload);
-    let fragment: u16 = match odd {
-        Some(2) => 0x2000,
-        Some(3) => 0x0010,
-        _ => 0x4000,
-    };
-    let number = if port.is_some() { 17 } else { 47 };
-    let mut ip = vec![0x45, tos, 0, 0, 0, 9, 0, 0, if odd == Some(4) { 1 } else { 63 }, number, 0, 0];
-    ip[2..4].copy_from_slice(&((20 + upper.len()) as u16).to_be_bytes());
-    ip[6..8].copy_from_slice(&fragment.to_be_bytes());
-    ip.extend(remote.octets());
-    ip.extend(to.octets());
-    let sum = checksum(0, &ip);
-    ip[10..12].copy_from_slice(&sum.to_be_bytes());
-    ip.extend(upper);
-    let mac = if odd == Some(5) { [2, 9, 9, 9, 9, 9] } else { port_mac(at) };
-    (at, framed(mac, far_mac(remote), &ip))
-}
-
-/// ARP or a neighbour solicitation: of a tenant, through a VNI.
-fn neighbour_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
-    let vif = random.pick(&world.vifs);
-    let tunnelled = random.chance(25);
-    let by = random.pick(&VNIS);
-    let remote = random.pick(&REMOTES[..2]);
-    let mac = if tunnelled { far_mac(remote) } else { vif.mac };
-    let sender_mac = if random.chance(95) { mac } else { [2, 9, 9, 9, 9, 9] };
-    let frame = if random.chance(60) || vif.v6.is_none() {
-        let here = vif.v4.unwrap_or(Ipv4Addr::new(10, 1, 1, 13));
-        let own = if tunnelled && random.chance(70) { Ipv4Addr::new(10, 1, 1, 20) } else { here };
-        let IpAddr::V4(any) = address(world, false, random) else { unreachable!() };
-        let target = random.weighted(&[(30, Ipv4Addr::new(10, 1, 1, 1)), (20, own), (50, any)]);
-        let sender = random.weighted(&[(80, own), (10, Ipv4Addr::UNSPECIFIED), (10, any)]);
-        let operation = random.weighted(&[(90, 1), (8, 2), (2, 3)]);
-        let to = random.weighted(&[
-            (80, ALL),
-            (15, if tunnelled { world.fabric.router } else { GATEWAY_MAC }),
-            (5, [2, 9, 9, 9, 9, 9]),
-        ]);
-        ethernet(to, mac, 0x0806, &arp(operation, (sender_mac, sender), ([0; 6], target)))
-    } else {
-        let own = if tunnelled {
-            Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0x20)
-        } else {
-            vif.v6.unwrap_or(Ipv6Addr::UNSPECIFIED)
-        };
-        solicitation(world, own, mac, sender_mac, random)
-    };
-    match tunnelled {
-        true => {
-            let from = (world.arrives_by(remote, random), remote, world.fabric.over_v6(random));
-            match random.chance(30) {
-                true => underlay(from, Some(6081), &geneve(by, &frame, random), 0, random),
-                false => underlay(from, Some(4789), &vxlan(by, &frame, random), 0, random),
-            }
-        }
-        false => (vif.number, frame),
-    }
-}
-
-fn solicitation(world: &World, own: Ipv6Addr, mac: [u8; 6], sender_mac: [u8; 6], random: &mut Random) -> Vec<u8> {
-    let IpAddr::V6(any) = address(world, true, random) else { unreachable!() };
-    let gateway = Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 1);
-    let target = random.weighted(&[(30, gateway), (15, own), (10, "fe80::1".parse().unwrap()), (45, any)]);
-    let probe = random.chance(10);
-    let source = if probe {
-        Ipv6Addr::UNSPECIFIED
-    } else {
-        random.weighted(&[(80, own), (15, "fe80::77".parse().unwrap()), (5, any)])
-    };
-    let [.., a, b, c] = target.octets();
-    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from(b) << 8 | u16::from(c));
-    let (to_mac, to) = match probe || random.chance(70) {
-        true => ([0x33, 0x33, 0xff, a, b, c], group),
-        false => (GATEWAY_MAC, target),
-    };
-    let kind = random.weighted(&[(90, 135), (3, 133), (7, 136)]);
-    let with = (!probe && random.chance(70)).then_some(sender_mac);
-    let mut packet = Packet::new(source.into(), to.into(), Upper::Nd { kind, target: target.into(), mac: with });
-    packet.ttl = random.weighted(&[(95, 255), (5, 64)]);
-    framed(to_mac, mac, &packet.bytes())
-}
-
-/// A router solicitation of a tenant (RFC 4861, section 4.1).
-fn router_question(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
-    let advertise: Vec<&Vif> = world.vifs.iter().filter(|vif| vif.advertises.is_some()).collect();
-    let vif = if advertise.is_empty() { random.pick(&world.vifs) } else { random.pick(&advertise).clone() };
-    let source = random.weighted(&[
-        (50, "fe80::77:1".parse().unwrap()),
-        (20, Ipv6Addr::UNSPECIFIED),
-        (20, vif.v6.unwrap_or(Ipv6Addr::UNSPECIFIED)),
-        (5, "fe80::1".parse().unwrap()),
-        (5, Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0x20)),
-    ]);
-    let named = random.chance(if source.is_unspecified() { 10 } else { 50 });
-    let mac = named.then(|| if random.chance(90) { vif.mac } else { [2, 9, 9, 9, 9, 9] });
-    let routers = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-    let mut packet = Packet::new(source.into(), routers.into(), Upper::Nd { kind: 133, target: source.into(), mac });
-    packet.ttl = random.weighted(&[(95, 255), (5, 64)]);
-    (vif.number, framed([0x33, 0x33, 0, 0, 0, 2], vif.mac, &packet.bytes()))
-}
-
-/// What the fabric sends besides tunnels: ARP, echo to our address, a stranger's traffic.
-fn for_the_fabric(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
-    let (port, ours) =
-        if world.second_uplink && random.chance(20) { (7, Ipv4Addr::new(10, 0, 1, 1)) } else { (0, VTEP) };
-    let from: Ipv4Addr = match port {
-        7 => random.pick(&[[10, 0, 1, 2], [10, 0, 1, 254], [10, 0, 1, 253]]).into(),
-        _ => random.pick(&[[10, 0, 0, 2], [10, 0, 0, 3], [10, 0, 0, 254], [10, 0, 0, 253], [10, 0, 0, 9]]).into(),
-    };
-    let mac = far_mac(from);
-    match random.below(4) {
-        0 => (port, ethernet(port_mac(port), mac, 0x0806, &arp(2, (mac, from), (port_mac(port), ours)))),
-        1 => {
-            let target = random.pick(&[ours, ours, Ipv4Addr::new(10, 0, 0, 3), Ipv4Addr::new(10, 1, 1, 1)]);
-            (port, ethernet(ALL, mac, 0x0806, &arp(1, (mac, from), ([0; 6], target))))
-        }
-        2 => {
-            let upper = Upper::Icmp { kind: 8, code: 0, id: 99 };
-            (port, framed(port_mac(port), mac, &Packet::new(from.into(), ours.into(), upper).bytes()))
-        }
-        _ => {
-            let to = random.pick(&[VTEP, Ipv4Addr::new(10, 1, 1, 10), Ipv4Addr::new(192, 0, 2, 7)]);
-            let upper = upper(false, random);
-            (port, framed(port_mac(port), mac, &Packet::new(from.into(), to.into(), upper).bytes()))
-        }
-    }
 }
 
 /// Bytes changed, cut off or added.

@@ -11,6 +11,8 @@ use super::policy::{PREFIXES4, PREFIXES6, acl, group};
 use super::random::Random;
 use super::underlay6::six;
 use super::uplinks;
+pub use super::vifs::Vif;
+use super::vifs::{quota, vif_object};
 
 pub const GATEWAY_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 0];
 pub const VTEP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -36,30 +38,6 @@ const ADVERTISEMENTS: [&str; 5] = [
     "{other: true, lifetime: 9, prefixes: [{prefix: \"fd01::/64\", autonomous: false, valid_lifetime: 600, preferred_lifetime: 0}]}",
     "{managed: true, other: true, lifetime: 9000, max_interval: 1800, prefixes: [{prefix: \"fd01::/64\", on_link: false}, {prefix: \"fd09::/32\", autonomous: false, valid_lifetime: 4294967295}]}",
 ];
-
-/// A tenant's VIF.
-#[derive(Clone)]
-pub struct Vif {
-    pub number: usize,
-    /// A sub-interface of this port, with these VLANs; else it has the port of its number.
-    pub on: Option<(usize, u16, Option<u16>)>,
-    pub vrf: &'static str,
-    pub mac: [u8; 6],
-    pub v4: Option<Ipv4Addr>,
-    pub v6: Option<Ipv6Addr>,
-    pub gateway_v4: Option<Ipv4Addr>,
-    pub gateway_v6: bool,
-    /// What we advertise there as a router.
-    pub advertises: Option<&'static str>,
-    pub mtu: Option<u16>,
-    pub from: Option<&'static str>,
-    pub to: Option<&'static str>,
-    pub spoofing: bool,
-    pub sources: Vec<&'static str>,
-    pub bridge: Option<&'static str>,
-    pub leaf: bool,
-    pub quota: Option<String>,
-}
 
 /// What the generator believes is there. The product judges: what it refuses is not there, and a packet may then go nowhere.
 pub struct World {
@@ -591,45 +569,4 @@ fn unique(objects: Vec<Object>) -> Vec<Object> {
         }
     }
     kept
-}
-
-/// Low, so that it is felt.
-fn quota(random: &mut Random) -> String {
-    let mut low = |most| 1 + random.below(most);
-    let (flows, fragments) = (low(4), low(2));
-    random.pick(&[
-        format!("{{new_flows_per_second: {flows}}}"),
-        format!("{{fragments_per_second: {fragments}}}"),
-        format!("{{new_flows_per_second: {flows}, fragments_per_second: {fragments}}}"),
-    ])
-}
-
-fn vif_object(vif: &Vif) -> Object {
-    let Vif { number, vrf, .. } = vif;
-    let port = vif.on.map_or(*number, |(port, ..)| port);
-    let mut text = format!("{{name: v{number}, port: p{port}, vrf: {vrf}, mac: \"{}\"", mac(vif.mac));
-    if let Some((_, outer, inner)) = vif.on {
-        text += &format!(", vlan: {outer}");
-        text.extend(inner.map(|inner| format!(", inner_vlan: {inner}")));
-    }
-    let addresses = vif.v4.map(IpAddr::V4).into_iter().chain(vif.v6.map(IpAddr::V6));
-    let addresses: Vec<String> = addresses.map(|address| format!("\"{address}\"")).collect();
-    text += &format!(", addresses: [{}]", addresses.join(", "));
-    text.extend(vif.gateway_v4.map(|gateway| format!(", gateway_v4: {gateway}")));
-    text.extend(vif.gateway_v6.then_some(", gateway_v6: \"fd01::1\""));
-    if let Some(advertises) = vif.advertises.filter(|_| vif.gateway_v6) {
-        text += &format!(", router_advertisement: {advertises}");
-    }
-    text.extend(vif.mtu.map(|mtu| format!(", mtu: {mtu}")));
-    text.extend(vif.from.map(|acl| format!(", acl_from_vif: {acl}")));
-    text.extend(vif.to.map(|acl| format!(", acl_to_vif: {acl}")));
-    text.extend(vif.spoofing.then_some(", spoofing_allowed: true"));
-    let leaf = if vif.leaf { ", leaf: true" } else { "" };
-    text.extend(vif.bridge.map(|bridge| format!(", bridge: {bridge}{leaf}")));
-    text.extend(vif.quota.iter().map(|quota| format!(", quota: {quota}")));
-    if !vif.sources.is_empty() {
-        let sources: Vec<String> = vif.sources.iter().map(|prefix| format!("\"{prefix}\"")).collect();
-        text += &format!(", allowed_sources: [{}]", sources.join(", "));
-    }
-    object("vifs", text + "}")
 }

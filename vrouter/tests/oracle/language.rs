@@ -1,16 +1,17 @@
 //! The network language, read by structures of its own. A field that is not known here is an error, so that nothing is passed over.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 
 use super::config::{
-    Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Prefix, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
+    Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
 };
 use super::given_bridge::{self, GivenBridge, GivenStation};
 use super::headers::Mac;
 use super::quotas::Quota;
+pub use super::texts::{address, mac, prefix, protocol, v4};
+use super::texts::{optional, v6};
 use super::{given_hop_groups, given_router};
 
 #[derive(Deserialize, Default)]
@@ -580,6 +581,10 @@ fn matched(given: Option<Match>) -> Result<super::config::Match, String> {
     })
 }
 
+pub(super) fn list<T>(texts: &[String], read: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    texts.iter().map(|text| read(text)).collect()
+}
+
 fn port_ranges(given: Option<OneOrMany>) -> Result<Vec<(u16, u16)>, String> {
     let all = match given {
         None => return Ok(Vec::new()),
@@ -596,51 +601,4 @@ fn port_ranges(given: Option<OneOrMany>) -> Result<Vec<(u16, u16)>, String> {
             }
         })
         .collect()
-}
-
-pub fn protocol(text: &str) -> Result<u8, String> {
-    let names = BTreeMap::from([
-        ("icmp", 1),
-        ("tcp", 6),
-        ("udp", 17),
-        ("gre", 47),
-        ("esp", 50),
-        ("icmpv6", 58),
-        ("sctp", 132),
-        ("udplite", 136),
-    ]);
-    names.get(text).copied().or(text.parse().ok()).ok_or(format!("protocol {text}"))
-}
-
-pub(super) fn list<T>(texts: &[String], read: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-    texts.iter().map(|text| read(text)).collect()
-}
-
-fn optional<T>(text: &Option<String>, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
-    text.as_deref().filter(|text| !text.is_empty()).map(read).transpose()
-}
-
-pub fn prefix(text: &str) -> Result<Prefix, String> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = self::address(address)?;
-    let whole = if address.is_ipv4() { 32 } else { 128 };
-    let length = length.map_or(Ok(whole), |length| length.parse::<u8>().map_err(|_| format!("prefix {text}")))?;
-    Ok(Prefix { address, length })
-}
-
-pub fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_| format!("{text} is no address"))
-}
-
-pub fn v4(text: &str) -> Result<Ipv4Addr, String> {
-    text.parse().map_err(|_| format!("{text} is no IPv4 address"))
-}
-
-fn v6(text: &str) -> Result<Ipv6Addr, String> {
-    text.parse().map_err(|_| format!("{text} is no IPv6 address"))
-}
-
-pub fn mac(text: &str) -> Result<Mac, String> {
-    let bytes: Vec<u8> = text.split([':', '-']).filter_map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
-    bytes.try_into().map_err(|_| format!("{text} is no MAC address"))
 }

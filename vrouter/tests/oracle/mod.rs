@@ -55,6 +55,8 @@ mod quotas;
 mod router;
 mod slow_path;
 mod split;
+mod texts;
+mod which;
 mod worlds;
 
 use std::cell::RefCell;
