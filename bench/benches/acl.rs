@@ -259,5 +259,6 @@ fn message(rule: &Rule) -> v1::Rule {
         destination_ports: ports(&rule.destination_ports),
         icmp_type: rule.icmp_type.map(u32::from),
         icmp_code: None,
+        redirect: None,
     }
 }

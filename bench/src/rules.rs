@@ -113,6 +113,7 @@ fn catch_all() -> Rule {
         destination_ports: Vec::new(),
         icmp_type: None,
         icmp_code: None,
+        redirect: None,
     }
 }
 

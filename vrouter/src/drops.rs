@@ -139,6 +139,8 @@ reasons! {
     AclVrf = "acl_vrf",
     /// Denied by the destination VIF's to_vif ACL.
     AclToVif = "acl_to_vif",
+    /// A rule redirects it, but it is bridged, or came by a label of the VIF that it is for: what is redirected is routed.
+    RedirectNotRouted = "redirect_not_routed",
     /// The VIF sets up flows faster than its budget.
     FlowBudget = "flow_budget",
     /// The holder of a new flow holds as many as its quota allows, or its tenant's does, and none of them was found that may go.

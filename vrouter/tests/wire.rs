@@ -58,6 +58,8 @@ mod ports;
 mod quotas;
 #[path = "wire/reasons.rs"]
 mod reasons;
+#[path = "wire/redirect.rs"]
+mod redirect;
 #[path = "wire/router.rs"]
 mod router;
 #[path = "wire/scapy.rs"]

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use super::named::Named;
+use super::redirect::{self, Away};
 use super::victims::Culprit;
 use crate::drops::DropReason;
 use crate::ids::{MemberId, NextHopId, Place, VifId, VrfId};
 use crate::packet::ip::is_link_local;
 use crate::packet::tuple::FlowTuple;
-use crate::tables::acl::{Acl, Tuple};
+use crate::tables::acl::{Acl, Redirect, Tuple};
 use crate::tables::{Group, Kept, Member, NextHopKind, Resolved, Snapshot, Unresolved, Vif, Vrf};
 
 /// A flow as its initiator sends it.
@@ -63,10 +64,23 @@ impl Answer {
     }
 }
 
+/// Where a next hop leaves: the place, its VRF, and the tenant VIF, if it is one.
+#[derive(Clone, Copy)]
+pub(super) struct Exit<'a> {
+    pub place: Place,
+    pub vrf: VrfId,
+    pub vif: Option<&'a Vif>,
+}
+
+/// A way, or why there is none.
+type Found = Result<Resolved, (DropReason, Culprit)>;
+
 /// Follows a decision: nothing on a worker, a list of steps for `explain`.
 pub trait Recorder {
     fn route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>);
     fn acl(&mut self, stage: Stage, acl: &Acl, rule: Option<usize>, permit: bool);
+    /// A rule sends it elsewhere: what was said of routes so far counts no more.
+    fn redirect(&mut self, to: Redirect);
     fn reverse_route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>);
     /// A way was chosen: which, of which group, and for a live flow what it had.
     fn member(&mut self, way: &Resolved, kept: Option<Kept>);
@@ -86,13 +100,14 @@ pub struct Silent;
 impl Recorder for Silent {
     fn route(&mut self, _: &Vrf, _: IpAddr, _: Option<(u8, NextHopId)>) {}
     fn acl(&mut self, _: Stage, _: &Acl, _: Option<usize>, _: bool) {}
+    fn redirect(&mut self, _: Redirect) {}
     fn reverse_route(&mut self, _: &Vrf, _: IpAddr, _: Option<(u8, NextHopId)>) {}
     fn member(&mut self, _: &Resolved, _: Option<Kept>) {}
 }
 
 /// Decides about a flow. Any thread; no side effects but the recorder's.
 pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Recorder) -> Answer {
-    let refused = |reason, culprit| Answer {
+    let refused = |(reason, culprit)| Answer {
         forward: Verdict::Drop(reason),
         reverse: Verdict::Drop(reason),
         reverse_exit: None,
@@ -101,50 +116,94 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         owner: question.place,
         culprit,
     };
-    let found = match question.forward {
+    let mut found = by_route(snapshot, question, recorder);
+    let mut away = None;
+    loop {
+        let ours = found.is_ok_and(|way| matches!(leave(snapshot, way.next_hop), Ok(None)));
+        if away.is_none() && !ours {
+            away = redirect::by_sender(snapshot, question, recorder);
+            if let Some(away) = &away {
+                found = elsewhere(snapshot, question, away, recorder);
+            }
+        }
+        let way = match found {
+            Ok(way) => way,
+            Err(lost) => return refused(lost),
+        };
+        let next_hop = way.next_hop;
+        if way.chosen.is_some() {
+            recorder.member(&way, question.kept[0]);
+        }
+        let left = match leave(snapshot, next_hop) {
+            Ok(left) => left,
+            Err(reason) => return refused((reason, Culprit::NextHop(next_hop))),
+        };
+        // link-local addresses are for us only (RFC 4291, section 2.5.6), and for stations of one bridge
+        let bridged = matches!(question.forward, Named::Bridged(_));
+        let link_local = is_link_local(question.tuple.source) || is_link_local(question.tuple.destination);
+        if left.is_some() && !bridged && link_local {
+            return refused((DropReason::SourceSpoofed, Culprit::Frame));
+        }
+        let exit = left.map_or(question.place, |exit| exit.place);
+        let follow = left.is_some() && away.is_none();
+        match judge(snapshot, question, (&way, away.as_ref(), follow), left.and_then(|exit| exit.vif), recorder) {
+            Err(denied) => return Answer { exit, ..refused(denied) },
+            Ok(Some(now)) => {
+                found = elsewhere(snapshot, question, &now, recorder);
+                away = Some(now);
+                continue;
+            }
+            Ok(None) => {}
+        }
+        let Some(exit) = left else {
+            let answer = refused((DropReason::LocalUnanswered, Culprit::NextHop(next_hop)));
+            return Answer { forward: Verdict::Local, ..answer };
+        };
+        return forwarded(snapshot, question, (&way, exit), away.is_some(), recorder);
+    }
+}
+
+/// The way that routes lead, or who names it.
+fn by_route(snapshot: &Snapshot, question: &Question, recorder: &mut impl Recorder) -> Found {
+    match question.forward {
         Named::Label(next_hop) | Named::Bridged(Some(next_hop)) => Ok(Resolved::without_route(question.vrf, next_hop)),
-        Named::Bridged(None) => return refused(DropReason::UnknownUnicast, Culprit::Frame),
+        Named::Bridged(None) => Err((DropReason::UnknownUnicast, Culprit::Frame)),
         Named::Routed => {
             let to = question.tuple.destination;
             let choose = |group: &Group| choose(snapshot, group, &question.tuple, question.kept[0]);
-            snapshot.resolve(question.vrf, to, choose, |vrf, found| recorder.route(vrf, to, found))
+            let found = snapshot.resolve(question.vrf, to, choose, |vrf, found| recorder.route(vrf, to, found));
+            found.map_err(lost).map_err(|(reason, vrf)| (reason, Culprit::Vrf(vrf)))
         }
-    };
-    let way = match found.map_err(lost) {
-        Ok(way) => way,
-        Err((reason, vrf)) => return refused(reason, Culprit::Vrf(vrf)),
-    };
-    let next_hop = way.next_hop;
-    if way.chosen.is_some() {
-        recorder.member(&way, question.kept[0]);
     }
-    let (exit, exit_vrf, exit_vif) = match leave(snapshot, next_hop) {
-        Ok(Some(exit)) => exit,
-        Ok(None) => {
-            if let Err((reason, culprit)) = judge(snapshot, question, &way, None, recorder) {
-                return refused(reason, culprit);
-            }
-            let answer = refused(DropReason::LocalUnanswered, Culprit::NextHop(next_hop));
-            return Answer { forward: Verdict::Local, ..answer };
-        }
-        Err(reason) => return refused(reason, Culprit::NextHop(next_hop)),
-    };
-    // link-local addresses are for us only (RFC 4291, section 2.5.6), and for stations of one bridge
-    let bridged = matches!(question.forward, Named::Bridged(_));
-    if !bridged && (is_link_local(question.tuple.source) || is_link_local(question.tuple.destination)) {
-        return refused(DropReason::SourceSpoofed, Culprit::Frame);
+}
+
+/// The way that a rule sends a flow.
+fn elsewhere(snapshot: &Snapshot, question: &Question, away: &Away, recorder: &mut impl Recorder) -> Found {
+    match question.forward {
+        Named::Routed => away.resolve(snapshot, question, recorder),
+        Named::Label(_) | Named::Bridged(_) => Err((DropReason::RedirectNotRouted, away.culprit())),
     }
-    if let Err((reason, culprit)) = judge(snapshot, question, &way, exit_vif, recorder) {
-        return Answer { exit, ..refused(reason, culprit) };
-    }
-    let owner = match (question.place, exit_vif) {
+}
+
+/// The answer about a flow that may go this way.
+fn forwarded(
+    snapshot: &Snapshot,
+    question: &Question,
+    (way, exit): (&Resolved, Exit),
+    redirected: bool,
+    recorder: &mut impl Recorder,
+) -> Answer {
+    let owner = match (question.place, exit.vif) {
         (Place::Tunnel(_), Some(vif)) => Place::Vif(vif.id),
         (place, _) => place,
     };
-    let (reverse, reverse_exit, back) = reverse_verdict(snapshot, question, exit_vrf, recorder);
-    let forward = Verdict::Forward(next_hop);
+    // what comes back from where routes did not lead goes on where the flow came from
+    let back_from_service = exit.vif.is_some_and(|vif| vif.service.is_some());
+    let vrf = if redirected || back_from_service { question.vrf } else { exit.vrf };
+    let (reverse, reverse_exit, back) = reverse_verdict(snapshot, question, vrf, recorder);
+    let forward = Verdict::Forward(way.next_hop);
     let members = [way.member(), back];
-    Answer { forward, reverse, reverse_exit, members, exit, owner, culprit: Culprit::Frame }
+    Answer { forward, reverse, reverse_exit, members, exit: exit.place, owner, culprit: Culprit::Frame }
 }
 
 /// Routes that lead nowhere, as a drop.
@@ -156,21 +215,17 @@ pub fn lost(unresolved: Unresolved) -> (DropReason, VrfId) {
     }
 }
 
-/// The place, VRF and tenant VIF by which a next hop leaves; `Ok(None)`: it is for us.
-#[allow(clippy::type_complexity)]
-pub(super) fn leave(
-    snapshot: &Snapshot,
-    next_hop: NextHopId,
-) -> Result<Option<(Place, VrfId, Option<&Vif>)>, DropReason> {
+/// Where a next hop leaves; `Ok(None)`: it is for us.
+pub(super) fn leave(snapshot: &Snapshot, next_hop: NextHopId) -> Result<Option<Exit<'_>>, DropReason> {
     let row = snapshot.next_hops.row(next_hop.index()).ok_or(DropReason::NextHopGone)?;
     match &row.kind {
         NextHopKind::Drop => Err(DropReason::RouteDrop),
         NextHopKind::Receive => Ok(None),
         NextHopKind::Vif { vif, .. } | NextHopKind::Bridged { vif, .. } => {
             let vif = snapshot.vifs.row(vif.index()).ok_or(DropReason::NextHopGone)?;
-            Ok(Some((Place::Vif(vif.id), vif.vrf, Some(vif))))
+            Ok(Some(Exit { place: Place::Vif(vif.id), vrf: vif.vrf, vif: Some(vif) }))
         }
-        NextHopKind::Tunnel(tunnel) => Ok(Some((Place::Tunnel(tunnel.vrf), tunnel.vrf, None))),
+        NextHopKind::Tunnel(tunnel) => Ok(Some(Exit { place: Place::Tunnel(tunnel.vrf), vrf: tunnel.vrf, vif: None })),
         // tenants' flows never leave into the bare underlay
         NextHopKind::Fabric(_) => Err(DropReason::NoRoute),
         // followed and chosen already
@@ -178,64 +233,85 @@ pub(super) fn leave(
     }
 }
 
-/// Asks every ACL on the way, in order: the source VIF's from_vif, that of each VRF passed (once), the destination VIF's to_vif. All
-/// must permit.
-pub(super) fn judge(
-    snapshot: &Snapshot,
-    question: &Question,
-    way: &Resolved,
-    exit_vif: Option<&Vif>,
-    recorder: &mut impl Recorder,
-) -> Result<(), (DropReason, Culprit)> {
-    let tuple = Tuple {
+/// What ACLs judge of a flow.
+pub(super) fn tuple_of(question: &Question) -> Tuple {
+    Tuple {
         source: question.tuple.source,
         destination: question.tuple.destination,
         protocol: question.tuple.protocol,
         ports: question.tuple.ports(),
         icmp: question.tuple.icmp(),
-    };
-    let mut ask = |stage: Stage, acl: Option<&Acl>| {
-        let Some(acl) = acl else { return Ok(()) };
+    }
+}
+
+/// Asks every ACL on the way, in order: the source VIF's from_vif, that of each VRF passed (once), the destination VIF's to_vif. All
+/// must permit, as far as the first that redirects, unless none may (false). Of a flow that goes `away` those that were not asked before.
+pub(super) fn judge(
+    snapshot: &Snapshot,
+    question: &Question,
+    (way, away, may_redirect): (&Resolved, Option<&Away>, bool),
+    exit_vif: Option<&Vif>,
+    recorder: &mut impl Recorder,
+) -> Result<Option<Away>, (DropReason, Culprit)> {
+    let tuple = tuple_of(question);
+    let mut ask = |stage: Stage, acl: Option<&Acl>, asked: usize| {
+        let Some(acl) = acl else { return Ok(None) };
         let judgement = acl.judge(&tuple);
         recorder.acl(stage, acl, judgement.rule, judgement.permit);
-        let rule = judgement.rule.map(|rule| rule.min(usize::from(u16::MAX)) as u16);
+        let rule = redirect::number(&judgement);
         match (judgement.permit, stage) {
-            (true, _) => Ok(()),
+            (true, _) => {
+                let to = acl.redirect(&judgement).filter(|_| may_redirect);
+                let to = to.filter(|to| redirect::may(snapshot, question.place, stage, *to));
+                Ok(to.map(|to| Away::new(to, stage, rule, Some((*way, asked)))))
+            }
             (false, Stage::FromVif(vif)) => Err((DropReason::AclFromVif, Culprit::AclFromVif(vif, rule))),
             (false, Stage::Vrf(vrf)) => Err((DropReason::AclVrf, Culprit::AclVrf(vrf, rule))),
             (false, Stage::ToVif(vif)) => Err((DropReason::AclToVif, Culprit::AclToVif(vif, rule))),
         }
     };
     if let Place::Vif(source) = question.place
+        && away.is_none()
         && let Some(vif) = snapshot.vifs.row(source.index())
+        && let Some(away) = ask(Stage::FromVif(source), vif.from_vif.as_deref(), 0)?
     {
-        ask(Stage::FromVif(source), vif.from_vif.as_deref())?;
+        return Ok(Some(away));
     }
     let last = exit_vif.map(|vif| vif.vrf).filter(|vrf| !way.passed().contains(vrf));
-    for vrf in way.passed().iter().copied().chain(last) {
+    for (at, vrf) in way.passed().iter().copied().chain(last).enumerate() {
+        if away.is_some_and(|away| away.has_asked(vrf)) {
+            continue;
+        }
         let row = snapshot.vrfs.row(vrf.index());
-        ask(Stage::Vrf(vrf), row.and_then(|row| row.acl.as_deref()))?;
+        if let Some(away) = ask(Stage::Vrf(vrf), row.and_then(|row| row.acl.as_deref()), at + 1)? {
+            return Ok(Some(away));
+        }
     }
-    if let Some(vif) = exit_vif {
-        ask(Stage::ToVif(vif.id), vif.to_vif.as_deref())?;
+    match exit_vif {
+        Some(vif) => ask(Stage::ToVif(vif.id), vif.to_vif.as_deref(), usize::MAX),
+        None => Ok(None),
     }
-    Ok(())
 }
 
 fn reverse_verdict(
     snapshot: &Snapshot,
     question: &Question,
-    exit_vrf: VrfId,
+    vrf: VrfId,
     recorder: &mut impl Recorder,
 ) -> (Verdict, Option<Place>, MemberId) {
     let to = question.tuple.source;
     if let Named::Bridged(back) = question.answers {
         let left = back.map(|back| (back, leave(snapshot, back)));
         return match left {
-            Some((back, Ok(Some((exit, ..))))) => (Verdict::Forward(back), Some(exit), MemberId(0)),
+            Some((back, Ok(Some(exit)))) => (Verdict::Forward(back), Some(exit.place), MemberId(0)),
             Some((_, Err(reason))) => (Verdict::Drop(reason), None, MemberId(0)),
             Some((_, Ok(None))) | None => (Verdict::Drop(DropReason::UnknownUnicast), None, MemberId(0)),
         };
+    }
+    if let Place::Vif(vif) = question.place
+        && let Some(back) = redirect::service(snapshot, vif)
+    {
+        return (Verdict::Forward(back), Some(question.place), MemberId(0));
     }
     let choose = |group: &Group| {
         match question.place {
@@ -244,7 +320,7 @@ fn reverse_verdict(
         }
         .unwrap_or_else(|| choose(snapshot, group, &question.tuple.reversed(), question.kept[1]))
     };
-    let found = snapshot.resolve(exit_vrf, to, choose, |vrf, found| recorder.reverse_route(vrf, to, found));
+    let found = snapshot.resolve(vrf, to, choose, |vrf, found| recorder.reverse_route(vrf, to, found));
     let way = match found {
         Ok(way) => way,
         Err(unresolved) => return (Verdict::Drop(lost(unresolved).0), None, MemberId(0)),
@@ -255,12 +331,12 @@ fn reverse_verdict(
     match leave(snapshot, way.next_hop) {
         Ok(None) => (Verdict::Drop(DropReason::NoRoute), None, MemberId(0)),
         Err(reason) => (Verdict::Drop(reason), None, MemberId(0)),
-        Ok(Some((exit, ..))) => (Verdict::Forward(way.next_hop), Some(exit), way.member()),
+        Ok(Some(exit)) => (Verdict::Forward(way.next_hop), Some(exit.place), way.member()),
     }
 }
 
 /// The member of a flow: the one it has, or by its hash.
-fn choose(snapshot: &Snapshot, group: &Group, tuple: &FlowTuple, kept: Option<Kept>) -> Member {
+pub(super) fn choose(snapshot: &Snapshot, group: &Group, tuple: &FlowTuple, kept: Option<Kept>) -> Member {
     kept.and_then(|kept| group.keep(kept)).copied().unwrap_or_else(|| snapshot.choose(group, tuple))
 }
 

@@ -187,6 +187,10 @@ impl Outbox<'_> {
         let (place, vrf) = (found.place, found.vrf);
         let (forward, answers) = (Named::Routed, Named::Routed);
         let question = Question { place, vrf, tuple, forward, answers, kept: [None; 2] };
-        judge(self.snapshot, &question, &Resolved::without_route(vrf, NextHopId(0)), vif, &mut Silent)
+        let way = Resolved::without_route(vrf, NextHopId(0));
+        match judge(self.snapshot, &question, (&way, None, true), vif, &mut Silent)? {
+            None => Ok(()),
+            Some(away) => Err((DropReason::RedirectNotRouted, away.culprit())),
+        }
     }
 }

@@ -26,6 +26,7 @@ mod packet_mode;
 pub mod ports;
 pub mod punt;
 pub mod quota;
+pub mod redirect;
 mod room;
 pub mod shared;
 pub mod sight;

@@ -133,6 +133,7 @@ impl Before {
                     }
                 }
                 Undo::Station(..)
+                | Undo::Service(..)
                 | Undo::NextVrf(_)
                 | Undo::NextVif(_)
                 | Undo::NextBridge(_)

@@ -29,6 +29,7 @@ pub(crate) enum Undo {
     Fdb((BridgeId, Mac), Option<FdbEntry>),
     Learnt((BridgeId, Mac), Option<Learnt>),
     Station((BridgeId, Mac), Option<(VifId, NextHopId)>),
+    Service(VifId, Option<NextHopId>),
     Vni(Vni, Option<VniTarget>),
     Label(Label, Option<LabelTarget>),
     Route(VrfId, Prefix, Source, Option<(u32, NextHopId)>),
@@ -67,6 +68,7 @@ impl State {
                 Undo::Fdb(key, old) => self.set_fdb(key, old),
                 Undo::Learnt(key, old) => self.set_learnt(key, old),
                 Undo::Station(key, old) => self.set_station(key, old),
+                Undo::Service(vif, old) => self.set_service(vif, old),
                 Undo::Vni(vni, old) => self.set_vni(vni, old),
                 Undo::Label(label, old) => self.set_label(label, old),
                 Undo::Route(vrf, prefix, source, old) => self.set_route(vrf, prefix, source, old),
@@ -180,6 +182,7 @@ impl State {
         let old = replace(&mut self.acls, name.clone(), new.clone());
         if let Some(old) = &old {
             self.acl_rules -= old.rules.len();
+            self.redirect(old, false);
             for group in old.rules.iter().flat_map(|rule| rule.groups()) {
                 if let Some(of) = self.of_group.get_mut(group) {
                     of.remove(&name);
@@ -191,6 +194,7 @@ impl State {
         }
         if let Some(new) = &new {
             self.acl_rules += new.rules.len();
+            self.redirect(new, true);
             for group in new.rules.iter().flat_map(|rule| rule.groups()) {
                 self.of_group.entry(group.clone()).or_default().insert(name.clone());
             }

@@ -6,7 +6,7 @@ use super::change::{VIF_OWNER, place_of};
 use super::quotas;
 use super::records::{
     Acl, AddressMatch, Bridge, Encap, FdbEntry, Group, Hop, HopGroup, LabelTarget, Learnt, Neighbour, Path, Port,
-    Prefix, Rule, Settings, Vif, VniTarget, Vrf,
+    Prefix, Redirect, Rule, Settings, Vif, VniTarget, Vrf,
 };
 use super::routes::{Offer, Source};
 use super::state::State;
@@ -252,6 +252,7 @@ pub(super) fn vif(state: &State, vif: &Vif) -> v1::Vif {
         acl_from_vif: name(&vif.from_vif),
         acl_to_vif: name(&vif.to_vif),
         spoofing_allowed: vif.spoofing_allowed,
+        service: vif.service,
         allowed_sources: vif.allowed_sources.iter().copied().map(prefix).collect(),
         exception_port: vif.exception.map(|port| state.port(port).info.name.clone()).unwrap_or_default(),
         router_advertisement: vif.advertise.as_deref().map(router_advertisement),
@@ -397,6 +398,14 @@ fn rule(rule: &Rule) -> v1::Rule {
         destination_ports: ports(&rule.destination_ports),
         icmp_type: rule.icmp_type.map(u32::from),
         icmp_code: rule.icmp_code.map(u32::from),
+        redirect: rule.redirect.as_ref().map(|to| v1::Redirect { to: Some(redirect(to)) }),
+    }
+}
+
+fn redirect(to: &Redirect) -> v1::redirect::To {
+    match to {
+        Redirect::Vrf(name) => v1::redirect::To::Vrf(name.to_string()),
+        Redirect::Vif(name) => v1::redirect::To::Vif(name.to_string()),
     }
 }
 

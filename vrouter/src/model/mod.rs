@@ -22,6 +22,7 @@ mod interner;
 mod journal;
 mod journal_bridges;
 mod journal_groups;
+mod journal_redirects;
 mod learning;
 mod limits;
 mod list;
@@ -107,6 +108,12 @@ impl Model {
                 self.state.rollback();
                 return Err(refused(index, describe::object(change, owner), refusal));
             }
+        }
+        if let Err((blamed, field, reason)) = self.state.check_redirects() {
+            self.state.rollback();
+            let index = changes.iter().rposition(|change| blamed.by(change)).unwrap_or(0);
+            let object = changes.get(index).map(|change| describe::object(change, owner)).unwrap_or_default();
+            return Err(refused(index, object, reason.at(field)));
         }
         Ok(self.publish(owner))
     }

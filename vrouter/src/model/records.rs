@@ -1,6 +1,6 @@
 //! Objects as the model keeps them: parsed and checked, with references as numbers where the number never changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -185,6 +185,8 @@ pub(crate) struct Vif {
     pub from_vif: Option<Arc<str>>,
     pub to_vif: Option<Arc<str>>,
     pub spoofing_allowed: bool,
+    /// Flows pass by what is behind it.
+    pub service: bool,
     pub allowed_sources: Vec<Prefix>,
     /// The port to the host's kernel (fabric only).
     pub exception: Option<PortIndex>,
@@ -219,9 +221,12 @@ impl Vif {
             .flatten()
     }
 
-    /// Whether an ACL judges its packets.
-    pub fn has_acl(&self) -> bool {
-        self.from_vif.is_some() || self.to_vif.is_some()
+    /// What needs flows in its VRF, if anything does.
+    pub fn needs_flows(&self) -> Option<&'static str> {
+        if self.from_vif.is_some() || self.to_vif.is_some() {
+            return Some("an ACL applies to");
+        }
+        self.service.then_some("a service is behind")
     }
 
     /// Fabric: whether the address is on a connected subnet.
@@ -343,6 +348,8 @@ pub(crate) struct Acl {
     pub name: Arc<str>,
     /// Those that an edit leaves alone are shared with the list before.
     pub rules: Vec<Arc<Rule>>,
+    /// Where they redirect, each once.
+    pub redirects: BTreeSet<Redirect>,
 }
 
 impl Acl {
@@ -366,6 +373,14 @@ pub(crate) struct Rule {
     pub destination_ports: Vec<(u16, u16)>,
     pub icmp_type: Option<u8>,
     pub icmp_code: Option<u8>,
+    pub redirect: Option<Redirect>,
+}
+
+/// Where a rule sends flows, by name: what it names may come later in the batch.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Redirect {
+    Vrf(Arc<str>),
+    Vif(Arc<str>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -156,6 +156,10 @@ pub(crate) enum Reason {
     Protocol(&'static str),
     #[error("needs icmp_type")]
     IcmpType,
+    #[error("only a rule that permits redirects")]
+    NeedsPermit,
+    #[error("VIF {0} is no service")]
+    NotAService(String),
     #[error("the limit of {limit} {what} is reached")]
     Limit { what: &'static str, limit: usize },
     #[error("all numbers are used up")]

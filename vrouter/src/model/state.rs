@@ -13,7 +13,7 @@ use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
 use super::records::{
     Acl, Bridge, FdbEntry, Group, Hop, HopGroup, HopGroupId, LabelTarget, Learnt, Neighbour, Path, Port, Prefix,
-    Settings, Vif, VniTarget, Vrf, Whose,
+    Redirect, Settings, Vif, VniTarget, Vrf, Whose,
 };
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
@@ -36,6 +36,8 @@ pub(crate) struct State {
     pub fdb: BTreeMap<(BridgeId, Mac), FdbEntry>,
     /// VIFs by their own MACs, with the next hop to each.
     pub stations: BTreeMap<(BridgeId, Mac), (VifId, NextHopId)>,
+    /// The next hop to each VIF that is a service.
+    pub services: BTreeMap<VifId, NextHopId>,
     /// Of bridges that learn; no station that is in `fdb`.
     pub learnt: BTreeMap<(BridgeId, Mac), Learnt>,
     /// Addresses of stations.
@@ -73,6 +75,8 @@ pub(crate) struct State {
     pub of_paths: HashMap<u32, usize>,
     /// Offers by each next-hop group.
     pub of_hop_group: HashMap<HopGroupId, usize>,
+    /// ACLs by what their rules redirect to.
+    pub of_redirect: BTreeMap<Redirect, BTreeSet<Arc<str>>>,
     /// ACLs by the group that they name.
     pub of_group: HashMap<Arc<str>, BTreeSet<Arc<str>>>,
     pub acl_rules: usize,
@@ -190,6 +194,7 @@ impl State {
             bridges: BTreeMap::new(),
             fdb: BTreeMap::new(),
             stations: BTreeMap::new(),
+            services: BTreeMap::new(),
             learnt: BTreeMap::new(),
             pairs: BTreeMap::new(),
             vnis: BTreeMap::new(),
@@ -211,6 +216,7 @@ impl State {
             of_acl: HashMap::new(),
             of_paths: HashMap::new(),
             of_hop_group: HashMap::new(),
+            of_redirect: BTreeMap::new(),
             of_group: HashMap::new(),
             acl_rules: 0,
             group_prefixes: 0,
@@ -369,6 +375,10 @@ impl State {
 
     /// What makes a VRF one of tenants, if anything does.
     pub fn tenant_use(&self, vrf: VrfId) -> Option<String> {
+        let record = self.vrf_by_id.get(&vrf);
+        if let Some(acl) = record.and_then(|vrf| self.redirected_by(&Redirect::Vrf(vrf.name.clone()))) {
+            return Some(format!("ACL {acl}, which redirects into it"));
+        }
         let of = self.of_vrf.get(&vrf)?;
         let tenant = of.vifs.iter().find(|vif| self.vif_by_id.get(*vif).is_some_and(|v| v.kind == VifKind::Tenant));
         if let Some(&vif) = tenant {

@@ -60,10 +60,35 @@ impl Snapshot {
         vrf: VrfId,
         destination: IpAddr,
         choose: impl FnOnce(&Group) -> Member,
+        see: impl FnMut(&Vrf, Option<(u8, NextHopId)>),
+    ) -> Result<Resolved, Unresolved> {
+        self.follow(Resolved { count: 0, ..Resolved::without_route(vrf, NextHopId(0)) }, vrf, destination, choose, see)
+    }
+
+    /// The same by the routes of another VRF than the packet came into, which it has passed.
+    ///
+    /// # Errors
+    /// See [`Unresolved`].
+    pub fn resolve_from(
+        &self,
+        passed: VrfId,
+        vrf: VrfId,
+        destination: IpAddr,
+        choose: impl FnOnce(&Group) -> Member,
+        see: impl FnMut(&Vrf, Option<(u8, NextHopId)>),
+    ) -> Result<Resolved, Unresolved> {
+        let count = u8::from(passed != vrf);
+        self.follow(Resolved { count, ..Resolved::without_route(passed, NextHopId(0)) }, vrf, destination, choose, see)
+    }
+
+    fn follow(
+        &self,
+        mut resolved: Resolved,
+        mut asked: VrfId,
+        destination: IpAddr,
+        choose: impl FnOnce(&Group) -> Member,
         mut see: impl FnMut(&Vrf, Option<(u8, NextHopId)>),
     ) -> Result<Resolved, Unresolved> {
-        let mut resolved = Resolved { count: 0, ..Resolved::without_route(vrf, NextHopId(0)) };
-        let mut asked = vrf;
         while usize::from(resolved.count) < VRF_DEPTH {
             let vrf = self.vrfs.row(asked.index()).ok_or(Unresolved::Gone(asked))?;
             let found = vrf.route(destination);

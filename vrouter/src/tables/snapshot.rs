@@ -132,6 +132,8 @@ pub struct Vif {
     pub sources: Option<Arc<PrefixSet>>,
     pub from_vif: Option<Arc<Acl>>,
     pub to_vif: Option<Arc<Acl>>,
+    /// Tenant: a service, to which answers of what it sends are delivered by this next hop.
+    pub service: Option<NextHopId>,
     /// Tenant: what it may take.
     pub quota: Quota,
     /// Generation of the last change that flows of this VIF must notice (policy, anti-spoofing, VRF).

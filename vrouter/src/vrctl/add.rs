@@ -182,6 +182,9 @@ struct AddVif {
     /// Neither source MAC nor source address are checked
     #[arg(long)]
     spoofing_allowed: bool,
+    /// Tenant: a service is behind it, by which flows pass: answers to what it sends are delivered to it
+    #[arg(long)]
+    service: bool,
     /// A further source that the tenant may use. Repeatable
     #[arg(long, value_name = "PREFIX")]
     allowed_source: Vec<Prefix>,
@@ -316,6 +319,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             acl_from_vif: vif.acl_from_vif,
             acl_to_vif: vif.acl_to_vif,
             spoofing_allowed: vif.spoofing_allowed,
+            service: vif.service,
             allowed_sources: vif.allowed_source,
             vlan: vif.vlan,
             inner_vlan: vif.inner_vlan,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use vrouter::api::yaml::{
     Acl, Action, AddressMatch, Alarm, Bridge, FdbEntry, Group, HashFields, HeaderModel, Label, Neighbour, NextHopGroup,
-    Port, Quota, Route, Rule, Settings, TenantQuota, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
+    Port, Quota, Redirect, Route, Rule, Settings, TenantQuota, TunnelHeaders, Via, Vif, VifKind, Vni, Vrf, Vtep,
 };
 
 /// An object that a table shows; columns and cells correspond.
@@ -155,7 +155,7 @@ impl Row for Vif {
         let ports = format!("{}{vlan}{kernel}", self.port);
         vec![
             self.name.clone(),
-            kind.into(),
+            if self.service { "service".into() } else { kind.into() },
             ports,
             self.vrf.clone(),
             or(&self.bridge, "-") + if self.leaf { " (leaf)" } else { "" },
@@ -420,6 +420,11 @@ fn rule(rule: &Rule) -> String {
         if let Some(number) = number {
             text += &format!("{what}{number}");
         }
+    }
+    match &rule.redirect {
+        None => {}
+        Some(Redirect::Vrf(vrf)) => text += &format!(" by vrf {vrf}"),
+        Some(Redirect::Vif(vif)) => text += &format!(" by vif {vif}"),
     }
     if let Some(name) = &rule.name {
         text += &format!(" ({name})");

@@ -2,7 +2,7 @@
 
 use super::objects::Object;
 use super::random::Random;
-use super::world::object;
+use super::world::{TENANT_VRFS, object};
 
 pub const PREFIXES4: [&str; 16] = [
     "0.0.0.0/0",
@@ -46,13 +46,20 @@ pub fn group(number: usize, random: &mut Random) -> Object {
     object("groups", format!("{{name: g{number}, prefixes: [{}]}}", prefixes.join(", ")))
 }
 
-pub fn acl(number: usize, random: &mut Random) -> Object {
-    let rules: Vec<String> = (0..1 + random.below(5)).map(|_| rule(random)).collect();
+/// Rules may redirect, if there is a service.
+pub fn acl(number: usize, random: &mut Random, service: Option<&str>) -> Object {
+    let rules: Vec<String> = (0..1 + random.below(5)).map(|_| rule(random, service)).collect();
     object("acls", format!("{{name: a{number}, rules: [{}]}}", rules.join(", ")))
 }
 
-fn rule(random: &mut Random) -> String {
-    let mut text = format!("{{action: {}", random.weighted(&[(70, "permit"), (30, "deny")]));
+fn rule(random: &mut Random, service: Option<&str>) -> String {
+    let action = random.weighted(&[(70, "permit"), (30, "deny")]);
+    let mut text = format!("{{action: {action}");
+    if let Some(vif) = service.filter(|_| action == "permit" && random.chance(60)) {
+        let vrf = random.pick(&TENANT_VRFS);
+        text += &random
+            .weighted(&[(65, format!(", redirect: {{vif: {vif}}}")), (35, format!(", redirect: {{vrf: {vrf}}}"))]);
+    }
     let protocol = random.weighted(&[(35, ""), (20, "tcp"), (20, "udp"), (15, "icmp"), (5, "icmpv6"), (5, "sctp")]);
     if !protocol.is_empty() {
         text += &format!(", protocol: {protocol}");

@@ -42,6 +42,7 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
 /// What the model names when it takes part; a run that sees one never has not tried it.
 #[rustfmt::skip]
 const FEATURES: &[&str] = &[
+    "redirected_by_sender", "redirected_by_vrf", "redirected_by_receiver", "flow_from_service",
     "answer_to_vif", "answered", "arp_own", "arp_proxy", "closing", "congestion_in_label", "congestion_to_label", "echo4", "echo6", "established", "flow_after_change",
     "flow_aged", "fragment_split", "flow_forward", "flow_moved", "flow_new", "flow_place_gone", "flow_reverse", "from_label",
     "from_geneve", "from_geneve6", "from_label_to_vif", "by_other_uplink", "geneve_options", "from_mpls_gre", "from_mpls_gre6", "from_mpls_udp", "from_mpls_udp6", "from_vif", "from_vxlan",

@@ -9,7 +9,7 @@ use super::questions::{for_the_fabric, neighbour_question, router_question};
 use super::random::Random;
 use super::tunnels::{carried, geneve, gre, mpls, underlay, vxlan};
 use super::underlay6;
-use super::world::{GATEWAY_MAC, LABELS, REMOTES, VNIS, Vif, World, far_mac};
+use super::world::{GATEWAY_MAC, LABELS, REMOTES, SERVICE, VNIS, Vif, World, far_mac};
 
 pub const ALL: [u8; 6] = [0xff; 6];
 const PORTS: [u16; 6] = [53, 80, 443, 1000, 1001, 4789];
@@ -79,6 +79,9 @@ impl Traffic {
             self.roams -= 1;
             return roaming(world, REMOTES[usize::from(self.roams % 2)], random);
         }
+        if world.services && !self.sent.is_empty() && random.chance(25) {
+            return self.served(world, random);
+        }
         let bare = if world.bridges.there.is_empty() { 0 } else { 18 };
         match random.weighted(&[(43, 0), (25, 1), (12, 2), (7, 3), (6, 4), (4, 5), (3, 6), (bare, 7)]) {
             7 => bare_frame(world, random),
@@ -147,6 +150,15 @@ impl Traffic {
             packet.options = 1 + random.below(2);
         }
         packet
+    }
+
+    /// What a service sends on: an earlier packet, or an answer to it.
+    fn served(&mut self, world: &World, random: &mut Random) -> (usize, Vec<u8>) {
+        let came = self.recent(random);
+        let mut packet = if random.chance(40) { came.packet.answer() } else { came.packet };
+        packet.ttl = packet.ttl.max(2) - 1;
+        let vrf = world.vifs.iter().find(|vif| vif.number == SERVICE).map_or(came.vrf, |vif| vif.vrf);
+        self.send(world, Sent { place: Place::Vif(SERVICE), packet, vrf }, random)
     }
 
     /// What answers an earlier packet: from where it should, mostly.

@@ -24,6 +24,7 @@ pub struct Vif {
     pub from: Option<&'static str>,
     pub to: Option<&'static str>,
     pub spoofing: bool,
+    pub service: bool,
     pub sources: Vec<&'static str>,
     pub bridge: Option<&'static str>,
     pub leaf: bool,
@@ -61,6 +62,7 @@ pub fn vif_object(vif: &Vif) -> Object {
     text.extend(vif.from.map(|acl| format!(", acl_from_vif: {acl}")));
     text.extend(vif.to.map(|acl| format!(", acl_to_vif: {acl}")));
     text.extend(vif.spoofing.then_some(", spoofing_allowed: true"));
+    text.extend(vif.service.then_some(", service: true"));
     let leaf = if vif.leaf { ", leaf: true" } else { "" };
     text.extend(vif.bridge.map(|bridge| format!(", bridge: {bridge}{leaf}")));
     text.extend(vif.quota.iter().map(|quota| format!(", quota: {quota}")));

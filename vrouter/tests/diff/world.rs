@@ -27,6 +27,8 @@ pub const REMOTES: [Ipv4Addr; 5] = [
 ];
 /// Next-hop groups: of red, of red, of blue, of the underlay.
 pub const HOP_GROUPS: [&str; 4] = ["h1", "h2", "h3", "hu"];
+/// The number of the VIF with a service behind it.
+pub const SERVICE: usize = 2;
 pub const VNIS: [u32; 5] = [100, 101, 200, 300, 0xff_ffff];
 pub const LABELS: [u32; 5] = [1000, 1001, 2000, 3000, 16];
 
@@ -64,6 +66,8 @@ pub struct World {
     lifetimes: bool,
     /// Some may not do as they like.
     quotas: bool,
+    /// Flows are sent by way of [`SERVICE`].
+    pub services: bool,
 }
 
 fn vrf_of_group(name: &str) -> &'static str {
@@ -117,11 +121,12 @@ impl World {
             strict: random.chance(20),
             lifetimes: random.chance(50),
             quotas: random.chance(12),
+            services: random.chance(22),
         };
         let mut objects = world.underlay(random);
-        let acls = random.chance(60);
+        let acls = world.services || random.chance(60);
         objects.extend((1..=2).map(|number| group(number, random)));
-        objects.extend((1..=3).map(|number| acl(number, random)));
+        objects.extend((1..=3).map(|number| acl(number, random, world.service())));
         for name in TENANT_VRFS {
             if random.chance(if name == "green" { 40 } else { 15 }) {
                 world.flows_off.insert(name);
@@ -243,12 +248,18 @@ impl World {
         object("vrfs", text + "}")
     }
 
+    /// The VIF that rules redirect to.
+    fn service(&self) -> Option<&'static str> {
+        self.services.then_some("v2")
+    }
+
     fn new_vif(&self, number: usize, random: &mut Random, acls: bool) -> Vif {
         let vrf = random.pick(&["red", "red", "red", "blue", "blue", "green"]);
         let taken =
             |last: u8| self.vifs.iter().any(|vif| vif.vrf == vrf && vif.v4.is_some_and(|a| a.octets()[3] == last));
         let last = (0..8).map(|_| 10 + random.below(4) as u8).find(|&last| !taken(last)).unwrap_or(30 + number as u8);
         let off = self.flows_off.contains(vrf);
+        let service = self.services && number == SERVICE && !off;
         let mut acl = |percent| (acls && !off && random.chance(percent)).then(|| random.pick(&["a1", "a2", "a3"]));
         let (from, to) = (acl(30), acl(30));
         let bridge = if random.chance(65) { self.bridges.of(vrf, random).map(|bridge| bridge.name) } else { None };
@@ -272,7 +283,8 @@ impl World {
             mtu: random.chance(25).then(|| random.pick(&[1280, 1300, 1400])),
             from,
             to,
-            spoofing: random.chance(15),
+            spoofing: service || random.chance(15),
+            service,
             sources: if random.chance(20) {
                 random.pick(&[vec!["10.9.0.0/16"], vec!["10.1.1.8/29", "fd09::/32"]])
             } else {
@@ -461,7 +473,7 @@ impl World {
             }
             4 => self.changed_vif(random),
             5 => group(1 + random.below(2), random),
-            6 => acl(1 + random.below(3), random),
+            6 => acl(1 + random.below(3), random, self.service()),
             7 => {
                 let (_, address) = random.pick(&uplinks::near(self.second_uplink));
                 let mut far = far_mac(address);
@@ -498,6 +510,7 @@ impl World {
             0 => vif.from = random.pick(&[None, Some("a1"), Some("a2")]),
             1 => vif.to = random.pick(&[None, Some("a2"), Some("a3")]),
             2 => vif.mtu = random.pick(&[None, Some(1280), Some(1350), Some(1499)]),
+            3 if self.services && vif.number == SERVICE => vif.service = !vif.service,
             3 => vif.spoofing = !vif.spoofing,
             4 => vif.sources = random.pick(&[vec![], vec!["10.9.0.0/16"], vec!["fd09::/32", "10.1.1.20/30"]]),
             5 => vif.mac[3] ^= 1,

@@ -141,6 +141,8 @@ pub struct Vif {
     pub acl_to_vif: Option<String>,
     pub spoofing_allowed: bool,
     pub allowed_sources: Vec<Prefix>,
+    /// Flows pass by what is behind it.
+    pub service: bool,
     pub quota: Quota,
 }
 
@@ -289,6 +291,14 @@ pub struct Rule {
     pub destination_ports: Vec<(u16, u16)>,
     pub icmp_type: Option<u8>,
     pub icmp_code: Option<u8>,
+    pub redirect: Option<Redirect>,
+}
+
+/// Where a rule sends what it permits, by name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Redirect {
+    Vrf(String),
+    Vif(String),
 }
 
 #[derive(Clone, Debug)]
@@ -534,6 +544,7 @@ impl Config {
             || self.vifs.values().any(|vif| vif.bridge.is_some() && station(vif.vrf, Which::Bridged(vif.id)))
             || self.routes.iter().any(|((vrf, ..), route)| *vrf == hop.vrf && leads(self.said(route.which)))
             || self.hop_groups.values().any(|group| group.vrf == hop.vrf && leads(Which::Paths(group.paths)))
+            || self.vifs.values().any(|vif| vif.service && station(vif.vrf, Which::Vif { vif: vif.id, mac: None }))
             || self.brought(hop.vrf).iter().any(|(_, which)| *which == hop.which)
             || self.labels.values().any(by_label)
     }
@@ -561,6 +572,12 @@ impl Config {
     pub fn permits(&self, acl: &Option<String>, tuple: &Tuple) -> bool {
         let Some(acl) = acl.as_ref().and_then(|name| self.acls.get(name)) else { return true };
         acl.rules.iter().find(|rule| self.matches(rule, tuple)).is_some_and(|rule| rule.permit)
+    }
+
+    /// Where an ACL that permits sends a packet.
+    pub fn sends(&self, acl: &Option<String>, tuple: &Tuple) -> Option<&Redirect> {
+        let acl = acl.as_ref().and_then(|name| self.acls.get(name))?;
+        acl.rules.iter().find(|rule| self.matches(rule, tuple))?.redirect.as_ref()
     }
 
     fn matches(&self, rule: &Rule, tuple: &Tuple) -> bool {

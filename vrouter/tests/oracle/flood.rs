@@ -82,7 +82,7 @@ impl Oracle {
         if packet.fragment {
             self.spend(side.place, What::Fragments)?;
         }
-        self.ask_acls(side.place, &[side.vrf], None, &packet.tuple)
+        self.ask_acls(side.place, side.vrf, None, &packet.tuple)
     }
 
     /// Whether an ARP packet asks for who is known here: the VIF's gateway, or a station.
@@ -193,12 +193,11 @@ impl Oracle {
                 self.drop(arrived.entered, "leaf_to_leaf");
                 continue;
             }
-            if let (true, Which::Bridged(vif)) = (ip, which) {
-                let acl = self.config.vifs[&vif].acl_to_vif.clone();
-                if !self.config.permits(&acl, &arrived.packet.tuple) {
-                    self.drop(arrived.entered, "acl_to_vif");
-                    continue;
-                }
+            if let (true, Which::Bridged(vif)) = (ip, which)
+                && let Err(reason) = self.ask_acls(arrived.place, vrf, Some(vif), &arrived.packet.tuple)
+            {
+                self.drop(arrived.entered, reason);
+                continue;
             }
             self.feature(if matches!(which, Which::Bridged(_)) { "flooded_to_vif" } else { "flooded_to_vtep" });
             self.leave_by(arrived.clone(), Hop { vrf, which });

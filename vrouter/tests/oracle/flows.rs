@@ -9,6 +9,7 @@ use super::ecmp::Kept;
 use super::forward::{Arrived, Fate, Key, Place};
 use super::headers::{Reason, Tuple, Upper};
 use super::quotas::What;
+use super::redirect::Gone;
 use super::slow_path::Problem;
 use super::{Flow, Oracle};
 
@@ -76,9 +77,13 @@ struct Decision {
     exit: Place,
     /// The place where the answers leave.
     answers_leave: Option<Place>,
+    /// A rule sent it elsewhere than its route: what the model calls that.
+    sent: Option<&'static str>,
+    /// A service began it.
+    from_service: bool,
 }
 
-enum Leave {
+pub(super) enum Leave {
     ForUs,
     At(Place, u32, Option<u32>),
 }
@@ -202,6 +207,10 @@ impl Oracle {
                 match self.install(key, &decision, named) {
                     Some(at) => {
                         self.feature("flow_new");
+                        decision.sent.into_iter().for_each(|sent| self.feature(sent));
+                        if decision.from_service {
+                            self.feature("flow_from_service");
+                        }
                         self.count(at, 0, arrived);
                     }
                     None => self.feature("reverse_key_in_use"),
@@ -390,46 +399,40 @@ impl Oracle {
         (had, shows): ([Option<&Kept>; 2], [bool; 2]),
     ) -> Option<Decision> {
         let refused = |reason, exit| {
-            Some(Decision { forward: Err(reason), reverse: Err(reason), kept: [None, None], exit, answers_leave: None })
+            let kept = [None, None];
+            let (sent, from_service) = (None, false);
+            let (forward, reverse) = (Err(reason), Err(reason));
+            Some(Decision { forward, reverse, kept, exit, answers_leave: None, sent, from_service })
         };
-        let route = || self.config.resolve(vrf, tuple.destination).map(|(_, hop, passed)| (hop, passed));
-        let way = match forward {
+        let first = match forward {
             Named::Label(Hop { vrf: GONE, .. }) | Named::Bridged(Some(Hop { vrf: GONE, .. })) => Err("next_hop_gone"),
             Named::Label(hop) | Named::Bridged(Some(hop)) => Ok((hop, vec![vrf])),
             Named::Bridged(None) => Err("unknown_unicast"),
-            Named::Routed => route(),
+            Named::Routed => self.config.resolve(vrf, tuple.destination).map(|(_, hop, passed)| (hop, passed)),
         };
-        let (hop, mut passed) = match way {
-            Ok(way) => way,
-            Err(reason) => return refused(reason, place),
+        let choose = |hop| self.path_of_flow(hop, Some(tuple), had[0], shows[0]);
+        let gone = match self.go(place, vrf, tuple, (first, forward), choose) {
+            Gone::ForUs => return None,
+            Gone::Refused(reason, exit) => return refused(reason, exit),
+            Gone::Away(gone) => gone,
         };
-        let way = self.path_of_flow(hop, Some(tuple), had[0], shows[0]);
-        let hop = way.hop;
-        let (exit, exit_vrf, exit_vif) = match self.leave(hop) {
-            Err(reason) => return refused(reason, place),
-            Ok(Leave::ForUs) => {
-                return match self.ask_acls(place, &passed, None, &tuple) {
-                    Ok(()) => None,
-                    Err(reason) => refused(reason, place),
-                };
-            }
-            Ok(Leave::At(exit, vrf, vif)) => (exit, vrf, vif),
-        };
-        if !hop.which.takes_frames() && has_link_local(&tuple) {
-            return refused("source_spoofed", place);
-        }
-        if !passed.contains(&exit_vrf) {
-            passed.push(exit_vrf);
-        }
-        if let Err(reason) = self.ask_acls(place, &passed, exit_vif, &tuple) {
-            return refused(reason, exit);
-        }
+        let (way, (exit, exit_vrf)) = (gone.way, gone.exit);
+        let (hop, sent) = (way.hop, gone.sent);
+        let service = |vif: u32| self.config.vifs[&vif].service;
+        let from_service = matches!(place, Place::Vif(vif) if service(vif));
+        // back from where it was sent, or from a service, it goes on as it would have come
+        let back_in = if sent.is_some() || gone.exit_vif.is_some_and(service) { vrf } else { exit_vrf };
         let back = match answers {
             Named::Bridged(None) => Err("unknown_unicast"),
             Named::Bridged(Some(Hop { vrf: GONE, .. })) => Err("next_hop_gone"),
             Named::Bridged(Some(hop)) => Ok(self.path_of_flow(hop, None, None, true)),
+            Named::Routed | Named::Label(_) if from_service => {
+                let Place::Vif(vif) = place else { panic!("a service is a VIF") };
+                let hop = Hop { vrf, which: Which::Vif { vif, mac: None } };
+                Ok(self.path_of_flow(hop, None, None, true))
+            }
             Named::Routed | Named::Label(_) => {
-                let route = self.config.resolve(exit_vrf, tuple.source);
+                let route = self.config.resolve(back_in, tuple.source);
                 route.map(|(_, hop, _)| self.path_of_answers(hop, place, had[1], shows[1]))
             }
         };
@@ -442,20 +445,7 @@ impl Oracle {
             Err(reason) | Ok((_, Err(reason))) => (Err(reason), None, None),
             Ok((way, Ok(Leave::At(exit, ..)))) => (Ok(way.hop), Some(exit), Some(way)),
         };
-        Some(Decision { forward: Ok(hop), reverse, kept: [Some(way), back], exit, answers_leave })
-    }
-
-    /// Every ACL on the way in order: from_vif of the source VIF, of each VRF, to_vif of the destination VIF.
-    pub(super) fn ask_acls(&self, place: Place, vrfs: &[u32], to: Option<u32>, tuple: &Tuple) -> Result<(), Reason> {
-        let config = &self.config;
-        let ask = |acl: &Option<String>, reason| if config.permits(acl, tuple) { Ok(()) } else { Err(reason) };
-        if let Place::Vif(vif) = place {
-            ask(&config.vifs[&vif].acl_from_vif, "acl_from_vif")?;
-        }
-        for vrf in vrfs {
-            ask(&config.vrfs[vrf].acl, "acl_vrf")?;
-        }
-        to.map_or(Ok(()), |vif| ask(&config.vifs[&vif].acl_to_vif, "acl_to_vif"))
+        Some(Decision { forward: Ok(hop), reverse, kept: [Some(way), back], exit, answers_leave, sent, from_service })
     }
 
     /// What becomes of a packet by a route's next hop.
@@ -468,7 +458,7 @@ impl Oracle {
     }
 
     /// The place, VRF and tenant VIF by which a next hop leaves.
-    fn leave(&self, hop: Hop) -> Result<Leave, Reason> {
+    pub(super) fn leave(&self, hop: Hop) -> Result<Leave, Reason> {
         match hop.which {
             Which::Drop => Err("route_drop"),
             Which::Receive => Ok(Leave::ForUs),
@@ -584,6 +574,6 @@ impl Oracle {
 }
 
 /// Link-local addresses are for us only (RFC 4291, section 2.5.6).
-fn has_link_local(tuple: &Tuple) -> bool {
+pub(super) fn has_link_local(tuple: &Tuple) -> bool {
     is_link_local(tuple.source) || is_link_local(tuple.destination)
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde::Deserialize;
 
 use super::config::{
-    Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
+    Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Redirect, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
 };
 use super::given_bridge::{self, GivenBridge, GivenStation};
 use super::headers::Mac;
@@ -148,6 +148,8 @@ struct GivenVif {
     #[serde(default)]
     spoofing_allowed: bool,
     #[serde(default)]
+    service: bool,
+    #[serde(default)]
     allowed_sources: Vec<String>,
     #[serde(default)]
     bridge: Option<String>,
@@ -274,6 +276,16 @@ struct GivenRule {
     icmp_type: Option<u8>,
     #[serde(default)]
     icmp_code: Option<u8>,
+    #[serde(default)]
+    redirect: Option<GivenRedirect>,
+}
+
+#[derive(Deserialize)]
+struct GivenRedirect {
+    #[serde(default)]
+    vrf: Option<String>,
+    #[serde(default)]
+    vif: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -419,6 +431,7 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
         acl_from_vif: given.acl_from_vif.filter(|name| !name.is_empty()),
         acl_to_vif: given.acl_to_vif.filter(|name| !name.is_empty()),
         spoofing_allowed: given.spoofing_allowed,
+        service: given.service,
         allowed_sources: list(&given.allowed_sources, prefix)?,
         advertisement: given.router_advertisement.map(given_router::read).transpose()?,
         // there are none of the fabric
@@ -569,6 +582,7 @@ fn rule(given: GivenRule) -> Result<Rule, String> {
         destination_ports: port_ranges(given.destination_ports)?,
         icmp_type: given.icmp_type,
         icmp_code: given.icmp_code,
+        redirect: given.redirect.and_then(|to| to.vrf.map(Redirect::Vrf).or(to.vif.map(Redirect::Vif))),
     })
 }
 

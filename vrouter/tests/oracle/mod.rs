@@ -52,6 +52,7 @@ mod links;
 mod mss;
 mod neighbours;
 mod quotas;
+mod redirect;
 mod router;
 mod slow_path;
 mod split;

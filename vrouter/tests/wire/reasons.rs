@@ -65,9 +65,7 @@ fn provoked(reason: DropReason) -> By {
         RouteDrop => Scenario(Lab::a, to_drop),
         NextHopGone => Scenario(lonely_port, by_the_lonely_port),
         NoUnderlayRoute => Scenario(Lab::a, no_underlay_route),
-        AclFromVif => Scenario(Lab::a, from_vif),
-        AclVrf => Scenario(Lab::a, vrf),
-        AclToVif => Scenario(Lab::a, to_vif),
+        AclFromVif | AclVrf | AclToVif | RedirectNotRouted => by_rules(reason),
         FlowBudget => Scenario(small, |lab| (0..20).for_each(|n| lab.put(RA2, &format!("flood.{n}")))),
         FlowTableFull => Scenario(small, fill_the_table),
         FragmentQuota | NewFlowQuota | FlowQuota | PuntQuota => beyond_a_quota(reason),
@@ -85,6 +83,15 @@ fn provoked(reason: DropReason) -> By {
         ExceptionBudget => Scenario(super::exception::shared, super::exception::flood_the_kernel),
         TxHandoverFull => Scenario(shared_port, |lab| (0..8).for_each(|_| lab.put(RA, "local4"))),
         TxRefused => Scenario(narrow_wires, fill_the_wire),
+    }
+}
+
+fn by_rules(reason: DropReason) -> By {
+    match reason {
+        DropReason::AclFromVif => By::Scenario(Lab::a, from_vif),
+        DropReason::AclVrf => By::Scenario(Lab::a, vrf),
+        DropReason::AclToVif => By::Scenario(Lab::a, to_vif),
+        _ => By::Scenario(super::redirect::with_service, super::redirect::by_label),
     }
 }
 

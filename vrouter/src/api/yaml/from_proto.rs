@@ -1,9 +1,10 @@
 //! From the contract back to the language, for what the daemon lists.
 
+use super::acls::{Acl, Action, AddressMatch, Group, Redirect, Rule};
 use super::bridges::{Bridge, FdbEntry, FrameVni, Vtep};
 use super::objects::{
-    Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
-    Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
+    AdvertisedPrefix, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, RouterAdvertisement, Settings,
+    TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
 use super::quotas;
 use super::v1;
@@ -103,6 +104,7 @@ impl TryFrom<&v1::Vif> for Vif {
             acl_from_vif: name(&vif.acl_from_vif),
             acl_to_vif: name(&vif.acl_to_vif),
             spoofing_allowed: vif.spoofing_allowed,
+            service: vif.service,
             allowed_sources: vif.allowed_sources.iter().map(Prefix::try_from).collect::<Result<_>>()?,
             vlan: number(vif.vlan).map(u16::try_from).transpose().map_err(|_| TextError::Number(vif.vlan, "VLAN"))?,
             inner_vlan: number(vif.inner_vlan)
@@ -345,6 +347,7 @@ impl TryFrom<&v1::Rule> for Rule {
             destination_ports: rule.destination_ports.iter().map(Ports::try_from).collect::<Result<_>>()?,
             icmp_type: byte(rule.icmp_type, "ICMP type")?,
             icmp_code: byte(rule.icmp_code, "ICMP code")?,
+            redirect: rule.redirect.as_ref().and_then(redirect),
         })
     }
 }
@@ -363,6 +366,14 @@ impl TryFrom<&v1::Port> for Port {
             queues: number(port.queues),
         })
     }
+}
+
+fn redirect(to: &v1::Redirect) -> Option<Redirect> {
+    use v1::redirect::To;
+    Some(match to.to.as_ref()? {
+        To::Vrf(vrf) => Redirect::Vrf(vrf.clone()),
+        To::Vif(vif) => Redirect::Vif(vif.clone()),
+    })
 }
 
 fn address_match(by: &v1::AddressMatch) -> Result<Option<AddressMatch>> {

@@ -1,6 +1,7 @@
 //! The network language: what `vrctl apply -f network.yaml` and the `state` section of the daemon's config are written in.
 //! Objects are named, never numbered; fields are called as in the contract.
 
+mod acls;
 mod bridges;
 mod from_proto;
 mod hop_groups;
@@ -17,11 +18,12 @@ use std::hash::Hash;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use acls::{Acl, Action, AddressMatch, Group, Redirect, Rule};
 pub use bridges::{Bridge, FdbEntry, FrameVni, Vtep};
 pub use hop_groups::{HashFields, NextHopGroup};
 pub use objects::{
-    Acl, Action, AddressMatch, AdvertisedPrefix, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port,
-    Route, RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
+    AdvertisedPrefix, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, RouterAdvertisement, Settings,
+    TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
 pub use quotas::{Alarm, Quota, TenantQuota};
 

@@ -1,18 +1,13 @@
 //! The objects of the network language. An absent field takes the contract's default.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::quotas::{Alarm, Quota, TenantQuota};
-use crate::api::scalar::{
-    addresses, named_address, one_or_many, one_or_many_schema, optional_address, protocol_or_any,
-};
-use crate::api::text::{Ports, Prefix, Protocol};
+use crate::api::scalar::{addresses, named_address, optional_address};
+use crate::api::text::Prefix;
 use crate::ids::Mac;
 
 /// One per daemon; replaced whole.
@@ -190,6 +185,9 @@ pub struct Vif {
     /// Neither source MAC nor source address are checked.
     #[serde(default)]
     pub spoofing_allowed: bool,
+    /// Tenant: a service is behind it, by which flows pass: answers to what it sends are delivered to it.
+    #[serde(default)]
+    pub service: bool,
     /// Further sources that the tenant may use.
     #[serde(default)]
     pub allowed_sources: Vec<Prefix>,
@@ -383,99 +381,6 @@ pub struct Label {
     pub vif: Option<String>,
     #[serde(default)]
     pub bridge: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Group {
-    pub name: String,
-    #[serde(default)]
-    pub prefixes: Vec<Prefix>,
-}
-
-/// Ordered rules, first match decides, ends in deny.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Acl {
-    pub name: String,
-    #[serde(default)]
-    pub rules: Vec<Rule>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    Permit,
-    Deny,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Rule {
-    #[serde(default)]
-    pub name: Option<String>,
-    pub action: Action,
-    /// Absent or `any`: every protocol.
-    #[serde(default, deserialize_with = "protocol_or_any")]
-    pub protocol: Option<Protocol>,
-    /// A prefix, `{group: NAME}`, or `any`.
-    #[serde(default, deserialize_with = "match_or_any")]
-    pub source: Option<AddressMatch>,
-    #[serde(default, deserialize_with = "match_or_any")]
-    pub destination: Option<AddressMatch>,
-    /// One or a list; absent: any. Needs protocol tcp, udp, sctp or udplite.
-    #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(schema_with = "one_or_many_schema")]
-    pub source_ports: Vec<Ports>,
-    #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(schema_with = "one_or_many_schema")]
-    pub destination_ports: Vec<Ports>,
-    /// Needs protocol icmp or icmpv6.
-    #[serde(default)]
-    pub icmp_type: Option<u8>,
-    #[serde(default)]
-    pub icmp_code: Option<u8>,
-}
-
-/// A prefix, or an address group by name.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum AddressMatch {
-    Prefix(Prefix),
-    Group { group: String },
-}
-
-fn match_or_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<AddressMatch>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct ByGroup {
-        group: String,
-    }
-
-    struct Either;
-
-    impl<'de> Visitor<'de> for Either {
-        type Value = Option<AddressMatch>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a prefix, {group: NAME}, or any")
-        }
-
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
-            if text == "any" { Ok(None) } else { text.parse().map(AddressMatch::Prefix).map(Some).map_err(E::custom) }
-        }
-
-        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-            let ByGroup { group } = ByGroup::deserialize(MapAccessDeserializer::new(map))?;
-            Ok(Some(AddressMatch::Group { group }))
-        }
-    }
-
-    from.deserialize_any(Either)
 }
 
 /// A DPDK device, opened when it is put and never changed: what is put of one that is there must say the same.

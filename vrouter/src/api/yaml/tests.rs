@@ -338,14 +338,14 @@ prop_compose! {
     fn vif()(
         names in (name(), name(), name()), fabric: bool, mac in some(mac()), addresses in list(address()),
         subnets in list(prefix()), gateways in (some(v4()), some(v6()), some(v6())), mtu in some(1_u16..),
-        acls in (some(name()), some(name())), spoofing_allowed: bool, allowed_sources in list(prefix()), vlans in (some(1_u16..4095), some(1_u16..4095)),
+        acls in (some(name()), some(name())), spoofing_allowed: bool, service: bool, allowed_sources in list(prefix()), vlans in (some(1_u16..4095), some(1_u16..4095)),
         router_advertisement in some(router_advertisement()), exception_port in some(name()), bridge in some(name()), leaf: bool,
         quota in (some(quota()), list(alarm())),
     ) -> Vif {
         Vif {
             name: names.0, port: names.1, vrf: names.2, kind: if fabric { VifKind::Fabric } else { VifKind::Tenant },
             mac, addresses, subnets, gateway_v4: gateways.0, gateway_v6: gateways.1, gateway_link_local: gateways.2, mtu,
-            acl_from_vif: acls.0, acl_to_vif: acls.1, spoofing_allowed, allowed_sources, vlan: vlans.0, inner_vlan: vlans.1, router_advertisement,
+            acl_from_vif: acls.0, acl_to_vif: acls.1, spoofing_allowed, service, allowed_sources, vlan: vlans.0, inner_vlan: vlans.1, router_advertisement,
             exception_port, bridge, leaf, quota: quota.0, alarms: quota.1,
         }
     }
@@ -408,9 +408,10 @@ prop_compose! {
         name in some(name()), permit: bool, protocol in some(any::<u8>().prop_map(Protocol)), source in some(address_match()),
         destination in some(address_match()), source_ports in list(ports()), destination_ports in list(ports()),
         icmp_type: Option<u8>, icmp_code: Option<u8>,
+        redirect in some(prop_oneof![name().prop_map(Redirect::Vrf), name().prop_map(Redirect::Vif)]),
     ) -> Rule {
         let action = if permit { Action::Permit } else { Action::Deny };
-        Rule { name, action, protocol, source, destination, source_ports, destination_ports, icmp_type, icmp_code }
+        Rule { name, action, protocol, source, destination, source_ports, destination_ports, icmp_type, icmp_code, redirect }
     }
 }
 

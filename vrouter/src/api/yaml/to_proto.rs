@@ -2,10 +2,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::acls::{Acl, Action, AddressMatch, Group, Redirect, Rule};
 use super::bridges::{Bridge, FdbEntry, FrameVni, Vtep};
 use super::objects::{
-    Acl, Action, AddressMatch, Group, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route,
-    RouterAdvertisement, Rule, Settings, TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
+    HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, RouterAdvertisement, Settings, TunnelHeaders,
+    Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
 use super::{ToProto, quotas, v1};
 use crate::api::text::address_bytes;
@@ -112,6 +113,7 @@ impl ToProto for Vif {
             acl_from_vif: self.acl_from_vif.clone().unwrap_or_default(),
             acl_to_vif: self.acl_to_vif.clone().unwrap_or_default(),
             spoofing_allowed: self.spoofing_allowed,
+            service: self.service,
             allowed_sources: self.allowed_sources.iter().copied().map(v1::Prefix::from).collect(),
             vlan: self.vlan.unwrap_or(0).into(),
             inner_vlan: self.inner_vlan.unwrap_or(0).into(),
@@ -409,7 +411,19 @@ impl From<&Rule> for v1::Rule {
             destination_ports: rule.destination_ports.iter().copied().map(v1::PortRange::from).collect(),
             icmp_type: rule.icmp_type.map(u32::from),
             icmp_code: rule.icmp_code.map(u32::from),
+            redirect: rule.redirect.as_ref().map(v1::Redirect::from),
         }
+    }
+}
+
+impl From<&Redirect> for v1::Redirect {
+    fn from(to: &Redirect) -> v1::Redirect {
+        use v1::redirect::To;
+        let to = match to {
+            Redirect::Vrf(vrf) => To::Vrf(vrf.clone()),
+            Redirect::Vif(vif) => To::Vif(vif.clone()),
+        };
+        v1::Redirect { to: Some(to) }
     }
 }
 

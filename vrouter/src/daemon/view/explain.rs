@@ -14,7 +14,7 @@ use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, Place};
 use crate::packet::tuple::{FlowTuple, protocol};
 use crate::packet::{ip, mss};
-use crate::tables::acl::Acl;
+use crate::tables::acl::{Acl, Redirect};
 use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf};
 
 /// Answers a request; the error names field and reason. Any thread; no side effects.
@@ -315,6 +315,14 @@ impl Recorder for Steps<'_> {
         let detail = format!("{why}; weight {} of {all}, {up} of it up", member.weight);
         let text = format!("{}: {}", member_name(self.snapshot, id), next_hop_text(self.snapshot, member.next_hop));
         self.add("path", text, detail);
+    }
+
+    fn redirect(&mut self, to: Redirect) {
+        let object = match to {
+            Redirect::Vrf(vrf) => format!("vrf {}", vrf_name(self.snapshot, vrf)),
+            Redirect::Vif(vif) => place_text(self.snapshot, Place::Vif(vif)),
+        };
+        self.add("redirect", object, "goes there, whatever its route says".into());
     }
 
     fn reverse_route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {

@@ -90,6 +90,7 @@ fn vif(id: VifId, vrf: VrfId, mac: Mac, addresses: &[IpAddr]) -> Vif {
         sources: Some(Arc::new(sources)),
         from_vif: None,
         to_vif: None,
+        service: None,
         quota: Default::default(),
         stamp: Generation(1),
     }

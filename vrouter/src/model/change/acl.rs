@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::Mode;
 use crate::api::v1;
 use crate::model::read;
-use crate::model::records::{Acl, AddressMatch, Group, Rule};
+use crate::model::records::{Acl, AddressMatch, Group, Redirect, Rule};
 use crate::model::refusal::{At, Reason, Refusal, shown};
 use crate::model::state::State;
 use v1::address_match::By;
+use v1::redirect::To;
 
 /// Protocols with ports: TCP, UDP, SCTP, UDP-Lite.
 const WITH_PORTS: [u8; 4] = [6, 17, 132, 136];
@@ -21,7 +22,8 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Acl) -> Result<()
     let old = state.acls.get(name).cloned();
     mode.allows(old.is_some())?;
     let rules = rules(state, old.as_deref(), &given.rules)?;
-    let acl = Acl { name: name.into(), rules };
+    let redirects = rules.iter().filter_map(|rule| rule.redirect.clone()).collect();
+    let acl = Acl { name: name.into(), rules, redirects };
     if old.is_none_or(|old| *old != acl) {
         state.set_acl(acl.name.clone(), Some(Arc::new(acl)));
     }
@@ -108,6 +110,12 @@ fn says(rule: &Rule, given: &v1::Rule) -> bool {
         && ports(&rule.destination_ports, &given.destination_ports)
         && rule.icmp_type.map(u32::from) == given.icmp_type
         && rule.icmp_code.map(u32::from) == given.icmp_code
+        && match (&rule.redirect, given.redirect.as_ref().map(|given| &given.to)) {
+            (None, None) => true,
+            (Some(Redirect::Vrf(name)), Some(Some(To::Vrf(given)))) => **name == **given,
+            (Some(Redirect::Vif(name)), Some(Some(To::Vif(given)))) => **name == **given,
+            _ => false,
+        }
 }
 
 fn rule(state: &State, given: &v1::Rule) -> Result<Rule, Refusal> {
@@ -122,12 +130,23 @@ fn rule(state: &State, given: &v1::Rule) -> Result<Rule, Refusal> {
         destination_ports: ports("destination_ports", &given.destination_ports)?,
         icmp_type: byte(given.icmp_type).at("icmp_type")?,
         icmp_code: byte(given.icmp_code).at("icmp_code")?,
+        redirect: given.redirect.as_ref().map(redirect).transpose().at("redirect")?,
     };
     check(&rule)?;
     Ok(rule)
 }
 
+fn redirect(given: &v1::Redirect) -> Result<Redirect, Refusal> {
+    match given.to.as_ref().ok_or(Reason::Missing).at("to")? {
+        To::Vrf(name) => Ok(Redirect::Vrf(read::name(name).at("vrf")?.into())),
+        To::Vif(name) => Ok(Redirect::Vif(read::name(name).at("vif")?.into())),
+    }
+}
+
 fn check(rule: &Rule) -> Result<(), Refusal> {
+    if rule.redirect.is_some() && !rule.permit {
+        return Err(Reason::NeedsPermit.at("redirect"));
+    }
     let with_ports = rule.protocol.is_some_and(|protocol| WITH_PORTS.contains(&protocol));
     for (field, ranges) in [("source_ports", &rule.source_ports), ("destination_ports", &rule.destination_ports)] {
         if !ranges.is_empty() && !with_ports {

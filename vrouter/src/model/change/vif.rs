@@ -8,7 +8,7 @@ use crate::api::v1;
 use crate::ids::{PortIndex, Tags, VifId, Vlan};
 use crate::model::quotas;
 use crate::model::read;
-use crate::model::records::{Hop, Prefix, Vif};
+use crate::model::records::{Hop, Prefix, Redirect, Vif};
 use crate::model::refusal::{At, Reason, Refusal, shown};
 use crate::model::state::State;
 use crate::tables::VifKind;
@@ -34,12 +34,14 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vif) -> Result<()
     if let Some(old) = &old {
         set_implicit_routes(state, old, false).at("")?;
         bridge::set_station(state, old, false).at("")?;
+        state.set_service(old.id, None);
         part_from_neighbours(state, old, &vif)?;
     }
     forget_at_others(state, &vif).at("")?;
     state.set_vif(vif.name.clone(), Some(Arc::new(vif.clone())));
     set_implicit_routes(state, &vif, true).at("")?;
     bridge::set_station(state, &vif, true).at("")?;
+    set_service(state, &vif).at("")?;
     let bridges = [old.as_ref().and_then(|old| old.bridge), vif.bridge];
     bridges.into_iter().flatten().for_each(|bridge| learning::settle(state, bridge));
     check_dependants(state, old.as_deref().unwrap_or(&vif))
@@ -55,6 +57,7 @@ pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
     }
     set_implicit_routes(state, &vif, false).at("")?;
     bridge::set_station(state, &vif, false).at("")?;
+    state.set_service(vif.id, None);
     state.set_vif(vif.name.clone(), None);
     vif.bridge.into_iter().for_each(|bridge| learning::settle(state, bridge));
     check_dependants(state, &vif)
@@ -116,6 +119,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
         from_vif: read::reference(&given.acl_from_vif),
         to_vif: read::reference(&given.acl_to_vif),
         spoofing_allowed: given.spoofing_allowed,
+        service: given.service,
         allowed_sources,
         advertise,
         exception,
@@ -235,6 +239,7 @@ fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
             refuse(vif.from_vif.is_some(), Reason::TenantOnly, "acl_from_vif")?;
             refuse(vif.to_vif.is_some(), Reason::TenantOnly, "acl_to_vif")?;
             refuse(vif.spoofing_allowed, Reason::TenantOnly, "spoofing_allowed")?;
+            refuse(vif.service, Reason::TenantOnly, "service")?;
             refuse(!vif.allowed_sources.is_empty(), Reason::TenantOnly, "allowed_sources")?;
             refuse(vif.quota.is_some(), Reason::TenantOnly, "quota")?;
             refuse(vif.advertise.is_some(), Reason::TenantOnly, "router_advertisement")
@@ -244,8 +249,12 @@ fn check_fields_of_kind(vif: &Vif) -> Result<(), Refusal> {
 
 fn check_vrf(state: &State, vif: &Vif, old: Option<&Vif>) -> Result<(), Refusal> {
     let vrf = &state.vrf_by_id[&vif.vrf];
+    let redirected = || {
+        let acl = state.redirected_by(&Redirect::Vif(vif.name.clone()))?;
+        Some(format!("ACL {acl}, which redirects to it"))
+    };
     if old.is_some_and(|old| old.vrf != vif.vrf)
-        && let Some(by) = in_use(state, vif.id)
+        && let Some(by) = in_use(state, vif.id).or_else(redirected)
     {
         return Err(Reason::InUse(by).at("vrf"));
     }
@@ -261,13 +270,26 @@ fn check_vrf(state: &State, vif: &Vif, old: Option<&Vif>) -> Result<(), Refusal>
     }
 }
 
+/// Gives a service the next hop by which it has what is for it.
+fn set_service(state: &mut State, vif: &Vif) -> Result<(), Reason> {
+    if vif.service {
+        let next_hop = state.take_hop(vif.vrf, Hop::Vif { vif: vif.id, mac: None })?;
+        state.set_service(vif.id, Some(next_hop));
+        state.hops.release(next_hop.0);
+    }
+    Ok(())
+}
+
 fn check_acls(state: &State, vif: &Vif) -> Result<(), Refusal> {
+    let vrf = &state.vrf_by_id[&vif.vrf];
+    if vif.service && !vrf.flows {
+        return Err(Reason::FlowsAreOff(vrf.name.to_string()).at("service"));
+    }
     for (field, acl) in [("acl_from_vif", &vif.from_vif), ("acl_to_vif", &vif.to_vif)] {
         let Some(acl) = acl else { continue };
         if !state.acls.contains_key(acl) {
             return Err(Reason::Unknown { kind: "ACL", name: shown(acl) }.at(field));
         }
-        let vrf = &state.vrf_by_id[&vif.vrf];
         if !vrf.flows {
             return Err(Reason::FlowsAreOff(vrf.name.to_string()).at(field));
         }

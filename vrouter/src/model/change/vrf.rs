@@ -56,8 +56,9 @@ fn check(state: &State, vrf: &Vrf) -> Result<(), Refusal> {
         return needed(format!("ACL {acl} applies to the VRF"));
     }
     let Some(of) = state.of_vrf.get(&vrf.id) else { return Ok(()) };
-    if let Some(vif) = of.vifs.iter().filter_map(|vif| state.vif_by_id.get(vif)).find(|vif| vif.has_acl()) {
-        return needed(format!("an ACL applies to VIF {}", vif.name));
+    let vifs = of.vifs.iter().filter_map(|vif| state.vif_by_id.get(vif));
+    if let Some((vif, why)) = vifs.filter_map(|vif| Some((vif, vif.needs_flows()?))).next() {
+        return needed(format!("{why} VIF {}", vif.name));
     }
     if of.foreign_routes > 0 {
         return needed(format!("{} routes lead to VIFs of other VRFs", of.foreign_routes));

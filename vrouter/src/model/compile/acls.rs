@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 
 use super::{Compiled, Users};
-use crate::model::records;
+use crate::model::records::{self, Redirect};
 use crate::model::state::{Dirty, State};
-use crate::tables::acl::{Acl, AddressMatch, Rule};
+use crate::tables::acl::{self, Acl, AddressMatch, Rule};
 use crate::tables::fib::PrefixSet;
 
 /// An ACL, and the record that it was compiled from.
@@ -26,11 +26,19 @@ pub(super) fn compile(compiled: &mut Compiled, state: &State, dirty: &Dirty) -> 
         };
         regrouped.extend(state.of_group.get(name).into_iter().flatten());
     }
+    // what rules redirect to has other numbers when it is there anew
+    let new_vifs = dirty.vifs.iter().filter(|vif| compiled.snapshot.vifs.row(vif.index()).is_none());
+    let new_vrfs = dirty.vrfs.iter().filter(|vrf| compiled.snapshot.vrfs.row(vrf.index()).is_none());
+    let new_vifs = new_vifs.filter_map(|vif| Some(Redirect::Vif(state.vif_by_id.get(vif)?.name.clone())));
+    let new_vrfs = new_vrfs.filter_map(|vrf| Some(Redirect::Vrf(state.vrf_by_id.get(vrf)?.name.clone())));
+    for to in new_vifs.chain(new_vrfs) {
+        regrouped.extend(state.of_redirect.get(&to).into_iter().flatten());
+    }
     let mut users = Users::default();
     for name in regrouped.iter().copied().chain(dirty.acls.iter().filter(|name| !regrouped.contains(name))) {
         let before = compiled.acls.remove(name).filter(|_| !regrouped.contains(name));
         if let Some(record) = state.acls.get(name) {
-            let rule = |rule: &Arc<records::Rule>| rule_of(rule, &compiled.groups);
+            let rule = |rule: &Arc<records::Rule>| rule_of(state, rule, &compiled.groups);
             let acl = match before {
                 Some(before) => edited(&before, record, rule),
                 None => Acl::new(name.clone(), record.rules.iter().map(rule).collect()),
@@ -61,7 +69,7 @@ fn edited(before: &CompiledAcl, record: &records::Acl, rule: impl Fn(&Arc<record
     before.acl.spliced(first..before.record.rules.len() - last, into.collect())
 }
 
-fn rule_of(rule: &records::Rule, groups: &HashMap<Arc<str>, Arc<PrefixSet>>) -> Rule {
+fn rule_of(state: &State, rule: &records::Rule, groups: &HashMap<Arc<str>, Arc<PrefixSet>>) -> Rule {
     let side = |side: &records::AddressMatch| match side {
         records::AddressMatch::Any => AddressMatch::Any,
         records::AddressMatch::Prefix(prefix) => AddressMatch::Prefix(prefix.address, prefix.length),
@@ -77,5 +85,9 @@ fn rule_of(rule: &records::Rule, groups: &HashMap<Arc<str>, Arc<PrefixSet>>) -> 
         destination_ports: rule.destination_ports.clone(),
         icmp_type: rule.icmp_type,
         icmp_code: rule.icmp_code,
+        redirect: rule.redirect.as_ref().map(|to| match to {
+            Redirect::Vrf(name) => acl::Redirect::Vrf(state.vrfs[name].id),
+            Redirect::Vif(name) => acl::Redirect::Vif(state.vifs[name].id),
+        }),
     }
 }

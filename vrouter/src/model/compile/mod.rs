@@ -105,12 +105,17 @@ impl Compiled {
         if dirty.settings {
             self.compile_settings(state, &mut next, &mut users, &mut touched);
         }
+        let vrfs = [&self.vifs, &state.vif_by_id]
+            .into_iter()
+            .flat_map(|vifs| users.vifs.iter().filter_map(|vif| Some(vifs.get(vif)?.vrf)));
+        let sent = self.index.reach.widen(state, users.vrfs.iter().copied().chain(vrfs).collect());
         rows::compile_ports(state, &dirty, &mut next);
         rows::compile_vrfs(self, state, &users, &dirty, &mut next, &mut touched);
         self.index.move_vifs(state, &users.vifs);
         rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         rows::raise_without(&hops, &mut next, &mut touched);
         self.index.reach.raise(&mut next, &mut touched);
+        self.index.reach.settle(sent);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
         compile_names(state, &dirty, &mut next);
         bridges::compile(state, &dirty, &mut next);

@@ -17,6 +17,9 @@ pub(super) struct Reach {
     from: BTreeMap<VrfId, BTreeSet<VrfId>>,
     /// Next hops of this VRF to VIFs of other VRFs.
     vifs: BTreeMap<VrfId, BTreeMap<NextHopId, VrfId>>,
+    /// VRFs that rules of this VRF, or of its VIFs, redirect into, and the other way round.
+    sent: BTreeMap<VrfId, BTreeSet<VrfId>>,
+    sent_from: BTreeMap<VrfId, BTreeSet<VrfId>>,
 }
 
 impl Reach {
@@ -37,14 +40,6 @@ impl Reach {
 
     /// Takes one out.
     pub fn remove(&mut self, id: NextHopId, vrf: VrfId, hop: Hop) {
-        fn take_out(map: &mut BTreeMap<VrfId, BTreeSet<VrfId>>, key: VrfId, value: VrfId) {
-            if let Some(set) = map.get_mut(&key) {
-                set.remove(&value);
-                if set.is_empty() {
-                    map.remove(&key);
-                }
-            }
-        }
         match hop {
             Hop::Vrf(other) => {
                 take_out(&mut self.into, vrf, other);
@@ -59,6 +54,30 @@ impl Reach {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Adds the VRFs that rules of these VRFs redirect into now to those that they did; returns both, for [`Reach::settle`].
+    pub fn widen(&mut self, state: &State, vrfs: BTreeSet<VrfId>) -> Vec<(VrfId, BTreeSet<VrfId>)> {
+        if state.of_redirect.is_empty() && self.sent.is_empty() {
+            return Vec::new();
+        }
+        let now: Vec<_> = vrfs.into_iter().map(|vrf| (vrf, redirected(state, vrf))).collect();
+        for (vrf, into) in now.iter().filter(|(_, into)| !into.is_empty()) {
+            self.sent.entry(*vrf).or_default().extend(into);
+            into.iter().for_each(|other| _ = self.sent_from.entry(*other).or_default().insert(*vrf));
+        }
+        now
+    }
+
+    /// Forgets those that they did.
+    pub fn settle(&mut self, now: Vec<(VrfId, BTreeSet<VrfId>)>) {
+        for (vrf, into) in now {
+            let before = self.sent.remove(&vrf).unwrap_or_default();
+            before.difference(&into).for_each(|other| take_out(&mut self.sent_from, *other, vrf));
+            if !into.is_empty() {
+                self.sent.insert(vrf, into);
+            }
         }
     }
 
@@ -88,16 +107,34 @@ impl Reach {
 
     /// The VRFs whose flows notice a change in these, themselves included.
     fn concerned(&self, vrfs: BTreeSet<VrfId>) -> BTreeSet<VrfId> {
-        if self.into.is_empty() && self.vifs.is_empty() {
+        if self.into.is_empty() && self.vifs.is_empty() && self.sent.is_empty() {
             return vrfs;
         }
-        let mut raised = closure(&self.from, &vrfs);
-        let below = closure(&self.into, &vrfs);
+        let mut raised = closure([&self.from, &self.sent_from], &vrfs);
+        let below = closure([&self.into, &self.sent], &vrfs);
         let exits = below.iter().filter_map(|vrf| self.vifs.get(vrf)).flat_map(|hops| hops.values());
         raised.extend(exits.copied());
         raised.extend(&below);
         raised
     }
+}
+
+fn take_out(map: &mut BTreeMap<VrfId, BTreeSet<VrfId>>, key: VrfId, value: VrfId) {
+    if let Some(set) = map.get_mut(&key) {
+        set.remove(&value);
+        if set.is_empty() {
+            map.remove(&key);
+        }
+    }
+}
+
+/// The other VRFs that rules of a VRF, or of its VIFs, redirect into.
+fn redirected(state: &State, vrf: VrfId) -> BTreeSet<VrfId> {
+    let own = state.vrf_by_id.get(&vrf).and_then(|record| record.acl.as_ref());
+    let vifs = state.of_vrf.get(&vrf).into_iter().flat_map(|of| &of.vifs).filter_map(|vif| state.vif_by_id.get(vif));
+    let acls = vifs.flat_map(|vif| [&vif.from_vif, &vif.to_vif]).flatten().chain(own);
+    let redirects = acls.filter_map(|acl| state.acls.get(acl)).flat_map(|acl| &acl.redirects);
+    redirects.filter_map(|to| state.redirect_vrf(to)).filter(|other| *other != vrf).collect()
 }
 
 fn change(next: &mut Snapshot, vrf: VrfId, change: impl FnOnce(&mut Vrf, Generation)) {
@@ -108,11 +145,12 @@ fn change(next: &mut Snapshot, vrf: VrfId, change: impl FnOnce(&mut Vrf, Generat
 }
 
 /// Everything that is reached from these, themselves included.
-fn closure(edges: &BTreeMap<VrfId, BTreeSet<VrfId>>, start: &BTreeSet<VrfId>) -> BTreeSet<VrfId> {
+fn closure(edges: [&BTreeMap<VrfId, BTreeSet<VrfId>>; 2], start: &BTreeSet<VrfId>) -> BTreeSet<VrfId> {
     let mut reached = start.clone();
     let mut ahead: Vec<VrfId> = start.iter().copied().collect();
     while let Some(vrf) = ahead.pop() {
-        ahead.extend(edges.get(&vrf).into_iter().flatten().filter(|vrf| reached.insert(**vrf)));
+        let next = edges.iter().filter_map(|edges| edges.get(&vrf)).flatten();
+        ahead.extend(next.filter(|vrf| reached.insert(**vrf)));
     }
     reached
 }

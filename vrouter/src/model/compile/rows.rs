@@ -160,6 +160,7 @@ pub(super) fn compile_vifs(
                 || (old.vrf, old.mac) != (row.vrf, row.mac)
                 || !same_acl(&old.from_vif, &row.from_vif)
                 || !same_acl(&old.to_vif, &row.to_vif)
+                || old.service != row.service
         });
         if noticed {
             row.stamp = next.generation;
@@ -254,6 +255,7 @@ fn row(
         sources,
         from_vif: acl(&vif.from_vif),
         to_vif: acl(&vif.to_vif),
+        service: state.services.get(&vif.id).copied(),
         quota: quota(vif, state),
         stamp: Default::default(),
     }

@@ -52,7 +52,7 @@ fn edits_agree(
         let next = match &acl.rules {
             Rules::Many(index) => {
                 let into: Vec<_> = into.iter().map(|rule| Arc::new(rule.compiled(&groups))).collect();
-                Acl { name: acl.name.clone(), rules: Rules::Many(Arc::new(index.spliced(replaced.clone(), &into))) }
+                Acl { rules: Rules::Many(Arc::new(index.spliced(replaced.clone(), &into))), ..acl.clone() }
             }
             Rules::Few(_) => unreachable!("it began compiled"),
         };

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use self::index::{Index, SIZES};
 use super::fib::{Bits, PrefixSet};
+use crate::ids::{VifId, VrfId};
 
 /// Rules that are walked rather than compiled: faster, and they cost no memory beside their own.
 const WALKED: usize = 16;
@@ -29,6 +30,8 @@ const WALKED: usize = 16;
 pub struct Acl {
     pub name: Arc<str>,
     rules: Rules,
+    /// How many of them redirect.
+    redirecting: usize,
 }
 
 #[derive(Clone)]
@@ -52,6 +55,17 @@ pub struct Rule {
     pub destination_ports: Vec<(u16, u16)>,
     pub icmp_type: Option<u8>,
     pub icmp_code: Option<u8>,
+    /// Where what it permits goes instead of by its route.
+    pub redirect: Option<Redirect>,
+}
+
+/// Where a rule sends flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirect {
+    /// By the routes of this VRF.
+    Vrf(VrfId),
+    /// To this service.
+    Vif(VifId),
 }
 
 /// Which addresses. A prefix of one family never holds an address of the other.
@@ -94,6 +108,7 @@ impl Acl {
         let few = rules.len() <= WALKED;
         Acl {
             name,
+            redirecting: redirecting(&rules),
             rules: if few { Rules::Few(rules.into()) } else { Rules::Many(Arc::new(Index::new(&rules, SIZES))) },
         }
     }
@@ -107,11 +122,17 @@ impl Acl {
         assert!(replaced.start <= replaced.end && replaced.end <= self.len(), "rules {replaced:?} of {}", self.len());
         let into: Vec<_> = into.into_iter().map(Arc::new).collect();
         let left = self.len() - replaced.len();
+        let redirecting = if self.redirecting == 0 {
+            redirecting(&into)
+        } else {
+            let gone = self.rules().skip(replaced.start).take(replaced.len());
+            self.redirecting + redirecting(&into) - redirecting(gone)
+        };
         match &self.rules {
             // Compiled anew when most of it is new, and when it has become much shorter.
             Rules::Many(index) if left > WALKED && left >= into.len() && !index.is_sparse(left + into.len()) => {
                 let index = Arc::new(index.spliced(replaced, &into));
-                Acl { name: self.name.clone(), rules: Rules::Many(index) }
+                Acl { name: self.name.clone(), rules: Rules::Many(index), redirecting }
             }
             _ => {
                 let mut rules: Vec<_> = self.rules().cloned().collect();
@@ -152,6 +173,19 @@ impl Acl {
         self.len() == 0
     }
 
+    /// Where it sends what it judged so, if elsewhere than routes do.
+    pub fn redirect(&self, judgement: &Judgement) -> Option<Redirect> {
+        if self.redirecting == 0 {
+            return None;
+        }
+        self.rule(judgement.rule?)?.redirect.filter(|_| judgement.permit)
+    }
+
+    /// Some rule redirects.
+    pub fn redirects(&self) -> bool {
+        self.redirecting > 0
+    }
+
     /// Judges a flow. Any thread; does not allocate.
     pub fn judge(&self, tuple: &Tuple) -> Judgement {
         let found = match &self.rules {
@@ -162,6 +196,10 @@ impl Acl {
         };
         Judgement { permit: found.is_some_and(|(_, permit)| permit), rule: found.map(|(index, _)| index) }
     }
+}
+
+fn redirecting<'a>(rules: impl IntoIterator<Item = &'a Arc<Rule>>) -> usize {
+    rules.into_iter().filter(|rule| rule.redirect.is_some()).count()
 }
 
 impl Rule {

@@ -72,6 +72,7 @@ impl SlowRule {
             destination_ports: self.destination_ports.clone(),
             icmp_type: self.icmp_type,
             icmp_code: self.icmp_code,
+            redirect: None,
         }
     }
 }
@@ -173,7 +174,7 @@ pub(super) fn sets(groups: &[Group]) -> Vec<Arc<PrefixSet>> {
 /// As [`Acl::new`], but compiled however few they are.
 pub(super) fn compiled(rules: &[SlowRule], groups: &[Arc<PrefixSet>], sizes: Sizes) -> Acl {
     let rules: Vec<_> = rules.iter().map(|rule| Arc::new(rule.compiled(groups))).collect();
-    Acl { name: "acl".into(), rules: Rules::Many(Arc::new(Index::new(&rules, sizes))) }
+    Acl { name: "acl".into(), rules: Rules::Many(Arc::new(Index::new(&rules, sizes))), redirecting: 0 }
 }
 
 fn twins_agree(groups: &[Group], rules: &[SlowRule], tuples: &[Tuple]) -> Result<(), TestCaseError> {
@@ -243,6 +244,7 @@ pub(super) fn permit_all() -> Rule {
         destination_ports: Vec::new(),
         icmp_type: None,
         icmp_code: None,
+        redirect: None,
     }
 }
 
