@@ -37,6 +37,7 @@ fn good_rule() -> impl Strategy<Value = v1::Rule> {
             destination: to.map(|by| v1::AddressMatch { by: Some(by) }),
             destination_ports: if icmp { Vec::new() } else { rule.destination_ports },
             icmp_type: kind.filter(|_| icmp),
+            redirect: rule.redirect.map(|_| v1::Redirect { to: Some(v1::redirect::To::Vrf("red".into())) }),
             ..rule
         }
     })
@@ -81,7 +82,9 @@ fn agree(edited: &Acl, anew: &Acl) -> Result<(), TestCaseError> {
         for (protocol, ports, icmp) in with_ports.into_iter().chain(icmp) {
             let (source, destination): (IpAddr, IpAddr) = (source.parse().unwrap(), destination.parse().unwrap());
             let tuple = Tuple { source, destination, protocol, ports, icmp };
-            prop_assert_eq!(edited.judge(&tuple), anew.judge(&tuple), "{:?}", tuple);
+            let judgement = edited.judge(&tuple);
+            prop_assert_eq!(judgement, anew.judge(&tuple), "{:?}", tuple);
+            prop_assert_eq!(edited.redirect(&judgement), anew.redirect(&judgement), "{:?}", tuple);
         }
     }
     prop_assert!(edited.rules().map(|rule| &rule.name).eq(anew.rules().map(|rule| &rule.name)));

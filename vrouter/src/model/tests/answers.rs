@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::ids::{BridgeId, NextHopId, PortIndex, Tags, VifId};
 use crate::model::Model;
-use crate::tables::acl::{Acl, Tuple};
+use crate::tables::acl::{Acl, Redirect, Tuple};
 use crate::tables::{DecapTarget, NextHopKind, Snapshot, Tunnel, Underlay, Vif, Vrf, Way};
 
 const ADDRESSES: [&str; 19] = [
@@ -97,7 +97,7 @@ fn vrf(model: &Model, snapshot: &Snapshot, row: &Vrf, answers: &mut Vec<String>)
         let route = route.map(|(length, id)| (length, next_hop_row(model, snapshot, id)));
         answers.push(format!("vrf {name} route {address} {route:?}"));
     }
-    verdicts(&format!("vrf {name} acl"), row.acl.as_deref(), answers);
+    verdicts(model, &format!("vrf {name} acl"), row.acl.as_deref(), answers);
 }
 
 fn vif(model: &Model, row: &Vif, answers: &mut Vec<String>) {
@@ -116,11 +116,13 @@ fn vif(model: &Model, row: &Vif, answers: &mut Vec<String>) {
         answers
             .push(format!("vif {name} source {address} {:?}", row.sources.as_ref().map(|set| set.contains(address))));
     }
-    verdicts(&format!("vif {name} from"), row.from_vif.as_deref(), answers);
-    verdicts(&format!("vif {name} to"), row.to_vif.as_deref(), answers);
+    let service = row.service.map(|next_hop| next_hop_row(model, &model.snapshot(), next_hop));
+    answers.push(format!("vif {name} service {service:?}"));
+    verdicts(model, &format!("vif {name} from"), row.from_vif.as_deref(), answers);
+    verdicts(model, &format!("vif {name} to"), row.to_vif.as_deref(), answers);
 }
 
-fn verdicts(whose: &str, acl: Option<&Acl>, answers: &mut Vec<String>) {
+fn verdicts(model: &Model, whose: &str, acl: Option<&Acl>, answers: &mut Vec<String>) {
     let Some(acl) = acl else { return answers.push(format!("{whose} none")) };
     for (source, destination) in ADDRESSES.iter().zip(ADDRESSES.iter().rev()).chain(ADDRESSES.iter().zip(&ADDRESSES)) {
         for (protocol, ports, icmp) in
@@ -131,7 +133,12 @@ fn verdicts(whose: &str, acl: Option<&Acl>, answers: &mut Vec<String>) {
                 continue;
             }
             let judgement = acl.judge(&Tuple { source, destination, protocol, ports, icmp });
-            answers.push(format!("{whose} {} {source} {destination} {protocol} {judgement:?}", acl.name));
+            let to = match acl.redirect(&judgement) {
+                None => String::new(),
+                Some(Redirect::Vrf(vrf)) => format!(" by vrf {:?}", model.vrf_name(vrf)),
+                Some(Redirect::Vif(vif)) => format!(" by vif {:?}", model.vif_name(vif)),
+            };
+            answers.push(format!("{whose} {} {source} {destination} {protocol} {judgement:?}{to}", acl.name));
         }
     }
 }

@@ -65,15 +65,16 @@ pub(super) fn happen(model: &mut Model, event: &Event) -> bool {
 /// A fresh model of what a model lists, neighbours learnt and lost again.
 fn rebuilt(model: &Model) -> Model {
     let mut fresh = Model::new(*model.limits(), ports());
-    let mut learnt = Vec::new();
+    let (mut learnt, mut batch) = (Vec::new(), Vec::new());
     for object in model.list(v1::Kind::All, "") {
         match object.kind.unwrap() {
             Kind::Port(_) => {}
             Kind::Route(route) if route.key.as_ref().unwrap().owner == "vif" => {}
             Kind::Neighbour(neighbour) if neighbour.learnt => learnt.push(neighbour),
-            kind => drop(fresh.apply("", &[put(kind)]).unwrap()),
+            kind => batch.push(put(kind)),
         }
     }
+    fresh.apply("", &batch).unwrap();
     for neighbour in learnt {
         let key = neighbour.key.unwrap();
         let address = crate::api::text::address(&key.address).unwrap();

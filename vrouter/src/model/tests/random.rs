@@ -261,6 +261,7 @@ fn any_tenant_vif() -> impl Strategy<Value = v1::Vif> {
             acl_from_vif: from.into(),
             acl_to_vif: to.into(),
             spoofing_allowed,
+            service: spoofing_allowed,
             quota: spoofing_allowed.then(|| quota(u32::from(at))),
             allowed_sources: if sources { vec![prefix("10.1.0.0/16")] } else { Vec::new() },
             gateway_v4: ip("172.16.0.1"),
@@ -333,8 +334,16 @@ pub(super) fn any_rule() -> impl Strategy<Value = v1::Rule> {
         select(&["clients", "all"][..]).prop_map(|name| Some(v1::address_match::By::Group(name.into()))),
         select(&PREFIXES[..]).prop_map(|of| Some(v1::address_match::By::Prefix(prefix(of)))),
     ];
-    (side, any::<bool>(), select(&[1_u32, 6, 17][..]), any::<bool>()).prop_map(|(by, permit, protocol, ports)| {
+    use v1::redirect::To;
+    let to = prop_oneof![
+        6 => Just(None),
+        2 => select(&VIFS[2..]).prop_map(|vif| Some(To::Vif(vif.into()))),
+        1 => select(&VRFS[1..]).prop_map(|vrf| Some(To::Vrf(vrf.into()))),
+    ];
+    let action = (any::<bool>(), to);
+    (side, action, select(&[1_u32, 6, 17][..]), any::<bool>()).prop_map(|(by, (permit, to), protocol, ports)| {
         v1::Rule {
+            redirect: to.filter(|_| permit).map(|to| v1::Redirect { to: Some(to) }),
             permit,
             protocol: Some(protocol),
             source: by.map(|by| v1::AddressMatch { by: Some(by) }),
