@@ -128,7 +128,7 @@ impl Model {
         self.compiled.snapshot.generation
     }
 
-    /// The objects of one kind, or of all kinds, in an order in which they can be written to an empty model. `vrf` narrows routes
+    /// The objects of one kind, or of all kinds, in an order in which one batch can write them to an empty model. `vrf` narrows routes
     /// unless empty. Routes of owner `vif` and learnt neighbours are listed, but cannot be written.
     pub fn list(&self, kind: v1::Kind, vrf: &str) -> Vec<v1::Object> {
         list::list(&self.state, kind, vrf, |bridge, mac| self.learning.idle((bridge, mac)))
