@@ -144,6 +144,21 @@ fn a_rule_redirects_by_the_routes_of_another_vrf() {
 }
 
 #[test]
+fn a_route_leads_by_way_of_a_service() {
+    scenario("redirect-by-route", service, |lab| {
+        lab.apply("routes: [{vrf: red, prefix: 10.1.1.20/32, via: {vif: left}}, {vrf: red, prefix: \"fd01::20/128\", via: {vif: left}}]");
+        lab.apply(&network::ra("acl_to_vif: nothing"));
+        both_ways(lab, "4");
+        both_ways(lab, "6");
+        // what is no service answers by the routes of its own VRF
+        let left = SERVICE.lines().find(|line| line.contains("name: left")).unwrap().trim().trim_start_matches("- ");
+        lab.apply(&format!("vifs: [{}]", left.replace(", service: true", "")));
+        lab.pass(RA, "svc4", LEFT, "svc4.left");
+        lab.dropped(LEFT, "svc4.back.from-left", DropReason::RouteDrop);
+    });
+}
+
+#[test]
 fn a_service_sends_on_by_its_own_rules() {
     scenario("redirect-chain", through, |lab| {
         // left hands on to right, which goes on to B
