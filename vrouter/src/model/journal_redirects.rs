@@ -116,6 +116,8 @@ impl State {
                 let vrf = self.vrfs.get(name).ok_or_else(|| Reason::Unknown { kind: "VRF", name: shown(name) })?;
                 match self.fabric_use(vrf.id) {
                     Some(why) => Err(Reason::FabricVrf { vrf: name.to_string(), why: why.into() }),
+                    // answers that come in there must find their flows
+                    None if !vrf.flows => Err(Reason::FlowsAreOff(name.to_string())),
                     None => Ok(()),
                 }
             }

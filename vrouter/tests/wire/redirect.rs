@@ -119,7 +119,17 @@ fn a_to_vif_acl_redirects_what_is_for_its_vif() {
         lab.pass(LEFT, "svc4.in.from-left", RA, "svc4.in.out");
         lab.pass(RA, "svc4.in.back", LEFT, "svc4.in.back.left");
         lab.pass(LEFT, "svc4.in.back.from-left", UP, "svc4.in.back.wire");
-        // it goes by red's routes, though it enters in svc
+    });
+}
+
+#[test]
+fn a_service_may_answer_itself() {
+    scenario("redirect-proxy", service, |lab| {
+        lab.apply(BY_LEFT);
+        lab.apply(&network::ra("acl_to_vif: by"));
+        lab.pass(UP, "svc4.in", LEFT, "svc4.in.left");
+        // by red's routes, though it enters in svc, from where nothing leads to red
+        lab.pass(LEFT, "svc4.in.back.from-left", UP, "svc4.in.back.wire");
         lab.apply("routes: [{vrf: red, prefix: 10.1.1.20/32, drop: true}]");
         lab.dropped(LEFT, "svc4.in.back.from-left", DropReason::RouteDrop);
     });
@@ -247,6 +257,16 @@ fn references_hold_at_the_end_of_a_batch() {
     assert_eq!(
         refused(&mut lab, "acls: [{name: by, rules: [{action: deny, redirect: {vif: left}}]}]"),
         "acl by: rules[0].redirect: only a rule that permits redirects"
+    );
+    lab.apply("vrfs: [{name: plain, flows: off}]");
+    assert_eq!(
+        refused(&mut lab, "acls: [{name: by, rules: [{action: permit, redirect: {vrf: plain}}]}]"),
+        "acl by: redirect: flows are off in VRF plain"
+    );
+    lab.apply("acls: [{name: into, rules: [{action: permit, redirect: {vrf: blue}}]}]");
+    assert_eq!(
+        refused(&mut lab, "vrfs: [{name: blue, flows: off}]"),
+        "vrf blue: still referred to by ACL into, which redirects to it"
     );
     lab.apply(BY_LEFT);
     let left = SERVICE.lines().find(|line| line.contains("name: left")).unwrap().trim().trim_start_matches("- ");
