@@ -54,6 +54,8 @@ mod packet_mode;
 mod policy;
 #[path = "wire/ports.rs"]
 mod ports;
+#[path = "wire/quota_views.rs"]
+mod quota_views;
 #[path = "wire/quotas.rs"]
 mod quotas;
 #[path = "wire/reasons.rs"]

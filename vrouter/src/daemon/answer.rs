@@ -203,7 +203,7 @@ impl Control {
                 _ = reply.send(rows.map_err(|error| refused("victims", &error)));
             }
             Request::Explain { query, reply } => {
-                let answer = explain::explain(&self.shared, self.publisher.current(), &query);
+                let answer = explain::explain(&self.shared, self.publisher.current(), &query, tick_at(self.now));
                 _ = reply.send(answer.map_err(|error| refused("explain", &error)));
             }
             Request::Status { reply } => _ = reply.send(self.status()),

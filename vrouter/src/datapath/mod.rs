@@ -22,7 +22,7 @@ pub mod lifetime;
 pub mod mover;
 pub mod mss;
 pub mod named;
-mod packet_mode;
+pub mod packet_mode;
 pub mod ports;
 pub mod punt;
 pub mod quota;

@@ -6,8 +6,9 @@ use flowtable::{FlowTable, Kernel, Sought};
 
 use super::Fate;
 use super::classify::Classified;
-use super::decide::lost;
+use super::decide::{Question, lost};
 use super::lane::{Cell, Family};
+use super::named::Named;
 use super::punt::Why;
 use super::table::FlowKey;
 use super::victims::Culprit;
@@ -60,6 +61,23 @@ pub(super) fn fate(snapshot: &Snapshot, found: &Classified, key: Option<&FlowKey
             other.is_some_and(|other| !other.flows).then_some(Fate::Forward(next_hop))
         }
     }
+}
+
+/// Whether packets like these, without a flow, go by routes alone.
+pub fn takes(snapshot: &Snapshot, question: &Question) -> bool {
+    let Some(vrf) = snapshot.vrfs.row(question.vrf.index()).filter(|vrf| !vrf.flows) else { return false };
+    let mut flows = false;
+    let choose = |group: &Group| snapshot.choose(group, &question.tuple);
+    let to = question.tuple.destination;
+    let next_hop = match question.forward {
+        Named::Label(next_hop) | Named::Bridged(Some(next_hop)) => Some(next_hop),
+        Named::Bridged(None) => None,
+        Named::Routed => snapshot.resolve(vrf.id, to, choose, |vrf, _| flows |= vrf.flows).ok().map(|way| way.next_hop),
+    };
+    let kind = next_hop.and_then(|next_hop| snapshot.next_hops.row(next_hop.index())).map(|row| &row.kind);
+    let into = if let Some(NextHopKind::Vif { vif, .. }) = kind { snapshot.vifs.row(vif.index()) } else { None };
+    let into = into.and_then(|vif| snapshot.vrfs.row(vif.vrf.index()));
+    !flows && into.is_none_or(|vrf| !vrf.flows)
 }
 
 /// Lookup of what goes by routes alone: finds each packet's next hop, if the lane takes it there, and hashes what leaves by a tunnel.

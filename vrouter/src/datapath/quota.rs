@@ -298,6 +298,19 @@ impl Accounts {
         has(own, mine) && has(tenant, ours)
     }
 
+    /// What is left of a rate: of the own bound and of the tenant's, each with that bound, of which 0 is none.
+    pub fn left(&self, purse: &Purse, rate: Rate, now: Tick) -> [(u32, u32); 2] {
+        let ([own, tenant], [mine, ours]) = (purse.bounds(rate), self.both(purse.owner));
+        let left = |bound, account: &Account| (account.meters[rate as usize].filled(bound, now).0, bound);
+        [left(own, mine), left(tenant, ours)]
+    }
+
+    /// Flow pairs that the payer holds, and its tenant, each with its bound, of which 0 is none.
+    pub fn held(&self, purse: &Purse) -> [(u32, u32); 2] {
+        let [mine, ours] = self.both(purse.owner);
+        [(mine.held.load(Relaxed), purse.own.flows), (ours.held.load(Relaxed), purse.tenant.flows)]
+    }
+
     /// Whether a search for the holder's own pairs is worth while: not when many found nothing just now.
     pub fn may_search(&self, owner: Owner, scope: Scope, now: Tick) -> bool {
         let word = self.both(owner)[scope as usize].barren.load(Relaxed);

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::quotas::Quotas;
 use super::victims::rule_text;
 use super::{member_name, next_hop_of_flow, next_hop_text, place_text, read_address, underlay_text, vrf_name};
 use crate::api::v1;
@@ -9,16 +10,22 @@ use crate::datapath::Shared;
 use crate::datapath::bridge;
 use crate::datapath::decide::{Answer, Question, Recorder, Silent, Stage, Verdict, decide};
 use crate::datapath::named::{Named, question_of};
+use crate::datapath::packet_mode;
 use crate::datapath::table::{Decided, FlowKey, Flows};
 use crate::drops::DropReason;
-use crate::ids::{Mac, NextHopId, Place};
+use crate::ids::{Mac, NextHopId, Place, Tick};
 use crate::packet::tuple::{FlowTuple, protocol};
 use crate::packet::{ip, mss};
 use crate::tables::acl::{Acl, Redirect};
 use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf};
 
 /// Answers a request; the error names field and reason. Any thread; no side effects.
-pub fn explain(shared: &Shared, snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<v1::ExplainReply, String> {
+pub fn explain(
+    shared: &Shared,
+    snapshot: &Snapshot,
+    request: &v1::ExplainRequest,
+    now: Tick,
+) -> Result<v1::ExplainReply, String> {
     let mut question = read(snapshot, request)?;
     let mut steps = Steps { snapshot, steps: Vec::new() };
     let station = bridged(snapshot, request, &mut question, &mut steps)?;
@@ -28,11 +35,14 @@ pub fn explain(shared: &Shared, snapshot: &Snapshot, request: &v1::ExplainReques
         Ok(()) if let Err(reason) = station => Verdict::Drop(reason),
         Ok(()) => {
             let answer = match live_flow(shared, &question, &mut steps) {
-                Live::No => decide(snapshot, &question, &mut steps),
-                Live::Asked(kept) => decide(snapshot, &Question { kept, ..question }, &mut steps),
-                Live::Answered(asked) => decide(snapshot, &asked, &mut steps).turned(asked.place),
+                Live::No => as_new(snapshot, &question, &Quotas { shared, now }, &mut steps),
+                Live::Asked(kept) => Ok(decide(snapshot, &Question { kept, ..question }, &mut steps)),
+                Live::Answered(asked) => Ok(decide(snapshot, &asked, &mut steps).turned(asked.place)),
             };
-            leave(snapshot, &question, hash, &answer, request.length, &mut steps)
+            match answer {
+                Ok(answer) => leave(snapshot, &question, hash, &answer, request.length, &mut steps),
+                Err(reason) => Verdict::Drop(reason),
+            }
         }
     };
     let (verdict, result) = match verdict {
@@ -206,6 +216,26 @@ fn live_flow(shared: &Shared, question: &Question, steps: &mut Steps<'_>) -> Liv
     Live::Answered(asked)
 }
 
+/// The decision about a packet without a flow, as its quotas allow.
+fn as_new(
+    snapshot: &Snapshot,
+    question: &Question,
+    quotas: &Quotas<'_>,
+    steps: &mut Steps<'_>,
+) -> Result<Answer, DropReason> {
+    let has_flow = !packet_mode::takes(snapshot, question);
+    if has_flow {
+        quotas.new_flow(question.place, steps)?;
+    }
+    let answer = decide(snapshot, question, steps);
+    match answer.forward {
+        Verdict::Forward(_) if has_flow => quotas.pair(answer.owner, steps)?,
+        Verdict::Local => quotas.punt(question.place, steps)?,
+        Verdict::Forward(_) | Verdict::Drop(_) => {}
+    }
+    Ok(answer)
+}
+
 /// The next hop's own limits.
 fn leave(
     snapshot: &Snapshot,
@@ -244,13 +274,14 @@ fn leave(
     answer.forward
 }
 
-struct Steps<'a> {
-    snapshot: &'a Snapshot,
+/// What was asked on the way.
+pub(super) struct Steps<'a> {
+    pub(super) snapshot: &'a Snapshot,
     steps: Vec<v1::Step>,
 }
 
 impl Steps<'_> {
-    fn add(&mut self, name: &str, object: String, detail: String) {
+    pub(super) fn add(&mut self, name: &str, object: String, detail: String) {
         self.steps.push(v1::Step { name: name.into(), object, detail });
     }
 

@@ -2,6 +2,7 @@
 
 pub mod explain;
 pub mod flows;
+mod quotas;
 pub mod stats;
 pub mod victims;
 
