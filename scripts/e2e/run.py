@@ -1,19 +1,32 @@
 #!/usr/bin/python3
 """Runs the end-to-end tests: the functions test_* of the files test_*.py beside this one, each with a Picture of its own.
 
-usage: run.py --bin FOLDER [NAME...]     FOLDER holds vrouter and vrctl; NAME: only tests whose name contains it
+usage: run.py --bin FOLDER [--jobs N] [NAME...]     FOLDER holds vrouter and vrctl; NAME: only tests whose name contains it
+
+So many run at a time, each by a process that has its own namespaces, folder and names of DPDK's files; those marked `alone` afterwards.
 """
 
 import argparse
+import concurrent.futures
+import contextlib
+import ctypes
 import importlib
+import io
+import multiprocessing
+import os
 import pathlib
+import signal
 import sys
 import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
+# Tests wait more than they compute.
+JOBS = 1 + (os.cpu_count() or 1)
+_PR_SET_PDEATHSIG = 1
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from lab.order import is_alone, is_first  # noqa: E402
 from lab.picture import Picture  # noqa: E402
 from lab.process import Failure  # noqa: E402
 from lab.space import Lab  # noqa: E402
@@ -54,6 +67,14 @@ def tests(names):
                 yield title, function
 
 
+def run_test(title, function, bin):
+    """Whether it passed, and what is to be said of it."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        passed = passes(title, function, bin)
+    return passed, said.getvalue()
+
+
 def passes(title, function, bin):
     start = time.monotonic()
     with Lab() as lab:
@@ -61,7 +82,7 @@ def passes(title, function, bin):
         try:
             function(picture)
             end(picture)
-            print(f"ok      {time.monotonic() - start:5.1f} s  {title}", flush=True)
+            print(f"ok      {time.monotonic() - start:5.1f} s  {title}")
             return True
         except Exception as failure:
             print(f"FAILED  {time.monotonic() - start:5.1f} s  {title}")
@@ -70,19 +91,39 @@ def passes(title, function, bin):
                 where = traceback.extract_tb(failure.__traceback__)
                 print(indented("".join(traceback.format_list(where)[1:3])))
             report(picture)
-            sys.stdout.flush()
             return False
+
+
+def run_all(chosen, bin, jobs):
+    """Whether each passed; what each says is told when it ends."""
+    chosen = sorted(chosen, key=lambda test: not is_first(test[1]))
+    results = []
+    for several in (True, False):
+        part = [test for test in chosen if is_alone(test[1]) != several]
+        context = multiprocessing.get_context("fork")
+        with concurrent.futures.ProcessPoolExecutor(jobs if several else 1, context, _end_with_parent) as pool:
+            for done in concurrent.futures.as_completed([pool.submit(run_test, *test, bin) for test in part]):
+                passed, said = done.result()
+                print(said, end="", flush=True)
+                results.append(passed)
+    return results
+
+
+def _end_with_parent():
+    # SIGTERM: a lab closes itself then
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bin", required=True, type=pathlib.Path, help="folder of vrouter and vrctl")
+    parser.add_argument("--jobs", type=int, default=JOBS, help=f"tests at a time ({JOBS})")
     parser.add_argument("names", nargs="*", help="only tests whose name contains one of these")
     given = parser.parse_args()
     for program in ("vrouter", "vrctl"):
         if not (given.bin / program).exists():
             raise Failure(f"{given.bin / program} is missing: cargo build -p vrouter --bins")
-    results = [passes(title, function, given.bin) for title, function in tests(given.names)]
+    results = run_all(tests(given.names), given.bin, given.jobs)
     print(f"{results.count(True)} passed, {results.count(False)} failed")
     return 0 if results and all(results) else 1
 

@@ -6,6 +6,7 @@ import yaml
 
 from lab import checked, measure, ndr, report, rig
 from lab.hugepages import HugePages
+from lab.order import alone
 from lab.process import Failure
 from lab.scenario import Scenario, rules
 
@@ -154,6 +155,7 @@ def measured(picture, scenario, run, seconds=0.3):
         return measure.measure(picture.bin, scratch, row, 1, seconds, 2000 if row.paced() else None)
 
 
+@alone
 def test_two_workers_are_measured_beside_one(picture):
     HugePages(picture.lab, 512)
     scenario = small(picture, "two-workers", [])
@@ -166,6 +168,7 @@ def test_two_workers_are_measured_beside_one(picture):
     refused(lambda: measured(picture, lost, "split"), "drops {'acl")
 
 
+@alone
 def test_routes_change_beside_traffic(picture):
     HugePages(picture.lab, 512)
     # few flows: the routes that change are those of the few servers that they go to
@@ -181,6 +184,7 @@ def test_routes_change_beside_traffic(picture):
     refused(lambda: measured(picture, small(picture, "route-changes", words), "beneath"), "changes a second instead of 100000000")
 
 
+@alone
 def test_latency_stands_beside_its_floor(picture):
     HugePages(picture.lab, 512)
     found = measured(picture, small(picture, "half-load", []), "half")
@@ -234,6 +238,7 @@ print(json.dumps({"sent": sent, "received": min(sent, int(1_000_000 * given.seco
 """
 
 
+@alone
 def test_a_search_beside_a_generator_and_by_our_own_sources(picture):
     folder = pathlib.Path(picture.lab.folder)
     (folder / "generator.py").write_text(GENERATOR)

@@ -4,10 +4,11 @@ import fcntl
 import pathlib
 import re
 
-from lab.process import Failure, run
+from lab.process import Failure, run, until
 
 RESERVED = pathlib.Path("/proc/sys/vm/nr_hugepages")
 LOCK = "/tmp/hugepages.lock"
+SECONDS = 30
 
 
 def free_pages():
@@ -16,9 +17,11 @@ def free_pages():
 
 
 def reserve(more):
-    """So many pages more than the machine has, or fewer."""
+    """So many pages more than the machine has, or fewer. Tells how many came, of more than none."""
+    before = int(RESERVED.read_text())
     if more:
-        RESERVED.write_text(str(max(0, int(RESERVED.read_text()) + more)))
+        RESERVED.write_text(str(max(0, before + more)))
+    return int(RESERVED.read_text()) - before
 
 
 class HugePages:
@@ -28,11 +31,17 @@ class HugePages:
         self._lock = open(LOCK, "w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         lab.at_close(self._lock.close)
-        missing = max(0, megabytes // 2 - free_pages())
-        lab.at_close(reserve, -missing)
-        reserve(missing)
-        if free_pages() < megabytes // 2:
-            raise Failure(f"this test needs {megabytes // 2} free huge pages of 2 MiB; the kernel gives {free_pages()}")
+        wanted = megabytes // 2
+
+        def enough():
+            # the kernel may find some only when it is asked again: files fill the memory, in pieces
+            missing = max(0, wanted - free_pages())
+            lab.at_close(reserve, -reserve(missing))
+            return free_pages() >= wanted
+        try:
+            until(enough, SECONDS, "huge pages")
+        except Failure:
+            raise Failure(f"this test needs {wanted} free huge pages of 2 MiB; the kernel gives {free_pages()}") from None
         self.folder = pathlib.Path(lab.folder) / "huge"
         self.folder.mkdir()
         run("mount", "-t", "hugetlbfs", "none", str(self.folder))
