@@ -4,6 +4,8 @@
 mod allocation;
 #[path = "wire/answers.rs"]
 mod answers;
+#[path = "wire/asymmetric.rs"]
+mod asymmetric;
 #[path = "wire/books.rs"]
 mod books;
 #[path = "wire/bridge.rs"]
@@ -44,10 +46,14 @@ mod learning;
 mod mss;
 #[path = "wire/nd.rs"]
 mod nd;
+#[path = "wire/nested.rs"]
+mod nested;
 #[path = "wire/network.rs"]
 mod network;
 #[path = "wire/noisy.rs"]
 mod noisy;
+#[path = "wire/non_ip.rs"]
+mod non_ip;
 #[path = "wire/packet_mode.rs"]
 mod packet_mode;
 #[path = "wire/policy.rs"]
