@@ -101,6 +101,8 @@ reasons! {
     InnerMacNotOurs = "inner_mac_not_ours",
     /// Sent with the MAC address of a station that an FDB entry holds elsewhere.
     StickyElsewhere = "sticky_elsewhere",
+    /// Neither IPv4, IPv6 nor ARP, in a bridge for these alone.
+    NotIp = "not_ip",
     /// Bridged, to a MAC address that no station of the bridge has.
     UnknownUnicast = "unknown_unicast",
     /// Bridged, to where it came from: the same VIF, or from a tunnel into a tunnel.

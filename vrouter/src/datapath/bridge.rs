@@ -44,6 +44,9 @@ pub(super) fn classify(snapshot: &Snapshot, frame: &Entered, vif: Option<&Vif>) 
             return Err(DropReason::StickyElsewhere.into());
         }
     }
+    if frame.bridge.ip_only && ![ether::IPV4, ether::IPV6, ether::ARP].contains(&frame.header.ethertype) {
+        return Err(DropReason::NotIp.into());
+    }
     let to = frame.header.destination;
     let unknown = || frame.bridge.floods_unknown && frame.bridge.station(to).is_none();
     if to.is_group() || unknown() { flood::classify(snapshot, frame, vif) } else { unicast(snapshot, frame, vif) }

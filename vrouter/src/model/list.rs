@@ -306,6 +306,7 @@ pub(super) fn bridge(state: &State, bridge: &Bridge) -> v1::Bridge {
         learning: bridge.learning,
         ageing: bridge.ageing,
         learn_limit: bridge.learn_limit,
+        ip_only: bridge.ip_only,
     }
 }
 

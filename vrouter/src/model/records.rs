@@ -131,6 +131,7 @@ pub(crate) struct Bridge {
     pub ageing: u32,
     /// 0: the default.
     pub learn_limit: u32,
+    pub ip_only: bool,
 }
 
 /// A station that was learnt.

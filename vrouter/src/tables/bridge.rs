@@ -15,6 +15,8 @@ pub struct Bridge {
     pub vrf: VrfId,
     /// Frames to a station that nobody knows go to everybody.
     pub floods_unknown: bool,
+    /// Frames that are neither IPv4, IPv6 nor ARP are dropped.
+    pub ip_only: bool,
     /// Frames to everybody that one VIF, or the tunnels, may send in a second.
     pub floods_per_second: u32,
     /// Its VIFs, with the next hop to each.
@@ -69,6 +71,7 @@ impl Bridge {
             name,
             vrf,
             floods_unknown: false,
+            ip_only: false,
             floods_per_second: 0,
             ports: Arc::default(),
             vteps: Arc::default(),

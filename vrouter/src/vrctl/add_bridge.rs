@@ -33,6 +33,9 @@ pub(super) struct AddBridge {
     /// Stations that are learnt at each VIF and VTEP; default 1024
     #[arg(long, requires = "learning")]
     learn_limit: Option<u32>,
+    /// Drop frames that are neither IPv4, IPv6 nor ARP
+    #[arg(long)]
+    ip_only: bool,
 }
 
 #[derive(clap::Args)]
@@ -80,9 +83,21 @@ impl AddBridge {
             learning,
             ageing,
             learn_limit,
+            ip_only,
         } = self;
         let vteps = vtep;
-        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit }
+        Bridge {
+            name,
+            vrf,
+            vteps,
+            flood_unknown,
+            floods_per_second,
+            suppress_off,
+            learning,
+            ageing,
+            learn_limit,
+            ip_only,
+        }
     }
 }
 

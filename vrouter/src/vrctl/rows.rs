@@ -219,7 +219,7 @@ impl Row for Neighbour {
 }
 
 impl Row for Bridge {
-    const COLUMNS: &[&str] = &["bridge", "vrf", "vteps", "unknown", "floods/s", "questions", "learning"];
+    const COLUMNS: &[&str] = &["bridge", "vrf", "vteps", "unknown", "floods/s", "questions", "learning", "carries"];
 
     fn name(&self) -> String {
         self.name.clone()
@@ -231,7 +231,9 @@ impl Row for Bridge {
         let floods = or(&self.floods_per_second, "default");
         let learning = if self.learning { format!("{}s", self.ageing.unwrap_or(300)) } else { "-".into() };
         let asked = if self.suppress_off { "flooded" } else { "answered" };
-        vec![self.name.clone(), self.vrf.clone(), lines(&vteps), unknown.into(), floods, asked.into(), learning]
+        let carries = if self.ip_only { "ip" } else { "all" };
+        let [unknown, asked, carries] = [unknown, asked, carries].map(String::from);
+        vec![self.name.clone(), self.vrf.clone(), lines(&vteps), unknown, floods, asked, learning, carries]
     }
 }
 

@@ -3,7 +3,7 @@
 use vrouter::drops::DropReason;
 
 use super::bridge::a;
-use super::lab::scenario;
+use super::lab::{Lab, scenario};
 use super::network::{RA, RA2, UP};
 
 const KINDS: [&str; 8] = ["pppoe-discovery", "pppoe", "jumbo", "ipx", "macsec", "fcoe", "mpls", "eapol"];
@@ -35,5 +35,33 @@ fn frames_of_a_link_go_no_further() {
             lab.dropped(RA, &format!("nonip.link.{last}"), DropReason::Multicast);
             lab.dropped(UP, &format!("nonip.link.{last}.far"), DropReason::Multicast);
         }
+    });
+}
+
+/// A frame that is not IP, to a bridge that is for IP alone.
+pub fn to_a_bridge_of_ip(lab: &mut Lab) {
+    lab.apply("bridges: [{name: lan, vrf: red, ip_only: true, vteps: [{vxlan: {remote: 10.0.0.2, vni: 5000}}]}]");
+    lab.put(RA, "nonip.pppoe");
+}
+
+#[test]
+fn a_bridge_of_ip_carries_nothing_else() {
+    scenario("ip-only", a, |lab| {
+        to_a_bridge_of_ip(lab);
+        lab.run();
+        assert_eq!(lab.rig().dropped("ra", DropReason::NotIp), 1);
+        for kind in KINDS {
+            lab.dropped(RA, &format!("nonip.{kind}"), DropReason::NotIp);
+        }
+        // by its type, before what it is for
+        for name in ["nonip.is-is", "nonip.link.14", "br.vxlan.other"] {
+            lab.dropped(RA, name, DropReason::NotIp);
+        }
+        lab.dropped(UP, "br.vxlan.other.back", DropReason::NotIp);
+        // IP, ARP and neighbour discovery
+        lab.pass(RA, "br.local", RA2, "br.local");
+        lab.pass(RA, "br.vxlan6", UP, "br.vxlan6.wire");
+        lab.pass(RA2, "br.arp", RA, "br.arp");
+        lab.pass(RA, "br.ns", RA2, "br.ns");
     });
 }

@@ -55,7 +55,7 @@ fn provoked(reason: DropReason) -> By {
         EcnForbidden => Frame(UP, "ecn.4.vxlan.0.3"),
         VtepNotAllowed => Scenario(Lab::a, from_a_stranger),
         InnerMacNotOurs => Frame(UP, "vxlan.inner-mac"),
-        StickyElsewhere | UnknownUnicast | SplitHorizon | LeafToLeaf => in_a_bridge(reason),
+        StickyElsewhere | NotIp | UnknownUnicast | SplitHorizon | LeafToLeaf => in_a_bridge(reason),
         FloodBudget | NobodyElse | FloodNoRoom => in_a_bridge(reason),
         TtlExpired => Frame(RA, "ttl4.1"),
         TcpNotSyn => Scenario(Lab::a, strict),
@@ -119,6 +119,7 @@ fn beyond_a_quota(reason: DropReason) -> By {
 fn in_a_bridge(reason: DropReason) -> By {
     let done: fn(&mut Lab) = match reason {
         DropReason::StickyElsewhere => super::learning::stolen,
+        DropReason::NotIp => super::non_ip::to_a_bridge_of_ip,
         DropReason::UnknownUnicast => |lab| lab.put(RA, "br.unknown"),
         DropReason::SplitHorizon => |lab| lab.put(UP, "br.tunnel-to-tunnel"),
         DropReason::LeafToLeaf => super::etree::two_leaves,

@@ -36,6 +36,9 @@ pub struct Bridge {
     /// Stations that are learnt at each VIF and VTEP; default 1024.
     #[serde(default)]
     pub learn_limit: Option<u32>,
+    /// Frames that are neither IPv4, IPv6 nor ARP are dropped; default: they are bridged.
+    #[serde(default)]
+    pub ip_only: bool,
 }
 
 /// A tunnel for frames: exactly one of `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`.

@@ -238,6 +238,7 @@ impl TryFrom<&v1::Bridge> for Bridge {
             learning: bridge.learning,
             ageing: number(bridge.ageing),
             learn_limit: number(bridge.learn_limit),
+            ip_only: bridge.ip_only,
         })
     }
 }

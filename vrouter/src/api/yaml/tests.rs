@@ -436,9 +436,9 @@ fn vtep() -> impl Strategy<Value = Vtep> {
 prop_compose! {
     fn bridge()(
         name in name(), vrf in name(), vteps in list(vtep()), flood_unknown: bool, floods_per_second in some(1_u32..),
-        suppress_off: bool, learning: bool, ageing in some(1_u32..), learn_limit in some(1_u32..),
+        suppress_off: bool, learning: bool, ageing in some(1_u32..), learn_limit in some(1_u32..), ip_only: bool,
     ) -> Bridge {
-        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit }
+        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit, ip_only }
     }
 }
 

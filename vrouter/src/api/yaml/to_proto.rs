@@ -283,6 +283,7 @@ impl ToProto for Bridge {
             learning: self.learning,
             ageing: self.ageing.unwrap_or(0),
             learn_limit: self.learn_limit.unwrap_or(0),
+            ip_only: self.ip_only,
         }))
     }
 }

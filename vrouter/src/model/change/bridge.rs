@@ -40,8 +40,20 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Bridge) -> Result
     let ageing = read::number(given.ageing, 0, 1_000_000).at("ageing")?;
     let learn_limit = read::number(given.learn_limit, 0, 65_536).at("learn_limit")?;
     let name = name.into();
-    let bridge =
-        Bridge { id, name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit };
+    let ip_only = given.ip_only;
+    let bridge = Bridge {
+        id,
+        name,
+        vrf,
+        vteps,
+        flood_unknown,
+        floods_per_second,
+        suppress_off,
+        learning,
+        ageing,
+        learn_limit,
+        ip_only,
+    };
     if old.is_none_or(|old| *old != bridge) {
         state.set_bridge(bridge.name.clone(), Some(Arc::new(bridge)));
         learning::settle(state, id);

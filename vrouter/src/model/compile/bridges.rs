@@ -42,7 +42,7 @@ pub(super) fn compile(state: &State, dirty: &Dirty, next: &mut Snapshot) {
         let mut row = next.bridges.shared(id.index()).cloned().unwrap_or_else(new);
         let changed = Arc::make_mut(&mut row);
         changed.vrf = record.vrf;
-        changed.floods_unknown = record.flood_unknown;
+        (changed.floods_unknown, changed.ip_only) = (record.flood_unknown, record.ip_only);
         (changed.learns, changed.ageing) = (record.learning, ageing(record));
         changed.floods_per_second = match record.floods_per_second {
             0 => FLOODS_PER_SECOND,

@@ -217,6 +217,7 @@ fn any_bridge() -> impl Strategy<Value = v1::Bridge> {
             flood_unknown,
             suppress_off,
             learning: !suppress_off,
+            ip_only: flood_unknown == suppress_off,
             ..bridge(name, vrf)
         },
     )
