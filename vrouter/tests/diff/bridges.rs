@@ -54,11 +54,13 @@ impl Bridge {
             }
         }
         let unknown = if random.chance(40) { ", flood_unknown: true" } else { "" };
-        let learning = if random.chance(65) { ", learning: true, ageing: 1000000" } else { "" };
+        let ageing = random.weighted(&[(50, 1_000_000), (20, 8), (20, 17), (10, 30)]);
+        let learning = if random.chance(65) { format!(", learning: true, ageing: {ageing}") } else { String::new() };
         let off = if random.chance(15) { ", suppress_off: true" } else { "" };
+        let only = if random.chance(15) { ", ip_only: true" } else { "" };
         let vteps = vteps.join(", ");
         let text = format!(
-            "{{name: {name}, vrf: {vrf}, floods_per_second: 1000000, vteps: [{vteps}]{unknown}{off}{learning}}}"
+            "{{name: {name}, vrf: {vrf}, floods_per_second: 1000000, vteps: [{vteps}]{unknown}{off}{learning}{only}}}"
         );
         Object { section: "bridges", text }
     }

@@ -25,8 +25,6 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("exception_budget", "fewer frames than a tenth of a second may have"),
     ("next_hop_gone", "a port where the worker has no queue"),
     ("flow_budget", "budgets are high here, so that outcomes do not hang on the order of frames"),
-    ("flow_quota", "not drawn: the model has no table"),
-    ("punt_quota", "not drawn: what is answered would hang on the order of frames"),
     ("flow_table_full", "the table is never full here: the model has no table"),
     ("piece_no_room", "fewer pieces than have room"),
     ("no_headroom", "a device without headroom"),
@@ -52,11 +50,11 @@ const FEATURES: &[&str] = &[
     "reverse_key_gives_way", "reverse_key_in_use", "router_asked", "router_ends", "router_moved", "router_unasked", "tcp_reopened", "to_geneve", "to_geneve6", "to_mpls_gre", "to_mpls_gre6", "to_mpls_udp", "to_mpls_udp6", "to_underlay", "to_vif",
     "bridged_arp", "bridged_discovery", "bridged_error", "bridged_from_tunnel", "bridged_from_vif", "bridged_held", "bridged_other", "flooded_discovery", "flooded_from_nobody", "flooded_other", "flooded_packet", "flooded_to_vif", "flooded_to_vtep",
     "flooded_unknown", "frames_to_geneve", "frames_to_mpls_gre", "gateway_asked_in_bridge", "router_or_gateway_asked_in_bridge",
-    "arp_suppressed", "copy_for_leaf", "leaf_behind_tunnel", "leaf_not_told_of_leaf", "station_held", "station_learnt", "station_learnt_at_vif", "station_moved", "nd_suppressed", "own_address_asked", "router_named",
+    "arp_suppressed", "copy_for_leaf", "leaf_behind_tunnel", "leaf_not_told_of_leaf", "station_forgotten", "station_held", "station_learnt", "station_learnt_at_vif", "station_moved", "nd_suppressed", "own_address_asked", "router_named",
     "frames_to_mpls_udp", "frames_to_vxlan", "routed_error_of_bridged", "station_behind_tunnel", "to_gateway_from_bridge", "to_station",
     "to_vxlan", "to_vxlan6", "told_no_route", "told_time_exceeded", "told_too_big", "udp6_checksum", "udp6_without_checksum", "unanswered", "vlan",
     "link_back", "link_lost", "neighbour_lost", "path_without_link", "released_elsewhere", "several_worlds", "split", "sub_interface", "sub_interface_of_two_tags",
-    "own_quota", "tenant_quota",
+    "own_pair_gives_way", "own_quota", "pair_of_other_family_gives_way", "pair_of_tenant_gives_way", "tenant_quota",
     "underlay_back", "underlay_less_specific", "underlay_kept", "underlay_left", "underlay_none_live", "underlay_of_group", "underlay_several",
 ];
 

@@ -34,11 +34,16 @@ pub struct Vif {
 /// Low, so that it is felt.
 pub fn quota(random: &mut Random) -> String {
     let mut low = |most| 1 + random.below(most);
-    let (flows, fragments) = (low(4), low(2));
+    let (flows, fragments, punts) = (low(4), low(2), low(3));
+    let pairs = random.pick(&[1, 1, 1, 2, 3]);
     random.pick(&[
         format!("{{new_flows_per_second: {flows}}}"),
         format!("{{fragments_per_second: {fragments}}}"),
+        format!("{{flows: {pairs}}}"),
+        format!("{{flows: {pairs}}}"),
+        format!("{{punts_per_second: {punts}}}"),
         format!("{{new_flows_per_second: {flows}, fragments_per_second: {fragments}}}"),
+        format!("{{flows: {pairs}, punts_per_second: {punts}}}"),
     ])
 }
 

@@ -120,7 +120,7 @@ impl World {
             bridges: Bridges::random(random),
             strict: random.chance(20),
             lifetimes: random.chance(50),
-            quotas: random.chance(12),
+            quotas: random.chance(18),
             services: random.chance(22),
         };
         let mut objects = world.underlay(random);
@@ -200,8 +200,11 @@ impl World {
             text += random.pick(&[", fragmentation: false", ", fragmentation: true"]);
         }
         text.extend((self.quotas && random.chance(30)).then(|| format!(", vif_quota: {}", quota(random))));
-        if self.quotas && random.chance(50) {
-            text += &format!(", tenant_quotas: [{{tenant: acme, quota: {}}}]", quota(random));
+        if self.quotas && random.chance(80) {
+            // first many, then less than are held
+            let flows = if self.vifs.is_empty() { "{flows: 200}" } else { "{flows: 1}" };
+            let quota = if random.chance(50) { flows.into() } else { quota(random) };
+            text += &format!(", tenant_quotas: [{{tenant: acme, quota: {quota}}}]");
         }
         if self.lifetimes {
             let seconds = |random: &mut Random| 1 + random.below(12);
@@ -398,6 +401,10 @@ impl World {
                     _ => 300,
                 };
                 let by = if random.chance(30) { "geneve" } else { "vxlan" };
+                // to a station of a bridge there, which does not route
+                if let Some(bridge) = self.bridges.of(vrf, random).filter(|_| random.chance(20)) {
+                    return format!("{by}: {{remote: \"{remote}\", vni: {}, mac: \"02:00:00:00:0b:01\"}}", bridge.vni);
+                }
                 format!("{by}: {{remote: \"{remote}\", vni: {vni}, mac: \"02:0a:00:00:{last:02x}:01\"}}")
             }
             2 => format!("mpls_udp: {{remote: \"{remote}\", label: {}}}", random.pick(&LABELS)),
@@ -443,11 +450,11 @@ impl World {
             (10, 1),
             (6, 2),
             (6, 3),
-            (14, 4),
+            (if self.quotas { 30 } else { 14 }, 4),
             (5, 5),
             (10, 6),
             (5, 7),
-            (5, 8),
+            (if self.quotas { 30 } else { 5 }, 8),
             (3, 9),
             (5, 10),
             (if self.bridges.there.is_empty() { 0 } else { 18 }, 11),
@@ -498,6 +505,9 @@ impl World {
     fn changed_vif(&mut self, random: &mut Random) -> Object {
         let at = random.below(self.vifs.len());
         let mut vif = self.vifs[at].clone();
+        if self.quotas && random.chance(50) {
+            vif.quota = random.chance(75).then(|| quota(random));
+        }
         match random.below(if self.bridges.there.is_empty() { 11 } else { 13 }) {
             11 | 12 => {
                 let bridge = self.bridges.of(vif.vrf, random).map(|bridge| bridge.name);

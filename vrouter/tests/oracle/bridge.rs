@@ -25,6 +25,7 @@ pub struct Framing {
 impl Oracle {
     /// Whether a frame is for everybody.
     pub(super) fn is_for_everybody(&self, bridge: u32, ether: &Ether) -> bool {
+        self.stations_are_settled();
         let unknown = self.config.station(bridge, ether.destination).is_none();
         headers::is_group(ether.destination) || unknown && self.config.bridges[&bridge].flood_unknown
     }

@@ -165,7 +165,7 @@ impl Oracle {
         frame: &[u8],
     ) -> Result<Option<Arrived>, Reason> {
         let ether = headers::ether(frame)?;
-        self.check_sticky(bridge, side, &ether)?;
+        self.may_enter(bridge, side, &ether)?;
         if self.is_for_everybody(bridge, &ether) {
             return self.flood(bridge, side, &ether, frame, (None, Some(outer.class))).map(|()| None);
         }

@@ -116,6 +116,8 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Vif {
     pub id: u32,
+    /// Of counts that outlive it: the first one that no other VIF has.
+    pub row: u32,
     pub name: String,
     pub kind: Kind,
     pub port: usize,
@@ -264,6 +266,10 @@ pub struct Bridge {
     pub suppress_off: bool,
     /// Stations are learnt.
     pub learning: bool,
+    /// And forgotten when they are silent for so many milliseconds.
+    pub ageing: u64,
+    /// Other frames are not its.
+    pub ip_only: bool,
 }
 
 /// What a controller says of a station.
@@ -346,7 +352,7 @@ impl Config {
             fragmentation: true,
             lifetimes: Lifetimes::default(),
             headers: Headers { dscp: true, outer_dscp: 0, mpls_ttl: false, mpls_tc: false, congestion: 0 },
-            vif_quota: [0; 2],
+            vif_quota: [0; 4],
             tenant_quotas: BTreeMap::new(),
         };
         Config {
@@ -366,6 +372,11 @@ impl Config {
             acls: BTreeMap::new(),
             numbers: 0,
         }
+    }
+
+    /// The first row that no VIF has.
+    pub fn free_row(&self) -> u32 {
+        (0..).find(|row| self.vifs.values().all(|vif| vif.row != *row)).expect("a row")
     }
 
     /// A number that nothing had before.

@@ -8,7 +8,7 @@ use super::config::{GONE, Hop, Kind, Which, is_link_local};
 use super::ecmp::Kept;
 use super::forward::{Arrived, Fate, Key, Place};
 use super::headers::{Reason, Tuple, Upper};
-use super::quotas::What;
+use super::quotas::{Holder, What};
 use super::redirect::Gone;
 use super::slow_path::Problem;
 use super::{Flow, Oracle};
@@ -46,6 +46,7 @@ pub struct Half {
 pub struct Pair {
     /// The initiator's direction, then the answers'.
     pub halves: [Half; 2],
+    pub holder: Holder,
     /// Who said last by which next hops both go.
     named: [Named; 2],
     /// The number of changes made before it was judged last.
@@ -102,6 +103,14 @@ impl Pair {
             _ if reverse.packets > 0 => "answered",
             _ => "unanswered",
         }
+    }
+
+    pub fn is_v6(&self) -> bool {
+        self.halves[0].key.1.source.is_ipv6()
+    }
+
+    pub fn last_seen(&self) -> u64 {
+        self.halves[0].last_seen.max(self.halves[1].last_seen)
     }
 
     /// Those that it has, however it came by them.
@@ -205,7 +214,8 @@ impl Oracle {
             Err(reason) => Fate::Drop(reason),
             Ok(hop) => {
                 match self.install(key, &decision, named) {
-                    Some(at) => {
+                    Err(reason) => return Fate::Drop(reason),
+                    Ok(Some(at)) => {
                         self.feature("flow_new");
                         decision.sent.into_iter().for_each(|sent| self.feature(sent));
                         if decision.from_service {
@@ -213,25 +223,38 @@ impl Oracle {
                         }
                         self.count(at, 0, arrived);
                     }
-                    None => self.feature("reverse_key_in_use"),
+                    Ok(None) => self.feature("reverse_key_in_use"),
                 }
                 Fate::Forward(hop)
             }
         }
     }
 
-    /// A new pair; a pair that has its reverse key gives way if answers lead to this initiator, else there is none.
-    fn install(&mut self, key: Key, decision: &Decision, named: [Named; 2]) -> Option<usize> {
+    /// A new pair; a pair that has its reverse key gives way if answers lead to this initiator, else there is none. Err: its holder may
+    /// have no more.
+    fn install(&mut self, key: Key, decision: &Decision, named: [Named; 2]) -> Result<Option<usize>, Reason> {
         let reverse = (decision.exit, key.1.turned());
         let mut decision = decision.clone();
-        if let Some((taken, _)) = self.find(reverse) {
+        if self.find(reverse).is_some() {
             decision = self.settled(key, &decision, named);
             if decision.answers_leave != Some(key.0) {
-                return None;
+                return Ok(None);
             }
-            self.feature("reverse_key_gives_way");
-            self.forget(taken);
         }
+        // who began it holds it, or if it came by a tunnel the VIF that it goes to
+        let of = match (key.0, decision.exit) {
+            (Place::Tunnel(_), exit @ Place::Vif(_)) => exit,
+            (place, _) => place,
+        };
+        let holder = self.holder(of);
+        self.make_room(of, key.1.source.is_ipv6(), |oracle| {
+            let taken = oracle.find(reverse);
+            taken.inspect(|(taken, _)| {
+                oracle.feature("reverse_key_gives_way");
+                oracle.forget(*taken);
+            });
+            taken.is_some()
+        })?;
         if let Some(way) = decision.kept[0].as_ref().filter(|way| !way.name.is_empty()) {
             let tunnel = matches!(way.hop.which, Which::Tunnel { .. });
             self.feature(if tunnel { "path_of_tunnels" } else { "path_of_vifs" });
@@ -261,8 +284,15 @@ impl Oracle {
         };
         let halves =
             [half(key, decision.forward, &decision.kept[0]), half(reverse, decision.reverse, &decision.kept[1])];
-        self.flows.push(Pair { halves, named, judged_after: self.changes, judged_in: self.events, mixed: false });
-        Some(self.flows.len() - 1)
+        self.flows.push(Pair {
+            halves,
+            holder,
+            named,
+            judged_after: self.changes,
+            judged_in: self.events,
+            mixed: false,
+        });
+        Ok(Some(self.flows.len() - 1))
     }
 
     /// The same decision, in which the way of answers is no longer open.
@@ -295,6 +325,11 @@ impl Oracle {
             {
                 named[1 - side] = other;
             }
+        }
+        match named {
+            [Named::Routed, Named::Bridged(Some(_))] if side == 1 && !error => self.feature("routed_and_answered_by_frame"),
+            [Named::Bridged(Some(_)), Named::Routed] if side == 1 && !error => self.feature("frame_answered_by_routing"),
+            _ => {}
         }
         let had = [pair.halves[0].kept.as_ref(), pair.halves[1].kept.as_ref()];
         let Some(decision) = self.judge(place, vrf, tuple, named, (had, [side == 0, side == 1])) else {
@@ -343,8 +378,10 @@ impl Oracle {
     fn move_pair(&mut self, arrived: &Arrived, at: usize, decision: Decision, named: [Named; 2]) -> Fate {
         self.feature("flow_moved");
         let old = self.forget(at);
-        let Some(at) = self.install(old.halves[0].key, &decision, named) else {
-            return self.judge_as_new(arrived);
+        let at = match self.install(old.halves[0].key, &decision, named) {
+            Ok(Some(at)) => at,
+            Ok(None) => return self.judge_as_new(arrived),
+            Err(reason) => return Fate::Drop(reason),
         };
         for side in [0, 1] {
             let (half, was) = (&mut self.flows[at].halves[side], &old.halves[side]);
@@ -490,7 +527,7 @@ impl Oracle {
     }
 
     /// Removes a pair, and what was chosen for it.
-    fn forget(&mut self, at: usize) -> Pair {
+    pub(super) fn forget(&mut self, at: usize) -> Pair {
         let pair = self.flows.remove(at);
         for half in &pair.halves {
             self.chosen.remove(&half.key);
@@ -500,7 +537,7 @@ impl Oracle {
     }
 
     /// When its lifetime ends. The product counts tenths of seconds.
-    fn ends(&self, pair: &Pair) -> u64 {
+    pub(super) fn ends(&self, pair: &Pair) -> u64 {
         let (lifetimes, tuple) = (&self.config.settings.lifetimes, pair.halves[0].key.1);
         let seconds = match pair.state() {
             "opening" => lifetimes.tcp_opening,
@@ -510,8 +547,7 @@ impl Oracle {
             "unanswered" => lifetimes.udp_unanswered,
             _ => lifetimes.udp_answered,
         };
-        let seen = pair.halves[0].last_seen.max(pair.halves[1].last_seen);
-        (seen / 100 + seconds * 10 + 1) * 100
+        (pair.last_seen() / 100 + seconds * 10 + 1) * 100
     }
 
     /// When it is surely gone.
@@ -526,8 +562,8 @@ impl Oracle {
         }
     }
 
-    pub(super) fn limbo_ends(&self) -> u64 {
-        let mut at = self.now;
+    /// The first time from this one on when no flow is in limbo.
+    pub(super) fn limbo_ends(&self, mut at: u64) -> u64 {
         while let Some(pair) = self.flows.iter().find(|pair| self.ends(pair) <= at && at < self.gone(pair)) {
             at = self.gone(pair);
         }

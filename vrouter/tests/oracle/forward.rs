@@ -58,6 +58,8 @@ pub struct Arrived {
     pub link: Option<(Mac, Mac)>,
     /// Ours, or on its way again: no TTL step, nobody to tell of errors.
     pub ours: bool,
+    /// It has waited for a neighbour.
+    pub waited: bool,
     /// Its flow's; none for ICMP errors that quote what their receiver never sent, and for packets of ours.
     pub key: Option<Key>,
     /// What in the packet is free to choose.
@@ -142,7 +144,7 @@ impl Oracle {
             let routes = vif.gateway_v4.is_some() || vif.gateway_v6.is_some() || vif.gateway_link_local.is_some();
             let ours = ether.destination == gateway;
             if !routes || !ours {
-                self.check_sticky(bridge, &side, ether)?;
+                self.may_enter(bridge, &side, ether)?;
             }
             if (!routes || !ours) && self.is_for_everybody(bridge, ether) {
                 return self.flood(bridge, &side, ether, frame, (Some(vif), None)).map(|()| None);
@@ -255,6 +257,7 @@ impl Oracle {
             remote: side.remote,
             link,
             ours: false,
+            waited: false,
             free: Free::default(),
             seen: Vec::new(),
         }
@@ -281,6 +284,7 @@ impl Oracle {
             remote: None,
             link: None,
             ours: true,
+            waited: false,
             key: None,
             free,
             seen: Vec::new(),

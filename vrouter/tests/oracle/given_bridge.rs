@@ -23,6 +23,8 @@ pub(super) struct GivenBridge {
     learning: bool,
     #[serde(default)]
     ageing: Option<u32>,
+    #[serde(default)]
+    ip_only: bool,
 }
 
 #[derive(Deserialize)]
@@ -75,11 +77,25 @@ struct GivenFrames {
 pub(super) fn put(config: &mut Config, given: GivenBridge) -> Result<(), String> {
     let id = config.bridge_named(&given.name).map(|old| old.id).unwrap_or_else(|_| config.number());
     let vrf = config.vrf_named(&given.vrf)?.id;
-    let _ = (given.floods_per_second, given.ageing);
+    let _ = given.floods_per_second;
+    let ageing = 1000 * given.ageing.filter(|seconds| *seconds != 0).map_or(300, u64::from);
     let learning = given.learning;
     let (flood_unknown, suppress_off) = (given.flood_unknown, given.suppress_off);
     let vteps = given.vteps.into_iter().map(vtep).collect::<Result<_, _>>()?;
-    config.bridges.insert(id, Bridge { id, name: given.name, vrf, vteps, flood_unknown, suppress_off, learning });
+    config.bridges.insert(
+        id,
+        Bridge {
+            id,
+            name: given.name,
+            vrf,
+            vteps,
+            flood_unknown,
+            suppress_off,
+            learning,
+            ageing,
+            ip_only: given.ip_only,
+        },
+    );
     Ok(())
 }
 

@@ -49,17 +49,18 @@ struct GivenSettings {
     tenant_quotas: Vec<GivenTenant>,
 }
 
-/// Of what is not modelled nothing may be bounded.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct GivenQuota {
+    flows: u64,
     new_flows_per_second: u64,
+    punts_per_second: u64,
     fragments_per_second: u64,
 }
 
 impl GivenQuota {
     fn read(&self) -> Quota {
-        [self.new_flows_per_second, self.fragments_per_second]
+        [self.new_flows_per_second, self.fragments_per_second, self.punts_per_second, self.flows]
     }
 }
 
@@ -402,6 +403,7 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
     let vrf = config.vrf_named(&given.vrf)?.id;
     let old = config.vif_named(&given.name).ok().cloned();
     let id = old.as_ref().map_or_else(|| config.number(), |old| old.id);
+    let row = old.as_ref().map_or_else(|| config.free_row(), |old| old.row);
     let mac = optional(&given.mac, mac)?.unwrap_or(ports[port].mac);
     let mut addresses = list(&given.addresses, address)?;
     if kind == Kind::Fabric && addresses.iter().any(IpAddr::is_ipv6) && !addresses.iter().any(|a| is_link_local(*a)) {
@@ -410,6 +412,7 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
     let bridge = optional(&given.bridge, |name| config.bridge_named(name).map(|bridge| bridge.id))?;
     let vif = Vif {
         id,
+        row,
         name: given.name,
         kind,
         port: match (kind, given.vlan) {
@@ -435,7 +438,7 @@ fn put_vif(config: &mut Config, ports: &[super::Port], given: GivenVif) -> Resul
         allowed_sources: list(&given.allowed_sources, prefix)?,
         advertisement: given.router_advertisement.map(given_router::read).transpose()?,
         // there are none of the fabric
-        quota: if kind == Kind::Tenant { given.quota.read() } else { [0; 2] },
+        quota: if kind == Kind::Tenant { given.quota.read() } else { [0; 4] },
     };
     // what was learnt does not outlive its subnet, nor the address becoming ours
     config.neighbours.retain(|(of, address), neighbour| {

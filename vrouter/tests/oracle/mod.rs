@@ -23,7 +23,7 @@
 //!
 //! Several frames of one burst: `Worlds::receive_burst`, in the order in which the product's worker takes them, with all that came.
 //!
-//! Out of the model, so keep away from it or provoke it apart: refusals of configurations, the ageing of stations that are learnt (set it high), budgets (set them high), quotas of flow pairs and punts, full flow tables
+//! Out of the model, so keep away from it or provoke it apart: refusals of configurations, budgets (set them high), full flow tables
 //! and eviction, full rings, device counters. A text that names what is not known here is an error; an event that cannot be judged panics
 //! with `unmodelled: ...`.
 //!
@@ -317,11 +317,16 @@ impl Oracle {
             self.routers_due();
         }
         self.age();
+        self.age_stations();
     }
 
-    /// The first time from now on when no flow is in limbo, if no packet comes until then.
+    /// The first time from now on when no flow is in limbo, nor a station that was learnt, if no packet comes until then.
     pub fn settled_at(&self) -> u64 {
-        self.limbo_ends()
+        let mut at = self.limbo_ends(self.now);
+        while let Some(later) = self.stations_settle(at) {
+            at = self.limbo_ends(later);
+        }
+        at
     }
 
     /// The flows, in no order that matters.

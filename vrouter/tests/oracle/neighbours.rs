@@ -56,11 +56,14 @@ impl Entry {
 impl Oracle {
     /// A packet waits until its neighbour is known.
     pub(super) fn hold(&mut self, vif: &Vif, neighbour: IpAddr, mut arrived: Arrived, hop: Hop) {
+        if let Err(reason) = self.spend_waiting(&arrived) {
+            return self.drop(arrived.entered, reason);
+        }
         if is_martian(neighbour) {
             return self.drop(arrived.entered, "neighbour_unresolved");
         }
         self.feature("held");
-        arrived.ours = true;
+        (arrived.ours, arrived.waited) = (true, true);
         let now = self.now;
         let key = (vif.id, neighbour);
         let entry = self.entries.entry(key).or_insert_with(|| Entry::new(now));

@@ -6,6 +6,7 @@ use super::choice::Free;
 use super::config::{Kind, Vif, Which, is_link_local};
 use super::forward::{Arrived, Link, Place, Remote, ethertype};
 use super::headers::{self, Ether, Mac, Packet, Reason, be16, is_martian, v4_at, v6_at};
+use super::quotas::What;
 use super::{Oracle, emit};
 
 /// The side of a VRF that something came from.
@@ -42,6 +43,7 @@ impl Oracle {
     /// RFC 826 and RFC 5227; `packet` is what follows the Ethernet header.
     pub(super) fn arp(&mut self, side: &Side, ether: &Ether, packet: &[u8]) -> Result<(), Reason> {
         const ETHERNET_IPV4: [u8; 6] = [0, 1, 8, 0, 6, 4];
+        self.spend(side.place, What::Punts)?;
         if packet.len() < 28 || packet[..6] != ETHERNET_IPV4 || ![1, 2].contains(&be16(packet, 6)) {
             return Err("arp_invalid");
         }
@@ -75,6 +77,7 @@ impl Oracle {
         let (IpAddr::V6(source), IpAddr::V6(destination)) = (packet.source(), packet.destination()) else {
             panic!("discovery in IPv4")
         };
+        self.spend(side.place, What::Punts)?;
         let message = &packet.bytes[packet.payload..];
         // fragments never carry it, not even atomic ones (RFC 6980), whatever else is before it
         let fragmented = has_fragment_header(packet);
@@ -229,6 +232,9 @@ impl Oracle {
 
     /// A packet for an address of ours: echo is answered.
     pub(super) fn for_us(&mut self, arrived: &Arrived) {
+        if let Err(reason) = self.spend(arrived.place, What::Punts) {
+            return self.drop(arrived.entered, reason);
+        }
         let answered = self.echo(arrived);
         if answered.is_none() {
             self.drop(arrived.entered, "local_unanswered");
@@ -273,6 +279,9 @@ impl Oracle {
 
     /// An ICMP error to a packet's sender, where one is allowed (RFC 1122, 3.2.2; RFC 1812, 4.3.2; RFC 4443, 2.4).
     pub(super) fn tell(&mut self, arrived: &Arrived, problem: Problem) {
+        if !arrived.ours && self.spend(arrived.place, What::Punts).is_err() {
+            return;
+        }
         let packet = &arrived.packet;
         let (sender, destination) = (packet.source(), packet.destination());
         let kind = packet.bytes.get(packet.payload).copied();
