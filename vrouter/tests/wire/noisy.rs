@@ -86,6 +86,20 @@ fn who_floods_its_bridge_waits() {
 }
 
 #[test]
+fn who_sends_as_ever_new_stations_waits() {
+    scenario("noisy-stations", wide, |lab| {
+        lab.apply("bridges: [{name: lan, vrf: red, learning: true, learn_limit: 100}]");
+        lab.apply(&network::ra("bridge: lan"));
+        lab.apply(&network::ra2("bridge: lan, spoofing_allowed: true"));
+        let taken = taken(lab, RA2, &|n| format!("noisy.station.{}", n % 256));
+        assert!(taken <= 256, "{taken}");
+        // within a second's worth of what may be told of, and within the limit
+        let learning = lab.rig().stats().learning.unwrap();
+        assert!(learning.learnt <= 100 && learning.learnt + learning.refused <= 2000, "{learning:?}");
+    });
+}
+
+#[test]
 fn who_sends_plain_packets_has_its_turn_in_every_round() {
     scenario("not-noisy", wide, |lab| {
         lab.pass(RA2, "flood.0", UP, "flood.0.wire");
