@@ -23,7 +23,10 @@ LEAST = 0.95
 SETTLE_SECONDS = 2
 ATTACKER_MAC = "02:00:00:00:00:06"
 GATEWAY_MAC = "00:00:5e:00:01:00"
-ATTACKS = ("none", "new flows", "fragments", "arp", "unknown unicast")
+# The last two: senders whom the bridge learns, more than it may; and each of them now at one port, now at another.
+ATTACKS = ("none", "new flows", "fragments", "arp", "unknown unicast", "new stations", "moving stations")
+STATIONS = 8192
+STATION_MAC = "02:00:00:00:88:01"
 QUOTA = {"flows": 10_000, "new_flows_per_second": 5_000}
 
 
@@ -32,18 +35,24 @@ def tenant(name, mac, clients, more=None):
             "acl_from_vif": "thousand", **(more or {})}
 
 
-def network():
-    """The three tenants, the third one with a quota."""
+def network(attack):
+    """The three tenants, the third one with a quota; with a second port where stations move."""
     vxlan = {"remote": "172.31.0.2", "vni": 100, "mac": "02:ac:1f:00:02:01"}
+    far, learns, moves = {"remote": "172.31.0.2", "vni": 5000}, attack.endswith("stations"), attack == "moving stations"
+    # what moves is to be learnt first
+    learning = {"learning": True, "ageing": 10, **({"learn_limit": 2 * STATIONS} if moves else {})} if learns else {}
+    attacker = {"bridge": "lan", "quota": QUOTA, **({"spoofing_allowed": True} if learns else {})}
+    second = [tenant("noisy2", "02:00:00:00:00:08", "10.134.0.0/16", attacker)] if moves else []
     return {
         "settings": {"underlay_vrf": "underlay", "vtep": "172.31.0.1", "lifetimes": {"udp_unanswered": 600}},
         "vrfs": [{"name": "underlay"}, {"name": "red"}],
-        "bridges": [{"name": "lan", "vrf": "red", "flood_unknown": True, "vteps": [{"vxlan": {"remote": "172.31.0.2", "vni": 5000}}]}],
+        "bridges": [{"name": "lan", "vrf": "red", "flood_unknown": True, "vteps": [{"vxlan": far}], **learning}],
+        "fdb": [{"bridge": "lan", "mac": STATION_MAC, "vxlan": far}],
         "vifs": [
             {"name": "uplink", "kind": "fabric", "port": "fabric", "vrf": "underlay", "mac": "02:00:00:00:00:34", "addresses": ["172.31.0.1"],
              "subnets": ["172.31.0.0/24"]},
             tenant("old", "02:00:00:00:00:02", "10.128.0.0/16"), tenant("new", "02:00:00:00:00:04", "10.130.0.0/16"),
-            tenant("noisy", ATTACKER_MAC, "10.132.0.0/16", {"bridge": "lan", "quota": QUOTA}),
+            tenant("noisy", ATTACKER_MAC, "10.132.0.0/16", attacker), *second,
         ],
         "neighbours": [{"vif": "uplink", "address": "172.31.0.2", "mac": "02:00:00:00:00:12"}],
         "routes": [{"vrf": "red", "prefix": "20.0.0.0/16", "via": {"vxlan": vxlan}}],
@@ -60,10 +69,13 @@ def devargs(folder, rate, attack):
         "new flows": f"source2,flows=new,{flow},clients=10.132.0.0/16,source_mac={ATTACKER_MAC}",
         "unknown unicast": f"source2,flows=1000,{flow},clients=10.132.0.0/16,source_mac={ATTACKER_MAC},destination_mac=02:00:00:00:99:99",
     }
+    file = attack.replace(" ", "-")
+    second = {"noisy2": f"net_pcap1,rx_pcap={folder / file}.2.pcap,infinite_rx=1"} if attack == "moving stations" else {}
     return {
         "old": f"source0,flows={FLOWS},{flow},clients=10.128.0.0/16{pace}",
         "new": f"source1,flows=new,{flow},clients=10.130.0.0/16,source_mac=02:00:00:00:00:04,rate={NEW_FLOWS}",
-        "noisy": noisy.get(attack) or f"net_pcap0,rx_pcap={folder / attack}.pcap,infinite_rx=1",
+        "noisy": noisy.get(attack) or f"net_pcap0,rx_pcap={folder / file}.pcap,infinite_rx=1",
+        **second,
         "fabric": "sink3",
     }
 
@@ -79,6 +91,9 @@ def write_files(folder):
     request = Ether(dst="ff:ff:ff:ff:ff:ff", src=ATTACKER_MAC) / ARP(op=1, hwsrc=ATTACKER_MAC, psrc=whose, pdst="10.129.0.1")
     for name, frame in (("fragments", fragment), ("arp", request)):
         wrpcap(str(folder / f"{name}.pcap"), [bytes(frame)] * 512)
+    stations = [bytes.fromhex(STATION_MAC.replace(":", "") + f"02aa0000{number:04x}" + "88b5") + bytes(46) for number in range(STATIONS)]
+    for name, frames in (("new-stations", stations), ("moving-stations", stations), ("moving-stations.2", stations[::-1])):
+        wrpcap(str(folder / f"{name}.pcap"), frames)
 
 
 class Tenants:
@@ -86,9 +101,9 @@ class Tenants:
 
     def __init__(self, given, scratch, rate, attack, name):
         settings = {
-            "workers": {"cores": [WORKER_CORE]}, "idle": "poll", "mempool": {"mbufs": 16384, "cache": 256},
-            "limits": {"flows_v4": 1 << 20, "new_flows_per_second": 1_000_000}, "state": network(),
-            "eal": {"huge_pages": True, "memory_mb": 96, "file_prefix": f"{name}{scratch.number}",
+            "workers": {"cores": [WORKER_CORE]}, "idle": "poll", "mempool": {"mbufs": 16384 + 2 * STATIONS, "cache": 256},
+            "limits": {"flows_v4": 1 << 20, "new_flows_per_second": 1_000_000}, "state": network(attack),
+            "eal": {"huge_pages": True, "memory_mb": 144, "file_prefix": f"{name}{scratch.number}",
                     "args": ["--huge-unlink", "--huge-dir", str(scratch.huge_folder)]},
         }
         self.bed = Bed(given.bin, scratch.folder, name, devargs(scratch.folder, rate, attack), settings, prefix=("taskset", "-c", CORES))
