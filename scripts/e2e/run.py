@@ -22,7 +22,7 @@ import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Tests wait more than they compute.
-JOBS = 1 + (os.cpu_count() or 1)
+JOBS = min(8, 1 + (os.cpu_count() or 1))
 _PR_SET_PDEATHSIG = 1
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
