@@ -67,6 +67,8 @@ reasons! {
     SourceSpoofed = "source_spoofed",
     /// A fabric packet for an address that is not ours.
     NotForUs = "not_for_us",
+    /// A BFD packet that came from farther away than its session's peer is (RFC 5881, section 5; RFC 5883, section 4).
+    BfdTtl = "bfd_ttl",
     /// A fragment of a tunnel's outer packet.
     OuterFragment = "outer_fragment",
     /// The UDP checksum of a tunnel over IPv6 is wrong (RFC 6936, section 5).
@@ -171,6 +173,12 @@ reasons! {
     NdInvalid = "nd_invalid",
     /// ARP or ND for an address that we do not answer for, from nobody that we asked, or a router's word to hosts.
     NeighbourNotOurs = "neighbour_not_ours",
+    /// A BFD packet of another version or length, or with fields that make no sense (RFC 5880, section 6.8.6).
+    BfdMalformed = "bfd_malformed",
+    /// An authenticated BFD packet, which no session here expects.
+    BfdAuthenticated = "bfd_authenticated",
+    /// A BFD packet for a session that its peer does not have with us, or has no more.
+    BfdNoSession = "bfd_no_session",
     /// For an address of ours, but nothing here answers it.
     LocalUnanswered = "local_unanswered",
     /// More frames to or from the host's kernel than their budget allows.

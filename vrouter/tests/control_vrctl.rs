@@ -219,6 +219,28 @@ fn a_router_is_added_by_its_flag_and_shown() {
 }
 
 #[test]
+fn a_bfd_session_is_added_shown_and_deleted() {
+    let daemon = programmed();
+    done(
+        &daemon,
+        &["add", "bfd", "spine", "--vrf", "red", "--remote", "10.0.0.2", "--min-tx", "50", "--multiplier", "5"],
+    );
+    done(&daemon, &["add", "bfd", "far", "--vrf", "red", "--remote", "fd00::2", "--multihop", "--min-ttl", "60"]);
+    let shown = &json_of(&daemon, &["show", "bfd", "spine"])["bfd_sessions"];
+    let expected = json!([{"name": "spine", "vrf": "red", "remote": "10.0.0.2", "multihop": false, "local": null, "min_tx": 50,
+        "multiplier": 5, "admin_down": false, "failed": false}]);
+    assert_eq!(*shown, expected);
+    let table = done(&daemon, &["show", "bfd"]);
+    assert!(table.contains("multihop") && table.contains("on the link"), "{table}");
+    assert!(
+        failed(&daemon.path(), 2, &["add", "bfd", "x", "--vrf", "red", "--remote", "10.0.0.3", "--min-ttl", "9"])
+            .contains("--multihop")
+    );
+    done(&daemon, &["delete", "bfd", "spine"]);
+    assert_eq!(json_of(&daemon, &["show", "bfd"])["bfd_sessions"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_wrong_file_is_named_with_the_place() {
     let daemon = Daemon::start(Bounds::default());
     for (text, want) in [

@@ -3,6 +3,8 @@
 //!
 //! `scripts/check diff` runs this for longer: VROUTER_DIFF_MINUTES, VROUTER_DIFF_SEED, VROUTER_DIFF_REPLAY.
 
+#[path = "diff/bfd.rs"]
+mod bfd;
 #[path = "wire/books.rs"]
 #[allow(dead_code)]
 mod books;

@@ -6,6 +6,8 @@ mod allocation;
 mod answers;
 #[path = "wire/asymmetric.rs"]
 mod asymmetric;
+#[path = "wire/bfd.rs"]
+mod bfd;
 #[path = "wire/books.rs"]
 mod books;
 #[path = "wire/bridge.rs"]

@@ -217,6 +217,7 @@ fn kind_of(object: &v1::Object) -> v1::Kind {
         Some(Kind::Bridge(_)) => v1::Kind::Bridge,
         Some(Kind::FdbEntry(_)) => v1::Kind::FdbEntry,
         Some(Kind::NextHopGroup(_)) => v1::Kind::NextHopGroup,
+        Some(Kind::BfdSession(_)) => v1::Kind::BfdSession,
     }
 }
 
@@ -241,6 +242,7 @@ fn kind_of_change(change: &v1::Change) -> v1::Kind {
         Some(Kind::Bridge(_)) => v1::Kind::Bridge,
         Some(Kind::FdbEntry(_)) => v1::Kind::FdbEntry,
         Some(Kind::NextHopGroup(_)) => v1::Kind::NextHopGroup,
+        Some(Kind::BfdSession(_)) => v1::Kind::BfdSession,
     }
 }
 

@@ -1,11 +1,13 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, error::TryRecvError};
 
+use super::bfd::Bfd;
 use super::clock::{Clock, tick_at};
 pub use super::ports::Devices;
 use super::ports::Ports;
@@ -23,6 +25,7 @@ use crate::datapath::sight;
 use crate::drops::DropReason;
 use crate::local;
 use crate::model::Model;
+use crate::tables::{BfdStand, Watched};
 
 /// Punts of each class that are taken before calls get their turn.
 const TURN: usize = 64;
@@ -50,6 +53,9 @@ pub struct Control {
     model: Model,
     publisher: Publisher,
     slow: SlowPath,
+    bfd: Arc<Bfd>,
+    /// Sessions have no thread of their own.
+    steps_bfd: bool,
     baselines: Baselines,
     ports: Ports,
     quotas: Quotas,
@@ -82,6 +88,8 @@ impl Control {
             log: Arc::new(Log::new(model.generation().0)),
             publisher: Publisher::new(shared.clone()),
             slow: SlowPath::new(shared.clone(), limits),
+            bfd: Arc::new(Bfd::new(shared.clone(), now)),
+            steps_bfd: true,
             baselines: Baselines::new(shared.vif_slots),
             model,
             ports: Ports::new(shared.clone(), devices),
@@ -99,6 +107,12 @@ impl Control {
         control.baselines.renew(&control.shared, control.slow.counters(), control.publisher.current());
         control.want_neighbours();
         control
+    }
+
+    /// BFD's sessions, for a thread that is to keep them: from now on stepping this does not.
+    pub fn give_bfd(&mut self) -> Arc<Bfd> {
+        self.steps_bfd = false;
+        self.bfd.clone()
     }
 
     /// Serves until `stop` or until the calls' other end is gone.
@@ -132,6 +146,10 @@ impl Control {
     /// The same at this time (milliseconds).
     pub fn step_at(&mut self, now: u64) -> bool {
         self.now = now;
+        if self.steps_bfd {
+            self.bfd.step_at(now * 1000);
+        }
+        self.hear_of_sessions();
         let sightings = self.learn_stations(now);
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
@@ -159,6 +177,26 @@ impl Control {
         }
         self.wake_waiters();
         taken + sightings > 0
+    }
+
+    /// How BFD's sessions stand goes into the model, before anything that takes longer.
+    fn hear_of_sessions(&mut self) {
+        let (books, stands) = self.bfd.collect();
+        self.slow.enter(&books);
+        self.tell_of_sessions(&stands);
+    }
+
+    /// Whom the session with this name watches, if our end of it is there.
+    pub fn watched(&self, name: &str) -> Option<Watched> {
+        self.model.watched(name).filter(|watched| self.publisher.current().bfd.contains_key(watched))
+    }
+
+    /// The model is told how sessions stand: whom they watch is dead while they have failed.
+    pub fn tell_of_sessions(&mut self, stands: &BTreeMap<Watched, BfdStand>) {
+        if let Some(snapshot) = self.model.bfd(stands) {
+            self.publisher.publish(snapshot);
+            self.want_neighbours();
+        }
     }
 
     /// What workers saw of stations goes into the model. Returns how many sightings there were.
@@ -245,6 +283,9 @@ impl Control {
         let mut objects = self.model.list(kind, &filter.vrf);
         let probing = self.slow.probing();
         for object in &mut objects {
+            if let Some(v1::object::Kind::BfdSession(session)) = &mut object.kind {
+                session.live = self.model.watched(&session.name).and_then(|watched| self.bfd.live(&watched));
+            }
             if let Some(v1::object::Kind::Neighbour(row)) = &mut object.kind
                 && row.learnt
                 && let Some(key) = &row.key

@@ -31,6 +31,11 @@ impl Clock {
         self.base + self.start.map_or(0, |start| start.elapsed().as_millis() as u64)
     }
 
+    /// Microseconds since boot.
+    pub fn micros(&self) -> u64 {
+        self.base * 1000 + self.start.map_or(0, |start| start.elapsed().as_micros() as u64)
+    }
+
     /// Ticks since boot.
     pub fn tick(&self) -> Tick {
         tick_at(self.millis())

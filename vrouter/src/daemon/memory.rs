@@ -98,8 +98,8 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     }
     // room, DPDK's two headers, a place in the ring
     row("mbufs", config.mempool.mbufs.into(), u64::from(config.mempool.mbufs) * (ROOM as u64 + 128 + 64 + 16));
-    let punts = workers * punt::RING as u64 * 2;
-    row("punts", punts, (punts + workers * punt::INJECTED as u64) * ROOM as u64);
+    let punts = workers * punt::RING as u64 * 3;
+    row("punts", punts, (punts + workers * (punt::INJECTED + 2 * punt::RING) as u64) * ROOM as u64);
     let pieces = workers * PIECES as u64;
     row("pieces", pieces, pieces * ROOM as u64);
     let copies = workers * COPIES as u64;

@@ -1,6 +1,7 @@
 //! Threads: starts workers, the control thread and the socket, and ends them.
 
 pub mod answer;
+pub mod bfd;
 pub mod clock;
 #[cfg(feature = "dpdk")]
 pub mod devices;

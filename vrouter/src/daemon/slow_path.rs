@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::bfd::Books;
 use crate::datapath::Shared;
 use crate::datapath::counters::{Counter, Counters};
 use crate::datapath::punt::{self, Inject, Injection, Ring, Rings};
@@ -88,6 +89,17 @@ impl SlowPath {
     pub fn probing(&self) -> HashSet<(VifId, IpAddr)> {
         let probing = self.local.neighbours().filter(|neighbour| neighbour.state == NeighbourState::Probing);
         probing.map(|neighbour| (neighbour.vif, neighbour.address)).collect()
+    }
+
+    /// Takes what became of BFD's packets into the books.
+    pub fn enter(&mut self, books: &Books) {
+        self.handled += books.handled;
+        self.consumed += books.consumed;
+        self.originated.add(books.originated);
+        self.enqueued.add(books.enqueued);
+        for (&(vif, reason), &packets) in &books.drops {
+            self.counters.drop(vif.unwrap_or(self.counters.no_vif()), reason, packets);
+        }
     }
 
     /// Its counters, for the books.
@@ -225,7 +237,8 @@ fn why(why: punt::Why) -> Why {
     match why {
         punt::Why::Arp => Why::Arp,
         punt::Why::NeighbourDiscovery => Why::NeighbourDiscovery,
-        punt::Why::ForUs(_) => Why::ForUs,
+        // those of BFD have a ring of their own
+        punt::Why::ForUs(_) | punt::Why::Bfd(_) => Why::ForUs,
         punt::Why::TtlExpired(_) => Why::TtlExpired,
         punt::Why::TooBig(_, mtu) => Why::TooBig { mtu },
         punt::Why::NoRoute(_) => Why::NoRoute,

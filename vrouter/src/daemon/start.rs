@@ -112,7 +112,7 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     };
     let identity = Identity { idle: config.idle.to_string(), limits };
     let control = Control::new(shared, model, Box::new(devices), identity, clock);
-    let result = serve_until_signal(socket, control);
+    let result = serve_until_signal(socket, control, clock);
     drop(workers);
     // everything that holds frames is gone by now: what is missing leaked
     let leaked = pool.in_use();
@@ -164,14 +164,17 @@ fn apply_state(
     })
 }
 
-/// The control thread beside the socket, until a signal comes.
-fn serve_until_signal(socket: Socket, control: Control) -> Result<(), StartError> {
+/// The control thread and BFD's beside the socket, until a signal comes.
+fn serve_until_signal(socket: Socket, mut control: Control, clock: Clock) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (calls, waiting) = mpsc::channel(CALLS);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let (thread, bfd) = (std::thread::Builder::new().name("vr-bfd".into()), control.give_bfd());
+        let stop = &stop;
+        thread.spawn_scoped(scope, move || bfd.run(clock, stop))?;
         let thread = std::thread::Builder::new().name("vr-control".into());
-        thread.spawn_scoped(scope, || control.run(waiting, &stop))?;
+        thread.spawn_scoped(scope, || control.run(waiting, stop))?;
         let served = runtime.block_on(async {
             let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
             let path = socket.path().to_path_buf();

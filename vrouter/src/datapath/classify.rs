@@ -7,6 +7,7 @@ use super::flood::Flood;
 use super::punt::{TunnelId, TunnelSource, Why};
 use crate::drops::DropReason;
 use crate::ids::{BridgeId, NextHopId, Place, PortIndex, VifId, Vni, VrfId};
+use crate::packet::bfd::{MULTIHOP_PORT, SINGLE_HOP_PORT};
 use crate::packet::ecn;
 use crate::packet::ether::{self, Ether};
 use crate::packet::ip::{self, Ip};
@@ -14,7 +15,7 @@ use crate::packet::transport::Upper;
 use crate::packet::tunnel::{self, Mpls};
 use crate::packet::tuple::protocol;
 use crate::port::{Frame, IpChecksum};
-use crate::tables::{DecapTarget, Model, Snapshot, TunnelHeaders, Vif, VifKind};
+use crate::tables::{DecapTarget, Model, Snapshot, TunnelHeaders, Vif, VifKind, Watched};
 
 /// A frame that was classified.
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +156,6 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
     let punt = |why| Exit::Punt { place, why, tunnel: None, from: 0, l3 };
     // with an exception port the host's kernel answers, and we learn from a copy
     let neighbour = |why| vif.exception.map_or(punt(why), |port| Exit::Except { port, learn: Some(why) });
-    let for_us = || vif.exception.map_or(punt(Why::ForUs(vif.vrf)), |port| Exit::Except { port, learn: None });
     if header.ethertype == ether::ARP {
         let to_us = header.destination.is_group() || header.destination == vif.our_mac;
         return Err(if to_us { neighbour(Why::Arp) } else { DropReason::MacNotOurs.into() });
@@ -175,6 +175,11 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
         return Err(DropReason::NotForUs.into());
     }
     check_source(&outer)?;
+    let for_us = || match bfd(snapshot, vif, &outer) {
+        Some(Ok(why)) => punt(why),
+        Some(Err(reason)) => reason.into(),
+        None => vif.exception.map_or(punt(Why::ForUs(vif.vrf)), |port| Exit::Except { port, learn: None }),
+    };
     let not_a_tunnel = || match outer.upper {
         Upper::NeighbourDiscovery => neighbour(Why::NeighbourDiscovery),
         _ => for_us(),
@@ -197,6 +202,22 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
         return Err(for_us());
     }
     over_udp(snapshot, &outer, port, payload, l3 + outer.header)
+}
+
+/// Whether a packet for an address of ours is of a BFD session that there is. Others are nobody's here.
+fn bfd(snapshot: &Snapshot, vif: &Vif, packet: &Ip) -> Option<Result<Why, DropReason>> {
+    let Upper::Ports { destination: port, .. } = packet.upper else { return None };
+    let multihop = match port {
+        SINGLE_HOP_PORT => false,
+        MULTIHOP_PORT => true,
+        _ => return None,
+    };
+    if packet.protocol != protocol::UDP || packet.fragment {
+        return None;
+    }
+    let watched = Watched { vrf: vif.vrf, remote: packet.source, multihop };
+    let session = snapshot.bfd.get(&watched).filter(|session| session.local == packet.destination)?;
+    Some(if packet.ttl < session.least_ttl { Err(DropReason::BfdTtl) } else { Ok(Why::Bfd(vif.vrf)) })
 }
 
 /// What the outer IP header of a tunnelled packet says.

@@ -2,7 +2,7 @@
 
 use super::branches::BranchQueues;
 use super::counters::Counters;
-use super::punt::{Budget, Punt, RING, TunnelId, TunnelSource, Why};
+use super::punt::{Budget, Punt, RING, Ring, TunnelId, TunnelSource, Why};
 use super::quota::{Accounts, Purse, Rate};
 use super::shared::WorkerEnd;
 use super::victims::Culprit;
@@ -193,7 +193,7 @@ impl Outbox<'_> {
 
     /// The frame goes on as a copy in the slow path.
     fn punt(&mut self, work: &Work, frame: &Frame, punt: Copied) {
-        let may = if self.is_underlay(&punt) { Ok(()) } else { self.budget(work, punt.place, punt.why) };
+        let may = if self.underlay(&punt).is_some() { Ok(()) } else { self.budget(work, punt.place, punt.why) };
         match may.and_then(|()| self.copy(work, frame, punt)) {
             Ok(()) => {
                 self.end.counters.worker.punted.add(1);
@@ -205,7 +205,7 @@ impl Outbox<'_> {
 
     fn copy(&self, work: &Work, frame: &Frame, punt: Copied) -> Result<(), DropReason> {
         let rings = &self.end.rings;
-        let ring = if self.is_underlay(&punt) { &rings.underlay } else { &rings.tenant };
+        let ring = self.underlay(&punt).unwrap_or(&rings.tenant);
         let bytes = frame.bytes().get(usize::from(punt.from)..).unwrap_or_default();
         let copy = ring.free.copy(bytes).ok_or(DropReason::PuntRingFull)?;
         let Copied { place, why, tunnel, l3, .. } = punt;
@@ -213,11 +213,16 @@ impl Outbox<'_> {
         ring.punts.push(punt).map_err(|_| DropReason::PuntRingFull)
     }
 
-    /// ARP and ND of the underlay: they have a ring of their own, so that nobody's flood keeps neighbours from being resolved.
-    fn is_underlay(&self, punt: &Copied) -> bool {
-        let Place::Vif(vif) = punt.place else { return false };
+    /// ARP and ND of the underlay, and BFD, have rings of their own, so that nobody's flood keeps neighbours from being resolved, nor
+    /// from being found alive.
+    fn underlay(&self, punt: &Copied) -> Option<&'_ Ring> {
+        let Place::Vif(vif) = punt.place else { return None };
         let fabric = self.snapshot.vifs.row(vif.index()).is_some_and(|vif| vif.kind == VifKind::Fabric);
-        fabric && matches!(punt.why, Why::Arp | Why::NeighbourDiscovery)
+        match punt.why {
+            Why::Arp | Why::NeighbourDiscovery if fabric => Some(&self.end.rings.underlay),
+            Why::Bfd(_) => Some(&self.end.rings.bfd),
+            _ => None,
+        }
     }
 
     /// A token of whom it is charged to. ARP and ND have their own, so that a guest that floods the slow path otherwise still reaches its

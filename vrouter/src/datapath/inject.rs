@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use super::classify::Classified;
-use super::punt::Inject;
+use super::punt::{Inject, Injection};
 use super::victims::Culprit;
 use super::{Fate, Work, Worker, act, decide};
 use crate::drops::DropReason;
@@ -17,7 +17,7 @@ impl Worker {
     pub(super) fn inject(&mut self) -> usize {
         let mut taken = 0;
         while taken < BURST
-            && let Some(injection) = self.rings().injections.pop()
+            && let Some(injection) = self.injection()
         {
             let mut frame = injection.frame;
             let mut work = self.injected(injection.how, &frame);
@@ -40,6 +40,14 @@ impl Worker {
             self.finish();
         }
         taken
+    }
+
+    /// What is to be sent next: BFD's before all else.
+    fn injection(&self) -> Option<Injection> {
+        let rings = self.rings();
+        // unlike an attempt to take something, a look costs no fence
+        let urgent = if rings.bfd_injections.is_empty() { None } else { rings.bfd_injections.pop() };
+        urgent.or_else(|| rings.injections.pop())
     }
 
     /// The VRF of a next hop that is a connected subnet, where each packet's own destination is the neighbour.

@@ -47,6 +47,8 @@ pub enum Why {
     TtlExpired(VrfId),
     TooBig(VrfId, u16),
     NoRoute(VrfId),
+    /// Of a BFD session of this VRF.
+    Bfd(VrfId),
     /// The packet waits for a neighbour's MAC.
     Resolve {
         next_hop: NextHopId,
@@ -87,16 +89,21 @@ pub enum Inject {
     Via(NextHopId, Option<VifId>, u64),
 }
 
-/// One worker's rings. The worker's thread and the control thread.
+/// One worker's rings. The worker's thread and the control thread; those of BFD, the worker's and BFD's.
 pub struct Rings {
     /// ARP and ND of the underlay: never behind tenants' punts.
     pub underlay: Ring,
     pub tenant: Ring,
+    /// BFD packets of sessions' peers.
+    pub bfd: Ring,
     /// Of stations that bridges learn.
     pub sightings: ArrayQueue<Sighting>,
     pub injections: ArrayQueue<Injection>,
     /// For the frames of injections; the control thread makes them.
     pub injected: Rooms,
+    /// The same of BFD: whatever else the slow path sends, its packets do not wait behind it.
+    pub bfd_injections: ArrayQueue<Injection>,
+    pub bfd_injected: Rooms,
     /// For packets that leave in pieces.
     pub pieces: Rooms,
 }
@@ -113,9 +120,12 @@ impl Default for Rings {
         Rings {
             underlay: Ring::new(),
             tenant: Ring::new(),
+            bfd: Ring::new(),
             sightings: ArrayQueue::new(sight::RING),
             injections,
             injected: Rooms::up_to(INJECTED),
+            bfd_injections: ArrayQueue::new(RING),
+            bfd_injected: Rooms::up_to(2 * RING),
             pieces: Rooms::filled(PIECES),
         }
     }

@@ -89,6 +89,32 @@ fn ipv6_of(
     bytes
 }
 
+/// A BFD packet: the TTL that shows that it passed no router (RFC 5881, section 5), and the class of routing protocols. Nothing for
+/// addresses of two families.
+pub(super) fn bfd(ends: (IpAddr, IpAddr), ports: (u16, u16), payload: &[u8]) -> Option<Vec<u8>> {
+    const CLASS: u8 = 0xc0;
+    let mut datagram = vec![0; UDP];
+    datagram.extend_from_slice(payload);
+    let mut udp = UdpPacket::new_unchecked(&mut datagram);
+    udp.set_src_port(ports.0);
+    udp.set_dst_port(ports.1);
+    udp.set_len((UDP + payload.len()) as u16);
+    udp.fill_checksum(&ends.0.into(), &ends.1.into());
+    match ends {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let mut bytes = ipv4(source, destination, IpProtocol::Udp, CLASS, &datagram);
+            let mut packet = Ipv4Packet::new_unchecked(&mut bytes);
+            packet.set_hop_limit(255);
+            packet.fill_checksum();
+            Some(bytes)
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            Some(ipv6_of(IpProtocol::Udp, (source, destination), 255, CLASS, &datagram))
+        }
+        _ => None,
+    }
+}
+
 /// The UDP port and the header of VXLAN (RFC 7348).
 pub(super) fn vxlan(vni: Vni) -> (u16, [u8; 8]) {
     let [_, a, b, c] = vni.0.to_be_bytes();

@@ -8,6 +8,7 @@
 //! packets are originated here.
 
 mod arp;
+pub mod bfd;
 mod budget;
 mod echo;
 mod emit;

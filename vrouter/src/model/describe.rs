@@ -29,6 +29,7 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
             Some(Kind::Bridge(bridge)) => format!("bridge {}", shown(&bridge.name)),
             Some(Kind::FdbEntry(given)) => station(given.key.as_ref()),
             Some(Kind::NextHopGroup(group)) => format!("next-hop group {}", shown(&group.name)),
+            Some(Kind::BfdSession(session)) => format!("bfd {}", shown(&session.name)),
             None => String::new(),
         },
         Some(Op::Delete(key)) => match &key.kind {
@@ -44,6 +45,7 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
             Some(Key::Bridge(name)) => format!("bridge {}", shown(name)),
             Some(Key::FdbEntry(key)) => station(Some(key)),
             Some(Key::NextHopGroup(name)) => format!("next-hop group {}", shown(name)),
+            Some(Key::BfdSession(name)) => format!("bfd {}", shown(name)),
             None => String::new(),
         },
         None => String::new(),

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use hashbrown::{HashMap, HashSet};
 use prost::Message;
 
+use super::bfd;
 use super::journal::Undo;
 use super::list;
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, HopGroup, LabelTarget, Learnt, Neighbour, Port, Prefix, Settings, Vif, VniTarget, Vrf,
+    Acl, Bfd, Bridge, FdbEntry, Group, HopGroup, LabelTarget, Learnt, Neighbour, Port, Prefix, Settings, Vif,
+    VniTarget, Vrf,
 };
 use super::routes::{Offer, Source};
 use super::state::State;
@@ -35,6 +37,7 @@ struct Before {
     vifs: BTreeMap<Arc<str>, Option<Arc<Vif>>>,
     settings: Option<Arc<Settings>>,
     hop_groups: BTreeMap<Arc<str>, Option<Arc<HopGroup>>>,
+    bfd: BTreeMap<Arc<str>, Option<Arc<Bfd>>>,
     neighbours: BTreeMap<(VifId, IpAddr), Option<Neighbour>>,
     bridges: BTreeMap<Arc<str>, Option<Arc<Bridge>>>,
     fdb: BTreeMap<(BridgeId, Mac), Option<FdbEntry>>,
@@ -117,6 +120,7 @@ impl Before {
                 Undo::Acl(name, old) => drop(before.acls.entry(name.clone()).or_insert_with(|| old.clone())),
                 Undo::Group(name, old) => drop(before.groups.entry(name.clone()).or_insert_with(|| old.clone())),
                 Undo::HopGroup(name, old) => drop(before.hop_groups.entry(name.clone()).or_insert_with(|| old.clone())),
+                Undo::Bfd(name, old) => drop(before.bfd.entry(name.clone()).or_insert_with(|| old.clone())),
                 Undo::Neighbour(key, old) => _ = before.neighbours.entry(*key).or_insert(*old),
                 Undo::Bridge(name, old) => {
                     before.bridge_names.extend(old.iter().map(|old| (old.id, name.clone())));
@@ -137,7 +141,8 @@ impl Before {
                 | Undo::NextVrf(_)
                 | Undo::NextVif(_)
                 | Undo::NextBridge(_)
-                | Undo::NextHopGroup(_) => {}
+                | Undo::NextHopGroup(_)
+                | Undo::NextBfd(_) => {}
             }
         }
         before
@@ -186,6 +191,10 @@ impl Before {
             let put = |group: &Arc<HopGroup>| Kind::NextHopGroup(list::hop_group(state, group));
             let key = || Key::NextHopGroup(name.to_string());
             events.turn(old.as_ref(), state.hop_groups.get(name), put, key);
+        }
+        for (name, old) in &self.bfd {
+            let put = |session: &Arc<Bfd>| Kind::BfdSession(bfd::told(state, session));
+            events.turn(old.as_ref(), state.bfd.get(name), put, || Key::BfdSession(name.to_string()));
         }
         for (&(vif, address), old) in &self.neighbours {
             let put = |new: &Neighbour| Kind::Neighbour(list::neighbour(state, vif, address, new));
@@ -263,5 +272,6 @@ fn key(object: &Kind) -> Option<Key> {
         Kind::Bridge(bridge) => Key::Bridge(bridge.name.clone()),
         Kind::FdbEntry(entry) => Key::FdbEntry(entry.key.clone()?),
         Kind::NextHopGroup(group) => Key::NextHopGroup(group.name.clone()),
+        Kind::BfdSession(session) => Key::BfdSession(session.name.clone()),
     })
 }

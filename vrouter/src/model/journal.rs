@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::interner::Swept;
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, Hop, HopGroup, LabelTarget, Learnt, Neighbour, Port, Prefix, Settings, Vif,
+    Acl, Bfd, Bridge, FdbEntry, Group, Hop, HopGroup, LabelTarget, Learnt, Neighbour, Port, Prefix, Settings, Vif,
     VniTarget, Vrf,
 };
 use super::refusal::Reason;
@@ -24,6 +24,7 @@ pub(crate) enum Undo {
     Acl(Arc<str>, Option<Arc<Acl>>),
     Group(Arc<str>, Option<Arc<Group>>),
     HopGroup(Arc<str>, Option<Arc<HopGroup>>),
+    Bfd(Arc<str>, Option<Arc<Bfd>>),
     Neighbour((VifId, IpAddr), Option<Neighbour>),
     Bridge(Arc<str>, Option<Arc<Bridge>>),
     Fdb((BridgeId, Mac), Option<FdbEntry>),
@@ -38,6 +39,7 @@ pub(crate) enum Undo {
     NextVif(u32),
     NextBridge(u32),
     NextHopGroup(u32),
+    NextBfd(u32),
 }
 
 impl State {
@@ -63,6 +65,7 @@ impl State {
                 Undo::Acl(name, old) => self.set_acl(name, old),
                 Undo::Group(name, old) => self.set_group(name, old),
                 Undo::HopGroup(name, old) => self.set_hop_group(name, old),
+                Undo::Bfd(name, old) => self.set_bfd(name, old),
                 Undo::Neighbour(key, old) => self.set_neighbour(key, old),
                 Undo::Bridge(name, old) => self.set_bridge(name, old),
                 Undo::Fdb(key, old) => self.set_fdb(key, old),
@@ -76,6 +79,7 @@ impl State {
                 Undo::NextVif(old) => self.next_vif = old,
                 Undo::NextBridge(old) => self.next_bridge = old,
                 Undo::NextHopGroup(old) => self.next_hop_group = old,
+                Undo::NextBfd(old) => self.next_bfd = old,
             }
         }
         self.journal = Vec::new();

@@ -17,6 +17,7 @@ pub struct Limits {
     /// Paths of all different lists of them, of routes and of next-hop groups.
     pub paths: usize,
     pub next_hop_groups: usize,
+    pub bfd_sessions: usize,
     pub acls: usize,
     /// Rules of all ACLs.
     pub acl_rules: usize,
@@ -48,6 +49,7 @@ impl Default for Limits {
             next_hops: 131_072,
             paths: 131_072,
             next_hop_groups: 16_384,
+            bfd_sessions: 256,
             acls: 4096,
             acl_rules: 131_072,
             groups: 4096,
@@ -74,6 +76,7 @@ impl Limits {
         next_hops: 0,
         paths: 0,
         next_hop_groups: 0,
+        bfd_sessions: 0,
         acls: 0,
         acl_rules: 0,
         groups: 0,
@@ -89,7 +92,7 @@ impl Limits {
     };
 
     /// Names and numbers, in the order of the fields.
-    pub fn named(&self) -> [(&'static str, usize); 19] {
+    pub fn named(&self) -> [(&'static str, usize); 20] {
         [
             ("ports", self.ports),
             ("vrfs", self.vrfs),
@@ -98,6 +101,7 @@ impl Limits {
             ("next_hops", self.next_hops),
             ("paths", self.paths),
             ("next_hop_groups", self.next_hop_groups),
+            ("bfd_sessions", self.bfd_sessions),
             ("acls", self.acls),
             ("acl_rules", self.acl_rules),
             ("groups", self.groups),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::bfd;
 use super::change::{VIF_OWNER, place_of};
 use super::quotas;
 use super::records::{
@@ -51,6 +52,9 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str, idle: impl Fn(BridgeId,
     if wants(Kind::NextHopGroup) {
         let groups = state.hop_groups.values();
         objects.extend(groups.map(|group| Object::NextHopGroup(hop_group(state, group))));
+    }
+    if wants(Kind::BfdSession) {
+        objects.extend(state.bfd.values().map(|session| Object::BfdSession(bfd::told(state, session))));
     }
     if wants(Kind::FdbEntry) {
         for bridge in state.bridges.values() {

@@ -14,6 +14,7 @@
 //! - Tunnels, neighbours, gateways and connected subnets of fabric VIFs are IPv4 and IPv6. A gateway is a global address: a
 //!   link-local one would need its VIF.
 
+mod bfd;
 mod change;
 mod compile;
 mod describe;
@@ -38,6 +39,7 @@ mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use bfd::state_name as bfd_state;
 pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
 pub use quotas::{Alarms, Holder, quota_told};

@@ -9,7 +9,9 @@ use super::limits::PortInfo;
 use super::quotas::Alarms;
 use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, Tags, VifId, Vlan, Vni, VrfId};
 use crate::tables::fib::Bits;
-use crate::tables::{Carrier, HashFields, Quota, RouterAdvertisement, SeenAt, TunnelHeaders, VifKind};
+use crate::tables::{
+    BfdStand, Carrier, HashFields, Quota, RouterAdvertisement, SeenAt, TunnelHeaders, VifKind, Watched,
+};
 
 /// An IP prefix whose bits beyond `length` are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -336,6 +338,23 @@ pub(crate) struct HopGroup {
     pub hash: HashFields,
     /// What routes that name it have.
     pub next_hop: NextHopId,
+}
+
+/// A BFD session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bfd {
+    pub id: u32,
+    pub name: Arc<str>,
+    pub watched: Watched,
+    /// As given.
+    pub local: Option<IpAddr>,
+    pub least_ttl: u8,
+    /// Milliseconds.
+    pub min_tx: u32,
+    pub min_rx: u32,
+    pub multiplier: u8,
+    pub admin_down: bool,
+    pub stand: BfdStand,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

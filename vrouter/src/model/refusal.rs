@@ -136,6 +136,12 @@ pub(crate) enum Reason {
     NotConnected(IpAddr),
     #[error("{0} would be on no connected subnet, but {1} needs it")]
     NoLongerConnected(IpAddr, &'static str),
+    #[error("session {session} watches {remote} already")]
+    Watched { remote: IpAddr, session: String },
+    #[error("only a multihop session has it")]
+    MultihopOnly,
+    #[error("{0} is no address of a fabric VIF in this VRF")]
+    NotOurs(IpAddr),
     #[error("{0} is our own address")]
     Ours(IpAddr),
     #[error("{0} is no address of a fabric VIF in the underlay VRF")]

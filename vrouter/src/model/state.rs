@@ -12,13 +12,13 @@ use super::interner::{Interner, Swept};
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
 use super::records::{
-    Acl, Bridge, FdbEntry, Group, Hop, HopGroup, HopGroupId, LabelTarget, Learnt, Neighbour, Path, Port, Prefix,
+    Acl, Bfd, Bridge, FdbEntry, Group, Hop, HopGroup, HopGroupId, LabelTarget, Learnt, Neighbour, Path, Port, Prefix,
     Redirect, Settings, Vif, VniTarget, Vrf, Whose,
 };
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
 use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, Tags, VifId, Vlan, Vni, VrfId};
-use crate::tables::VifKind;
+use crate::tables::{VifKind, Watched};
 
 /// The truth.
 pub(crate) struct State {
@@ -31,6 +31,7 @@ pub(crate) struct State {
     pub acls: BTreeMap<Arc<str>, Arc<Acl>>,
     pub groups: BTreeMap<Arc<str>, Arc<Group>>,
     pub hop_groups: BTreeMap<Arc<str>, Arc<HopGroup>>,
+    pub bfd: BTreeMap<Arc<str>, Arc<Bfd>>,
     pub neighbours: BTreeMap<(VifId, IpAddr), Neighbour>,
     pub bridges: BTreeMap<Arc<str>, Arc<Bridge>>,
     pub fdb: BTreeMap<(BridgeId, Mac), FdbEntry>,
@@ -59,6 +60,7 @@ pub(crate) struct State {
     pub vif_by_id: HashMap<VifId, Arc<Vif>>,
     pub bridge_by_id: HashMap<BridgeId, Arc<Bridge>>,
     pub hop_group_by_id: HashMap<HopGroupId, Arc<HopGroup>>,
+    pub bfd_by_watched: HashMap<Watched, Arc<Bfd>>,
     pub port_by_name: HashMap<Arc<str>, PortIndex>,
     /// Who has a port as a whole.
     pub vif_by_port: Vec<Option<VifId>>,
@@ -90,6 +92,7 @@ pub(crate) struct State {
     pub next_vif: u32,
     pub next_bridge: u32,
     pub next_hop_group: u32,
+    pub next_bfd: u32,
 
     pub(super) journal: Vec<Undo>,
     pub(super) dirty: Dirty,
@@ -102,6 +105,7 @@ pub(crate) struct VrfUse {
     pub fabric_vifs: usize,
     pub bridges: usize,
     pub hop_groups: usize,
+    pub bfd_sessions: usize,
     pub vnis: usize,
     pub labels: usize,
     /// Offers of controllers.
@@ -159,6 +163,10 @@ pub(crate) struct Dirty {
     pub labels: HashSet<Label>,
     pub neighbours: HashSet<(VifId, IpAddr)>,
     pub routes: Vec<(VrfId, Prefix)>,
+    /// Sessions of BFD, or how they stand.
+    pub bfd: bool,
+    /// Whose session failed, or does so no more.
+    pub ways: HashSet<Watched>,
     /// Ports whose link came or went.
     pub links: HashSet<PortIndex>,
     /// Names of paths that came and went.
@@ -190,6 +198,7 @@ impl State {
             acls: BTreeMap::new(),
             groups: BTreeMap::new(),
             hop_groups: BTreeMap::new(),
+            bfd: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             bridges: BTreeMap::new(),
             fdb: BTreeMap::new(),
@@ -210,6 +219,7 @@ impl State {
             vif_by_id: HashMap::new(),
             bridge_by_id: HashMap::new(),
             hop_group_by_id: HashMap::new(),
+            bfd_by_watched: HashMap::new(),
             of_vrf: HashMap::new(),
             of_vif: HashMap::new(),
             of_bridge: HashMap::new(),
@@ -227,6 +237,7 @@ impl State {
             next_vif: 0,
             next_bridge: 0,
             next_hop_group: 0,
+            next_bfd: 0,
             journal: Vec::new(),
             dirty: Dirty::default(),
         }
@@ -405,6 +416,7 @@ impl State {
             next_hops: self.hops.used() - neighbours,
             paths: self.members,
             next_hop_groups: self.hop_groups.len(),
+            bfd_sessions: self.bfd.len(),
             acls: self.acls.len(),
             acl_rules: self.acl_rules,
             groups: self.groups.len(),

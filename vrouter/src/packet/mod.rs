@@ -2,6 +2,7 @@
 //!
 //! A reader checks bytes once and gives a value whose fields cannot fail; what it refuses is a [`DropReason`](crate::drops::DropReason).
 
+pub mod bfd;
 pub mod checksum;
 pub mod ecn;
 pub mod ether;

@@ -4,6 +4,7 @@
 //! them on the control thread, workers read them, nobody writes one that is published.
 
 pub mod acl;
+mod bfd;
 mod branches;
 mod bridge;
 pub mod fib;
@@ -19,6 +20,7 @@ mod spread;
 mod stripes;
 mod tunnel_headers;
 
+pub use bfd::{BfdSession, BfdStand, Watched};
 pub use branches::{Branch, Branches};
 pub use bridge::{Bridge, Pair, SeenAt, Sighting};
 pub use group::{Group, HashFields, Kept, Member};

@@ -1,5 +1,6 @@
 //! The snapshot that workers forward by.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -7,7 +8,10 @@ use hashbrown::HashMap;
 
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
-use super::{Branches, Bridge, NextHop, Quota, RouterAdvertisement, Rows, Stripes, Tenant, TenantId, TunnelHeaders};
+use super::{
+    BfdSession, Branches, Bridge, NextHop, Quota, RouterAdvertisement, Rows, Stripes, Tenant, TenantId, TunnelHeaders,
+    Watched,
+};
 use crate::ids::{BridgeId, Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 
 /// Everything that forwarding asks, of one generation.
@@ -31,6 +35,10 @@ pub struct Snapshot {
     pub learns: bool,
     pub vnis: Arc<HashMap<Vni, VniTarget>>,
     pub labels: Arc<HashMap<Label, DecapTarget>>,
+    /// With whom BFD packets are exchanged.
+    pub bfd: Arc<HashMap<Watched, BfdSession>>,
+    /// Whose session has failed, for people: what that means is in the rows.
+    pub bfd_failed: Arc<BTreeSet<Watched>>,
     pub lifetimes: Lifetimes,
     /// New TCP without SYN is dropped.
     pub tcp_strict: bool,

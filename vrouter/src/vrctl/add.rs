@@ -14,6 +14,7 @@ use vrouter::api::yaml::{
 };
 
 use super::Failure;
+use super::add_bfd::AddBfd;
 use super::add_bridge::{AddBridge, AddFdb};
 use super::apply::commit;
 use super::args::Commit;
@@ -70,6 +71,8 @@ enum Object {
         #[arg(long, value_name = "FIELDS", value_parser = yaml::<HashFields>)]
         hash: Option<HashFields>,
     },
+    /// A BFD session with a host of the underlay
+    Bfd(AddBfd),
     /// A static neighbour of a fabric VIF
     Neighbour {
         #[arg(long)]
@@ -338,6 +341,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Neighbour { vif, address, mac } => {
             Neighbour { vif, address, mac: Some(mac), learnt: false, state: None }.to_proto()
         }
+        Object::Bfd(session) => session.given().to_proto(),
         Object::Bridge(bridge) => bridge.given().to_proto(),
         Object::Fdb(entry) => entry.given().to_proto(),
         Object::Vni { vni, vrf, bridge } => Vni { vni, vrf, bridge }.to_proto(),

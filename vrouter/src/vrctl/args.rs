@@ -109,6 +109,8 @@ pub enum Kind {
     Acls,
     #[value(alias = "port")]
     Ports,
+    /// Sessions of BFD
+    Bfd,
 }
 
 #[derive(clap::Args)]

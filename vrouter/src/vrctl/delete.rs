@@ -48,6 +48,10 @@ enum Key {
     NextHopGroup {
         name: String,
     },
+    /// A BFD session
+    Bfd {
+        name: String,
+    },
     /// A static neighbour
     Neighbour {
         #[arg(long)]
@@ -89,6 +93,7 @@ pub async fn run(socket: &Path, format: Format, delete: Delete) -> Result<(), Fa
             Kind::Route(v1::RouteKey { vrf, prefix: Some(prefix.into()), owner: delete.commit.owner.clone() })
         }
         Key::NextHopGroup { name } => Kind::NextHopGroup(name),
+        Key::Bfd { name } => Kind::BfdSession(name),
         Key::Neighbour { vif, address } => Kind::Neighbour(v1::NeighbourKey { vif, address: address_bytes(address) }),
         Key::Bridge { name } => Kind::Bridge(name),
         Key::Fdb { bridge, mac } => Kind::FdbEntry(v1::FdbKey { bridge, mac: mac.0.into() }),

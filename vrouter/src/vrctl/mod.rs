@@ -1,6 +1,7 @@
 //! `vrctl`: programs and shows a running vRouter through its control socket.
 
 mod add;
+mod add_bfd;
 mod add_bridge;
 mod apply;
 mod args;
@@ -11,6 +12,7 @@ mod drops;
 mod explain;
 mod flows;
 mod output;
+mod row_bfd;
 mod rows;
 mod show;
 mod stats;

@@ -90,6 +90,7 @@ pub fn contract_kind(kind: Kind) -> v1::Kind {
         Kind::Groups => v1::Kind::Group,
         Kind::Acls => v1::Kind::Acl,
         Kind::Ports => v1::Kind::Port,
+        Kind::Bfd => v1::Kind::BfdSession,
     }
 }
 
@@ -129,6 +130,7 @@ impl Listing {
         wanted(Kind::Groups, &|| section("groups", &network.groups));
         wanted(Kind::Acls, &|| section("acls", &network.acls));
         wanted(Kind::Ports, &|| section("ports", &network.ports));
+        wanted(Kind::Bfd, &|| section("bfd_sessions", &network.bfd_sessions));
         sections
     }
 
@@ -152,6 +154,7 @@ impl Listing {
         named(&mut network.groups, name);
         named(&mut network.acls, name);
         named(&mut network.ports, name);
+        named(&mut network.bfd_sessions, name);
     }
 
     /// Forgets what the daemon makes by itself, so that the rest is a file that `apply` accepts.
@@ -163,6 +166,10 @@ impl Listing {
         }
         for neighbour in &mut self.network.neighbours {
             neighbour.value.state = None;
+        }
+        for session in &mut self.network.bfd_sessions {
+            let session = &mut session.value;
+            (session.state, session.diagnostic, session.failed, session.live) = (None, None, false, None);
         }
     }
 }

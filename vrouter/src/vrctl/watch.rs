@@ -105,6 +105,7 @@ fn deleted(key: &v1::ObjectKey) -> (&'static str, String) {
         Some(Key::Port(name)) => ("port", name.clone()),
         Some(Key::Bridge(name)) => ("bridge", name.clone()),
         Some(Key::NextHopGroup(name)) => ("next_hop_group", name.clone()),
+        Some(Key::BfdSession(name)) => ("bfd_session", name.clone()),
         Some(Key::FdbEntry(key)) => {
             ("fdb", format!("{} {}", key.bridge, mac(&key.mac).map(|mac| mac.to_string()).unwrap_or_default()))
         }

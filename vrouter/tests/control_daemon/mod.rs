@@ -244,6 +244,7 @@ fn key(object: &v1::Object) -> String {
         Kind::Bridge(bridge) => format!("bridge {}", bridge.name),
         Kind::FdbEntry(entry) => format!("fdb {:?}", entry.key),
         Kind::NextHopGroup(group) => format!("next-hop group {}", group.name),
+        Kind::BfdSession(session) => format!("bfd {}", session.name),
     }
 }
 
@@ -267,6 +268,7 @@ fn deleted(key: &v1::ObjectKey, owner: &str) -> String {
         Kind::Bridge(name) => format!("bridge {name}"),
         Kind::FdbEntry(key) => format!("fdb {:?}", Some(key)),
         Kind::NextHopGroup(name) => format!("next-hop group {name}"),
+        Kind::BfdSession(name) => format!("bfd {name}"),
     }
 }
 
@@ -287,6 +289,7 @@ fn listed(object: &v1::Object, filter: &v1::ListRequest) -> bool {
         Kind::Bridge(_) => v1::Kind::Bridge,
         Kind::FdbEntry(_) => v1::Kind::FdbEntry,
         Kind::NextHopGroup(_) => v1::Kind::NextHopGroup,
+        Kind::BfdSession(_) => v1::Kind::BfdSession,
     };
     filter.kind() == v1::Kind::All || filter.kind() == kind
 }

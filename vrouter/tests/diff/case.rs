@@ -7,6 +7,7 @@
 //!                   apply {...}       a batch of objects, in the network language
 //!                   delete KIND KEY   as the model's `delete` takes them
 //!                   link p7 down      a port loses its link, or has it again (up), after a tenth of a second; another passes
+//!                   session s1 failed a session of BFD fails, or is up again (up)
 //!                   wait 1200         milliseconds pass
 //!                     > p0            the next frame of out.pcap leaves by p0
 //!                     ! v1 no_route   a drop, of VIF v1 ("-": of none)
@@ -23,10 +24,24 @@ use crate::books;
 /// What happens.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    Frame { port: usize, bytes: Vec<u8> },
+    Frame {
+        port: usize,
+        bytes: Vec<u8>,
+    },
     Apply(Batch),
-    Delete { kind: String, key: String },
-    Link { port: usize, up: bool },
+    Delete {
+        kind: String,
+        key: String,
+    },
+    Link {
+        port: usize,
+        up: bool,
+    },
+    /// A session of BFD fails, or is up.
+    Session {
+        name: String,
+        failed: bool,
+    },
     Wait(u64),
 }
 
@@ -104,6 +119,9 @@ impl Kept {
                 Event::Apply(batch) => text += &format!("apply {}\n", batch.text()),
                 Event::Delete { kind, key } => text += &format!("delete {kind} {key}\n"),
                 Event::Link { port, up } => text += &format!("link p{port} {}\n", if *up { "up" } else { "down" }),
+                Event::Session { name, failed } => {
+                    text += &format!("session {name} {}\n", if *failed { "failed" } else { "up" });
+                }
                 Event::Wait(millis) => text += &format!("wait {millis}\n"),
             }
             let Some(expected) = self.expected.get(at) else { continue };
@@ -145,6 +163,10 @@ impl Kept {
                 "link" => {
                     let (number, state) = rest.split_once(' ').expect("port and state");
                     events.push(Event::Link { port: port(number), up: state == "up" });
+                }
+                "session" => {
+                    let (name, state) = rest.split_once(' ').expect("name and state");
+                    events.push(Event::Session { name: name.into(), failed: state == "failed" });
                 }
                 "wait" => events.push(Event::Wait(rest.parse().expect("milliseconds"))),
                 ">" => {

@@ -86,6 +86,7 @@ pub fn accepted(mut objects: Vec<Object>) -> Vec<Object> {
         "vifs",
         "settings",
         "neighbours",
+        "bfd_sessions",
         "next_hop_groups",
         "routes",
         "fdb",
@@ -171,6 +172,14 @@ impl Duel<'_> {
                 })?;
                 self.wait(0, &mut all)?;
                 self.kept.expected.push(all);
+            }
+            Event::Session { name, failed } => {
+                self.product.session(name, *failed);
+                self.change(|oracle| {
+                    oracle.session(name, *failed);
+                    Ok(())
+                })?;
+                self.changed(true)?;
             }
             Event::Wait(millis) => {
                 let mut all = Expected::default();

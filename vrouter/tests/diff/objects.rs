@@ -1,7 +1,7 @@
 //! Objects as lines of the network language.
 
 /// Sections in the order in which a file has them.
-pub const SECTIONS: [&str; 12] = [
+pub const SECTIONS: [&str; 13] = [
     "settings",
     "vrfs",
     "bridges",
@@ -9,6 +9,7 @@ pub const SECTIONS: [&str; 12] = [
     "next_hop_groups",
     "routes",
     "neighbours",
+    "bfd_sessions",
     "fdb",
     "vnis",
     "labels",

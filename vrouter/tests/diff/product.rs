@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use vrouter::api::{v1, yaml};
+use vrouter::daemon::bfd::Bfd;
 use vrouter::ids::PortIndex;
+use vrouter::packet::bfd::{Diagnostic, State};
+use vrouter::tables::BfdStand;
 
 use crate::lab::{Lab, PORTS, Setup};
 use crate::oracle::{self, Sent};
@@ -12,6 +16,7 @@ use crate::oracle::{self, Sent};
 /// One vRouter without objects, and a clock.
 pub struct Product {
     lab: Lab,
+    bfd: Arc<Bfd>,
 }
 
 /// Packets dropped so far, by VIF and reason.
@@ -26,7 +31,10 @@ pub fn ports() -> Vec<oracle::Port> {
 impl Product {
     pub fn new(workers: usize) -> Product {
         let setup = Setup { network: "{}".into(), flows: 256, room: 256, ..Setup::default() };
-        Product { lab: Lab::one(workers, &setup) }
+        let mut lab = Lab::one(workers, &setup);
+        // sessions speak to nobody: how they stand is told
+        let bfd = lab.rig().control.give_bfd();
+        Product { lab, bfd }
     }
 
     pub fn now(&self) -> u64 {
@@ -39,7 +47,7 @@ impl Product {
         let changes = network.changes().map_err(|fault| (usize::MAX, format!("{fault:?}")))?;
         let changes = changes.into_iter().map(|(change, _)| change).collect();
         let result = self.lab.rig().try_apply(changes).map(|_| ());
-        self.lab.run();
+        self.run();
         result.map_err(|refused| {
             (refused.change as usize, format!("{}: {}: {}", refused.object, refused.field, refused.reason))
         })
@@ -50,14 +58,14 @@ impl Product {
         let Some(key) = object_key(kind, key) else { return false };
         let op = v1::change::Op::Delete(v1::ObjectKey { kind: Some(key) });
         let done = self.lab.rig().try_apply(vec![v1::Change { op: Some(op) }]).is_ok();
-        self.lab.run();
+        self.run();
         done
     }
 
     /// Frames come in by a port, one after the other, and are seen by the workers at once.
     pub fn receive(&mut self, port: usize, frames: &[&[u8]]) {
         frames.iter().for_each(|bytes| self.lab.put_bytes((0, port), bytes));
-        self.lab.run();
+        self.run();
         self.lab.exchanged.clear();
     }
 
@@ -69,10 +77,32 @@ impl Product {
         links.push((port, up));
     }
 
+    /// A session of BFD fails, or is up; at rest afterwards.
+    pub fn session(&mut self, name: &str, failed: bool) {
+        let stand = if failed {
+            BfdStand { state: State::Down, diagnostic: Diagnostic::DETECTION_TIME_EXPIRED, failed }
+        } else {
+            BfdStand { state: State::Up, ..BfdStand::default() }
+        };
+        if let Some(watched) = self.lab.rig().control.watched(name) {
+            self.lab.rig().control.tell_of_sessions(&BTreeMap::from([(watched, stand)]));
+        }
+        self.run();
+    }
+
+    /// At rest, and nothing waits for sessions.
+    fn run(&mut self) {
+        for _ in 0..2 {
+            self.lab.run();
+            self.bfd.hear_at(self.lab.now * 1000);
+        }
+        self.lab.run();
+    }
+
     /// A tenth of a second.
     pub fn tick(&mut self) {
         self.lab.now += 100;
-        self.lab.run();
+        self.run();
     }
 
     /// What came out since the last look.
@@ -107,6 +137,7 @@ fn object_key(kind: &str, key: &str) -> Option<v1::object_key::Kind> {
         "group" => Kind::Group(key.into()),
         "bridge" => Kind::Bridge(key.into()),
         "next_hop_group" => Kind::NextHopGroup(key.into()),
+        "bfd_session" => Kind::BfdSession(key.into()),
         "fdb" => {
             let bridge = words.next()?.into();
             let mac: vrouter::ids::Mac = words.next()?.parse().ok()?;

@@ -25,6 +25,7 @@ pub fn replay(kept: &Kept, workers: usize) -> Result<(), String> {
                 product.link(*port, *up);
                 product.tick();
             }
+            Event::Session { name, failed } => product.session(name, *failed),
             Event::Wait(millis) => (0..millis / 100).for_each(|_| product.tick()),
         }
         let what = |kind: &str| format!("event {} ({}): {kind}", at + 1, name(event));
@@ -56,6 +57,7 @@ fn name(event: &Event) -> String {
         Event::Apply(_) => "apply".into(),
         Event::Delete { kind, key } => format!("delete {kind} {key}"),
         Event::Link { port, up } => format!("link p{port} up {up}"),
+        Event::Session { name, failed } => format!("session {name} failed {failed}"),
         Event::Wait(millis) => format!("wait {millis}"),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::bfd;
 use super::bridges::{Bridge, ROAMING};
 use super::kernel;
 use super::packets::{ACK, Packet, SYN, Upper, ethernet, framed};
@@ -95,6 +96,7 @@ impl Traffic {
                 _ => kernel::is_sent_to(world, random),
             },
             5 if world.fabric.v6 && random.chance(50) => underlay6::for_the_fabric(world, random),
+            5 if !world.sessions.is_empty() && random.chance(60) => bfd::packet(world, random),
             5 => for_the_fabric(world, random),
             6 => {
                 let (port, bytes) = self.fresh(world, random);

@@ -94,6 +94,11 @@ impl World {
 
     /// A link goes, or comes back; or a gateway does, where there is much of this.
     pub fn loss(&mut self, random: &mut Random) -> Event {
+        if random.chance(45)
+            && let Some(turned) = self.turn(random)
+        {
+            return turned;
+        }
         if self.restless && random.chance(40) {
             let gateways = near(true).into_iter().filter(|(_, address)| address.octets()[3] > 250);
             let (_, gateway) = random.pick(&gateways.collect::<Vec<_>>());

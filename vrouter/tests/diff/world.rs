@@ -58,6 +58,8 @@ pub struct World {
     pub second_uplink: bool,
     /// What is sent goes through the underlay's gateways, mostly, whose links come and go.
     pub restless: bool,
+    /// Sessions of BFD, and whether they were made to fail.
+    pub sessions: BTreeMap<String, bool>,
     /// Ports that lost their link.
     pub without_link: BTreeSet<usize>,
     pub fabric: Fabric,
@@ -115,6 +117,7 @@ impl World {
             neighbours: BTreeSet::new(),
             second_uplink,
             restless,
+            sessions: BTreeMap::new(),
             without_link: BTreeSet::new(),
             fabric: Fabric::random(second_uplink, random),
             bridges: Bridges::random(random),
@@ -170,6 +173,8 @@ impl World {
             objects.push(self.hop_group_named("hu", random));
         }
         objects.extend(self.gateways(random));
+        let sessions = if random.chance(if self.restless { 80 } else { 40 }) { 1 + random.below(4) } else { 0 };
+        (0..sessions).for_each(|_| objects.push(self.session(random)));
         objects
     }
 
@@ -459,6 +464,7 @@ impl World {
             (5, 10),
             (if self.bridges.there.is_empty() { 0 } else { 18 }, 11),
             (if self.hop_groups.is_empty() { 0 } else { 40 }, 12),
+            (8, 13),
         ]) {
             0 => self.route(random),
             1 => {
@@ -493,6 +499,7 @@ impl World {
             }
             10 => self.gateway_route(random),
             12 => self.hop_group(random),
+            13 => self.session(random),
             11 => self.station(random).expect("there are bridges"),
             _ => {
                 self.strict = random.chance(30);
@@ -534,8 +541,15 @@ impl World {
     pub fn delete(&mut self, random: &mut Random) -> Event {
         let stations = if self.bridges.there.is_empty() { 0 } else { 25 };
         let groups = if self.hop_groups.is_empty() { 0 } else { 12 };
-        let weights = [(54, 0), (9, 1), (9, 2), (10, 3), (18, 4), (stations, 5), (groups, 6)];
+        let sessions = if self.sessions.is_empty() { 0 } else { 8 };
+        let weights = [(54, 0), (9, 1), (9, 2), (10, 3), (18, 4), (stations, 5), (groups, 6), (sessions, 7)];
         let (kind, key) = match random.weighted(&weights) {
+            7 => {
+                let all: Vec<_> = self.sessions.keys().cloned().collect();
+                let name = all[random.below(all.len())].clone();
+                self.sessions.remove(&name);
+                ("bfd_session", name)
+            }
             6 => {
                 // refused while a route names it
                 let name = random.pick(&HOP_GROUPS);

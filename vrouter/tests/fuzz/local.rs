@@ -1,5 +1,5 @@
 //! Bytes to the slow path: ARP, ND and ICMP punts of every place and for every reason, and steps of its clock. Each punt has one
-//! outcome, each held frame one end, what is kept is bounded, and what is sent is a frame.
+//! outcome, each held frame one end, what is kept is bounded, and what is sent is a frame. Inputs that begin so are of BFD instead.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,6 +7,7 @@ use vrouter::ids::{Label, Place, VifId, Vni, VrfId};
 use vrouter::local::{Limits, Local, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use vrouter::tables::Snapshot;
 
+use super::bfd;
 use super::input::{Input, counted};
 use super::model;
 use crate::{frames, network};
@@ -23,8 +24,14 @@ struct Seen {
     dropped: u64,
 }
 
+/// What the input of BFD's part begins with.
+const BFD: u8 = 0xbf;
+
 /// Steps, each a byte and what it needs.
 pub fn run(bytes: &[u8]) {
+    if let Some((&BFD, rest)) = bytes.split_first() {
+        return bfd::run(rest);
+    }
     let mut input = Input(bytes);
     let mut seen = Seen { local: Local::new(LIMITS), now: 0, held: 0, ended: 0, consumed: 0, dropped: 0 };
     while let Some(step) = input.byte() {
@@ -117,7 +124,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let slow =
         ["arp", "nd.", "rs", "na", "ns", "echo", "error", "ttl", "udp4.vxlan", "udp6.vxlan", "fragment", "tcp.out.S"];
     let names = frames::names().into_iter().filter(|name| slow.iter().any(|word| name.starts_with(word)));
-    let mut seeds = Vec::new();
+    let mut seeds: Vec<Vec<u8>> = bfd::seeds().into_iter().map(|seed| [&[BFD][..], &seed].concat()).collect();
     for (number, name) in names.enumerate() {
         let frame = counted(frames::frame(name));
         let punt = |place: u8, why: u8| [&[0, place, why, 14][..], &frame].concat();

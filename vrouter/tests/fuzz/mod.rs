@@ -1,6 +1,7 @@
 //! The bodies of the fuzz targets: plain functions of bytes that panic on what must not be. `fuzz/` runs them under libFuzzer; the tests
 //! replay the inputs that were kept.
 
+pub mod bfd;
 pub mod classify;
 pub mod control;
 mod input;

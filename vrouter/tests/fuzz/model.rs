@@ -27,6 +27,7 @@ pub const LIMITS: Limits = Limits {
     next_hops: 64,
     paths: 64,
     next_hop_groups: 12,
+    bfd_sessions: 3,
     acls: 12,
     acl_rules: 64,
     groups: 12,

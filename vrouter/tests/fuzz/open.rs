@@ -185,10 +185,15 @@ fn kind_of(object: &v1::Object) -> v1::Kind {
         Kind::Bridge(_) => v1::Kind::Bridge,
         Kind::FdbEntry(_) => v1::Kind::FdbEntry,
         Kind::NextHopGroup(_) => v1::Kind::NextHopGroup,
+        Kind::BfdSession(_) => v1::Kind::BfdSession,
     }
 }
 
-fn keyed(object: v1::Object) -> (Vec<u8>, v1::Object) {
+fn keyed(mut object: v1::Object) -> (Vec<u8>, v1::Object) {
+    // as listed, not as watched
+    if let Some(Kind::BfdSession(session)) = &mut object.kind {
+        session.live = None;
+    }
     let key = match object.kind.clone().expect("listed") {
         // never deleted
         Kind::Settings(_) => None,
@@ -204,6 +209,7 @@ fn keyed(object: v1::Object) -> (Vec<u8>, v1::Object) {
         Kind::Bridge(bridge) => Some(Key::Bridge(bridge.name)),
         Kind::FdbEntry(entry) => Some(Key::FdbEntry(entry.key.expect("listed"))),
         Kind::NextHopGroup(group) => Some(Key::NextHopGroup(group.name)),
+        Kind::BfdSession(session) => Some(Key::BfdSession(session.name)),
     };
     (v1::ObjectKey { kind: key }.encode_to_vec(), object)
 }

@@ -59,6 +59,7 @@ pub fn run(bytes: &[u8]) {
         settle(&mut lab);
     }
     settle(&mut lab);
+    end_sessions(&mut lab);
     // packets that wait for a neighbour who is not there end
     for _ in 0..5 {
         lab.now += 1000;
@@ -86,6 +87,17 @@ fn made(shape: u8) -> Lab {
     let mut lab = Lab::one(1 + usize::from(shape & 1), &setup);
     lab.rig().try_apply(BASE.clone()).expect("the base is good");
     lab
+}
+
+/// Ours speak for ever, also to neighbours who are not there.
+fn end_sessions(lab: &mut Lab) {
+    let sessions = list(lab).into_iter().filter_map(|object| match object.kind {
+        Some(v1::object::Kind::BfdSession(session)) => Some(v1::object_key::Kind::BfdSession(session.name)),
+        _ => None,
+    });
+    for key in sessions.collect::<Vec<_>>() {
+        lab.rig().delete(key);
+    }
 }
 
 /// A port loses its link, or all have theirs again.
@@ -138,6 +150,7 @@ fn delete(lab: &mut Lab, number: usize) {
         Some(Kind::Acl(acl)) => Key::Acl(acl.name),
         Some(Kind::Group(group)) => Key::Group(group.name),
         Some(Kind::NextHopGroup(group)) => Key::NextHopGroup(group.name),
+        Some(Kind::BfdSession(session)) => Key::BfdSession(session.name),
         // not those that the lab began with: its ends of them stay
         Some(Kind::Port(port)) if !port.name.starts_with('p') => Key::Port(port.name),
         _ => return,
@@ -219,7 +232,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
 }
 
 /// Documents of `changes.yaml`, and how frames are called that these concern.
-const OF_A_FEATURE: [(&[u8], &[&str]); 15] = [
+const OF_A_FEATURE: [(&[u8], &[&str]); 16] = [
     (&[37, 38, 39], &["u6."]),
     (&[37, 40], &["nd6.", "u6."]),
     (&[41, 38], &["tagged.", "nd6."]),
@@ -235,4 +248,5 @@ const OF_A_FEATURE: [(&[u8], &[&str]); 15] = [
     (&[61, 37, 62], &["gnv", "u6.geneve"]),
     (&[63, 38], &["mss"]),
     (&[12, 64], &["split"]),
+    (&[83, 84], &["bfd."]),
 ];

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::bfd::Session;
 use super::headers::{Mac, Reason, Tuple};
 use super::learning::Learnt;
 use super::quotas::Quota;
@@ -324,6 +325,7 @@ pub struct Config {
     /// The ways of routes that have several, by a number that each statement of a route gets anew.
     pub paths: BTreeMap<u32, Vec<Path>>,
     pub hop_groups: BTreeMap<u32, HopGroup>,
+    pub bfd: BTreeMap<String, Session>,
     pub neighbours: BTreeMap<(u32, IpAddr), Neighbour>,
     pub bridges: BTreeMap<u32, Bridge>,
     /// By bridge and MAC.
@@ -362,6 +364,7 @@ impl Config {
             routes: BTreeMap::new(),
             paths: BTreeMap::new(),
             hop_groups: BTreeMap::new(),
+            bfd: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             bridges: BTreeMap::new(),
             fdb: BTreeMap::new(),

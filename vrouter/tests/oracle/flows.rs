@@ -267,6 +267,9 @@ impl Oracle {
             if self.config.is_backup(&way.name, way.hop.which) {
                 self.feature("path_backup");
             }
+            if self.has_path_that_failed_of(key) {
+                self.feature("path_that_failed");
+            }
             if self.has_path_without_link(key) {
                 self.feature("path_without_link");
             }

@@ -223,6 +223,9 @@ impl Oracle {
             return Err("outer_fragment");
         }
         let tunnel = udp && vtep && !outer.tuple.later && [4789, 6081, 6635].contains(&outer.tuple.destination_port);
+        if let Some(reason) = self.bfd_packet(vif, &outer).filter(|_| !tunnel) {
+            return Err(reason);
+        }
         if !tunnel && self.kernel_takes(vif, frame, "kernel_has") {
             return Ok(None);
         }
@@ -495,7 +498,7 @@ impl Oracle {
     /// Whether a tunnel leads anywhere in the underlay: its route is not dead.
     pub(super) fn has_way(&self, remote: IpAddr) -> bool {
         let via = self.underlay(remote).filter(|_| self.config.settings.vtep_towards(remote).is_some());
-        via.is_some_and(|via| self.leads(via.vrf, via.which, remote))
+        via.is_some_and(|via| self.leads(via.vrf, via.which, remote)) && !self.is_far_end_gone(remote)
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 
+use super::bfd;
 use super::config::{
     Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Redirect, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
 };
@@ -21,6 +22,7 @@ struct Network {
     vrfs: Vec<GivenVrf>,
     vifs: Vec<GivenVif>,
     next_hop_groups: Vec<given_hop_groups::HopGroup>,
+    bfd_sessions: Vec<bfd::GivenSession>,
     routes: Vec<GivenRoute>,
     neighbours: Vec<GivenNeighbour>,
     bridges: Vec<GivenBridge>,
@@ -337,6 +339,9 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         config
             .neighbours
             .insert((vif, address(&given.address)?), super::config::Neighbour { mac: mac(&given.mac)?, learnt: false });
+    }
+    for given in network.bfd_sessions {
+        bfd::put(config, given)?;
     }
     for given in network.next_hop_groups {
         given_hop_groups::put(config, given)?;

@@ -52,21 +52,25 @@ impl Oracle {
     /// Whether a gateway can be sent by: its neighbour is known, and there is a link.
     pub(super) fn is_live(&self, vrf: u32, gateway: IpAddr) -> bool {
         let vif = self.config.connected(vrf, gateway);
-        vif.is_some_and(|vif| self.has_link(vif) && self.config.neighbours.contains_key(&(vif.id, gateway)))
+        let there = |vif: &Vif| self.has_link(vif) && self.config.neighbours.contains_key(&(vif.id, gateway));
+        vif.is_some_and(there) && !self.has_failed(vrf, gateway, false)
     }
 
     /// Whether a gateway is asked for: it has a link, and did not answer yet; who was given up is asked again when a packet waits.
     pub(super) fn is_asked(&self, vrf: u32, way: &Path) -> bool {
         let Which::Gateway(gateway) = way.which else { return false };
         let vif = self.config.connected(vrf, gateway);
-        vif.is_some_and(|vif| self.has_link(vif) && !self.config.neighbours.contains_key(&(vif.id, gateway)))
+        let silent = |vif: &Vif| self.has_link(vif) && !self.config.neighbours.contains_key(&(vif.id, gateway));
+        vif.is_some_and(silent) && !self.has_failed(vrf, gateway, false)
     }
 
     /// Whether a next hop of the underlay leads on to this far end: to who is live, or may still answer.
     pub(super) fn leads(&self, vrf: u32, which: Which, remote: IpAddr) -> bool {
         let to = |vif: &Vif, address: IpAddr| {
             let key = (vif.id, address);
-            self.has_link(vif) && (self.config.neighbours.contains_key(&key) || !self.lost.contains(&key))
+            !self.has_failed(vrf, address, false)
+                && self.has_link(vif)
+                && (self.config.neighbours.contains_key(&key) || !self.lost.contains(&key))
         };
         match which {
             Which::Paths(number) => self.config.paths[&number].iter().any(|way| self.leads(vrf, way.which, remote)),

@@ -31,6 +31,7 @@
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
 #![allow(dead_code)] // each test takes the part that it needs
 
+mod bfd;
 mod branches;
 mod bridge;
 mod carried;
@@ -160,6 +161,8 @@ pub struct Oracle {
     lost: BTreeSet<(u32, IpAddr)>,
     /// Ports without a link.
     without_link: BTreeSet<usize>,
+    /// Sessions of BFD that have failed.
+    failed: BTreeSet<String>,
     /// Features of what was done to it, for the next outcome.
     noted: BTreeSet<&'static str>,
     script: RefCell<Script>,
@@ -197,6 +200,7 @@ impl Oracle {
             needed: BTreeSet::new(),
             lost: BTreeSet::new(),
             without_link: BTreeSet::new(),
+            failed: BTreeSet::new(),
             noted: BTreeSet::new(),
             script: RefCell::default(),
             buckets: quotas::Buckets::new(),
@@ -224,7 +228,7 @@ impl Oracle {
     }
 
     /// Deletes an object. Kinds and keys: vrf NAME, vif NAME, route "VRF PREFIX [OWNER]", neighbour "VIF ADDRESS", vni NUMBER,
-    /// label NUMBER, acl NAME, group NAME, next_hop_group NAME, bridge NAME, fdb "BRIDGE MAC".
+    /// label NUMBER, acl NAME, group NAME, next_hop_group NAME, bfd_session NAME, bridge NAME, fdb "BRIDGE MAC".
     pub fn delete(&mut self, kind: &str, key: &str) -> Result<(), String> {
         let config = &mut self.config;
         let words: Vec<&str> = key.split(' ').collect();
@@ -252,6 +256,7 @@ impl Oracle {
                 let group = config.hop_group_named(name)?;
                 config.hop_groups.remove(&group).is_some()
             }
+            ("bfd_session", [name]) => config.bfd.remove(*name).is_some(),
             ("bridge", [name]) => {
                 let bridge = config.bridge_named(name)?.id;
                 config.bridges.remove(&bridge).is_some()
@@ -273,6 +278,7 @@ impl Oracle {
     fn changed(&mut self) {
         self.changes += 1;
         self.config.forget_stations();
+        self.lose_sessions();
         // the seed of the product's hash is a setting
         self.by_hash.clear();
         self.by_fields.take();

@@ -21,7 +21,6 @@ fn provoked(reason: DropReason) -> By {
     use By::{Frame, Scenario};
     use DropReason::*;
     match reason {
-        // a device's own word; tests/vdev.rs empties a real device's pool
         RxMissed | RxNoMbuf | RxErrors => Scenario(Lab::a, lost_by_the_device),
         MultiSegment => Scenario(small_buffers, |lab| lab.put(RA, "big4.vxlan")),
         NoVif => Frame((0, 5), "udp4.vxlan"),
@@ -39,6 +38,7 @@ fn provoked(reason: DropReason) -> By {
         FragmentTooShort => Frame(RA, "fragment4.tiny"),
         SourceSpoofed => Frame(RA, "bad.source-other"),
         NotForUs => Frame(UP, "fabric.not-for-us"),
+        BfdTtl | BfdMalformed | BfdAuthenticated | BfdNoSession => of_a_session(reason),
         OuterFragment => Frame(UP, "fabric.fragment-first"),
         UdpChecksum => Scenario(super::underlay6::a, |lab| lab.put(UP, "u6.vxlan.4.wrong")),
         VxlanHeader => Frame(UP, "vxlan.no-i-bit"),
@@ -129,6 +129,16 @@ fn in_a_bridge(reason: DropReason) -> By {
         _ => unreachable!("not of bridges"),
     };
     By::Scenario(super::bridge::a, done)
+}
+
+fn of_a_session(reason: DropReason) -> By {
+    let done: fn(&mut Lab) = match reason {
+        DropReason::BfdTtl => |lab| lab.put(super::uplinks::UP1, "bfd.bad.ttl"),
+        DropReason::BfdMalformed => |lab| lab.put(super::uplinks::UP1, "bfd.bad.version"),
+        DropReason::BfdAuthenticated => |lab| lab.put(super::uplinks::UP1, "bfd.bad.authenticated"),
+        _ => |lab| lab.put(super::uplinks::UP1, "bfd.bad.stranger"),
+    };
+    By::Scenario(super::bfd::up1, done)
 }
 
 fn lost_by_the_device(lab: &mut Lab) {

@@ -9,9 +9,9 @@ use super::frames::is_like;
 use super::lab::{At, Lab, Setup, changes, scenario};
 use super::network::{self, RA, UP};
 
-const UP1: At = (0, 5);
+pub const UP1: At = (0, 5);
 const UP2: At = (0, 6);
-const FLOWS: usize = 64;
+pub const FLOWS: usize = 64;
 /// The gateways' names, as the frames have them.
 const UPLINKS: [(At, &str); 3] = [(UP, "up0"), (UP1, "up1"), (UP2, "up2")];
 const KINDS: [&str; 3] = ["vxlan", "gre", "vxlan6"];
@@ -54,7 +54,7 @@ fn by(prefix: &str, weights: &[(usize, u32)]) -> String {
 }
 
 /// A with gateways that answer nothing, as they are known.
-fn known(workers: usize) -> Lab {
+pub fn known(workers: usize) -> Lab {
     let mut lab = Lab::a(workers);
     lab.apply(FABRIC);
     lab.apply(NEIGHBOURS);
@@ -100,17 +100,17 @@ fn uplink(lab: &mut Lab, kind: &str, n: usize) -> &'static str {
 }
 
 #[track_caller]
-fn uplinks(lab: &mut Lab, kind: &str) -> Vec<&'static str> {
+pub fn uplinks(lab: &mut Lab, kind: &str) -> Vec<&'static str> {
     (0..FLOWS).map(|n| uplink(lab, kind, n)).collect()
 }
 
-fn count(uplinks: &[&str], uplink: &str) -> usize {
+pub fn count(uplinks: &[&str], uplink: &str) -> usize {
     uplinks.iter().filter(|found| **found == uplink).count()
 }
 
 /// The flows that were on this uplink are elsewhere now, no other has moved.
 #[track_caller]
-fn only_left(before: &[&str], now: &[&str], uplink: &str) {
+pub fn only_left(before: &[&str], now: &[&str], uplink: &str) {
     assert!(count(before, uplink) > 0 && count(now, uplink) == 0, "{before:?} {now:?}");
     assert!(before.iter().zip(now).all(|(before, now)| *before == uplink || before == now), "{before:?} {now:?}");
 }

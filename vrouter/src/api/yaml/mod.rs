@@ -2,6 +2,7 @@
 //! Objects are named, never numbered; fields are called as in the contract.
 
 mod acls;
+mod bfd;
 mod bridges;
 mod from_proto;
 mod hop_groups;
@@ -19,6 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use acls::{Acl, Action, AddressMatch, Group, Redirect, Rule};
+pub use bfd::{BfdLive, BfdSession};
 pub use bridges::{Bridge, FdbEntry, FrameVni, Vtep};
 pub use hop_groups::{HashFields, NextHopGroup};
 pub use objects::{
@@ -48,6 +50,7 @@ pub struct Network {
     pub labels: Vec<At<Label>>,
     pub groups: Vec<At<Group>>,
     pub acls: Vec<At<Acl>>,
+    pub bfd_sessions: Vec<At<BfdSession>>,
 }
 
 impl Network {
@@ -71,6 +74,7 @@ impl Network {
         put(&mut changes, &self.vifs)?;
         put(&mut changes, self.settings.as_slice())?;
         put(&mut changes, &self.neighbours)?;
+        put(&mut changes, &self.bfd_sessions)?;
         put(&mut changes, &self.next_hop_groups)?;
         put(&mut changes, &self.routes)?;
         put(&mut changes, &self.fdb)?;
@@ -86,6 +90,7 @@ impl Network {
         unique("bridge", &self.bridges, |bridge| &bridge.name)?;
         unique("vif", &self.vifs, |vif| &vif.name)?;
         unique("next_hop_group", &self.next_hop_groups, |group| &group.name)?;
+        unique("bfd_session", &self.bfd_sessions, |session| &session.name)?;
         unique("group", &self.groups, |group| &group.name)?;
         unique("acl", &self.acls, |acl| &acl.name)?;
         unique("vni", &self.vnis, |vni| &vni.vni)?;
@@ -129,6 +134,7 @@ impl Network {
             Some(Kind::Group(group)) => self.groups.push(At::nowhere(group.try_into()?)),
             Some(Kind::Bridge(bridge)) => self.bridges.push(At::nowhere(bridge.try_into()?)),
             Some(Kind::NextHopGroup(group)) => self.next_hop_groups.push(At::nowhere(group.try_into()?)),
+            Some(Kind::BfdSession(session)) => self.bfd_sessions.push(At::nowhere(session.try_into()?)),
             Some(Kind::FdbEntry(entry)) => self.fdb.push(At::nowhere(entry.try_into()?)),
             Some(Kind::Port(port)) => self.ports.push(At::nowhere(port.try_into()?)),
         }

@@ -84,6 +84,7 @@ fn a_network_becomes_the_contracts_objects_in_order() {
             Kind::Bridge(bridge) => bridge.name.clone(),
             Kind::FdbEntry(_) => "fdb".into(),
             Kind::NextHopGroup(group) => group.name.clone(),
+            Kind::BfdSession(session) => session.name.clone(),
         })
         .collect();
     assert_eq!(
@@ -374,6 +375,17 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn bfd_session()(
+        name in name(), vrf in name(), remote in any::<IpAddr>(), local in some(any::<IpAddr>()), [multihop, admin_down, failed] in any::<[bool; 3]>(),
+        [min_tx, min_rx, multiplier] in [some(any::<u32>()), some(any::<u32>()), some(any::<u32>())], min_ttl in some(1_u32..), state in some(name()),
+        live in some((any::<u32>(), name(), any::<u64>())),
+    ) -> BfdSession {
+        let live = live.map(|(number, name, count)| BfdLive { local_discriminator: number, remote_state: name, sent: count, ..BfdLive::default() });
+        BfdSession { name, vrf, remote, multihop, local, min_tx, min_rx, multiplier, min_ttl, admin_down, diagnostic: state.clone(), state, failed, live }
+    }
+}
+
 fn next_hop() -> impl Strategy<Value = Via> {
     prop_oneof![
         (name(), some(mac())).prop_map(|(vif, mac)| Via { vif: Some(vif), mac, ..Via::default() }),
@@ -496,9 +508,10 @@ prop_compose! {
             Label { label, vrf, vif, bridge }
         })),
         groups in at((name(), list(prefix())).prop_map(|(name, prefixes)| Group { name, prefixes })),
+        bfd_sessions in at(bfd_session()),
         acls in at((name(), list(rule())).prop_map(|(name, rules)| Acl { name, rules })),
     ) -> Network {
-        Network { settings, ports, vrfs, bridges, vifs, next_hop_groups, routes, neighbours, fdb, vnis, labels, groups, acls }
+        Network { settings, ports, vrfs, bridges, vifs, next_hop_groups, routes, neighbours, fdb, vnis, labels, groups, acls, bfd_sessions }
     }
 }
 

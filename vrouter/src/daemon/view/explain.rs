@@ -17,7 +17,7 @@ use crate::ids::{Mac, NextHopId, Place, Tick};
 use crate::packet::tuple::{FlowTuple, protocol};
 use crate::packet::{ip, mss};
 use crate::tables::acl::{Acl, Redirect};
-use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf};
+use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf, Watched};
 
 /// Answers a request; the error names field and reason. Any thread; no side effects.
 pub fn explain(
@@ -290,6 +290,16 @@ impl Steps<'_> {
         let way = tunnel.ways.of(hash);
         let share = tunnel.ways.all().find(|(other, _)| std::ptr::eq(*other, way)).map_or(0, |(_, share)| share);
         let count = tunnel.ways.all().count();
+        let failed =
+            self.snapshot.bfd_failed.iter().filter(|watched| Some(watched.vrf) == self.snapshot.local.underlay);
+        for watched in failed.filter(|watched| !watched.multihop || watched.remote == tunnel.remote) {
+            let kind = if watched.multihop { "multihop BFD session" } else { "BFD session" };
+            self.add(
+                "bfd",
+                watched.remote.to_string(),
+                format!("its {kind} has failed: no way by it while there is another"),
+            );
+        }
         if count > 1 {
             let detail = format!("by the flow's hash; one of {count} ways, with {share} of 256 shares");
             self.add("way", underlay_text(self.snapshot, &way.underlay), detail);
@@ -344,6 +354,15 @@ impl Recorder for Steps<'_> {
         };
         let (all, up) = (sum(|_| true), sum(|member| member.up));
         let detail = format!("{why}; weight {} of {all}, {up} of it up", member.weight);
+        for down in group.members().iter().filter(|member| !member.up) {
+            let row = self.snapshot.next_hops.row(down.next_hop.index()).map(|row| &row.kind);
+            let (Some(NextHopKind::Tunnel(tunnel)), Some(vrf)) = (row, self.snapshot.local.underlay) else { continue };
+            if self.snapshot.bfd_failed.contains(&Watched { vrf, remote: tunnel.remote, multihop: true }) {
+                let text =
+                    format!("{}: {}", member_name(self.snapshot, down.id), next_hop_text(self.snapshot, down.next_hop));
+                self.add("path", text, "down: the BFD session with its far end has failed".into());
+            }
+        }
         let text = format!("{}: {}", member_name(self.snapshot, id), next_hop_text(self.snapshot, member.next_hop));
         self.add("path", text, detail);
     }

@@ -1,6 +1,7 @@
 //! One change of a batch: read, checked against the objects as the batch has left them so far, and made.
 
 mod acl;
+mod bfd;
 mod bridge;
 mod decap;
 mod hop_group;
@@ -65,6 +66,7 @@ fn write(state: &mut State, owner: &str, mode: Mode, object: &v1::Object, open: 
         Some(Kind::Bridge(bridge)) => bridge::write(state, mode, bridge),
         Some(Kind::FdbEntry(entry)) => bridge::write_entry(state, mode, entry),
         Some(Kind::NextHopGroup(group)) => hop_group::write(state, mode, group),
+        Some(Kind::BfdSession(session)) => bfd::write(state, mode, session),
         None => Err(Reason::NoObject.at("")),
     }
 }
@@ -83,6 +85,7 @@ fn delete(state: &mut State, owner: &str, key: &v1::ObjectKey) -> Result<(), Ref
         Some(Key::Bridge(name)) => bridge::delete(state, name),
         Some(Key::FdbEntry(key)) => bridge::delete_entry(state, key),
         Some(Key::NextHopGroup(name)) => hop_group::delete(state, name),
+        Some(Key::BfdSession(name)) => bfd::delete(state, name),
         None => Err(Reason::NoObject.at("")),
     }
 }

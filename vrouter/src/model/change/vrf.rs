@@ -78,8 +78,8 @@ pub(super) fn delete(state: &mut State, name: &str) -> Result<(), Refusal> {
         }
         let into = (of.routes_into, "routes of other VRFs");
         let counts = [(of.bridges, "bridges"), (of.vnis, "VNIs"), (of.labels, "labels"), (of.routes, "routes"), into];
-        let groups = (of.hop_groups, "next-hop groups");
-        if let Some((count, what)) = counts.into_iter().chain([groups]).find(|&(count, _)| count > 0) {
+        let more = [(of.hop_groups, "next-hop groups"), (of.bfd_sessions, "BFD sessions")];
+        if let Some((count, what)) = counts.into_iter().chain(more).find(|&(count, _)| count > 0) {
             return in_use(format!("{count} {what}"));
         }
     }

@@ -107,6 +107,9 @@ fn notice(next: &mut Snapshot, before: &Group, group: &Group) {
 
 /// Whether a way can be sent by, as far as is known.
 fn is_up(state: &State, next: &Snapshot, way: NextHopId) -> bool {
+    if state.is_cut(way, None) {
+        return false;
+    }
     match next.next_hops.row(way.index()).map(|row| &row.kind) {
         Some(NextHopKind::Tunnel(tunnel)) => tunnel.leads,
         // a neighbour that does not answer is forgotten: while another does, it has the traffic
@@ -122,5 +125,5 @@ fn is_up(state: &State, next: &Snapshot, way: NextHopId) -> bool {
 fn is_asked(state: &State, next: &Snapshot, way: NextHopId) -> bool {
     let row = next.next_hops.row(way.index()).map(|row| &row.kind);
     let Some(NextHopKind::Fabric(Underlay::Resolving { vif, .. })) = row else { return false };
-    next.vifs.row(vif.index()).is_some_and(|vif| !state.links_down.contains(&vif.port))
+    !state.is_cut(way, None) && next.vifs.row(vif.index()).is_some_and(|vif| !state.links_down.contains(&vif.port))
 }

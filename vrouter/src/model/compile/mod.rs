@@ -4,6 +4,7 @@
 //! notice; see [`crate::tables::Vif::stamp`].
 
 mod acls;
+mod bfd;
 mod bridges;
 mod groups;
 mod index;
@@ -116,7 +117,9 @@ impl Compiled {
         rows::raise_without(&hops, &mut next, &mut touched);
         self.index.reach.raise(&mut next, &mut touched);
         self.index.reach.settle(sent);
+        bfd::touch(self, state, &dirty, &mut touched);
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
+        bfd::compile(state, &dirty, fabric, &mut next);
         compile_names(state, &dirty, &mut next);
         bridges::compile(state, &dirty, &mut next);
         compile_arrivals(state, &dirty, &mut next);

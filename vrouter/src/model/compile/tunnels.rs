@@ -7,7 +7,7 @@ use super::template;
 use crate::ids::{NextHopId, VrfId};
 use crate::model::records;
 use crate::model::state::State;
-use crate::tables::{Encap, NextHop, NextHopKind, Snapshot, Template, Tunnel, Underlay, Way, Ways};
+use crate::tables::{Encap, NextHop, NextHopKind, Snapshot, Template, Tunnel, Underlay, Watched, Way, Ways};
 
 /// A tunnel, and the underlay next hops that it goes by or would: that of the most specific route first.
 pub(super) fn compile(
@@ -57,7 +57,9 @@ pub(super) fn compile(
     let vifs = ways.all().filter_map(|(way, _)| next.vifs.row(underlay_vif(&way.underlay)?.index()));
     let mtu = vifs.map(|vif| vif.mtu).min().unwrap_or(u16::MAX).saturating_sub(encap.overhead(remote.is_ipv6()));
     let marking = next.local.headers.marking(encap.has_label());
-    let leads = leads && vtep.is_some();
+    let watched = next.local.underlay.map(|vrf| Watched { vrf, remote, multihop: true });
+    let failed = watched.is_some_and(|watched| state.has_failed(&watched));
+    let leads = leads && vtep.is_some() && !failed;
     let kind = NextHopKind::Tunnel(Tunnel { vrf, local, remote, encap, marking, ways, leads, leaf });
     (NextHop::new(mtu, kind), routes)
 }
@@ -78,14 +80,11 @@ fn find(state: &State, next: &Snapshot, remote: IpAddr) -> Found {
     let mut route = vrf.and_then(|vrf| vrf.route(remote));
     while let Some((length, via)) = route {
         seen.push(via);
-        let kind = next.next_hops.row(via.index()).map(|row| &row.kind);
-        let is_way = |kind: Option<&NextHopKind>| serves(state, next, &towards(kind, remote));
-        let leads = match kind {
-            Some(NextHopKind::Group(group)) => {
-                let of = |member: NextHopId| next.next_hops.row(member.index()).map(|row| &row.kind);
-                group.members().iter().any(|member| is_way(of(member.next_hop)))
-            }
-            Some(NextHopKind::Fabric(_)) => is_way(kind),
+        let row = |way: NextHopId| next.next_hops.row(way.index()).map(|row| &row.kind);
+        let is_way = |way| serves(state, next, &towards(row(way), remote)) && !state.is_cut(way, Some(remote));
+        let leads = match row(via) {
+            Some(NextHopKind::Group(group)) => group.members().iter().any(|member| is_way(member.next_hop)),
+            Some(NextHopKind::Fabric(_)) => is_way(via),
             // it says where to stop
             _ => break,
         };

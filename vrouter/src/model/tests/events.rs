@@ -31,6 +31,7 @@ fn key_of(object: &v1::Object) -> Vec<u8> {
         Kind::Bridge(bridge) => Key::Bridge(bridge.name),
         Kind::FdbEntry(entry) => Key::FdbEntry(entry.key.unwrap()),
         Kind::NextHopGroup(group) => Key::NextHopGroup(group.name),
+        Kind::BfdSession(session) => Key::BfdSession(session.name),
     };
     v1::ObjectKey { kind: Some(kind) }.encode_to_vec()
 }

@@ -109,6 +109,7 @@ const DEFAULT: Limits = Limits {
     next_hops: 99,
     paths: 99,
     next_hop_groups: 9,
+    bfd_sessions: 9,
     acls: 9,
     acl_rules: 99,
     groups: 9,

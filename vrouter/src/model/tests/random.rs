@@ -99,6 +99,7 @@ fn object() -> impl Strategy<Value = Kind> {
         }),
         2 => any_bridge().prop_map(Kind::Bridge),
         3 => any_hop_group().prop_map(Kind::NextHopGroup),
+        2 => any_bfd_session().prop_map(Kind::BfdSession),
         2 => (select(&VRFS[..]), select(&PREFIXES[..]), select(&HOP_GROUPS[..]))
             .prop_map(|(vrf, of, group)| Kind::Route(route_to_group(vrf, of, group))),
         3 => any_fdb_entry().prop_map(Kind::FdbEntry),
@@ -123,6 +124,7 @@ fn key() -> impl Strategy<Value = Key> {
             .prop_map(|(vif, address)| Key::Neighbour(v1::NeighbourKey { vif: vif.into(), address: ip(address) })),
         1 => select(&BRIDGES[..]).prop_map(|name| Key::Bridge(name.into())),
         1 => select(&HOP_GROUPS[..]).prop_map(|name| Key::NextHopGroup(name.into())),
+        1 => select(&["s1", "s2"][..]).prop_map(|name| Key::BfdSession(name.into())),
         1 => (select(&BRIDGES[..]), 0_u8..4).prop_map(|(bridge, mac)| Key::FdbEntry(fdb_key(bridge, mac))),
         1 => (1_u32..4).prop_map(Key::Vni),
         1 => (16_u32..19).prop_map(Key::Label),
@@ -297,6 +299,19 @@ fn by(vrfs: &'static [&str], kind: impl Strategy<Value = v1::next_hop::Kind>) ->
     (select(vrfs), select(&PREFIXES[..]), select(&OWNERS[..]), prop::collection::vec(path, 1..4)).prop_map(
         |(vrf, of, owner, paths)| v1::Route { key: Some(route_key(vrf, of, owner)), ..route_by(vrf, of, paths) },
     )
+}
+
+fn any_bfd_session() -> impl Strategy<Value = v1::BfdSession> {
+    let fields =
+        (select(&["s1", "s2"][..]), select(&["underlay", "underlay", "spare", "red"][..]), select(&FABRIC[..]));
+    (fields, any::<bool>(), 0_u32..3).prop_map(|((name, vrf, remote), multihop, timers)| v1::BfdSession {
+        name: name.into(),
+        vrf: vrf.into(),
+        remote: ip(remote),
+        multihop,
+        min_tx: (timers > 0).then_some(timers * 50),
+        ..Default::default()
+    })
 }
 
 fn any_hop_group() -> impl Strategy<Value = v1::NextHopGroup> {

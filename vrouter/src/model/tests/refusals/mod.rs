@@ -7,6 +7,7 @@ use v1::mpls_label::Target;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
+mod bfd;
 mod bridges;
 mod hop_groups;
 mod policies;
