@@ -3,7 +3,7 @@
 //! The thread takes the packets of sessions' peers from the workers' rings, and gives them ours to send. Which sessions there are it sees in
 //! the snapshot; how they stand the control thread collects and tells the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,6 +35,7 @@ struct Line {
     wanted: Arc<HashMap<Watched, BfdSession>>,
     books: Books,
     changed: BTreeMap<Watched, BfdStand>,
+    failed: BTreeSet<Watched>,
     /// Whose turn it is to send.
     turn: usize,
     out: Vec<Send>,
@@ -59,6 +60,7 @@ impl Bfd {
             wanted: Arc::default(),
             books: Books::default(),
             changed: BTreeMap::new(),
+            failed: BTreeSet::new(),
             turn: 0,
             out: Vec::new(),
         };
@@ -83,7 +85,9 @@ impl Bfd {
         for send in out {
             self.send(line, &send);
         }
-        line.changed.extend(line.sessions.take_changed());
+        let changed = line.sessions.take_changed();
+        self.cut(line, &changed);
+        line.changed.extend(changed);
         line.sessions.count() > 0
     }
 
@@ -138,6 +142,19 @@ impl Bfd {
             ups: counts.ups,
             failures: counts.failures,
         })
+    }
+
+    /// Workers are told of who failed before the control thread is.
+    fn cut(&self, line: &mut Line, changed: &BTreeMap<Watched, BfdStand>) {
+        let before = line.failed.len();
+        line.failed.retain(|watched| changed.get(watched).is_none_or(|stand| stand.failed));
+        let gone = line.failed.len() < before;
+        let new = changed.iter().filter(|(_, stand)| stand.failed).map(|(watched, _)| *watched);
+        let between = line.failed.len();
+        line.failed.extend(new);
+        if gone || line.failed.len() > between {
+            self.shared.snapshot.load().cut(&line.failed);
+        }
     }
 
     fn send(&self, line: &mut Line, send: &Send) {

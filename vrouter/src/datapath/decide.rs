@@ -337,7 +337,7 @@ fn reverse_verdict(
 
 /// The member of a flow: the one it has, or by its hash.
 pub(super) fn choose(snapshot: &Snapshot, group: &Group, tuple: &FlowTuple, kept: Option<Kept>) -> Member {
-    kept.and_then(|kept| group.keep(kept)).copied().unwrap_or_else(|| snapshot.choose(group, tuple))
+    kept.and_then(|kept| snapshot.keep(group, kept)).unwrap_or_else(|| snapshot.choose(group, tuple))
 }
 
 /// Whether a member is this VIF: answers go back to who asked, not to whom its hash would choose.

@@ -16,7 +16,7 @@ use super::table::{Decided, FlowKey, FlowPair, Flows};
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
-use crate::ids::{Context, MemberId, NextHopId, Place, Tick, VrfId};
+use crate::ids::{Context, Generation, MemberId, NextHopId, Place, Tick, VrfId};
 use crate::packet::transport::tcp;
 use crate::packet::tuple::protocol;
 use crate::port::BURST;
@@ -195,10 +195,10 @@ impl<'a> Lookup<'a> {
         }
         let place = match found.place {
             Place::Vif(vif) => self.snapshot.vifs.row(vif.index()).map(|vif| vif.stamp),
-            Place::Tunnel(_) => Some(crate::ids::Generation(0)),
+            Place::Tunnel(_) => Some(Generation(0)),
         };
         let vrf = self.snapshot.vrfs.row(found.vrf.index());
-        let next_hop = self.snapshot.next_hops.row(entry.next_hop as usize).map(|row| row.stamp);
+        let next_hop = self.snapshot.next_hops.row(entry.next_hop as usize).map(|row| Generation(row.last()));
         let (Some(place), Some(vrf), Some(next_hop)) = (place, vrf, next_hop) else { return false };
         let decided = Decided(entry.stamp).generation();
         let same_way = is_error(found) || found.named(entry.initiator) == Named::of(entry);

@@ -389,7 +389,7 @@ impl Cell {
         let half = standing.half;
         let row = snapshot.next_hops.row(half.next_hop as usize)?;
         let decided = Decided(half.stamp).generation();
-        if decided < row.stamp.0 || decided > snapshot.generation.0 || self.length > row.mtu {
+        if decided < row.last() || decided > snapshot.generation.0 || self.length > row.mtu {
             return None;
         }
         // the way of the packet that began the flow

@@ -131,6 +131,15 @@ impl Group {
         nearest.1
     }
 
+    /// The member of a new flow with this hash among those of `alive`; `None`: none of them is up. Allocates nothing.
+    fn but(&self, alive: impl Fn(&Member) -> Member, hash: u64) -> Option<Member> {
+        let of = |backups: bool| {
+            let those = self.members.iter().map(&alive).filter(|member| member.up && (backups || !member.backup));
+            those.min_by(|a, b| distance(hash, a).total_cmp(&distance(hash, b)))
+        };
+        of(false).or_else(|| of(true))
+    }
+
     /// The member of a live flow, if it is still there and serves: the one of its name, else one by the same next hop.
     pub fn keep(&self, kept: Kept) -> Option<&Member> {
         let named = self.members.iter().find(|member| member.id == kept.member);
@@ -160,7 +169,19 @@ pub(super) fn mix(a: u64, b: u64) -> u64 {
 impl Snapshot {
     /// The member of a new flow, or of a packet without one.
     pub fn choose(&self, group: &Group, tuple: &FlowTuple) -> Member {
-        *group.choose(self.member_hash(tuple, group.hash()))
+        let hash = self.member_hash(tuple, group.hash());
+        let chosen = group.choose(hash);
+        if !self.is_cut(chosen.next_hop) {
+            return *chosen;
+        }
+        // as if those that are cut were down; if all are, it makes no difference
+        let alive = |member: &Member| Member { up: member.up && !self.is_cut(member.next_hop), ..*member };
+        group.but(alive, hash).unwrap_or(*chosen)
+    }
+
+    /// The member of a live flow, if it is still there, serves, and is not cut.
+    pub fn keep(&self, group: &Group, kept: Kept) -> Option<Member> {
+        group.keep(kept).filter(|member| !self.is_cut(member.next_hop)).copied()
     }
 
     /// The hash of a flow by which a member is chosen. Its seed is our router MAC, so that hosts in a row do not all choose alike, and it

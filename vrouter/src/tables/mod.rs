@@ -7,6 +7,7 @@ pub mod acl;
 mod bfd;
 mod branches;
 mod bridge;
+mod cut;
 pub mod fib;
 mod group;
 mod next_hop;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::cut::Stamp;
 use super::{Group, Marking, Ready, Ways};
 use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vlan, Vni, VrfId};
 
@@ -9,8 +10,7 @@ use crate::ids::{Generation, Label, Mac, PortIndex, VifId, Vlan, Vni, VrfId};
 /// a new `stamp`; a change of kind, egress VIF or VRF, or of the egress VIF's policy, raises it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextHop {
-    /// Generation of the last change that flows must notice.
-    pub stamp: Generation,
+    stamp: Stamp,
     /// Largest L3 packet in bytes that may leave by it, before encapsulation.
     pub mtu: u16,
     /// What it does to plain packets; follows from `kind`.
@@ -22,7 +22,33 @@ pub struct NextHop {
 impl NextHop {
     /// A next hop that does this, and is not stamped yet.
     pub fn new(mtu: u16, kind: NextHopKind) -> NextHop {
-        NextHop { stamp: Generation(0), mtu, ready: Ready::of(&kind), kind }
+        NextHop { stamp: Stamp::default(), mtu, ready: Ready::of(&kind), kind }
+    }
+
+    /// Generation of the last change that flows must notice.
+    pub fn stamp(&self) -> Generation {
+        self.stamp.generation()
+    }
+
+    /// Stamps it.
+    pub fn set_stamp(&mut self, stamp: Generation) {
+        self.stamp = Stamp::of(stamp);
+    }
+
+    /// The same as a number; above all generations while it is cut.
+    #[inline(always)]
+    pub fn last(&self) -> u64 {
+        self.stamp.last()
+    }
+
+    /// Whether whom it leads to is known to be gone, though the snapshot does not say so yet.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.stamp.is_cut()
+    }
+
+    pub(super) fn cut(&self, cut: bool) {
+        self.stamp.cut(cut);
     }
 
     /// What it does to plain packets.
@@ -81,6 +107,7 @@ pub enum Underlay {
 pub struct Adjacency {
     pub vif: VifId,
     pub port: PortIndex,
+    pub neighbour: IpAddr,
     pub dst_mac: Mac,
     pub src_mac: Mac,
     /// The tag of that VIF's frames.

@@ -1,6 +1,7 @@
 //! The ways of a tunnel through the underlay: each flow of the tunnel has one, by its hash.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use super::group::distance;
 use super::{Member, Template, Underlay};
@@ -31,9 +32,8 @@ pub struct Several {
     ways: Box<[Way]>,
 }
 
-/// Which way each share of the flows has.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Slots([u8; SLOTS]);
+/// Which way each share of the flows has. Written when made, and by BFD's thread when a way is cut: relaxed, as each slot stands alone.
+pub struct Slots([AtomicU8; SLOTS]);
 
 impl Ways {
     /// These; several must be as many as the members that the slots were made of.
@@ -93,20 +93,38 @@ impl Slots {
             let at = if serves(&members[first]) { first } else { next().unwrap_or(first) };
             *way = at as u8;
         }
-        Slots(slots)
+        Slots(slots.map(AtomicU8::new))
+    }
+
+    /// Has these from now on. BFD's thread.
+    pub fn take(&self, others: &Slots) {
+        for (slot, other) in self.0.iter().zip(&others.0) {
+            let way = other.load(Relaxed);
+            if slot.load(Relaxed) != way {
+                slot.store(way, Relaxed);
+            }
+        }
     }
 
     /// The way of the flow with this hash, by its number.
     #[inline]
     pub fn way(&self, hash: u64) -> usize {
-        usize::from(self.0[hash as usize % SLOTS])
+        usize::from(self.0[hash as usize % SLOTS].load(Relaxed))
     }
 
     /// How many slots this way has.
     fn of(&self, way: usize) -> usize {
-        self.0.iter().filter(|slot| usize::from(**slot) == way).count()
+        self.0.iter().filter(|slot| usize::from(slot.load(Relaxed)) == way).count()
     }
 }
+
+impl PartialEq for Slots {
+    fn eq(&self, other: &Slots) -> bool {
+        self.0.iter().zip(&other.0).all(|(one, other)| one.load(Relaxed) == other.load(Relaxed))
+    }
+}
+
+impl Eq for Slots {}
 
 impl std::fmt::Debug for Slots {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -171,8 +189,8 @@ mod tests {
             for &way in dead {
                 gone.push(way);
                 let after = without(&members, &gone);
-                for (old, new) in before.0.iter().zip(&after.0) {
-                    let (old, new) = (usize::from(*old), usize::from(*new));
+                for slot in 0..SLOTS as u64 {
+                    let (old, new) = (before.way(slot), after.way(slot));
                     assert!(if old == way { !gone.contains(&new) } else { old == new });
                 }
                 before = after;
@@ -191,7 +209,7 @@ mod tests {
         let mut turned = given.clone();
         turned.reverse();
         for dead in [&[][..], &[1]] {
-            let names = |members: &[Member], slots: Slots| slots.0.map(|way| members[usize::from(way)].id);
+            let names = |members: &[Member], slots: Slots| slots.0.map(|way| members[usize::from(way.into_inner())].id);
             assert_eq!(names(&given, without(&given, dead)), names(&turned, without(&turned, dead)));
         }
     }

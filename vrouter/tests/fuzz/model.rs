@@ -74,7 +74,7 @@ pub fn check(snapshot: &Snapshot) {
         row.v6.iter().for_each(|(_, _, hop)| next_hop(hop));
     }
     for (_, hop) in snapshot.next_hops.iter() {
-        assert!(hop.stamp <= snapshot.generation);
+        assert!(hop.stamp() <= snapshot.generation);
         if let NextHopKind::Vif { vif: to, .. } | NextHopKind::Bridged { vif: to, .. } = hop.kind {
             vif(to);
         }

@@ -289,6 +289,96 @@ fn what_is_not_the_session_s_is_refused_and_counted() {
     });
 }
 
+/// By which uplink, and to which far end, the workers send flow `n`, with nobody else at work.
+#[track_caller]
+fn sent_by(lab: &mut Lab, n: usize) -> &'static str {
+    lab.put(super::network::RA, &format!("far.vxlan.{n}"));
+    let now = lab.now;
+    lab.rig().poll_workers(now);
+    let mut found = Vec::new();
+    let ways = [(UP, "up0"), (UP, "beside"), (UP1, "up1"), ((0, 6), "up2")];
+    for at in [UP, UP1, (0, 6)] {
+        for bytes in lab.take(at) {
+            let is = |(to, way): &&(At, &str)| {
+                *to == at && super::frames::is_like(&bytes, &format!("far.vxlan.{n}.{way}.wire"))
+            };
+            found.extend(ways.iter().find(is).map(|(_, way)| *way));
+        }
+    }
+    assert_eq!(found.len(), 1, "{n}: {:?}", lab.rig().stats().drops);
+    found[0]
+}
+
+fn all_sent_by(lab: &mut Lab) -> Vec<&'static str> {
+    (0..FLOWS).map(|n| sent_by(lab, n)).collect()
+}
+
+#[test]
+fn workers_leave_who_failed_while_the_control_thread_is_busy() {
+    let made = |workers| {
+        let mut lab = known(workers);
+        lab.apply(UP1_SESSION);
+        lab
+    };
+    scenario("bfd-cut-neighbour", made, |lab| {
+        come_up(lab, UP1, "up1");
+        let first = all_sent_by(lab);
+        assert!(count(&first, "up1") > 8);
+        let bfd = lab.rig().control.give_bfd();
+        lab.now += 901;
+        bfd.step_at(lab.now * 1000);
+        let generation = lab.rig().shared.snapshot.load().generation;
+        let without = all_sent_by(lab);
+        only_left(&first, &without, "up1");
+        // it is back before anybody else has heard of it
+        for what in ["hello", "up"] {
+            lab.put(UP1, &format!("bfd.up1.{what}"));
+            let now = lab.now;
+            lab.rig().poll_workers(now);
+            bfd.step_at(now * 1000);
+        }
+        assert_eq!(all_sent_by(lab), first);
+        lab.now += 901;
+        bfd.step_at(lab.now * 1000);
+        assert_eq!(all_sent_by(lab), without);
+        assert_eq!(lab.rig().shared.snapshot.load().generation, generation, "the control thread was busy");
+        lab.run();
+        assert!(lab.rig().shared.snapshot.load().generation > generation);
+        assert_eq!(all_sent_by(lab), without);
+        lab.discard();
+        assert!(lab.rig().stats().drops.is_empty());
+    });
+    // whose flows have nowhere else to go stay
+    scenario("bfd-cut-only-way", far, |lab| {
+        come_up(lab, UP, "far");
+        let bfd = lab.rig().control.give_bfd();
+        lab.now += 901;
+        bfd.step_at(lab.now * 1000);
+        assert_eq!(count(&all_sent_by(lab), "up0"), FLOWS);
+        assert_eq!(count(&all_sent_by(lab), "up0"), FLOWS);
+        lab.run();
+        assert_eq!(count(&all_sent_by(lab), "up0"), FLOWS);
+        lab.discard();
+        assert!(lab.rig().stats().drops.is_empty());
+    });
+    for more in ["", ", backup: true"] {
+        scenario("bfd-cut-far-end", far, |lab| {
+            lab.apply(&GROUP.replace("bMORE", &format!("b{more}")));
+            come_up(lab, UP, "far");
+            let first = all_sent_by(lab);
+            assert!(count(&first, "up0") > 16, "{first:?}");
+            let bfd = lab.rig().control.give_bfd();
+            lab.now += 901;
+            bfd.step_at(lab.now * 1000);
+            assert_eq!(count(&all_sent_by(lab), "beside"), FLOWS);
+            lab.run();
+            assert_eq!(count(&all_sent_by(lab), "beside"), FLOWS);
+            lab.discard();
+            assert!(lab.rig().stats().drops.is_empty());
+        });
+    }
+}
+
 #[test]
 fn the_host_s_kernel_has_the_packets_of_its_own_sessions() {
     const KERNEL: At = (0, 4);

@@ -110,7 +110,14 @@ fn fabric() -> Vif {
 
 fn tunnel_kind() -> NextHopKind {
     let encap = Encap::Vxlan { vni: Vni(100), inner_dst: REMOTE_MAC, inner_src: ROUTER_MAC };
-    let adjacency = Adjacency { vif: FABRIC, port: PortIndex(0), dst_mac: PEER_MAC, src_mac: FABRIC_MAC, vlan: None };
+    let adjacency = Adjacency {
+        vif: FABRIC,
+        port: PortIndex(0),
+        neighbour: IpAddr::from([10, 0, 0, 2]),
+        dst_mac: PEER_MAC,
+        src_mac: FABRIC_MAC,
+        vlan: None,
+    };
     let underlay = Underlay::Resolved(adjacency);
     let marking = TunnelHeaders::default().marking(true);
     NextHopKind::Tunnel(Tunnel {
@@ -161,7 +168,7 @@ fn world() -> Snapshot {
     };
     for (number, kind) in next_hops().into_iter().enumerate() {
         let mut row = NextHop::new(1500, kind);
-        row.stamp = Generation(1);
+        row.set_stamp(Generation(1));
         snapshot.next_hops.set(number, Some(Arc::new(row)));
     }
     let web = vif(WEB, RED, WEB_MAC, &[v4(11).into(), v6(0x11).into()]);

@@ -99,7 +99,7 @@ fn notice(next: &mut Snapshot, before: &Group, group: &Group) {
         let at = member.next_hop.index();
         if let Some(row) = next.next_hops.row(at) {
             let mut raised = row.clone();
-            raised.stamp = next.generation;
+            raised.set_stamp(next.generation);
             next.next_hops.set(at, Some(Arc::new(raised)));
         }
     }

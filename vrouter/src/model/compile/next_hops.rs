@@ -64,11 +64,11 @@ pub(super) fn compile(
 
 /// Stores a row; its stamp rises if it is new, leaves by another VIF, or is `raised`. False: nothing changed.
 pub(super) fn set(next: &mut Snapshot, id: NextHopId, mut row: NextHop, raised: bool) -> bool {
-    row.stamp = next.generation;
+    row.set_stamp(next.generation);
     if let Some(old) = next.next_hops.row(id.index()) {
         let tunnel = matches!(row.kind, NextHopKind::Tunnel(_));
         if !raised && (tunnel || egress(&old.kind) == egress(&row.kind)) {
-            row.stamp = old.stamp;
+            row.set_stamp(old.stamp());
         }
         if *old == row {
             return false;
@@ -142,7 +142,14 @@ fn adjacency(state: &State, vif: &Vif, address: IpAddr) -> Underlay {
     match state.neighbours.get(&(vif.id, address)) {
         Some(neighbour) => {
             let (dst_mac, src_mac) = (neighbour.mac, vif.mac);
-            Underlay::Resolved(Adjacency { vif: vif.id, port: vif.port, dst_mac, src_mac, vlan: vif.vlan })
+            Underlay::Resolved(Adjacency {
+                vif: vif.id,
+                port: vif.port,
+                neighbour: address,
+                dst_mac,
+                src_mac,
+                vlan: vif.vlan,
+            })
         }
         None => Underlay::Resolving { vif: vif.id, neighbour: Some(address) },
     }

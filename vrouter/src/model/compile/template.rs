@@ -103,6 +103,7 @@ mod tests {
     const ADJACENCY: Adjacency = Adjacency {
         vif: VifId(0),
         port: PortIndex(0),
+        neighbour: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)),
         dst_mac: Mac([0x52, 0, 0, 0, 0, 2]),
         src_mac: Mac([0x52, 0, 0, 0, 0, 1]),
         vlan: None,

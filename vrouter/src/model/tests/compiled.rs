@@ -123,7 +123,7 @@ fn tunnels_follow_their_neighbours_in_place() {
         assert_eq!(vrf_row(&model, &again, vrf).stamp, vrf_row(&model, &before, vrf).stamp, "{vrf}");
     }
     for (id, row) in before.next_hops.iter() {
-        assert_eq!(again.next_hops.row(id).map(|row| row.stamp), Some(row.stamp), "next hop {id}");
+        assert_eq!(again.next_hops.row(id).map(|row| row.stamp()), Some(row.stamp()), "next hop {id}");
     }
 }
 

@@ -22,7 +22,7 @@ fn stamps(model: &Model) -> BTreeMap<String, Generation> {
         // a group is the same whatever its ways are
         text.split_once(" of ecmp").map(|(group, _)| group.to_owned()).unwrap_or(text)
     };
-    let hops = snapshot.next_hops.iter().map(|(id, row)| (format!("hop {id} {}", text(id)), row.stamp));
+    let hops = snapshot.next_hops.iter().map(|(id, row)| (format!("hop {id} {}", text(id)), row.stamp()));
     vrfs.chain(vifs).chain(hops).collect()
 }
 
@@ -111,7 +111,7 @@ fn the_link_of_a_path_s_vif_is_what_it_is_up_by() {
         group
             .members()
             .iter()
-            .map(|member| (member.up, snapshot.next_hops.row(member.next_hop.index()).unwrap().stamp))
+            .map(|member| (member.up, snapshot.next_hops.row(member.next_hop.index()).unwrap().stamp()))
             .collect::<Vec<_>>()
     };
     let before = up(&model);
