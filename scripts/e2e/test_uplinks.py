@@ -64,9 +64,10 @@ class Leaf:
 
 
 class Network:
-    """h1, its leaves and k. device: the DPDK device of an uplink by number; wire: what is to be done when they are there."""
+    """h1, its leaves and k. device: the DPDK device of an uplink by number; wire: what is to be done when they are there; ports: further
+    ones, by name."""
 
-    def __init__(self, picture, device, wire=lambda host: None):
+    def __init__(self, picture, device, wire=lambda host: None, ports=None):
         self.h1 = picture.add_host("h1", ("red1",))
         self.red1 = picture["red1"].netns
         self.k = picture.lab.netns("k", ipv6=False)
@@ -75,7 +76,7 @@ class Network:
         self.k.ip("address", "add", f"{FAR}/32", "dev", "lo")
         add_vxlan(self.k, FAR, (V4["k"], V6["k"]), KERNEL_MAC, RED_VNI, [OURS])
         self.leaves = [Leaf(picture, number, self.h1.netns, self.k) for number in (1, 2)]
-        self.h1.ports = {"up1": device(1), "up2": device(2), "red1": "net_af_packet9,iface=red1"}
+        self.h1.ports = {"up1": device(1), "up2": device(2), "red1": "net_af_packet9,iface=red1", **(ports or {})}
         self.vrouter = picture.start("h1", {"vrfs": [{"name": "underlay"}]})
         wire(self.h1.netns)
         self.vrouter.apply(programmed())
