@@ -121,6 +121,14 @@ reasons! {
     TtlExpired = "ttl_expired",
     /// More fragments than the quota of the VIF, the VRF's tunnels or the tenant allows.
     FragmentQuota = "fragment_quota",
+    /// A later fragment of a packet whose first one was dropped.
+    FragmentHeadDropped = "fragment_head_dropped",
+    /// A later fragment of a packet of which two first ones came, with different ports.
+    FragmentOverlap = "fragment_overlap",
+    /// More later fragments wait for the first ones of their packets than there is room for.
+    FragmentHoldFull = "fragment_hold_full",
+    /// A later fragment, the first one of whose packet did not come in time.
+    FragmentTimedOut = "fragment_timed_out",
     /// TCP that is new without SYN, refused by setting.
     TcpNotSyn = "tcp_not_syn",
     /// An ICMP error that quotes no flow of ours.

@@ -310,7 +310,7 @@ fn flows_are_filtered_by_the_daemon_and_all_come() {
             "protocol": "tcp", "source_port": 1001, "destination_port": 80, "state": "established",
             "verdict": "forward", "reverse_verdict": "forward", "packets": 3, "bytes": 180, "reverse_packets": 2,
             "reverse_bytes": 120, "idle_ms": 1500, "next_hop": "vxlan 172.31.0.2 vni 100",
-            "reverse_next_hop": "vif web1", "fragments": false, "path": "", "reverse_path": "",
+            "reverse_next_hop": "vif web1", "path": "", "reverse_path": "",
         })
     );
     let table = done(

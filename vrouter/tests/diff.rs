@@ -33,6 +33,8 @@ mod objects;
 mod oracle;
 #[path = "diff/packets.rs"]
 mod packets;
+#[path = "diff/pieces.rs"]
+mod pieces;
 #[path = "diff/policy.rs"]
 mod policy;
 #[path = "diff/product.rs"]

@@ -28,6 +28,8 @@ mod exception;
 mod flood;
 #[path = "wire/flows.rs"]
 mod flows;
+#[path = "wire/fragments.rs"]
+mod fragments;
 #[path = "wire/frames.rs"]
 mod frames;
 #[path = "wire/geneve.rs"]

@@ -1,12 +1,13 @@
 //! What the configured limits cost, and the memory that is taken at start.
 
-use flowtable::{FlowTable, LayoutError, Pages, Region};
+use flowtable::{FlowTable, LayoutError, Notes, Pages, Region};
 
 use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::log;
 use crate::datapath::counters::Counters;
 use crate::datapath::flood::COPIES;
+use crate::datapath::fragments;
 use crate::datapath::punt;
 use crate::datapath::quota::Accounts;
 use crate::datapath::sight;
@@ -104,6 +105,8 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("pieces", pieces, pieces * ROOM as u64);
     let copies = workers * COPIES as u64;
     row("flood_copies", copies, copies * ROOM as u64);
+    let buckets = fragments::buckets(flows.narrow_pairs.max(flows.wide_pairs));
+    row("fragment_notes", (buckets * Notes::OF_BUCKET) as u64, Notes::bytes(buckets) as u64);
     let sightings = workers * sight::RING as u64;
     row("sightings", sightings, sightings * size_of::<Sighting>() as u64);
     // what watchers follow: in memory a change is some times larger than it is sent

@@ -16,7 +16,7 @@ use super::{memory, notify};
 use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::{Bounds, ServeError, Socket, SocketError, serve};
-use crate::datapath::{Shared, Worker, mover::Mover, shared::Limits};
+use crate::datapath::{Shared, Worker, held::HELD, mover::Mover, shared::Limits};
 use crate::ids::WorkerIndex;
 use crate::model::{Model, NewPort};
 use crate::port::dpdk::{self, Eal, EalConfig, EalError, Memory, MempoolError, pci_address};
@@ -129,7 +129,7 @@ fn warn_of_small_pool(config: &Config) {
     let given: u32 = config.ports.iter().map(|port| port.queues.map_or(workers, u32::from)).sum();
     let further = config.limits.ports.saturating_sub(config.ports.len() as u32);
     let queue_pairs = given + further * workers;
-    let parts = dpdk::PoolParts { queue_pairs, workers, held: HANDOVER as u32 };
+    let parts = dpdk::PoolParts { queue_pairs, workers, held: HANDOVER as u32 + workers * HELD as u32 };
     if config.mempool.mbufs < parts.size() {
         let (mbufs, wanted) = (config.mempool.mbufs, parts.size());
         tracing::warn!(mbufs, wanted, "mempool.mbufs is less than full rings and caches hold");

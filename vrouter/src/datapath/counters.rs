@@ -27,6 +27,9 @@ pub struct VifCounters {
     pub pieces: Counter,
     /// Copies made of frames that entered here and went to everybody in a bridge.
     pub copied: Counter,
+    /// Fragments that entered here and were kept for a while, and what went on of them.
+    pub fragments_held: Counter,
+    pub fragments_released: Counter,
     drops: Box<[Counter]>,
 }
 
@@ -44,6 +47,9 @@ pub struct WorkerCounters {
     pub pieces: Counter,
     /// Copies made of frames to everybody in a bridge.
     pub flooded: Counter,
+    /// Fragments that were kept for a while, and what went on of them.
+    pub fragments_held: Counter,
+    pub fragments_released: Counter,
     /// Sightings of stations that the control thread was not told of.
     pub unheard: Counter,
     /// Frames handed to the slow path.

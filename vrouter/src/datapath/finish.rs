@@ -1,7 +1,10 @@
 //! Finish: every frame of the burst leaves by its fate: a tx queue, a counted drop, or a copy for the slow path.
 
+use flowtable::FlowTable;
+
 use super::branches::BranchQueues;
 use super::counters::Counters;
+use super::held::Held;
 use super::punt::{Budget, Punt, RING, Ring, TunnelId, TunnelSource, Why};
 use super::quota::{Accounts, Purse, Rate};
 use super::shared::WorkerEnd;
@@ -94,6 +97,7 @@ pub struct Outbox<'a> {
     pub snapshot: &'a Snapshot,
     pub end: &'a WorkerEnd,
     pub accounts: &'a Accounts,
+    pub flows: &'a FlowTable,
     pub tx: &'a mut [TxQueue],
     pub branches: &'a mut BranchQueues,
     pub ports: &'a mut [Option<Box<dyn Port>>],
@@ -101,6 +105,7 @@ pub struct Outbox<'a> {
     pub neighbour_budgets: &'a mut [Budget],
     pub flood_budgets: &'a mut [Budget],
     pub exception_budgets: &'a mut [Budget],
+    pub held: &'a mut Held,
     pub now: Tick,
 }
 
@@ -128,6 +133,7 @@ impl Outbox<'_> {
             }
             Fate::Except { port, learn } => self.except(port.index(), frame, &work, learn),
             Fate::Flood(flood) => self.flood(frame, &work, flood),
+            Fate::Hold => self.hold(frame, &work),
             // every frame was decided; these cannot be here, and if they were, nothing may vanish
             Fate::Pending | Fate::Forward(_) | Fate::Carry { .. } => {
                 debug_assert!(false, "a frame without fate");

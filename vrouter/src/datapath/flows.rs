@@ -1,11 +1,12 @@
 //! Lookup, and the slow path: a hit that is still valid gives its action; everything else is decided on the snapshot.
 
-use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Packet};
+use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Notes, Packet};
 
 use super::classify::Classified;
 use super::counters::Counters;
 use super::decide::{Answer, Silent, Verdict, decide, leave, lost};
 use super::foresee::{Foreseen, ask_for_room};
+use super::fragments::{self, Heads};
 use super::lifetime::{self, state_bits};
 use super::named::{self, NO_HOP, Named, is_error, kept, key_of, question_of};
 use super::packet_mode;
@@ -29,6 +30,9 @@ const NONE: Kept = Kept { member: MemberId(0), next_hop: NO_HOP };
 pub struct Lookup<'a> {
     pub snapshot: &'a Snapshot,
     pub flows: &'a FlowTable,
+    pub notes: &'a Notes,
+    /// The heads that it decided.
+    pub heads: &'a mut Heads,
     pub accounts: &'a Accounts,
     pub counters: &'a Counters,
     pub now: Tick,
@@ -56,6 +60,10 @@ pub fn prepare(snapshot: &Snapshot, flows: &FlowTable, burst: &mut [Work]) {
             None if key.is_none() => Fate::Drop(DropReason::IcmpErrorNoFlow, Culprit::Frame),
             None => Fate::Pending,
         };
+        if fragments::is_later(found) {
+            // it has no ports: its head's key is found out in order
+            work.key = None;
+        }
         if let (Fate::Pending, Some(key)) = (&work.fate, &work.key) {
             flows.prefetch(key, work.hash);
         }
@@ -100,14 +108,26 @@ impl<'a> Lookup<'a> {
             }
             ask_for_room(self.flows, &foreseen);
             for (work, foreseen) in burst.iter_mut().zip(&foreseen) {
-                if let (Fate::Pending, Some(found), Some(key)) = (work.fate, &work.classified, &work.key) {
-                    work.fate = self.decide_one(found, key, work, foreseen.as_ref());
+                match (work.fate, &work.classified, &work.key) {
+                    (Fate::Pending, Some(found), _) if found.packet.fragment => {
+                        self.decide_fragment(work, foreseen.as_ref());
+                    }
+                    (Fate::Pending, Some(found), Some(key)) => {
+                        work.fate = self.decide_one(found, key, work, foreseen.as_ref());
+                    }
+                    _ => {}
                 }
             }
         }
     }
 
-    fn decide_one(&mut self, found: &Classified, key: &FlowKey, work: &Work, foreseen: Option<&Foreseen>) -> Fate {
+    pub(super) fn decide_one(
+        &mut self,
+        found: &Classified,
+        key: &FlowKey,
+        work: &Work,
+        foreseen: Option<&Foreseen>,
+    ) -> Fate {
         match self.fate(found, key, work, foreseen) {
             Fate::Forward(next_hop) if is_error(found) => self.error_way(found, next_hop),
             fate => fate,
@@ -235,7 +255,7 @@ impl<'a> Lookup<'a> {
             return Err(DropReason::IcmpErrorNoFlow);
         }
         let opens = found.packet.tcp_flags() & (tcp::SYN | tcp::ACK) == tcp::SYN;
-        let strict = self.snapshot.tcp_strict && found.packet.protocol == protocol::TCP && !found.packet.fragment;
+        let strict = self.snapshot.tcp_strict && found.packet.protocol == protocol::TCP;
         if strict && !opens { Err(DropReason::TcpNotSyn) } else { Ok(()) }
     }
 

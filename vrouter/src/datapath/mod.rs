@@ -14,8 +14,10 @@ mod finish;
 pub mod flood;
 pub mod flows;
 mod foresee;
+pub mod fragments;
 mod gate;
 mod headers;
+pub mod held;
 mod inject;
 mod lane;
 pub mod lifetime;
@@ -34,30 +36,33 @@ pub mod split;
 pub mod table;
 mod turns;
 pub mod victims;
+mod work;
 
 use std::sync::Arc;
 
-use flowtable::{Counter, Entry, Handle};
+use flowtable::Counter;
 
 use crate::drops::DropReason;
 use crate::ids::{Context, NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
 use crate::tables::{Rewrite, Snapshot};
-use classify::{Classified, Exit, classify, vif_of};
+use classify::vif_of;
 use counters::Counters;
 use finish::Outbox;
 use flood::Flood;
 use flows::{Lookup, lookup, prepare};
+use fragments::Heads;
 use gate::Gate;
+use held::Held;
 use lane::Lane;
 use ports::Ports;
 use punt::{Budget, TunnelSource, Why};
-use quota::{Accounts, Purse, Rate, TUNNEL_ROWS};
+use quota::{Purse, TUNNEL_ROWS};
 use room::Eviction;
 pub use shared::Shared;
-use table::FlowKey;
 use turns::{COPY, DECISION, LONGER_WAY, Turns};
 use victims::Culprit;
+pub use work::Work;
 
 /// One pinned thread's share of the datapath.
 pub struct Worker {
@@ -81,29 +86,15 @@ pub struct Worker {
     flow_budgets: Vec<Budget>,
     flood_budgets: Vec<Budget>,
     told: sight::Told,
+    /// Later fragments that wait for their heads, and the heads of the burst in hand.
+    held: Held,
+    heads: Heads,
     /// Of frames between fabric ports and the host's kernel, by the port that they leave by.
     exception_budgets: Vec<Budget>,
     now: Tick,
     eviction: Eviction,
     age_cursors: (u32, u32),
     age_debt: u32,
-}
-
-/// What is known of one frame of the burst.
-#[derive(Clone, Copy)]
-pub struct Work {
-    /// The VIF that it entered by, and its row of counters; `None` in the row of no VIF.
-    pub vif: Option<VifId>,
-    pub slot: usize,
-    /// Whose budgets it spends: its VIF's row, or one of the rows of VRFs' tunnel sides.
-    pub charge: usize,
-    pub classified: Option<Classified>,
-    pub key: Option<FlowKey>,
-    pub hash: u64,
-    pub found: Option<(Handle, Entry)>,
-    /// Ours, or on its way again: no TTL step, nobody to tell of errors.
-    pub originated: bool,
-    pub fate: Fate,
 }
 
 /// What becomes of a frame.
@@ -130,6 +121,8 @@ pub enum Fate {
         from: u16,
         l3: u16,
     },
+    /// A later fragment, whose head has not come.
+    Hold,
     /// Bridged without a flow: by this next hop, where the frame begins in the received one, and its bytes behind the Ethernet header.
     Carry {
         place: Place,
@@ -170,6 +163,8 @@ impl Worker {
             flow_budgets: budgets.clone(),
             flood_budgets: budgets.clone(),
             told: sight::Told::new(budgets.len()),
+            held: Held::new(budgets.len()),
+            heads: Heads::new(),
             neighbour_budgets: budgets.clone(),
             budgets,
             now: Tick(0),
@@ -199,6 +194,7 @@ impl Worker {
             moved = self.receive_all();
         }
         moved += self.inject();
+        moved += self.resume();
         self.flush();
         self.age();
         let counters = &self.counters().worker;
@@ -308,6 +304,15 @@ impl Worker {
     /// The path of packets that are not plain. What the slow path sends joins it at `act` ([`Worker::inject`]), frames of the host's kernel
     /// at `finish` ([`exception`]).
     fn forward(&mut self) {
+        self.steps(false);
+        // what waited for a head of this burst goes behind it
+        while self.follow_heads() {
+            self.steps(true);
+        }
+    }
+
+    /// `again`: they went this far before, and waited.
+    fn steps(&mut self, again: bool) {
         for first in [true, false] {
             let Worker { snapshot, frames, burst, shared, .. } = self;
             // classify: every frame -> place, VRF, inner packet, or an exit
@@ -325,17 +330,19 @@ impl Worker {
             self.burst.iter_mut().for_each(|work| *work = Work::new(work.vif, work.slot));
         }
         // sight: who sends from where a bridge does not know it
-        if self.snapshot.learns {
+        if self.snapshot.learns && !again {
             self.sight();
         }
         // slow path: a miss, or a hit whose ground has changed, is decided by route and ACLs and installed both ways
-        let Worker { snapshot, burst, shared, eviction, flow_budgets: budgets, now, index, .. } = self;
-        let Shared { flows, accounts, new_flows_per_second: budget, .. } = &**shared;
+        let Worker { snapshot, burst, shared, eviction, flow_budgets: budgets, now, index, heads, .. } = self;
+        let Shared { flows, notes, accounts, new_flows_per_second: budget, .. } = &**shared;
         let counters = &shared.workers[index.index()].counters;
-        burst.iter_mut().for_each(|work| work.spend_fragment(snapshot, accounts, *now));
+        if !again {
+            burst.iter_mut().for_each(|work| work.spend_fragment(snapshot, accounts, *now));
+        }
         let (now, budget, mut count) = (*now, *budget, 0);
         let (decided, payer) = (&mut count, (Context(u32::MAX), Purse::NOBODYS));
-        Lookup { snapshot, flows, accounts, counters, now, budgets, budget, eviction, decided, payer }
+        Lookup { snapshot, flows, notes, heads, accounts, counters, now, budgets, budget, eviction, decided, payer }
             .decide_all(burst);
         self.turns.spent += DECISION * count;
         let Worker { snapshot, frames, burst, .. } = self;
@@ -404,6 +411,7 @@ impl Worker {
             snapshot: &self.snapshot,
             end,
             accounts: &self.shared.accounts,
+            flows: &self.shared.flows,
             tx: &mut self.ports.tx,
             branches: &mut self.ports.branches,
             ports: &mut self.ports.ends,
@@ -411,6 +419,7 @@ impl Worker {
             neighbour_budgets: &mut self.neighbour_budgets,
             flood_budgets: &mut self.flood_budgets,
             exception_budgets: &mut self.exception_budgets,
+            held: &mut self.held,
             now: self.now,
         };
         outbox.finish(&mut self.frames, &mut self.burst);
@@ -420,68 +429,5 @@ impl Worker {
     fn flush(&mut self) {
         let end = &self.shared.workers[self.index.index()];
         self.ports.flush(&self.snapshot, &end.counters);
-    }
-}
-
-impl Work {
-    /// A frame of this VIF, not looked at yet.
-    fn new(vif: Option<VifId>, slot: usize) -> Work {
-        Work {
-            vif,
-            slot,
-            charge: slot,
-            classified: None,
-            key: None,
-            hash: 0,
-            found: None,
-            originated: false,
-            fate: Fate::Pending,
-        }
-    }
-
-    /// Fragments cost more than whole packets, and there are quotas of them.
-    fn spend_fragment(&mut self, snapshot: &Snapshot, accounts: &Accounts, now: Tick) {
-        let Some(found) = self.classified.as_ref().filter(|found| found.packet.fragment) else { return };
-        if !accounts.take(&Purse::of(snapshot, found.place), Rate::Fragments, now) {
-            self.fate = Fate::Drop(DropReason::FragmentQuota, Culprit::Frame);
-        }
-    }
-
-    fn classify(&mut self, snapshot: &Snapshot, frame: &Frame, vif_slots: usize) {
-        let row = self.vif.and_then(|vif| snapshot.vifs.row(vif.index()));
-        self.fate = match row.ok_or(Exit::Drop(DropReason::NoVif)).and_then(|vif| classify(snapshot, vif, frame)) {
-            Ok(classified) => {
-                self.classified = Some(classified);
-                match Flood::of(&classified) {
-                    None => Fate::Pending,
-                    Some(flood) => {
-                        self.hash = bridge::hash(&frame.bytes()[usize::from(flood.from)..]);
-                        Fate::Flood(flood)
-                    }
-                }
-            }
-            Err(Exit::Drop(reason)) => Fate::Drop(reason, Culprit::Frame),
-            Err(Exit::Punt { place, why, tunnel, from, l3 }) => Fate::PuntUnread { place, why, tunnel, from, l3 },
-            Err(Exit::Except { port, learn }) => Fate::Except { port, learn },
-            Err(Exit::Flood(flood)) => {
-                self.hash = bridge::hash(&frame.bytes()[usize::from(flood.from)..]);
-                Fate::Flood(flood)
-            }
-            Err(Exit::Carry { place, next_hop, from, length, tunnel }) => {
-                self.hash = bridge::hash(&frame.bytes()[usize::from(from)..]);
-                Fate::Carry { place, next_hop, from, length, tunnel }
-            }
-        };
-        // one tenant's tunnels do not spend another's budget, though they share the fabric VIF
-        let place = match (&self.classified, self.fate) {
-            (Some(found), _) => Some(found.place),
-            (None, Fate::Flood(Flood { place, .. }) | Fate::PuntUnread { place, .. } | Fate::Carry { place, .. }) => {
-                Some(place)
-            }
-            _ => None,
-        };
-        if let Some(Place::Tunnel(vrf)) = place {
-            self.charge = vif_slots + 1 + vrf.index() % TUNNEL_ROWS;
-        }
     }
 }

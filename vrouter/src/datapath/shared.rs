@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use flowtable::FlowTable;
+use flowtable::{FlowTable, Notes};
 
 use super::counters::Counters;
 use super::flood::COPIES;
+use super::fragments;
 use super::ports::PortRings;
 use super::punt::Rings;
 use super::quota::Accounts;
@@ -18,6 +19,8 @@ use crate::tables::Snapshot;
 pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     pub flows: FlowTable,
+    /// Where the later fragments of packets go.
+    pub notes: Notes,
     /// Who holds them, and what else has quotas.
     pub accounts: Accounts,
     pub workers: Vec<WorkerEnd>,
@@ -58,9 +61,10 @@ impl Shared {
             copies: Rooms::filled(COPIES),
             ports: PortRings::new(limit),
         };
-        let accounts = Accounts::new(vif_slots, &flows);
+        let pairs = flows.narrow().capacity().max(flows.wide().capacity());
+        let (accounts, notes) = (Accounts::new(vif_slots, &flows), Notes::new(fragments::buckets(pairs)));
         let workers = (0..workers).map(|_| end()).collect();
-        Shared { snapshot: ArcSwap::new(snapshot), flows, accounts, workers, vif_slots, new_flows_per_second }
+        Shared { snapshot: ArcSwap::new(snapshot), flows, notes, accounts, workers, vif_slots, new_flows_per_second }
     }
 
     /// The oldest generation that a worker still forwards by. Control thread.

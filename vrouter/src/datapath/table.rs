@@ -15,7 +15,7 @@ pub enum FlowKey {
     V6(Key<5>),
 }
 
-/// Bit of the tag that says: later fragment. The low byte is the protocol.
+/// Bit of the tag that says: of a packet in fragments, whose id stands for ports. The low byte is the protocol.
 const FRAGMENT: u16 = 1 << 8;
 
 impl FlowKey {
@@ -154,6 +154,14 @@ impl FlowKey {
     #[inline]
     pub fn is_wide(&self) -> bool {
         matches!(self, FlowKey::V6(_))
+    }
+
+    /// All of it.
+    pub fn words(&self) -> (&[u64], u16) {
+        match self {
+            FlowKey::V4(key) => (&key.words, key.tag),
+            FlowKey::V6(key) => (&key.words, key.tag),
+        }
     }
 
     /// The place where its packets enter.

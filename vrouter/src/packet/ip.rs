@@ -24,6 +24,8 @@ pub struct Ip {
     pub header: u16,
     /// A first fragment or a later one.
     pub fragment: bool,
+    /// What the fragments of one packet have in common; 0: it is whole.
+    pub id: u32,
     pub upper: Upper,
 }
 
@@ -45,6 +47,25 @@ impl Ip {
             source_port,
             destination_port,
         })
+    }
+
+    /// What tells the fragments of one packet from all others (RFC 791, section 3.2; RFC 8200, section 4.5, where each may name another next
+    /// header).
+    pub fn identity(&self) -> FlowTuple {
+        let protocol = if self.source.is_ipv4() { self.protocol } else { 0 };
+        let (source_port, destination_port) = ((self.id >> 16) as u16, self.id as u16);
+        let (source, destination) = (self.source, self.destination);
+        FlowTuple { source, destination, protocol, fragment: true, source_port, destination_port }
+    }
+
+    /// A later fragment becomes one of a packet with this tuple, whose protocol and ports it lacks.
+    pub fn follow(&mut self, head: &FlowTuple) {
+        self.protocol = head.protocol;
+        self.upper = match (head.ports(), head.icmp()) {
+            (Some((source, destination)), _) => Upper::Ports { source, destination, tcp_flags: 0 },
+            (_, Some((kind, code))) => Upper::Icmp { kind, code, id: head.source_port },
+            (None, None) => Upper::Other,
+        };
     }
 
     /// Its ends alone as a tuple: for what belongs to no flow of its own.
@@ -92,6 +113,7 @@ pub fn read4(bytes: &[u8], verified: IpChecksum) -> Result<Ip, DropReason> {
         length,
         header: header as u16,
         fragment: more || offset != 0,
+        id: if more || offset != 0 { be16(bytes, 4).into() } else { 0 },
         upper,
     })
 }
@@ -121,6 +143,7 @@ pub fn read6(bytes: &[u8]) -> Result<Ip, DropReason> {
         length,
         header: 40 + chain.length as u16,
         fragment: chain.more || chain.offset != 0,
+        id: chain.id,
         upper,
     })
 }
@@ -155,6 +178,8 @@ pub struct Chain {
     pub offset: u16,
     /// More fragments follow.
     pub more: bool,
+    /// Of the packet that it is a fragment of.
+    pub id: u32,
 }
 
 impl Chain {
@@ -163,7 +188,7 @@ impl Chain {
 
     /// Reads the chain at the front of `bytes`, whose first header is of kind `next`.
     pub fn read(next: u8, bytes: &[u8]) -> Result<Chain, DropReason> {
-        let mut chain = Chain { protocol: next, length: 0, offset: 0, more: false };
+        let mut chain = Chain { protocol: next, length: 0, offset: 0, more: false, id: 0 };
         for _ in 0..Chain::MAX {
             let step = match chain.protocol {
                 0 | 43 | 60 | 44 | 51 => {
@@ -172,6 +197,7 @@ impl Chain {
                         44 => {
                             chain.offset = be16(header, 2) >> 3;
                             chain.more = header[3] & 1 != 0;
+                            chain.id = be32(header, 4);
                             8
                         }
                         51 => (usize::from(header[1]) + 2) * 4,

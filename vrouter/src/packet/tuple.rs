@@ -19,7 +19,7 @@ pub struct FlowTuple {
     pub source: IpAddr,
     pub destination: IpAddr,
     pub protocol: u8,
-    /// A later fragment: it has no ports, and is a flow of its own.
+    /// A later fragment, whose head is not known: it has no ports.
     pub fragment: bool,
     /// Source port; ICMP: the identifier of messages that have one, else 0.
     pub source_port: u16,

@@ -45,7 +45,6 @@ fn cells(flow: &v1::Flow) -> Vec<String> {
         if bytes.len() == 16 { format!("[{}]:{port}", address(bytes)) } else { format!("{}:{port}", address(bytes)) }
     };
     let ends = match flow.protocol {
-        _ if flow.fragments => format!("{} > {} fragments", address(&flow.source), address(&flow.destination)),
         1 | 58 => format!(
             "{} > {} id {} type {}",
             address(&flow.source),
@@ -92,7 +91,6 @@ fn value(flow: &v1::Flow) -> Value {
         "idle_ms": flow.idle_ms,
         "next_hop": flow.next_hop,
         "reverse_next_hop": flow.reverse_next_hop,
-        "fragments": flow.fragments,
         "path": flow.path,
         "reverse_path": flow.reverse_path,
     })

@@ -142,6 +142,7 @@ fn value(stats: &v1::StatsReply) -> Value {
             "vif": it.vif, "rx_packets": it.rx_packets, "rx_bytes": it.rx_bytes, "tx_packets": it.tx_packets,
             "tx_bytes": it.tx_bytes, "dropped": it.dropped, "forwarded": it.forwarded, "punted": it.punted,
             "returned": it.returned, "punts_dropped": it.punts_dropped, "pieces": it.pieces,
+            "fragments_held": it.fragments_held, "fragments_released": it.fragments_released,
         })
     };
     let drop = |it: &v1::DropCount| json!({ "reason": it.reason, "vif": it.vif, "packets": it.packets });

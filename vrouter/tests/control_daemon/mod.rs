@@ -313,7 +313,6 @@ fn flow(at: u32) -> v1::Flow {
         idle_ms: 1500,
         next_hop: "vxlan 172.31.0.2 vni 100".into(),
         reverse_next_hop: "vif web1".into(),
-        fragments: false,
         path: String::new(),
         reverse_path: String::new(),
     }

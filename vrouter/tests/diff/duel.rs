@@ -356,7 +356,6 @@ fn is_same(flow: &Flow, other: &v1::Flow) -> bool {
         && u32::from(flow.protocol) == other.protocol
         && u32::from(flow.source_port) == other.source_port
         && u32::from(flow.destination_port) == other.destination_port
-        && flow.fragments == other.fragments
 }
 
 fn is_like(flow: &Flow, other: &v1::Flow) -> bool {

@@ -175,7 +175,7 @@ pub fn flow_line(flow: &v1::Flow) -> String {
         format!(" by {:?} and {:?}", flow.path, flow.reverse_path)
     };
     format!(
-        "{} > {} protocol {} [{}]:{} > [{}]:{}{} {} {} {} {} {} {} {}{ways}",
+        "{} > {} protocol {} [{}]:{} > [{}]:{} {} {} {} {} {} {} {}{ways}",
         flow.place,
         flow.reverse_place,
         flow.protocol,
@@ -183,7 +183,6 @@ pub fn flow_line(flow: &v1::Flow) -> String {
         flow.source_port,
         address(&flow.destination),
         flow.destination_port,
-        if flow.fragments { " fragments" } else { "" },
         flow.state,
         flow.verdict,
         flow.reverse_verdict,

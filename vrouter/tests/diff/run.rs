@@ -26,6 +26,7 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
     ("next_hop_gone", "a port where the worker has no queue"),
     ("flow_budget", "budgets are high here, so that outcomes do not hang on the order of frames"),
     ("flow_table_full", "the table is never full here: the model has no table"),
+    ("fragment_hold_full", "fewer fragments than may wait"),
     ("piece_no_room", "fewer pieces than have room"),
     ("no_headroom", "a device without headroom"),
     ("flood_budget", "budgets are high here"),
@@ -42,7 +43,7 @@ const OUT_OF_REACH: &[(&str, &str)] = &[
 const FEATURES: &[&str] = &[
     "redirected_by_sender", "redirected_by_vrf", "redirected_by_receiver", "flow_from_service",
     "answer_to_vif", "answered", "arp_own", "arp_proxy", "closing", "congestion_in_label", "congestion_to_label", "echo4", "echo6", "established", "flow_after_change",
-    "flow_aged", "fragment_split", "flow_forward", "flow_moved", "flow_new", "flow_place_gone", "flow_reverse", "from_label",
+    "flow_aged", "fragment_follows", "fragment_of_dropped_head", "fragment_of_two_heads", "fragment_released", "fragment_split", "fragment_waits", "flow_forward", "flow_moved", "flow_new", "flow_place_gone", "flow_reverse", "from_label",
     "from_geneve", "from_geneve6", "from_label_to_vif", "by_other_uplink", "geneve_options", "from_mpls_gre", "from_mpls_gre6", "from_mpls_udp", "from_mpls_udp6", "from_vif", "from_vxlan",
     "from_vxlan6", "held", "icmp_error_of_flow",
     "kernel_has", "kernel_has_neighbours", "kernel_sent", "kernel_sent_tagged", "label_tc_uniform", "label_ttl_taken", "label_ttl_uniform", "mss_at_odd_place", "mss_fits", "mss_from_tunnel", "mss_to_tunnel", "later_fragment", "link_through_geneve", "link_through_geneve6", "link_through_vxlan", "link_through_vxlan6", "nd_own", "nd_proxy", "neighbour_asked", "neighbour_confirmed",

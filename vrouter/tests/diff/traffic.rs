@@ -51,8 +51,8 @@ pub enum Carrier {
 /// A packet that was sent.
 #[derive(Clone)]
 pub struct Sent {
-    place: Place,
-    packet: Packet,
+    pub(super) place: Place,
+    pub(super) packet: Packet,
     /// The VRF that it was meant for.
     vrf: &'static str,
 }
@@ -60,6 +60,8 @@ pub struct Sent {
 /// Makes frames; remembers what it made, to answer it.
 pub struct Traffic {
     pub sent: Vec<Sent>,
+    /// Fragments to come, the next one last.
+    pub(super) coming: Vec<Sent>,
     count: u16,
     /// Frames to come of a station that is now here, now there.
     roams: u8,
@@ -67,7 +69,7 @@ pub struct Traffic {
 
 impl Traffic {
     pub fn new() -> Traffic {
-        Traffic { sent: Vec::new(), count: 0, roams: 0 }
+        Traffic { sent: Vec::new(), coming: Vec::new(), count: 0, roams: 0 }
     }
 
     /// The next frame, and the port where it comes in.
@@ -82,6 +84,9 @@ impl Traffic {
         }
         if world.services && !self.sent.is_empty() && random.chance(25) {
             return self.served(world, random);
+        }
+        if let Some(piece) = self.next_piece(world, random) {
+            return piece;
         }
         let bare = if world.bridges.there.is_empty() { 0 } else { 18 };
         match random.weighted(&[(43, 0), (25, 1), (12, 2), (7, 3), (6, 4), (4, 5), (3, 6), (bare, 7)]) {
@@ -242,7 +247,7 @@ impl Traffic {
         framing(world, &Sent { place, packet, vrf: about.vrf }, random)
     }
 
-    fn recent(&self, random: &mut Random) -> Sent {
+    pub(super) fn recent(&self, random: &mut Random) -> Sent {
         let back = random.below(self.sent.len().min(8));
         self.sent[self.sent.len() - 1 - back].clone()
     }
@@ -401,7 +406,7 @@ fn tunnel(world: &World, vrf: &str, random: &mut Random) -> Place {
 }
 
 /// The frame of a packet, and its port; now and then a header is not as it should be.
-fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) {
+pub(super) fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) {
     let l3 = sent.packet.bytes();
     let odd = random.chance(5).then(|| random.below(4));
     match sent.place {

@@ -106,6 +106,7 @@ impl Oracle {
         let same = self.outcome.sent == other.outcome.sent
             && self.outcome.drops == other.outcome.drops
             && self.behind == other.behind
+            && self.pieces == other.pieces
             && self.flow_rows() == other.flow_rows()
             && format!("{:?}", self.entries) == format!("{:?}", other.entries);
         if !same {

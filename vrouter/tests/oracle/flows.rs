@@ -94,8 +94,7 @@ impl Pair {
         let [forward, reverse] = &self.halves;
         let (either, both) = (forward.flags | reverse.flags, forward.flags & reverse.flags);
         match forward.key.1.protocol {
-            // a later fragment of TCP has no flags, and is no connection
-            6 if !forward.key.1.later => match () {
+            6 => match () {
                 () if either & RST != 0 || both & FIN != 0 => "closing",
                 () if both & ACK != 0 => "established",
                 () => "opening",
@@ -130,6 +129,19 @@ impl Oracle {
             self.feature("packet_mode");
             return fate;
         }
+        if arrived.packet.tuple.later
+            && let Some(fate) = self.as_its_head(arrived)
+        {
+            return fate;
+        }
+        let fate = self.decide_flow(arrived);
+        if self.heads(arrived).is_some() && arrived.key.is_some() {
+            self.remember_head(arrived, &fate);
+        }
+        fate
+    }
+
+    fn decide_flow(&mut self, arrived: &mut Arrived) -> Fate {
         let Some(key) = arrived.key else { return Fate::Drop("icmp_error_no_flow") };
         let Some((at, side)) = self.find(key) else { return self.judge_as_new(arrived) };
         let pair = &self.flows[at];
@@ -197,8 +209,7 @@ impl Oracle {
             return Fate::Drop("icmp_error_no_flow");
         };
         let opens = flags & (SYN | ACK) == SYN;
-        let tcp = arrived.packet.tuple.protocol == 6 && !arrived.packet.fragment;
-        if self.config.settings.tcp_strict && tcp && !opens {
+        if self.config.settings.tcp_strict && key.1.protocol == 6 && !opens {
             return Fate::Drop("tcp_not_syn");
         }
         if let Err(reason) = self.spend(arrived.place, What::NewFlows) {
@@ -546,7 +557,7 @@ impl Oracle {
             "opening" => lifetimes.tcp_opening,
             "established" => lifetimes.tcp_established,
             "closing" => lifetimes.tcp_closing,
-            _ if [1, 58].contains(&tuple.protocol) && !tuple.later => lifetimes.icmp,
+            _ if [1, 58].contains(&tuple.protocol) => lifetimes.icmp,
             "unanswered" => lifetimes.udp_unanswered,
             _ => lifetimes.udp_answered,
         };
@@ -595,7 +606,6 @@ impl Oracle {
                 protocol: tuple.protocol,
                 source_port: tuple.source_port,
                 destination_port: tuple.destination_port,
-                fragments: tuple.later,
                 state: pair.state(),
                 verdict: verdict(forward),
                 reverse_verdict: verdict(reverse),

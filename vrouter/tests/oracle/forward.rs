@@ -76,6 +76,8 @@ pub enum Fate {
     Tell(Reason, Problem),
     /// For an address of ours.
     Local,
+    /// A later fragment, before its first one.
+    Wait,
 }
 
 /// How a packet reaches its next underlay hop.
@@ -88,20 +90,28 @@ pub enum Way {
 impl Oracle {
     /// A frame that a port received.
     pub(super) fn enter(&mut self, port: usize, frame: &[u8]) {
-        let (port, frame) = &self.inside(port, frame);
-        let Some(vif) = self.config.vif_of_port(*port).cloned() else {
-            let shared = self.shared_by(*port);
+        let (port, frame) = self.inside(port, frame);
+        let Some(vif) = self.config.vif_of_port(port).cloned() else {
+            let frame = &frame;
+            let shared = self.shared_by(port);
             let passed = shared.map_or(Err("no_vif"), |vif| self.kernel_sent(&vif, frame));
             return passed.unwrap_or_else(|reason| self.drop(None, reason));
         };
+        self.come((port, frame), &vif);
+    }
+
+    /// A frame that came in by a VIF.
+    pub(super) fn come(&mut self, at_hand: (usize, Vec<u8>), vif: &Vif) {
+        self.pieces.at_hand = at_hand.clone();
+        let frame = &at_hand.1[..];
         let classified = headers::ether(frame).and_then(|ether| match vif.kind {
-            Kind::Tenant => self.tenant_sent(&vif, &ether, frame),
+            Kind::Tenant => self.tenant_sent(vif, &ether, frame),
             Kind::Fabric => match vif.vlan {
-                None => self.fabric_sent(&vif, &ether, frame),
+                None => self.fabric_sent(vif, &ether, frame),
                 Some(vlan) => {
                     let frame = untagged(frame, vlan)?;
                     self.feature("vlan");
-                    headers::ether(&frame).and_then(|ether| self.fabric_sent(&vif, &ether, &frame))
+                    headers::ether(&frame).and_then(|ether| self.fabric_sent(vif, &ether, &frame))
                 }
             },
         });
@@ -118,11 +128,14 @@ impl Oracle {
             return self.leave_by(arrived, hop);
         }
         if arrived.packet.fragment
+            && !self.pieces.again
             && let Err(reason) = self.spend(arrived.place, What::Fragments)
         {
             return self.drop(arrived.entered, reason);
         }
+        let head = self.heads(&arrived);
         match self.decide(&mut arrived) {
+            Fate::Wait => self.wait_for_head(&arrived),
             Fate::Forward(hop) => self.leave_by(arrived, hop),
             Fate::Drop(reason) => self.drop(arrived.entered, reason),
             Fate::Tell(reason, problem) => {
@@ -131,6 +144,7 @@ impl Oracle {
             }
             Fate::Local => self.for_us(&arrived),
         }
+        head.into_iter().for_each(|head| self.head_came(head));
     }
 
     fn tenant_sent(&mut self, vif: &Vif, ether: &Ether, frame: &[u8]) -> Result<Option<Arrived>, Reason> {

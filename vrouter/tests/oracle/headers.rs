@@ -125,6 +125,8 @@ pub struct Packet {
     pub class: u8,
     /// Of a datagram that was fragmented.
     pub fragment: bool,
+    /// Its identification.
+    pub id: u32,
     /// The whole packet, without what follows it.
     pub bytes: Vec<u8>,
     /// Where the payload behind all IP headers begins.
@@ -138,7 +140,7 @@ impl Packet {
         let (source, destination) = (nobody, nobody);
         let tuple = Tuple { source, destination, protocol: 0, later: false, source_port: 0, destination_port: 0 };
         let upper = Upper::Flow { flags: 0 };
-        Packet { tuple, upper, ttl: 0, class: 0, fragment: false, bytes: bytes.to_vec(), payload: 0 }
+        Packet { tuple, upper, ttl: 0, class: 0, fragment: false, id: 0, bytes: bytes.to_vec(), payload: 0 }
     }
 
     pub fn source(&self) -> IpAddr {
@@ -180,7 +182,7 @@ pub fn ours(bytes: &[u8]) -> Packet {
             Tuple { source, destination, protocol: bytes[6], later: false, source_port: 0, destination_port: 0 };
         let (ttl, class) = (bytes[7], bytes[0] << 4 | bytes[1] >> 4);
         let upper = Upper::Flow { flags: 0 };
-        Packet { tuple, upper, ttl, class, fragment: false, bytes: bytes.to_vec(), payload: 40 }
+        Packet { tuple, upper, ttl, class, fragment: false, id: 0, bytes: bytes.to_vec(), payload: 40 }
     };
     match bare_ip(bytes) {
         Err("transport_header") if bytes[0] >> 4 == 6 => cut(),
@@ -204,7 +206,8 @@ fn ipv4(bytes: &[u8]) -> Result<Packet, Reason> {
     let fragmenting = be16(bytes, 6);
     let (more, offset) = (fragmenting & 0x2000 != 0, fragmenting & 0x1fff);
     let (source, destination) = (v4_at(bytes, 12).into(), v4_at(bytes, 16).into());
-    finish(bytes, length, header, (source, destination), bytes[9], (more, offset), (bytes[8], bytes[1]))
+    let fragmenting = (more, offset, u32::from(be16(bytes, 4)));
+    finish(bytes, length, header, (source, destination), bytes[9], fragmenting, (bytes[8], bytes[1]))
 }
 
 fn ipv6(bytes: &[u8]) -> Result<Packet, Reason> {
@@ -218,7 +221,7 @@ fn ipv6(bytes: &[u8]) -> Result<Packet, Reason> {
     let chain = extensions(bytes[6], &bytes[40..length])?;
     let class = bytes[0] << 4 | bytes[1] >> 4;
     let (source, destination) = (v6_at(bytes, 8).into(), v6_at(bytes, 24).into());
-    let fragmenting = (chain.more, chain.offset);
+    let fragmenting = (chain.more, chain.offset, chain.id);
     finish(bytes, length, 40 + chain.length, (source, destination), chain.protocol, fragmenting, (bytes[7], class))
 }
 
@@ -227,12 +230,13 @@ struct Chain {
     length: usize,
     more: bool,
     offset: u16,
+    id: u32,
 }
 
 /// Extension headers of IPv6: hop-by-hop, routing, fragment, destination options, authentication. A chain of eight is too long,
 /// unless a later fragment's header ends it.
 fn extensions(first: u8, bytes: &[u8]) -> Result<Chain, Reason> {
-    let mut chain = Chain { protocol: first, length: 0, more: false, offset: 0 };
+    let mut chain = Chain { protocol: first, length: 0, more: false, offset: 0, id: 0 };
     for headers in 0.. {
         if chain.offset != 0 {
             break;
@@ -250,6 +254,7 @@ fn extensions(first: u8, bytes: &[u8]) -> Result<Chain, Reason> {
         let length = match chain.protocol {
             44 => {
                 (chain.offset, chain.more) = (be16(header, 2) >> 3, header[3] & 1 == 1);
+                chain.id = be32(header, 4);
                 8
             }
             51 => (usize::from(header[1]) + 2) * 4,
@@ -270,7 +275,7 @@ fn finish(
     header: usize,
     (source, destination): (IpAddr, IpAddr),
     protocol: u8,
-    (more, offset): (bool, u16),
+    (more, offset, id): (bool, u16, u32),
     (ttl, class): (u8, u8),
 ) -> Result<Packet, Reason> {
     let later = offset != 0;
@@ -281,7 +286,7 @@ fn finish(
     let mut tuple = Tuple { source, destination, protocol, later, source_port: 0, destination_port: 0 };
     let upper = if later { Upper::Flow { flags: 0 } } else { transport(&mut tuple, more, &bytes[header..length])? };
     let bytes = bytes[..length].to_vec();
-    Ok(Packet { tuple, upper, ttl, class, fragment: more || later, bytes, payload: header })
+    Ok(Packet { tuple, upper, ttl, class, fragment: more || later, id, bytes, payload: header })
 }
 
 /// Reads the transport header; `part`: the rest of the datagram is in later fragments.

@@ -106,7 +106,9 @@ impl Oracle {
             (None, Some(remote)) => Place::Vtep(remote.address),
             (None, None) => return,
         };
-        self.sightings.push((bridge, ether.source, at));
+        if !self.pieces.again {
+            self.sightings.push((bridge, ether.source, at));
+        }
     }
 
     /// All frames are forwarded.

@@ -43,6 +43,7 @@ mod exception;
 mod flood;
 mod flows;
 mod forward;
+mod fragments;
 mod given_bridge;
 mod given_hop_groups;
 mod given_router;
@@ -121,8 +122,6 @@ pub struct Flow {
     pub protocol: u8,
     pub source_port: u16,
     pub destination_port: u16,
-    /// Later fragments.
-    pub fragments: bool,
     pub state: &'static str,
     /// "forward" or a drop reason; `None`: no packet of this direction came since the last change, so an old verdict may be there.
     pub verdict: Option<&'static str>,
@@ -178,6 +177,7 @@ pub struct Oracle {
     lifetimes_since: u64,
     came: Vec<Sent>,
     outcome: Outcome,
+    pieces: fragments::Pieces,
     /// Senders of frames of bridges, in the order in which they came.
     sightings: Vec<(u32, headers::Mac, learning::Place)>,
     /// Packets of ours, by VRF, while a burst goes on: they come back to the worker behind all of it.
@@ -211,6 +211,7 @@ impl Oracle {
             lifetimes_since: now_ms,
             came: Vec::new(),
             outcome: Outcome::default(),
+            pieces: fragments::Pieces::default(),
             sightings: Vec::new(),
             behind: None,
         }
@@ -322,6 +323,7 @@ impl Oracle {
             self.release_elsewhere();
             self.routers_due();
         }
+        self.fragments_due();
         self.age();
         self.age_stations();
     }

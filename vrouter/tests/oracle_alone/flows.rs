@@ -58,7 +58,7 @@ fn acls_judge_in_order_and_again_after_each_edit() {
     bed.pass(UP, "udp4.vxlan.back", RA, "udp4.vxlan.back.out");
     bed.dropped(RA, "tcp.out.S", "acl_from_vif");
     bed.pass(RA, "fragment4.first", UP, "fragment4.first.wire");
-    bed.dropped(RA, "fragment4.later", "acl_from_vif");
+    bed.pass(RA, "fragment4.later", UP, "fragment4.later.wire");
     bed.apply("acls: [{name: out, rules: [{action: deny, protocol: udp}, {action: permit}]}]");
     bed.dropped(UP, "udp4.vxlan.back", "acl_from_vif");
     bed.dropped(RA, "udp4.vxlan", "acl_from_vif");

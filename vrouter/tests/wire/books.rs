@@ -57,8 +57,9 @@ pub fn held(rig: &mut Rig) -> u64 {
     for vif in &stats.vifs {
         let drops = by_vif.get(&*vif.vif).copied().unwrap_or(0);
         assert_eq!(drops, vif.dropped, "drops of VIF {}: {:?}", vif.vif, stats.drops);
-        let came = vif.rx_packets + vif.returned + vif.pieces + vif.copied;
-        assert_eq!(came, vif.forwarded + vif.punted + vif.dropped - vif.punts_dropped, "{vif:?}");
+        let came = vif.rx_packets + vif.returned + vif.pieces + vif.copied + vif.fragments_released;
+        let went = vif.forwarded + vif.punted + vif.dropped + vif.fragments_held;
+        assert_eq!(came, went - vif.punts_dropped, "{vif:?}");
     }
     let workers: [u64; 2] = stats.workers.iter().fold([0, 0], |[rx, tx], w| [rx + w.rx_packets, tx + w.tx_packets]);
     assert_eq!(workers, [books.received, books.sent]);

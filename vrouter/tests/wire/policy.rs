@@ -184,21 +184,6 @@ fn a_live_flow_obeys_what_changes_where_it_is_delivered_in_another_vrf() {
 }
 
 #[test]
-fn rules_with_ports_never_match_later_fragments() {
-    scenario("fragments", strict_ra, |lab| {
-        for name in ["fragment4", "fragment6"] {
-            lab.pass(RA, &format!("{name}.first"), UP, &format!("{name}.first.wire"));
-            lab.dropped(RA, &format!("{name}.later"), DropReason::AclFromVif);
-        }
-        lab.apply("acls: [{name: out, rules: [{action: permit, protocol: udp}]}]");
-        for name in ["fragment4", "fragment6"] {
-            lab.pass(RA, &format!("{name}.first"), UP, &format!("{name}.first.wire"));
-            lab.pass(RA, &format!("{name}.later"), UP, &format!("{name}.later.wire"));
-        }
-    });
-}
-
-#[test]
 fn icmp_types_and_odd_protocols_are_judged() {
     scenario("acl-icmp", Lab::a, |lab| {
         lab.apply(NOTHING);

@@ -9,7 +9,7 @@ use super::lab::{At, Lab, Setup};
 use super::network::{self, BA, RA, RA2, UP};
 
 /// How a reason comes about.
-enum By {
+pub enum By {
     /// This frame at this port of A.
     Frame(At, &'static str),
     /// This lab, and what is done in it.
@@ -35,7 +35,6 @@ fn provoked(reason: DropReason) -> By {
         Ipv6Header => Frame(RA, "bad6.chain"),
         IpLength => Frame(RA, "bad.length"),
         TransportHeader => Frame(RA, "bad.tcp-offset"),
-        FragmentTooShort => Frame(RA, "fragment4.tiny"),
         SourceSpoofed => Frame(RA, "bad.source-other"),
         NotForUs => Frame(UP, "fabric.not-for-us"),
         BfdTtl | BfdMalformed | BfdAuthenticated | BfdNoSession => of_a_session(reason),
@@ -66,9 +65,10 @@ fn provoked(reason: DropReason) -> By {
         NextHopGone => Scenario(lonely_port, by_the_lonely_port),
         NoUnderlayRoute => Scenario(Lab::a, no_underlay_route),
         AclFromVif | AclVrf | AclToVif | RedirectNotRouted => by_rules(reason),
-        FlowBudget => Scenario(small, |lab| (0..20).for_each(|n| lab.put(RA2, &format!("flood.{n}")))),
-        FlowTableFull => Scenario(small, fill_the_table),
-        FragmentQuota | NewFlowQuota | FlowQuota | PuntQuota => beyond_a_quota(reason),
+        FragmentTooShort | FragmentHeadDropped | FragmentOverlap | FragmentHoldFull | FragmentTimedOut => {
+            super::fragments::provoked(reason)
+        }
+        FragmentQuota | NewFlowQuota | FlowQuota | PuntQuota | FlowBudget | FlowTableFull => beyond_a_quota(reason),
         MtuExceeded => Frame(RA, "big4.vxlan"),
         PieceNoRoom => Scenario(Lab::a, super::split::flood),
         NoHeadroom => Scenario(Lab::a, no_headroom),
@@ -109,6 +109,8 @@ fn beyond_a_quota(reason: DropReason) -> By {
         (0..2).for_each(|_| lab.put(RA, "arp.gateway"));
     };
     match reason {
+        DropReason::FlowBudget => By::Scenario(small, |lab| (0..20).for_each(|n| lab.put(RA2, &format!("flood.{n}")))),
+        DropReason::FlowTableFull => By::Scenario(small, fill_the_table),
         DropReason::FragmentQuota => By::Scenario(Lab::a, fragments),
         DropReason::NewFlowQuota => By::Scenario(Lab::a, flows),
         DropReason::PuntQuota => By::Scenario(Lab::a, punts),

@@ -130,7 +130,6 @@ fn row(table: &FlowTable, snapshot: &Snapshot, filter: &Filter, pair: &FlowPair,
         idle_ms: idle * (1000 / Tick::PER_SECOND),
         next_hop: next_hop(snapshot, forward, table.hash(&pair.forward.0)),
         reverse_next_hop: next_hop(snapshot, reverse, table.hash(&pair.reverse.0)),
-        fragments: tuple.fragment,
         path: member_name(snapshot, kept(forward).member),
         reverse_path: member_name(snapshot, kept(reverse).member),
     })

@@ -22,7 +22,7 @@ struct Baseline {
 /// One VIF's counters, all threads together.
 #[derive(Clone, Default)]
 struct Sums {
-    traffic: [u64; 9],
+    traffic: [u64; 11],
     drops: Vec<u64>,
     /// The slow path's part of them, all reasons together.
     punts_dropped: u64,
@@ -57,11 +57,13 @@ impl Baselines {
 
 impl Sums {
     fn of(shared: &Shared, own: &Counters, slot: usize) -> Sums {
-        let mut sums = Sums { traffic: [0; 9], drops: vec![0; DropReason::COUNT], punts_dropped: 0 };
+        let mut sums = Sums { traffic: [0; 11], drops: vec![0; DropReason::COUNT], punts_dropped: 0 };
         for counters in shared.workers.iter().map(|end| &end.counters).chain([own]) {
             let vif = counters.vif(slot);
             let books = [&vif.forwarded, &vif.punted, &vif.returned, &vif.pieces, &vif.copied];
-            let traffic = [&vif.rx_packets, &vif.rx_bytes, &vif.tx_packets, &vif.tx_bytes].into_iter().chain(books);
+            let fragments = [&vif.fragments_held, &vif.fragments_released];
+            let traffic = [&vif.rx_packets, &vif.rx_bytes, &vif.tx_packets, &vif.tx_bytes];
+            let traffic = traffic.into_iter().chain(books).chain(fragments);
             sums.traffic.iter_mut().zip(traffic).for_each(|(sum, counter)| *sum += counter.count());
             sums.drops.iter_mut().zip(DropReason::ALL).for_each(|(sum, &reason)| *sum += vif.dropped(reason));
         }
@@ -93,7 +95,8 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
             drops.push(v1::DropCount { reason: reason.name().into(), vif: vif_name(snapshot, vif.id), packets });
             nameless[reason as usize] -= packets;
         }
-        let [rx_packets, rx_bytes, tx_packets, tx_bytes, forwarded, punted, returned, pieces, copied] = sums.traffic;
+        let [rx_packets, rx_bytes, tx_packets, tx_bytes, books @ ..] = sums.traffic;
+        let [forwarded, punted, returned, pieces, copied, fragments_held, fragments_released] = books;
         let dropped = sums.drops.iter().sum();
         vifs.push(v1::VifStats {
             vif: vif.name.to_string(),
@@ -108,6 +111,8 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
             copied,
             punts_dropped: sums.punts_dropped,
             pieces,
+            fragments_held,
+            fragments_released,
         });
     }
     for (&reason, &packets) in DropReason::ALL.iter().zip(&nameless).filter(|(_, packets)| **packets > 0) {
@@ -169,7 +174,9 @@ fn conservation(shared: &Shared, slow: &SlowPath<'_>) -> v1::Conservation {
         copied: sum(|worker| worker.copied.count() + worker.pieces.count() + worker.flooded.count()),
         sent: sum(|worker| worker.sent.count()),
         dropped: sum(|worker| worker.dropped.count()) + slow.counters.worker.dropped.count(),
-        held: slow.held,
+        held: slow.held
+            + sum(|worker| worker.fragments_held.count())
+                .saturating_sub(sum(|worker| worker.fragments_released.count())),
         consumed: slow.consumed,
     }
 }
