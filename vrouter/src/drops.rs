@@ -69,8 +69,16 @@ reasons! {
     NotForUs = "not_for_us",
     /// A BFD packet that came from farther away than its session's peer is (RFC 5881, section 5; RFC 5883, section 4).
     BfdTtl = "bfd_ttl",
-    /// A fragment of a tunnel's outer packet.
+    /// A fragment of a tunnel's outer packet that cannot be one: empty, not of whole units of eight bytes, or behind the end of any packet.
     OuterFragment = "outer_fragment",
+    /// A fragment of a tunnel's outer packet that overlaps another, or lies behind the last one (RFC 5722); and the others of that packet.
+    OuterFragmentOverlap = "outer_fragment_overlap",
+    /// A fragment of a tunnel's outer packet that is too large to be put together here, or is of too many.
+    OuterFragmentTooLarge = "outer_fragment_too_large",
+    /// A fragment of a tunnel's outer packet that made room for others: its sender has many, or all have too many.
+    OuterFragmentFull = "outer_fragment_full",
+    /// A fragment of a tunnel's outer packet that was not whole in time.
+    OuterFragmentTimedOut = "outer_fragment_timed_out",
     /// The UDP checksum of a tunnel over IPv6 is wrong (RFC 6936, section 5).
     UdpChecksum = "udp_checksum",
     /// The VXLAN header is truncated or lacks the I bit (RFC 7348, section 5).

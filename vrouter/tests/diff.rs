@@ -31,6 +31,8 @@ mod network;
 mod objects;
 #[path = "oracle/mod.rs"]
 mod oracle;
+#[path = "diff/outer.rs"]
+mod outer;
 #[path = "diff/packets.rs"]
 mod packets;
 #[path = "diff/pieces.rs"]

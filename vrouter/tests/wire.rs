@@ -4,6 +4,8 @@
 mod allocation;
 #[path = "wire/answers.rs"]
 mod answers;
+#[path = "wire/assembly.rs"]
+mod assembly;
 #[path = "wire/asymmetric.rs"]
 mod asymmetric;
 #[path = "wire/bfd.rs"]

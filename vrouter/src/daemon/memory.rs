@@ -5,6 +5,7 @@ use flowtable::{FlowTable, LayoutError, Notes, Pages, Region};
 use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::log;
+use crate::datapath::assembly;
 use crate::datapath::counters::Counters;
 use crate::datapath::flood::COPIES;
 use crate::datapath::fragments;
@@ -107,6 +108,8 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("flood_copies", copies, copies * ROOM as u64);
     let buckets = fragments::buckets(flows.narrow_pairs.max(flows.wide_pairs));
     row("fragment_notes", (buckets * Notes::OF_BUCKET) as u64, Notes::bytes(buckets) as u64);
+    let assembly = workers * assembly::PACKETS as u64;
+    row("outer_packets_in_fragments", assembly, assembly * ROOM as u64);
     let sightings = workers * sight::RING as u64;
     row("sightings", sightings, sightings * size_of::<Sighting>() as u64);
     // what watchers follow: in memory a change is some times larger than it is sent

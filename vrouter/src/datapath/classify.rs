@@ -68,6 +68,11 @@ pub enum Exit {
         length: u16,
         tunnel: Option<TunnelSource>,
     },
+    /// A piece of a tunnel's outer packet, whose L3 packet begins there; unless it is for the host's kernel by a port.
+    Assemble {
+        l3: u16,
+        unless: Option<PortIndex>,
+    },
     /// To everybody in a bridge; it is not IP.
     Flood(Flood),
     /// To the host's kernel by this port; the slow path may learn from a copy.
@@ -188,18 +193,25 @@ fn fabric(snapshot: &Snapshot, vif: &Vif, header: Ether, l3: usize, frame: &Fram
         return Err(not_a_tunnel());
     }
     let payload = &bytes[usize::from(outer.header)..usize::from(outer.length)];
+    let piece = |unless| Exit::Assemble { l3, unless };
     if outer.protocol == protocol::GRE {
+        if outer.fragment {
+            return Err(piece(None));
+        }
         return gre(snapshot, &outer, payload, l3 + outer.header);
     }
     if outer.protocol != protocol::UDP {
         return Err(not_a_tunnel());
     }
     let Upper::Ports { destination: port, .. } = outer.upper else {
-        // without ports: no tunnel's, as those are never in fragments
-        return Err(if vif.exception.is_some() { for_us() } else { DropReason::OuterFragment.into() });
+        // a later fragment, which has no port
+        return Err(piece(vif.exception));
     };
     if !matches!(port, tunnel::VXLAN_PORT | tunnel::GENEVE_PORT | tunnel::MPLS_PORT) {
         return Err(for_us());
+    }
+    if outer.fragment {
+        return Err(piece(None));
     }
     over_udp(snapshot, &outer, port, payload, l3 + outer.header)
 }
@@ -241,9 +253,6 @@ impl Outer {
 /// A tunnel over UDP to this port, whose header is at `at` in the frame.
 #[inline]
 fn over_udp(snapshot: &Snapshot, outer: &Ip, port: u16, payload: &[u8], at: u16) -> Result<Classified, Exit> {
-    if outer.fragment {
-        return Err(DropReason::OuterFragment.into());
-    }
     if let (IpAddr::V6(source), IpAddr::V6(destination)) = (outer.source, outer.destination)
         && !tunnel::udp6_holds(source, destination, payload)
     {
@@ -268,9 +277,6 @@ fn over_udp(snapshot: &Snapshot, outer: &Ip, port: u16, payload: &[u8], at: u16)
 
 /// A label behind GRE (RFC 4023), whose header is at `at` in the frame.
 fn gre(snapshot: &Snapshot, outer: &Ip, payload: &[u8], at: u16) -> Result<Classified, Exit> {
-    if outer.fragment {
-        return Err(DropReason::OuterFragment.into());
-    }
     let header = tunnel::read_gre(payload)?;
     mpls(snapshot, Outer { remote: outer.source, class: outer.tos }, &payload[header..], at + header as u16)
 }

@@ -50,6 +50,8 @@ pub struct WorkerCounters {
     /// Fragments that were kept for a while, and what went on of them.
     pub fragments_held: Counter,
     pub fragments_released: Counter,
+    /// Those of them that are one with others in what went on.
+    pub fragments_joined: Counter,
     /// Sightings of stations that the control thread was not told of.
     pub unheard: Counter,
     /// Frames handed to the slow path.

@@ -2,6 +2,7 @@
 
 use flowtable::FlowTable;
 
+use super::assembly::Assembly;
 use super::branches::BranchQueues;
 use super::counters::Counters;
 use super::held::Held;
@@ -106,6 +107,7 @@ pub struct Outbox<'a> {
     pub flood_budgets: &'a mut [Budget],
     pub exception_budgets: &'a mut [Budget],
     pub held: &'a mut Held,
+    pub assembly: &'a mut Assembly,
     pub now: Tick,
 }
 
@@ -134,6 +136,7 @@ impl Outbox<'_> {
             Fate::Except { port, learn } => self.except(port.index(), frame, &work, learn),
             Fate::Flood(flood) => self.flood(frame, &work, flood),
             Fate::Hold => self.hold(frame, &work),
+            Fate::Assemble { l3, unless } => self.assemble(frame, &work, l3, unless),
             // every frame was decided; these cannot be here, and if they were, nothing may vanish
             Fate::Pending | Fate::Forward(_) | Fate::Carry { .. } => {
                 debug_assert!(false, "a frame without fate");
@@ -158,7 +161,7 @@ impl Outbox<'_> {
     }
 
     /// To the host's kernel, or from it.
-    fn except(&mut self, port: usize, mut frame: Frame, work: &Work, learn: Option<Why>) {
+    pub(super) fn except(&mut self, port: usize, mut frame: Frame, work: &Work, learn: Option<Why>) {
         let entered = work.vif.and_then(|vif| self.snapshot.vifs.row(vif.index()));
         if entered.is_some_and(|vif| vif.vlan.is_some()) {
             act::take_tags(&mut frame, 1);

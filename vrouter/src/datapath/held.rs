@@ -123,7 +123,7 @@ impl Worker {
 
     /// Sends those on whose heads another worker has seen, a few a turn; and drops those that waited too long. Returns how many there were.
     pub(super) fn resume(&mut self) -> usize {
-        if self.held.waiting.is_empty() {
+        if self.held.waiting.is_empty() && self.assembly.is_empty() {
             return 0;
         }
         let mut moved = self.give_up();
@@ -152,8 +152,7 @@ impl Worker {
             return 0;
         }
         self.held.looked = self.now;
-        let mut at = 0;
-        let mut dropped = 0;
+        let (mut at, mut dropped) = (0, self.give_up_assembly());
         while at < self.held.waiting.len() {
             if self.now.since(self.held.waiting[at].since) < PATIENCE {
                 at += 1;

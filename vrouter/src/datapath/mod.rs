@@ -4,6 +4,8 @@
 //! ([`Fate`]): computed by [`classify`], [`flows`] and [`decide`], applied by [`act`], carried out by `finish`.
 
 pub mod act;
+mod assemble;
+pub mod assembly;
 mod branches;
 pub mod bridge;
 pub mod classify;
@@ -46,6 +48,7 @@ use crate::drops::DropReason;
 use crate::ids::{Context, NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
 use crate::tables::{Rewrite, Snapshot};
+use assembly::Assembly;
 use classify::vif_of;
 use counters::Counters;
 use finish::Outbox;
@@ -88,6 +91,7 @@ pub struct Worker {
     told: sight::Told,
     /// Later fragments that wait for their heads, and the heads of the burst in hand.
     held: Held,
+    assembly: Assembly,
     heads: Heads,
     /// Of frames between fabric ports and the host's kernel, by the port that they leave by.
     exception_budgets: Vec<Budget>,
@@ -120,6 +124,11 @@ pub enum Fate {
         tunnel: Option<TunnelSource>,
         from: u16,
         l3: u16,
+    },
+    /// A piece of a tunnel's outer packet, whose L3 packet begins there; unless it is for the host's kernel by a port.
+    Assemble {
+        l3: u16,
+        unless: Option<PortIndex>,
     },
     /// A later fragment, whose head has not come.
     Hold,
@@ -164,6 +173,7 @@ impl Worker {
             flood_budgets: budgets.clone(),
             told: sight::Told::new(budgets.len()),
             held: Held::new(budgets.len()),
+            assembly: Assembly::new(),
             heads: Heads::new(),
             neighbour_budgets: budgets.clone(),
             budgets,
@@ -305,9 +315,15 @@ impl Worker {
     /// at `finish` ([`exception`]).
     fn forward(&mut self) {
         self.steps(false);
-        // what waited for a head of this burst goes behind it
-        while self.follow_heads() {
-            self.steps(true);
+        // what waited for a head of this burst goes behind it, and so does what the burst made whole
+        loop {
+            if self.follow_heads() {
+                self.steps(true);
+            } else if self.take_whole() {
+                self.steps(false);
+            } else {
+                return;
+            }
         }
     }
 
@@ -420,6 +436,7 @@ impl Worker {
             flood_budgets: &mut self.flood_budgets,
             exception_budgets: &mut self.exception_budgets,
             held: &mut self.held,
+            assembly: &mut self.assembly,
             now: self.now,
         };
         outbox.finish(&mut self.frames, &mut self.burst);

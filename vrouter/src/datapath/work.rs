@@ -69,6 +69,7 @@ impl Work {
             }
             Err(Exit::Drop(reason)) => Fate::Drop(reason, Culprit::Frame),
             Err(Exit::Punt { place, why, tunnel, from, l3 }) => Fate::PuntUnread { place, why, tunnel, from, l3 },
+            Err(Exit::Assemble { l3, unless }) => Fate::Assemble { l3, unless },
             Err(Exit::Except { port, learn }) => Fate::Except { port, learn },
             Err(Exit::Flood(flood)) => {
                 self.hash = bridge::hash(&frame.bytes()[usize::from(flood.from)..]);

@@ -26,6 +26,9 @@ pub struct Ip {
     pub fragment: bool,
     /// What the fragments of one packet have in common; 0: it is whole.
     pub id: u32,
+    /// Where a fragment begins in what the packet carries, in units of eight bytes, and whether more follow.
+    pub offset: u16,
+    pub more: bool,
     pub upper: Upper,
 }
 
@@ -114,6 +117,8 @@ pub fn read4(bytes: &[u8], verified: IpChecksum) -> Result<Ip, DropReason> {
         header: header as u16,
         fragment: more || offset != 0,
         id: if more || offset != 0 { be16(bytes, 4).into() } else { 0 },
+        offset,
+        more,
         upper,
     })
 }
@@ -144,6 +149,8 @@ pub fn read6(bytes: &[u8]) -> Result<Ip, DropReason> {
         header: 40 + chain.length as u16,
         fragment: chain.more || chain.offset != 0,
         id: chain.id,
+        offset: chain.offset,
+        more: chain.more,
         upper,
     })
 }

@@ -17,7 +17,7 @@ pub fn random_case(seed: u64) -> Case {
         let links = if world.restless { 14 } else { 5 };
         let event = match random.weighted(&[(if quiet { 400 } else { 82 }, 0), (8, 1), (4, 2), (6, 3), (links, 4)]) {
             0 => {
-                let (port, bytes) = tagged(&world, traffic.frame(&world, &mut random), &mut random);
+                let (port, bytes) = tagged(&world, traffic.next_frame(&world, &mut random), &mut random);
                 Event::Frame { port, bytes }
             }
             1 => world.change(&mut random),

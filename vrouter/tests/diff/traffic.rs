@@ -62,6 +62,8 @@ pub struct Traffic {
     pub sent: Vec<Sent>,
     /// Fragments to come, the next one last.
     pub(super) coming: Vec<Sent>,
+    /// The same of outer packets.
+    pub(super) outer: Vec<(usize, Vec<u8>)>,
     count: u16,
     /// Frames to come of a station that is now here, now there.
     roams: u8,
@@ -69,7 +71,7 @@ pub struct Traffic {
 
 impl Traffic {
     pub fn new() -> Traffic {
-        Traffic { sent: Vec::new(), coming: Vec::new(), count: 0, roams: 0 }
+        Traffic { sent: Vec::new(), coming: Vec::new(), outer: Vec::new(), count: 0, roams: 0 }
     }
 
     /// The next frame, and the port where it comes in.

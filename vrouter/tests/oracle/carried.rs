@@ -20,9 +20,6 @@ struct Outer {
 impl Oracle {
     /// RFC 4023 on RFC 2784 with the options of RFC 2890.
     pub(super) fn gre_carried(&mut self, vif: &Vif, outer: &Packet) -> Result<Option<Arrived>, Reason> {
-        if outer.fragment {
-            return Err("outer_fragment");
-        }
         let gre = &outer.bytes[outer.payload..];
         if gre.len() < 4 {
             return Err("gre_header");

@@ -107,6 +107,7 @@ impl Oracle {
             && self.outcome.drops == other.outcome.drops
             && self.behind == other.behind
             && self.pieces == other.pieces
+            && self.partial == other.partial
             && self.flow_rows() == other.flow_rows()
             && format!("{:?}", self.entries) == format!("{:?}", other.entries);
         if !same {

@@ -195,7 +195,7 @@ impl Oracle {
         Ok(Some(self.arrived(&side, packet, None, Some((ether.destination, ether.source)))))
     }
 
-    fn fabric_sent(&mut self, vif: &Vif, ether: &Ether, frame: &[u8]) -> Result<Option<Arrived>, Reason> {
+    pub(super) fn fabric_sent(&mut self, vif: &Vif, ether: &Ether, frame: &[u8]) -> Result<Option<Arrived>, Reason> {
         let side =
             Side { entered: vif.id, place: Place::Vif(vif.id), vrf: vif.vrf, vif: Some(vif.clone()), remote: None };
         let to_group = headers::is_group(ether.destination);
@@ -230,11 +230,14 @@ impl Oracle {
             return neighbour(self, &|oracle| oracle.discovery(&side, ether, &outer));
         }
         if vtep && outer.tuple.protocol == 47 {
+            if outer.fragment {
+                return self.assemble(vif, ether, &outer);
+            }
             return self.gre_carried(vif, &outer);
         }
         let udp = outer.tuple.protocol == 17;
-        if udp && vtep && outer.tuple.later && vif.exception.is_none() {
-            return Err("outer_fragment");
+        if udp && vtep && outer.tuple.later && (vif.exception.is_none() || self.is_partial(&outer)) {
+            return self.assemble(vif, ether, &outer);
         }
         let tunnel = udp && vtep && !outer.tuple.later && [4789, 6081, 6635].contains(&outer.tuple.destination_port);
         if let Some(reason) = self.bfd_packet(vif, &outer).filter(|_| !tunnel) {
@@ -249,7 +252,7 @@ impl Oracle {
             return Ok(None);
         }
         if outer.fragment {
-            return Err("outer_fragment");
+            return self.assemble(vif, ether, &outer);
         }
         self.udp_carried(vif, &outer)
     }

@@ -31,6 +31,7 @@
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
 #![allow(dead_code)] // each test takes the part that it needs
 
+mod assembly;
 mod bfd;
 mod branches;
 mod bridge;
@@ -178,6 +179,8 @@ pub struct Oracle {
     came: Vec<Sent>,
     outcome: Outcome,
     pieces: fragments::Pieces,
+    /// Outer packets in fragments.
+    partial: Vec<assembly::Partial>,
     /// Senders of frames of bridges, in the order in which they came.
     sightings: Vec<(u32, headers::Mac, learning::Place)>,
     /// Packets of ours, by VRF, while a burst goes on: they come back to the worker behind all of it.
@@ -212,6 +215,7 @@ impl Oracle {
             came: Vec::new(),
             outcome: Outcome::default(),
             pieces: fragments::Pieces::default(),
+            partial: Vec::new(),
             sightings: Vec::new(),
             behind: None,
         }
@@ -324,6 +328,7 @@ impl Oracle {
             self.routers_due();
         }
         self.fragments_due();
+        self.partial_due();
         self.age();
         self.age_stations();
     }

@@ -69,8 +69,6 @@ fn bad_fabric_frames_are_dropped_by_reason() {
         ("fabric.source", "source_spoofed"),
         ("fabric.udp-unknown", "local_unanswered"),
         ("fabric.tcp", "local_unanswered"),
-        ("fabric.fragment-first", "outer_fragment"),
-        ("fabric.fragment-later", "outer_fragment"),
         ("fabric.udp-length", "transport_header"),
         ("vxlan.truncated", "vxlan_header"),
         ("vxlan.no-i-bit", "vxlan_header"),

@@ -33,7 +33,6 @@ fn the_rest_is_ours_as_ever() {
     for (name, reason) in [
         ("vxlan.vni-unknown", "vni_unknown"),
         ("gre.ethernet", "gre_protocol"),
-        ("fabric.fragment-first", "outer_fragment"),
         ("fabric.not-for-us", "not_for_us"),
         ("exc.to-all", "multicast"),
     ] {

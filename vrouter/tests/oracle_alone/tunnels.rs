@@ -45,8 +45,6 @@ fn bad_gre_is_dropped_by_reason() {
         ("gre.deep", "mpls_header"),
         ("gre.label-unknown", "label_unknown"),
         ("gre.inner-version", "ethertype_unknown"),
-        ("gre.fragment-first", "outer_fragment"),
-        ("gre.fragment-later", "outer_fragment"),
     ] {
         bed.dropped(UP, name, reason);
     }

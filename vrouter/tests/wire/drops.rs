@@ -76,8 +76,6 @@ fn bad_fabric_frames_are_dropped_by_reason() {
             ("fabric.source", SourceSpoofed),
             ("fabric.udp-unknown", LocalUnanswered),
             ("fabric.tcp", LocalUnanswered),
-            ("fabric.fragment-first", OuterFragment),
-            ("fabric.fragment-later", OuterFragment),
             ("fabric.udp-length", TransportHeader),
             ("vxlan.truncated", VxlanHeader),
             ("vxlan.no-i-bit", VxlanHeader),

@@ -8,7 +8,7 @@ use super::lab::{Lab, scenario};
 use super::network::{RA, UP};
 
 /// The wire to the host's kernel.
-const KERNEL: (usize, usize) = (0, 4);
+pub const KERNEL: (usize, usize) = (0, 4);
 
 const UPLINK: &str = r#"
 vifs:
@@ -63,7 +63,6 @@ fn tunnels_and_what_is_nobody_s_stay_with_us() {
         lab.dropped(UP, "vxlan.vni-unknown", DropReason::VniUnknown);
         lab.dropped(UP, "mpls.label-unknown", DropReason::LabelUnknown);
         lab.dropped(UP, "gre.ethernet", DropReason::GreProtocol);
-        lab.dropped(UP, "fabric.fragment-first", DropReason::OuterFragment);
         lab.dropped(UP, "fabric.not-for-us", DropReason::NotForUs);
         lab.dropped(UP, "fabric.mac", DropReason::MacNotOurs);
         lab.dropped(UP, "fabric.broadcast", DropReason::Multicast);

@@ -24,12 +24,12 @@ fn piece(name: &str, number: usize) -> String {
     format!("{name}.{number}")
 }
 
-fn held(lab: &mut Lab) -> u64 {
+pub fn held(lab: &mut Lab) -> u64 {
     lab.rig().stats().conservation.unwrap().held
 }
 
 /// The frame as a fragment of another packet of IPv4.
-fn of_packet(name: &str, id: u16) -> Vec<u8> {
+pub fn of_packet(name: &str, id: u16) -> Vec<u8> {
     let mut bytes = frame(name).to_vec();
     bytes[18..20].copy_from_slice(&id.to_be_bytes());
     bytes[24..26].fill(0);

@@ -86,8 +86,6 @@ fn bad_geneve_is_dropped_by_reason() {
             ("gnv.inner-mac", InnerMacNotOurs),
             ("gnv.inner-type", EthertypeUnknown),
             ("gnv.multicast", Multicast),
-            ("gnv.fragment-first", OuterFragment),
-            ("gnv.fragment-later", OuterFragment),
             ("gnv4.forbidden", EcnForbidden),
         ] {
             lab.dropped(UP, name, reason);

@@ -98,8 +98,6 @@ fn bad_gre_is_dropped_by_reason() {
             ("gre.deep", MplsHeader),
             ("gre.label-unknown", LabelUnknown),
             ("gre.inner-version", EthertypeUnknown),
-            ("gre.fragment-first", OuterFragment),
-            ("gre.fragment-later", OuterFragment),
         ] {
             lab.dropped(UP, name, reason);
         }

@@ -224,10 +224,11 @@ impl Rig {
         Rig { shared, control, workers: made, ends, turn: 0, device, added, links }
     }
 
-    /// Gives a frame to the port, to the workers' queues in turn.
+    /// Gives a frame to the port, to the workers' queues in turn; fragments of the underlay to one queue, as devices spread them.
     fn put(&mut self, port: usize, frame: Frame) {
         let queues = self.queues(port);
-        assert!(queues[self.turn % queues.len()].put(frame), "the wire is full");
+        let turn = fragment_of(&frame).filter(|_| UPLINKS.contains(&port)).unwrap_or(self.turn);
+        assert!(queues[turn % queues.len()].put(frame), "the wire is full");
         self.turn += 1;
     }
 
@@ -302,6 +303,21 @@ impl Rig {
     pub fn frames_on_wires(&self) -> usize {
         self.ends.iter().flatten().flatten().map(WireEnd::waiting).sum()
     }
+}
+
+/// Ports that are uplinks somewhere.
+const UPLINKS: [usize; 2] = [0, 7];
+
+/// What a device spreads fragments by: their addresses alone.
+fn fragment_of(frame: &Frame) -> Option<usize> {
+    let bytes = frame.bytes();
+    let l3 = bytes.get(if bytes.get(12..14)? == [0x81, 0] { 18 } else { 14 }..)?;
+    let addresses = match l3.first()? >> 4 {
+        4 if u16::from_be_bytes([*l3.get(6)?, *l3.get(7)?]) & 0x3fff != 0 => l3.get(12..20)?,
+        6 if *l3.get(6)? == 44 => l3.get(8..40)?,
+        _ => return None,
+    };
+    Some(addresses.iter().map(|byte| usize::from(*byte)).sum())
 }
 
 /// Puts of the objects of a network.

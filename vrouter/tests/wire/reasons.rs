@@ -38,13 +38,11 @@ fn provoked(reason: DropReason) -> By {
         SourceSpoofed => Frame(RA, "bad.source-other"),
         NotForUs => Frame(UP, "fabric.not-for-us"),
         BfdTtl | BfdMalformed | BfdAuthenticated | BfdNoSession => of_a_session(reason),
-        OuterFragment => Frame(UP, "fabric.fragment-first"),
+        OuterFragment | OuterFragmentOverlap | OuterFragmentTooLarge => super::assembly::provoked(reason),
+        OuterFragmentFull | OuterFragmentTimedOut => super::assembly::provoked(reason),
         UdpChecksum => Scenario(super::underlay6::a, |lab| lab.put(UP, "u6.vxlan.4.wrong")),
         VxlanHeader => Frame(UP, "vxlan.no-i-bit"),
-        GeneveHeader => Frame(UP, "gnv.version-1"),
-        GeneveControl => Frame(UP, "gnv4.back.control"),
-        GeneveProtocol => Frame(UP, "gnv.ipv4"),
-        GeneveCriticalOption => Frame(UP, "gnv4.back.critical"),
+        GeneveHeader | GeneveControl | GeneveProtocol | GeneveCriticalOption => in_geneve(reason),
         VniUnknown => Frame(UP, "vxlan.vni-unknown"),
         GreHeader => Frame(UP, "gre.version"),
         GreChecksum => Frame(UP, "gre.checksum-wrong"),
@@ -116,6 +114,18 @@ fn beyond_a_quota(reason: DropReason) -> By {
         DropReason::PuntQuota => By::Scenario(Lab::a, punts),
         _ => By::Scenario(super::quotas::large, super::quotas::none_found),
     }
+}
+
+fn in_geneve(reason: DropReason) -> By {
+    By::Frame(
+        UP,
+        match reason {
+            DropReason::GeneveHeader => "gnv.version-1",
+            DropReason::GeneveControl => "gnv4.back.control",
+            DropReason::GeneveProtocol => "gnv.ipv4",
+            _ => "gnv4.back.critical",
+        },
+    )
 }
 
 fn in_a_bridge(reason: DropReason) -> By {

@@ -168,15 +168,15 @@ fn conservation(shared: &Shared, slow: &SlowPath<'_>) -> v1::Conservation {
     let sum = |count: fn(&crate::datapath::counters::WorkerCounters) -> u64| {
         shared.workers.iter().map(|end| count(&end.counters.worker)).sum::<u64>()
     };
+    let (held, joined) = (sum(|worker| worker.fragments_held.count()), sum(|worker| worker.fragments_joined.count()));
+    let released = sum(|worker| worker.fragments_released.count());
     v1::Conservation {
         received: sum(|worker| worker.received.count()),
         originated: slow.originated,
         copied: sum(|worker| worker.copied.count() + worker.pieces.count() + worker.flooded.count()),
         sent: sum(|worker| worker.sent.count()),
         dropped: sum(|worker| worker.dropped.count()) + slow.counters.worker.dropped.count(),
-        held: slow.held
-            + sum(|worker| worker.fragments_held.count())
-                .saturating_sub(sum(|worker| worker.fragments_released.count())),
-        consumed: slow.consumed,
+        held: slow.held + held.saturating_sub(released + joined),
+        consumed: slow.consumed + joined,
     }
 }

@@ -5,7 +5,6 @@
 """
 from base import *  # noqa: F403
 from scapy.contrib.geneve import GENEVE, GeneveOptions
-from scapy.layers.inet import fragment
 
 frames.clear()
 ETHERNET = 0x6558
@@ -127,11 +126,6 @@ put("gnv.inner-mac", gnv_to_a(back4, imac="02:00:00:00:99:99"))
 put("gnv.inner-type", gnv_to_a(Ether(dst=RTR_A, src=RTR_B, type=0x88b5) / Raw(bytes(40))))
 put("gnv.multicast", gnv_to_a(back4, imac=ALL))
 put("gnv.vtep", gnv_to_a(back4, src="10.0.0.9"))
-whole = bytes(gnv_to_a(back4)[IP])
-pieces = [Ether(dst=UP_A, src=UP_B) / piece for piece in fragment(
-    IP(src="10.0.0.2", dst="10.0.0.1", id=77, proto=17) / Raw(whole[20:]), fragsize=64)]
-put("gnv.fragment-first", pieces[0])
-put("gnv.fragment-later", pieces[1])
 
 if __name__ == "__main__":
     write()

@@ -4,7 +4,6 @@
     /usr/bin/python3 gre.py > gre.hex
 """
 from base import *  # noqa: F403
-from scapy.layers.inet import fragment
 from scapy.layers.l2 import GRE
 
 frames.clear()
@@ -89,11 +88,6 @@ put("gre.deep", bytes_of(gre_to_a(back4), {6: 0x80}))
 put("gre.label-unknown", gre_to_a(back4, 777))
 put("gre.inner-version", gre_to_a(Raw(b"\x55" * 40)))
 put("gre.vtep", gre_to_a(back4, src="10.0.0.9"))
-whole = bytes(gre_to_a(back4)[IP])
-pieces = [Ether(dst=UP_A, src=UP_B) / piece for piece in fragment(
-    IP(src="10.0.0.2", dst="10.0.0.1", id=77, proto=47) / Raw(whole[20:]), fragsize=64)]
-put("gre.fragment-first", pieces[0])
-put("gre.fragment-later", pieces[1])
 
 if __name__ == "__main__":
     write()

@@ -5,7 +5,6 @@
 """
 from base import *  # noqa: F403
 from scapy.contrib.geneve import GENEVE
-from scapy.layers.inet6 import fragment6
 from scapy.layers.l2 import GRE
 
 frames.clear()
@@ -82,10 +81,6 @@ for by in BYS:
         put(name + ".forbidden", from_b(theirs(family, by), by, tc=3))
         put(name + ".class", sent("ra", mine(family, by, **({"tos": 0xba} if family == 4 else {"tc": 0xba}))))
         put(name + ".class.wire", to_b(hop(mine(family, by, **({"tos": 0xba} if family == 4 else {"tc": 0xba}))), by, tc=0xba))
-    pieces = fragment6(IPv6(src=VTEP_B, dst=VTEP_A) / IPv6ExtHdrFragment(id=77)
-                       / behind(theirs(4, by), by, 51111, 1000, RTR_A, RTR_B), 120)
-    for at, piece in enumerate(pieces[:2]):
-        put("u6.%s.fragment.%d" % (by, at), Ether(dst=UP_A, src=UP_B) / piece)
 
 # ---------------------------------------------------------------- path MTU over 1500
 FITS = {"vxlan": 1500 - 40 - 8 - 8 - 14, "mpls": 1500 - 40 - 8 - 4, "gre": 1500 - 40 - 4 - 4, "geneve": 1500 - 40 - 8 - 8 - 14}
