@@ -53,7 +53,7 @@ fn cut(frame: &[u8], random: &mut Random) -> Option<Vec<Vec<u8>>> {
         3 => pieces.push(pieces[one]),
         4 => pieces.insert(one, (pieces[one].0, ends.min(pieces[one].1 + 8))),
         5 => pieces.push((2400, 2400)),
-        6 => pieces.push((pieces[one].0, pieces[one].1 - 3)),
+        6 => pieces.push((pieces[one].0, pieces[one].0.max(pieces[one].1 - 3))),
         _ => {}
     }
     let marked = random.chance(10).then_some(one);
