@@ -10,18 +10,22 @@ from lab.process import Failure
 
 ANSWER_SECONDS = 5
 AT_ONCE = 32  # questions under way
+# IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, which Python does not name: IP_PMTUDISC_PROBE
+IGNORE_PATH = {socket.AF_INET: (socket.IPPROTO_IP, 10, 3), socket.AF_INET6: (socket.IPPROTO_IPV6, 23, 3)}
 
 
 class Answerer:
     """Answers each datagram to (address, port) with its own name and what it was sent. Use as a context manager.
 
-    `came`: what it was sent, in order.
+    `came`: what it was sent, in order. `probes`: it sends what its link takes, whatever it has learnt of the path.
     """
 
-    def __init__(self, netns, name, address, port):
+    def __init__(self, netns, name, address, port, probes=False):
         self._name, self.came = name.encode(), []
         self._socket = netns.socket(_family(address), socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        if probes:
+            self._socket.setsockopt(*IGNORE_PATH[self._socket.family])
         self._socket.bind((address, port))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._answer, daemon=True)

@@ -50,7 +50,7 @@ fn cut(frame: &[u8], random: &mut Random) -> Option<Vec<Vec<u8>>> {
     match random.weighted(&[(40, 0), (25, 1), (8, 2), (9, 3), (9, 4), (4, 5), (5, 6)]) {
         1 => pieces.rotate_left(one),
         2 => _ = pieces.remove(one),
-        3 => pieces.push(pieces[one]),
+        3 => pieces.insert(one, pieces[one]),
         4 => pieces.insert(one, (pieces[one].0, ends.min(pieces[one].1 + 8))),
         5 => pieces.push((2400, 2400)),
         6 => pieces.push((pieces[one].0, pieces[one].0.max(pieces[one].1 - 3))),
