@@ -1,4 +1,5 @@
 #include <stddef.h>
+#include <string.h>
 
 #include "shim.h"
 
@@ -80,6 +81,33 @@ int vr_mbuf_alloc_bulk(struct rte_mempool *pool, struct vr_mbuf **mbufs, uint16_
 void vr_mbuf_free_bulk(struct vr_mbuf **mbufs, uint16_t count)
 {
 	rte_pktmbuf_free_bulk((struct rte_mbuf **)mbufs, count);
+}
+
+struct vr_mbuf *vr_mbuf_gather(struct rte_mempool *pool, struct vr_mbuf *packet)
+{
+	struct rte_mbuf *from = (struct rte_mbuf *)packet;
+	struct rte_mbuf *to = pool != NULL ? rte_pktmbuf_alloc(pool) : NULL;
+	const struct rte_mbuf *segment;
+	uint32_t length = 0;
+
+	for (segment = from; segment != NULL; segment = segment->next)
+		length += segment->data_len;
+	if (to != NULL && length <= rte_pktmbuf_tailroom(to)) {
+		for (segment = from; segment != NULL; segment = segment->next)
+			memcpy(rte_pktmbuf_append(to, segment->data_len), rte_pktmbuf_mtod(segment, const void *), segment->data_len);
+		to->ol_flags |= from->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL);
+		to->packet_type = from->packet_type;
+		to->vlan_tci = from->vlan_tci;
+		to->vlan_tci_outer = from->vlan_tci_outer;
+		to->hash = from->hash;
+		to->tx_offload = from->tx_offload;
+		to->port = from->port;
+	} else {
+		rte_pktmbuf_free(to);
+		to = NULL;
+	}
+	rte_pktmbuf_free(from);
+	return (struct vr_mbuf *)to;
 }
 
 uint64_t vr_cycles(void)

@@ -54,6 +54,7 @@ struct vr_mbuf {
 };
 
 static const uint64_t VR_RX_OFFLOAD_IPV4_CKSUM = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+static const uint64_t VR_RX_OFFLOAD_SCATTER = RTE_ETH_RX_OFFLOAD_SCATTER;
 static const uint64_t VR_TX_OFFLOAD_IPV4_CKSUM = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
 static const uint64_t VR_RSS_WANTED = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
 static const uint32_t VR_MQ_RX_RSS = RTE_ETH_MQ_RX_RSS;
@@ -80,6 +81,11 @@ void vr_mbuf_free(struct vr_mbuf *mbuf);
 /* All of them or, with a negative answer, none; each as by vr_mbuf_alloc. */
 int vr_mbuf_alloc_bulk(struct rte_mempool *pool, struct vr_mbuf **mbufs, uint16_t count);
 void vr_mbuf_free_bulk(struct vr_mbuf **mbufs, uint16_t count);
+/*
+ * One mbuf of `pool` with the bytes of a packet that is in several segments or in borrowed memory, and with what its device said of it; the
+ * packet is freed. NULL when there is no pool, when it is empty, or when a buffer of it is too small.
+ */
+struct vr_mbuf *vr_mbuf_gather(struct rte_mempool *pool, struct vr_mbuf *packet);
 /* The time stamp counter, and how often it counts in a second. */
 uint64_t vr_cycles(void);
 uint64_t vr_cycles_hertz(void);

@@ -18,6 +18,8 @@ pub struct DeviceConfig<'a> {
     pub descriptors: u16,
     /// Where received frames go.
     pub pool: Mempool,
+    /// Where those are put together that the device hands over in several buffers; absent: they are given back.
+    pub large: Option<Mempool>,
 }
 
 /// Offloads that the device advertised and that are on.
@@ -73,7 +75,7 @@ pub enum DeviceError {
     /// It was started already.
     #[error("device {0:?} is already in use")]
     InUse(String),
-    /// The MTU is beyond the device or the pool's buffers.
+    /// The MTU is beyond the device or the pools' buffers.
     #[error("device {devargs:?}: MTU {mtu} is not within {least} to {most}")]
     Mtu {
         /// As configured.
@@ -82,7 +84,7 @@ pub enum DeviceError {
         mtu: u16,
         /// Least that the device allows.
         least: u16,
-        /// Most that the device allows and one buffer holds.
+        /// Most that the device allows and a buffer holds.
         most: u16,
     },
     /// It has no queue pair, or none was asked for.
@@ -143,7 +145,7 @@ impl Device {
         let (queues, mac) = queues?;
         let started = Arc::new(started);
         // SAFETY: `set_up` started queues 0..queues, and the port was not in use: these are their first and only handles.
-        let pairs = (0..queues).map(|queue| unsafe { QueuePair::new(&started, queue) }).collect();
+        let pairs = (0..queues).map(|queue| unsafe { QueuePair::new(&started, queue, config.large) }).collect();
         Ok((Device { started, mac }, pairs))
     }
 

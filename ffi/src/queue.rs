@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use crate::device::Started;
-use crate::{Mbuf, sys};
+use crate::{Mbuf, Mempool, sys};
 
 /// The two queues of one number.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct QueuePair {
 pub struct RxQueue {
     device: Arc<Started>,
     queue: u16,
+    large: Option<Mempool>,
     one_thread: PhantomData<Cell<()>>,
 }
 
@@ -38,17 +39,17 @@ pub struct TxQueue {
 pub struct RxBurst {
     /// Buffers appended.
     pub received: usize,
-    /// Packets of several segments (or in borrowed memory), which were given back.
+    /// Packets of several segments (or in borrowed memory) for which there was no buffer that is large enough, which were given back.
     pub multi_segment: usize,
 }
 
 impl QueuePair {
     /// # Safety
     /// The queue is set up and started on `device`, and this is its only handle ever.
-    pub(crate) unsafe fn new(device: &Arc<Started>, queue: u16) -> QueuePair {
+    pub(crate) unsafe fn new(device: &Arc<Started>, queue: u16, large: Option<Mempool>) -> QueuePair {
         let (device, one_thread) = (device.clone(), PhantomData);
         QueuePair {
-            rx: RxQueue { device: device.clone(), queue, one_thread },
+            rx: RxQueue { device: device.clone(), queue, large, one_thread },
             tx: TxQueue { device, queue, one_thread },
         }
     }
@@ -72,12 +73,13 @@ impl RxQueue {
         for index in 0..usize::from(got) {
             // SAFETY: the PMD wrote non-null pointers to the first `got` slots and gave those mbufs to us; `kept <= index`.
             unsafe {
-                let raw = *slots.add(index);
-                if usable(&*raw) {
+                let mut raw = *slots.add(index);
+                if !usable(&*raw) {
+                    raw = gathered(raw, self.large.as_ref());
+                }
+                if !raw.is_null() {
                     *slots.add(kept) = raw;
                     kept += 1;
-                } else {
-                    sys::vr_mbuf_free(raw);
                 }
             }
         }
@@ -111,6 +113,16 @@ impl TxQueue {
     pub fn completes_ip_checksum(&self) -> bool {
         self.device.offloads.tx_ip_checksum
     }
+}
+
+/// One buffer with the bytes of a packet in several or in borrowed memory, which are given back; null: there was none that is large enough.
+///
+/// # Safety
+/// `raw` is a packet's first mbuf, and nobody else's.
+#[cold]
+unsafe fn gathered(raw: *mut sys::vr_mbuf, large: Option<&Mempool>) -> *mut sys::vr_mbuf {
+    // SAFETY: the pool is never freed, or there is none; the caller gives the packet up.
+    unsafe { sys::vr_mbuf_gather(large.map_or(std::ptr::null_mut(), Mempool::raw), raw) }
 }
 
 /// Whether an mbuf is one that [`Mbuf`] may own.

@@ -53,7 +53,10 @@ pub(crate) fn set_up(config: &DeviceConfig, started: &mut Started) -> Result<(u1
     }
     check_mtu(config, &info)?;
     let mut key = rss_key(&info);
-    let conf = port_conf(config.mtu, &info, queues, &mut key);
+    let mut conf = port_conf(config.mtu, &info, queues, &mut key);
+    if spans_buffers(config) {
+        conf.rxmode.offloads |= info.rx_offload_capa & sys::VR_RX_OFFLOAD_SCATTER;
+    }
     started.offloads = Offloads {
         rx_ip_checksum: conf.rxmode.offloads & sys::VR_RX_OFFLOAD_IPV4_CKSUM != 0,
         tx_ip_checksum: conf.txmode.offloads & sys::VR_TX_OFFLOAD_IPV4_CKSUM != 0,
@@ -115,9 +118,17 @@ fn rss_key(info: &sys::rte_eth_dev_info) -> Vec<u8> {
     [0x6d, 0x5a].into_iter().cycle().take(usize::from(info.hash_key_size)).collect()
 }
 
+/// Whether frames of the wanted MTU are longer than a buffer.
+fn spans_buffers(config: &DeviceConfig) -> bool {
+    let one = u32::from(config.pool.room()).saturating_sub(crate::HEADROOM as u32);
+    config.mtu.is_some_and(|mtu| u32::from(mtu) + OVERHEAD > one)
+}
+
 fn check_mtu(config: &DeviceConfig, info: &sys::rte_eth_dev_info) -> Result<(), DeviceError> {
     let Some(mtu) = config.mtu else { return Ok(()) };
-    let room = usize::from(config.pool.room()) - crate::HEADROOM;
+    // The kernel's rings hand a frame over in one buffer; others in several, which are put together.
+    let pools = [Some(config.pool), config.large.filter(|_| !config.devargs.starts_with("net_af_"))];
+    let room = pools.into_iter().flatten().map(|pool| usize::from(pool.room()) - crate::HEADROOM).max().unwrap_or(0);
     let (least, most) = (info.min_mtu, info.max_mtu.min(room.saturating_sub(OVERHEAD as usize) as u16));
     if (least..=most).contains(&mtu) {
         return Ok(());

@@ -15,7 +15,7 @@ fn mbufs_move_through_a_ring_and_all_come_back() {
 
     let pool = Mempool::create(&eal, &MempoolConfig { name: "loopback", size: 1023, cache: 32, room: 2176 }).unwrap();
     assert_eq!(pool.in_use(), 0);
-    let config = DeviceConfig { devargs: "net_ring0", queue_pairs: 2, mtu: None, descriptors: 256, pool };
+    let config = DeviceConfig { devargs: "net_ring0", queue_pairs: 2, mtu: None, descriptors: 256, pool, large: None };
     for _ in 0..2 {
         let (device, mut pairs) = Device::start(&eal, &config).unwrap();
         assert_eq!(Device::start(&eal, &config).unwrap_err(), DeviceError::InUse("net_ring0".to_owned()));

@@ -14,25 +14,26 @@ READY_SECONDS = 30
 
 
 class Vrouter:
-    """A running `vrouter` on a Host. bin: the folder with vrouter and vrctl; eal: what its `eal` has beside the usual."""
+    """A running `vrouter` on a Host. bin: the folder with vrouter and vrctl; eal, mempool: what these have beside the usual; mtu: of its
+    ports, else the devices' own."""
 
-    def __init__(self, host, bin, workers=1, limits=None, eal=None):
+    def __init__(self, host, bin, workers=1, limits=None, eal=None, mempool=None, mtu=None):
         self.host, self.lab, self.bin = host, host.netns.lab, bin
         self.socket = f"{self.lab.folder}/{host.name}.sock"
         self.config = f"{self.lab.folder}/{host.name}.daemon.yaml"
         self._starts = 0
         with open(self.config, "w") as file:
-            yaml.safe_dump(self._configuration(workers, limits, eal), file, sort_keys=False)
+            yaml.safe_dump(self._configuration(workers, limits, eal, mempool, mtu), file, sort_keys=False)
         self.start()
 
-    def _configuration(self, workers, limits, eal):
+    def _configuration(self, workers, limits, eal, mempool, mtu):
         return {
             "socket": self.socket,
             "workers": {"count": workers},
             "idle": "backoff",
             "eal": {"huge_pages": False, "memory_mb": 128, "file_prefix": f"{self.lab.prefix}-{self.host.name}", **(eal or {})},
-            "mempool": {"mbufs": 8192},
-            "ports": [{"name": name, "devargs": devargs} for name, devargs in self.host.ports.items()],
+            "mempool": {"mbufs": 8192, **(mempool or {})},
+            "ports": [{"name": name, "devargs": devargs, **({"mtu": mtu} if mtu else {})} for name, devargs in self.host.ports.items()],
             "limits": {"flows_v4": 16384, "flows_v6": 4096, **(limits or {})},
         }
 

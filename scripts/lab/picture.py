@@ -49,6 +49,11 @@ class Underlay:
         self._netns.ip("link", "add", "br0", "mtu", str(mtu), "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
         self._netns.ip("link", "set", "br0", "up")
 
+    def widen(self, mtu):
+        """The MTU of the bridge, and of what is attached from now on."""
+        self._mtu = mtu
+        self._netns.ip("link", "set", "br0", "mtu", str(mtu))
+
     def attach(self, netns, device, name):
         """Gives the namespace a device on the underlay."""
         self._lab.veth((netns, device), (self._netns, name), self._mtu)

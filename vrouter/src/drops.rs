@@ -35,7 +35,7 @@ reasons! {
     RxNoMbuf = "rx_no_mbuf",
     /// The device received a damaged frame.
     RxErrors = "rx_errors",
-    /// The frame spans several mbufs.
+    /// Larger than a buffer, and no buffer that is large enough was free.
     MultiSegment = "multi_segment",
     /// The port has no VIF.
     NoVif = "no_vif",

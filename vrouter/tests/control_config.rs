@@ -47,6 +47,9 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ("eal: {memory_mb: 1}", "v.yaml:1:6: eal.memory_mb: 1 is not in 32 to 1048576"),
     ("eal: {file_prefix: ../x}", "eal.file_prefix: \"../x\" is no name"),
     ("mempool: {mbufs: 10}", "v.yaml:1:10: mempool.mbufs: 10 is not in 1024 to 67108864"),
+    ("mempool: {room: 1500}", "mempool.room: 1500 is not in 2048 to 65407"),
+    ("mempool: {room: 65408}", "mempool.room: 65408 is not in 2048 to 65407"),
+    ("mempool: {large: 2000000}", "mempool.large: 2000000 is beyond 1048576"),
     ("mempool: {cache: 513}", "mempool.cache: 513 is beyond 512"),
     ("mempool: {mbufs: 1024, cache: 512}\nworkers: {count: 2}", "mempool.mbufs: 1024 is not enough"),
     (

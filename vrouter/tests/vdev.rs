@@ -257,7 +257,7 @@ fn a_device_that_does_not_exist_is_a_typed_error() {
 fn an_mtu_beyond_a_buffer_is_refused() {
     let pool = pool("mtu", 63);
     let start = |mtu| {
-        let config = DeviceConfig { name: "p", devargs: "net_null7", queue_pairs: 1, mtu: Some(mtu) };
+        let config = DeviceConfig { name: "p", devargs: "net_null7", queue_pairs: 1, mtu: Some(mtu), large: None };
         DpdkDevice::start(&eal(), &config, &pool).map(|(device, _)| device.mtu())
     };
     assert_eq!(start(1600), Ok(1600));

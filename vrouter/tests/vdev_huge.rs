@@ -20,7 +20,7 @@ fn rings_and_files_carry_frames_in_huge_pages() {
     assert!(huge_kib() >= 4095 * 2048 / 1024, "{} KiB", huge_kib());
     the_flow_table_takes_its_pages_and_gives_them_back();
     let start = |devargs: &str| -> (DpdkDevice, DpdkPort) {
-        let config = DeviceConfig { name: "p", devargs, queue_pairs: 1, mtu: None };
+        let config = DeviceConfig { name: "p", devargs, queue_pairs: 1, mtu: None, large: None };
         let (device, mut ports) = DpdkDevice::start(&eal, &config, &pool).unwrap();
         (device, ports.remove(0))
     };

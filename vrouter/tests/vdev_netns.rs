@@ -136,7 +136,7 @@ impl Drop for Peer {
 }
 
 fn with_mtu(devargs: &str, mtu: u16, pool: &Mempool) -> (DpdkDevice, DpdkPort) {
-    let config = DeviceConfig { name: "p", devargs, queue_pairs: 1, mtu: Some(mtu) };
+    let config = DeviceConfig { name: "p", devargs, queue_pairs: 1, mtu: Some(mtu), large: None };
     let (device, mut ports) = DpdkDevice::start(&eal(), &config, pool).unwrap();
     (device, ports.remove(0))
 }

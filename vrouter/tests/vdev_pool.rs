@@ -14,7 +14,7 @@ fn a_pool_fits_the_memory_that_its_parts_ask_for() {
     let devices: Vec<_> = (0..4)
         .map(|number| {
             let devargs = format!("net_ring{number}");
-            let config = DeviceConfig { name: "p", devargs: &devargs, queue_pairs: 2, mtu: Some(1500) };
+            let config = DeviceConfig { name: "p", devargs: &devargs, queue_pairs: 2, mtu: Some(1500), large: None };
             DpdkDevice::start(&eal, &config, &pool).unwrap()
         })
         .collect();

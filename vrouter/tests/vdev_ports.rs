@@ -59,7 +59,7 @@ impl Router {
         let shared = Arc::new(Shared::new(model.snapshot(), flows, WORKERS, slots));
         let clock = Clock::new();
         let identity = Identity { idle: String::new(), limits: Vec::new() };
-        let devices = Box::new(DpdkDevices::new(eal(), pool, WORKERS));
+        let devices = Box::new(DpdkDevices::new(eal(), (pool, None), WORKERS));
         let control = Control::new(shared.clone(), model, devices, identity, clock);
         let ((left_port, left), (right_port, right)) = (wire(4096), wire(4096));
         let mut ports: Vec<Vec<Option<Box<dyn Port>>>> =

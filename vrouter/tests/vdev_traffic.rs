@@ -106,7 +106,7 @@ fn frames_in_buffers_are_those_on_the_heap() {
     let devargs = "source4,flows=5000,clients=2001:db8::/112,servers=2001:db8:1::/120,size=imix,direction=reply,vni=100,\
                    outer_source=172.31.0.2,outer_destination=172.31.0.1,outer_source_mac=02:00:00:00:00:12,\
                    outer_destination_mac=02:00:00:00:00:34";
-    let rooms = Arc::new(Rooms::filled(BURST));
+    let rooms = Arc::new(Rooms::filled(BURST, 0));
     let (_, mut on_heap) = open(devargs, 1, clock(), || rooms.clone()).unwrap();
     let (_, mut in_mbufs) = with_mbufs(devargs, pool);
     let (device, mut pcap) = one(&format!("net_pcap30,tx_pcap={}", file.display()), &pool);
@@ -127,7 +127,7 @@ fn frames_in_buffers_are_those_on_the_heap() {
 #[test]
 fn devices_are_opened_told_of_and_closed() {
     let pool = pool("traffic", 511);
-    let mut devices = DpdkDevices::new(eal(), pool, 3);
+    let mut devices = DpdkDevices::new(eal(), (pool, None), 3);
     let port = |index, devargs| NewPort { index: PortIndex(index), name: "p", devargs, queues: None, mtu: None };
     let (info, mut ends) = devices.open(&port(0, "source0,frames=30,mac=02:00:00:00:00:05")).unwrap();
     assert_eq!((info.mac.to_string(), info.queues, info.mtu), ("02:00:00:00:00:05".into(), 3, 1600));

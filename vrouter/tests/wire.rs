@@ -44,6 +44,8 @@ mod groups;
 mod headers;
 #[path = "wire/hostile.rs"]
 mod hostile;
+#[path = "wire/jumbo.rs"]
+mod jumbo;
 #[path = "wire/lab.rs"]
 mod lab;
 #[path = "wire/learning.rs"]

@@ -79,6 +79,10 @@ pub struct Mempool {
     pub mbufs: u32,
     /// Of them kept by each worker.
     pub cache: u32,
+    /// Bytes of a frame that each holds, from its Ethernet header on. What is larger needs one of `large`.
+    pub room: u16,
+    /// Further buffers of 64 KiB: a frame that a device hands over in several buffers is put together in one of them.
+    pub large: u32,
 }
 
 /// A DPDK device.
@@ -144,7 +148,7 @@ impl Default for Eal {
 
 impl Default for Mempool {
     fn default() -> Mempool {
-        Mempool { mbufs: 36864, cache: 256 }
+        Mempool { mbufs: 36864, cache: 256, room: 2048, large: 256 }
     }
 }
 
@@ -246,9 +250,15 @@ impl Config {
             check_name(prefix).or_else(|reason| eal("eal.file_prefix", reason))?;
         }
         let mempool = |field: &str, reason: String| Err(Fault::new(self.mempool.position, field, reason));
-        let Mempool { mbufs, cache } = self.mempool.value;
+        let Mempool { mbufs, cache, room, large } = self.mempool.value;
         if !(1024..=1 << 26).contains(&mbufs) {
             return mempool("mempool.mbufs", format!("{mbufs} is not in 1024 to {}", 1 << 26));
+        }
+        if !(2048..=MOST_ROOM).contains(&room) {
+            return mempool("mempool.room", format!("{room} is not in 2048 to {MOST_ROOM}"));
+        }
+        if large > 1 << 20 {
+            return mempool("mempool.large", format!("{large} is beyond {}", 1 << 20));
         }
         // DPDK's RTE_MEMPOOL_CACHE_MAX_SIZE, and its demand that a pool be 1.5 caches large.
         if cache > 512 {
@@ -334,6 +344,8 @@ impl Config {
 }
 
 const MOST_WORKERS: usize = 128;
+/// Of a frame in a buffer: what 16 bits reach, less what is kept before it for headers.
+const MOST_ROOM: u16 = u16::MAX - 128;
 
 /// What comes before the first comma: the device itself.
 fn device(devargs: &str) -> &str {

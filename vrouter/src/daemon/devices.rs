@@ -25,6 +25,7 @@ const TRAFFIC_MTU: u16 = 1600;
 pub struct DpdkDevices {
     eal: Eal,
     pool: Mempool,
+    large: Option<Mempool>,
     workers: usize,
     open: Vec<(PortIndex, Device)>,
     /// No port comes any more: [`DpdkDevices::keep`].
@@ -46,9 +47,9 @@ pub enum OpenError {
 }
 
 impl DpdkDevices {
-    /// None yet; their buffers come from `pool`.
-    pub fn new(eal: Eal, pool: Mempool, workers: usize) -> DpdkDevices {
-        DpdkDevices { eal, pool, workers, open: Vec::new(), kept: false }
+    /// None yet; their buffers come from `pool`, those that it is too small for from `large`.
+    pub fn new(eal: Eal, (pool, large): (Mempool, Option<Mempool>), workers: usize) -> DpdkDevices {
+        DpdkDevices { eal, pool, large, workers, open: Vec::new(), kept: false }
     }
 
     /// From now on no port comes: whoever polls those that are open takes no others.
@@ -77,7 +78,7 @@ impl DpdkDevices {
         }
         let NewPort { index, name, devargs, queues, mtu } = *wanted;
         let queue_pairs = queues.unwrap_or(self.workers as u16);
-        let asked = DeviceConfig { name, devargs, queue_pairs, mtu };
+        let asked = DeviceConfig { name, devargs, queue_pairs, mtu, large: self.large };
         let (device, ports) = DpdkDevice::start(&self.eal, &asked, &self.pool)?;
         let info = PortInfo {
             name: name.to_owned(),

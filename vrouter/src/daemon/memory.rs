@@ -12,9 +12,9 @@ use crate::datapath::fragments;
 use crate::datapath::punt;
 use crate::datapath::quota::Accounts;
 use crate::datapath::sight;
-use crate::datapath::split::PIECES;
+use crate::datapath::split::{LARGE_PIECES, PIECES};
 use crate::model;
-use crate::port::{BURST, Frame, ROOM};
+use crate::port::{BURST, Frame, HEADROOM, LARGE_ROOM, ROOM};
 use crate::tables::Sighting;
 
 /// Bytes of a route in the model and in the FIB, measured over a full table.
@@ -24,6 +24,9 @@ const OBJECT: u64 = 512;
 
 /// Bytes of a port's place at one worker: a burst on its way out, places in two rings.
 const PORT: u64 = (BURST * (size_of::<Frame>() + 8) + 4 * 64) as u64;
+
+/// Bytes of an mbuf beside its room: DPDK's two headers, a place in the ring.
+const MBUF: u64 = 128 + 64 + 16;
 
 /// The flow table of this configuration, on huge pages as far as there are some; `seed` keys its hash, `time_base` is milliseconds since
 /// boot. Logs what it lies on.
@@ -98,8 +101,10 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
         };
         row(name, value as u64, bytes);
     }
-    // room, DPDK's two headers, a place in the ring
-    row("mbufs", config.mempool.mbufs.into(), u64::from(config.mempool.mbufs) * (ROOM as u64 + 128 + 64 + 16));
+    let mempool = &config.mempool.value;
+    let mbufs = |count: u32, room: u64| u64::from(count) * (room + MBUF);
+    row("mbufs", mempool.mbufs.into(), mbufs(mempool.mbufs, u64::from(mempool.room) + HEADROOM as u64));
+    row("large_mbufs", mempool.large.into(), mbufs(mempool.large, LARGE_ROOM as u64));
     let punts = workers * punt::RING as u64 * 3;
     row("punts", punts, (punts + workers * (punt::INJECTED + 2 * punt::RING) as u64) * ROOM as u64);
     let pieces = workers * PIECES as u64;
@@ -110,6 +115,9 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("fragment_notes", (buckets * Notes::OF_BUCKET) as u64, Notes::bytes(buckets) as u64);
     let assembly = workers * assembly::PACKETS as u64;
     row("outer_packets_in_fragments", assembly, assembly * ROOM as u64);
+    // three rings of punts, injections, copies; pieces
+    let large = workers * (5 * punt::LARGE + LARGE_PIECES) as u64;
+    row("large_frames", large, large * LARGE_ROOM as u64);
     let sightings = workers * sight::RING as u64;
     row("sightings", sightings, sightings * size_of::<Sighting>() as u64);
     // what watchers follow: in memory a change is some times larger than it is sent

@@ -11,7 +11,7 @@ use crate::datapath::punt::{self, Inject, Injection, Ring, Rings};
 use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, Place, VifId};
 use crate::local::{Limits, Local, NeighbourState, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
-use crate::port::{HEADROOM, ROOM};
+use crate::port::{HEADROOM, LARGE_ROOM};
 use crate::tables::{NextHopKind, Sighting, Snapshot, Tunnel, Underlay, Ways};
 
 /// Control thread.
@@ -216,7 +216,7 @@ impl SlowPath {
     }
 
     fn inject(&mut self, snapshot: &Snapshot, worker: usize, how: Inject, bytes: &[u8], vif: Option<VifId>) {
-        if bytes.len() > ROOM - HEADROOM {
+        if bytes.len() > LARGE_ROOM - HEADROOM {
             return self.drop(snapshot, vif, DropReason::NoHeadroom);
         }
         let rings = &self.shared.workers[worker].rings;

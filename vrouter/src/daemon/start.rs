@@ -13,13 +13,13 @@ use super::devices::{DpdkDevices, Ends, HANDOVER, OpenError, place};
 use super::ports::Devices;
 use super::workers::Workers;
 use super::{memory, notify};
-use crate::api::config::Config;
+use crate::api::config::{self as api, Config};
 use crate::api::v1;
 use crate::control::{Bounds, ServeError, Socket, SocketError, serve};
 use crate::datapath::{Shared, Worker, held::HELD, mover::Mover, shared::Limits};
 use crate::ids::WorkerIndex;
 use crate::model::{Model, NewPort};
-use crate::port::dpdk::{self, Eal, EalConfig, EalError, Memory, MempoolError, pci_address};
+use crate::port::dpdk::{self, Eal, EalConfig, EalError, Memory, Mempool, MempoolError, pci_address};
 
 /// Calls that may wait for the control thread.
 const CALLS: usize = 256;
@@ -78,10 +78,10 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
         return Err(StartError::Ports(config.limits.ports));
     }
     let eal = Arc::new(Eal::init(&eal_config(config))?);
-    let pool = dpdk::mempool(&eal, "frames", config.mempool.mbufs, config.mempool.cache)?;
+    let (pool, large) = mempools(&eal, config)?;
     warn_of_small_pool(config);
     let workers = config.worker_count();
-    let mut devices = DpdkDevices::new(*eal, pool, workers);
+    let mut devices = DpdkDevices::new(*eal, (pool, large), workers);
     let mut ends: Ends = (0..workers).map(|_| Vec::new()).collect();
     let infos = devices.open_configured(config, &mut ends).map_err(|(port, error)| StartError::Port(port, error))?;
     let clock = Clock::new();
@@ -115,12 +115,20 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let result = serve_until_signal(socket, control, clock);
     drop(workers);
     // everything that holds frames is gone by now: what is missing leaked
-    let leaked = pool.in_use();
+    let leaked = pool.in_use() + large.map_or(0, |large| large.in_use());
     if leaked > 0 {
         tracing::warn!(mbufs = leaked, "buffers were not returned");
     }
     tracing::info!(mbufs_in_use = leaked, "stopped");
     result
+}
+
+/// The packet buffers: usual ones, and large ones if there are to be any.
+fn mempools(eal: &Eal, config: &Config) -> Result<(Mempool, Option<Mempool>), MempoolError> {
+    let api::Mempool { mbufs, cache, room, large } = config.mempool.value;
+    let pool = dpdk::mempool_of(eal, "frames", (mbufs, cache), room)?;
+    let large = (large > 0).then(|| dpdk::large_mempool(eal, "large-frames", large)).transpose()?;
+    Ok((pool, large))
 }
 
 /// A pool that full rings (of as many ports as there may be) and caches can empty loses packets to `rx_no_mbuf`; virtual devices fill fewer descriptors than NICs.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use crossbeam::queue::ArrayQueue;
 
 use super::sight;
-use super::split::PIECES;
+use super::split::{LARGE_PIECES, PIECES};
 use crate::ids::{Label, NextHopId, Place, Tick, VifId, Vni, VrfId};
 use crate::port::{Frame, Rooms};
 use crate::tables::Sighting;
@@ -17,6 +17,9 @@ use crate::tables::Sighting;
 pub const RING: usize = 256;
 /// Frames that the slow path may have under way to each worker: as many as wait for it, and the same again in its tx queues.
 pub const INJECTED: usize = RING * 8;
+
+/// Of them larger than a usual room, and the same of the frames of everybody's that a worker copies.
+pub const LARGE: usize = 32;
 
 /// A copy on its way to the slow path.
 pub struct Punt {
@@ -123,17 +126,17 @@ impl Default for Rings {
             bfd: Ring::new(),
             sightings: ArrayQueue::new(sight::RING),
             injections,
-            injected: Rooms::up_to(INJECTED),
+            injected: Rooms::up_to(INJECTED, LARGE),
             bfd_injections: ArrayQueue::new(RING),
-            bfd_injected: Rooms::up_to(2 * RING),
-            pieces: Rooms::filled(PIECES),
+            bfd_injected: Rooms::up_to(2 * RING, 0),
+            pieces: Rooms::filled(PIECES, LARGE_PIECES),
         }
     }
 }
 
 impl Ring {
     fn new() -> Ring {
-        Ring { punts: ArrayQueue::new(RING), free: Rooms::filled(RING) }
+        Ring { punts: ArrayQueue::new(RING), free: Rooms::filled(RING, LARGE) }
     }
 }
 

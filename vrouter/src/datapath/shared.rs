@@ -9,7 +9,7 @@ use super::counters::Counters;
 use super::flood::COPIES;
 use super::fragments;
 use super::ports::PortRings;
-use super::punt::Rings;
+use super::punt::{LARGE, Rings};
 use super::quota::Accounts;
 use super::victims::Victims;
 use crate::port::Rooms;
@@ -58,7 +58,7 @@ impl Shared {
             counters: Counters::new(vif_slots),
             victims: Victims::default(),
             rings: Rings::default(),
-            copies: Rooms::filled(COPIES),
+            copies: Rooms::filled(COPIES, LARGE),
             ports: PortRings::new(limit),
         };
         let pairs = flows.narrow().capacity().max(flows.wide().capacity());

@@ -16,6 +16,8 @@ use crate::tables::{NextHop, Snapshot};
 
 /// Pieces that a worker may have under way: more than a hand-over ring holds, so that one port that stands still does not take them all.
 pub const PIECES: usize = 2048;
+/// Of them larger than a usual room: a burst's worth, and as many again behind a port.
+pub const LARGE_PIECES: usize = 128;
 /// Bits of the third word of an IPv4 header.
 const DONT: u16 = 0x4000;
 const MORE: u16 = 0x2000;

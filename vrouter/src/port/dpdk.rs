@@ -6,7 +6,7 @@ pub use ffi::{
 };
 
 use super::traffic;
-use super::{BURST, Frame, HEADROOM, IpChecksum, Port, ROOM, RxReport, Store, TxReport};
+use super::{BURST, Frame, HEADROOM, IpChecksum, LARGE_ROOM, Port, ROOM, RxReport, Store, TxReport};
 use crate::ids::Mac;
 
 /// Devices that this DPDK was built for.
@@ -33,6 +33,8 @@ pub struct DeviceConfig<'a> {
     pub queue_pairs: u16,
     /// L3 MTU in bytes; absent: the device's own.
     pub mtu: Option<u16>,
+    /// Where frames are put together that the pool's buffers are too small for; absent: they are dropped.
+    pub large: Option<Mempool>,
 }
 
 /// Control side of a device. Any thread but workers.
@@ -48,6 +50,7 @@ pub struct DpdkDevice {
 pub struct DpdkPort {
     queues: ffi::QueuePair,
     pool: Mempool,
+    large: Option<Mempool>,
     /// On their way between frames and queue; empty between calls.
     mbufs: Vec<ffi::Mbuf>,
     /// Frames of the burst for whose copy there was no mbuf; empty between calls.
@@ -95,7 +98,17 @@ impl PoolParts {
 /// A pool whose buffers hold what a heap frame holds. `size` is [`PoolParts::size`] or more. Control thread, at
 /// start.
 pub fn mempool(eal: &Eal, name: &str, size: u32, cache: u32) -> Result<Mempool, MempoolError> {
-    Mempool::create(eal, &MempoolConfig { name, size, cache, room: ROOM as u16 })
+    mempool_of(eal, name, (size, cache), (ROOM - HEADROOM) as u16)
+}
+
+/// The same, whose buffers hold frames of so many bytes.
+pub fn mempool_of(eal: &Eal, name: &str, (size, cache): (u32, u32), frame: u16) -> Result<Mempool, MempoolError> {
+    Mempool::create(eal, &MempoolConfig { name, size, cache, room: frame.saturating_add(HEADROOM as u16) })
+}
+
+/// A pool of so many buffers for frames of any size. Control thread, at start.
+pub fn large_mempool(eal: &Eal, name: &str, size: u32) -> Result<Mempool, MempoolError> {
+    Mempool::create(eal, &MempoolConfig { name, size, cache: 0, room: LARGE_ROOM as u16 })
 }
 
 impl DpdkDevice {
@@ -103,12 +116,13 @@ impl DpdkDevice {
     /// for; when they are fewer, the other workers send through [`super::handover`]. Control thread, at start. The device
     /// stops when this and all its ports are dropped.
     pub fn start(eal: &Eal, config: &DeviceConfig, pool: &Mempool) -> Result<(DpdkDevice, Vec<DpdkPort>), DeviceError> {
-        let DeviceConfig { name, devargs, queue_pairs, mtu } = *config;
-        let wanted = ffi::DeviceConfig { devargs, queue_pairs, mtu, descriptors: DESCRIPTORS, pool: *pool };
+        let DeviceConfig { name, devargs, queue_pairs, mtu, large } = *config;
+        let wanted = ffi::DeviceConfig { devargs, queue_pairs, mtu, descriptors: DESCRIPTORS, pool: *pool, large };
         let (device, pairs) = ffi::Device::start(eal, &wanted)?;
         // Drivers of NICs leave short frames to the application, or refuse them; virtual devices carry them as they are.
         let shortest = if pci_address(devargs).is_some() { SHORTEST } else { 0 };
-        let ports: Vec<DpdkPort> = pairs.into_iter().map(|queues| DpdkPort::new(queues, *pool, shortest)).collect();
+        let ports: Vec<DpdkPort> =
+            pairs.into_iter().map(|queues| DpdkPort::new(queues, (*pool, large), shortest)).collect();
         let (name, devargs, queue_pairs) = (name.to_owned(), devargs.to_owned(), ports.len() as u16);
         Ok((DpdkDevice { name, devargs, queue_pairs, device }, ports))
     }
@@ -155,9 +169,9 @@ impl DpdkDevice {
 }
 
 impl DpdkPort {
-    fn new(queues: ffi::QueuePair, pool: Mempool, shortest: u16) -> DpdkPort {
+    fn new(queues: ffi::QueuePair, (pool, large): (Mempool, Option<Mempool>), shortest: u16) -> DpdkPort {
         let (mbufs, no_mbuf) = (Vec::with_capacity(BURST), Vec::with_capacity(BURST));
-        DpdkPort { queues, pool, mbufs, no_mbuf, shortest }
+        DpdkPort { queues, pool, large, mbufs, no_mbuf, shortest }
     }
 
     /// The mbuf to send for a frame: its own, or a fresh one with a copy. Gives the frame back when there is none.
@@ -171,7 +185,9 @@ impl DpdkPort {
             Store::Mbuf(mbuf) => mbuf,
             Store::Heap(room) => {
                 let window = usize::from(start)..usize::from(start + len);
-                let Some(mut mbuf) = self.pool.alloc() else {
+                let fits = window.end <= usize::from(self.pool.room());
+                let pool = if fits { Some(&self.pool) } else { self.large.as_ref() };
+                let Some(mut mbuf) = pool.and_then(Mempool::alloc) else {
                     return Err(Frame::new(Store::Heap(room), start, len));
                 };
                 mbuf.room_mut()[window.clone()].copy_from_slice(&room.bytes()[window]);

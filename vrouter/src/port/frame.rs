@@ -6,8 +6,10 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::packet::checksum::IpChecksum;
 
-/// Bytes of room that a heap frame has, headroom included; a DPDK mempool is made with the same.
+/// Bytes of room that a heap frame has, headroom included, if that is enough; a DPDK mempool is made with the same unless said otherwise.
 pub const ROOM: usize = 2048 + HEADROOM;
+/// The same of a frame that is larger: what a window's 16 bits reach.
+pub const LARGE_ROOM: usize = u16::MAX as usize;
 /// Bytes before a received frame: enough for every encapsulation (DPDK's default).
 pub const HEADROOM: usize = 128;
 
@@ -37,8 +39,17 @@ pub struct HeapRoom(Option<Box<Room>>);
 
 /// The bytes, and while a frame uses them where they go back to.
 pub(super) struct Room {
-    pub bytes: [u8; ROOM],
+    pub bytes: Box<[u8]>,
     pub home: Option<Arc<ArrayQueue<Box<Room>>>>,
+}
+
+impl Room {
+    /// A room of its own for a frame of this length; `None`: no room is so large.
+    pub fn fitting(len: usize) -> Option<Box<Room>> {
+        let bytes = [ROOM, LARGE_ROOM].into_iter().find(|room| HEADROOM + len <= *room)?;
+        // zeroed pages are the system's until they are written
+        Some(Box::new(Room { bytes: vec![0; bytes].into_boxed_slice(), home: None }))
+    }
 }
 
 impl HeapRoom {
@@ -78,7 +89,7 @@ impl Frame {
     /// A heap frame of its own with these bytes after [`HEADROOM`], or nothing when they don't fit. Not on a worker, nor to be
     /// given to one: it is freed where it is dropped.
     pub fn from_bytes(bytes: &[u8]) -> Option<Frame> {
-        let mut frame = Frame::on_heap(HeapRoom::of(Box::new(Room { bytes: [0; ROOM], home: None })));
+        let mut frame = Frame::on_heap(HeapRoom::of(Room::fitting(bytes.len())?));
         frame.fill(bytes).then_some(frame)
     }
 
@@ -217,6 +228,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_no_frame() {
         assert!(Frame::from_bytes(&[0; ROOM - HEADROOM]).is_some());
-        assert!(Frame::from_bytes(&[0; ROOM - HEADROOM + 1]).is_none());
+        let large = Frame::from_bytes(&[7; LARGE_ROOM - HEADROOM]).unwrap();
+        assert_eq!(large.bytes(), [7; LARGE_ROOM - HEADROOM]);
+        assert!(Frame::from_bytes(&[0; LARGE_ROOM - HEADROOM + 1]).is_none());
     }
 }

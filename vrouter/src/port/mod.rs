@@ -13,7 +13,7 @@ pub mod wire;
 
 use crate::drops::DropReason;
 pub use crate::packet::checksum::IpChecksum;
-pub use frame::{Frame, HEADROOM, HeapRoom, NoHeadroom, ROOM, Store};
+pub use frame::{Frame, HEADROOM, HeapRoom, LARGE_ROOM, NoHeadroom, ROOM, Store};
 pub use rooms::Rooms;
 
 /// Frames that a worker takes from a queue at once: so many that what some wait for comes while others are looked at
@@ -22,8 +22,8 @@ pub const BURST: usize = 64;
 
 /// One worker's rx and tx queue of one device. Used by that worker's thread only.
 pub trait Port: Send {
-    /// Appends up to `BURST` received frames and returns how many; frames of several segments are dropped here and counted
-    /// in [`RxReport::multi_segment`]. Never blocks, never grows `frames` past its capacity.
+    /// Appends up to `BURST` received frames and returns how many; frames for which no buffer is large enough are dropped here and
+    /// counted in [`RxReport::multi_segment`]. Never blocks, never grows `frames` past its capacity.
     fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport;
 
     /// Takes frames from the front of `frames` and sends them, completing what [`Frame::finish_outer_checksum`] asks for.
@@ -44,7 +44,7 @@ pub trait Port: Send {
 pub struct RxReport {
     /// Frames appended.
     pub frames: usize,
-    /// Frames of several segments, received and dropped.
+    /// Frames in several segments that no one buffer was there for, received and dropped.
     pub multi_segment: usize,
     /// Frames of other workers that were sent on this occasion.
     pub handed_over: usize,

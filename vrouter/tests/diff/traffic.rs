@@ -326,6 +326,8 @@ fn length(packet: &Packet, random: &mut Random) -> usize {
         1350 - 50,
         1400 - 50,
         1400 - 32,
+        4000,
+        9000,
     ]);
     (edge + random.pick(&[0, 0, 1, 1]) - random.pick(&[0, 1])).saturating_sub(headers)
 }

@@ -74,7 +74,7 @@ pub fn huge_kib() -> u32 {
 
 /// Starts a device with the device's own MTU.
 pub fn start(devargs: &str, queue_pairs: u16, pool: &Mempool) -> Result<(DpdkDevice, Vec<DpdkPort>), DeviceError> {
-    DpdkDevice::start(&eal(), &DeviceConfig { name: "p", devargs, queue_pairs, mtu: None }, pool)
+    DpdkDevice::start(&eal(), &DeviceConfig { name: "p", devargs, queue_pairs, mtu: None, large: None }, pool)
 }
 
 /// A device with one queue pair.

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use vrouter::datapath::punt::{RING, Ring};
-use vrouter::datapath::split::PIECES;
+use vrouter::datapath::punt::Ring;
 
 use super::lab::{Lab, Rig};
 
@@ -19,7 +18,7 @@ pub fn close(lab: &mut Lab) {
     assert_eq!(lab.rooms.in_use(), 0, "frames that were put in are somewhere still");
     for end in lab.rigs.iter().flat_map(|rig| &rig.shared.workers) {
         assert_eq!(end.rings.injected.in_use(), 0, "frames of the slow path are somewhere still");
-        assert_eq!(end.rings.pieces.idle(), PIECES, "pieces are somewhere still");
+        assert_eq!(end.rings.pieces.in_use(), 0, "pieces are somewhere still");
     }
     for rig in &mut lab.rigs {
         check(rig, holds);
@@ -35,7 +34,7 @@ pub fn check(rig: &mut Rig, holds: u64) {
 pub fn held(rig: &mut Rig) -> u64 {
     assert_eq!(rig.frames_on_wires(), 0, "frames are left on the wires");
     for end in &rig.shared.workers {
-        let full = |ring: &Ring| ring.punts.is_empty() && ring.free.idle() == RING;
+        let full = |ring: &Ring| ring.punts.is_empty() && ring.free.in_use() == 0;
         assert!(full(&end.rings.underlay) && full(&end.rings.tenant), "punts are left in a ring");
         assert!(end.rings.injections.is_empty(), "injections are left in a ring");
         assert_eq!(end.copies.in_use(), 0, "copies are somewhere still");

@@ -148,7 +148,9 @@ fn every_frame_cut_at_every_byte_ends_in_the_books() {
         let mut lab = Lab::a(1);
         for name in shapes() {
             let bytes = frame(name);
-            for length in 0..bytes.len() {
+            // of what is longer than a buffer, the headers and the end
+            let whole = bytes.len();
+            for length in (0..whole.min(2048)).chain(whole.max(2048 + 16) - 16..whole) {
                 lab.put_bytes(at, &bytes[..length]);
                 if length % 1024 == 1023 {
                     rest(&mut lab);

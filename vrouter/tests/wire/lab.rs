@@ -44,6 +44,8 @@ pub struct Setup {
     /// Frames that a wire holds in each direction.
     pub room: usize,
     pub vif_slots: usize,
+    /// Of the ports that it starts with.
+    pub mtu: u16,
     /// Neighbours that the model takes, and the slow path.
     pub neighbours: usize,
     /// The last byte of its ports' MACs but one.
@@ -64,6 +66,7 @@ impl Default for Setup {
             new_flows_per_second: 1_000_000,
             room: 2048,
             vif_slots: 16,
+            mtu: 1500,
             neighbours: 64,
             mac: 0x0a,
             lonely_port: None,
@@ -203,7 +206,7 @@ impl Rig {
             name: format!("p{at}"),
             devargs: format!("wire{at}"),
             mac: Mac([0x52, 0, 0, 0, setup.mac, at as u8]),
-            mtu: 1500,
+            mtu: setup.mtu,
             queues: workers as u16,
         };
         let limits =
@@ -362,7 +365,7 @@ impl Lab {
     pub fn with(workers: usize, setups: &[&Setup]) -> Lab {
         let rigs = setups.iter().map(|setup| Rig::new(workers, setup, START)).collect();
         let rooms = setups.iter().map(|setup| PORTS * workers * setup.room * 2).sum();
-        let rooms = Rooms::up_to(rooms);
+        let rooms = Rooms::up_to(rooms, 64);
         let mut lab = Lab { rigs, rooms, links: Vec::new(), now: START, exchanged: Vec::new(), holds: 0 };
         for (rig, setup) in lab.rigs.iter_mut().zip(setups) {
             rig.apply(&setup.network);

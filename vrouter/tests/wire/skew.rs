@@ -46,7 +46,7 @@ fn a_burst_goes_by_one_snapshot_when_another_is_published_in_its_midst() {
     let mut lab = Lab::one(2, &Setup { network, ..Setup::default() });
     lab.pass(BA, "udp4.blue", UP, "udp4.blue.wire");
     lab.pass(UP, "udp4.blue.back", BA, "udp4.blue.back.out");
-    let (now, rooms) = (lab.now, Rooms::filled(4));
+    let (now, rooms) = (lab.now, Rooms::filled(4, 0));
     let in_room = |name: &str| rooms.copy(frame(name)).expect("a room");
     let rig = lab.rig();
     let older = rig.shared.snapshot.load_full();

@@ -42,7 +42,7 @@ fn one(devargs: &str, rooms: &Arc<Rooms>) -> (TrafficDevice, TrafficPort<Arc<Roo
 }
 
 fn rooms() -> Arc<Rooms> {
-    Arc::new(Rooms::filled(2 * BURST))
+    Arc::new(Rooms::filled(2 * BURST, 0))
 }
 
 fn burst(port: &mut impl Port) -> Vec<Frame> {
@@ -273,7 +273,7 @@ fn a_paced_source_waits_in_its_ring_and_its_stamps_say_since_when() {
 
 #[test]
 fn a_source_without_buffers_waits_and_loses_nothing() {
-    let (device, mut port) = one("source0,frames=40", &Arc::new(Rooms::filled(8)));
+    let (device, mut port) = one("source0,frames=40", &Arc::new(Rooms::filled(8, 0)));
     let held = burst(&mut port);
     assert_eq!((held.len(), burst(&mut port).len()), (8, 0));
     drop(held);
