@@ -18,6 +18,9 @@ const FUNCTIONS: &str = "vr_.*|rte_eal_(init|get_runtime_dir)|rte_strerror|rte_m
     |rte_eth_(rx|tx)_queue_setup|rte_eth_promiscuous_enable|rte_eth_stats_get|rte_eth_macaddr_get\
     |sched_(get|set)affinity";
 
+/// net_vhost's own calls, which tell what a guest has said of itself. A DPDK that was built without it has none.
+const VHOST: [&str; 2] = ["rte_net_vhost", "rte_vhost"];
+
 /// What a feature adds: one of DPDK's libraries that the vRouter does not use, which benches compare with.
 struct Extra {
     /// As cargo names the feature in the environment.
@@ -65,7 +68,11 @@ fn main() {
     for name in ["PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LIBCLANG_PATH"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let flags = dpdk();
+    let (mut flags, folders) = dpdk();
+    let vhost = VHOST.iter().all(|name| folders.iter().any(|folder| folder.join(format!("lib{name}.so")).exists()));
+    if vhost {
+        flags.push("-DVR_VHOST".into());
+    }
     bind(&shim, &flags, &extras);
     let mut shim_build = cc::Build::new();
     shim_build.file(shim.join("shim.c")).include(&shim).warnings_into_errors(true).opt_level(2);
@@ -76,13 +83,14 @@ fn main() {
     }
     shim_build.compile("vrouter_shim");
     // After the shim, which calls into them.
-    for library in LIBRARIES.into_iter().chain(extras.iter().map(|extra| extra.library)) {
+    let vhost = VHOST.into_iter().filter(|_| vhost);
+    for library in LIBRARIES.into_iter().chain(extras.iter().map(|extra| extra.library)).chain(vhost) {
         println!("cargo:rustc-link-lib=dylib={library}");
     }
 }
 
-/// Finds libdpdk, tells cargo where it is, and returns the compiler flags that its headers need.
-fn dpdk() -> Vec<String> {
+/// Finds libdpdk, tells cargo where it is, and returns the compiler flags that its headers need, and the folders of its libraries.
+fn dpdk() -> (Vec<String>, Vec<PathBuf>) {
     let found = pkg_config::Config::new().atleast_version(OLDEST).cargo_metadata(false).probe("libdpdk");
     let library = found.unwrap_or_else(|error| {
         fail(&format!(
@@ -96,11 +104,22 @@ fn dpdk() -> Vec<String> {
         println!("cargo:rustc-link-search=native={}", folder.display());
     }
     println!("cargo:version={}", library.version);
+    // pkg-config does not name the folder that the compiler searches anyway
+    let mut folders = library.link_paths.clone();
+    folders.extend(libdir());
     // The crate keeps -I and -D only; DPDK also needs `-include rte_config.h` and its -march.
     let tool = env::var_os("PKG_CONFIG").unwrap_or_else(|| "pkg-config".into());
     let output = Command::new(tool).args(["--cflags", "libdpdk"]).output();
     let output = output.unwrap_or_else(|error| fail(&format!("pkg-config does not run: {error}")));
-    String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect()
+    let flags = String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect();
+    (flags, folders)
+}
+
+/// Where libdpdk's libraries are, as its .pc file says.
+fn libdir() -> Option<PathBuf> {
+    let tool = env::var_os("PKG_CONFIG").unwrap_or_else(|| "pkg-config".into());
+    let output = Command::new(tool).args(["--variable=libdir", "libdpdk"]).output().ok()?;
+    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 fn bind(shim: &std::path::Path, flags: &[String], extras: &[Extra]) {

@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -109,6 +111,108 @@ struct vr_mbuf *vr_mbuf_gather(struct rte_mempool *pool, struct vr_mbuf *packet)
 	rte_pktmbuf_free(from);
 	return (struct vr_mbuf *)to;
 }
+
+#ifdef VR_VHOST
+/* Written by the thread that serves vhost-user sockets, read by workers. */
+static struct {
+	_Atomic uint64_t queues;
+	_Atomic uint32_t takes;
+} guests[RTE_MAX_ETHPORTS];
+
+static uint32_t taken(uint16_t port)
+{
+	uint64_t features = 0;
+	int vid = rte_eth_vhost_get_vid_from_port_id(port);
+	uint32_t bits = 0;
+
+	if (vid < 0 || rte_vhost_get_negotiated_features(vid, &features) != 0)
+		return 0;
+	/* a segment that is larger than a buffer wants several */
+	if (!(features & (1ULL << VIRTIO_NET_F_MRG_RXBUF)))
+		return 0;
+	if (features & (1ULL << VIRTIO_NET_F_GUEST_TSO4))
+		bits |= VR_GUEST_TSO4;
+	if (features & (1ULL << VIRTIO_NET_F_GUEST_TSO6))
+		bits |= VR_GUEST_TSO6;
+	return bits;
+}
+
+static int guest_changed(uint16_t port, enum rte_eth_event_type type, void *argument, void *answer)
+{
+	struct rte_eth_vhost_queue_event event;
+
+	(void)argument;
+	(void)answer;
+	if (type == RTE_ETH_EVENT_INTR_LSC) {
+		int up = vr_link_up(port) == 1;
+
+		atomic_store(&guests[port].takes, up ? taken(port) : 0);
+		if (!up)
+			atomic_store(&guests[port].queues, 0);
+	}
+	while (rte_eth_vhost_get_queue_event(port, &event) == 0) {
+		uint64_t bit = event.queue_id < 64 ? 1ULL << event.queue_id : 0;
+
+		if (event.rx)
+			continue;
+		if (event.enable)
+			atomic_fetch_or(&guests[port].queues, bit);
+		else
+			atomic_fetch_and(&guests[port].queues, ~bit);
+	}
+	return 0;
+}
+
+int vr_guest_watch(uint16_t port)
+{
+	struct rte_eth_dev_info info;
+	int failed = rte_eth_dev_info_get(port, &info);
+
+	if (failed != 0)
+		return failed;
+	if (strcmp(info.driver_name, "net_vhost") != 0)
+		return -ENOTSUP;
+	atomic_store(&guests[port].queues, 0);
+	atomic_store(&guests[port].takes, 0);
+	failed = rte_eth_dev_callback_register(port, RTE_ETH_EVENT_INTR_LSC, guest_changed, NULL);
+	if (failed == 0)
+		failed = rte_eth_dev_callback_register(port, RTE_ETH_EVENT_QUEUE_STATE, guest_changed, NULL);
+	return failed;
+}
+
+void vr_guest_forget(uint16_t port)
+{
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_INTR_LSC, guest_changed, NULL);
+	rte_eth_dev_callback_unregister(port, RTE_ETH_EVENT_QUEUE_STATE, guest_changed, NULL);
+}
+
+uint32_t vr_guest(uint16_t port, uint16_t queue)
+{
+	uint64_t queues = atomic_load_explicit(&guests[port].queues, memory_order_relaxed);
+
+	if (queue >= 64 || !(queues >> queue & 1))
+		return 0;
+	return VR_GUEST_QUEUE | atomic_load_explicit(&guests[port].takes, memory_order_relaxed);
+}
+#else
+int vr_guest_watch(uint16_t port)
+{
+	(void)port;
+	return -ENOTSUP;
+}
+
+void vr_guest_forget(uint16_t port)
+{
+	(void)port;
+}
+
+uint32_t vr_guest(uint16_t port, uint16_t queue)
+{
+	(void)port;
+	(void)queue;
+	return 0;
+}
+#endif
 
 uint64_t vr_cycles(void)
 {

@@ -17,6 +17,10 @@
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
+#ifdef VR_VHOST
+#include <linux/virtio_net.h>
+#include <rte_eth_vhost.h>
+#endif
 #ifdef VR_ACL
 #include <rte_acl.h>
 #endif
@@ -86,6 +90,17 @@ void vr_mbuf_free_bulk(struct vr_mbuf **mbufs, uint16_t count);
  * packet is freed. NULL when there is no pool, when it is empty, or when a buffer of it is too small.
  */
 struct vr_mbuf *vr_mbuf_gather(struct rte_mempool *pool, struct vr_mbuf *packet);
+/*
+ * Whether the port's peer is a guest: its driver is net_vhost, and this DPDK has its calls. From then on vr_guest says what the guest has
+ * said of itself. Before the port is started; 0 or a negative errno.
+ */
+int vr_guest_watch(uint16_t port);
+void vr_guest_forget(uint16_t port);
+/* What the guest takes, in bits VR_GUEST_*, of this transmit queue; 0 while there is none. Any thread. */
+uint32_t vr_guest(uint16_t port, uint16_t queue);
+#define VR_GUEST_QUEUE 1
+#define VR_GUEST_TSO4 2
+#define VR_GUEST_TSO6 4
 /* The time stamp counter, and how often it counts in a second. */
 uint64_t vr_cycles(void);
 uint64_t vr_cycles_hertz(void);

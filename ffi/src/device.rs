@@ -117,6 +117,8 @@ pub(crate) struct Started {
     /// L3, bytes.
     pub(crate) mtu: u16,
     pub(crate) vdev: bool,
+    /// Its peer is a guest that says what it takes.
+    pub(crate) guest: bool,
     pub(crate) running: bool,
 }
 
@@ -138,7 +140,7 @@ impl Device {
         }
         ports.push(port);
         let vdev = eal::pci_address(devargs).is_none();
-        let mut started = Started { port, offloads: Offloads::default(), mtu: 0, vdev, running: false };
+        let mut started = Started { port, offloads: Offloads::default(), mtu: 0, vdev, guest: false, running: false };
         let queues = set_up(config, &mut started);
         // Its drop, on failure, takes the lock itself.
         drop(ports);
@@ -189,6 +191,11 @@ impl Device {
         }
     }
 
+    /// Whether its peer is a guest, which comes and goes with its queues.
+    pub fn has_guest(&self) -> bool {
+        self.started.guest
+    }
+
     /// Offloads that are on.
     pub fn offloads(&self) -> Offloads {
         self.started.offloads
@@ -202,6 +209,10 @@ impl Drop for Started {
         if self.running {
             // SAFETY: no queue handle is left, so nobody polls the port; the lock keeps other control calls away.
             unsafe { sys::rte_eth_dev_stop(self.port) };
+        }
+        if self.guest {
+            // SAFETY: as above; `set_up` registered what this takes back.
+            unsafe { sys::vr_guest_forget(self.port) };
         }
         // SAFETY: as above, and the port is stopped.
         unsafe { sys::rte_eth_dev_close(self.port) };

@@ -49,7 +49,7 @@ pub use mbuf::{Mbuf, RxChecksum};
 pub use mempool::{Mempool, MempoolConfig, MempoolError};
 #[cfg(feature = "fib")]
 pub use prefixes::{NO_PREFIX, Prefixes4, Prefixes6};
-pub use queue::{QueuePair, RxBurst, RxQueue, TxQueue};
+pub use queue::{Guest, QueuePair, RxBurst, RxQueue, TxQueue};
 
 /// Bytes that a pool's fresh mbuf leaves free before its data (DPDK's compiled-in headroom).
 pub const HEADROOM: usize = sys::VR_HEADROOM as usize;

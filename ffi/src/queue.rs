@@ -34,6 +34,17 @@ pub struct TxQueue {
     one_thread: PhantomData<Cell<()>>,
 }
 
+/// What a guest has said of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guest {
+    /// It is there, and takes frames from this queue.
+    pub polls: bool,
+    /// It takes TCP segments over IPv4 that are larger than its link's.
+    pub tso4: bool,
+    /// The same over IPv6.
+    pub tso6: bool,
+}
+
 /// What one `rx_burst` brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RxBurst {
@@ -107,6 +118,18 @@ impl TxQueue {
             mbufs.set_len(left);
         }
         sent
+    }
+
+    /// What the guest on the other side takes of this queue; absent: the peer is no guest.
+    #[inline]
+    pub fn guest(&self) -> Option<Guest> {
+        if !self.device.guest {
+            return None;
+        }
+        // SAFETY: reads two atomics of a port whose number is below the bound of their array.
+        let bits = unsafe { sys::vr_guest(self.device.port, self.queue) };
+        let has = |bit: u32| bits & bit != 0;
+        Some(Guest { polls: has(sys::VR_GUEST_QUEUE), tso4: has(sys::VR_GUEST_TSO4), tso6: has(sys::VR_GUEST_TSO6) })
     }
 
     /// Whether the device completes IPv4 header checksums ([`Mbuf::request_tx_ip_checksum`]).

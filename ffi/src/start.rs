@@ -83,6 +83,8 @@ pub(crate) fn set_up(config: &DeviceConfig, started: &mut Started) -> Result<(u1
         step("setting up a tx queue")(unsafe { sys::rte_eth_tx_queue_setup(port, queue, tx_size, socket, &tx_conf) })?;
     }
     started.mtu = set_mtu(config, started)?;
+    // SAFETY: the port is configured and not started: no event comes yet.
+    started.guest = unsafe { sys::vr_guest_watch(port) } == 0;
     // SAFETY: the port is configured.
     step("starting it")(unsafe { sys::rte_eth_dev_start(port) })?;
     started.running = true;

@@ -159,6 +159,55 @@ def test_vhost_in_huge_pages(picture):
     vhost(picture, HugePages(picture.lab, MEGABYTES))
 
 
+def test_vhost_client(picture):
+    """The guest's side listens, and either side is started anew while the other one lives."""
+    socket = f"{picture.lab.folder}/vhost.sock"
+    far, vrouter = start(picture, f"net_vhost0,iface={socket},client=1")
+    assert not link(vrouter)
+
+    def guest(name):
+        return Splice(picture.hosts["h1"].netns, name, "blue1", f"net_virtio_user0,path={socket},server=1,mac={BLUE1_MAC}", room=4096,
+                      options=())
+    one = guest("guest1")
+    until(lambda: link(vrouter), 10, "the link to the guest")
+    carries(picture, far)
+    for turn in (1, 2):
+        vrouter.kill() if turn == 1 else vrouter.stop()
+        vrouter.start()
+        vrouter.apply(network("h1"))
+        until(lambda: link(vrouter), 10, f"the link to the guest that lives, turn {turn}")
+        probe.ping(picture["blue1"].netns, V4["2"])
+    one.stop()
+    until(lambda: not link(vrouter), 10, "the link to be lost with the guest")
+    guest("guest2")
+    until(lambda: link(vrouter), 10, "the link to the next guest")
+    probe.ping(picture["blue1"].netns, V4["2"])
+
+
+def refused(vrouter):
+    return [vrouter.drops().get(reason, 0) for reason in ("tx_refused", "tx_handover_full")]
+
+
+def test_vhost_queues(picture):
+    """Two workers, and a guest that takes frames from the queue of one of them, then from both."""
+    h1 = picture.add_host("h1")
+    socket, ports = f"{picture.lab.folder}/vhost.sock", h1.ports
+    # in this order the uplink is the second worker's
+    h1.ports = {"red1": ports["red1"], "fabric": ports["fabric"]}
+    far, vrouter = start(picture, f"net_vhost0,iface={socket},queues=2", workers=2)
+    for queues in (1, 2, 1):
+        guest = Splice(h1.netns, f"guest-of-{queues}", "blue1", f"net_virtio_user0,path={socket},mac={BLUE1_MAC},queues={queues}",
+                       queues=queues)
+        until(lambda: link(vrouter), 5, "the link to the guest")
+        before = refused(vrouter)
+        for address in (V4["2"], V6["2"]):
+            probe.ping(picture["blue1"].netns, address, count=20)
+        assert refused(vrouter) == before, (before, vrouter.drops())
+        carries(picture, far)
+        guest.stop()
+        until(lambda: not link(vrouter), 5, "the link to be lost with the guest")
+
+
 def virtio_user(picture, pages):
     """The daemon is the front end of a back end that is not ours."""
     socket, h1 = f"{picture.lab.folder}/vhost.sock", picture.add_host("h1")

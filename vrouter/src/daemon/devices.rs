@@ -8,7 +8,7 @@ use crate::ids::PortIndex;
 use crate::model::{NewPort, PortInfo, Unopened};
 use crate::port::Port;
 use crate::port::dpdk::{Buffers, DeviceConfig, DeviceError, DpdkDevice, Eal, Mempool, cycles, cycles_hertz};
-use crate::port::handover::handover;
+use crate::port::handover::{handover, of_guest};
 use crate::port::traffic::args::{ArgumentError, is_traffic};
 use crate::port::traffic::{self as traffic_port, Cycles, TrafficDevice};
 
@@ -87,8 +87,9 @@ impl DpdkDevices {
             mtu: device.mtu(),
             queues: device.queue_pairs(),
         };
+        let guest = device.has_guest();
         self.open.push((index, Device::Dpdk(device)));
-        Ok((info, self.spread(ports, index)))
+        Ok((info, self.spread(ports, index, guest)))
     }
 
     /// The same of a source or sink.
@@ -106,12 +107,12 @@ impl DpdkDevices {
             queues: ports.len() as u16,
         };
         self.open.push((index, Device::Traffic { name: name.to_owned(), device }));
-        Ok((info, self.spread(ports, index)))
+        Ok((info, self.spread(ports, index, false)))
     }
 
-    fn spread<P: Port + 'static>(&self, ports: Vec<P>, index: PortIndex) -> Vec<Box<dyn Port>> {
+    fn spread<P: Port + 'static>(&self, ports: Vec<P>, index: PortIndex, guest: bool) -> Vec<Box<dyn Port>> {
         let single = ports.len() < self.workers;
-        let mut ends = ends(ports, self.workers);
+        let mut ends = if guest { ends_of_guest(ports, self.workers) } else { ends(ports, self.workers) };
         if single {
             // the ports' first queues go to different workers, so that single-queue devices spread over them
             ends.rotate_right(index.index() % self.workers);
@@ -162,6 +163,21 @@ pub fn place(ends: &mut Ends, port: PortIndex, opened: Vec<Box<dyn Port>>) {
         }
         ends[port.index()] = Some(end);
     }
+}
+
+/// The same of a guest's device: its queues may be more than the guest polls, but for the first one.
+fn ends_of_guest<P: Port + 'static>(mut ports: Vec<P>, workers: usize) -> Vec<Box<dyn Port>> {
+    if ports.len() < 2 {
+        return ends(ports, workers);
+    }
+    let without = workers.saturating_sub(ports.len());
+    let others = ports.split_off(1);
+    let Some(first) = ports.pop() else { return Vec::new() };
+    let (owner, guests, rings) = of_guest(first, others, without, HANDOVER);
+    let mut ends: Vec<Box<dyn Port>> = vec![Box::new(owner)];
+    ends.extend(guests.into_iter().map(|port| Box::new(port) as Box<dyn Port>));
+    ends.extend(rings.into_iter().map(|port| Box::new(port) as Box<dyn Port>));
+    ends
 }
 
 /// One end for each worker: a queue pair, or a hand-over to the worker that owns the first one.

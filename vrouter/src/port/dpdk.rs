@@ -162,6 +162,11 @@ impl DpdkDevice {
         self.device.counters()
     }
 
+    /// Whether its peer is a guest.
+    pub fn has_guest(&self) -> bool {
+        self.device.has_guest()
+    }
+
     /// Offloads that are on.
     pub fn offloads(&self) -> Offloads {
         self.device.offloads()
@@ -263,6 +268,10 @@ impl Port for DpdkPort {
             break;
         }
         report
+    }
+
+    fn is_open(&self) -> bool {
+        self.queues.tx.guest().is_none_or(|guest| guest.polls)
     }
 
     /// Frees what the device has received: some (net_ring) would take it with them.

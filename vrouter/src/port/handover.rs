@@ -26,6 +26,26 @@ pub struct OwnerPort<P> {
     waiting: Vec<Frame>,
 }
 
+/// The port of a worker whose queue the peer may not take frames from: a guest polls as many of them as it likes, the first one always.
+pub struct GuestPort<P> {
+    port: P,
+    first: HandoverPort,
+}
+
+/// Queues of a guest's device: what it does not take from one of the others goes out by the first one, over a ring of `room` frames; so does
+/// what `without` further workers send.
+pub fn of_guest<P: Port>(
+    first: P,
+    others: Vec<P>,
+    without: usize,
+    room: usize,
+) -> (OwnerPort<P>, Vec<GuestPort<P>>, Vec<HandoverPort>) {
+    let (owner, mut rings) = handover(first, others.len() + without, room);
+    let further = rings.split_off(others.len());
+    let others = others.into_iter().zip(rings).map(|(port, first)| GuestPort { port, first }).collect();
+    (owner, others, further)
+}
+
 /// Shares `port` between its owner and `others` further workers, over one ring of `room` frames.
 pub fn handover<P: Port>(port: P, others: usize, room: usize) -> (OwnerPort<P>, Vec<HandoverPort>) {
     let ring = Arc::new(ArrayQueue::new(room.max(1)));
@@ -99,8 +119,34 @@ impl<P: Port> Port for OwnerPort<P> {
         self.port.tx(frames)
     }
 
+    fn is_open(&self) -> bool {
+        self.port.is_open()
+    }
+
     fn refusal(&self) -> DropReason {
         self.port.refusal()
+    }
+}
+
+impl<P: Port> Port for GuestPort<P> {
+    fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
+        self.port.rx(frames)
+    }
+
+    fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
+        if self.port.is_open() { self.port.tx(frames) } else { self.first.tx(frames) }
+    }
+
+    fn settle(&mut self) {
+        self.port.settle();
+    }
+
+    fn is_open(&self) -> bool {
+        self.port.is_open()
+    }
+
+    fn refusal(&self) -> DropReason {
+        if self.port.is_open() { self.port.refusal() } else { self.first.refusal() }
     }
 }
 
@@ -153,6 +199,45 @@ mod tests {
         owner.settle();
         let sent: Vec<Frame> = std::iter::from_fn(|| end.take()).collect();
         assert_eq!(first_bytes(&sent), (0..80).collect::<Vec<_>>());
+    }
+
+    /// A queue that is open or not.
+    struct Door(wire::WirePort, Arc<std::sync::atomic::AtomicBool>);
+
+    impl Port for Door {
+        fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
+            self.0.rx(frames)
+        }
+
+        fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
+            if self.is_open() { self.0.tx(frames) } else { TxReport::default() }
+        }
+
+        fn is_open(&self) -> bool {
+            self.1.load(std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn what_a_guest_does_not_take_from_a_queue_leaves_by_the_first_one() {
+        let ((zero, at_zero), (one, at_one)) = (wire::wire(8), wire::wire(8));
+        let open = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (mut owner, mut others, none) =
+            of_guest(Door(zero, Arc::new(true.into())), vec![Door(one, open.clone())], 0, 2);
+        assert!(none.is_empty());
+        let other = &mut others[0];
+        assert_eq!(other.refusal(), DropReason::TxHandoverFull);
+        let mut burst = frames(&[1, 2, 3]);
+        assert_eq!(other.tx(&mut burst), TxReport { frames: 2, bytes: 2 });
+        assert_eq!(first_bytes(&burst), [3], "the ring is full");
+        owner.rx(&mut Vec::with_capacity(BURST));
+        assert_eq!(first_bytes(&std::iter::from_fn(|| at_zero.take()).collect::<Vec<_>>()), [1, 2]);
+        open.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(other.refusal(), DropReason::TxRefused);
+        assert_eq!(other.tx(&mut burst).frames, 1);
+        assert_eq!(first_bytes(&at_one.take()), [3]);
+        assert!(at_one.put(Frame::from_bytes(&[9]).unwrap()));
+        assert_eq!(other.rx(&mut Vec::with_capacity(BURST)).frames, 1);
     }
 
     #[test]

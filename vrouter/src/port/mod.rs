@@ -33,6 +33,11 @@ pub trait Port: Send {
     /// Sends what still waits here, as far as the device takes it at once. Whoever closes the port calls it, when nobody polls it any more.
     fn settle(&mut self) {}
 
+    /// Whether the peer takes frames from this queue: a guest says of which it does.
+    fn is_open(&self) -> bool {
+        true
+    }
+
     /// The drop reason of what `tx` leaves.
     fn refusal(&self) -> DropReason {
         DropReason::TxRefused
