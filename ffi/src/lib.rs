@@ -45,7 +45,7 @@ pub use eal::{Eal, EalConfig, EalError, Memory, pci_address};
 #[cfg(feature = "hash")]
 pub use hash::{HASH_BURST, Hash, HashKey};
 pub use lcore::{LcoreError, LcoreRegistration, register_thread};
-pub use mbuf::{Mbuf, RxChecksum};
+pub use mbuf::{LeftUndone, Lengths, Mbuf, RxChecksum};
 pub use mempool::{Mempool, MempoolConfig, MempoolError};
 #[cfg(feature = "fib")]
 pub use prefixes::{NO_PREFIX, Prefixes4, Prefixes6};

@@ -23,6 +23,29 @@ pub enum RxChecksum {
     Bad,
 }
 
+/// What the sender of a packet, or we, leave undone in it, for whoever gets it next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftUndone {
+    Nothing,
+    /// The checksum of TCP, UDP or SCTP.
+    Checksum,
+    /// That of TCP, in a segment that is to be cut into ones with so much payload.
+    Segments(u16),
+}
+
+/// Where the headers of a packet are that somebody else completes, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Up to 127.
+    pub l2: u8,
+    /// Up to 511.
+    pub l3: u16,
+    pub l4: u8,
+    pub v6: bool,
+    /// Of TCP; else UDP's.
+    pub tcp: bool,
+}
+
 impl Mbuf {
     /// Takes over an mbuf.
     ///
@@ -118,6 +141,43 @@ impl Mbuf {
         let fields = self.fields_mut();
         fields.ol_flags |= sys::VR_MBUF_TX_IPV4_CKSUM;
         fields.tx_offload = u64::from(l2_len) | u64::from(l3_len) << sys::VR_TX_L3_LEN_SHIFT;
+    }
+
+    /// Where the IPv4 header begins whose checksum was left to the device.
+    pub fn tx_ip_checksum(&self) -> Option<u8> {
+        let fields = self.fields();
+        let asked = fields.ol_flags & sys::VR_MBUF_TX_IPV4_CKSUM == sys::VR_MBUF_TX_IPV4_CKSUM;
+        asked.then_some((fields.tx_offload & ((1 << sys::VR_TX_L3_LEN_SHIFT) - 1)) as u8)
+    }
+
+    /// What the packet's sender left undone, or of a packet that was to be sent, what was left to the device.
+    pub fn left_undone(&self) -> LeftUndone {
+        let fields = self.fields();
+        let segment = (fields.tx_offload >> sys::VR_TX_SEGMENT_SHIFT) as u16;
+        if fields.ol_flags & (sys::VR_MBUF_RX_LRO | sys::VR_MBUF_TX_TCP_SEG) != 0 {
+            return LeftUndone::Segments(segment);
+        }
+        let received = fields.ol_flags & sys::VR_MBUF_RX_L4_CKSUM_MASK == sys::VR_MBUF_RX_L4_CKSUM_NONE;
+        let to_send = fields.ol_flags & sys::VR_MBUF_TX_L4_MASK != 0;
+        if received || to_send { LeftUndone::Checksum } else { LeftUndone::Nothing }
+    }
+
+    /// Leaves this to the device, whose peer takes it.
+    pub fn leave_undone(&mut self, what: LeftUndone, lengths: Lengths) {
+        let Lengths { l2, l3, l4, v6, tcp } = lengths;
+        let family = if v6 { sys::VR_MBUF_TX_IPV6 } else { sys::VR_MBUF_TX_IPV4 };
+        let (flags, segment) = match what {
+            LeftUndone::Nothing => return,
+            LeftUndone::Checksum if tcp => (sys::VR_MBUF_TX_TCP_CKSUM, 0),
+            LeftUndone::Checksum => (sys::VR_MBUF_TX_UDP_CKSUM, 0),
+            LeftUndone::Segments(each) => (sys::VR_MBUF_TX_TCP_SEG | sys::VR_MBUF_TX_TCP_CKSUM, each),
+        };
+        let fields = self.fields_mut();
+        fields.ol_flags |= family | flags;
+        fields.tx_offload = u64::from(l2)
+            | u64::from(l3) << sys::VR_TX_L3_LEN_SHIFT
+            | u64::from(l4) << sys::VR_TX_L4_LEN_SHIFT
+            | u64::from(segment) << sys::VR_TX_SEGMENT_SHIFT;
     }
 
     #[inline]

@@ -52,8 +52,14 @@ pub(crate) fn set_up(config: &DeviceConfig, started: &mut Started) -> Result<(u1
         return Err(DeviceError::NoQueues(config.devargs.to_owned()));
     }
     check_mtu(config, &info)?;
+    // SAFETY: the port is attached and not started: no event comes yet.
+    started.guest = unsafe { sys::vr_guest_watch(port) } == 0;
     let mut key = rss_key(&info);
     let mut conf = port_conf(config.mtu, &info, queues, &mut key);
+    if started.guest {
+        conf.rxmode.offloads |= info.rx_offload_capa & sys::VR_RX_OFFLOAD_L4_CKSUM;
+        conf.txmode.offloads |= info.tx_offload_capa & sys::VR_TX_OFFLOAD_L4_CKSUM;
+    }
     if spans_buffers(config) {
         conf.rxmode.offloads |= info.rx_offload_capa & sys::VR_RX_OFFLOAD_SCATTER;
     }
@@ -83,8 +89,6 @@ pub(crate) fn set_up(config: &DeviceConfig, started: &mut Started) -> Result<(u1
         step("setting up a tx queue")(unsafe { sys::rte_eth_tx_queue_setup(port, queue, tx_size, socket, &tx_conf) })?;
     }
     started.mtu = set_mtu(config, started)?;
-    // SAFETY: the port is configured and not started: no event comes yet.
-    started.guest = unsafe { sys::vr_guest_watch(port) } == 0;
     // SAFETY: the port is configured.
     step("starting it")(unsafe { sys::rte_eth_dev_start(port) })?;
     started.running = true;

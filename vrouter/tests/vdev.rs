@@ -83,7 +83,7 @@ fn a_device_without_checksum_offload_gets_it_finished() {
     bytes.extend([8, 0, 0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
     bytes.resize(60, 0);
     let mut burst = heap(&[bytes]);
-    burst[0].tx_ip_checksum = Some(14);
+    burst[0].tx_ip_checksum = std::num::NonZeroU8::new(14);
     port.tx(&mut burst);
     let (received, _) = rx_until(&mut port, 1);
     assert!(checksum::holds(&received[0].bytes()[14..34]));

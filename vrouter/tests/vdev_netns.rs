@@ -273,7 +273,7 @@ fn tap_carries_frames_and_completes_checksums() {
 
         // What is asked of the device and what is not.
         let mut burst = heap(&[ipv4(0), ipv4(0)]);
-        burst[0].tx_ip_checksum = Some(14);
+        burst[0].tx_ip_checksum = std::num::NonZeroU8::new(14);
         assert_eq!(port.tx(&mut burst).frames, 2);
         let seen = peer.receive(2);
         assert_eq!(checksum_status(&seen), "1 0");
@@ -288,7 +288,7 @@ fn tap_carries_frames_and_completes_checksums() {
         // The same mbuf sent on: the device completes it in place.
         let mut onward: Vec<_> = received.into_iter().take(1).collect();
         onward[0].bytes_mut()[24..26].fill(0);
-        onward[0].tx_ip_checksum = Some(14);
+        onward[0].tx_ip_checksum = std::num::NonZeroU8::new(14);
         port.tx(&mut onward);
         assert_eq!(peer.receive(1), [good]);
 

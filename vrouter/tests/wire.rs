@@ -62,6 +62,8 @@ mod network;
 mod noisy;
 #[path = "wire/non_ip.rs"]
 mod non_ip;
+#[path = "wire/offload.rs"]
+mod offload;
 #[path = "wire/packet_mode.rs"]
 mod packet_mode;
 #[path = "wire/policy.rs"]

@@ -1,9 +1,12 @@
 //! Act: the rewrite that a next hop asks for, in one place.
 
+use std::num::NonZeroU8;
+
 use super::bridge;
 use super::classify::Classified;
 use super::mss;
 use super::punt::Why;
+use super::segment::{self, Onward};
 use super::split::may_split;
 use super::victims::Culprit;
 use super::{Fate, Work};
@@ -48,8 +51,8 @@ pub(super) fn forward(
     if !work.originated && found.packet.ttl <= 1 {
         return Fate::DropAndTell(DropReason::TtlExpired, Culprit::Frame, Why::TtlExpired(found.vrf));
     }
-    let too_big = found.packet.length > row.mtu;
     let l3 = usize::from(found.l3);
+    let too_big = segment::largest(frame, l3, found.packet.length) > row.mtu;
     if too_big && (work.originated || !may_split(snapshot, &frame.bytes()[l3..], found, row)) {
         return Fate::DropAndTell(DropReason::MtuExceeded, culprit, Why::TooBig(found.vrf, row.mtu));
     }
@@ -60,6 +63,10 @@ pub(super) fn forward(
     }
     if !work.originated {
         ip::decrement_ttl(&mut frame.bytes_mut()[l3..]);
+    }
+    let last = matches!(row.kind, NextHopKind::Vif { .. }) && !too_big;
+    if !last && segment::is_left(frame, l3) {
+        return Fate::Segment(Onward::Routed(next_hop));
     }
     if too_big {
         return Fate::Split(next_hop);
@@ -173,7 +180,7 @@ pub(super) fn encap(
     if let Some(marking) = tunnel.marking.label {
         mark_label(&mut bytes[headers.len() - MPLS..], inner.tos, marking);
     }
-    frame.tx_ip_checksum = (!v6).then_some(l3_out as u8);
+    frame.tx_ip_checksum = NonZeroU8::new(if v6 { 0 } else { l3_out as u8 });
     Fate::Send(port)
 }
 

@@ -8,6 +8,7 @@ use super::act::{self, Inner};
 use super::classify::{Bridged, Classified, Exit, check_source, read_ip};
 use super::flood;
 use super::punt::{TunnelSource, Why};
+use super::segment::{self, Onward};
 use super::sight;
 use super::victims::Culprit;
 use super::{Fate, Work};
@@ -176,7 +177,7 @@ pub(super) fn forward(
         return Fate::Drop(DropReason::NextHopGone, Culprit::NextHop(next_hop));
     };
     let mtu = snapshot.next_hops.row(next_hop.index()).map_or(u16::MAX, |row| row.mtu);
-    if length > mtu {
+    if segment::largest(frame, found.l3.into(), length) > mtu {
         let why = Why::TooBig(found.vrf, mtu);
         return Fate::DropAndTell(DropReason::MtuExceeded, Culprit::NextHop(next_hop), why);
     }
@@ -199,10 +200,10 @@ pub(super) fn carry(
     let Some(row) = snapshot.next_hops.row(next_hop.index()) else {
         return Fate::Drop(DropReason::NextHopGone, culprit);
     };
-    if length > row.mtu {
+    let (at, whole) = (usize::from(from), ether::HEADER as u16 + length);
+    if segment::largest_carried(frame, at, length) > row.mtu {
         return Fate::Drop(DropReason::MtuExceeded, culprit);
     }
-    let (at, whole) = (usize::from(from), ether::HEADER as u16 + length);
     frame.truncate(at + usize::from(whole));
     let tunnel = match &row.kind {
         NextHopKind::Bridged { port, .. } => {
@@ -214,6 +215,12 @@ pub(super) fn carry(
         NextHopKind::Tunnel(tunnel) => tunnel,
         _ => return Fate::Drop(DropReason::NextHopGone, culprit),
     };
+    if frame.undone.is_any() {
+        let l3 = at + ether::packet_of(&frame.bytes()[at..]);
+        if segment::is_left(frame, l3) {
+            return Fate::Segment(Onward::Bridged { next_hop, place, from });
+        }
+    }
     let way = tunnel.ways.of(work.hash);
     match &way.underlay {
         Underlay::Resolved(adjacency) => {

@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::held::Held;
 use super::punt::{Budget, Punt, RING, Ring, TunnelId, TunnelSource, Why};
 use super::quota::{Accounts, Purse, Rate};
+use super::segment::Onward;
 use super::shared::WorkerEnd;
 use super::victims::Culprit;
 use super::{Fate, Work, act, exception, vif_of};
@@ -123,6 +124,7 @@ impl Outbox<'_> {
         match work.fate {
             Fate::Send(port) => self.send(port.index(), frame, &work),
             Fate::Split(next_hop) => self.split(&frame, &work, next_hop),
+            Fate::Segment(onward) => self.segment(&frame, &work, onward),
             Fate::Drop(reason, culprit) => self.drop(&work, &frame, reason, culprit),
             Fate::DropAndTell(reason, culprit, why) => {
                 self.drop(&work, &frame, reason, culprit);
@@ -146,6 +148,9 @@ impl Outbox<'_> {
     }
 
     fn send(&mut self, port: usize, frame: Frame, work: &Work) {
+        if frame.undone.segment().is_some() && !self.takes_segments(port, &frame) {
+            return self.segment(&frame, work, Onward::Sent(PortIndex(port as u16)));
+        }
         let Some(queue) = self.tx.get_mut(port) else {
             let branch = PortIndex(port as u16);
             if self.snapshot.branches.of(branch).is_none() {
@@ -216,8 +221,12 @@ impl Outbox<'_> {
         let rings = &self.end.rings;
         let ring = self.underlay(&punt).unwrap_or(&rings.tenant);
         let bytes = frame.bytes().get(usize::from(punt.from)..).unwrap_or_default();
-        let copy = ring.free.copy(bytes).ok_or(DropReason::PuntRingFull)?;
+        let mut copy = ring.free.copy(bytes).ok_or(DropReason::PuntRingFull)?;
         let Copied { place, why, tunnel, l3, .. } = punt;
+        if frame.undone.segment().is_none() {
+            copy.undone = frame.undone;
+            copy.complete(l3.into());
+        }
         let punt = Punt { place, vif: work.vif, why, hash: work.hash, tunnel, l3, frame: copy };
         ring.punts.push(punt).map_err(|_| DropReason::PuntRingFull)
     }

@@ -159,7 +159,10 @@ impl Outbox<'_> {
                 return self.one(frame, work, (next_hop, flood));
             }
             match self.end.copies.copy(frame.bytes()) {
-                Some(copy) => self.one(copy, work, (next_hop, flood)),
+                Some(mut copy) => {
+                    copy.undone = frame.undone;
+                    self.one(copy, work, (next_hop, flood));
+                }
                 None => self.drop(work, &frame, DropReason::FloodNoRoom, Culprit::NextHop(next_hop)),
             }
         }

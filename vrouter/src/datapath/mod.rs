@@ -32,6 +32,7 @@ pub mod punt;
 pub mod quota;
 pub mod redirect;
 mod room;
+mod segment;
 pub mod shared;
 pub mod sight;
 pub mod split;
@@ -47,7 +48,7 @@ use flowtable::Counter;
 use crate::drops::DropReason;
 use crate::ids::{Context, NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
-use crate::tables::{Rewrite, Snapshot};
+use crate::tables::{Rewrite, Snapshot, VifKind};
 use assembly::Assembly;
 use classify::vif_of;
 use counters::Counters;
@@ -62,6 +63,7 @@ use ports::Ports;
 use punt::{Budget, TunnelSource, Why};
 use quota::{Purse, TUNNEL_ROWS};
 use room::Eviction;
+use segment::Onward;
 pub use shared::Shared;
 use turns::{COPY, DECISION, LONGER_WAY, Turns};
 use victims::Culprit;
@@ -110,6 +112,8 @@ pub enum Fate {
     Forward(NextHopId),
     /// Rewritten, but for what this next hop puts before it: in pieces.
     Split(NextHopId),
+    /// A large TCP segment, rewritten but for what is put before it: in ones that fit.
+    Segment(Onward),
     /// Rewritten: out of this port.
     Send(PortIndex),
     Drop(DropReason, Culprit),
@@ -306,6 +310,13 @@ impl Worker {
 
     /// Gives so many frames of what was received to the slower steps.
     fn set_aside(&mut self, frames: usize, vif: Option<VifId>, slot: usize) {
+        // what is in a tunnel is not what an underlay's sender left undone
+        if vif.and_then(|vif| self.snapshot.vifs.row(vif.index())).is_none_or(|vif| vif.kind == VifKind::Fabric) {
+            self.received[..frames]
+                .iter_mut()
+                .filter(|frame| frame.undone.is_any())
+                .for_each(|frame| _ = frame.finish());
+        }
         self.frames.extend(self.received.drain(..frames));
         self.burst.extend(std::iter::repeat_n(Work::new(vif, slot), frames));
         self.turns.spent += LONGER_WAY * frames as u32;

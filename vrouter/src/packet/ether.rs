@@ -60,6 +60,16 @@ pub fn vlans(frame: &[u8]) -> Option<(Vlan, Option<Vlan>)> {
     Some((vlan(HEADER)?, inner))
 }
 
+/// Where what is behind the header and its tags begins.
+pub fn packet_of(frame: &[u8]) -> usize {
+    let tags = match vlans(frame) {
+        None => 0,
+        Some((_, None)) => 1,
+        Some((_, Some(_))) => 2,
+    };
+    HEADER + tags * TAG
+}
+
 /// The tag of `vlan` with priority 0, to stand behind the two addresses.
 #[inline]
 pub fn tag(vlan: Vlan) -> [u8; TAG] {

@@ -9,6 +9,7 @@ pub mod ether;
 pub mod ip;
 pub mod mss;
 pub mod neighbour;
+pub mod offload;
 pub mod plain;
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,13 @@ pub use ffi::{
     MempoolError, Offloads, cycles, cycles_hertz, pci_address, register_thread,
 };
 
+use std::num::NonZeroU8;
+
 use super::traffic;
-use super::{BURST, Frame, HEADROOM, IpChecksum, LARGE_ROOM, Port, ROOM, RxReport, Store, TxReport};
+use super::{BURST, Frame, HEADROOM, IpChecksum, LARGE_ROOM, Port, ROOM, RxReport, Store, TxReport, Undone};
 use crate::ids::Mac;
+use crate::packet::ether;
+use crate::packet::offload;
 
 /// Devices that this DPDK was built for.
 pub const MOST_PORTS: u32 = ffi::MOST_PORTS;
@@ -57,6 +61,8 @@ pub struct DpdkPort {
     no_mbuf: Vec<Frame>,
     /// Shorter frames are padded to this.
     shortest: u16,
+    /// Its peer is a guest, which leaves work undone.
+    of_guest: bool,
 }
 
 /// A worker's way to a pool, a burst at once: what sources and sinks have instead of a device.
@@ -176,11 +182,16 @@ impl DpdkDevice {
 impl DpdkPort {
     fn new(queues: ffi::QueuePair, (pool, large): (Mempool, Option<Mempool>), shortest: u16) -> DpdkPort {
         let (mbufs, no_mbuf) = (Vec::with_capacity(BURST), Vec::with_capacity(BURST));
-        DpdkPort { queues, pool, large, mbufs, no_mbuf, shortest }
+        let of_guest = queues.tx.guest().is_some();
+        DpdkPort { queues, pool, large, mbufs, no_mbuf, shortest, of_guest }
     }
 
     /// The mbuf to send for a frame: its own, or a fresh one with a copy. Gives the frame back when there is none.
     fn mbuf_of(&self, mut frame: Frame) -> Result<ffi::Mbuf, Frame> {
+        let left = if frame.undone.is_any() { self.left_to_guest(&mut frame) } else { None };
+        if left.is_none() && frame.undone.is_any() {
+            return Err(frame);
+        }
         let in_device = frame.tx_ip_checksum.filter(|_| self.queues.tx.completes_ip_checksum());
         if in_device.is_none() {
             frame.finish_outer_checksum();
@@ -205,9 +216,32 @@ impl DpdkPort {
         }
         mbuf.set_window(start, len);
         if let Some(l3) = in_device {
-            mbuf.request_tx_ip_checksum(l3, 20);
+            mbuf.request_tx_ip_checksum(l3.get(), 20);
+        }
+        if let Some((what, lengths)) = left {
+            mbuf.leave_undone(what, lengths);
         }
         Ok(mbuf)
+    }
+
+    /// What a guest is left to do of this frame. What it does not take is done here, but that nobody cuts a large segment.
+    #[cold]
+    fn left_to_guest(&self, frame: &mut Frame) -> Option<(ffi::LeftUndone, ffi::Lengths)> {
+        let l2 = ether::packet_of(frame.bytes());
+        let guest = self.queues.tx.guest().filter(|guest| guest.polls);
+        let headers = guest.and_then(|guest| Some((guest, offload::Headers::of(frame.bytes().get(l2..)?)?)));
+        if let (Some((guest, offload::Headers { l3, l4, v6, tcp })), Ok(l2)) = (headers, l2.try_into()) {
+            let lengths = ffi::Lengths { l2, l3, l4, v6, tcp };
+            match frame.undone.segment() {
+                None => return Some((ffi::LeftUndone::Checksum, lengths)),
+                Some(each) if tcp && (if v6 { guest.tso6 } else { guest.tso4 }) => {
+                    return Some((ffi::LeftUndone::Segments(each), lengths));
+                }
+                Some(_) => {}
+            }
+        }
+        frame.complete(l2);
+        None
     }
 }
 
@@ -243,7 +277,11 @@ impl traffic::Buffers for Buffers {
 impl Port for DpdkPort {
     fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
         let burst = self.queues.rx.rx_burst(&mut self.mbufs, BURST.min(frames.capacity() - frames.len()));
-        frames.extend(self.mbufs.drain(..).map(frame_of));
+        if self.of_guest {
+            frames.extend(self.mbufs.drain(..).map(frame_of_guest));
+        } else {
+            frames.extend(self.mbufs.drain(..).map(frame_of));
+        }
         RxReport { frames: burst.received, multi_segment: burst.multi_segment, handed_over: 0 }
     }
 
@@ -262,12 +300,16 @@ impl Port for DpdkPort {
             }
             // Back to the front, within the capacity that they left.
             let refused = self.mbufs.len() + self.no_mbuf.len();
-            frames.extend(self.mbufs.drain(..).map(frame_of));
+            frames.extend(self.mbufs.drain(..).map(frame_again));
             frames.append(&mut self.no_mbuf);
             frames.rotate_right(refused);
             break;
         }
         report
+    }
+
+    fn takes_segments(&self, v6: bool) -> bool {
+        self.queues.tx.guest().is_some_and(|guest| guest.polls && if v6 { guest.tso6 } else { guest.tso4 })
     }
 
     fn is_open(&self) -> bool {
@@ -300,6 +342,28 @@ impl DpdkPort {
         }
         bytes
     }
+}
+
+/// A frame that its device did not take, with what was to be done to it.
+#[cold]
+fn frame_again(mbuf: ffi::Mbuf) -> Frame {
+    let l3 = mbuf.tx_ip_checksum();
+    let mut frame = frame_of_guest(mbuf);
+    frame.tx_ip_checksum = l3.and_then(NonZeroU8::new);
+    frame
+}
+
+/// The same as [`frame_of`], with what a guest left undone.
+#[inline]
+fn frame_of_guest(mbuf: ffi::Mbuf) -> Frame {
+    let undone = match mbuf.left_undone() {
+        ffi::LeftUndone::Nothing => Undone::NOTHING,
+        ffi::LeftUndone::Checksum => Undone::CHECKSUM,
+        ffi::LeftUndone::Segments(each) => Undone::segments(each),
+    };
+    let mut frame = frame_of(mbuf);
+    frame.undone = undone;
+    frame
 }
 
 #[inline]

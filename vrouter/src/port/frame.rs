@@ -1,10 +1,13 @@
 //! One frame: a window of bytes in a larger room.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use crossbeam::queue::ArrayQueue;
 
 use crate::packet::checksum::IpChecksum;
+use crate::packet::ether;
+use crate::packet::offload::{self, Undone};
 
 /// Bytes of room that a heap frame has, headroom included, if that is enough; a DPDK mempool is made with the same unless said otherwise.
 pub const ROOM: usize = 2048 + HEADROOM;
@@ -22,7 +25,9 @@ pub struct Frame {
     pub rx_ip_checksum: IpChecksum,
     /// Set: the outer IPv4 header, which begins there and has 20 bytes, holds checksum 0, and the port's `tx` completes it (in the
     /// device where it can, else by [`Frame::finish_outer_checksum`]).
-    pub tx_ip_checksum: Option<u8>,
+    pub tx_ip_checksum: Option<NonZeroU8>,
+    /// What the sender left undone of a frame that holds one packet, or what the port's `tx` is to do or leave to its device.
+    pub undone: Undone,
 }
 
 /// Where the bytes are.
@@ -100,15 +105,22 @@ impl Frame {
 
     /// The window `start..start + len` of `store`; the port that makes it vouches for the bounds.
     pub fn new(store: Store, start: u16, len: u16) -> Frame {
-        Frame { store, start, len, rx_ip_checksum: IpChecksum::Unknown, tx_ip_checksum: None }
+        Frame { store, start, len, rx_ip_checksum: IpChecksum::Unknown, tx_ip_checksum: None, undone: Undone::NOTHING }
     }
 
     /// Puts these bytes after [`HEADROOM`] in place of what was there; false when they don't fit.
     pub fn fill(&mut self, bytes: &[u8]) -> bool {
-        let Some(room) = self.room_mut().get_mut(HEADROOM..HEADROOM + bytes.len()) else { return false };
-        room.copy_from_slice(bytes);
-        (self.start, self.len) = (HEADROOM as u16, bytes.len() as u16);
-        (self.rx_ip_checksum, self.tx_ip_checksum) = (IpChecksum::Unknown, None);
+        self.fill_with(bytes, &[])
+    }
+
+    /// The same of two parts.
+    pub(super) fn fill_with(&mut self, head: &[u8], body: &[u8]) -> bool {
+        let len = head.len() + body.len();
+        let Some(room) = self.room_mut().get_mut(HEADROOM..HEADROOM + len) else { return false };
+        room[..head.len()].copy_from_slice(head);
+        room[head.len()..].copy_from_slice(body);
+        (self.start, self.len) = (HEADROOM as u16, len as u16);
+        (self.rx_ip_checksum, self.tx_ip_checksum, self.undone) = (IpChecksum::Unknown, None, Undone::NOTHING);
         true
     }
 
@@ -118,7 +130,7 @@ impl Frame {
         let places = self.room_mut()[HEADROOM..].as_chunks_mut().0;
         places.iter_mut().zip(blocks).for_each(|(place, block)| *place = *block);
         (self.start, self.len) = (HEADROOM as u16, len.min(blocks.len() * N).min(ROOM - HEADROOM) as u16);
-        (self.rx_ip_checksum, self.tx_ip_checksum) = (IpChecksum::Unknown, None);
+        (self.rx_ip_checksum, self.tx_ip_checksum, self.undone) = (IpChecksum::Unknown, None, Undone::NOTHING);
     }
 
     /// The frame from its Ethernet header on.
@@ -186,11 +198,32 @@ impl Frame {
     /// Computes the IPv4 header checksum that [`Frame::tx_ip_checksum`] asks for, in software.
     pub fn finish_outer_checksum(&mut self) {
         let Some(l3) = self.tx_ip_checksum.take() else { return };
-        let Some(header) = self.bytes_mut().get_mut(usize::from(l3)..) else { return };
+        let Some(header) = self.bytes_mut().get_mut(usize::from(l3.get())..) else { return };
         let Some(header) = header.first_chunk_mut::<20>() else { return };
         header[10..12].fill(0);
         let sum = crate::packet::checksum::of(header);
         header[10..12].copy_from_slice(&sum.to_be_bytes());
+    }
+
+    /// Puts in the checksum that the sender left undone; the L3 packet begins at `l3`. A large segment is still one.
+    pub fn complete(&mut self, l3: usize) {
+        if self.undone.is_any() {
+            offload::complete(self.bytes_mut().get_mut(l3..).unwrap_or_default());
+        }
+        if self.undone == Undone::CHECKSUM {
+            self.undone = Undone::NOTHING;
+        }
+    }
+
+    /// Does in software what is left undone of a frame that goes on a wire: checksums. False: it is a large segment, which no wire takes.
+    #[inline]
+    pub fn finish(&mut self) -> bool {
+        self.finish_outer_checksum();
+        if self.undone.is_any() {
+            let l3 = ether::packet_of(self.bytes());
+            self.complete(l3);
+        }
+        !self.undone.is_any()
     }
 
     /// Gives the memory to whoever sends or keeps it.

@@ -123,6 +123,10 @@ impl<P: Port> Port for OwnerPort<P> {
         self.port.is_open()
     }
 
+    fn takes_segments(&self, v6: bool) -> bool {
+        self.port.takes_segments(v6)
+    }
+
     fn refusal(&self) -> DropReason {
         self.port.refusal()
     }
@@ -143,6 +147,10 @@ impl<P: Port> Port for GuestPort<P> {
 
     fn is_open(&self) -> bool {
         self.port.is_open()
+    }
+
+    fn takes_segments(&self, v6: bool) -> bool {
+        self.port.is_open() && self.port.takes_segments(v6)
     }
 
     fn refusal(&self) -> DropReason {

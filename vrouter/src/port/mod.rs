@@ -13,6 +13,7 @@ pub mod wire;
 
 use crate::drops::DropReason;
 pub use crate::packet::checksum::IpChecksum;
+pub use crate::packet::offload::Undone;
 pub use frame::{Frame, HEADROOM, HeapRoom, LARGE_ROOM, NoHeadroom, ROOM, Store};
 pub use rooms::Rooms;
 
@@ -26,7 +27,8 @@ pub trait Port: Send {
     /// counted in [`RxReport::multi_segment`]. Never blocks, never grows `frames` past its capacity.
     fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport;
 
-    /// Takes frames from the front of `frames` and sends them, completing what [`Frame::finish_outer_checksum`] asks for.
+    /// Takes frames from the front of `frames` and sends them, completing what [`Frame::finish_outer_checksum`] asks for and, but for what its
+    /// peer takes so, what [`Frame::undone`] says.
     /// What the device refuses stays in `frames` (the caller counts and drops it). Returns what was sent.
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport;
 
@@ -36,6 +38,11 @@ pub trait Port: Send {
     /// Whether the peer takes frames from this queue: a guest says of which it does.
     fn is_open(&self) -> bool {
         true
+    }
+
+    /// Whether the peer takes TCP segments that are larger than its link's, over IPv6 or IPv4.
+    fn takes_segments(&self, _v6: bool) -> bool {
+        false
     }
 
     /// The drop reason of what `tx` leaves.

@@ -44,14 +44,21 @@ impl Rooms {
     pub fn copy(&self, bytes: &[u8]) -> Option<Frame> {
         let class = self.class(bytes.len())?;
         let room = class.idle.pop()?;
-        class.frame(room, bytes)
+        class.frame(room, (bytes, &[]))
     }
 
-    /// The same, making a room where none is idle and one may still be made. Not on a worker.
+    /// The same of two parts, one behind the other.
+    pub fn join(&self, head: &[u8], body: &[u8]) -> Option<Frame> {
+        let class = self.class(head.len() + body.len())?;
+        let room = class.idle.pop()?;
+        class.frame(room, (head, body))
+    }
+
+    /// The same as [`Rooms::copy`], making a room where none is idle and one may still be made. Not on a worker.
     pub fn copy_or_make(&self, bytes: &[u8]) -> Option<Frame> {
         let class = self.class(bytes.len())?;
         let room = class.idle.pop().or_else(|| class.make())?;
-        class.frame(room, bytes)
+        class.frame(room, (bytes, &[]))
     }
 
     /// Rooms that no frame uses.
@@ -83,11 +90,11 @@ impl Class {
         Room::fitting(self.most)
     }
 
-    fn frame(&self, mut room: Box<Room>, bytes: &[u8]) -> Option<Frame> {
+    fn frame(&self, mut room: Box<Room>, (head, body): (&[u8], &[u8])) -> Option<Frame> {
         // an idle room has no home: else the queue would own itself
         room.home = Some(self.idle.clone());
         let mut frame = Frame::on_heap(HeapRoom::of(room));
-        frame.fill(bytes).then_some(frame)
+        frame.fill_with(head, body).then_some(frame)
     }
 }
 

@@ -9,6 +9,8 @@ use super::{BURST, Frame, Port, RxReport, TxReport};
 /// A port that hands over what its [`WireEnd`] put in, and collects what is sent.
 pub struct WirePort {
     wire: Arc<Wire>,
+    /// Its peer is a guest, which takes what is left undone.
+    guest: bool,
 }
 
 /// The tester's end. Any thread.
@@ -25,7 +27,13 @@ struct Wire {
 /// A wire that holds at most `room` frames in each direction; `tx` refuses the ones beyond.
 pub fn wire(room: usize) -> (WirePort, WireEnd) {
     let wire = Arc::new(Wire { to_worker: ArrayQueue::new(room.max(1)), sent: ArrayQueue::new(room.max(1)) });
-    (WirePort { wire: wire.clone() }, WireEnd { wire })
+    (WirePort { wire: wire.clone(), guest: false }, WireEnd { wire })
+}
+
+/// The same whose other end is a guest's: frames leave as they are, with what is left undone.
+pub fn wire_of_guest(room: usize) -> (WirePort, WireEnd) {
+    let (port, end) = wire(room);
+    (WirePort { guest: true, ..port }, end)
 }
 
 impl WireEnd {
@@ -53,6 +61,10 @@ impl Port for WirePort {
         RxReport { frames: frames.len() - before, ..RxReport::default() }
     }
 
+    fn takes_segments(&self, _v6: bool) -> bool {
+        self.guest
+    }
+
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
         let mut report = TxReport::default();
         // from the end, so that taking the first frame moves no other one
@@ -60,7 +72,12 @@ impl Port for WirePort {
         while !self.wire.sent.is_full()
             && let Some(mut frame) = frames.pop()
         {
-            frame.finish_outer_checksum();
+            if self.guest {
+                frame.finish_outer_checksum();
+            } else if !frame.finish() {
+                frames.push(frame);
+                break;
+            }
             let bytes = frame.len();
             if let Err(frame) = self.wire.sent.push(frame) {
                 frames.push(frame);

@@ -107,6 +107,17 @@ impl Packet {
         Packet { source: self.destination, destination: self.source, upper, ttl: 64, ..self.clone() }
     }
 
+    /// Where TCP's or UDP's checksum is in the L3 packet; none: neither, or not whole.
+    pub fn sum_at(&self) -> Option<usize> {
+        let at = match self.upper {
+            Upper::Tcp { .. } => 16,
+            Upper::Ports { number: 17, .. } => 6,
+            _ => return None,
+        };
+        let whole = self.fragment.is_none();
+        whole.then(|| self.bytes().len() - self.upper_bytes().len() + at)
+    }
+
     /// The L3 packet.
     pub fn bytes(&self) -> Vec<u8> {
         if self.is_v6() { self.bytes6() } else { self.bytes4() }

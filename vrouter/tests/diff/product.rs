@@ -8,6 +8,7 @@ use vrouter::api::{v1, yaml};
 use vrouter::daemon::bfd::Bfd;
 use vrouter::ids::PortIndex;
 use vrouter::packet::bfd::{Diagnostic, State};
+use vrouter::port::Undone;
 use vrouter::tables::BfdStand;
 
 use crate::lab::{Lab, PORTS, Setup};
@@ -64,7 +65,12 @@ impl Product {
 
     /// Frames come in by a port, one after the other, and are seen by the workers at once.
     pub fn receive(&mut self, port: usize, frames: &[&[u8]]) {
-        frames.iter().for_each(|bytes| self.lab.put_bytes((0, port), bytes));
+        for bytes in frames {
+            let (bytes, undone) = unmarked(bytes);
+            let mut frame = self.lab.rooms.copy_or_make(bytes).expect("fits");
+            frame.undone = undone;
+            self.lab.put_frame((0, port), frame);
+        }
         self.run();
         self.lab.exchanged.clear();
     }
@@ -124,6 +130,18 @@ impl Product {
     /// The books at rest; panics with what is wrong.
     pub fn close_books(&mut self) {
         crate::books::check(self.lab.rig(), 0);
+    }
+}
+
+/// What is behind a frame in which something was left undone, before the payload of each segment (0: the checksum alone).
+pub const MARK: &[u8; 8] = b"LEFT-OUT";
+
+fn unmarked(frame: &[u8]) -> (&[u8], Undone) {
+    let marked = frame.split_last_chunk::<2>().and_then(|(rest, each)| Some((rest.strip_suffix(MARK)?, each)));
+    match marked.map(|(rest, each)| (rest, u16::from_be_bytes(*each))) {
+        None => (frame, Undone::NOTHING),
+        Some((rest, 0)) => (rest, Undone::CHECKSUM),
+        Some((rest, each)) => (rest, Undone::segments(each)),
     }
 }
 

@@ -58,6 +58,7 @@ const FEATURES: &[&str] = &[
     "link_back", "link_lost", "neighbour_lost", "path_without_link", "released_elsewhere", "several_worlds", "split", "sub_interface", "sub_interface_of_two_tags",
     "own_pair_gives_way", "own_quota", "pair_of_other_family_gives_way", "pair_of_tenant_gives_way", "tenant_quota",
     "bfd_far_end_back", "bfd_far_end_failed", "bfd_neighbour_back", "bfd_neighbour_failed", "path_that_failed",
+    "checksum_completed", "segments_cut", "segments_split",
     "underlay_back", "underlay_less_specific", "underlay_kept", "underlay_left", "underlay_none_live", "underlay_of_group", "underlay_several",
 ];
 

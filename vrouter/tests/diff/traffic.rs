@@ -409,6 +409,24 @@ fn tunnel(world: &World, vrf: &str, random: &mut Random) -> Place {
     Place::Tunnel { remote, v6: world.fabric.over_v6(random), by }
 }
 
+/// Now and then the packet as the sender leaves it to its NIC, with the mark of that behind it.
+fn left_undone(packet: &Packet, random: &mut Random) -> Option<Vec<u8>> {
+    if !random.chance(6) {
+        return None;
+    }
+    let (mut packet, mut each) = (packet.clone(), 0);
+    if let Upper::Tcp { .. } = packet.upper
+        && random.chance(60)
+    {
+        packet.payload = random.pick(&[0, 1, 1398, 1399, 4000, 9000]);
+        each = random.pick(&[500, 1000, 1398, 1410, 1410, 1448, 3000]);
+    }
+    let at = packet.sum_at()?;
+    let mut bytes = packet.bytes();
+    bytes[at..at + 2].copy_from_slice(&[0xbe, 0xef]);
+    Some([&bytes[..], super::product::MARK, &u16::to_be_bytes(each)].concat())
+}
+
 /// The frame of a packet, and its port; now and then a header is not as it should be.
 pub(super) fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize, Vec<u8>) {
     let l3 = sent.packet.bytes();
@@ -427,6 +445,12 @@ pub(super) fn framing(world: &World, sent: &Sent, random: &mut Random) -> (usize
                 Some(2) => (ALL, mac),
                 _ => (to, mac),
             };
+            if let Some(left) = left_undone(&sent.packet, random) {
+                return (
+                    number,
+                    [framed(to, from, &left[..left.len() - 10]), left[left.len() - 10..].to_vec()].concat(),
+                );
+            }
             let mut bytes = framed(to, from, &l3);
             if odd == Some(3) || bytes.len() < 60 && random.chance(30) {
                 bytes.resize(bytes.len() + 1 + random.below(20), 0xee); // padding

@@ -137,7 +137,8 @@ impl Oracle {
             _ => Way::None,
         };
         let mtu = self.mtu(hop, &way);
-        if arrived.packet.bytes.len() + framing.padding.len() > mtu {
+        let large = self.largest(&arrived);
+        if large.unwrap_or(arrived.packet.bytes.len() + framing.padding.len()) > mtu {
             self.drop(arrived.entered, "mtu_exceeded");
             if !arrived.ours && !framing.bare {
                 self.tell(&arrived, Problem::TooBig(mtu as u16));
@@ -146,6 +147,9 @@ impl Oracle {
         }
         if !framing.bare && arrived.class != arrived.packet.class {
             arrived.remark();
+        }
+        if large.is_some() {
+            return self.cut(&arrived, hop, mtu);
         }
         let frame = [&framing.header[..], &arrived.packet.bytes, &framing.padding].concat();
         match (way, hop.which) {

@@ -7,6 +7,7 @@ use super::choice::Free;
 use super::config::{Encap, Hop, Kind, Vif, Which};
 use super::headers::{self, ARP, Ether, IPV4, IPV6, Mac, Packet, Reason, Tuple, Upper};
 use super::links::Sighting;
+use super::offload;
 use super::quotas::What;
 use super::slow_path::{Problem, Side};
 use super::{Oracle, emit};
@@ -90,7 +91,9 @@ pub enum Way {
 impl Oracle {
     /// A frame that a port received.
     pub(super) fn enter(&mut self, port: usize, frame: &[u8]) {
+        let (frame, left) = offload::unmarked(frame);
         let (port, frame) = self.inside(port, frame);
+        let frame = self.with_sum(frame, left);
         let Some(vif) = self.config.vif_of_port(port).cloned() else {
             let frame = &frame;
             let shared = self.shared_by(port);
@@ -333,7 +336,8 @@ impl Oracle {
             _ => self.way(hop, destination),
         };
         let mtu = self.mtu(hop, &way);
-        let too_big = arrived.packet.bytes.len() > mtu;
+        let large = self.largest(&arrived);
+        let too_big = large.unwrap_or(arrived.packet.bytes.len()) > mtu;
         if too_big && (arrived.ours || !self.may_be_split(&arrived.packet, mtu)) {
             self.drop(arrived.entered, "mtu_exceeded");
             if !arrived.ours {
@@ -344,6 +348,9 @@ impl Oracle {
         self.clamp_mss(&mut arrived, hop, mtu);
         if !arrived.ours {
             step(&mut arrived);
+        }
+        if large.is_some() {
+            return self.cut(&arrived, hop, mtu);
         }
         if too_big {
             return self.split(&arrived, hop, mtu);

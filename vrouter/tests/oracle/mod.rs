@@ -54,6 +54,7 @@ mod learning;
 mod links;
 mod mss;
 mod neighbours;
+mod offload;
 mod quotas;
 mod redirect;
 mod router;
@@ -181,6 +182,8 @@ pub struct Oracle {
     pieces: fragments::Pieces,
     /// Outer packets in fragments.
     partial: Vec<assembly::Partial>,
+    /// Payload of the segments into which the frame at hand is to be cut.
+    large: Option<usize>,
     /// Senders of frames of bridges, in the order in which they came.
     sightings: Vec<(u32, headers::Mac, learning::Place)>,
     /// Packets of ours, by VRF, while a burst goes on: they come back to the worker behind all of it.
@@ -216,6 +219,7 @@ impl Oracle {
             outcome: Outcome::default(),
             pieces: fragments::Pieces::default(),
             partial: Vec::new(),
+            large: None,
             sightings: Vec::new(),
             behind: None,
         }

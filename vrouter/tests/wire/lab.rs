@@ -18,8 +18,8 @@ use vrouter::drops::DropReason;
 use vrouter::ids::{Mac, PortIndex, WorkerIndex};
 use vrouter::model::{Limits, Model, NewPort, PortInfo, Unopened};
 use vrouter::port::handover::handover;
-use vrouter::port::wire::{WireEnd, WirePort, wire};
-use vrouter::port::{Frame, Port, Rooms, RxReport, TxReport};
+use vrouter::port::wire::{WireEnd, WirePort, wire, wire_of_guest};
+use vrouter::port::{Frame, Port, Rooms, RxReport, TxReport, Undone};
 
 use super::frames::{self, frame};
 use super::{books, network};
@@ -56,6 +56,8 @@ pub struct Setup {
     pub shared_port: Option<usize>,
     /// A port whose frames of more than this many bytes span several buffers.
     pub small_buffers: Option<(usize, usize)>,
+    /// Ports whose peers are guests that take large segments.
+    pub guests: &'static [usize],
 }
 
 impl Default for Setup {
@@ -72,6 +74,7 @@ impl Default for Setup {
             lonely_port: None,
             shared_port: None,
             small_buffers: None,
+            guests: &[],
         }
     }
 }
@@ -185,7 +188,7 @@ fn wires(workers: usize, setup: &Setup) -> (Vec<Ports>, Vec<Vec<Option<WireEnd>>
             continue;
         }
         for (worker, ports) in ports.iter_mut().enumerate() {
-            let (port, end) = wire(setup.room);
+            let (port, end) = if setup.guests.contains(&at) { wire_of_guest(setup.room) } else { wire(setup.room) };
             let there = worker == 0 || setup.lonely_port != Some(at);
             let port: Box<dyn Port> = match setup.small_buffers {
                 Some((small, bytes)) if small == at => Box::new(SmallBuffers(port, bytes)),
@@ -397,6 +400,13 @@ impl Lab {
         self.put_frame(at, frame);
     }
 
+    /// The same in which the sender left this undone.
+    pub fn put_undone(&mut self, at: At, name: &str, undone: Undone) {
+        let mut frame = self.rooms.copy_or_make(frame(name)).expect("fits");
+        frame.undone = undone;
+        self.put_frame(at, frame);
+    }
+
     pub fn put_frame(&mut self, (rig, port): At, frame: Frame) {
         self.exchanged.push((self.now, frame.bytes().to_vec()));
         self.rigs[rig].put(port, frame);
@@ -407,6 +417,15 @@ impl Lab {
         self.rig().links.lock().unwrap().push((PortIndex(port), up));
         self.rig().links.lock().unwrap().retain(|&(other, said)| other != PortIndex(port) || said == up);
         self.advance(200);
+    }
+
+    /// The same with what is left undone in each.
+    pub fn take_undone(&mut self, (rig, port): At) -> Vec<(Vec<u8>, Undone)> {
+        let queues = self.rigs[rig].queues(port);
+        let frames = queues.iter().flat_map(|end| std::iter::from_fn(|| end.take()));
+        let frames: Vec<_> = frames.map(|frame| (frame.bytes().to_vec(), frame.undone)).collect();
+        self.exchanged.extend(frames.iter().map(|(frame, _)| (self.now, frame.clone())));
+        frames
     }
 
     /// Everything that came out of a port since the last look.
