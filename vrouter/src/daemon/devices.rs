@@ -9,6 +9,7 @@ use crate::model::{NewPort, PortInfo, Unopened};
 use crate::port::Port;
 use crate::port::dpdk::{Buffers, DeviceConfig, DeviceError, DpdkDevice, Eal, Mempool, cycles, cycles_hertz};
 use crate::port::handover::{handover, of_guest};
+use crate::port::listener;
 use crate::port::traffic::args::{ArgumentError, is_traffic};
 use crate::port::traffic::{self as traffic_port, Cycles, TrafficDevice};
 
@@ -78,6 +79,9 @@ impl DpdkDevices {
         }
         let NewPort { index, name, devargs, queues, mtu } = *wanted;
         let queue_pairs = queues.unwrap_or(self.workers as u16);
+        if listener::remove_stale(devargs) {
+            tracing::warn!(port = name, devargs, "removed a socket at which nobody listens");
+        }
         let asked = DeviceConfig { name, devargs, queue_pairs, mtu, large: self.large };
         let (device, ports) = DpdkDevice::start(&self.eal, &asked, &self.pool)?;
         let info = PortInfo {

@@ -7,6 +7,7 @@
 pub mod dpdk;
 mod frame;
 pub mod handover;
+pub mod listener;
 mod rooms;
 pub mod traffic;
 pub mod wire;
