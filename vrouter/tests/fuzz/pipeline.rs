@@ -7,6 +7,7 @@ use vrouter::api::v1;
 use vrouter::daemon::clock::tick_at;
 use vrouter::ids::PortIndex;
 use vrouter::packet::checksum;
+use vrouter::port::Undone;
 
 use super::input::{Input, counted};
 use super::model::changes;
@@ -164,7 +165,8 @@ fn list(lab: &mut Lab) -> Vec<v1::Object> {
     lab.rig().ask(request).expect("everything can be listed").objects.collect()
 }
 
-/// One frame, or a few of the same. Low bits of `how`: the port; then: checksums are made right, and how many.
+/// One frame, or a few of the same. Low bits of `how`: the port; then: checksums are made right, and how many; the upper two: what its sender
+/// left undone.
 fn frame(lab: &mut Lab, how: u8, bytes: &[u8]) -> usize {
     let mut bytes = bytes[..bytes.len().min(1900)].to_vec();
     if how & 8 > 0 {
@@ -172,7 +174,14 @@ fn frame(lab: &mut Lab, how: u8, bytes: &[u8]) -> usize {
     }
     let count = if how & 16 > 0 { 3 } else { 1 };
     for _ in 0..count {
-        lab.put_bytes((0, usize::from(how) % PORTS), &bytes);
+        let mut frame = lab.rooms.copy_or_make(&bytes).expect("fits");
+        frame.undone = match how >> 6 {
+            0 => Undone::NOTHING,
+            1 => Undone::CHECKSUM,
+            2 => Undone::segments(64),
+            _ => Undone::segments(1400),
+        };
+        lab.put_frame((0, usize::from(how) % PORTS), frame);
     }
     count
 }
@@ -214,6 +223,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
         let frames: Vec<u8> = few.iter().flat_map(|name| [put(0, name), put(1, name), put(3, name)].concat()).collect();
         let tail = [15, 0x00, 9, number as u8, 12, 13, number as u8, 14, 15, 0x10];
         seeds.push([&[number as u8, (number * 3) as u8, 0x11][..], &frames, &tail, &frames].concat());
+    }
+    // with what senders leave undone, at a tenant's port and at the uplink, small segments and large ones
+    for (number, name) in names().filter(|name| name.starts_with("off.") || name.starts_with("tcp.")).enumerate() {
+        let frames: Vec<u8> = [0x41, 0x81, 0xc1, 0x40, 0x80, 0x84].iter().flat_map(|how| put(*how, name)).collect();
+        seeds.push([&[2, number as u8, 0x03][..], &frames, &[11, 5], &frames].concat());
     }
     seeds.extend(OF_A_FEATURE.iter().flat_map(|(documents, beginnings)| {
         let changes: Vec<u8> = documents.iter().flat_map(|&number| [9, number]).collect();
