@@ -1,5 +1,6 @@
 mod acl_edits;
 mod answers;
+mod bfd;
 mod compiled;
 mod events;
 mod network;
