@@ -341,8 +341,12 @@ impl Oracle {
             }
         }
         match named {
-            [Named::Routed, Named::Bridged(Some(_))] if side == 1 && !error => self.feature("routed_and_answered_by_frame"),
-            [Named::Bridged(Some(_)), Named::Routed] if side == 1 && !error => self.feature("frame_answered_by_routing"),
+            [Named::Routed, Named::Bridged(Some(_))] if side == 1 && !error => {
+                self.feature("routed_and_answered_by_frame")
+            }
+            [Named::Bridged(Some(_)), Named::Routed] if side == 1 && !error => {
+                self.feature("frame_answered_by_routing")
+            }
             _ => {}
         }
         let had = [pair.halves[0].kept.as_ref(), pair.halves[1].kept.as_ref()];
