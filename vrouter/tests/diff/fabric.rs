@@ -119,12 +119,14 @@ fn headers(random: &mut Random) -> String {
 /// sub-interfaces with theirs, rarely with one more, less or other.
 pub fn tagged(world: &World, (port, mut bytes): (usize, Vec<u8>), random: &mut Random) -> (usize, Vec<u8>) {
     let on = world.vifs.iter().find(|vif| vif.number == port).and_then(|vif| vif.on);
+    // the model looks behind no odd tag for what a sender left undone
+    let odd = bytes.len() < 10 || !bytes[..bytes.len() - 2].ends_with(super::product::MARK);
     if let Some((port, outer, inner)) = on.filter(|_| bytes.len() >= 12) {
         let priority = random.pick(&[0, 0, 0xe000, 0x1000]);
         let first = random.pick(&[0x8100, 0x88a8]);
         let mut tags = vec![(first, outer | priority)];
         tags.extend(inner.map(|inner| (0x8100, inner | priority)));
-        match if random.chance(6) { random.below(4) } else { 9 } {
+        match if odd && random.chance(6) { random.below(4) } else { 9 } {
             0 => tags.push((0x8100, random.pick(&[0, 7, 9]))),
             1 => _ = tags.pop(),
             2 => tags[0].1 = random.pick(&[0, 9, 8]),
@@ -144,7 +146,7 @@ pub fn tagged(world: &World, (port, mut bytes): (usize, Vec<u8>), random: &mut R
     };
     let mut tags = Vec::new();
     let priority = random.pick(&[0, 0, 0xe000, 0x1000]);
-    match (vlan, if random.chance(5) { random.below(6) } else { 9 }) {
+    match (vlan, if odd && random.chance(5) { random.below(6) } else { 9 }) {
         (Some(_), 0) | (None, 5..) => {}
         (Some(vlan), 1) => tags = vec![(0x8100, vlan ^ random.pick(&[1, 0x800, vlan]))],
         (Some(vlan), 2) => tags = vec![(0x88a8, vlan)],
