@@ -340,14 +340,8 @@ impl Oracle {
                 named[1 - side] = other;
             }
         }
-        match named {
-            [Named::Routed, Named::Bridged(Some(_))] if side == 1 && !error => {
-                self.feature("routed_and_answered_by_frame")
-            }
-            [Named::Bridged(Some(_)), Named::Routed] if side == 1 && !error => {
-                self.feature("frame_answered_by_routing")
-            }
-            _ => {}
+        if side == 1 && !error {
+            self.met_asymmetry(named);
         }
         let had = [pair.halves[0].kept.as_ref(), pair.halves[1].kept.as_ref()];
         let Some(decision) = self.judge(place, vrf, tuple, named, (had, [side == 0, side == 1])) else {
@@ -390,6 +384,14 @@ impl Oracle {
         self.count(at, side, arrived);
         self.feature(if side == 0 { "flow_forward" } else { "flow_reverse" });
         self.fate_of(at, side)
+    }
+
+    fn met_asymmetry(&mut self, named: [Named; 2]) {
+        match named {
+            [Named::Routed, Named::Bridged(Some(_))] => self.feature("routed_and_answered_by_frame"),
+            [Named::Bridged(Some(_)), Named::Routed] => self.feature("frame_answered_by_routing"),
+            _ => {}
+        }
     }
 
     /// The initiator's packets leave elsewhere now: answers are expected from there.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Mode;
 use crate::api::v1;
+use crate::ids::VrfId;
 use crate::model::read;
 use crate::model::records::Bfd;
 use crate::model::refusal::{At, Reason, Refusal};
@@ -76,7 +77,24 @@ fn fixed(old: &Bfd, watched: &Watched, local: Option<IpAddr>) -> Result<(), Refu
     }
 }
 
+/// That the sessions of a VRF still have ends.
+pub(super) fn check_ends(state: &State, vrf: VrfId) -> Result<(), Reason> {
+    let mut sessions = state.bfd.values().filter(|session| session.watched.vrf == vrf);
+    match sessions.find(|session| ends(state, &session.watched, session.local).is_err()) {
+        Some(session) => Err(Reason::InUse(format!("BFD session {}", session.name))),
+        None => Ok(()),
+    }
+}
+
 fn check(state: &State, watched: &Watched, local: Option<IpAddr>) -> Result<(), Refusal> {
+    ends(state, watched, local)?;
+    match state.bfd_by_watched.get(watched) {
+        Some(other) => Err(Reason::Watched { remote: watched.remote, session: other.name.to_string() }.at("remote")),
+        None => Ok(()),
+    }
+}
+
+fn ends(state: &State, watched: &Watched, local: Option<IpAddr>) -> Result<(), Refusal> {
     let &Watched { vrf, remote, multihop } = watched;
     if state.is_own(vrf, remote) {
         return Err(Reason::Ours(remote).at("remote"));
@@ -85,13 +103,9 @@ fn check(state: &State, watched: &Watched, local: Option<IpAddr>) -> Result<(), 
         return Err(Reason::NotConnected(remote).at("remote"));
     }
     match local {
-        Some(local) if local.is_ipv4() != remote.is_ipv4() => return Err(Reason::Family.at("local")),
-        Some(local) if !state.is_own(vrf, local) => return Err(Reason::NotOurs(local).at("local")),
-        None if state.bfd_end(watched, None).is_none() => return Err(Reason::Missing.at("local")),
-        _ => {}
-    }
-    match state.bfd_by_watched.get(watched) {
-        Some(other) => Err(Reason::Watched { remote, session: other.name.to_string() }.at("remote")),
-        None => Ok(()),
+        Some(local) if local.is_ipv4() != remote.is_ipv4() => Err(Reason::Family.at("local")),
+        Some(local) if !state.is_own(vrf, local) => Err(Reason::NotOurs(local).at("local")),
+        None if state.bfd_end(watched, None).is_none() => Err(Reason::Missing.at("local")),
+        _ => Ok(()),
     }
 }

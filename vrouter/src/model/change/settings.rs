@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Mode;
+use super::{Mode, bfd};
 use crate::api::v1;
 use crate::model::quotas;
 use crate::model::read;
@@ -40,6 +40,8 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Settings) -> Resu
     check(state, &settings)?;
     if *state.settings != settings {
         state.set_settings(Arc::new(settings));
+        let vrfs: Vec<_> = state.vrf_by_id.keys().copied().filter(|_| !state.bfd.is_empty()).collect();
+        vrfs.into_iter().try_for_each(|vrf| bfd::check_ends(state, vrf)).at("vtep")?;
     }
     Ok(())
 }

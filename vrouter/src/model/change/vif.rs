@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::{Mode, bridge, learning, neighbour, router};
+use super::{Mode, bfd, bridge, learning, neighbour, router};
 use crate::api::v1;
 use crate::ids::{PortIndex, Tags, VifId, Vlan};
 use crate::model::quotas;
@@ -409,6 +409,9 @@ fn check_dependants(state: &State, before: &Vif) -> Result<(), Refusal> {
                 return Err(Reason::NoLongerConnected(gateway, "a route by this gateway").at("subnets"));
             }
         }
+    }
+    for vrf in [Some(before.vrf), now.map(|vif| vif.vrf)].into_iter().flatten() {
+        bfd::check_ends(state, vrf).at("addresses")?;
     }
     for (_, vtep) in state.settings.vteps() {
         let ours = |vif: &Vif| vif.addresses.contains(&vtep) && state.settings.underlay == Some(vif.vrf);

@@ -87,14 +87,15 @@ fn a_failed_far_end_takes_its_tunnels_down_until_it_is_back_or_watched_no_more()
 }
 
 #[test]
-fn a_session_without_its_end_is_none() {
+fn what_a_session_s_ends_need_does_not_go_before_it() {
     let mut model = with_sessions();
-    let watched = |model: &Model| model.snapshot().bfd.len();
-    assert_eq!(watched(&model), 2);
+    assert_eq!(model.snapshot().bfd.len(), 2);
     // no tunnels, no VTEP; the link remains
-    let bare = v1::Settings { underlay_vrf: "underlay".into(), ..Default::default() };
-    model.apply("", &[put(Kind::Settings(bare))]).unwrap();
-    assert_eq!(watched(&model), 1);
+    let bare = put(Kind::Settings(v1::Settings { underlay_vrf: "underlay".into(), ..Default::default() }));
+    let refused = model.apply("", std::slice::from_ref(&bare)).err().expect("the far one's end is the VTEP");
+    assert_eq!((&*refused.field, &*refused.reason), ("vtep", "still referred to by BFD session far"));
+    model.apply("", &[delete(Key::BfdSession("far".into())), bare]).unwrap();
+    assert_eq!(model.snapshot().bfd.len(), 1);
     let refused = model.apply("", &[delete(Key::Vrf("underlay".into()))]).err().expect("it is in use");
     assert!(refused.reason.contains("still referred to"), "{refused:?}");
 }
