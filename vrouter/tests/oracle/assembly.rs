@@ -132,6 +132,9 @@ impl Oracle {
         let (packet, _) = emit::outer(source, destination, protocol, class, &payload);
         let ethertype = if source.is_ipv4() { IPV4 } else { IPV6 };
         let frame = emit::ethernet(ether.destination, ether.source, ethertype, &packet);
+        // what waits for its own first fragment is the whole of it
+        let tag = vif.vlan.map_or(Vec::new(), |vlan| [[0x81, 0], vlan.to_be_bytes()].concat());
+        self.pieces.at_hand.1 = [&frame[..12], &tag, &frame[12..]].concat();
         let ether = headers::ether(&frame)?;
         self.fabric_sent(vif, &ether, &frame)
     }
