@@ -113,8 +113,8 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("flood_copies", copies, copies * ROOM as u64);
     let buckets = fragments::buckets(flows.narrow_pairs.max(flows.wide_pairs));
     row("fragment_notes", (buckets * Notes::OF_BUCKET) as u64, Notes::bytes(buckets) as u64);
-    let assembly = workers * assembly::PACKETS as u64;
-    row("outer_packets_in_fragments", assembly, assembly * ROOM as u64);
+    let packets = workers * assembly::PACKETS as u64;
+    row("outer_packets_in_fragments", packets, packets * assembly::BUFFER as u64);
     // three rings of punts, injections, copies; pieces
     let large = workers * (5 * punt::LARGE + LARGE_PIECES) as u64;
     row("large_frames", large, large * LARGE_ROOM as u64);

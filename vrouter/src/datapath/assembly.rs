@@ -1,4 +1,4 @@
-//! Assembly: a tunnel's outer packet that the underlay had to fragment is put together again, so far as a room holds it, and then goes the path of a
+//! Assembly: a tunnel's outer packet that the underlay had to fragment is put together again, up to a jumbo frame, and then goes the path of a
 //! packet as if it had come whole. Pieces that overlap end it (RFC 5722, for IPv4 as well); the same piece twice is one. So many packets
 //! in all and of one sender; whoever has many loses his own.
 //!
@@ -11,7 +11,7 @@ use crate::ids::{Tick, VifId};
 use crate::packet::ip::Ip;
 use crate::packet::plain::{IP4, IP6};
 use crate::packet::{checksum, ecn, ether};
-use crate::port::{BURST, Frame, HEADROOM, ROOM};
+use crate::port::{BURST, Frame};
 
 /// Packets that a worker puts together at a time, and those of one sender.
 pub const PACKETS: usize = 64;
@@ -22,8 +22,10 @@ const PIECES: usize = 16;
 const PATIENCE: u32 = 2 * Tick::PER_SECOND;
 /// Bytes before the payload: Ethernet, a tag, the longer IP header.
 const FRONT: usize = ether::HEADER + ether::TAG + IP6;
-/// Bytes of payload that a room holds behind them.
-pub const MOST: usize = ROOM - HEADROOM - FRONT;
+/// Bytes of payload at most: a jumbo frame.
+const MOST: usize = 9216;
+/// Bytes of the buffer of a packet.
+pub const BUFFER: usize = FRONT + MOST;
 
 /// The packets that are being put together. Allocates nothing once made.
 pub(super) struct Assembly {
@@ -93,7 +95,7 @@ impl Identity {
 
 impl Assembly {
     pub fn new() -> Assembly {
-        let free = (0..PACKETS).map(|_| vec![0; FRONT + MOST].into_boxed_slice()).collect();
+        let free = (0..PACKETS).map(|_| vec![0; BUFFER].into_boxed_slice()).collect();
         Assembly { packets: Vec::with_capacity(PACKETS), free, whole: Vec::with_capacity(BURST) }
     }
 

@@ -52,7 +52,7 @@ fn cut(frame: &[u8], random: &mut Random) -> Option<Vec<Vec<u8>>> {
         2 => _ = pieces.remove(one),
         3 => pieces.insert(one, pieces[one]),
         4 => pieces.insert(one, (pieces[one].0, ends.min(pieces[one].1 + 8))),
-        5 => pieces.push((2400, 2400)),
+        5 => pieces.push((9600, 9600)),
         6 => pieces.push((pieces[one].0, pieces[one].0.max(pieces[one].1 - 3))),
         _ => {}
     }

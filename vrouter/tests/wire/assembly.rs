@@ -5,7 +5,7 @@ use vrouter::drops::DropReason;
 use super::exception;
 use super::fragments::{held, of_packet};
 use super::frames::frame;
-use super::lab::{Lab, scenario};
+use super::lab::{Lab, Setup, scenario};
 use super::network::{RA, UP};
 use super::reasons::By;
 use super::underlay6;
@@ -20,7 +20,7 @@ pub fn provoked(reason: DropReason) -> By {
             |lab| ["asm.vxlan.4.1", "asm.overlap"].iter().for_each(|name| lab.put(UP, name))
         }
         DropReason::OuterFragmentTooLarge => {
-            |lab| (0..2).for_each(|number| lab.put(UP, &format!("asm.large.{number}")))
+            |lab| ["asm.large.0", "asm.large.6"].iter().for_each(|name| lab.put(UP, name))
         }
         DropReason::OuterFragmentFull => |lab| {
             (0..9).for_each(|id| lab.put_bytes(UP, &of_packet("asm.vxlan.4.1", id)));
@@ -72,6 +72,12 @@ fn outer_packets_are_put_together() {
 }
 
 #[test]
+fn a_jumbo_frame_is_put_together() {
+    let wide = |workers| Lab::one(workers, &Setup { mtu: 9000, ..Setup::default() });
+    scenario("assembly-jumbo", wide, |lab| put_together(lab, "asm.jumbo", &[3, 0, 6, 1, 2, 5, 4]));
+}
+
+#[test]
 fn a_burst_may_hold_all_of_several_packets() {
     scenario("assembly-burst", Lab::a, |lab| {
         for number in [0, 3, 1, 2] {
@@ -106,7 +112,7 @@ fn pieces_that_overlap_end_their_packet() {
         }
         lab.put(UP, "asm.large.0");
         lab.run();
-        lab.put(UP, "asm.large.1");
+        lab.put(UP, "asm.large.6");
         lab.run();
         assert_eq!(lab.rig().dropped("up0", DropReason::OuterFragmentTooLarge), 2);
         // more pieces than any packet has

@@ -38,8 +38,10 @@ for at, by in enumerate(BYS):
 # the largest packet of a tenant, by an underlay of 1,500
 big = ip("rb", "ra", id=8201) / UDP(sport=7053, dport=5000) / Raw(bytes(i % 251 for i in range(1472)))
 to_wire("asm.big", cut4(behind(big, "vxlan", 51111, 0, RTR_A, RTR_B), 17, 8202, 1480), big)
-# larger than a room
-large = ip("rb", "ra", id=8203) / UDP(sport=7053, dport=5000) / Raw(bytes(2000))
+# the largest of 9,000 bytes by the same underlay, and one that is larger than what is put together
+jumbo = ip("rb", "ra", id=8208) / UDP(sport=7053, dport=5000) / Raw(bytes(i % 251 for i in range(8950 - 28)))
+to_wire("asm.jumbo", cut4(behind(jumbo, "vxlan", 51111, 0, RTR_A, RTR_B), 17, 8209, 1480), jumbo)
+large = ip("rb", "ra", id=8203) / UDP(sport=7053, dport=5000) / Raw(bytes(9200))
 for number, piece in enumerate(cut4(behind(large, "vxlan", 51111, 0, RTR_A, RTR_B), 17, 8204, 1480)):
     put("asm.large.%d" % number, LINK / piece)
 # congestion is marked on one piece
