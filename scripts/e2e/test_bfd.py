@@ -9,8 +9,9 @@ import time
 from lab import probe
 from lab.datagrams import Answerer, Flows, Stream
 from lab.frr import Bfdd
+from lab.order import alone
 from lab.picture import KERNEL_MAC, RED_VNI, V4
-from lab.process import until
+from lab.process import hasten, until
 from lab.wire import IP, UDP, VXLAN, Wire, wrpcap
 from test_uplinks import FAR, FLOWS, OURS, PORT, Network, af_packet, busiest_first, check, ready, spread
 
@@ -46,6 +47,7 @@ def are_up(network, *names):
 def with_leaves(picture, ports=None):
     """Sessions with both leaves. ports: further ones of h1's."""
     network = Network(picture, af_packet, ports=ports)
+    hasten(network.vrouter.process.pid)
     network.answers_by(*network.leaves)
     ready(network)
     network.frr = {
@@ -57,6 +59,7 @@ def with_leaves(picture, ports=None):
     return network
 
 
+@alone
 def test_a_silent_gateway_is_left_within_the_detection_time(picture):
     network = with_leaves(picture)
     for leaf in network.leaves:
@@ -122,6 +125,7 @@ def test_who_ends_by_will_keeps_its_flows_and_who_is_killed_loses_them(picture):
 
 def test_paths_to_a_far_end_move_when_its_session_fails(picture):
     network = Network(picture, af_packet)
+    hasten(network.vrouter.process.pid)
     network.answers_by(*network.leaves)
     ready(network)
     network.k.ip("address", "add", f"{FAR2}/32", "dev", "lo")
@@ -161,6 +165,7 @@ def test_paths_to_a_far_end_move_when_its_session_fails(picture):
         assert set(far_ends(flows).values()) == {FAR2}, "who has moved stays"
 
 
+@alone
 def test_a_busy_worker_starves_no_session(picture):
     # a tenant whose port always has frames, each of a new flow, and one that takes them
     network = with_leaves(picture, {"flood": "source0,flows=new,clients=20.1.0.0/16,servers=20.2.0.1", "sink": "sink0"})
@@ -205,6 +210,7 @@ def cpu_seconds(pid, thread):
     raise AssertionError(f"no thread {thread}")
 
 
+@alone
 def test_a_batch_of_routes_does_not_delay_the_switch(picture):
     network = with_leaves(picture)
     flows = Flows(network.red1, FLOWS, V4["k"], PORT)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import tempfile
 
-from lab.process import run, until
+from lab.process import hasten, run, until
 
 _DAEMONS = "/usr/lib/frr"
 
@@ -38,6 +38,7 @@ class Bfdd:
         """Again after its end too."""
         self.bfdd = self._start("bfdd", "--bfdctl", f"{self.folder}/bfdd.sock")
         until(lambda: os.path.exists(f"{self.folder}/bfdd.vty"), 10, "bfdd's socket")
+        hasten(self.bfdd.pid)
 
     def kill(self):
         """Without a word to its peers."""

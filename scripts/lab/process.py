@@ -1,6 +1,7 @@
 """Processes that a lab starts: they end with it, even when it is killed."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import time
@@ -23,6 +24,12 @@ def until(condition, seconds, what):
         if time.monotonic() > end:
             raise Failure(f"waited {seconds} s in vain for {what}")
         time.sleep(0.02)
+
+
+def hasten(pid):
+    """Lets a process's threads go before what else the machine does: a peer that waits 150 ms takes a thread that gets no processor for dead."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        os.setpriority(os.PRIO_PROCESS, int(thread), -15)
 
 
 def run(*command, check=True, seconds=30, stdin=None):

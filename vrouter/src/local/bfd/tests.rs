@@ -138,6 +138,15 @@ fn who_never_came_up_did_not_fail() {
     pair.run(10_000);
     assert_eq!(pair.stand(0), BfdStand { state: State::Down, diagnostic: Diagnostic::NONE, failed: false });
     assert!(pair.sent[0].len() <= 14, "more than one a second, less jitter");
+    // who is heard, but does not hear us
+    pair.cut[1] = false;
+    pair.run(3000);
+    assert_eq!(pair.stand(0).state, State::Init);
+    pair.cut[1] = true;
+    pair.run(4000);
+    let expired = Diagnostic::DETECTION_TIME_EXPIRED;
+    assert_eq!(pair.stand(0), BfdStand { state: State::Down, diagnostic: expired, failed: false });
+    assert_eq!(pair.ends[0].session(&Pair::key(0)).unwrap().counts.failures, 0);
 }
 
 #[test]
