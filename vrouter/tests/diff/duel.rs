@@ -8,7 +8,7 @@ use vrouter::api::v1;
 use super::case::{Batch, Case, Event, Expected, Kept, Network};
 use super::objects::Object;
 use super::product::{Drops, Product, flow_line, flow_lines, new_drops, ports};
-use crate::oracle::{Flow, Oracle, Outcome, Sent, Worlds};
+use crate::oracle::{Flow, Oracle, Outcome, Sent, Station, Worlds};
 
 /// How the product is run.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -272,7 +272,13 @@ impl Duel<'_> {
 
     fn compare_flows(&mut self) -> Result<(), Stop> {
         let there = self.product.flows();
-        let kept = self.modelled(|worlds| worlds.keep(|oracle, _| flows_fit(&there, &oracle.flows())))?;
+        let stations = self.product.stations();
+        let kept = self.modelled(|worlds| {
+            worlds.keep(|oracle, _| {
+                flows_fit(&there, &oracle.flows())?;
+                stations_fit(&stations, &oracle.stations())
+            })
+        })?;
         kept.map(|_| ()).map_err(|(_, what)| Stop::Different(what))
     }
 }
@@ -315,6 +321,18 @@ fn flows_fit(there: &[v1::Flow], wanted: &[Flow]) -> Result<(), String> {
         }
     }
     there.first().map_or(Ok(()), |other| Err(format!("flow: only in the product {}", flow_line(other))))
+}
+
+fn stations_fit(there: &[(String, Vec<u8>, bool)], wanted: &[Station]) -> Result<(), String> {
+    let is = |of: &(String, Vec<u8>, bool), other: &Station| {
+        (&*of.0, &*of.1, of.2) == (&*other.bridge, &other.mac[..], other.held)
+    };
+    let gone = wanted.iter().find(|station| !station.may_be_gone && !there.iter().any(|other| is(other, station)));
+    let extra = there.iter().find(|other| !wanted.iter().any(|station| is(other, station)));
+    match (gone, extra) {
+        (None, None) => Ok(()),
+        _ => Err(format!("stations: only in the model {gone:?}, only in the product {extra:?}")),
+    }
 }
 
 fn frame(event: &Event) -> Option<&[u8]> {

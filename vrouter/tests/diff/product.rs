@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use vrouter::api::{v1, yaml};
+use vrouter::control::Request;
 use vrouter::daemon::bfd::Bfd;
 use vrouter::ids::PortIndex;
 use vrouter::packet::bfd::{Diagnostic, State};
@@ -125,6 +126,24 @@ impl Product {
 
     pub fn flows(&mut self) -> Vec<v1::Flow> {
         self.lab.rig().flows(v1::FlowsRequest::default())
+    }
+
+    /// Stations that were learnt, sorted: the bridge, the MAC, and whether it is held.
+    pub fn stations(&mut self) -> Vec<(String, Vec<u8>, bool)> {
+        let filter = v1::ListRequest { kind: v1::Kind::FdbEntry.into(), ..Default::default() };
+        let objects = self.lab.rig().ask(|reply| Request::List { filter, reply }).unwrap().objects;
+        let learnt = objects.filter_map(|object| match object.kind {
+            Some(v1::object::Kind::FdbEntry(entry)) if entry.learnt => Some(entry),
+            _ => None,
+        });
+        let mut stations: Vec<_> = learnt
+            .map(|entry| {
+                let key = entry.key.unwrap_or_default();
+                (key.bridge, key.mac, entry.pinned)
+            })
+            .collect();
+        stations.sort();
+        stations
     }
 
     /// The books at rest; panics with what is wrong.

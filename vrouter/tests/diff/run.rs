@@ -56,6 +56,7 @@ const FEATURES: &[&str] = &[
     "frames_to_mpls_udp", "frames_to_vxlan", "routed_error_of_bridged", "station_behind_tunnel", "to_gateway_from_bridge", "to_station",
     "to_vxlan", "to_vxlan6", "told_no_route", "told_time_exceeded", "told_too_big", "udp6_checksum", "udp6_without_checksum", "unanswered", "vlan",
     "link_back", "link_lost", "neighbour_lost", "path_without_link", "released_elsewhere", "several_worlds", "split", "sub_interface", "sub_interface_of_two_tags",
+    "frame_answered_by_routing", "routed_and_answered_by_frame",
     "own_pair_gives_way", "own_quota", "pair_of_other_family_gives_way", "pair_of_tenant_gives_way", "tenant_quota",
     "bfd_far_end_back", "bfd_far_end_failed", "bfd_neighbour_back", "bfd_neighbour_failed", "path_that_failed",
     "checksum_completed", "segments_cut", "segments_split",

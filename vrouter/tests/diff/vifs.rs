@@ -35,7 +35,7 @@ pub struct Vif {
 pub fn quota(random: &mut Random) -> String {
     let mut low = |most| 1 + random.below(most);
     let (flows, fragments, punts) = (low(4), low(2), low(3));
-    let pairs = random.pick(&[1, 1, 1, 2, 3]);
+    let pairs = random.pick(&[1, 1, 2, 3, 3]);
     random.pick(&[
         format!("{{new_flows_per_second: {flows}}}"),
         format!("{{fragments_per_second: {fragments}}}"),

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Oracle;
 use super::config::{Config, Which};
 use super::headers::{self, Ether, Mac, Reason};
 use super::slow_path::Side;
+use super::{Oracle, Station};
 
 /// A station that was seen.
 #[derive(Clone, Debug)]
@@ -84,6 +84,16 @@ impl Oracle {
         for (_, station) in gone {
             self.feature(if station.held { "held_station_forgotten" } else { "station_forgotten" });
         }
+    }
+
+    pub(super) fn learnt_stations(&self) -> Vec<Station> {
+        let row = |((bridge, mac), learnt): (&(u32, Mac), &Learnt)| Station {
+            bridge: self.config.bridges[bridge].name.clone(),
+            mac: *mac,
+            held: learnt.held,
+            may_be_gone: self.config.forgotten(*bridge, learnt).0 <= self.now,
+        };
+        self.config.learnt.iter().map(row).collect()
     }
 
     /// When no station is in limbo any more that is in it at this time.

@@ -140,6 +140,17 @@ pub struct Flow {
     pub may_be_gone: bool,
 }
 
+/// A station that a bridge learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Station {
+    pub bridge: String,
+    pub mac: [u8; 6],
+    /// It stays where it is.
+    pub held: bool,
+    /// In limbo: silent for so long that it may be forgotten.
+    pub may_be_gone: bool,
+}
+
 /// One vRouter.
 #[derive(Clone)]
 pub struct Oracle {
@@ -354,6 +365,11 @@ impl Oracle {
             row.reverse_way = ecmp::name(pair.halves[1].kept.as_ref(), row.reverse_verdict);
         }
         rows
+    }
+
+    /// The stations that bridges learnt, in no order that matters.
+    pub fn stations(&self) -> Vec<Station> {
+        self.learnt_stations()
     }
 
     fn feature(&mut self, name: &'static str) {

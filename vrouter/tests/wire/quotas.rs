@@ -92,6 +92,20 @@ fn a_smaller_quota_ends_no_flow_and_a_v6_flow_takes_a_v4_one_s_place() {
 }
 
 #[test]
+fn a_new_flow_beyond_a_smaller_quota_ends_up_to_four() {
+    scenario("quota-much-smaller", Lab::a, |lab| {
+        answered(lab, 8);
+        lab.apply(&network::ra("quota: {flows: 2}"));
+        lab.dropped(RA, "quiet.20", DropReason::FlowQuota);
+        assert_eq!(count(lab), 4);
+        assert!((4..8).all(|n| there(lab, 20_000 + n)), "the oldest went");
+        lab.pass(RA, "quiet.21", UP, "quiet.21.wire");
+        assert_eq!(count(lab), 2);
+        assert!(there(lab, 20_007) && there(lab, 20_021));
+    });
+}
+
+#[test]
 fn what_comes_by_a_tunnel_is_held_by_the_vif_it_goes_to() {
     scenario("quota-tunnel", Lab::a, |lab| {
         lab.apply(&network::ra("quota: {flows: 1}"));
