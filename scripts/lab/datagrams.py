@@ -49,12 +49,12 @@ class Answerer:
 
 
 class Flows:
-    """As many UDP flows from a namespace to (address, port), each a socket of its own."""
+    """As many UDP flows from a namespace to (address, port), each a socket of its own. `asked`: the number of the last question."""
 
     def __init__(self, netns, count, address, port):
         self.to = (address, port)
         self.sockets = [netns.socket(_family(address), socket.SOCK_DGRAM) for _ in range(count)]
-        self._asked = 0
+        self.asked = 0
         for one in self.sockets:
             one.connect(self.to)
             one.settimeout(ANSWER_SECONDS)
@@ -68,8 +68,8 @@ class Flows:
         names = []
         for first in range(0, len(self.sockets), AT_ONCE):
             some = self.sockets[first:first + AT_ONCE]
-            self._asked += 1
-            question = b"asked %d" % self._asked
+            self.asked += 1
+            question = b"asked %d" % self.asked
             for one in some:
                 one.send(question)
             for one in some:
