@@ -375,12 +375,8 @@ impl Oracle {
             within |= matches!((&half.kept, &kept), (Some(old), Some(new)) if old != new && !old.open && self.config.is_of_group(&new.name, new.hop));
             half.kept = kept.or(half.kept.take());
         }
-        if moved {
-            self.feature("path_left");
-        }
-        if within {
-            self.feature("path_changed_in_group");
-        }
+        let seen = [(moved, "path_left"), (within, "path_changed_in_group")];
+        seen.into_iter().filter(|(seen, _)| *seen).for_each(|(_, name)| self.feature(name));
         self.count(at, side, arrived);
         self.feature(if side == 0 { "flow_forward" } else { "flow_reverse" });
         self.fate_of(at, side)
