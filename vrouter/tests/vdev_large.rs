@@ -31,7 +31,7 @@ fn what_comes_in_several_buffers_is_put_together_in_its_place() {
         let (_device, mut from) = start(&format!("net_pcap0,rx_pcap={}", input.display()), &pool, Some(large), None);
         let (_out, mut to) = start(&format!("net_pcap1,tx_pcap={}", output.display()), &pool, Some(large), None);
         let (mut burst, report) = rx_until(&mut from, frames.len());
-        assert_eq!(report, RxReport { frames: frames.len(), multi_segment: 0, handed_over: 0 });
+        assert_eq!(report, RxReport { frames: frames.len(), multi_segment: 0, ..RxReport::default() });
         assert_eq!(bytes(&burst), frames);
         assert_eq!((pool.in_use(), large.in_use()), (4, 6), "the parts were given back");
         let headed = burst[7].replace_front(14, &[0xee; 64]);
@@ -54,7 +54,7 @@ fn what_no_large_buffer_is_left_for_is_dropped_and_reported() {
     let (pool, large) = (pool("none", 255), large_mempool(&eal(), "none-large", 1).unwrap());
     let (_device, mut port) = start(&format!("net_pcap2,rx_pcap={}", input.display()), &pool, Some(large), None);
     let (received, report) = rx_until(&mut port, 3);
-    assert_eq!(report, RxReport { frames: 3, multi_segment: 2, handed_over: 0 });
+    assert_eq!(report, RxReport { frames: 3, multi_segment: 2, ..RxReport::default() });
     assert_eq!(bytes(&received), [frame(1, 3000), frame(2, 60), frame(4, 61)]);
     drop(received);
     assert_eq!((pool.in_use(), large.in_use()), (0, 0));

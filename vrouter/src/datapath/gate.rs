@@ -179,9 +179,6 @@ impl Reader for Tenant<'_> {
     #[inline(always)]
     fn read(&mut self, frame: &Frame, cell: &mut Cell) -> Option<Family> {
         const L3: usize = ether::HEADER;
-        if frame.undone.is_any() {
-            return None;
-        }
         let bytes = frame.bytes();
         let head = bytes.first_chunk::<{ L3 + 28 }>()?;
         let words = [plain::le64(head, 0), plain::le64(head, 8)];

@@ -80,6 +80,8 @@ pub struct Worker {
     received: Vec<Frame>,
     /// Takes turns with it where frames are told apart by tags.
     mixed: Vec<Frame>,
+    /// Their senders left something undone in some of them, which the lane does not ask.
+    undone: bool,
     lane: Lane,
     counter: Counter,
     /// What the lane does not take, and what is known of it.
@@ -169,6 +171,7 @@ impl Worker {
             snapshot,
             received: Vec::with_capacity(BURST),
             mixed: Vec::with_capacity(BURST),
+            undone: false,
             lane: Lane::new(),
             counter: shared.flows.counter(),
             frames: Vec::with_capacity(BURST),
@@ -232,6 +235,7 @@ impl Worker {
             counters.drop(slot, DropReason::MultiSegment, report.multi_segment as u64);
         }
         self.turns.spent = 0;
+        self.undone = report.undone;
         if self.snapshot.branches.are_on(port) {
             self.receive_tagged(port);
         } else {
@@ -263,10 +267,10 @@ impl Worker {
     /// The path of a burst: plain packets by the lane, others by the slower steps, in the order in which they came.
     fn run(&mut self, vif: VifId, slot: usize) {
         while !self.received.is_empty() {
-            let Worker { snapshot, received, lane, shared, .. } = self;
+            let Worker { snapshot, received, lane, shared, undone, .. } = self;
             let (generation, frames) = (snapshot.generation, received.len());
             let row = snapshot.vifs.row(vif.index());
-            let mut gate = row.map_or(Gate::Closed, |vif| Gate::of(snapshot, vif));
+            let mut gate = row.filter(|_| !*undone).map_or(Gate::Closed, |vif| Gate::of(snapshot, vif));
             lane.see(snapshot, &mut gate, &shared.flows, received);
             // frames that the slower steps are given at least: more each time that the lane takes none
             let (mut at, mut least) = (0, 1);

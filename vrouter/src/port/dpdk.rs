@@ -277,12 +277,14 @@ impl traffic::Buffers for Buffers {
 impl Port for DpdkPort {
     fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
         let burst = self.queues.rx.rx_burst(&mut self.mbufs, BURST.min(frames.capacity() - frames.len()));
+        let (before, mut undone) = (frames.len(), false);
         if self.of_guest {
             frames.extend(self.mbufs.drain(..).map(frame_of_guest));
+            undone = frames[before..].iter().any(|frame| frame.undone.is_any());
         } else {
             frames.extend(self.mbufs.drain(..).map(frame_of));
         }
-        RxReport { frames: burst.received, multi_segment: burst.multi_segment, handed_over: 0 }
+        RxReport { frames: burst.received, multi_segment: burst.multi_segment, handed_over: 0, undone }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {

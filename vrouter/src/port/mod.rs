@@ -61,6 +61,8 @@ pub struct RxReport {
     pub multi_segment: usize,
     /// Frames of other workers that were sent on this occasion.
     pub handed_over: usize,
+    /// Something is left undone in some of the frames.
+    pub undone: bool,
 }
 
 /// What one `tx` took.

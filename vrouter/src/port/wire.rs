@@ -58,7 +58,8 @@ impl Port for WirePort {
         let most = BURST.min(frames.capacity() - frames.len());
         let before = frames.len();
         frames.extend(std::iter::from_fn(|| self.wire.to_worker.pop()).take(most));
-        RxReport { frames: frames.len() - before, ..RxReport::default() }
+        let undone = frames[before..].iter().any(|frame| frame.undone.is_any());
+        RxReport { frames: frames.len() - before, undone, ..RxReport::default() }
     }
 
     fn takes_segments(&self, _v6: bool) -> bool {

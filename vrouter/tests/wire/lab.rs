@@ -159,11 +159,12 @@ struct SmallBuffers(WirePort, usize);
 
 impl Port for SmallBuffers {
     fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
-        let received = self.0.rx(frames).frames;
+        let report = self.0.rx(frames);
+        let received = report.frames;
         let before = frames.len();
         frames.retain(|frame| frame.len() <= self.1);
         let multi_segment = before - frames.len();
-        RxReport { frames: received - multi_segment, multi_segment, handed_over: 0 }
+        RxReport { frames: received - multi_segment, multi_segment, ..report }
     }
 
     fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
