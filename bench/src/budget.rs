@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// Steps in the order of the path, with the files that are theirs. `flows`: lookup, set-up, eviction; `receive`: what is between the steps, too.
 pub const STEPS: [(&str, &[&str]); 7] = [
     ("ports", &["bench/src/pipeline.rs", "/port/mod.rs"]),
-    ("receive", &["datapath/mod.rs"]),
+    ("receive", &["datapath/mod.rs", "datapath/work.rs"]),
     ("classify", &["datapath/classify.rs", "datapath/gate.rs", "packet/plain/mod.rs"]),
     (
         "flows",
