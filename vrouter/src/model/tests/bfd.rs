@@ -99,3 +99,16 @@ fn what_a_session_s_ends_need_does_not_go_before_it() {
     let refused = model.apply("", &[delete(Key::Vrf("underlay".into()))]).err().expect("it is in use");
     assert!(refused.reason.contains("still referred to"), "{refused:?}");
 }
+
+#[test]
+fn a_route_by_who_has_failed_leads_nowhere() {
+    let mut model = with_sessions();
+    model.apply("", &[put(Kind::BfdSession(session("next", "10.0.0.2", false)))]).unwrap();
+    model.learn(model.vif_id("up0").unwrap(), std::net::Ipv4Addr::new(10, 0, 0, 2), crate::ids::Mac(PEER_MAC));
+    let all = leads(&model, "10.0.0.2");
+    assert!(!all.is_empty() && all.iter().all(|leads| *leads));
+    assert!(tell(&mut model, "next", UP) && tell(&mut model, "next", FAILED));
+    assert!(leads(&model, "10.0.0.2").iter().all(|leads| !leads));
+    assert!(tell(&mut model, "next", UP));
+    assert_eq!(leads(&model, "10.0.0.2"), all);
+}
