@@ -107,7 +107,79 @@ impl Recorder for Silent {
 
 /// Decides about a flow. Any thread; no side effects but the recorder's.
 pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Recorder) -> Answer {
-    let refused = |(reason, culprit)| Answer {
+    let found = by_route(snapshot, question, recorder);
+    if let Some(away) = redirect::by_sender(snapshot, question, recorder)
+        && !found.is_ok_and(|way| matches!(leave(snapshot, way.next_hop), Ok(None)))
+    {
+        return redirected(snapshot, question, &away, recorder);
+    }
+    match go(snapshot, question, &found, None, recorder) {
+        Ok(answer) => answer,
+        Err(away) => redirected(snapshot, question, &away, recorder),
+    }
+}
+
+/// The decision about a flow that a rule sends elsewhere.
+#[inline(never)]
+fn redirected(snapshot: &Snapshot, question: &Question, away: &Away, recorder: &mut impl Recorder) -> Answer {
+    let found = match question.forward {
+        Named::Routed => away.resolve(snapshot, question, recorder),
+        Named::Label(_) | Named::Bridged(_) => Err((DropReason::RedirectNotRouted, away.culprit())),
+    };
+    match go(snapshot, question, &found, Some(away), recorder) {
+        Ok(answer) => answer,
+        // rules are followed once
+        Err(_) => refused(question, (DropReason::NextHopGone, away.culprit())),
+    }
+}
+
+/// The decision about a flow that goes this way, past its ACLs. `Err`: one of them sends it elsewhere, unless it goes `away` already.
+#[inline(always)]
+fn go(
+    snapshot: &Snapshot,
+    question: &Question,
+    found: &Found,
+    away: Option<&Away>,
+    recorder: &mut impl Recorder,
+) -> Result<Answer, Away> {
+    let way = match found {
+        Ok(way) => way,
+        Err(lost) => return Ok(refused(question, *lost)),
+    };
+    let next_hop = way.next_hop;
+    if way.chosen.is_some() {
+        recorder.member(way, question.kept[0]);
+    }
+    let left = match leave(snapshot, next_hop) {
+        Ok(left) => left,
+        Err(reason) => return Ok(refused(question, (reason, Culprit::NextHop(next_hop)))),
+    };
+    // link-local addresses are for us only (RFC 4291, section 2.5.6), and for stations of one bridge
+    let bridged = matches!(question.forward, Named::Bridged(_));
+    let link_local = || is_link_local(question.tuple.source) || is_link_local(question.tuple.destination);
+    if left.is_some() && !bridged && link_local() {
+        return Ok(refused(question, (DropReason::SourceSpoofed, Culprit::Frame)));
+    }
+    let follow = left.is_some() && away.is_none();
+    match judge(snapshot, question, (way, away, follow), left.and_then(|exit| exit.vif), recorder) {
+        Ok(None) => {}
+        Ok(Some(away)) => return Err(away),
+        Err(denied) => {
+            let exit = left.map_or(question.place, |exit| exit.place);
+            return Ok(Answer { exit, ..refused(question, denied) });
+        }
+    }
+    Ok(match left {
+        Some(exit) => forwarded(snapshot, question, (way, exit), away.is_some(), recorder),
+        None => {
+            let answer = refused(question, (DropReason::LocalUnanswered, Culprit::NextHop(next_hop)));
+            Answer { forward: Verdict::Local, ..answer }
+        }
+    })
+}
+
+fn refused(question: &Question, (reason, culprit): (DropReason, Culprit)) -> Answer {
+    Answer {
         forward: Verdict::Drop(reason),
         reverse: Verdict::Drop(reason),
         reverse_exit: None,
@@ -115,55 +187,11 @@ pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Reco
         exit: question.place,
         owner: question.place,
         culprit,
-    };
-    let mut found = by_route(snapshot, question, recorder);
-    let mut away = None;
-    loop {
-        let ours = found.is_ok_and(|way| matches!(leave(snapshot, way.next_hop), Ok(None)));
-        if away.is_none() && !ours {
-            away = redirect::by_sender(snapshot, question, recorder);
-            if let Some(away) = &away {
-                found = elsewhere(snapshot, question, away, recorder);
-            }
-        }
-        let way = match found {
-            Ok(way) => way,
-            Err(lost) => return refused(lost),
-        };
-        let next_hop = way.next_hop;
-        if way.chosen.is_some() {
-            recorder.member(&way, question.kept[0]);
-        }
-        let left = match leave(snapshot, next_hop) {
-            Ok(left) => left,
-            Err(reason) => return refused((reason, Culprit::NextHop(next_hop))),
-        };
-        // link-local addresses are for us only (RFC 4291, section 2.5.6), and for stations of one bridge
-        let bridged = matches!(question.forward, Named::Bridged(_));
-        let link_local = is_link_local(question.tuple.source) || is_link_local(question.tuple.destination);
-        if left.is_some() && !bridged && link_local {
-            return refused((DropReason::SourceSpoofed, Culprit::Frame));
-        }
-        let exit = left.map_or(question.place, |exit| exit.place);
-        let follow = left.is_some() && away.is_none();
-        match judge(snapshot, question, (&way, away.as_ref(), follow), left.and_then(|exit| exit.vif), recorder) {
-            Err(denied) => return Answer { exit, ..refused(denied) },
-            Ok(Some(now)) => {
-                found = elsewhere(snapshot, question, &now, recorder);
-                away = Some(now);
-                continue;
-            }
-            Ok(None) => {}
-        }
-        let Some(exit) = left else {
-            let answer = refused((DropReason::LocalUnanswered, Culprit::NextHop(next_hop)));
-            return Answer { forward: Verdict::Local, ..answer };
-        };
-        return forwarded(snapshot, question, (&way, exit), away.is_some(), recorder);
     }
 }
 
 /// The way that routes lead, or who names it.
+#[inline(always)]
 fn by_route(snapshot: &Snapshot, question: &Question, recorder: &mut impl Recorder) -> Found {
     match question.forward {
         Named::Label(next_hop) | Named::Bridged(Some(next_hop)) => Ok(Resolved::without_route(question.vrf, next_hop)),
@@ -177,15 +205,8 @@ fn by_route(snapshot: &Snapshot, question: &Question, recorder: &mut impl Record
     }
 }
 
-/// The way that a rule sends a flow.
-fn elsewhere(snapshot: &Snapshot, question: &Question, away: &Away, recorder: &mut impl Recorder) -> Found {
-    match question.forward {
-        Named::Routed => away.resolve(snapshot, question, recorder),
-        Named::Label(_) | Named::Bridged(_) => Err((DropReason::RedirectNotRouted, away.culprit())),
-    }
-}
-
 /// The answer about a flow that may go this way.
+#[inline(always)]
 fn forwarded(
     snapshot: &Snapshot,
     question: &Question,

@@ -81,6 +81,7 @@ impl Snapshot {
         self.follow(Resolved { count, ..Resolved::without_route(passed, NextHopId(0)) }, vrf, destination, choose, see)
     }
 
+    #[inline(always)]
     fn follow(
         &self,
         mut resolved: Resolved,

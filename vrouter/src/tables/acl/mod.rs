@@ -174,6 +174,7 @@ impl Acl {
     }
 
     /// Where it sends what it judged so, if elsewhere than routes do.
+    #[inline]
     pub fn redirect(&self, judgement: &Judgement) -> Option<Redirect> {
         if self.redirecting == 0 {
             return None;
