@@ -59,7 +59,7 @@ reasons! {
     Ipv6Header = "ipv6_header",
     /// The IP length says more than the frame holds.
     IpLength = "ip_length",
-    /// The transport header is truncated.
+    /// The transport header is truncated; or a guest leaves a TCP segment to us that is to be cut into more than 128.
     TransportHeader = "transport_header",
     /// A first fragment too short to hold its ports (RFC 1858, RFC 7112).
     FragmentTooShort = "fragment_too_short",

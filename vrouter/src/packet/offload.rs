@@ -132,12 +132,16 @@ pub struct Segments {
     each: usize,
 }
 
+/// Segments of one packet: 64 KiB in ones of 512 bytes. A guest that asks for more, by tiny ones, would have a worker make thousands of one frame.
+const MOST: usize = 128;
+
 /// FIN and PSH are said by the last segment, CWR by the first (RFC 9293; RFC 3168, section 6.1.2).
 const FIN_PSH: u8 = 0x09;
 const CWR: u8 = 0x80;
 
 impl Segments {
-    /// Of this L3 packet, with so much payload each; `None`: it is no TCP segment that can be read.
+    /// Of this L3 packet, with so much payload each; `None`: it is no TCP segment that can be read, or there would be too
+    /// many.
     pub fn of(packet: &[u8], each: u16) -> Option<Segments> {
         let read = ip::read_ours(packet).ok()?;
         if read.protocol != protocol::TCP || read.fragment || each == 0 {
@@ -146,7 +150,8 @@ impl Segments {
         let l4 = usize::from(read.header);
         let head = l4 + usize::from(packet.get(l4 + 12)? >> 4) * 4;
         let payload = usize::from(read.length).checked_sub(head)?;
-        Some(Segments { v6: read.source.is_ipv6(), l4, head, payload, each: each.into() })
+        let segments = Segments { v6: read.source.is_ipv6(), l4, head, payload, each: each.into() };
+        (segments.count() <= MOST).then_some(segments)
     }
 
     /// How many there are, at least one.

@@ -139,3 +139,15 @@ fn what_an_underlay_s_sender_left_undone_is_not_the_tenant_s() {
         lab.expect(&[(RA, "off.outer.out")]);
     });
 }
+
+#[test]
+fn who_leaves_thousands_of_segments_to_us_gets_none() {
+    scenario("off-many", Lab::a, |lab| {
+        for each in [2, 400] {
+            lab.put_undone(RA, "off.whole", Undone::segments(each));
+            lab.run();
+            assert!(lab.take(UP).is_empty(), "{each} bytes each");
+        }
+        assert_eq!(lab.rig().dropped("ra", DropReason::TransportHeader), 2);
+    });
+}
