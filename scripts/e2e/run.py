@@ -26,7 +26,7 @@ JOBS = min(8, 1 + (os.cpu_count() or 1))
 _PR_SET_PDEATHSIG = 1
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from lab.order import is_alone, is_first  # noqa: E402
+from lab.order import is_alone  # noqa: E402
 from lab.picture import Picture  # noqa: E402
 from lab.process import Failure  # noqa: E402
 from lab.space import Lab  # noqa: E402
@@ -96,7 +96,7 @@ def passes(title, function, bin):
 
 def run_all(chosen, bin, jobs):
     """Whether each passed; what each says is told when it ends."""
-    chosen = sorted(chosen, key=lambda test: not is_first(test[1]))
+    chosen = list(chosen)
     results = []
     for several in (True, False):
         part = [test for test in chosen if is_alone(test[1]) != several]

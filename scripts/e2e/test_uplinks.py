@@ -11,7 +11,7 @@ import time
 
 from lab import probe
 from lab.datagrams import Answerer, Flows, Stream
-from lab.order import first
+from lab.order import alone
 from lab.picture import KERNEL_MAC, RED_VNI, V4, V6, add_vxlan, network
 from lab.process import until
 from lab.wire import UDP, VXLAN, Wire
@@ -195,7 +195,7 @@ def test_a_cut_link_moves_what_it_carried_at_once(picture):
         assert network.ways(flows) == first
 
 
-@first
+@alone
 def test_a_silent_neighbour_is_left_while_answers_come_by_the_other(picture):
     network = Network(picture, af_packet)
     network.answers_by(*network.leaves)

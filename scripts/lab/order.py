@@ -1,4 +1,4 @@
-"""Which tests of scripts/e2e run beside others, and when they begin."""
+"""Which tests of scripts/e2e run beside others."""
 
 
 def alone(test):
@@ -7,15 +7,5 @@ def alone(test):
     return test
 
 
-def first(test):
-    """It waits for long: it begins before others, which run meanwhile."""
-    test.first = True
-    return test
-
-
 def is_alone(test):
     return getattr(test, "alone", False)
-
-
-def is_first(test):
-    return getattr(test, "first", False)
