@@ -28,6 +28,12 @@ vnis: [{vni: 400, vrf: svc}]
 const BY_LEFT: &str = "acls: [{name: by, rules: [{name: through, action: permit, protocol: udp, redirect: {vif: left}}, {action: permit}]}]";
 const NOTHING: &str = "acls: [{name: nothing, rules: []}]";
 
+/// One of its VIFs.
+fn vif_of_service(name: &str) -> &'static str {
+    let line = SERVICE.lines().find(|line| line.contains(&format!("name: {name},"))).expect("a line of its own");
+    line.trim().trim_start_matches("- ")
+}
+
 /// There is a service, and ra receives nothing unasked.
 fn service(workers: usize) -> Lab {
     let mut lab = Lab::a(workers);
@@ -161,7 +167,7 @@ fn a_route_leads_by_way_of_a_service() {
         both_ways(lab, "4");
         both_ways(lab, "6");
         // what is no service answers by the routes of its own VRF
-        let left = SERVICE.lines().find(|line| line.contains("name: left")).unwrap().trim().trim_start_matches("- ");
+        let left = vif_of_service("left");
         lab.apply(&format!("vifs: [{}]", left.replace(", service: true", "")));
         lab.pass(RA, "svc4", LEFT, "svc4.left");
         lab.dropped(LEFT, "svc4.back.from-left", DropReason::RouteDrop);
@@ -173,7 +179,7 @@ fn a_service_sends_on_by_its_own_rules() {
     scenario("redirect-chain", through, |lab| {
         // left hands on to right, which goes on to B
         lab.apply("acls: [{name: next, rules: [{action: permit, redirect: {vif: right}}]}]");
-        let left = SERVICE.lines().find(|line| line.contains("name: left")).unwrap().trim().trim_start_matches("- ");
+        let left = vif_of_service("left");
         lab.apply(&format!("vifs: [{}, acl_from_vif: next}}]", left.trim_end_matches('}')));
         lab.pass(RA, "svc4", LEFT, "svc4.left");
         lab.pass(LEFT, "svc4.from-left", RIGHT, "svc4.chain");
@@ -201,7 +207,7 @@ fn live_flows_follow_the_rules() {
         lab.apply("routes: [{vrf: red, prefix: 10.1.1.10/32, owner: vip, drop: true}]");
         lab.pass(LEFT, "svc4.back.from-left", RA, "svc4.back.out");
         // right is no service any more: what answers what it sent goes by routes
-        let right = SERVICE.lines().find(|line| line.contains("name: right")).unwrap().trim().trim_start_matches("- ");
+        let right = vif_of_service("right");
         lab.apply(&format!("vifs: [{}]", right.replace(", service: true", "")));
         lab.dropped(UP, "svc4.back", DropReason::RouteDrop);
         lab.apply(&format!("vifs: [{right}]"));
@@ -269,7 +275,7 @@ fn references_hold_at_the_end_of_a_batch() {
         "vrf blue: still referred to by ACL into, which redirects to it"
     );
     lab.apply(BY_LEFT);
-    let left = SERVICE.lines().find(|line| line.contains("name: left")).unwrap().trim().trim_start_matches("- ");
+    let left = vif_of_service("left");
     assert_eq!(
         refused(&mut lab, &format!("vifs: [{}]", left.replace(", service: true", ""))),
         "vif left: still referred to by ACL by, which redirects to it"
