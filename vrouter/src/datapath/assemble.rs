@@ -76,6 +76,8 @@ fn forget(gone: &Gone, snapshot: &Snapshot, end: &WorkerEnd, now: Tick) {
 impl Worker {
     /// Makes the packets that are whole the next burst. False: there is none.
     pub(super) fn take_whole(&mut self) -> bool {
+        // in the order in which they were whole
+        self.assembly.whole.reverse();
         while let Some((frame, vif)) = self.assembly.whole.pop() {
             let row = vif.and_then(|vif| self.snapshot.vifs.row(vif.index()));
             let slot = row.map_or(self.counters().no_vif(), |vif| vif.slot);

@@ -347,10 +347,29 @@ fn teaches(port: usize, bytes: &[u8]) -> bool {
     nd || ethertype == Some(&[8, 6])
 }
 
-/// How many events are one burst: frames of one port, none of which the control thread learns from.
+/// Whether this may be a fragment, of an outer packet or of a tenant's that comes without a tunnel.
+fn is_piece(bytes: &[u8]) -> bool {
+    let is_tag = |at: usize| matches!(bytes.get(at..at + 2), Some(&[0x81, 0] | &[0x88, 0xa8]));
+    let tags = if !is_tag(12) {
+        0
+    } else if !is_tag(16) {
+        4
+    } else {
+        8
+    };
+    let at = |at: usize| bytes.get(at + tags).copied().unwrap_or_default();
+    match (at(12), at(13)) {
+        (8, 0) => at(20) & 0x3f != 0 || at(21) != 0,
+        (0x86, 0xdd) => at(20) == 44,
+        _ => false,
+    }
+}
+
+/// How many events are one burst: frames of one port, none of which the control thread learns from; nor fragments: what waits for another
+/// piece is decided behind the whole burst, which the model does not do.
 fn burst(events: &[Event]) -> usize {
     let of = |event: &Event| match event {
-        Event::Frame { port, bytes } if !teaches(*port, bytes) => Some(*port),
+        Event::Frame { port, bytes } if !teaches(*port, bytes) && !is_piece(bytes) => Some(*port),
         _ => None,
     };
     let Some(port) = of(&events[0]) else { return 1 };

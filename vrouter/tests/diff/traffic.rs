@@ -521,8 +521,12 @@ fn bare_frame(world: &World, random: &mut Random) -> (usize, Vec<u8>) {
     underlay((world.arrives_by(remote, random), remote, world.fabric.over_v6(random)), port, &inner, tos, random)
 }
 
-/// Bytes changed, cut off or added.
+/// Bytes changed, cut off or added; of a frame in which nothing is left undone.
 fn damaged(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
+    let end = bytes.len() - 2;
+    if bytes[..end].ends_with(super::product::MARK) {
+        bytes.truncate(end - super::product::MARK.len());
+    }
     match random.below(3) {
         0 => bytes.truncate(random.below(bytes.len().min(120))),
         1 => {
