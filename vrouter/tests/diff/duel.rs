@@ -347,22 +347,13 @@ fn teaches(port: usize, bytes: &[u8]) -> bool {
     nd || ethertype == Some(&[8, 6])
 }
 
-/// Whether this may be a fragment, of an outer packet or of a tenant's that comes without a tunnel.
+/// Whether there may be a fragment in a frame, wherever its headers are.
 fn is_piece(bytes: &[u8]) -> bool {
-    let is_tag = |at: usize| matches!(bytes.get(at..at + 2), Some(&[0x81, 0] | &[0x88, 0xa8]));
-    let tags = if !is_tag(12) {
-        0
-    } else if !is_tag(16) {
-        4
-    } else {
-        8
-    };
-    let at = |at: usize| bytes.get(at + tags).copied().unwrap_or_default();
-    match (at(12), at(13)) {
-        (8, 0) => at(20) & 0x3f != 0 || at(21) != 0,
-        (0x86, 0xdd) => at(20) == 44,
+    bytes.windows(20).take(130).any(|header| match header[0] >> 4 {
+        4 => header[0] & 15 >= 5 && (header[6] & 0x3f != 0 || header[7] != 0),
+        6 => header[6] == 44,
         _ => false,
-    }
+    })
 }
 
 /// How many events are one burst: frames of one port, none of which the control thread learns from; nor fragments: what waits for another
