@@ -51,8 +51,9 @@ pub(super) fn compile(
     let ways = vifs.iter().flat_map(|vif| index.to_vif(vif.id)).chain(gateways);
     let linked = ways.flat_map(|way| index.groups_of(way));
     let mut made = Vec::new();
+    let mut left = Touched::default();
     for id in linked.chain(touched.iter().copied()).collect::<HashSet<_>>() {
-        let Some((_, hop)) = state.hop(id) else { continue };
+        let Some((vrf, hop)) = state.hop(id) else { continue };
         let Some(ways) = state.several(hop) else { continue };
         let named = |group: Group| match state.hop_group(hop) {
             Some(record) => group.named(record.name.clone(), record.hash),
@@ -82,20 +83,28 @@ pub(super) fn compile(
             _ => None,
         };
         let group = named(Group::new(members));
-        if let Some(before) = before {
-            notice(next, &before, &group);
+        if let Some(before) = before
+            && notice(next, &before, &group)
+            && !state.of_redirect.is_empty()
+        {
+            // flows that a rule sent elsewhere hang on what they left as well
+            left.vrfs.insert(vrf);
         }
         let kind = NextHopKind::Group(group);
         set(next, id, NextHop::new(u16::MAX, kind), false);
     }
+    index.reach.raise(next, &mut left);
     made
 }
 
 /// Something came up or went down, or the group has other ways: the flows of those that serve no more, or lead elsewhere, look for another.
-fn notice(next: &mut Snapshot, before: &Group, group: &Group) {
+/// False: there are none.
+fn notice(next: &mut Snapshot, before: &Group, group: &Group) -> bool {
+    let mut noticed = false;
     let same = |old: &Member, new: &Member| (old.id, old.next_hop) == (new.id, new.next_hop);
     let stays = |old: &&Member| group.members().iter().any(|new| same(old, new) && group.serves(new));
     for member in before.members().iter().filter(|old| before.serves(old) && !stays(old)) {
+        noticed = true;
         let at = member.next_hop.index();
         if let Some(row) = next.next_hops.row(at) {
             let mut raised = row.clone();
@@ -103,6 +112,7 @@ fn notice(next: &mut Snapshot, before: &Group, group: &Group) {
             next.next_hops.set(at, Some(Arc::new(raised)));
         }
     }
+    noticed
 }
 
 /// Whether a way can be sent by, as far as is known.
