@@ -108,9 +108,8 @@ impl Recorder for Silent {
 /// Decides about a flow. Any thread; no side effects but the recorder's.
 pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Recorder) -> Answer {
     let found = by_route(snapshot, question, recorder);
-    if let Some(away) = redirect::by_sender(snapshot, question, recorder)
-        && !found.is_ok_and(|way| matches!(leave(snapshot, way.next_hop), Ok(None)))
-    {
+    let ours = || found.is_ok_and(|way| matches!(leave(snapshot, way.next_hop), Ok(None)));
+    if let Some(away) = redirect::by_sender(snapshot, question, ours, recorder) {
         return redirected(snapshot, question, &away, recorder);
     }
     match go(snapshot, question, &found, None, recorder) {

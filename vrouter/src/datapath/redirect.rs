@@ -65,12 +65,17 @@ impl Away {
     }
 }
 
-/// What the ACL of the VIF that it came by redirects, wherever routes lead.
-pub(super) fn by_sender(snapshot: &Snapshot, question: &Question, recorder: &mut impl Recorder) -> Option<Away> {
+/// What the ACL of the VIF that it came by redirects, wherever routes lead, unless that is to us.
+pub(super) fn by_sender(
+    snapshot: &Snapshot,
+    question: &Question,
+    ours: impl FnOnce() -> bool,
+    recorder: &mut impl Recorder,
+) -> Option<Away> {
     let (Place::Vif(from), Named::Routed) = (question.place, question.forward) else { return None };
     let acl = snapshot.vifs.row(from.index())?.from_vif.as_deref().filter(|acl| acl.redirects())?;
     let judgement = acl.judge(&tuple_of(question));
-    let redirect = acl.redirect(&judgement)?;
+    let redirect = acl.redirect(&judgement).filter(|_| !ours())?;
     recorder.acl(Stage::FromVif(from), acl, judgement.rule, judgement.permit);
     Some(Away::new(redirect, Stage::FromVif(from), number(&judgement), None))
 }

@@ -4,43 +4,9 @@ use std::sync::Arc;
 
 use super::journal::{Undo, replace};
 use super::records::{Acl, Redirect};
-use super::refusal::{Reason, shown};
+use super::refusal::{Reason, Refusal, shown};
 use super::state::State;
-use crate::api::v1;
 use crate::ids::{NextHopId, VifId, VrfId};
-
-/// What a batch did last of what now does not hold.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Blamed {
-    Acl(Arc<str>),
-    Vif(Arc<str>),
-    Vrf(Arc<str>),
-}
-
-impl Blamed {
-    /// Whether it was this change.
-    pub fn by(&self, change: &v1::Change) -> bool {
-        use v1::change::Op;
-        use v1::object::Kind;
-        use v1::object_key::Kind as Key;
-        let kind = match &change.op {
-            Some(Op::Create(object) | Op::Put(object)) => object.kind.as_ref(),
-            _ => None,
-        };
-        let key = match &change.op {
-            Some(Op::Delete(key)) => key.kind.as_ref(),
-            _ => None,
-        };
-        match (self, kind, key) {
-            (Blamed::Acl(name), Some(Kind::Acl(acl)), _) => **name == *acl.name,
-            (Blamed::Vif(name), Some(Kind::Vif(vif)), _) => **name == *vif.name,
-            (Blamed::Vrf(name), Some(Kind::Vrf(vrf)), _) => **name == *vrf.name,
-            (Blamed::Vif(name), _, Some(Key::Vif(key))) => **name == **key,
-            (Blamed::Vrf(name), _, Some(Key::Vrf(key))) => **name == **key,
-            _ => false,
-        }
-    }
-}
 
 impl State {
     /// The next hop to a VIF that is a service; it gets a user more.
@@ -83,14 +49,17 @@ impl State {
         }
     }
 
-    /// That what this batch's rules redirect to is there, and what other rules redirect to still is. An error says whose change it was.
-    pub fn check_redirects(&self) -> Result<(), (Blamed, &'static str, Reason)> {
+    /// That what this batch's rules redirect to is there, and what other rules redirect to still is.
+    ///
+    /// # Errors
+    /// The object whose change it was, as [`super::describe::object`] names it, and what is wrong.
+    pub fn check_redirects(&self) -> Result<(), (String, Refusal)> {
         if self.of_redirect.is_empty() {
             return Ok(());
         }
-        let still = |to: Redirect, blamed: fn(Arc<str>) -> Blamed, name: &Arc<str>| match self.redirected_by(&to) {
+        let still = |to: Redirect, kind: &str, name: &Arc<str>| match self.redirected_by(&to) {
             Some(acl) if self.leads(&to).is_err() => {
-                Err((blamed(name.clone()), "", Reason::InUse(format!("ACL {acl}, which redirects to it"))))
+                Err((format!("{kind} {name}"), Reason::InUse(format!("ACL {acl}, which redirects to it")).at("")))
             }
             _ => Ok(()),
         };
@@ -98,12 +67,11 @@ impl State {
             match undo {
                 Undo::Acl(name, _) => {
                     for to in self.acls.get(name).into_iter().flat_map(|acl| &acl.redirects) {
-                        let named = |reason| (Blamed::Acl(name.clone()), "redirect", reason);
-                        self.leads(to).map_err(named)?;
+                        self.leads(to).map_err(|reason| (format!("acl {name}"), reason.at("redirect")))?;
                     }
                 }
-                Undo::Vif(name, _) => still(Redirect::Vif(name.clone()), Blamed::Vif, name)?,
-                Undo::Vrf(name, _) => still(Redirect::Vrf(name.clone()), Blamed::Vrf, name)?,
+                Undo::Vif(name, _) => still(Redirect::Vif(name.clone()), "vif", name)?,
+                Undo::Vrf(name, _) => still(Redirect::Vrf(name.clone()), "vrf", name)?,
                 _ => {}
             }
         }

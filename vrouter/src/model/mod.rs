@@ -111,11 +111,10 @@ impl Model {
                 return Err(refused(index, describe::object(change, owner), refusal));
             }
         }
-        if let Err((blamed, field, reason)) = self.state.check_redirects() {
+        if let Err((object, refusal)) = self.state.check_redirects() {
             self.state.rollback();
-            let index = changes.iter().rposition(|change| blamed.by(change)).unwrap_or(0);
-            let object = changes.get(index).map(|change| describe::object(change, owner)).unwrap_or_default();
-            return Err(refused(index, object, reason.at(field)));
+            let index = changes.iter().rposition(|change| describe::object(change, owner) == object).unwrap_or(0);
+            return Err(refused(index, object, refusal));
         }
         Ok(self.publish(owner))
     }

@@ -293,21 +293,31 @@ fn references_hold_at_the_end_of_a_batch() {
 #[test]
 fn explain_tells_of_a_redirect() {
     scenario("redirect-explain", through, |lab| {
-        let query = v1::ExplainRequest {
-            place: Some(v1::explain_request::Place::Vif("ra".into())),
-            source: vec![10, 1, 1, 10],
-            destination: vec![10, 1, 1, 20],
-            protocol: 17,
-            source_port: 5000,
-            destination_port: 7053,
-            ..Default::default()
+        let mut explain = |destination: [u8; 4]| {
+            let query = v1::ExplainRequest {
+                place: Some(v1::explain_request::Place::Vif("ra".into())),
+                source: vec![10, 1, 1, 10],
+                destination: destination.into(),
+                protocol: 17,
+                source_port: 5000,
+                destination_port: 7053,
+                ..Default::default()
+            };
+            let reply = lab.rig().ask(|reply| Request::Explain { query, reply }).unwrap();
+            let steps: Vec<_> = reply.steps.into_iter().map(|step| (step.name, step.object)).collect();
+            (steps, reply.verdict, reply.result)
         };
-        let reply = lab.rig().ask(|reply| Request::Explain { query, reply }).unwrap();
-        let steps: Vec<_> = reply.steps.iter().map(|step| (&*step.name, &*step.object)).collect();
-        let at =
-            |wanted: (&str, &str)| steps.iter().position(|step| *step == wanted).unwrap_or_else(|| panic!("{steps:?}"));
-        assert!(at(("acl_from_vif", "acl by rule 0 (through)")) < at(("redirect", "vif left")));
-        assert!(reply.result.contains("left"), "{}", reply.result);
-        assert_eq!(reply.verdict, "forward");
+        let (steps, verdict, result) = explain([10, 1, 1, 20]);
+        let step = |name: &str, object: &str| (name.to_owned(), object.to_owned());
+        let rule = step("acl_from_vif", "acl by rule 0 (through)");
+        let at = steps.iter().position(|step| *step == rule).unwrap_or_else(|| panic!("{steps:?}"));
+        assert_eq!(steps[at + 1], step("redirect", "vif left"), "{steps:?}");
+        assert!(result.contains("left"), "{result}");
+        assert_eq!(verdict, "forward");
+        // what is for us is judged, once, and goes nowhere else
+        let (steps, verdict, _) = explain([10, 1, 1, 1]);
+        assert_eq!(steps.iter().filter(|step| **step == rule).count(), 1, "{steps:?}");
+        assert!(steps.iter().all(|(name, _)| name != "redirect"), "{steps:?}");
+        assert_eq!(verdict, "local");
     });
 }
