@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::bridges::Bridges;
 use super::case::{Batch, Event};
 use super::fabric::Fabric;
-use super::objects::Object;
+use super::objects::{Object, unique};
 use super::policy::{PREFIXES4, PREFIXES6, acl, group};
 use super::random::Random;
 use super::underlay6::six;
@@ -583,27 +583,4 @@ impl World {
         };
         Event::Delete { kind: kind.into(), key }
     }
-}
-
-/// A later object takes the place of an earlier one with the same key.
-fn unique(objects: Vec<Object>) -> Vec<Object> {
-    fn key(object: &Object) -> (&'static str, String) {
-        let fields: Vec<&str> = object.text.trim_matches(['{', '}']).split(", ").collect();
-        let keys = match object.section {
-            "settings" => 0,
-            "routes" => 2,
-            "neighbours" | "fdb" => 2,
-            _ => 1,
-        };
-        let owner = fields.iter().find(|field| object.section == "routes" && field.starts_with("owner"));
-        (object.section, fields[..keys].iter().chain(owner).copied().collect())
-    }
-    let mut kept: Vec<Object> = Vec::new();
-    for object in objects {
-        match kept.iter_mut().find(|other| key(other) == key(&object)) {
-            Some(other) => *other = object,
-            None => kept.push(object),
-        }
-    }
-    kept
 }

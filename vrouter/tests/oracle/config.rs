@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::acl::Acl;
 use super::bfd::Session;
 use super::headers::{Mac, Reason, Tuple};
 use super::learning::Learnt;
@@ -283,38 +284,6 @@ pub struct Station {
     pub sticky: bool,
 }
 
-#[derive(Clone, Debug, Default)]
-pub struct Acl {
-    pub rules: Vec<Rule>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Rule {
-    pub permit: bool,
-    pub protocol: Option<u8>,
-    pub source: Match,
-    pub destination: Match,
-    pub source_ports: Vec<(u16, u16)>,
-    pub destination_ports: Vec<(u16, u16)>,
-    pub icmp_type: Option<u8>,
-    pub icmp_code: Option<u8>,
-    pub redirect: Option<Redirect>,
-}
-
-/// Where a rule sends what it permits, by name.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Redirect {
-    Vrf(String),
-    Vif(String),
-}
-
-#[derive(Clone, Debug)]
-pub enum Match {
-    Any,
-    Prefix(Prefix),
-    Group(String),
-}
-
 #[derive(Clone)]
 pub struct Config {
     pub settings: Settings,
@@ -580,38 +549,6 @@ impl Config {
     pub fn is_of_group(&self, name: &str, hop: Hop) -> bool {
         let is = |way: &Path| way.name == name && way.which == hop.which;
         self.hop_groups.values().any(|group| group.vrf == hop.vrf && self.paths[&group.paths].iter().any(is))
-    }
-
-    /// Whether an ACL permits; the absent one does.
-    pub fn permits(&self, acl: &Option<String>, tuple: &Tuple) -> bool {
-        let Some(acl) = acl.as_ref().and_then(|name| self.acls.get(name)) else { return true };
-        acl.rules.iter().find(|rule| self.matches(rule, tuple)).is_some_and(|rule| rule.permit)
-    }
-
-    /// Where an ACL that permits sends a packet.
-    pub fn sends(&self, acl: &Option<String>, tuple: &Tuple) -> Option<&Redirect> {
-        let acl = acl.as_ref().and_then(|name| self.acls.get(name))?;
-        acl.rules.iter().find(|rule| self.matches(rule, tuple))?.redirect.as_ref()
-    }
-
-    fn matches(&self, rule: &Rule, tuple: &Tuple) -> bool {
-        let address = |matched: &Match, address: IpAddr| match matched {
-            Match::Any => true,
-            Match::Prefix(prefix) => prefix.holds(address),
-            Match::Group(name) => self.groups.get(name).into_iter().flatten().any(|prefix| prefix.holds(address)),
-        };
-        let port = |ranges: &[(u16, u16)], port: Option<u16>| {
-            ranges.is_empty()
-                || port.is_some_and(|port| ranges.iter().any(|(first, last)| (first..=last).contains(&&port)))
-        };
-        let (ports, icmp) = (tuple.ports(), tuple.icmp());
-        rule.protocol.is_none_or(|protocol| protocol == tuple.protocol)
-            && address(&rule.source, tuple.source)
-            && address(&rule.destination, tuple.destination)
-            && port(&rule.source_ports, ports.map(|ports| ports.0))
-            && port(&rule.destination_ports, ports.map(|ports| ports.1))
-            && rule.icmp_type.is_none_or(|kind| icmp.is_some_and(|icmp| icmp.0 == kind))
-            && rule.icmp_code.is_none_or(|code| icmp.is_some_and(|icmp| icmp.1 == code))
     }
 }
 

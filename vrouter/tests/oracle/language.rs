@@ -4,14 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 
+use super::acl::GivenAcl;
 use super::bfd;
-use super::config::{
-    Acl, Arrival, Config, Encap, Kind, Lifetimes, Path, Redirect, Route, Rule, Settings, Vif, Vrf, Which, is_link_local,
-};
+use super::config::{Arrival, Config, Encap, Kind, Lifetimes, Path, Route, Settings, Vif, Vrf, Which, is_link_local};
 use super::given_bridge::{self, GivenBridge, GivenStation};
 use super::headers::Mac;
 use super::quotas::Quota;
-pub use super::texts::{address, mac, prefix, protocol, v4};
+pub use super::texts::{address, mac, prefix, v4};
 use super::texts::{optional, v6};
 use super::{given_hop_groups, given_router};
 
@@ -251,67 +250,6 @@ struct GivenGroup {
     prefixes: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenAcl {
-    name: String,
-    #[serde(default)]
-    rules: Vec<GivenRule>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct GivenRule {
-    #[serde(default)]
-    name: Option<String>,
-    action: String,
-    #[serde(default)]
-    protocol: Option<Scalar>,
-    #[serde(default)]
-    source: Option<Match>,
-    #[serde(default)]
-    destination: Option<Match>,
-    #[serde(default)]
-    source_ports: Option<OneOrMany>,
-    #[serde(default)]
-    destination_ports: Option<OneOrMany>,
-    #[serde(default)]
-    icmp_type: Option<u8>,
-    #[serde(default)]
-    icmp_code: Option<u8>,
-    #[serde(default)]
-    redirect: Option<GivenRedirect>,
-}
-
-#[derive(Deserialize)]
-struct GivenRedirect {
-    #[serde(default)]
-    vrf: Option<String>,
-    #[serde(default)]
-    vif: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Number(u64),
-    Text(String),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    Many(Vec<Scalar>),
-    One(Scalar),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Match {
-    Text(String),
-    Group { group: String },
-}
-
 /// Puts what the text holds.
 pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(), String> {
     let network: Network = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
@@ -319,8 +257,8 @@ pub fn apply(config: &mut Config, ports: &[super::Port], text: &str) -> Result<(
         config.groups.insert(group.name, list(&group.prefixes, prefix)?);
     }
     for acl in network.acls {
-        let rules = acl.rules.into_iter().map(rule).collect::<Result<_, _>>()?;
-        config.acls.insert(acl.name, Acl { rules });
+        let (name, acl) = acl.read()?;
+        config.acls.insert(name, acl);
     }
     for given in network.vrfs {
         put_vrf(config, given)?;
@@ -569,58 +507,6 @@ fn next_hop(config: &Config, via: Via) -> Result<Which, String> {
     if let [which] = ways[..] { Ok(which) } else { Err("a route has one next hop, or several as ecmp".into()) }
 }
 
-fn rule(given: GivenRule) -> Result<Rule, String> {
-    let _ = given.name;
-    let protocol = match given.protocol {
-        None => None,
-        Some(Scalar::Number(number)) => Some(u8::try_from(number).map_err(|_| format!("protocol {number}"))?),
-        Some(Scalar::Text(text)) if text == "any" => None,
-        Some(Scalar::Text(text)) => Some(protocol(&text)?),
-    };
-    Ok(Rule {
-        permit: match &*given.action {
-            "permit" => true,
-            "deny" => false,
-            other => return Err(format!("action {other}")),
-        },
-        protocol,
-        source: matched(given.source)?,
-        destination: matched(given.destination)?,
-        source_ports: port_ranges(given.source_ports)?,
-        destination_ports: port_ranges(given.destination_ports)?,
-        icmp_type: given.icmp_type,
-        icmp_code: given.icmp_code,
-        redirect: given.redirect.and_then(|to| to.vrf.map(Redirect::Vrf).or(to.vif.map(Redirect::Vif))),
-    })
-}
-
-fn matched(given: Option<Match>) -> Result<super::config::Match, String> {
-    Ok(match given {
-        None => super::config::Match::Any,
-        Some(Match::Text(text)) if text == "any" => super::config::Match::Any,
-        Some(Match::Text(text)) => super::config::Match::Prefix(prefix(&text)?),
-        Some(Match::Group { group }) => super::config::Match::Group(group),
-    })
-}
-
 pub(super) fn list<T>(texts: &[String], read: fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     texts.iter().map(|text| read(text)).collect()
-}
-
-fn port_ranges(given: Option<OneOrMany>) -> Result<Vec<(u16, u16)>, String> {
-    let all = match given {
-        None => return Ok(Vec::new()),
-        Some(OneOrMany::One(one)) => vec![one],
-        Some(OneOrMany::Many(many)) => many,
-    };
-    let number = |text: &str| text.parse::<u16>().map_err(|_| format!("ports {text}"));
-    all.into_iter()
-        .map(|one| match one {
-            Scalar::Number(port) => number(&port.to_string()).map(|port| (port, port)),
-            Scalar::Text(text) => {
-                let (first, last) = text.split_once('-').unwrap_or((&text, &text));
-                Ok((number(first)?, number(last)?))
-            }
-        })
-        .collect()
 }

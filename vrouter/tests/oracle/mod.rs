@@ -31,6 +31,7 @@
 //! gone is in limbo. Move the clock to `settled_at()` (in steps of 100 ms, the product polled in each) before the next frame.
 #![allow(dead_code)] // each test takes the part that it needs
 
+mod acl;
 mod assembly;
 mod bfd;
 mod branches;
@@ -51,6 +52,7 @@ mod given_router;
 mod headers;
 mod language;
 mod learning;
+mod lifetimes;
 mod links;
 mod mss;
 mod neighbours;

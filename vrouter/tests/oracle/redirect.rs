@@ -1,7 +1,8 @@
 //! Redirect: which way a flow goes past its ACLs, the first of which that redirects sends it another way.
 
 use super::Oracle;
-use super::config::{Hop, Redirect, Which};
+use super::acl::Redirect;
+use super::config::{Hop, Which};
 use super::ecmp::Kept;
 use super::flows::{Leave, Named, has_link_local};
 use super::forward::Place;
