@@ -115,6 +115,7 @@ impl<'a> Lookup<'a> {
                     (Fate::Pending, Some(found), Some(key)) => {
                         work.fate = self.decide_one(found, key, work, foreseen.as_ref());
                     }
+                    (_, Some(found), _) if found.packet.fragment => self.pass_head(found, work),
                     _ => {}
                 }
             }

@@ -114,6 +114,19 @@ impl Lookup<'_> {
         }
     }
 
+    /// A head that goes by routes alone: those behind it do, too, and ask for no note. But some may wait for it at any worker, whose VRF had
+    /// flows when they came.
+    pub(super) fn pass_head(&mut self, found: &Classified, work: &Work) {
+        let goes_by_routes = match work.fate {
+            Fate::Forward(_) | Fate::Punt(_) | Fate::DropAndTell(..) => true,
+            Fate::Drop(reason, _) => reason != DropReason::FragmentQuota,
+            _ => false,
+        };
+        if goes_by_routes && !is_later(found) && !is_error(found) {
+            self.note(found, work);
+        }
+    }
+
     /// Gives a later fragment the key of its head.
     fn follow(&self, work: &mut Work) {
         let Some(found) = &mut work.classified else { return };

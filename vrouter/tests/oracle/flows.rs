@@ -124,6 +124,10 @@ impl Oracle {
     pub(super) fn decide(&mut self, arrived: &mut Arrived) -> Fate {
         if let Some(fate) = self.packet_mode(arrived) {
             self.feature("packet_mode");
+            // of no use here, but its VRF may have flows when others of its packet come
+            if self.heads(arrived).is_some() && arrived.key.is_some() {
+                self.remember_head(arrived, &fate);
+            }
             return fate;
         }
         if arrived.packet.tuple.later

@@ -246,6 +246,20 @@ fn packet_mode_and_floods_know_no_heads() {
 }
 
 #[test]
+fn what_waits_goes_on_with_a_head_that_has_no_flow_any_more() {
+    scenario("fragments-to-packet-mode", Lab::a, |lab| {
+        lab.put(RA, "fr4.udp.1");
+        lab.run();
+        assert_eq!(held(lab), 1);
+        lab.apply("vrfs: [{name: red, flows: off}]");
+        lab.put(RA, "fr4.udp.0");
+        lab.run();
+        lab.expect(&[(UP, "fr4.udp.0.wire"), (UP, "fr4.udp.1.wire")]);
+        assert_eq!(held(lab), 0);
+    });
+}
+
+#[test]
 fn strict_tcp_asks_first_fragments_too() {
     scenario("fragments-strict", Lab::a, |lab| {
         lab.apply("settings: {underlay_vrf: underlay, vtep: 10.0.0.1, tcp_strict: true}");
