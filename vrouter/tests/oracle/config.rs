@@ -306,6 +306,8 @@ pub struct Config {
     pub labels: BTreeMap<u32, Arrival>,
     pub groups: BTreeMap<String, Vec<Prefix>>,
     pub acls: BTreeMap<String, Acl>,
+    /// When the ageing of a bridge was set last.
+    pub ageing_since: u64,
     numbers: u32,
 }
 
@@ -342,6 +344,7 @@ impl Config {
             labels: BTreeMap::new(),
             groups: BTreeMap::new(),
             acls: BTreeMap::new(),
+            ageing_since: 0,
             numbers: 0,
         }
     }

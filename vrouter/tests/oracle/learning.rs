@@ -53,7 +53,12 @@ impl Config {
     /// From when on a silent station may be forgotten, and from when on it is.
     fn forgotten(&self, bridge: u32, station: &Learnt) -> (u64, u64) {
         let ageing = self.bridges.get(&bridge).map_or(0, |bridge| bridge.ageing);
-        (station.noted + ageing, station.last + ageing + ROUNDS)
+        (station.noted + ageing, (station.last + ageing).max(self.ageing_since) + ROUNDS)
+    }
+
+    /// By bridge.
+    pub fn ageings(&self) -> Vec<(u32, u64)> {
+        self.bridges.values().map(|bridge| (bridge.id, bridge.ageing)).collect()
     }
 
     /// Whether it may be known or forgotten.

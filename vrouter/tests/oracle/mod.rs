@@ -240,10 +240,13 @@ impl Oracle {
 
     /// Puts the objects of a network text, as of owner "operator". Errors: text that is not of the language.
     pub fn apply(&mut self, yaml: &str) -> Result<(), String> {
-        let before = self.config.settings.lifetimes;
+        let before = (self.config.settings.lifetimes, self.config.ageings());
         language::apply(&mut self.config, &self.ports, yaml)?;
-        if self.config.settings.lifetimes != before {
+        if self.config.settings.lifetimes != before.0 {
             self.lifetimes_since = self.now;
+        }
+        if self.config.ageings() != before.1 {
+            self.config.ageing_since = self.now;
         }
         self.changed();
         Ok(())
