@@ -182,8 +182,10 @@ impl Duel<'_> {
                 self.changed(true)?;
             }
             Event::Wait(millis) => {
-                let mut all = Expected::default();
+                let (begun, mut all) = (self.product.now(), Expected::default());
                 self.wait(*millis, &mut all)?;
+                // a kept case waits as long without a model to ask
+                self.kept.case.events[self.kept.expected.len()] = Event::Wait(self.product.now() - begun);
                 self.kept.expected.push(all);
             }
         }
