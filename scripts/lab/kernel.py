@@ -1,5 +1,6 @@
 """A kernel for guests, with virtio: the machine's own, or that of a Debian package, which is fetched once."""
 
+import fcntl
 import pathlib
 
 from lab.process import Failure, run
@@ -8,12 +9,15 @@ PACKAGE = "linux-image-cloud-amd64"
 
 
 def kernel(folder):
-    """The path of a vmlinuz and the folder of its modules; what is fetched is kept in `folder`."""
+    """The path of a vmlinuz and the folder of its modules; what is fetched is kept in `folder`, once for all who ask at the same time."""
     folder = pathlib.Path(folder)
-    found = first(pathlib.Path("/")) or first(folder)
-    if found:
-        return found
     folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return first(pathlib.Path("/")) or first(folder) or fetched(folder)
+
+
+def fetched(folder):
     depends = run("apt-cache", "depends", "--important", PACKAGE).stdout
     names = [line.split()[1] for line in depends.splitlines() if "Depends: linux-image-" in line]
     if not names:
