@@ -95,18 +95,19 @@ def passes(title, function, bin):
 
 
 def run_all(chosen, bin, jobs):
-    """Whether each passed; what each says is told when it ends."""
+    """The titles of those that passed and of those that failed; what each says is told when it ends."""
     chosen = list(chosen)
-    results = []
+    results = {True: [], False: []}
     for several in (True, False):
         part = [test for test in chosen if is_alone(test[1]) != several]
         context = multiprocessing.get_context("fork")
         with concurrent.futures.ProcessPoolExecutor(jobs if several else 1, context, _end_with_parent) as pool:
-            for done in concurrent.futures.as_completed([pool.submit(run_test, *test, bin) for test in part]):
+            waited = {pool.submit(run_test, *test, bin): test[0] for test in part}
+            for done in concurrent.futures.as_completed(waited):
                 passed, said = done.result()
                 print(said, end="", flush=True)
-                results.append(passed)
-    return results
+                results[passed].append(waited[done])
+    return results[True], results[False]
 
 
 def _end_with_parent():
@@ -123,9 +124,11 @@ def main():
     for program in ("vrouter", "vrctl"):
         if not (given.bin / program).exists():
             raise Failure(f"{given.bin / program} is missing: cargo build -p vrouter --bins")
-    results = run_all(tests(given.names), given.bin, given.jobs)
-    print(f"{results.count(True)} passed, {results.count(False)} failed")
-    return 0 if results and all(results) else 1
+    passed, failed = run_all(tests(given.names), given.bin, given.jobs)
+    for title in failed:
+        print(f"failed: {title}")
+    print(f"{len(passed)} passed, {len(failed)} failed")
+    return 0 if passed and not failed else 1
 
 
 if __name__ == "__main__":
