@@ -242,7 +242,8 @@ impl State {
             self.hops.release(next_hop.0);
             self.offers -= 1;
         }
-        self.dirty.routes.push((vrf, prefix));
+        // now, while its offers are at hand
+        self.dirty.routes.push((vrf, prefix, self.best(vrf, prefix)));
         self.journal.push(Undo::Route(vrf, prefix, source, old));
     }
 

@@ -162,7 +162,8 @@ pub(crate) struct Dirty {
     pub vnis: HashSet<Vni>,
     pub labels: HashSet<Label>,
     pub neighbours: HashSet<(VifId, IpAddr)>,
-    pub routes: Vec<(VrfId, Prefix)>,
+    /// With what forwards since; the last one of a prefix counts.
+    pub routes: Vec<(VrfId, Prefix, Option<NextHopId>)>,
     /// Sessions of BFD, or how they stand.
     pub bfd: bool,
     /// Whose session failed, or does so no more.

@@ -1,6 +1,6 @@
 //! Rows of VRFs, with their routes, and of VIFs.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -13,7 +13,7 @@ use crate::model::records::{self, Hop, Prefix};
 use crate::model::state::{Dirty, State};
 use crate::packet::ip::is_link_local;
 use crate::tables::acl::Acl;
-use crate::tables::fib::{Bits, Fib, PrefixSet};
+use crate::tables::fib::{Change, PrefixSet};
 use crate::tables::{Branch, Quota, Snapshot, TenantId, Vif, VifKind, Vrf};
 
 /// Makes the rows of VRFs that changed, or whose routes did.
@@ -25,10 +25,7 @@ pub(super) fn compile_vrfs(
     next: &mut Snapshot,
     touched: &mut Touched,
 ) {
-    let mut routes: HashMap<VrfId, Vec<Prefix>> = HashMap::new();
-    for &(vrf, prefix) in &dirty.routes {
-        routes.entry(vrf).or_default().push(prefix);
-    }
+    let mut routes = sorted(&dirty.routes);
     let only_routes = routes.keys().filter(|vrf| !users.vrfs.contains(*vrf)).copied().collect::<Vec<_>>();
     for id in users.vrfs.iter().copied().chain(only_routes) {
         let Some(record) = state.vrf_by_id.get(&id) else {
@@ -43,8 +40,8 @@ pub(super) fn compile_vrfs(
         if policy {
             touched.policies.insert(id);
         }
-        let prefixes = routes.get(&id).map_or(&[][..], |prefixes| prefixes);
-        let rerouted = route(&mut row, state, prefixes, compiled, touched);
+        let changed = routes.remove(&id).unwrap_or_default();
+        let rerouted = route(&mut row, state, changed, compiled, touched);
         if policy {
             row.raise(next.generation);
             touched.vrfs.insert(id);
@@ -69,40 +66,78 @@ enum Rerouted {
     Noticed,
 }
 
-/// Brings the FIB up to date for these prefixes.
-fn route(row: &mut Vrf, state: &State, prefixes: &[Prefix], compiled: &Compiled, touched: &mut Touched) -> Rerouted {
+/// Changed routes of a VRF with what forwards now, none twice: by address, so that neighbours in the FIB are written one after the other.
+#[derive(Default)]
+struct Routes {
+    v4: Vec<Change<u32, NextHopId>>,
+    v6: Vec<Change<u128, NextHopId>>,
+}
+
+/// Changed routes by VRF.
+fn sorted(changes: &[(VrfId, Prefix, Option<NextHopId>)]) -> HashMap<VrfId, Routes> {
+    let mut routes: HashMap<VrfId, Routes> = HashMap::new();
+    let mut last = None;
+    for &(vrf, prefix, best) in changes {
+        // most follow one of the same VRF
+        let of = match last.take() {
+            Some((same, of)) if same == vrf => of,
+            _ => routes.entry(vrf).or_default(),
+        };
+        match prefix.address {
+            IpAddr::V4(address) => of.v4.push((address.to_bits(), prefix.length, best)),
+            IpAddr::V6(address) => of.v6.push((address.to_bits(), prefix.length, best)),
+        }
+        last = Some((vrf, of));
+    }
+    for of in routes.values_mut() {
+        keep_last(&mut of.v4);
+        keep_last(&mut of.v6);
+    }
+    routes
+}
+
+/// Sorts, and keeps of several with the same key the last.
+fn keep_last<A: Ord + Copy>(changes: &mut Vec<Change<A, NextHopId>>) {
+    let key = |change: &Change<A, NextHopId>| (change.0, change.1);
+    changes.sort_by_key(key);
+    changes.dedup_by(|later, kept| {
+        let same = key(later) == key(kept);
+        if same {
+            kept.2 = later.2;
+        }
+        same
+    });
+}
+
+/// Brings the FIB up to date.
+fn route(row: &mut Vrf, state: &State, changed: Routes, compiled: &Compiled, touched: &mut Touched) -> Rerouted {
     let underlay = state.settings.underlay == Some(row.id);
     let mut rerouted = Rerouted::No;
-    for &prefix in prefixes {
-        let best = state.best(row.id, prefix);
-        let old = match prefix.address {
-            IpAddr::V4(address) => bring(&mut row.v4, address.to_bits(), prefix.length, best),
-            IpAddr::V6(address) => bring(&mut row.v6, address.to_bits(), prefix.length, best),
-        };
+    let mut noticed_by = Vec::new();
+    let mut note = |old: Option<NextHopId>, best: Option<NextHopId>, prefix: Prefix| {
         if old == best {
-            continue;
+            return;
         }
         let neighbour = |id: Option<NextHopId>| id.is_none_or(|id| compiled.index.is_neighbour(id));
         let noticed = !(neighbour(old) && neighbour(best));
         rerouted = rerouted.max(if noticed { Rerouted::Noticed } else { Rerouted::Unnoticed });
         if noticed {
-            touched.routes.entry(row.id).or_default().push(prefix);
+            noticed_by.push(prefix);
         }
         if underlay {
             touched.tunnels.extend(compiled.index.tunnels_within(prefix));
         }
+    };
+    row.v4.apply(&changed.v4, |&(address, length, best), old| {
+        note(old, best, Prefix { address: Ipv4Addr::from_bits(address).into(), length });
+    });
+    row.v6.apply(&changed.v6, |&(address, length, best), old| {
+        note(old, best, Prefix { address: Ipv6Addr::from_bits(address).into(), length });
+    });
+    if !noticed_by.is_empty() {
+        touched.routes.insert(row.id, noticed_by);
     }
     rerouted
-}
-
-/// Sets a prefix to what it should be, and copies nothing if it is that already; returns what it was.
-fn bring<A: Bits>(fib: &mut Fib<A>, address: A, length: u8, best: Option<NextHopId>) -> Option<NextHopId> {
-    let old = fib.exact(address, length);
-    match best {
-        best if best == old => old,
-        Some(best) => fib.insert(address, length, best),
-        None => fib.remove(address, length),
-    }
 }
 
 /// Copies what is not routes; true: flows must notice.

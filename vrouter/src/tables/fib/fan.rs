@@ -23,9 +23,9 @@ pub(super) struct Fan<A: Bits, V> {
     /// Routes here and below.
     pub(super) len: u32,
     /// By rising slot.
-    nodes: Box<[Node<A, V>]>,
+    pub(super) nodes: Box<[Node<A, V>]>,
     /// Sorted.
-    routes: Box<[Route<V>]>,
+    pub(super) routes: Box<[Route<V>]>,
 }
 
 /// What the addresses of a run find.
@@ -36,17 +36,17 @@ pub(super) struct Run<V> {
     /// Of the longest route of the fan that holds the slot; 0: none.
     pub(super) length: u8,
     /// The place of the node below in `nodes`, or [`NOTHING`]. With one the run is one slot.
-    child: u16,
+    pub(super) child: u16,
 }
 
-const NOTHING: u16 = u16::MAX;
+pub(super) const NOTHING: u16 = u16::MAX;
 
 /// A route that ends in the fan.
 #[derive(Clone, Copy)]
-struct Route<V> {
+pub(super) struct Route<V> {
     /// The first slot of the route, times 16, and the bits after the base: sorted as prefixes are.
-    key: u16,
-    value: V,
+    pub(super) key: u16,
+    pub(super) value: V,
 }
 
 impl<A: Bits, V: Copy + Default + Eq> Fan<A, V> {
@@ -179,7 +179,7 @@ impl<A: Bits, V: Copy + Default + Eq> Fan<A, V> {
         }
     }
 
-    fn key(&self, address: A, length: u8) -> u16 {
+    pub(super) fn key(&self, address: A, length: u8) -> u16 {
         (self.slots(address, length).start as u16) << 4 | u16::from(length - self.base)
     }
 
@@ -196,7 +196,7 @@ impl<A: Bits, V: Copy + Default + Eq> Fan<A, V> {
     }
 
     /// All runs, with their first slots and those behind the last ones.
-    fn segments(&self) -> impl Iterator<Item = (usize, usize, Run<V>)> + '_ {
+    pub(super) fn segments(&self) -> impl Iterator<Item = (usize, usize, Run<V>)> + '_ {
         let starts = self.starts.iter().enumerate().flat_map(|(at, &word)| {
             let mut rest = word;
             std::iter::from_fn(move || {
@@ -211,34 +211,60 @@ impl<A: Bits, V: Copy + Default + Eq> Fan<A, V> {
 
     /// Changes what these slots find, and joins what is the same then.
     fn repaint(&mut self, slots: Range<usize>, change: impl Fn(Run<V>) -> Run<V>) {
-        let mut starts = [0; 4];
-        let mut runs = Vec::with_capacity(self.runs.len() + 2);
-        let mut begin = |at: usize, run: Run<V>| {
-            if runs.last() != Some(&run) {
-                starts[at / 64] |= 1 << (at % 64);
-                runs.push(run);
-            }
-        };
+        let mut runs = Runs::new(self.runs.len() + 2);
         for (from, to, run) in self.segments() {
             let (first, end) = (from.max(slots.start), to.min(slots.end));
             if first >= end {
-                begin(from, run);
+                runs.begin(from, run);
                 continue;
             }
             if from < first {
-                begin(from, run);
+                runs.begin(from, run);
             }
-            begin(first, change(run));
+            runs.begin(first, change(run));
             if end < to {
-                begin(end, run);
+                runs.begin(end, run);
             }
         }
-        self.runs = runs.into_boxed_slice();
-        self.starts = starts;
+        self.take(runs);
+    }
+
+    /// Sets what each slot finds: its number, the longest route that holds it and its length (0: none), and the node below it.
+    pub(super) fn set_runs(&mut self, slots: impl Iterator<Item = (usize, V, u8, Option<u16>)>) {
+        let mut runs = Runs::new(self.runs.len());
+        slots.for_each(|(slot, value, length, child)| {
+            runs.begin(slot, Run { value, length, child: child.unwrap_or(NOTHING) });
+        });
+        self.take(runs);
+    }
+
+    fn take(&mut self, runs: Runs<V>) {
+        self.runs = runs.runs.into_boxed_slice();
+        self.starts = runs.starts;
         let mut rank = 0;
-        for (before, word) in self.ranks.iter_mut().zip(starts) {
+        for (before, word) in self.ranks.iter_mut().zip(runs.starts) {
             *before = rank;
             rank = rank.wrapping_add(word.count_ones() as u8);
+        }
+    }
+}
+
+/// Runs that are being made, by rising slot.
+struct Runs<V> {
+    starts: [u64; 4],
+    runs: Vec<Run<V>>,
+}
+
+impl<V: Copy + Eq> Runs<V> {
+    fn new(count: usize) -> Self {
+        Runs { starts: [0; 4], runs: Vec::with_capacity(count) }
+    }
+
+    /// A run begins here, unless it is the one before.
+    fn begin(&mut self, slot: usize, run: Run<V>) {
+        if self.runs.last() != Some(&run) {
+            self.starts[slot / 64] |= 1 << (slot % 64);
+            self.runs.push(run);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod batch;
 mod bits;
+mod bulk;
 mod fan;
 mod iter;
 mod list;
@@ -16,6 +17,7 @@ mod prefix_set;
 pub(super) mod tests;
 
 pub use bits::Bits;
+pub use bulk::Change;
 pub use iter::Iter;
 pub use prefix_set::PrefixSet;
 

@@ -78,6 +78,14 @@ impl<A: Bits, V: Copy + Default + Eq> Node<A, V> {
         }
     }
 
+    /// How many routes there are.
+    pub(super) fn len(&self) -> u32 {
+        match self {
+            Node::List(list) => list.len() as u32,
+            Node::Fan(fan) => fan.len,
+        }
+    }
+
     /// The routes of a full list as a fan where this one has room.
     fn fanned(list: &List<A, V>, address: A, length: u8) -> Self {
         let routes = || (0..).map_while(|at| list.route(at));

@@ -145,8 +145,60 @@ fn twins_agree<A: Bits + Debug>(changes: Vec<Change<A>>, mut asked: Vec<A>) -> R
     Ok(())
 }
 
+/// Batches, one after the other: what each change is told, and the table after all of them; a clone of before stays as it is.
+fn batches_agree<A: Bits + Debug>(batches: Vec<Vec<Change<A>>>, mut asked: Vec<A>) -> Result<(), TestCaseError> {
+    let (mut fib, mut twin) = (Fib::default(), SlowFib::new());
+    let mut known: Vec<(A, u8)> = Vec::new();
+    for changes in batches {
+        let mut batch = BTreeMap::new();
+        for change in changes {
+            let (address, length, value) = match change {
+                Change::Insert(address, length, hop) => (address, length, Some(NextHopId(hop))),
+                Change::Remove(address, length) => (address, length, None),
+                Change::RemoveKnown(_) if known.is_empty() => continue,
+                Change::RemoveKnown(at) => (known[at % known.len()].0, known[at % known.len()].1, None),
+            };
+            asked.extend([address, address.masked(length)]);
+            batch.insert((address.masked(length), length), value);
+        }
+        known.extend(batch.iter().filter(|(_, value)| value.is_some()).map(|(&key, _)| key));
+        let batch: Vec<_> = batch.into_iter().map(|((address, length), value)| (address, length, value)).collect();
+        let before = (fib.clone(), twin.clone());
+        let mut told = Vec::new();
+        fib.apply(&batch, |&change, old| told.push((change, old)));
+        let mut wanted = Vec::new();
+        for &(address, length, value) in &batch {
+            let old = match value {
+                Some(value) => twin.insert(address, length, value),
+                None => twin.remove(address, length),
+            };
+            wanted.push(((address, length, value), old));
+        }
+        prop_assert_eq!(told, wanted);
+        agree(&fib, &twin, &asked)?;
+        agree(&before.0, &before.1, &asked)?;
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn v4_batches_are_their_changes_one_by_one(
+        batches in prop::collection::vec(changes(near(|wide| (wide >> 96) as u32)), 1..4),
+        asked in prop::collection::vec(near(|wide| (wide >> 96) as u32), 20),
+    ) {
+        batches_agree(batches, asked)?;
+    }
+
+    #[test]
+    fn v6_batches_are_their_changes_one_by_one(
+        batches in prop::collection::vec(changes(near(|wide| wide)), 1..4),
+        asked in prop::collection::vec(near(|wide| wide), 20),
+    ) {
+        batches_agree(batches, asked)?;
+    }
 
     #[test]
     fn v4_is_its_slow_twin_and_clones_stay(
