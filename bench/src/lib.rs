@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod budget;
+pub mod control;
 pub mod frames;
 pub mod groups;
 pub mod pipeline;
