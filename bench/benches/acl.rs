@@ -201,7 +201,7 @@ fn through_the_model() {
     let mut random = Random(9);
     let rules = rules::rules(Family::Firewall, false, 10_000);
     let mut acl = v1::Acl { name: "bench".into(), rules: rules.iter().map(message).collect() };
-    let put = |kind| v1::Change { op: Some(v1::change::Op::Put(v1::Object { kind: Some(kind) })) };
+    let put = |kind| v1::Change { op: Some(v1::change::Op::Put(v1::Object::from(kind))) };
     let kind = |acl: &v1::Acl| v1::object::Kind::Acl(acl.clone());
     let vrf = v1::Vrf { name: "red".into(), acl: "bench".into(), ..Default::default() };
     let start = Instant::now();

@@ -51,7 +51,7 @@ pub struct Batch {
 impl Batch {
     /// The messages of a batch with these changes.
     pub fn new(owner: &str, changes: &[v1::Change]) -> Batch {
-        let begin = Step::Begin(v1::Begin { owner: owner.into() });
+        let begin = Step::Begin(v1::Begin { owner: owner.into(), ..v1::Begin::default() });
         let pieces = changes.chunks(MESSAGE).map(|piece| Step::Changes(v1::Changes { changes: piece.to_vec() }));
         let steps = std::iter::once(begin).chain(pieces).chain([Step::Commit(v1::Commit {})]);
         let messages = steps.map(|step| v1::ApplyRequest { step: Some(step) }.encode_to_vec().into()).collect();
@@ -129,13 +129,14 @@ impl Batches {
             v1::apply_reply::Result::Refused(refused) => {
                 Err(format!("{}: {}: {}", refused.object, refused.field, refused.reason).into())
             }
+            v1::apply_reply::Result::Plan(_) => Err("a plan, which nobody asked for".into()),
         }
     }
 }
 
 /// A put of this object.
 pub fn put(kind: Kind) -> v1::Change {
-    v1::Change { op: Some(v1::change::Op::Put(v1::Object { kind: Some(kind) })) }
+    v1::Change { op: Some(v1::change::Op::Put(v1::Object::from(kind))) }
 }
 
 /// Requests are bytes, replies messages.

@@ -49,6 +49,6 @@ fn route(at: u32) -> v1::Change {
 }
 
 fn put(kind: Kind) -> v1::Change {
-    let object = v1::Object { kind: Some(kind) };
+    let object = v1::Object::from(kind);
     v1::Change { op: Some(v1::change::Op::Put(object)) }
 }

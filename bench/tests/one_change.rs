@@ -12,7 +12,7 @@ static ALLOCATOR: cap::Cap<std::alloc::System> = cap::Cap::new(std::alloc::Syste
 const ROUTES: u32 = 64;
 
 fn put(kind: Kind) -> v1::Change {
-    let object = v1::Object { kind: Some(kind) };
+    let object = v1::Object::from(kind);
     v1::Change { op: Some(v1::change::Op::Put(object)) }
 }
 

@@ -15,7 +15,7 @@ use vrouter::api::v1;
 use vrouter::control::{Bounds, Socket, SocketError};
 
 fn put(kind: v1::object::Kind) -> v1::Change {
-    v1::Change { op: Some(v1::change::Op::Put(v1::Object { kind: Some(kind) })) }
+    v1::Change { op: Some(v1::change::Op::Put(v1::Object::from(kind))) }
 }
 
 fn vrf(name: &str) -> v1::Change {
@@ -62,7 +62,7 @@ async fn generation(daemon: &Daemon) -> u64 {
 async fn batches_are_answered_in_order_and_refusals_do_not_end_the_stream() {
     use v1::apply_reply::Result::{Applied, Refused};
     let mut daemon = Daemon::start(Bounds::default());
-    let bgp = step(Step::Begin(v1::Begin { owner: "bgp".into() }));
+    let bgp = step(Step::Begin(v1::Begin { owner: "bgp".into(), ..v1::Begin::default() }));
     let steps = vec![
         begin(),
         changes(vec![vrf("red")]),
@@ -78,7 +78,7 @@ async fn batches_are_answered_in_order_and_refusals_do_not_end_the_stream() {
     assert!(status.is_none(), "{status:?}");
     let refused =
         v1::Refused { change: 1, object: "vrf forbidden".into(), field: "name".into(), reason: "is forbidden".into() };
-    let applied = |generation| Applied(v1::Applied { generation });
+    let applied = |generation| Applied(v1::Applied { generation, swept: 0 });
     assert_eq!(replies, [applied(1), Refused(refused), applied(2)]);
     assert_eq!(daemon.asked(), ["apply operator 3", "apply bgp 2", "apply operator 0"]);
     daemon.stop();

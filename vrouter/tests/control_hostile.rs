@@ -319,7 +319,7 @@ async fn lists_that_are_never_read() {
 async fn load(daemon: &Daemon, times: usize) {
     let vrf = |at: usize| {
         let vrf = v1::Vrf { name: format!("v{at}"), tenant: "x".repeat(60), ..Default::default() };
-        v1::Change { op: Some(v1::change::Op::Put(v1::Object { kind: Some(v1::object::Kind::Vrf(vrf)) })) }
+        v1::Change { op: Some(v1::change::Op::Put(v1::Object::from(v1::object::Kind::Vrf(vrf)))) }
     };
     for _ in 0..times {
         let changes = (0..10_000).map(vrf).collect();
@@ -348,7 +348,8 @@ async fn huge_names_and_messages() {
         let changes = vec![v1::Change { op: Some(v1::change::Op::Delete(key)) }];
         // an open batch that goes on until its bound
         let endless = (0..100).map(move |_| step(Step::Changes(v1::Changes { changes: changes.clone() })));
-        let steps = std::iter::once(step(Step::Begin(v1::Begin { owner: name }))).chain(endless);
+        let steps =
+            std::iter::once(step(Step::Begin(v1::Begin { owner: name, ..v1::Begin::default() }))).chain(endless);
         let mut replies = one.apply(iter(steps)).await.unwrap().into_inner();
         let status = replies.message().await.unwrap_err();
         assert!(matches!(status.code(), Code::ResourceExhausted | Code::InvalidArgument), "{status:?}");

@@ -4,113 +4,29 @@
 mod control_daemon;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use control_daemon::{Daemon, Folder, client};
-use flowtable::{Config, FlowTable, Region};
+use control_daemon::real::Real;
+use control_daemon::{Daemon, client};
 use prost::Message;
-use tokio::sync::{mpsc, oneshot};
 use tonic::{Code, Streaming};
-use v1::apply_request::Step;
 use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
 use vrouter::api::v1;
-use vrouter::control::{Bounds, Socket, serve};
-use vrouter::daemon::answer::{Control, Devices, Identity};
-use vrouter::daemon::clock::Clock;
-use vrouter::datapath::{Shared, shared};
-use vrouter::ids::Mac;
-use vrouter::model::{Limits, Model, PortInfo};
-
-struct NoDevices;
-
-impl Devices for NoDevices {
-    fn stats(&self) -> Vec<v1::PortStats> {
-        Vec::new()
-    }
-}
-
-/// The daemon's control thread and socket, without workers.
-struct Real {
-    folder: Folder,
-    stop: Option<oneshot::Sender<()>>,
-    ended: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Real {
-    fn start(bounds: Bounds) -> Real {
-        let folder = Folder::new();
-        let socket = Socket::bind(&folder.file("sock")).unwrap();
-        let (requests, inbox) = mpsc::channel(64);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let ended = Arc::new(AtomicBool::new(false));
-        let end = ended.clone();
-        let port = PortInfo { name: "p0".into(), devargs: "wire0".into(), mac: Mac([2; 6]), mtu: 1500, queues: 1 };
-        let model = Model::new(Limits::default(), vec![port]);
-        let sizes = Config { narrow_pairs: 64, wide_pairs: 64, seed: 1, time_base: 0 };
-        let flows = FlowTable::create(Region::heap(sizes.bytes().unwrap()).unwrap(), &sizes).unwrap();
-        let slots = shared::Limits { vif_slots: 4096, new_flows_per_second: 1 };
-        let shared = Arc::new(Shared::new(model.snapshot(), flows, 0, slots));
-        let identity = Identity { idle: String::new(), limits: Vec::new() };
-        let control = Control::new(shared, model, Box::new(NoDevices), identity, Clock::new());
-        let threads = vec![
-            std::thread::spawn(move || control.run(inbox, &end)),
-            std::thread::spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(serve(socket, requests, bounds, async { drop(stopped.await) })).unwrap();
-            }),
-        ];
-        Real { folder, stop: Some(stop), ended, threads }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.file("sock")
-    }
-
-    async fn watch(&self, request: v1::WatchRequest) -> Result<Streaming<v1::Event>, tonic::Status> {
-        Ok(client(&self.path()).await.watch(request).await?.into_inner())
-    }
-
-    async fn apply(&self, changes: Vec<v1::Change>) -> u64 {
-        let many = |changes: &[v1::Change]| v1::ApplyRequest {
-            step: Some(Step::Changes(v1::Changes { changes: changes.to_vec() })),
-        };
-        let mut steps = vec![v1::ApplyRequest { step: Some(Step::Begin(v1::Begin { owner: "bgp".into() })) }];
-        steps.extend(changes.chunks(10_000).map(many));
-        steps.push(v1::ApplyRequest { step: Some(Step::Commit(v1::Commit {})) });
-        let mut replies = client(&self.path()).await.apply(tokio_stream::iter(steps)).await.unwrap().into_inner();
-        match replies.message().await.unwrap().unwrap().result.unwrap() {
-            v1::apply_reply::Result::Applied(applied) => applied.generation,
-            v1::apply_reply::Result::Refused(refused) => panic!("{refused:?}"),
-        }
-    }
-
-    async fn list(&self) -> (u64, Table) {
-        let mut chunks = client(&self.path()).await.list(v1::ListRequest::default()).await.unwrap().into_inner();
-        let (mut generation, mut table) = (0, Table::new());
-        while let Some(chunk) = chunks.message().await.unwrap() {
-            generation = chunk.generation;
-            table.extend(chunk.objects.into_iter().map(|object| (key_of(&object), object)));
-        }
-        (generation, table)
-    }
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        self.ended.store(true, Ordering::Relaxed);
-        self.threads.drain(..).for_each(|thread| _ = thread.join());
-    }
-}
+use vrouter::control::Bounds;
 
 type Table = BTreeMap<Vec<u8>, v1::Object>;
+
+async fn list(real: &Real) -> (u64, Table) {
+    let mut chunks = client(&real.path()).await.list(v1::ListRequest::default()).await.unwrap().into_inner();
+    let (mut generation, mut table) = (0, Table::new());
+    while let Some(chunk) = chunks.message().await.unwrap() {
+        generation = chunk.generation;
+        table.extend(chunk.objects.into_iter().map(|object| (key_of(&object), object)));
+    }
+    (generation, table)
+}
 
 fn key_of(object: &v1::Object) -> Vec<u8> {
     let kind = match object.kind.clone().unwrap() {
@@ -140,7 +56,7 @@ fn follow(table: &mut Table, event: &v1::Event) {
 
 fn vrf(name: &str) -> v1::Change {
     let vrf = v1::Vrf { name: name.into(), ..Default::default() };
-    v1::Change { op: Some(Op::Put(v1::Object { kind: Some(Kind::Vrf(vrf)) })) }
+    v1::Change { op: Some(Op::Put(v1::Object::from(Kind::Vrf(vrf)))) }
 }
 
 fn route_key(at: u32) -> v1::RouteKey {
@@ -152,7 +68,7 @@ fn route(at: u32, preference: u32) -> v1::Change {
     let drop = v1::next_hop::Kind::Drop(v1::next_hop::Drop {});
     let next_hop = Some(v1::NextHop { kind: Some(drop) });
     let route = v1::Route { key: Some(route_key(at)), preference, next_hop, ..Default::default() };
-    v1::Change { op: Some(Op::Put(v1::Object { kind: Some(Kind::Route(route)) })) }
+    v1::Change { op: Some(Op::Put(v1::Object::from(Kind::Route(route)))) }
 }
 
 fn unroute(at: u32) -> v1::Change {
@@ -182,7 +98,7 @@ async fn a_snapshot_and_what_follows_are_any_later_list() {
     let listed = until(&mut events, &mut table, 1).await;
     assert!(listed.iter().all(|event| event.listed && event.generation == 1));
     assert_eq!(listed.iter().map(|event| event.last).collect::<Vec<_>>(), [false, false, true]);
-    assert_eq!((1, table.clone()), real.list().await);
+    assert_eq!((1, table.clone()), list(&real).await);
     let mut seed = 1_u32;
     let mut generation = 1;
     for round in 0..60 {
@@ -202,7 +118,7 @@ async fn a_snapshot_and_what_follows_are_any_later_list() {
         if round % 3 == 0 {
             let told = until(&mut events, &mut table, generation).await;
             assert!(told.iter().all(|event| !event.lost && !event.listed && event.owner == "bgp"));
-            assert_eq!((generation, table.clone()), real.list().await);
+            assert_eq!((generation, table.clone()), list(&real).await);
         }
     }
     // a batch that spans events
@@ -211,7 +127,7 @@ async fn a_snapshot_and_what_follows_are_any_later_list() {
     let sizes: Vec<_> =
         told.iter().filter(|event| event.generation == big).map(|event| (event.changes.len(), event.last)).collect();
     assert_eq!(sizes, [(1000, false), (1000, false), (1000, false), (500, true)]);
-    assert_eq!((big, table.clone()), real.list().await);
+    assert_eq!((big, table.clone()), list(&real).await);
     assert_eq!(big, generation + 1);
     // another client, which knew the table as it was some generations ago, comes back
     let mut back = real.watch(v1::WatchRequest { after: Some(big - 1), ..Default::default() }).await.unwrap();
@@ -246,10 +162,10 @@ async fn a_place_that_is_forgotten_or_was_never_there_is_said_so() {
     assert!(lost.lost && lost.last && lost.generation == 1, "{lost:?}");
     // it goes on by itself
     let two = real.apply(vec![route(1, 1)]).await;
-    let mut table = real.list().await.1;
+    let mut table = list(&real).await.1;
     table.remove(&v1::ObjectKey { kind: Some(Key::Route(route_key(1))) }.encode_to_vec());
     until(&mut events, &mut table, two).await;
-    assert_eq!((two, table), real.list().await);
+    assert_eq!((two, table), list(&real).await);
     drop(events);
     // while nobody watches, a bulk load is not kept; a small batch is
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -293,7 +209,7 @@ async fn a_slow_client_loses_its_place_and_nobody_waits_for_it() {
     for round in 1..12 {
         real.apply((0..20_000).map(|at| route(at, round)).collect()).await;
     }
-    let (listed_at, listed) = real.list().await;
+    let (listed_at, listed) = list(&real).await;
     assert_eq!(listed.len(), 20_000 + 3);
     let mut lost = None;
     let mut table = None;
@@ -310,7 +226,7 @@ async fn a_slow_client_loses_its_place_and_nobody_waits_for_it() {
         if event.lost {
             assert!(lost.replace(event.generation).is_none(), "lost twice");
             assert!(event.generation <= listed_at);
-            table = Some(real.list().await);
+            table = Some(list(&real).await);
         }
         if event.generation >= listed_at && event.last {
             break;
@@ -328,7 +244,7 @@ async fn a_slow_client_loses_its_place_and_nobody_waits_for_it() {
             break;
         }
     }
-    assert_eq!((generation, table), real.list().await);
+    assert_eq!((generation, table), list(&real).await);
 }
 
 #[tokio::test]

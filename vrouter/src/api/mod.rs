@@ -12,3 +12,10 @@ pub mod v1 {
     #![allow(clippy::all, missing_docs)]
     tonic::include_proto!("vrouter.v1");
 }
+
+impl From<v1::object::Kind> for v1::Object {
+    /// An object of whoever's batch it is in.
+    fn from(kind: v1::object::Kind) -> v1::Object {
+        v1::Object { kind: Some(kind), owner: String::new() }
+    }
+}

@@ -6,13 +6,15 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::{Code, Status, Streaming};
 
-use super::request::Request;
+use super::request::{Made, Request};
 use super::server::{Bounds, Stop, stopping};
 use crate::api::v1;
 use v1::apply_request::Step;
 
-/// Whose routes they are when a batch names nobody.
-const OWNER: &str = "operator";
+/// Whose objects they are when a batch names nobody.
+pub(super) const OWNER: &str = "operator";
+/// The longest lease: a week.
+const LEASE: u32 = 7 * 24 * 3600 * 1000;
 
 /// One call of `Apply`: at most one batch at a time is open.
 pub(super) struct Batches {
@@ -20,10 +22,12 @@ pub(super) struct Batches {
     /// Places of open batches, of all calls together.
     pub places: Arc<Semaphore>,
     open: Option<Batch>,
+    /// The generation that the last accepted batch rested on, and its own: a batch that rests on the same one rests on that batch too.
+    rested: Option<(u64, u64)>,
 }
 
 struct Batch {
-    owner: String,
+    begin: v1::Begin,
     changes: Vec<v1::Change>,
     bytes: usize,
     _place: OwnedSemaphorePermit,
@@ -31,7 +35,7 @@ struct Batch {
 
 impl Batches {
     pub(super) fn new(bounds: Bounds, places: Arc<Semaphore>) -> Batches {
-        Batches { bounds, places, open: None }
+        Batches { bounds, places, open: None, rested: None }
     }
 
     /// Answers the stream's batches in order, until it ends, breaks the rules or the daemon stops. A batch that is open then
@@ -85,15 +89,26 @@ impl Batches {
             };
             let Some(batch) = self.step(message)? else { continue };
             let (reply, answer) = oneshot::channel();
-            let Batch { owner, changes, _place, .. } = batch;
-            requests.send(Request::Apply { owner, changes, reply }).await.map_err(|_| stopping())?;
+            let Batch { mut begin, changes, _place, .. } = batch;
+            let named = begin.if_generation;
+            begin.if_generation = named.map(|named| self.rests_on(named));
+            requests.send(Request::Apply { begin, changes, reply }).await.map_err(|_| stopping())?;
             use v1::apply_reply::Result;
             let result = match answer.await.map_err(|_| stopping())? {
-                Ok(generation) => Result::Applied(v1::Applied { generation }),
+                Ok(Made::Applied(applied)) => {
+                    self.rested = named.map(|named| (named, applied.generation));
+                    Result::Applied(applied)
+                }
+                Ok(Made::Plan(plan)) => Result::Plan(plan),
                 Err(refused) => Result::Refused(refused),
             };
             return Ok(Some(v1::ApplyReply { result: Some(result) }));
         }
+    }
+
+    /// What a batch rests on that names this generation: the batch before it too, if that named the same.
+    fn rests_on(&self, named: u64) -> u64 {
+        self.rested.filter(|(before, _)| *before == named).map_or(named, |(_, generation)| generation)
     }
 
     /// Takes a step; a commit hands the batch out.
@@ -102,12 +117,15 @@ impl Batches {
         match (message.step, &mut self.open) {
             (None, _) => Err(Status::invalid_argument("a message without a step (begin, changes or commit)")),
             (Some(Step::Begin(_)), Some(_)) => Err(Status::invalid_argument("Begin in a batch that is already open")),
-            (Some(Step::Begin(begin)), None) => {
+            (Some(Step::Begin(mut begin)), None) => {
+                check(&begin).map_err(Status::invalid_argument)?;
                 let place = self.places.clone().try_acquire_owned().map_err(|_| {
                     Status::resource_exhausted(format!("{} batches are open already", self.bounds.open_batches))
                 })?;
-                let owner = if begin.owner.is_empty() { OWNER.to_owned() } else { begin.owner };
-                self.open = Some(Batch { owner, changes: Vec::new(), bytes: 0, _place: place });
+                if begin.owner.is_empty() {
+                    begin.owner = OWNER.to_owned();
+                }
+                self.open = Some(Batch { begin, changes: Vec::new(), bytes: 0, _place: place });
                 Ok(None)
             }
             (Some(Step::Changes(_)), None) => Err(Status::invalid_argument("Changes before Begin")),
@@ -146,6 +164,25 @@ impl Batch {
     }
 }
 
+/// Errors: what makes no sense, for people.
+fn check(begin: &v1::Begin) -> Result<(), String> {
+    if let Some(kind) = begin.kinds.iter().find(|kind| v1::Kind::try_from(**kind).is_err()) {
+        return Err(format!("kinds: there is no kind {kind}"));
+    }
+    if !begin.kinds.is_empty() && !begin.replace {
+        return Err("kinds: only what is replaced has kinds".into());
+    }
+    lease(begin.lease_ms)
+}
+
+/// That a lease is no longer than it may be.
+pub(super) fn lease(given: Option<u32>) -> Result<(), String> {
+    match given.filter(|lease| *lease > LEASE) {
+        Some(lease) => Err(format!("lease_ms: {lease} is more than {LEASE}")),
+        None => Ok(()),
+    }
+}
+
 fn is_whole(change: &v1::Change) -> bool {
     use v1::change::Op;
     match &change.op {
@@ -179,7 +216,7 @@ mod tests {
             1 => Just(v1::Change { op: None }),
         ];
         let step = prop_oneof![
-            3 => "[a-z]{0,3}".prop_map(|owner| Some(Step::Begin(v1::Begin { owner }))),
+            3 => "[a-z]{0,3}".prop_map(|owner| Some(Step::Begin(v1::Begin { owner, ..v1::Begin::default() }))),
             5 => prop::collection::vec(change, 0..4).prop_map(|changes| Some(Step::Changes(v1::Changes { changes }))),
             3 => Just(Some(Step::Commit(v1::Commit {}))),
             1 => Just(None),
@@ -218,7 +255,7 @@ mod tests {
                     _ => Err(Code::InvalidArgument),
                 };
                 let got = batches.step(message).map_err(|status| status.code());
-                let got = got.map(|batch| batch.map(|batch| (batch.owner, batch.changes)));
+                let got = got.map(|batch| batch.map(|batch| (batch.begin.owner, batch.changes)));
                 let failed = got.is_err();
                 prop_assert_eq!(got, want);
                 if failed {

@@ -21,6 +21,7 @@ pub struct Entry {
     pub generation: u64,
     /// Whose batch; empty: nobody's.
     pub owner: String,
+    /// Empty: too many to be here.
     pub changes: Vec<v1::Change>,
 }
 
@@ -48,6 +49,8 @@ pub enum Next {
     Entry(Arc<Entry>),
     /// What followed is forgotten (or the place was never there): the log goes on after this generation.
     Lost(u64),
+    /// Up to this generation nothing is to be told.
+    Skip(u64),
     /// Nothing yet.
     Wait,
 }
@@ -64,36 +67,43 @@ impl Log {
         Log { kept, newest: watch::Sender::new(generation), changes, bytes }
     }
 
-    /// Adds the next generation; without changes (too many to tell) everything before it is forgotten, as when it alone is beyond
-    /// the bounds. Control thread.
+    /// Adds the next generation; without changes there were too many to tell, as when they alone are beyond the bounds. Control thread.
     pub fn add(&self, generation: u64, owner: String, changes: Option<Vec<v1::Change>>) {
         let mut kept = self.kept.lock();
         match changes {
             Some(changes) if changes.is_empty() => {}
-            Some(changes) => {
-                let bytes = changes.iter().map(Message::encoded_len).sum();
-                kept.changes += changes.len();
+            changes => {
+                let mut changes = changes.unwrap_or_default();
+                let mut bytes = changes.iter().map(Message::encoded_len).sum();
+                if changes.len() > self.changes || bytes > self.bytes {
+                    (changes, bytes) = (Vec::new(), 0);
+                }
+                kept.changes += changes.len().max(1);
                 kept.bytes += bytes;
                 kept.entries.push_back((Arc::new(Entry { generation, owner, changes }), bytes));
                 while kept.changes > self.changes || kept.bytes > self.bytes {
                     kept.forget();
                 }
             }
-            None => *kept = Kept { since: generation, ..Kept::default() },
         }
         // under the lock: who sees the generation finds its entry
         self.newest.send_replace(generation);
     }
 
-    /// What follows this generation. Any thread.
-    pub fn next(&self, after: u64) -> Next {
+    /// What follows this generation, but for batches of `not_owner` (empty: of everybody). Any thread.
+    pub fn next(&self, after: u64, not_owner: &str) -> Next {
         let kept = self.kept.lock();
         let newest = *self.newest.borrow();
         if after < kept.since || after > newest {
             return Next::Lost(newest);
         }
         let at = kept.entries.partition_point(|(entry, _)| entry.generation <= after);
-        kept.entries.get(at).map_or(Next::Wait, |(entry, _)| Next::Entry(entry.clone()))
+        match kept.entries.get(at) {
+            None => Next::Wait,
+            Some((entry, _)) if !not_owner.is_empty() && entry.owner == *not_owner => Next::Skip(entry.generation),
+            Some((entry, _)) if entry.changes.is_empty() => Next::Lost(newest),
+            Some((entry, _)) => Next::Entry(entry.clone()),
+        }
     }
 
     /// Rises with the log. Any thread.
@@ -111,7 +121,7 @@ impl Kept {
     fn forget(&mut self) {
         let Some((entry, bytes)) = self.entries.pop_front() else { return };
         self.since = entry.generation;
-        self.changes -= entry.changes.len();
+        self.changes -= entry.changes.len().max(1);
         self.bytes -= bytes;
     }
 }
@@ -132,22 +142,22 @@ mod tests {
     #[test]
     fn a_place_is_followed_until_it_is_forgotten() {
         let log = Log::bounded(5, 10, 1000);
-        assert_eq!(log.next(5), Next::Wait);
-        assert_eq!(log.next(4), Next::Lost(5), "before the log began");
-        assert_eq!(log.next(6), Next::Lost(5), "of another daemon's life");
+        assert_eq!(log.next(5, ""), Next::Wait);
+        assert_eq!(log.next(4, ""), Next::Lost(5), "before the log began");
+        assert_eq!(log.next(6, ""), Next::Lost(5), "of another daemon's life");
         log.add(6, "bgp".into(), changes(4));
         log.add(7, String::new(), changes(0));
         log.add(8, String::new(), changes(4));
-        assert_eq!((generation(log.next(5)), generation(log.next(6)), generation(log.next(7))), (6, 8, 8));
-        assert_eq!(log.next(8), Next::Wait);
+        assert_eq!((generation(log.next(5, "")), generation(log.next(6, "")), generation(log.next(7, ""))), (6, 8, 8));
+        assert_eq!(log.next(8, ""), Next::Wait);
         log.add(9, String::new(), changes(4));
-        assert_eq!(log.next(5), Next::Lost(9), "beyond its changes");
-        assert_eq!(generation(log.next(6)), 8);
+        assert_eq!(log.next(5, ""), Next::Lost(9), "beyond its changes");
+        assert_eq!(generation(log.next(6, "")), 8);
         log.add(10, String::new(), changes(11));
-        assert_eq!((log.next(9), log.next(10)), (Next::Lost(10), Next::Wait), "more than it holds");
+        assert_eq!((log.next(9, ""), log.next(10, "")), (Next::Lost(10), Next::Wait), "more than it holds");
         log.add(11, String::new(), changes(1));
         log.add(12, String::new(), None);
-        assert_eq!((log.next(11), log.next(12)), (Next::Lost(12), Next::Wait));
+        assert_eq!((log.next(11, ""), log.next(12, "")), (Next::Lost(12), Next::Wait));
     }
 
     #[test]

@@ -16,11 +16,11 @@ pub type Rows<T> = Box<dyn Iterator<Item = T> + Send>;
 
 /// A call to the control thread. Those that may name something that is not there are answered with a refusal.
 pub enum Request {
-    /// One committed batch, to be applied whole or not at all; the answer is its generation.
+    /// One committed batch, to be applied whole or not at all, or to be judged only.
     Apply {
-        owner: String,
+        begin: v1::Begin,
         changes: Vec<v1::Change>,
-        reply: Reply<Result<u64, v1::Refused>>,
+        reply: Reply<Result<Made, v1::Refused>>,
     },
     /// Objects of one kind or all, of one generation.
     List {
@@ -57,6 +57,32 @@ pub enum Request {
     Status {
         reply: Reply<v1::StatusReply>,
     },
+    /// An owner is there.
+    KeepAlive {
+        wanted: v1::KeepAliveRequest,
+        reply: Reply<Result<v1::KeepAliveReply, v1::Refused>>,
+    },
+    Owners {
+        reply: Reply<v1::OwnersReply>,
+    },
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Made {
+    Applied(v1::Applied),
+    /// It was judged only.
+    Plan(v1::Plan),
+}
+
+impl Made {
+    /// The one that it made, or was judged at.
+    pub fn generation(&self) -> u64 {
+        match self {
+            Made::Applied(applied) => applied.generation,
+            Made::Plan(plan) => plan.generation,
+        }
+    }
 }
 
 /// The answer to `List`.

@@ -12,7 +12,7 @@ use tonic::{Code, Request as Call, Response, Status, Streaming};
 use tower::util::MapResponse;
 
 use super::accept::Line;
-use super::apply::Batches;
+use super::apply::{Batches, OWNER, lease};
 use super::connections::Whole;
 use super::request::{Request, Rows};
 use super::socket::Socket;
@@ -249,6 +249,20 @@ impl VRouter for Calls {
             return Err(Status::invalid_argument("place: neither vif nor tunnel_vrf is given"));
         }
         self.ask(|reply| Request::Explain { query, reply }).await?.map(Response::new).map_err(refusal)
+    }
+
+    async fn keep_alive(&self, call: Call<v1::KeepAliveRequest>) -> Result<Response<v1::KeepAliveReply>, Status> {
+        let mut wanted = call.into_inner();
+        lease(wanted.lease_ms).map_err(Status::invalid_argument)?;
+        if wanted.owner.is_empty() {
+            wanted.owner = OWNER.to_owned();
+        }
+        self.ask(|reply| Request::KeepAlive { wanted, reply }).await?.map(Response::new).map_err(refusal)
+    }
+
+    async fn owners(&self, call: Call<v1::OwnersRequest>) -> Result<Response<v1::OwnersReply>, Status> {
+        let whole = self.whole(&call)?;
+        self.ask(|reply| Request::Owners { reply }).await.map(|owners| large(owners, whole))
     }
 
     async fn status(&self, _: Call<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {

@@ -21,12 +21,14 @@ pub struct Wanted {
     after: Option<u64>,
     /// Empty: all.
     kinds: Vec<v1::Kind>,
+    /// Whose batches are not told; empty: nobody's.
+    not_owner: String,
 }
 
 impl Wanted {
     /// Errors: what makes no sense, for people.
     pub fn read(request: v1::WatchRequest) -> Result<Wanted, String> {
-        let v1::WatchRequest { snapshot, after, kinds } = request;
+        let v1::WatchRequest { snapshot, after, kinds, not_owner } = request;
         let known = |&kind: &i32| v1::Kind::try_from(kind).map_err(|_| format!("kinds: there is no kind {kind}"));
         let mut kinds: Vec<v1::Kind> = kinds.iter().take(64).map(known).collect::<Result<_, _>>()?;
         if kinds.contains(&v1::Kind::All) {
@@ -35,7 +37,7 @@ impl Wanted {
         if snapshot && after.is_some() {
             return Err("after: events follow the snapshot".into());
         }
-        Ok(Wanted { snapshot, after, kinds })
+        Ok(Wanted { snapshot, after, kinds, not_owner })
     }
 
     /// What of the objects of the snapshot is told.
@@ -47,13 +49,14 @@ impl Wanted {
 
     /// The way along the log for who asked at this generation.
     pub fn course(self, generation: u64) -> Course {
-        Course { after: self.after.unwrap_or(generation), kinds: self.kinds, told: 0 }
+        Course { after: self.after.unwrap_or(generation), kinds: self.kinds, not_owner: self.not_owner, told: 0 }
     }
 }
 
 /// A place in the log. It holds nothing of what is there: what the log forgets is free, however slow who follows.
 pub struct Course {
     kinds: Vec<v1::Kind>,
+    not_owner: String,
     /// Told up to and with this generation.
     after: u64,
     /// Changes of the next one that were looked at.
@@ -64,11 +67,15 @@ impl Course {
     /// The next piece of what is wanted; `None`: nothing yet.
     pub fn next(&mut self, log: &Log) -> Option<v1::Event> {
         loop {
-            let entry = match log.next(self.after) {
+            let entry = match log.next(self.after, &self.not_owner) {
                 Next::Entry(entry) => entry,
                 Next::Lost(newest) => {
                     (self.after, self.told) = (newest, 0);
                     return Some(v1::Event { generation: newest, lost: true, last: true, ..Default::default() });
+                }
+                Next::Skip(generation) => {
+                    (self.after, self.told) = (generation, 0);
+                    continue;
                 }
                 Next::Wait => return None,
             };
@@ -260,7 +267,7 @@ mod tests {
     fn a_place_pins_nothing() {
         let log = Log::bounded(0, 5000, 1 << 20);
         log.add(1, "bgp".into(), Some(deletes(3500)));
-        let entry = match log.next(0) {
+        let entry = match log.next(0, "") {
             Next::Entry(entry) => std::sync::Arc::downgrade(&entry),
             other => panic!("{other:?}"),
         };

@@ -1,5 +1,7 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
+mod owners;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +11,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 
 use super::bfd::Bfd;
 use super::clock::{Clock, tick_at};
+use super::leases::Leases;
 pub use super::ports::Devices;
 use super::ports::Ports;
 use super::publish::Publisher;
@@ -19,13 +22,13 @@ use super::view::{explain, flows, victims};
 use super::wanted::Wanted;
 use crate::api::v1;
 use crate::control::log::{self, Log};
-use crate::control::{Listed, Reply, Request, Watching};
+use crate::control::{Listed, Made, Reply, Request, Watching};
 use crate::datapath::Shared;
 use crate::datapath::sight;
 use crate::drops::DropReason;
 use crate::local;
-use crate::model::Model;
-use crate::tables::{BfdStand, Watched};
+use crate::model::{Batch, Model};
+use crate::tables::{BfdStand, Snapshot, Watched};
 
 /// Punts of each class that are taken before calls get their turn.
 const TURN: usize = 64;
@@ -59,6 +62,7 @@ pub struct Control {
     baselines: Baselines,
     ports: Ports,
     quotas: Quotas,
+    leases: Leases,
     log: Arc<Log>,
     identity: Identity,
     clock: Clock,
@@ -84,6 +88,7 @@ impl Control {
         let now = clock.millis();
         model.note_changes(UNWATCHED);
         let limits = local::Limits { neighbours: model.limits().neighbours, ..local::Limits::default() };
+        let leases = Leases::new(model.limits().owners);
         let mut control = Control {
             log: Arc::new(Log::new(model.generation().0)),
             publisher: Publisher::new(shared.clone()),
@@ -94,6 +99,7 @@ impl Control {
             model,
             ports: Ports::new(shared.clone(), devices),
             quotas: Quotas::default(),
+            leases,
             identity,
             clock,
             started: now,
@@ -164,6 +170,7 @@ impl Control {
             self.slow.tick(&mut snapshot, now, &mut tell);
             self.watch_links();
             self.watch_quotas(now);
+            self.end_leases(now);
             self.publisher.reclaim();
             self.watch_workers(now);
             self.model.note_changes(if self.log.is_watched() { log::CHANGES } else { UNWATCHED });
@@ -211,7 +218,9 @@ impl Control {
     pub fn answer(&mut self, request: Request) {
         // an answer that nobody waits for any more is dropped
         match request {
-            Request::Apply { owner, changes, reply } => _ = reply.send(self.apply(&owner, &changes)),
+            Request::Apply { begin, changes, reply } => _ = reply.send(self.apply(&begin, &changes)),
+            Request::KeepAlive { wanted, reply } => _ = reply.send(self.keep_alive(&wanted)),
+            Request::Owners { reply } => _ = reply.send(self.owners()),
             Request::List { filter, reply } => _ = reply.send(self.list(&filter)),
             Request::Sync { generation, reply } => {
                 let newest = self.model.generation().0;
@@ -248,18 +257,38 @@ impl Control {
         }
     }
 
-    fn apply(&mut self, owner: &str, changes: &[v1::Change]) -> Result<u64, v1::Refused> {
+    fn apply(&mut self, begin: &v1::Begin, changes: &[v1::Change]) -> Result<Made, v1::Refused> {
+        let kinds: Vec<v1::Kind> = begin.kinds().collect();
+        let batch = Batch {
+            owner: &begin.owner,
+            changes,
+            take_over: begin.take_over,
+            replace: begin.replace.then_some(&kinds),
+            if_generation: begin.if_generation,
+        };
+        self.leases.check(&begin.owner, begin.lease_ms).map_err(|error| refused("", &error))?;
+        if begin.dry_run {
+            return self.model.plan(&batch).map(Made::Plan);
+        }
         let ports = &mut self.ports;
-        let snapshot = match self.model.apply_opening(owner, changes, &mut |wanted| ports.open(&wanted)) {
-            Ok(snapshot) => snapshot,
+        let accepted = match self.model.apply_batch(&batch, &mut |wanted| ports.open(&wanted)) {
+            Ok(accepted) => accepted,
             Err(refused) => {
                 ports.undo();
                 return Err(refused);
             }
         };
-        let generation = snapshot.generation.0;
+        let (generation, swept) = (accepted.snapshot.generation.0, accepted.swept());
+        self.leases.keep(&begin.owner, begin.lease_ms, self.now);
+        self.publish_batch(accepted.snapshot);
+        tracing::debug!(owner = begin.owner, changes = changes.len(), swept, generation, "applied");
+        Ok(Made::Applied(v1::Applied { generation, swept }))
+    }
+
+    /// What a batch made is there for all.
+    fn publish_batch(&mut self, snapshot: Arc<Snapshot>) {
         // before the snapshot: who has it has its ends
-        for port in ports.commit(self.publisher.current(), &snapshot) {
+        for port in self.ports.commit(self.publisher.current(), &snapshot) {
             self.model.port_closed(port);
         }
         // before a worker can count for a new VIF
@@ -267,8 +296,6 @@ impl Control {
         self.publisher.publish(snapshot);
         self.tell_watchers();
         self.want_neighbours();
-        tracing::debug!(owner, changes = changes.len(), generation, "applied");
-        Ok(generation)
     }
 
     fn want_neighbours(&mut self) {

@@ -32,23 +32,27 @@ pub(super) fn object(change: &v1::Change, owner: &str) -> String {
             Some(Kind::BfdSession(session)) => format!("bfd {}", shown(&session.name)),
             None => String::new(),
         },
-        Some(Op::Delete(key)) => match &key.kind {
-            Some(Key::Vrf(name)) => format!("vrf {}", shown(name)),
-            Some(Key::Vif(name)) => format!("vif {}", shown(name)),
-            Some(Key::Route(key)) => route(Some(key), owner),
-            Some(Key::Neighbour(key)) => neighbour(Some(key)),
-            Some(Key::Vni(vni)) => format!("vni {vni}"),
-            Some(Key::Label(label)) => format!("label {label}"),
-            Some(Key::Acl(name)) => format!("acl {}", shown(name)),
-            Some(Key::Group(name)) => format!("group {}", shown(name)),
-            Some(Key::Port(name)) => format!("port {}", shown(name)),
-            Some(Key::Bridge(name)) => format!("bridge {}", shown(name)),
-            Some(Key::FdbEntry(key)) => station(Some(key)),
-            Some(Key::NextHopGroup(name)) => format!("next-hop group {}", shown(name)),
-            Some(Key::BfdSession(name)) => format!("bfd {}", shown(name)),
-            None => String::new(),
-        },
+        Some(Op::Delete(key)) => key.kind.as_ref().map(|key| self::key(key, owner)).unwrap_or_default(),
         None => String::new(),
+    }
+}
+
+/// The same of a key.
+pub(super) fn key(key: &Key, owner: &str) -> String {
+    match key {
+        Key::Vrf(name) => format!("vrf {}", shown(name)),
+        Key::Vif(name) => format!("vif {}", shown(name)),
+        Key::Route(key) => route(Some(key), owner),
+        Key::Neighbour(key) => neighbour(Some(key)),
+        Key::Vni(vni) => format!("vni {vni}"),
+        Key::Label(label) => format!("label {label}"),
+        Key::Acl(name) => format!("acl {}", shown(name)),
+        Key::Group(name) => format!("group {}", shown(name)),
+        Key::Port(name) => format!("port {}", shown(name)),
+        Key::Bridge(name) => format!("bridge {}", shown(name)),
+        Key::FdbEntry(key) => station(Some(key)),
+        Key::NextHopGroup(name) => format!("next-hop group {}", shown(name)),
+        Key::BfdSession(name) => format!("bfd {}", shown(name)),
     }
 }
 

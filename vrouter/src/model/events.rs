@@ -12,6 +12,7 @@ use prost::Message;
 use super::bfd;
 use super::journal::Undo;
 use super::list;
+use super::owners::Name;
 use super::records::{
     Acl, Bfd, Bridge, FdbEntry, Group, HopGroup, LabelTarget, Learnt, Neighbour, Port, Prefix, Settings, Vif,
     VniTarget, Vrf,
@@ -45,6 +46,7 @@ struct Before {
     vnis: BTreeMap<Vni, Option<VniTarget>>,
     labels: BTreeMap<Label, Option<LabelTarget>>,
     routes: BTreeMap<(VrfId, Prefix), Vec<Noted>>,
+    owners: BTreeMap<Name, Option<u32>>,
     /// Of those that were deleted since.
     vrf_names: HashMap<VrfId, Arc<str>>,
     vif_names: HashMap<VifId, Arc<str>>,
@@ -56,35 +58,54 @@ pub(super) fn since_commit(state: &State, most: usize) -> Option<Vec<v1::Change>
     if state.journal.len() > most {
         return None;
     }
-    let before = Before::of(&state.journal);
-    let mut events = Events::default();
+    Some(all(state, usize::MAX).0)
+}
+
+/// The same, at most about `room` of them, and how many more objects were created, changed and deleted.
+pub(super) fn all(state: &State, room: usize) -> (Vec<v1::Change>, [u64; 3]) {
+    let before = Before::of(state);
+    let mut events = Events { room, ..Events::default() };
     before.objects(state, &mut events);
     before.arrivals(state, &mut events);
     for (&(vrf, prefix), noted) in &before.routes {
         before.route(state, vrf, prefix, noted, &mut events);
     }
-    Some(events.changes())
+    let beyond = events.beyond;
+    (events.changes(), beyond)
 }
 
 #[derive(Default)]
 struct Events {
     puts: Vec<v1::Object>,
     deletes: Vec<Key>,
+    /// How many more may be told.
+    room: usize,
+    /// Objects created, changed and deleted that were not.
+    beyond: [u64; 3],
 }
 
 impl Events {
-    /// One object, before and after.
+    /// One object, before and after; `moved`: its owner is another.
     fn turn<T: PartialEq>(
         &mut self,
-        old: Option<&T>,
-        new: Option<&T>,
-        put: impl FnOnce(&T) -> Kind,
+        (old, new, moved): (Option<&T>, Option<&T>, bool),
+        put: impl FnOnce(&T) -> v1::Object,
         key: impl FnOnce() -> Key,
     ) {
-        match (old, new) {
-            (old, Some(new)) if old != Some(new) => self.puts.push(v1::Object { kind: Some(put(new)) }),
-            (Some(_), None) => self.deletes.push(key()),
-            _ => {}
+        let kind = match (old, new) {
+            (None, Some(_)) => 0,
+            (Some(old), Some(new)) if moved || old != new => 1,
+            (Some(_), None) => 2,
+            _ => return,
+        };
+        if self.room == 0 {
+            self.beyond[kind] += 1;
+            return;
+        }
+        self.room -= 1;
+        match new {
+            Some(new) => self.puts.push(put(new)),
+            None => self.deletes.push(key()),
         }
     }
 
@@ -103,9 +124,9 @@ impl Events {
 }
 
 impl Before {
-    fn of(journal: &[Undo]) -> Before {
+    fn of(state: &State) -> Before {
         let mut before = Before::default();
-        for undo in journal {
+        for undo in &state.journal {
             match undo {
                 Undo::Port(index, old) => drop(before.ports.entry(*index).or_insert_with(|| old.clone())),
                 Undo::Settings(old) => drop(before.settings.get_or_insert_with(|| old.clone())),
@@ -136,6 +157,7 @@ impl Before {
                         noted.push((*source, *old));
                     }
                 }
+                Undo::Owner(name, old) => _ = before.owners.entry(name.clone()).or_insert(*old),
                 Undo::Station(..)
                 | Undo::Service(..)
                 | Undo::NextVrf(_)
@@ -145,7 +167,38 @@ impl Before {
                 | Undo::NextBfd(_) => {}
             }
         }
+        before.as_they_are(state);
         before
+    }
+
+    /// What has had another owner, and is as it was otherwise.
+    fn as_they_are(&mut self, state: &State) {
+        for name in self.owners.keys() {
+            match name {
+                Name::Port(name) => {
+                    let index = state.port_by_name.get(name);
+                    index.map(|index| self.ports.entry(*index).or_insert_with(|| state.ports[index.index()].clone()));
+                }
+                Name::Group(name) => keep(&mut self.groups, name, state.groups.get(name)),
+                Name::Acl(name) => keep(&mut self.acls, name, state.acls.get(name)),
+                Name::Vrf(name) => keep(&mut self.vrfs, name, state.vrfs.get(name)),
+                Name::Bridge(name) => keep(&mut self.bridges, name, state.bridges.get(name)),
+                Name::Vif(name) => keep(&mut self.vifs, name, state.vifs.get(name)),
+                Name::Settings => _ = self.settings.get_or_insert_with(|| state.settings.clone()),
+                &Name::Neighbour(vif, address) => {
+                    keep(&mut self.neighbours, &(vif, address), state.neighbours.get(&(vif, address)));
+                }
+                Name::HopGroup(name) => keep(&mut self.hop_groups, name, state.hop_groups.get(name)),
+                Name::Bfd(name) => keep(&mut self.bfd, name, state.bfd.get(name)),
+                &Name::Fdb(bridge, mac) => keep(&mut self.fdb, &(bridge, mac), state.fdb.get(&(bridge, mac))),
+                Name::Vni(vni) => keep(&mut self.vnis, vni, state.vnis.get(vni)),
+                Name::Label(label) => keep(&mut self.labels, label, state.labels.get(label)),
+            }
+        }
+    }
+
+    fn moved(&self, state: &State, name: Name) -> bool {
+        self.owners.get(&name).is_some_and(|old| *old != state.owned.get(&name).copied())
     }
 
     /// Objects by name, and settings.
@@ -157,71 +210,84 @@ impl Before {
                 events.deletes.push(Key::Port(old.info.name.clone()));
             }
             let name = || Key::Port(old.as_ref().map(|old| old.info.name.clone()).unwrap_or_default());
-            events.turn(old.as_ref(), new, |port| Kind::Port(list::port(port)), name);
+            let moved = new.is_some_and(|new| self.moved(state, Name::Port(new.info.name.as_str().into())));
+            let put = |port: &Arc<Port>| list::told(state, Kind::Port(list::port(port)));
+            events.turn((old.as_ref(), new, moved), put, name);
         }
         for (name, old) in &self.groups {
-            let put = |group: &Arc<Group>| Kind::Group(list::group(group));
-            events.turn(old.as_ref(), state.groups.get(name), put, || Key::Group(name.to_string()));
+            let put = |group: &Arc<Group>| list::told(state, Kind::Group(list::group(group)));
+            let moved = self.moved(state, Name::Group(name.clone()));
+            events.turn((old.as_ref(), state.groups.get(name), moved), put, || Key::Group(name.to_string()));
         }
         for (name, old) in &self.acls {
-            let put = |acl: &Arc<Acl>| Kind::Acl(list::acl(acl));
-            events.turn(old.as_ref(), state.acls.get(name), put, || Key::Acl(name.to_string()));
+            let put = |acl: &Arc<Acl>| list::told(state, Kind::Acl(list::acl(acl)));
+            let moved = self.moved(state, Name::Acl(name.clone()));
+            events.turn((old.as_ref(), state.acls.get(name), moved), put, || Key::Acl(name.to_string()));
         }
         for (name, old) in &self.vrfs {
-            let put = |vrf: &Arc<Vrf>| Kind::Vrf(list::vrf(vrf));
-            events.turn(old.as_ref(), state.vrfs.get(name), put, || Key::Vrf(name.to_string()));
+            let put = |vrf: &Arc<Vrf>| list::told(state, Kind::Vrf(list::vrf(vrf)));
+            let moved = self.moved(state, Name::Vrf(name.clone()));
+            events.turn((old.as_ref(), state.vrfs.get(name), moved), put, || Key::Vrf(name.to_string()));
         }
         for (name, old) in &self.bridges {
-            let put = |bridge: &Arc<Bridge>| Kind::Bridge(list::bridge(state, bridge));
-            events.turn(old.as_ref(), state.bridges.get(name), put, || Key::Bridge(name.to_string()));
+            let put = |bridge: &Arc<Bridge>| list::told(state, Kind::Bridge(list::bridge(state, bridge)));
+            let moved = self.moved(state, Name::Bridge(name.clone()));
+            events.turn((old.as_ref(), state.bridges.get(name), moved), put, || Key::Bridge(name.to_string()));
         }
         for (name, old) in &self.vifs {
-            let put = |vif: &Arc<Vif>| Kind::Vif(list::vif(state, vif));
-            events.turn(old.as_ref(), state.vifs.get(name), put, || Key::Vif(name.to_string()));
+            let put = |vif: &Arc<Vif>| list::told(state, Kind::Vif(list::vif(state, vif)));
+            let moved = self.moved(state, Name::Vif(name.clone()));
+            events.turn((old.as_ref(), state.vifs.get(name), moved), put, || Key::Vif(name.to_string()));
         }
-        if self.settings.as_ref().is_some_and(|old| *old != state.settings) {
-            let settings = list::settings(state, &state.settings);
-            events.puts.push(v1::Object { kind: Some(Kind::Settings(settings)) });
+        let moved = self.moved(state, Name::Settings);
+        if self.settings.as_ref().is_some_and(|old| moved || *old != state.settings) {
+            events.puts.push(list::told(state, Kind::Settings(list::settings(state, &state.settings))));
         }
     }
 
     /// Next-hop groups, neighbours, and what arrives from tunnels.
     fn arrivals(&self, state: &State, events: &mut Events) {
         for (name, old) in &self.hop_groups {
-            let put = |group: &Arc<HopGroup>| Kind::NextHopGroup(list::hop_group(state, group));
+            let put = |group: &Arc<HopGroup>| list::told(state, Kind::NextHopGroup(list::hop_group(state, group)));
             let key = || Key::NextHopGroup(name.to_string());
-            events.turn(old.as_ref(), state.hop_groups.get(name), put, key);
+            let moved = self.moved(state, Name::HopGroup(name.clone()));
+            events.turn((old.as_ref(), state.hop_groups.get(name), moved), put, key);
         }
         for (name, old) in &self.bfd {
-            let put = |session: &Arc<Bfd>| Kind::BfdSession(bfd::told(state, session));
-            events.turn(old.as_ref(), state.bfd.get(name), put, || Key::BfdSession(name.to_string()));
+            let put = |session: &Arc<Bfd>| list::told(state, Kind::BfdSession(bfd::told(state, session)));
+            let moved = self.moved(state, Name::Bfd(name.clone()));
+            events.turn((old.as_ref(), state.bfd.get(name), moved), put, || Key::BfdSession(name.to_string()));
         }
         for (&(vif, address), old) in &self.neighbours {
-            let put = |new: &Neighbour| Kind::Neighbour(list::neighbour(state, vif, address, new));
+            let put = |new: &Neighbour| list::told(state, Kind::Neighbour(list::neighbour(state, vif, address, new)));
+            let moved = self.moved(state, Name::Neighbour(vif, address));
             let key =
                 || Key::Neighbour(v1::NeighbourKey { vif: self.vif_name(state, vif), address: list::address(address) });
-            events.turn(old.as_ref(), state.neighbours.get(&(vif, address)), put, key);
+            events.turn((old.as_ref(), state.neighbours.get(&(vif, address)), moved), put, key);
         }
         let bridge_name = |bridge: BridgeId| {
             self.bridge_names.get(&bridge).map_or_else(|| state.bridge_name(bridge), |name| name.to_string())
         };
         for (&(bridge, mac), old) in &self.learnt {
-            let put = |learnt: &Learnt| Kind::FdbEntry(list::learnt(state, bridge, mac, learnt, 0));
+            let put = |learnt: &Learnt| v1::Object::from(Kind::FdbEntry(list::learnt(state, bridge, mac, learnt, 0)));
             let key = || Key::FdbEntry(list::fdb_key(bridge_name(bridge), mac));
-            events.turn(old.as_ref(), state.learnt.get(&(bridge, mac)), put, key);
+            events.turn((old.as_ref(), state.learnt.get(&(bridge, mac)), false), put, key);
         }
         for (&(bridge, mac), old) in &self.fdb {
-            let put = |entry: &FdbEntry| Kind::FdbEntry(list::fdb_entry(state, bridge, mac, entry));
+            let put = |entry: &FdbEntry| list::told(state, Kind::FdbEntry(list::fdb_entry(state, bridge, mac, entry)));
+            let moved = self.moved(state, Name::Fdb(bridge, mac));
             let key = || Key::FdbEntry(list::fdb_key(bridge_name(bridge), mac));
-            events.turn(old.as_ref(), state.fdb.get(&(bridge, mac)), put, key);
+            events.turn((old.as_ref(), state.fdb.get(&(bridge, mac)), moved), put, key);
         }
         for (&vni, old) in &self.vnis {
-            let put = |target: &VniTarget| Kind::Vni(list::vni(state, vni, target));
-            events.turn(old.as_ref(), state.vnis.get(&vni), put, || Key::Vni(vni.0));
+            let put = |target: &VniTarget| list::told(state, Kind::Vni(list::vni(state, vni, target)));
+            let moved = self.moved(state, Name::Vni(vni));
+            events.turn((old.as_ref(), state.vnis.get(&vni), moved), put, || Key::Vni(vni.0));
         }
         for (&label, old) in &self.labels {
-            let put = |target: &LabelTarget| Kind::Label(list::label(state, label, target));
-            events.turn(old.as_ref(), state.labels.get(&label), put, || Key::Label(label.0));
+            let put = |target: &LabelTarget| list::told(state, Kind::Label(list::label(state, label, target)));
+            let moved = self.moved(state, Name::Label(label));
+            events.turn((old.as_ref(), state.labels.get(&label), moved), put, || Key::Label(label.0));
         }
     }
 
@@ -230,12 +296,12 @@ impl Before {
         let now = state.offers(vrf, prefix);
         let offer = |source, (preference, next_hop)| Offer { source, preference, next_hop };
         let name = self.vrf_names.get(&vrf).map_or_else(|| state.vrf_name(vrf), |name| name.to_string());
-        let put = |offer: &Offer| Kind::Route(list::route(state, &name, prefix, offer));
+        let put = |offer: &Offer| v1::Object::from(Kind::Route(list::route(state, &name, prefix, offer)));
         let key = |owner| Key::Route(v1::RouteKey { vrf: name.clone(), prefix: Some(list::prefix(prefix)), owner });
         for &(source, old) in noted.iter().filter(|(source, _)| matches!(source, Source::Owner(_))) {
             let old = old.map(|old| offer(source, old));
             let new = now.iter().find(|offer| offer.source == source);
-            events.turn(old.as_ref(), new, put, || key(list::owner(state, source)));
+            events.turn((old.as_ref(), new, false), put, || key(list::owner(state, source)));
         }
         let is_vif = |offer: &&Offer| matches!(offer.source, Source::Vif(_));
         let untouched =
@@ -248,7 +314,8 @@ impl Before {
         };
         let (old, new) = (best(&mut before.iter()), best(&mut now.iter().filter(is_vif)));
         let owner = || key(list::owner(state, Source::Vif(VifId(0))));
-        events.turn(old.as_ref(), new.as_ref(), |route| Kind::Route(route.clone()), owner);
+        let put = |route: &v1::Route| v1::Object::from(Kind::Route(route.clone()));
+        events.turn((old.as_ref(), new.as_ref(), false), put, owner);
     }
 
     fn vif_name(&self, state: &State, vif: VifId) -> String {
@@ -256,8 +323,13 @@ impl Before {
     }
 }
 
+/// What is there now was there before.
+fn keep<K: Ord + Clone, V: Clone>(before: &mut BTreeMap<K, Option<V>>, key: &K, now: Option<&V>) {
+    before.entry(key.clone()).or_insert_with(|| now.cloned());
+}
+
 /// The key of an object; the settings have none.
-fn key(object: &Kind) -> Option<Key> {
+pub(super) fn key(object: &Kind) -> Option<Key> {
     Some(match object {
         Kind::Settings(_) => return None,
         Kind::Vrf(vrf) => Key::Vrf(vrf.name.clone()),

@@ -75,6 +75,11 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         }
     }
 
+    /// How many users a number has.
+    pub fn users(&self, number: u32) -> u32 {
+        self.values.get(&number).map_or(0, |interned| interned.users)
+    }
+
     /// The values that have users.
     pub fn used_values(&self) -> impl Iterator<Item = &T> {
         self.values.values().filter(|interned| interned.users > 0).map(|interned| &interned.value)

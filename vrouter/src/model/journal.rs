@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::interner::Swept;
+use super::owners::Name;
 use super::records::{
     Acl, Bfd, Bridge, FdbEntry, Group, Hop, HopGroup, LabelTarget, Learnt, Neighbour, Port, Prefix, Settings, Vif,
     VniTarget, Vrf,
@@ -34,6 +35,7 @@ pub(crate) enum Undo {
     Vni(Vni, Option<VniTarget>),
     Label(Label, Option<LabelTarget>),
     Route(VrfId, Prefix, Source, Option<(u32, NextHopId)>),
+    Owner(Name, Option<u32>),
     /// A number handed out since.
     NextVrf(u32),
     NextVif(u32),
@@ -56,38 +58,49 @@ impl State {
 
     /// Takes all changes since the last commit or rollback back.
     pub fn rollback(&mut self) {
-        for undo in std::mem::take(&mut self.journal).into_iter().rev() {
-            match undo {
-                Undo::Port(index, old) => self.set_port(index, old),
-                Undo::Settings(old) => self.set_settings(old),
-                Undo::Vrf(name, old) => self.set_vrf(name, old),
-                Undo::Vif(name, old) => self.set_vif(name, old),
-                Undo::Acl(name, old) => self.set_acl(name, old),
-                Undo::Group(name, old) => self.set_group(name, old),
-                Undo::HopGroup(name, old) => self.set_hop_group(name, old),
-                Undo::Bfd(name, old) => self.set_bfd(name, old),
-                Undo::Neighbour(key, old) => self.set_neighbour(key, old),
-                Undo::Bridge(name, old) => self.set_bridge(name, old),
-                Undo::Fdb(key, old) => self.set_fdb(key, old),
-                Undo::Learnt(key, old) => self.set_learnt(key, old),
-                Undo::Station(key, old) => self.set_station(key, old),
-                Undo::Service(vif, old) => self.set_service(vif, old),
-                Undo::Vni(vni, old) => self.set_vni(vni, old),
-                Undo::Label(label, old) => self.set_label(label, old),
-                Undo::Route(vrf, prefix, source, old) => self.set_route(vrf, prefix, source, old),
-                Undo::NextVrf(old) => self.next_vrf = old,
-                Undo::NextVif(old) => self.next_vif = old,
-                Undo::NextBridge(old) => self.next_bridge = old,
-                Undo::NextHopGroup(old) => self.next_hop_group = old,
-                Undo::NextBfd(old) => self.next_bfd = old,
-            }
-        }
+        self.rollback_to(0);
         self.journal = Vec::new();
         self.dirty = Dirty::default();
         self.owners.sweep_back();
         self.paths.sweep_back();
         self.path_names.sweep_back();
         self.hops.sweep_back();
+    }
+
+    /// Takes the changes since the journal was so long back. What they touched is compiled anew all the same.
+    pub fn rollback_to(&mut self, length: usize) {
+        for undo in self.journal.split_off(length).into_iter().rev() {
+            self.undo(undo);
+        }
+        self.journal.truncate(length);
+    }
+
+    fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::Port(index, old) => self.set_port(index, old),
+            Undo::Settings(old) => self.set_settings(old),
+            Undo::Vrf(name, old) => self.set_vrf(name, old),
+            Undo::Vif(name, old) => self.set_vif(name, old),
+            Undo::Acl(name, old) => self.set_acl(name, old),
+            Undo::Group(name, old) => self.set_group(name, old),
+            Undo::HopGroup(name, old) => self.set_hop_group(name, old),
+            Undo::Bfd(name, old) => self.set_bfd(name, old),
+            Undo::Neighbour(key, old) => self.set_neighbour(key, old),
+            Undo::Bridge(name, old) => self.set_bridge(name, old),
+            Undo::Fdb(key, old) => self.set_fdb(key, old),
+            Undo::Learnt(key, old) => self.set_learnt(key, old),
+            Undo::Station(key, old) => self.set_station(key, old),
+            Undo::Service(vif, old) => self.set_service(vif, old),
+            Undo::Vni(vni, old) => self.set_vni(vni, old),
+            Undo::Label(label, old) => self.set_label(label, old),
+            Undo::Route(vrf, prefix, source, old) => self.set_route(vrf, prefix, source, old),
+            Undo::Owner(name, old) => self.set_owner(name, old),
+            Undo::NextVrf(old) => self.next_vrf = old,
+            Undo::NextVif(old) => self.next_vif = old,
+            Undo::NextBridge(old) => self.next_bridge = old,
+            Undo::NextHopGroup(old) => self.next_hop_group = old,
+            Undo::NextBfd(old) => self.next_bfd = old,
+        }
     }
 
     /// A number for a new VRF.

@@ -76,7 +76,13 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str, idle: impl Fn(BridgeId,
         let vrfs = state.vrfs.values().filter(|of| vrf.is_empty() || *of.name == *vrf);
         objects.extend(vrfs.flat_map(|vrf| routes(state, vrf)));
     }
-    objects.into_iter().map(|kind| v1::Object { kind: Some(kind) }).collect()
+    objects.into_iter().map(|kind| told(state, kind)).collect()
+}
+
+/// An object with its owner.
+pub(super) fn told(state: &State, kind: Object) -> v1::Object {
+    let owner = state.owner_told(&kind);
+    v1::Object { kind: Some(kind), owner }
 }
 
 /// A VRF's routes by family, prefix, and rank.

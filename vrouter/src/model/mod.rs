@@ -14,6 +14,7 @@
 //! - Tunnels, neighbours, gateways and connected subnets of fabric VIFs are IPv4 and IPv6. A gateway is a global address: a
 //!   link-local one would need its VIF.
 
+mod batch;
 mod bfd;
 mod change;
 mod compile;
@@ -27,18 +28,22 @@ mod journal_redirects;
 mod learning;
 mod limits;
 mod list;
+mod owners;
+mod plan;
 mod quotas;
 mod read;
 mod records;
 mod refusal;
 mod routes;
 mod state;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use batch::{Accepted, Batch};
 pub use bfd::state_name as bfd_state;
 pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
@@ -49,7 +54,7 @@ use crate::ids::{Generation, Mac, NextHopId, PortIndex, VifId, VrfId};
 use crate::tables::Snapshot;
 use compile::Compiled;
 use records::Port;
-use refusal::{At, Refusal};
+use refusal::Refusal;
 use state::State;
 
 /// The owner of a batch that names none.
@@ -60,6 +65,7 @@ pub struct Model {
     state: State,
     compiled: Compiled,
     learning: learning::Learning,
+    newest: batch::Newest,
     /// How many notes on changes may be taken of one batch; absent: none are.
     note: Option<usize>,
     noted: Vec<Noted>,
@@ -80,11 +86,11 @@ impl Model {
     pub fn new(limits: Limits, ports: Vec<PortInfo>) -> Model {
         let state = State::new(limits, ports);
         let (compiled, learning) = (Compiled::new(&state), learning::Learning::default());
-        Model { compiled, state, learning, note: None, noted: Vec::new() }
+        Model { compiled, state, learning, newest: batch::Newest::default(), note: None, noted: Vec::new() }
     }
 
-    /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Routes that name no owner get
-    /// `owner` (empty: `operator`).
+    /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Objects that name no owner
+    /// are those of `owner` (empty: `operator`).
     ///
     /// # Errors
     /// The first change that cannot be made, with its index; then nothing at all has changed.
@@ -101,22 +107,8 @@ impl Model {
         changes: &[v1::Change],
         open: &mut Open,
     ) -> Result<Arc<Snapshot>, v1::Refused> {
-        let owner = if owner.is_empty() { OPERATOR } else { owner };
-        if let Err(refusal) = read::name(owner).at("owner") {
-            return Err(refused(0, String::new(), refusal));
-        }
-        for (index, change) in changes.iter().enumerate() {
-            if let Err(refusal) = change::make(&mut self.state, owner, change, open) {
-                self.state.rollback();
-                return Err(refused(index, describe::object(change, owner), refusal));
-            }
-        }
-        if let Err((object, refusal)) = self.state.check_redirects() {
-            self.state.rollback();
-            let index = changes.iter().rposition(|change| describe::object(change, owner) == object).unwrap_or(0);
-            return Err(refused(index, object, refusal));
-        }
-        Ok(self.publish(owner))
+        let batch = Batch { owner, changes, ..Batch::default() };
+        self.apply_batch(&batch, open).map(|accepted| accepted.snapshot)
     }
 
     /// The newest snapshot.
@@ -251,6 +243,9 @@ impl Model {
 
     fn publish(&mut self, owner: &str) -> Arc<Snapshot> {
         let changes = self.note.map(|most| events::since_commit(&self.state, most));
+        if !owner.is_empty() {
+            self.newest.note(&self.state, owner, Generation(self.generation().0 + 1));
+        }
         let (dirty, hops) = self.state.commit();
         let snapshot = self.compiled.advance(&self.state, dirty, hops);
         if self.compiled.needed_since == snapshot.generation {

@@ -92,6 +92,12 @@ pub(crate) enum Reason {
     LearntStation,
     #[error("the owner vif is reserved for the routes of VIFs")]
     OwnerReserved,
+    #[error("is of owner {0}, and not to be changed by others unless they take it over")]
+    OfOwner(String),
+    #[error("generation {newer}, by {by}, is newer than {given}")]
+    Stale { given: u64, newer: u64, by: String },
+    #[error("there is no generation {given} yet, {now} is the newest")]
+    NotYet { given: u64, now: u64 },
     #[error("cannot change: delete and create it anew")]
     Fixed,
     #[error("port {port} has VIF {vif} already")]

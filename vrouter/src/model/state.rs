@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use super::interner::{Interner, Swept};
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
+use super::owners::Name;
 use super::records::{
     Acl, Bfd, Bridge, FdbEntry, Group, Hop, HopGroup, HopGroupId, LabelTarget, Learnt, Neighbour, Path, Port, Prefix,
     Redirect, Settings, Vif, VniTarget, Vrf, Whose,
@@ -48,6 +49,8 @@ pub(crate) struct State {
     pub routes: HashMap<VrfId, RouteTable>,
     pub hops: Interner<(VrfId, Hop)>,
     pub owners: Interner<Arc<str>>,
+    /// Whose objects are, but for routes.
+    pub owned: HashMap<Name, u32>,
     pub paths: Interner<Arc<[Path]>>,
     /// Stable names of paths.
     pub path_names: Interner<Arc<str>>,
@@ -212,6 +215,7 @@ impl State {
             routes: HashMap::new(),
             hops: Interner::default(),
             owners: Interner::default(),
+            owned: HashMap::new(),
             paths: Interner::default(),
             path_names: Interner::default(),
             links_down: HashSet::new(),

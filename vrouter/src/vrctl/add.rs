@@ -16,7 +16,7 @@ use vrouter::api::yaml::{
 use super::Failure;
 use super::add_bfd::AddBfd;
 use super::add_bridge::{AddBridge, AddFdb};
-use super::apply::commit;
+use super::apply::{Batch, commit};
 use super::args::Commit;
 use super::output::Format;
 
@@ -285,16 +285,17 @@ struct AddSettings {
 pub async fn run(socket: &Path, format: Format, add: Add) -> Result<(), Failure> {
     let put = add.replace || matches!(add.object, Object::Settings(_));
     let kind = object(add.object).map_err(|(field, reason)| Failure::Usage(format!("{field}: {reason}")))?;
-    let object = v1::Object { kind: Some(kind) };
+    let object = v1::Object::from(kind);
     let op = if put { v1::change::Op::Put(object) } else { v1::change::Op::Create(object) };
-    commit(socket, format, vec![v1::Change { op: Some(op) }], &add.commit, |_| String::new()).await
+    let batch = Batch { changes: vec![v1::Change { op: Some(op) }], begin: add.commit.begin(), sync: add.commit.sync };
+    commit(socket, format, batch, |_| String::new()).await
 }
 
 fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
     match object {
         Object::Port { name, devargs, queues, mtu } => {
             let (queues, mtu) = (queues.map(u32::from), mtu.map(u32::from));
-            Port { name, devargs, mac: None, mtu, link_up: None, queues }.to_proto()
+            Port { name, devargs, mac: None, mtu, link_up: None, queues, owner: None }.to_proto()
         }
         Object::Vrf(vrf) => Vrf {
             name: vrf.name,
@@ -305,6 +306,7 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             allowed_vteps: vrf.allowed_vtep,
             tunnel_quota: vrf.tunnel_quota,
             alarms: Vec::new(),
+            owner: None,
         }
         .to_proto(),
         Object::Vif(vif) => Vif {
@@ -332,22 +334,25 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
             leaf: vif.leaf,
             quota: vif.quota,
             alarms: Vec::new(),
+            owner: None,
         }
         .to_proto(),
         Object::Route(AddRoute { vrf, prefix, via, preference }) => {
             Route { vrf, prefix, owner: None, preference, via, drop: false }.to_proto()
         }
-        Object::NextHopGroup { name, vrf, path, hash } => NextHopGroup { name, vrf, paths: path, hash }.to_proto(),
+        Object::NextHopGroup { name, vrf, path, hash } => {
+            NextHopGroup { name, vrf, paths: path, hash, owner: None }.to_proto()
+        }
         Object::Neighbour { vif, address, mac } => {
-            Neighbour { vif, address, mac: Some(mac), learnt: false, state: None }.to_proto()
+            Neighbour { vif, address, mac: Some(mac), learnt: false, state: None, owner: None }.to_proto()
         }
         Object::Bfd(session) => session.given().to_proto(),
         Object::Bridge(bridge) => bridge.given().to_proto(),
         Object::Fdb(entry) => entry.given().to_proto(),
-        Object::Vni { vni, vrf, bridge } => Vni { vni, vrf, bridge }.to_proto(),
-        Object::Label { label, vrf, vif, bridge } => Label { label, vrf, vif, bridge }.to_proto(),
-        Object::Group { name, prefix } => Group { name, prefixes: prefix }.to_proto(),
-        Object::Acl { name, rule } => Acl { name, rules: rule }.to_proto(),
+        Object::Vni { vni, vrf, bridge } => Vni { vni, vrf, bridge, owner: None }.to_proto(),
+        Object::Label { label, vrf, vif, bridge } => Label { label, vrf, vif, bridge, owner: None }.to_proto(),
+        Object::Group { name, prefix } => Group { name, prefixes: prefix, owner: None }.to_proto(),
+        Object::Acl { name, rule } => Acl { name, rules: rule, owner: None }.to_proto(),
         Object::Settings(settings) => Settings::from(settings).to_proto(),
     }
 }
@@ -368,6 +373,7 @@ impl From<AddSettings> for Settings {
             tunnel_headers: settings.tunnel_headers,
             vif_quota: settings.vif_quota,
             tenant_quotas: settings.tenant_quota,
+            owner: None,
         }
     }
 }

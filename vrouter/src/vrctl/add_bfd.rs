@@ -57,6 +57,7 @@ impl AddBfd {
             diagnostic: None,
             failed: false,
             live: None,
+            owner: None,
         }
     }
 }

@@ -97,6 +97,7 @@ impl AddBridge {
             ageing,
             learn_limit,
             ip_only,
+            owner: None,
         }
     }
 }
@@ -121,6 +122,7 @@ impl AddFdb {
             learnt,
             pinned,
             idle_seconds,
+            owner: None,
         }
     }
 }

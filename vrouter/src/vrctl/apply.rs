@@ -10,9 +10,11 @@ use vrouter::api::v1;
 use vrouter::api::yaml::Network;
 
 use super::Failure;
-use super::args::{Apply, Commit, Sync};
+use super::args::{Apply, Sync};
 use super::connect::{Client, connect};
 use super::output::{Format, count, print, print_value};
+use super::plan;
+use super::show::contract_kind;
 use v1::apply_request::Step;
 
 /// Bytes of changes in a message, at most, unless one change alone is larger.
@@ -33,7 +35,15 @@ pub async fn run(socket: &Path, format: Format, apply: Apply) -> Result<(), Fail
         print(&format!("{name}: {} objects, no fault found without the daemon\n", count(changes.len() as u64)));
         return Ok(());
     }
-    commit(socket, format, changes, &apply.commit, |refused| {
+    let begin = v1::Begin {
+        replace: apply.replace,
+        kinds: apply.only.iter().map(|&kind| contract_kind(kind).into()).collect(),
+        dry_run: apply.dry_run,
+        if_generation: apply.if_generation,
+        lease_ms: apply.lease,
+        ..apply.commit.begin()
+    };
+    commit(socket, format, Batch { changes, begin, sync: apply.commit.sync }, |refused| {
         let at = positions.get(refused.change as usize).filter(|position| position.line > 0);
         at.map(|Position { line, column }| format!("{name}:{line}:{column}: ")).unwrap_or_default()
     })
@@ -49,21 +59,30 @@ pub async fn sync(socket: &Path, format: Format, sync: Sync) -> Result<(), Failu
     Ok(())
 }
 
-/// Sends one batch and prints its generation. `place` tells where a refused change comes from.
+/// What is sent.
+pub struct Batch {
+    pub changes: Vec<v1::Change>,
+    pub begin: v1::Begin,
+    /// It is waited for that every worker has it.
+    pub sync: bool,
+}
+
+/// Sends one batch and prints its generation, or what it would do. `place` tells where a refused change comes from.
 pub async fn commit(
     socket: &Path,
     format: Format,
-    changes: Vec<v1::Change>,
-    commit: &Commit,
+    batch: Batch,
     place: impl Fn(&v1::Refused) -> String,
 ) -> Result<(), Failure> {
     let mut client = connect(socket).await?;
-    let many = changes.len();
-    let steps = tokio_stream::iter(steps(commit.owner.clone(), changes));
+    let Batch { changes, begin, sync } = batch;
+    let (many, replace) = (changes.len(), begin.replace);
+    let steps = tokio_stream::iter(steps(begin, changes));
     let reply = client.apply(steps).await?.into_inner().message().await?;
     use v1::apply_reply::Result;
-    let generation = match reply.and_then(|reply| reply.result) {
-        Some(Result::Applied(applied)) => applied.generation,
+    let v1::Applied { generation, swept } = match reply.and_then(|reply| reply.result) {
+        Some(Result::Applied(applied)) => applied,
+        Some(Result::Plan(plan)) => return plan::show(format, &plan),
         Some(Result::Refused(refused)) => {
             let parts = [&refused.object, &refused.field, &refused.reason];
             let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
@@ -71,17 +90,22 @@ pub async fn commit(
         }
         None => return Err(Failure::Unreachable("the daemon hung up before it answered".into())),
     };
-    if commit.sync {
+    if sync {
         wait(&mut client, generation, 0).await?;
     }
     match format {
         Format::Table => {
-            let synced = if commit.sync { ", every worker forwards by it" } else { "" };
+            let synced = if sync { ", every worker forwards by it" } else { "" };
             let what = if many == 1 { "change" } else { "changes" };
-            print(&format!("{} {what}, generation {generation}{synced}\n", count(many as u64)));
+            let gone = if swept > 0 { format!(", {} swept", count(swept)) } else { String::new() };
+            print(&format!("{} {what}{gone}, generation {generation}{synced}\n", count(many as u64)));
         }
         _ => {
-            print_value(format, &json!({ "generation": generation, "changes": many, "synced": commit.sync }));
+            let mut told = json!({ "generation": generation, "changes": many, "synced": sync });
+            if replace {
+                told["swept"] = swept.into();
+            }
+            print_value(format, &told);
         }
     }
     Ok(())
@@ -101,7 +125,7 @@ fn read(path: &Path) -> std::io::Result<String> {
 }
 
 /// The steps of one batch.
-fn steps(owner: String, changes: Vec<v1::Change>) -> impl Iterator<Item = v1::ApplyRequest> {
+fn steps(begin: v1::Begin, changes: Vec<v1::Change>) -> impl Iterator<Item = v1::ApplyRequest> {
     let mut changes = changes.into_iter().peekable();
     let pieces = std::iter::from_fn(move || {
         let (mut piece, mut bytes) = (Vec::new(), 0);
@@ -113,7 +137,7 @@ fn steps(owner: String, changes: Vec<v1::Change>) -> impl Iterator<Item = v1::Ap
         }
         (!piece.is_empty()).then_some(Step::Changes(v1::Changes { changes: piece }))
     });
-    std::iter::once(Step::Begin(v1::Begin { owner }))
+    std::iter::once(Step::Begin(begin))
         .chain(pieces)
         .chain([Step::Commit(v1::Commit {})])
         .map(|step| v1::ApplyRequest { step: Some(step) })
@@ -131,7 +155,8 @@ mod tests {
             v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: Some(kind) })) }
         };
         let changes: Vec<_> = (0..1000).map(change).collect();
-        let messages: Vec<_> = steps("me".into(), changes.clone()).collect();
+        let messages: Vec<_> =
+            steps(v1::Begin { owner: "me".into(), ..v1::Begin::default() }, changes.clone()).collect();
         let mut sent = Vec::new();
         for message in &messages[1..messages.len() - 1] {
             let Some(Step::Changes(piece)) = &message.step else { panic!("{message:?}") };
@@ -140,7 +165,7 @@ mod tests {
         }
         assert!(sent == changes);
         assert_eq!(messages.len(), 2 + 4 + 1 + 2);
-        assert_eq!(messages[0].step, Some(Step::Begin(v1::Begin { owner: "me".into() })));
+        assert_eq!(messages[0].step, Some(Step::Begin(v1::Begin { owner: "me".into(), ..v1::Begin::default() })));
         assert_eq!(messages.last().unwrap().step, Some(Step::Commit(v1::Commit {})));
     }
 }

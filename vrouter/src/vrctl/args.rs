@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use vrouter::api::config::SOCKET;
 use vrouter::api::text::{Mac, Prefix, Protocol};
+use vrouter::api::v1;
 
 use super::add::Add;
 use super::delete::Delete;
@@ -68,6 +69,8 @@ pub enum Command {
     Stats,
     /// Show version, generation, limits and their memory
     Status,
+    /// Show who has objects, and leases
+    Owners,
     /// Tell what would happen to a packet, and why
     Explain(Explain),
     /// Print the JSON schema of network files
@@ -132,9 +135,12 @@ pub struct Show {
 /// How a batch is committed.
 #[derive(clap::Args)]
 pub struct Commit {
-    /// Whose routes these are
+    /// Whose objects these are, where they do not say it themselves
     #[arg(long, global = true, default_value = "operator", value_name = "NAME")]
     pub owner: String,
+    /// Change what other owners have, and make it this owner's
+    #[arg(long, global = true)]
+    pub take_over: bool,
     /// Return when every worker forwards by the change
     #[arg(long, global = true)]
     pub sync: bool,
@@ -157,6 +163,11 @@ pub struct Commit {
         - {action: permit, protocol: tcp, destination_ports: [80, 8000-8099]}
 
 `vrctl schema` prints all that a file may hold.
+
+Examples:
+  vrctl apply -f network.yaml --sync
+  vrctl apply -f network.yaml --replace --dry-run       # what would change
+  vrctl apply -f pods.yaml --owner cni --replace --lease 30000
 ")]
 pub struct Apply {
     /// The file; - is the standard input
@@ -167,6 +178,28 @@ pub struct Apply {
     /// Only check the file, without the daemon
     #[arg(long)]
     pub check: bool,
+    /// The file is all that --owner wants: what is his and not in it goes
+    #[arg(long)]
+    pub replace: bool,
+    /// With --replace: of these kinds only
+    #[arg(long, value_name = "KIND", requires = "replace")]
+    pub only: Vec<Kind>,
+    /// Ask the daemon what would change, and change nothing
+    #[arg(long, conflicts_with = "check")]
+    pub dry_run: bool,
+    /// Only if nothing that the file may rest on has changed after this generation
+    #[arg(long, value_name = "GENERATION")]
+    pub if_generation: Option<u64>,
+    /// What --owner has goes when he is not heard of for so many milliseconds; 0: no more
+    #[arg(long, value_name = "MS")]
+    pub lease: Option<u32>,
+}
+
+impl Commit {
+    /// A batch's beginning.
+    pub fn begin(&self) -> v1::Begin {
+        v1::Begin { owner: self.owner.clone(), take_over: self.take_over, ..v1::Begin::default() }
+    }
 }
 
 #[derive(clap::Args)]
@@ -197,6 +230,9 @@ pub struct Watch {
     /// What has changed after this generation; default: from now on
     #[arg(long, value_name = "GENERATION", conflicts_with = "snapshot")]
     pub after: Option<u64>,
+    /// Nothing of batches of this owner
+    #[arg(long, value_name = "NAME")]
+    pub not_owner: Option<String>,
     /// End once this generation, or a newer one, has been told whole
     #[arg(long, value_name = "GENERATION")]
     pub until: Option<u64>,

@@ -8,7 +8,7 @@ use vrouter::api::text::{Mac, Prefix, address_bytes};
 use vrouter::api::v1;
 
 use super::Failure;
-use super::apply::commit;
+use super::apply::{Batch, commit};
 use super::args::Commit;
 use super::output::Format;
 
@@ -103,5 +103,7 @@ pub async fn run(socket: &Path, format: Format, delete: Delete) -> Result<(), Fa
         Key::Acl { name } => Kind::Acl(name),
     };
     let op = v1::change::Op::Delete(v1::ObjectKey { kind: Some(kind) });
-    commit(socket, format, vec![v1::Change { op: Some(op) }], &delete.commit, |_| String::new()).await
+    let batch =
+        Batch { changes: vec![v1::Change { op: Some(op) }], begin: delete.commit.begin(), sync: delete.commit.sync };
+    commit(socket, format, batch, |_| String::new()).await
 }

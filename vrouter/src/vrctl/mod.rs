@@ -12,6 +12,8 @@ mod drops;
 mod explain;
 mod flows;
 mod output;
+mod owners;
+mod plan;
 mod row_bfd;
 mod rows;
 mod show;
@@ -103,6 +105,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Drops(drops) => drops::run(&socket, output, drops).await,
         Command::Stats => stats::run(&socket, output).await,
         Command::Status => stats::status(&socket, output).await,
+        Command::Owners => owners::run(&socket, output).await,
         Command::Explain(explain) => explain::run(&socket, output, explain).await,
         Command::Schema { config } => {
             let schema = if config { Config::schema() } else { Network::schema() };

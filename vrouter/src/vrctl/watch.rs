@@ -15,7 +15,12 @@ use super::show::{Listing, contract_kind};
 
 pub async fn run(socket: &Path, format: Format, watch: Watch) -> Result<(), Failure> {
     let kinds = watch.kinds.iter().map(|&kind| contract_kind(kind).into()).collect();
-    let request = v1::WatchRequest { snapshot: watch.snapshot, after: watch.after, kinds };
+    let request = v1::WatchRequest {
+        snapshot: watch.snapshot,
+        after: watch.after,
+        kinds,
+        not_owner: watch.not_owner.unwrap_or_default(),
+    };
     let mut events = connect(socket).await?.watch(request).await?.into_inner();
     while let Some(event) = events.message().await? {
         for line in lines(&event)? {
@@ -70,7 +75,7 @@ fn lines(event: &v1::Event) -> Result<Vec<Line>, Failure> {
 }
 
 /// Kind, cells in one line, and fields.
-fn shown(object: &v1::Object) -> Result<(&'static str, String, Value), Failure> {
+pub fn shown(object: &v1::Object) -> Result<(&'static str, String, Value), Failure> {
     let mut network = Network::default();
     let inserted = network.insert(object);
     inserted.map_err(|error| Failure::Unreachable(format!("the daemon's answer is malformed: {error}")))?;

@@ -3,6 +3,8 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod real;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +14,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use vrouter::api::v1;
 use vrouter::control::log::Log;
-use vrouter::control::{Bounds, Listed, Reply, Request, Rows, Socket, Watching, serve};
+use vrouter::control::{Bounds, Listed, Made, Reply, Request, Rows, Socket, Watching, serve};
 
 /// A folder of its own, gone at the end.
 pub struct Folder(PathBuf);
@@ -127,9 +129,10 @@ impl Control {
     fn answer(&mut self, request: Request) {
         let asked = |text: String| self.asked.lock().unwrap().push(text);
         match request {
-            Request::Apply { owner, changes, reply } => {
-                asked(format!("apply {owner} {}", changes.len()));
-                let _ = reply.send(self.apply(&owner, changes));
+            Request::Apply { begin, changes, reply } => {
+                asked(format!("apply {} {}", begin.owner, changes.len()));
+                let applied = |generation| Made::Applied(v1::Applied { generation, swept: 0 });
+                let _ = reply.send(self.apply(&begin.owner, changes).map(applied));
                 let generation = self.generation;
                 for (_, reply) in self.waiters.extract_if(.., |(wanted, _)| *wanted <= generation) {
                     let _ = reply.send(generation);
@@ -174,6 +177,11 @@ impl Control {
                     Ok(explain(self.generation))
                 });
             }
+            Request::KeepAlive { wanted, reply } => {
+                asked(format!("{wanted:?}"));
+                let _ = reply.send(Ok(v1::KeepAliveReply { lease_ms: wanted.lease_ms(), expired: false }));
+            }
+            Request::Owners { reply } => _ = reply.send(owners(self.generation)),
             Request::Status { reply } => {
                 let limits = vec![v1::Limit { name: "vrfs".into(), value: 8, bytes: 4096, used: 1 }];
                 let _ = reply.send(v1::StatusReply {
@@ -369,4 +377,10 @@ fn explain(generation: u64) -> v1::ExplainReply {
         verdict: "forward".into(),
         result: "vxlan to 172.31.0.2 vni 100".into(),
     }
+}
+
+fn owners(generation: u64) -> v1::OwnersReply {
+    let bgp = v1::Owner { name: "bgp".into(), routes: 12_000, objects: 3, ..v1::Owner::default() };
+    let cni = v1::Owner { name: "cni".into(), lease_ms: 9000, remaining_ms: 4500, ..v1::Owner::default() };
+    v1::OwnersReply { generation, owners: vec![bgp, cni] }
 }

@@ -54,8 +54,8 @@ pub fn run(bytes: &[u8]) {
 
 fn batch(rig: &mut Rig, owner: &str, changes: Vec<v1::Change>) {
     let before = (list(rig), rig.shared.snapshot.load_full());
-    let owner = owner.to_owned();
-    let result = rig.ask(|reply| Request::Apply { owner, changes, reply });
+    let begin = v1::Begin { owner: owner.to_owned(), ..v1::Begin::default() };
+    let result = rig.ask(|reply| Request::Apply { begin, changes, reply }).map(|made| made.generation());
     let after = rig.shared.snapshot.load_full();
     match result {
         Ok(generation) => {
@@ -168,6 +168,8 @@ fn rebuild(rig: &mut Rig) {
                 let mac = Mac(neighbour.mac.clone().try_into().expect("six bytes"));
                 _ = fresh.learn(fresh.vif_id(&key.vif).expect("listed before"), address, mac);
             }
+            // which nobody put
+            Kind::Settings(_) if object.owner.is_empty() => {}
             _ => {
                 let op = v1::change::Op::Put(object.clone());
                 let change = v1::Change { op: Some(op) };
@@ -231,7 +233,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds.extend(super::open::seeds());
     use v1::apply_request::Step;
     let steps = [
-        Step::Begin(v1::Begin { owner: "cni".into() }),
+        Step::Begin(v1::Begin { owner: "cni".into(), ..v1::Begin::default() }),
         Step::Changes(v1::Changes { changes: changes(&network::b_dynamic()) }),
         Step::Commit(v1::Commit {}),
     ];

@@ -218,11 +218,14 @@ fn keyed(mut object: v1::Object) -> (Vec<u8>, v1::Object) {
 pub fn seeds() -> Vec<Vec<u8>> {
     let message = |kind: u8, bytes: Vec<u8>| [&[kind][..], &counted(&bytes)].concat();
     let watch = |snapshot, after, kinds: &[i32]| {
-        message(15, v1::WatchRequest { snapshot, after, kinds: kinds.to_vec() }.encode_to_vec())
+        message(
+            15,
+            v1::WatchRequest { snapshot, after, kinds: kinds.to_vec(), not_owner: String::new() }.encode_to_vec(),
+        )
     };
     let sync = |generation| message(12, v1::SyncRequest { generation, timeout_ms: 7 }.encode_to_vec());
     let vrf = v1::Vrf { name: "extra".into(), ..Default::default() };
-    let put = Op::Put(v1::Object { kind: Some(Kind::Vrf(vrf)) });
+    let put = Op::Put(v1::Object::from(Kind::Vrf(vrf)));
     let delete = Op::Delete(v1::ObjectKey { kind: Some(Key::Vrf("extra".into())) });
     let batch =
         |op: &Op| message(0, v1::Changes { changes: vec![v1::Change { op: Some(op.clone()) }] }.encode_to_vec());

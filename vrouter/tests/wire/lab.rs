@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use flowtable::{Config, FlowTable, Region};
 use tokio::sync::oneshot;
 use vrouter::api::{v1, yaml::Network};
-use vrouter::control::Request;
+use vrouter::control::{Made, Request};
 use vrouter::daemon::answer::{Control, Devices, Identity};
 use vrouter::daemon::clock::{Clock, tick_at};
 use vrouter::datapath::{Shared, Worker, shared};
@@ -271,8 +271,13 @@ impl Rig {
         self.ask(|reply| Request::Stats { reply })
     }
 
+    /// A batch as its Begin wants it.
+    pub fn batch(&mut self, begin: v1::Begin, changes: Vec<v1::Change>) -> Result<Made, v1::Refused> {
+        self.ask(|reply| Request::Apply { begin, changes, reply })
+    }
+
     pub fn try_apply(&mut self, changes: Vec<v1::Change>) -> Result<u64, v1::Refused> {
-        self.ask(|reply| Request::Apply { owner: String::new(), changes, reply })
+        self.batch(v1::Begin::default(), changes).map(|made| made.generation())
     }
 
     /// Puts the objects of a network in one batch.

@@ -16,6 +16,9 @@ pub struct Group {
     pub name: String,
     #[serde(default)]
     pub prefixes: Vec<Prefix>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// Ordered rules, first match decides, ends in deny.
@@ -25,6 +28,9 @@ pub struct Acl {
     pub name: String,
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -56,6 +56,9 @@ pub struct BfdSession {
     /// Output only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<BfdLive>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// How a session does.
@@ -124,6 +127,7 @@ impl TryFrom<&v1::BfdSession> for BfdSession {
             diagnostic: text(&session.diagnostic),
             failed: session.failed,
             live: session.live.as_ref().map(BfdLive::from),
+            owner: None,
         })
     }
 }

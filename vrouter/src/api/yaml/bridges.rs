@@ -39,6 +39,9 @@ pub struct Bridge {
     /// Frames that are neither IPv4, IPv6 nor ARP are dropped; default: they are bridged.
     #[serde(default)]
     pub ip_only: bool,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A tunnel for frames: exactly one of `vxlan`, `geneve`, `mpls_udp`, `mpls_gre`.
@@ -96,6 +99,9 @@ pub struct FdbEntry {
     /// Learnt: seconds since the last frame from it, to a quarter of the ageing; not to be given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_seconds: Option<u32>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// VXLAN or GENEVE that carries frames.

@@ -30,6 +30,7 @@ impl TryFrom<&v1::Settings> for Settings {
             tunnel_headers: settings.tunnel_headers.as_ref().map(TunnelHeaders::try_from).transpose()?,
             vif_quota: settings.vif_quota.map(quotas::Quota::from),
             tenant_quotas: settings.tenant_quotas.iter().map(quotas::TenantQuota::from).collect(),
+            owner: None,
         })
     }
 }
@@ -81,6 +82,7 @@ impl TryFrom<&v1::Vrf> for Vrf {
             allowed_vteps: vrf.allowed_vteps.iter().map(|vtep| text::address(vtep)).collect::<Result<_>>()?,
             tunnel_quota: vrf.tunnel_quota.map(quotas::Quota::from),
             alarms: quotas::from_proto(&vrf.alarms),
+            owner: None,
         })
     }
 }
@@ -117,6 +119,7 @@ impl TryFrom<&v1::Vif> for Vif {
             leaf: vif.leaf,
             quota: vif.quota.map(quotas::Quota::from),
             alarms: quotas::from_proto(&vif.alarms),
+            owner: None,
         })
     }
 }
@@ -220,6 +223,7 @@ impl TryFrom<&v1::Neighbour> for Neighbour {
             mac: given(&neighbour.mac, text::mac)?,
             learnt: neighbour.learnt,
             state: name(&neighbour.state),
+            owner: None,
         })
     }
 }
@@ -239,6 +243,7 @@ impl TryFrom<&v1::Bridge> for Bridge {
             ageing: number(bridge.ageing),
             learn_limit: number(bridge.learn_limit),
             ip_only: bridge.ip_only,
+            owner: None,
         })
     }
 }
@@ -291,13 +296,14 @@ impl TryFrom<&v1::FdbEntry> for FdbEntry {
             learnt: entry.learnt,
             pinned: entry.pinned,
             idle_seconds,
+            owner: None,
         })
     }
 }
 
 impl From<&v1::Vni> for Vni {
     fn from(vni: &v1::Vni) -> Vni {
-        Vni { vni: vni.vni, vrf: name(&vni.vrf), bridge: name(&vni.bridge) }
+        Vni { vni: vni.vni, vrf: name(&vni.vrf), bridge: name(&vni.bridge), owner: None }
     }
 }
 
@@ -310,7 +316,7 @@ impl From<&v1::MplsLabel> for Label {
             Some(Target::Vif(vif)) => (None, Some(vif.clone()), None),
             Some(Target::Bridge(bridge)) => (None, None, Some(bridge.clone())),
         };
-        Label { label: label.label, vrf, vif, bridge }
+        Label { label: label.label, vrf, vif, bridge, owner: None }
     }
 }
 
@@ -319,7 +325,7 @@ impl TryFrom<&v1::AddressGroup> for Group {
 
     fn try_from(group: &v1::AddressGroup) -> Result<Group> {
         let prefixes = group.prefixes.iter().map(Prefix::try_from).collect::<Result<_>>()?;
-        Ok(Group { name: group.name.clone(), prefixes })
+        Ok(Group { name: group.name.clone(), prefixes, owner: None })
     }
 }
 
@@ -327,7 +333,11 @@ impl TryFrom<&v1::Acl> for Acl {
     type Error = TextError;
 
     fn try_from(acl: &v1::Acl) -> Result<Acl> {
-        Ok(Acl { name: acl.name.clone(), rules: acl.rules.iter().map(Rule::try_from).collect::<Result<_>>()? })
+        Ok(Acl {
+            name: acl.name.clone(),
+            rules: acl.rules.iter().map(Rule::try_from).collect::<Result<_>>()?,
+            owner: None,
+        })
     }
 }
 
@@ -365,6 +375,7 @@ impl TryFrom<&v1::Port> for Port {
             mtu: number(port.mtu),
             link_up: Some(port.link_up),
             queues: number(port.queues),
+            owner: None,
         })
     }
 }

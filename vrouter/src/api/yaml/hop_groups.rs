@@ -18,6 +18,9 @@ pub struct NextHopGroup {
     /// By what the path of a new flow is chosen; default five_tuple.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<HashFields>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// What flows have in common that are given the same path.
@@ -53,6 +56,6 @@ impl TryFrom<&v1::NextHopGroup> for NextHopGroup {
             v1::HashFields::Addresses => Some(HashFields::Addresses),
             v1::HashFields::AddressesAndProtocol => Some(HashFields::AddressesAndProtocol),
         };
-        Ok(NextHopGroup { name: group.name.clone(), vrf: group.vrf.clone(), paths, hash })
+        Ok(NextHopGroup { name: group.name.clone(), vrf: group.vrf.clone(), paths, hash, owner: None })
     }
 }

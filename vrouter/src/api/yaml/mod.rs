@@ -7,6 +7,7 @@ mod bridges;
 mod from_proto;
 mod hop_groups;
 mod objects;
+mod owned;
 mod quotas;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use objects::{
     AdvertisedPrefix, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, RouterAdvertisement, Settings,
     TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
+use owned::Owned;
 pub use quotas::{Alarm, Quota, TenantQuota};
 
 use super::position::{At, Fault, FileError, Position, read_yaml};
@@ -123,20 +125,20 @@ impl Network {
         use v1::object::Kind;
         match &object.kind {
             None => {}
-            Some(Kind::Settings(settings)) => self.settings = Some(At::nowhere(settings.try_into()?)),
-            Some(Kind::Vrf(vrf)) => self.vrfs.push(At::nowhere(vrf.try_into()?)),
-            Some(Kind::Vif(vif)) => self.vifs.push(At::nowhere(vif.try_into()?)),
+            Some(Kind::Settings(settings)) => self.settings = Some(owned(settings.try_into()?, object)),
+            Some(Kind::Vrf(vrf)) => self.vrfs.push(owned(vrf.try_into()?, object)),
+            Some(Kind::Vif(vif)) => self.vifs.push(owned(vif.try_into()?, object)),
             Some(Kind::Route(route)) => self.routes.push(At::nowhere(route.try_into()?)),
-            Some(Kind::Neighbour(neighbour)) => self.neighbours.push(At::nowhere(neighbour.try_into()?)),
-            Some(Kind::Vni(vni)) => self.vnis.push(At::nowhere(vni.into())),
-            Some(Kind::Label(label)) => self.labels.push(At::nowhere(label.into())),
-            Some(Kind::Acl(acl)) => self.acls.push(At::nowhere(acl.try_into()?)),
-            Some(Kind::Group(group)) => self.groups.push(At::nowhere(group.try_into()?)),
-            Some(Kind::Bridge(bridge)) => self.bridges.push(At::nowhere(bridge.try_into()?)),
-            Some(Kind::NextHopGroup(group)) => self.next_hop_groups.push(At::nowhere(group.try_into()?)),
-            Some(Kind::BfdSession(session)) => self.bfd_sessions.push(At::nowhere(session.try_into()?)),
-            Some(Kind::FdbEntry(entry)) => self.fdb.push(At::nowhere(entry.try_into()?)),
-            Some(Kind::Port(port)) => self.ports.push(At::nowhere(port.try_into()?)),
+            Some(Kind::Neighbour(neighbour)) => self.neighbours.push(owned(neighbour.try_into()?, object)),
+            Some(Kind::Vni(vni)) => self.vnis.push(owned(vni.into(), object)),
+            Some(Kind::Label(label)) => self.labels.push(owned(label.into(), object)),
+            Some(Kind::Acl(acl)) => self.acls.push(owned(acl.try_into()?, object)),
+            Some(Kind::Group(group)) => self.groups.push(owned(group.try_into()?, object)),
+            Some(Kind::Bridge(bridge)) => self.bridges.push(owned(bridge.try_into()?, object)),
+            Some(Kind::NextHopGroup(group)) => self.next_hop_groups.push(owned(group.try_into()?, object)),
+            Some(Kind::BfdSession(session)) => self.bfd_sessions.push(owned(session.try_into()?, object)),
+            Some(Kind::FdbEntry(entry)) => self.fdb.push(owned(entry.try_into()?, object)),
+            Some(Kind::Port(port)) => self.ports.push(owned(port.try_into()?, object)),
         }
         Ok(())
     }
@@ -153,10 +155,17 @@ pub trait ToProto {
     fn to_proto(&self) -> Result<v1::object::Kind, (String, String)>;
 }
 
-fn put<T: ToProto>(changes: &mut Vec<(v1::Change, Position)>, objects: &[At<T>]) -> Result<(), Fault> {
+/// An object of the daemon, with its owner.
+fn owned<T: Owned>(mut value: T, object: &v1::Object) -> At<T> {
+    value.set_owner((!object.owner.is_empty()).then(|| object.owner.clone()));
+    At::nowhere(value)
+}
+
+fn put<T: ToProto + Owned>(changes: &mut Vec<(v1::Change, Position)>, objects: &[At<T>]) -> Result<(), Fault> {
     for object in objects {
         let kind = object.to_proto().map_err(|(field, reason)| Fault::new(object.position, field, reason))?;
-        let op = v1::change::Op::Put(v1::Object { kind: Some(kind) });
+        let owner = object.owner().unwrap_or_default().to_owned();
+        let op = v1::change::Op::Put(v1::Object { kind: Some(kind), owner });
         changes.push((v1::Change { op: Some(op) }, object.position));
     }
     Ok(())

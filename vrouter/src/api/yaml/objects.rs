@@ -41,6 +41,9 @@ pub struct Settings {
     pub vif_quota: Option<Quota>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tenant_quotas: Vec<TenantQuota>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 impl Default for Settings {
@@ -59,6 +62,7 @@ impl Default for Settings {
             tunnel_headers: None,
             vif_quota: None,
             tenant_quotas: Vec::new(),
+            owner: None,
         }
     }
 }
@@ -135,6 +139,9 @@ pub struct Vrf {
     /// Output only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<Alarm>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 fn yes() -> bool {
@@ -217,6 +224,9 @@ pub struct Vif {
     /// Output only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<Alarm>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// Router advertisements to a tenant, from its link-local gateway.
@@ -353,6 +363,9 @@ pub struct Neighbour {
     /// Output only.
     #[serde(default)]
     pub state: Option<String>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// Packets that arrive with this VNI belong to `vrf`, or to `bridge`: exactly one.
@@ -366,6 +379,9 @@ pub struct Vni {
     pub vrf: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge: Option<String>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// Packets that arrive with this label belong to `vrf`, go straight to `vif`, or are frames of `bridge`: exactly one.
@@ -381,6 +397,9 @@ pub struct Label {
     pub vif: Option<String>,
     #[serde(default)]
     pub bridge: Option<String>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// A DPDK device, opened when it is put and never changed: what is put of one that is there must say the same.
@@ -402,4 +421,7 @@ pub struct Port {
     /// Queue pairs; default one for each worker, or what the device has.
     #[serde(default)]
     pub queues: Option<u32>,
+    /// Whose it is; default: who applies the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }

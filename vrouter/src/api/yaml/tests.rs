@@ -279,8 +279,7 @@ prop_compose! {
         });
         let tenant_quotas = quotas.1.into_iter().map(|(tenant, quota, alarms)| TenantQuota { tenant, quota, alarms }).collect();
         Settings {
-            vif_quota: quotas.0, tenant_quotas, underlay_vrf, vtep, vtep_v6, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, mss_clamp, fragmentation, lifetimes, icmp_per_second, tunnel_headers,
-        }
+            vif_quota: quotas.0, tenant_quotas, underlay_vrf, vtep, vtep_v6, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, mss_clamp, fragmentation, lifetimes, icmp_per_second, tunnel_headers, owner: None }
     }
 }
 
@@ -310,7 +309,7 @@ fn header_model() -> impl Strategy<Value = HeaderModel> {
 prop_compose! {
     fn port()(name in name(), devargs in name(), mtu in some(1_u32..), queues in some(1_u32..)) -> Port {
         // as a daemon lists one that was put
-        Port { name, devargs, mac: None, mtu, link_up: Some(false), queues }
+        Port { name, devargs, mac: None, mtu, link_up: Some(false), queues, owner: None }
     }
 }
 
@@ -319,7 +318,7 @@ prop_compose! {
         name in name(), tenant in some(name()), flows: bool, acl in some(name()), proxy_by_default_route: bool,
         allowed_vteps in list(address()), tunnel_quota in some(quota()), alarms in list(alarm()),
     ) -> Vrf {
-        Vrf { name, tenant, flows, acl, proxy_by_default_route, allowed_vteps, tunnel_quota, alarms }
+        Vrf { name, tenant, flows, acl, proxy_by_default_route, allowed_vteps, tunnel_quota, alarms, owner: None }
     }
 }
 
@@ -347,8 +346,7 @@ prop_compose! {
             name: names.0, port: names.1, vrf: names.2, kind: if fabric { VifKind::Fabric } else { VifKind::Tenant },
             mac, addresses, subnets, gateway_v4: gateways.0, gateway_v6: gateways.1, gateway_link_local: gateways.2, mtu,
             acl_from_vif: acls.0, acl_to_vif: acls.1, spoofing_allowed, service, allowed_sources, vlan: vlans.0, inner_vlan: vlans.1, router_advertisement,
-            exception_port, bridge, leaf, quota: quota.0, alarms: quota.1,
-        }
+            exception_port, bridge, leaf, quota: quota.0, alarms: quota.1, owner: None }
     }
 }
 
@@ -371,7 +369,7 @@ fn paths() -> impl Strategy<Value = Vec<Via>> {
 prop_compose! {
     fn next_hop_group()(name in name(), vrf in name(), paths in paths(), hash in 0..3) -> NextHopGroup {
         let hash = [None, Some(HashFields::Addresses), Some(HashFields::AddressesAndProtocol)][hash as usize];
-        NextHopGroup { name, vrf, paths, hash }
+        NextHopGroup { name, vrf, paths, hash, owner: None }
     }
 }
 
@@ -382,7 +380,7 @@ prop_compose! {
         live in some((any::<u32>(), name(), any::<u64>())),
     ) -> BfdSession {
         let live = live.map(|(number, name, count)| BfdLive { local_discriminator: number, remote_state: name, sent: count, ..BfdLive::default() });
-        BfdSession { name, vrf, remote, multihop, local, min_tx, min_rx, multiplier, min_ttl, admin_down, diagnostic: state.clone(), state, failed, live }
+        BfdSession { name, vrf, remote, multihop, local, min_tx, min_rx, multiplier, min_ttl, admin_down, diagnostic: state.clone(), state, failed, live, owner: None }
     }
 }
 
@@ -429,7 +427,7 @@ prop_compose! {
 
 prop_compose! {
     fn neighbour()(vif in name(), address in address(), mac in some(mac()), learnt: bool, state in some(name())) -> Neighbour {
-        Neighbour { vif, address, mac, learnt, state }
+        Neighbour { vif, address, mac, learnt, state, owner: None }
     }
 }
 
@@ -450,7 +448,7 @@ prop_compose! {
         name in name(), vrf in name(), vteps in list(vtep()), flood_unknown: bool, floods_per_second in some(1_u32..),
         suppress_off: bool, learning: bool, ageing in some(1_u32..), learn_limit in some(1_u32..), ip_only: bool,
     ) -> Bridge {
-        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit, ip_only }
+        Bridge { name, vrf, vteps, flood_unknown, floods_per_second, suppress_off, learning, ageing, learn_limit, ip_only, owner: None }
     }
 }
 
@@ -472,6 +470,7 @@ fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
             learnt: false,
             pinned: false,
             idle_seconds: None,
+            owner: None,
         }
     };
     (
@@ -491,8 +490,12 @@ fn fdb_entry() -> impl Strategy<Value = FdbEntry> {
         })
 }
 
-fn at<T: std::fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<At<T>>> {
-    list(of.prop_map(At::nowhere))
+fn at<T: std::fmt::Debug + super::Owned>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<At<T>>> {
+    let owned = (of, some(name())).prop_map(|(mut one, owner)| {
+        one.set_owner(owner);
+        At::nowhere(one)
+    });
+    list(owned)
 }
 
 prop_compose! {
@@ -501,15 +504,15 @@ prop_compose! {
         neighbours in at(neighbour()),
         bridges in at(bridge()), fdb in at(fdb_entry()), next_hop_groups in at(next_hop_group()),
         vnis in at((0_u32..1 << 24, name(), any::<bool>()).prop_map(|(vni, name, vrf)| {
-            Vni { vni, vrf: vrf.then(|| name.clone()), bridge: (!vrf).then_some(name) }
+            Vni { vni, vrf: vrf.then(|| name.clone()), bridge: (!vrf).then_some(name), owner: None }
         })),
         labels in at((16_u32..1 << 20, name(), 0..3).prop_map(|(label, name, of)| {
             let [vrf, vif, bridge] = [0, 1, 2].map(|one| (of == one).then(|| name.clone()));
-            Label { label, vrf, vif, bridge }
+            Label { label, vrf, vif, bridge, owner: None }
         })),
-        groups in at((name(), list(prefix())).prop_map(|(name, prefixes)| Group { name, prefixes })),
+        groups in at((name(), list(prefix())).prop_map(|(name, prefixes)| Group { name, prefixes, owner: None })),
         bfd_sessions in at(bfd_session()),
-        acls in at((name(), list(rule())).prop_map(|(name, rules)| Acl { name, rules })),
+        acls in at((name(), list(rule())).prop_map(|(name, rules)| Acl { name, rules, owner: None })),
     ) -> Network {
         Network { settings, ports, vrfs, bridges, vifs, next_hop_groups, routes, neighbours, fdb, vnis, labels, groups, acls, bfd_sessions }
     }

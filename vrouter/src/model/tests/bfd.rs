@@ -50,7 +50,7 @@ fn how_a_session_stands_is_an_event_and_in_the_list() {
     let states: Vec<_> = noted
         .into_iter()
         .map(|change| match change.op {
-            Some(Op::Put(v1::Object { kind: Some(Kind::BfdSession(session)) })) => {
+            Some(Op::Put(v1::Object { kind: Some(Kind::BfdSession(session)), .. })) => {
                 (session.name, session.state, session.diagnostic, session.failed)
             }
             other => panic!("{other:?}"),

@@ -124,13 +124,13 @@ fn links_and_owners_are_told() {
     assert!(model.link(port, true).is_none() && model.take_noted().is_empty());
     model.link(port, false).unwrap();
     let [down] = &noted(&mut model)[..] else { panic!() };
-    let Some(Op::Put(v1::Object { kind: Some(Kind::Port(told)) })) = &down.op else { panic!("{down:?}") };
+    let Some(Op::Put(v1::Object { kind: Some(Kind::Port(told)), .. })) = &down.op else { panic!("{down:?}") };
     assert_eq!((&*told.name, told.link_up), ("p1", false));
     assert!(model.list(v1::Kind::Port, "").iter().any(|object| object.kind == Some(Kind::Port(told.clone()))));
     model.apply("bgp", &[put(Kind::Route(route("blue", "10.0.0.0/8", discard())))]).unwrap();
     let told = model.take_noted().remove(0);
     assert_eq!(&*told.owner, "bgp");
-    let Some(Op::Put(v1::Object { kind: Some(Kind::Route(route)) })) = told.changes.unwrap().remove(0).op else {
+    let Some(Op::Put(v1::Object { kind: Some(Kind::Route(route)), .. })) = told.changes.unwrap().remove(0).op else {
         panic!()
     };
     assert_eq!(&*route.key.unwrap().owner, "bgp");

@@ -4,6 +4,7 @@ mod bfd;
 mod compiled;
 mod events;
 mod network;
+mod owners;
 mod ports;
 mod properties;
 mod random;

@@ -21,11 +21,11 @@ pub(super) fn ports() -> Vec<PortInfo> {
 }
 
 pub(super) fn create(kind: Kind) -> v1::Change {
-    v1::Change { op: Some(Op::Create(v1::Object { kind: Some(kind) })) }
+    v1::Change { op: Some(Op::Create(v1::Object::from(kind))) }
 }
 
 pub(super) fn put(kind: Kind) -> v1::Change {
-    v1::Change { op: Some(Op::Put(v1::Object { kind: Some(kind) })) }
+    v1::Change { op: Some(Op::Put(v1::Object::from(kind))) }
 }
 
 pub(super) fn delete(key: Key) -> v1::Change {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::answers::answers;
-use super::network::{ports, put};
+use super::network::ports;
 use super::random::{batch, furniture};
 use crate::api::v1;
 use crate::ids::{Generation, Mac};
@@ -71,7 +71,12 @@ fn rebuilt(model: &Model) -> Model {
             Kind::Port(_) => {}
             Kind::Route(route) if route.key.as_ref().unwrap().owner == "vif" => {}
             Kind::Neighbour(neighbour) if neighbour.learnt => learnt.push(neighbour),
-            kind => batch.push(put(kind)),
+            // which nobody put
+            Kind::Settings(_) if object.owner.is_empty() => {}
+            kind => {
+                let put = v1::Object { kind: Some(kind), owner: object.owner };
+                batch.push(v1::Change { op: Some(v1::change::Op::Put(put)) });
+            }
         }
     }
     fresh.apply("", &batch).unwrap();

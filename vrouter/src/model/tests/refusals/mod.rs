@@ -49,7 +49,7 @@ fn put_route(vrf: &str, of: &str, next_hop: v1::next_hop::Kind) -> v1::Change {
 fn no_object() {
     check(vec![
         (v1::Change { op: None }, "", "", "names no object"),
-        (v1::Change { op: Some(v1::change::Op::Put(v1::Object { kind: None })) }, "", "", "names no object"),
+        (v1::Change { op: Some(v1::change::Op::Put(v1::Object::default())) }, "", "", "names no object"),
         (v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: None })) }, "", "", "names no object"),
         (
             put(Kind::Port(v1::Port { name: "p9".into(), devargs: "net_null9".into(), ..Default::default() })),

@@ -1,0 +1,160 @@
+//! Dry runs: what a batch would do, object by object.
+
+use serde_json::Value;
+
+use super::batch::Batch;
+use super::limits::NewPort;
+use super::owners::Name;
+use super::state::State;
+use super::{Model, PortInfo, bfd, events, list};
+use crate::api::v1;
+use crate::api::yaml::Network;
+use crate::ids::Mac;
+use v1::change::Op;
+use v1::object::Kind;
+use v1::object_key::Kind as Key;
+
+/// Objects that a plan tells.
+const STEPS: usize = 10_000;
+/// Fields of one of them.
+const FIELDS: usize = 64;
+/// The MTU of a device that is not opened.
+const MTU: u16 = 1500;
+
+impl Model {
+    /// Judges a batch as [`Model::apply_batch`] does, without opening a device, and leaves everything as it is.
+    ///
+    /// # Errors
+    /// As when it would be made.
+    pub fn plan(&mut self, batch: &Batch) -> Result<v1::Plan, v1::Refused> {
+        let mut open = |wanted: NewPort| {
+            Ok(PortInfo {
+                name: wanted.name.into(),
+                devargs: wanted.devargs.into(),
+                mac: Mac::default(),
+                mtu: wanted.mtu.unwrap_or(MTU),
+                queues: wanted.queues.unwrap_or(1),
+            })
+        };
+        self.make(batch, &mut open)?;
+        let (changes, beyond) = events::all(&self.state, STEPS);
+        self.state.rollback();
+        let mut plan = v1::Plan { generation: self.generation().0, ..v1::Plan::default() };
+        [plan.created, plan.changed, plan.deleted] = beyond;
+        plan.truncated = beyond.iter().any(|more| *more > 0);
+        for change in changes {
+            let step = self.step(change);
+            match (&step.before, &step.after) {
+                (None, _) => plan.created += 1,
+                (_, None) => plan.deleted += 1,
+                _ => plan.changed += 1,
+            }
+            plan.steps.push(step);
+        }
+        let is_put = |change: &&v1::Change| matches!(change.op, Some(Op::Put(_) | Op::Create(_)));
+        let puts = batch.changes.iter().filter(is_put).count() as u64;
+        plan.unchanged = puts.saturating_sub(plan.created + plan.changed);
+        Ok(plan)
+    }
+
+    /// What a change that would be told does to what is there now.
+    fn step(&self, change: v1::Change) -> v1::Planned {
+        match change.op {
+            Some(Op::Delete(v1::ObjectKey { kind: Some(key) })) => {
+                v1::Planned { before: found(&self.state, &key), ..v1::Planned::default() }
+            }
+            Some(Op::Put(after) | Op::Create(after)) => {
+                let before = match after.kind.as_ref().and_then(events::key) {
+                    Some(key) => found(&self.state, &key),
+                    None => self.state.settings.given.then(|| {
+                        list::told(&self.state, Kind::Settings(list::settings(&self.state, &self.state.settings)))
+                    }),
+                };
+                let fields = before.as_ref().map(|before| differing(before, &after)).unwrap_or_default();
+                v1::Planned { before, after: Some(after), fields }
+            }
+            _ => v1::Planned::default(),
+        }
+    }
+}
+
+/// The object with this key, as it is listed.
+fn found(state: &State, key: &Key) -> Option<v1::Object> {
+    let kind = match (key, Name::of_key(state, key)) {
+        (Key::Route(key), _) => route(state, key)?,
+        (_, Some(Name::Port(name))) => {
+            Kind::Port(list::port(state.ports[state.port_by_name.get(&name)?.index()].as_ref()?))
+        }
+        (_, Some(Name::Group(name))) => Kind::Group(list::group(state.groups.get(&name)?)),
+        (_, Some(Name::Acl(name))) => Kind::Acl(list::acl(state.acls.get(&name)?)),
+        (_, Some(Name::Vrf(name))) => Kind::Vrf(list::vrf(state.vrfs.get(&name)?)),
+        (_, Some(Name::Bridge(name))) => Kind::Bridge(list::bridge(state, state.bridges.get(&name)?)),
+        (_, Some(Name::Vif(name))) => Kind::Vif(list::vif(state, state.vifs.get(&name)?)),
+        (_, Some(Name::Neighbour(vif, address))) => {
+            Kind::Neighbour(list::neighbour(state, vif, address, state.neighbours.get(&(vif, address))?))
+        }
+        (_, Some(Name::HopGroup(name))) => Kind::NextHopGroup(list::hop_group(state, state.hop_groups.get(&name)?)),
+        (_, Some(Name::Bfd(name))) => Kind::BfdSession(bfd::told(state, state.bfd.get(&name)?)),
+        (_, Some(Name::Fdb(bridge, mac))) => Kind::FdbEntry(match state.fdb.get(&(bridge, mac)) {
+            Some(entry) => list::fdb_entry(state, bridge, mac, entry),
+            None => list::learnt(state, bridge, mac, state.learnt.get(&(bridge, mac))?, 0),
+        }),
+        (_, Some(Name::Vni(vni))) => Kind::Vni(list::vni(state, vni, state.vnis.get(&vni)?)),
+        (_, Some(Name::Label(label))) => Kind::Label(list::label(state, label, state.labels.get(&label)?)),
+        (_, Some(Name::Settings) | None) => return None,
+    };
+    Some(list::told(state, kind))
+}
+
+/// An owner's route, or the best of VIFs'.
+fn route(state: &State, key: &v1::RouteKey) -> Option<Kind> {
+    let vrf = state.vrfs.get(key.vrf.as_str())?.id;
+    let prefix = super::read::needed_prefix(key.prefix.as_ref()).ok()?;
+    let offers = state.offers(vrf, prefix).iter().filter(|offer| list::owner(state, offer.source) == key.owner);
+    let offer = offers.min_by_key(|offer| state.rank(offer))?;
+    Some(Kind::Route(list::route(state, &key.vrf, prefix, offer)))
+}
+
+/// The paths of the fields that two objects do not have alike.
+fn differing(before: &v1::Object, after: &v1::Object) -> Vec<String> {
+    let mut fields = Vec::new();
+    compare(&written(before), &written(after), String::new(), &mut fields);
+    fields.truncate(FIELDS);
+    fields
+}
+
+/// An object as YAML has it.
+fn written(object: &v1::Object) -> Value {
+    let mut network = Network::default();
+    let value = network.insert(object).ok().and_then(|()| serde_json::to_value(&network).ok());
+    let Some(Value::Object(sections)) = value else { return Value::Null };
+    let one = |section: Value| match section {
+        Value::Array(all) => all.into_iter().next(),
+        Value::Null => None,
+        one => Some(one),
+    };
+    sections.into_iter().find_map(|(_, section)| one(section)).unwrap_or_default()
+}
+
+fn compare(before: &Value, after: &Value, path: String, fields: &mut Vec<String>) {
+    if before == after || fields.len() >= FIELDS {
+        return;
+    }
+    match (before, after) {
+        (Value::Object(old), Value::Object(new)) => {
+            let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            for name in names {
+                let of = |all: &serde_json::Map<String, Value>| all.get(name).cloned().unwrap_or_default();
+                let joint = if path.is_empty() { "" } else { "." };
+                compare(&of(old), &of(new), format!("{path}{joint}{name}"), fields);
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            for at in 0..old.len().max(new.len()) {
+                let of = |all: &Vec<Value>| all.get(at).cloned().unwrap_or_default();
+                compare(&of(old), &of(new), format!("{path}[{at}]"), fields);
+            }
+        }
+        _ => fields.push(path),
+    }
+}
