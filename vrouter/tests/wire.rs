@@ -64,6 +64,8 @@ mod noisy;
 mod non_ip;
 #[path = "wire/offload.rs"]
 mod offload;
+#[path = "wire/owners.rs"]
+mod owners;
 #[path = "wire/packet_mode.rs"]
 mod packet_mode;
 #[path = "wire/policy.rs"]
