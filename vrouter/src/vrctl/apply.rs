@@ -44,7 +44,8 @@ pub async fn run(socket: &Path, format: Format, apply: Apply) -> Result<(), Fail
         ..apply.commit.begin()
     };
     commit(socket, format, Batch { changes, begin, sync: apply.commit.sync }, |refused| {
-        let at = positions.get(refused.change as usize).filter(|position| position.line > 0);
+        let of_object = !refused.object.is_empty();
+        let at = positions.get(refused.change as usize).filter(|position| of_object && position.line > 0);
         at.map(|Position { line, column }| format!("{name}:{line}:{column}: ")).unwrap_or_default()
     })
     .await

@@ -9,4 +9,5 @@ mod ports;
 mod properties;
 mod random;
 mod refusals;
+mod several_owners;
 mod stamps;
