@@ -1,5 +1,7 @@
 """The control socket serves a client that is not ours: Python, with stubs that protoc makes of the contract."""
 
+import time
+
 import grpc
 
 from lab.client import Client, Refusal, address, mac, stubs
@@ -171,3 +173,45 @@ def test_is_refused_with_field_and_reason(picture):
             raise Failure(f"no {code}")
         except grpc.RpcError as error:
             assert error.code() == code, error
+
+
+def test_controllers_share_a_daemon_and_one_that_stays_away_loses_its_part(picture):
+    client, v1 = start(picture)
+    wanted = network(client, v1)
+    client.apply("python", *wanted)
+    preferred = route(client, v1, vni=7)
+    preferred.route.preference = 200
+    client.sync(client.apply("bgp", preferred, lease_ms=2000))
+    far, red1 = picture.wire(PEER), Wire(picture["red1"].netns, "eth0")
+
+    def leaves_with(vni):
+        packet = guest_sends(9)
+        packet.src = red1.mac
+        far.forget()
+        red1.send(packet)
+        far.expect(is_vxlan(vni), f"a packet with VNI {vni}")
+    leaves_with(7)
+    try:
+        client.apply("bgp", v1.Object(vrf=v1.Vrf(name="red", tenant="mine")))
+        raise Failure("bgp changed what python owns")
+    except Refusal as refusal:
+        assert refusal.field == "owner" and "python" in refusal.reason, refusal
+    # What a client says once more is not noticed; what it says no more would go.
+    flow = client.flows(vif="red1", protocol=UDP_NUMBER)[0]
+    less = [one for one in wanted if one.WhichOneof("kind") != "vni"]
+    plan = client.plan("python", *less, replace=True)
+    assert (plan.created, plan.changed, plan.deleted) == (0, 0, 1) and plan.steps[0].before.vni.vni == RED_VNI, plan
+    client.sync(client.apply("python", *wanted, replace=True))
+    leaves_with(7)
+    again = client.flows(vif="red1", protocol=UDP_NUMBER)
+    assert len(again) == 1 and again[0].packets == flow.packets + 1, again
+    assert sum(worker.revalidated for worker in client.stats().workers) == 0
+    # bgp is heard of, and then is not.
+    for _ in range(3):
+        time.sleep(1)
+        assert not client.keep_alive("bgp").expired
+    assert client.owners()["bgp"].routes == 1
+    until(lambda: client.owners()["bgp"].routes == 0, 10, "the end of bgp's lease")
+    client.sync()
+    leaves_with(FAR_VNI)
+    assert client.keep_alive("bgp").expired

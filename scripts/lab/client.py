@@ -63,17 +63,33 @@ class Client:
     def __exit__(self, *_):
         self._channel.close()
 
-    def apply(self, owner, *objects, create=(), delete=()):
-        """One batch: `objects` are put, then `create` are made, then `delete` (keys) go. Its generation; Refusal."""
+    def apply(self, owner, *objects, create=(), delete=(), **begin):
+        """One batch: `objects` are put, then `create` are made, then `delete` (keys) go. Its generation; Refusal. Further fields of Begin:
+        take_over, replace, kinds, if_generation, lease_ms."""
+        return self._batch(owner, objects, create, delete, begin).applied.generation
+
+    def plan(self, owner, *objects, create=(), delete=(), **begin):
+        """What the same batch would do, which is not done."""
+        return self._batch(owner, objects, create, delete, {**begin, "dry_run": True}).plan
+
+    def _batch(self, owner, objects, create, delete, begin):
         v1 = self._v1
         changes = [v1.Change(put=one) for one in objects] + [v1.Change(create=one) for one in create]
         changes += [v1.Change(delete=key) for key in delete]
-        batch = [v1.ApplyRequest(begin=v1.Begin(owner=owner)), v1.ApplyRequest(changes=v1.Changes(changes=changes)),
+        batch = [v1.ApplyRequest(begin=v1.Begin(owner=owner, **begin)), v1.ApplyRequest(changes=v1.Changes(changes=changes)),
                  v1.ApplyRequest(commit=v1.Commit())]
         reply = next(self.calls.Apply(iter(batch), timeout=10))
         if reply.WhichOneof("result") == "refused":
             raise Refusal(reply.refused)
-        return reply.applied.generation
+        return reply
+
+    def keep_alive(self, owner, **lease):
+        """The owner is there: its lease begins anew, or with `lease_ms`, so long a one."""
+        return self.calls.KeepAlive(self._v1.KeepAliveRequest(owner=owner, **lease), timeout=10)
+
+    def owners(self):
+        """Who has objects or a lease, by name."""
+        return {one.name: one for one in self.calls.Owners(self._v1.OwnersRequest(), timeout=10).owners}
 
     def sync(self, generation=0):
         """Returns when every worker forwards by this generation, 0: the newest; grpc.RpcError when it does not."""
