@@ -130,7 +130,10 @@ async fn a_lease_is_kept_by_batches_and_calls_and_its_end_is_an_event() {
     let real = Real::start(Bounds::default());
     generation(real.batch(by(""), vec![vrf("red")]).await);
     let base = generation(real.batch(v1::Begin { lease_ms: Some(700), ..by("cni") }, vec![vrf("a"), route(1)]).await);
-    let mut events = real.watch(v1::WatchRequest { after: Some(base), ..Default::default() }).await.unwrap();
+    let mut events = real
+        .watch(v1::WatchRequest { after: Some(base), not_owner: "cni".into(), ..Default::default() })
+        .await
+        .unwrap();
     let mut client = client(&real.path()).await;
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -142,7 +145,7 @@ async fn a_lease_is_kept_by_batches_and_calls_and_its_end_is_an_event() {
     let told: Vec<_> = owners.owners.iter().map(|o| (&*o.name, o.routes, o.objects, o.lease_ms)).collect();
     assert_eq!((owners.generation, told), (base, vec![("cni", 1, 1, 700), ("operator", 0, 1, 0)]));
     let event = tokio::time::timeout(Duration::from_secs(20), events.message()).await.unwrap().unwrap().unwrap();
-    assert_eq!((event.generation, &*event.owner, event.changes.len()), (base + 1, "cni", 2));
+    assert_eq!((event.generation, &*event.owner, event.changes.len()), (base + 1, "", 2));
     assert!(event.changes.iter().all(|change| matches!(&change.op, Some(Op::Delete(key)) if key.kind.is_some())));
     let wanted = v1::KeepAliveRequest { owner: "cni".into(), lease_ms: Some(0) };
     assert_eq!(

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 pub struct Leases {
     leases: BTreeMap<String, Lease>,
     most: usize,
+    /// When it was looked at them last.
+    looked: u64,
 }
 
 /// One owner's.
@@ -23,11 +25,13 @@ pub struct Lease {
 
 /// Milliseconds until what could not go yet is tried again.
 const AGAIN: u64 = 1000;
+/// Milliseconds between two looks, beyond which the thread was busy and heard nobody: that time is no owner's.
+const DEAF: u64 = 500;
 
 impl Leases {
     /// None yet, and at most so many.
     pub fn new(most: usize) -> Leases {
-        Leases { leases: BTreeMap::new(), most }
+        Leases { leases: BTreeMap::new(), most, looked: 0 }
     }
 
     /// That [`Leases::keep`] can be done.
@@ -60,8 +64,12 @@ impl Leases {
 
     /// Owners to take from: their leases have run out, and it was not tried since anything changed, nor just now.
     pub fn due(&mut self, now: u64, generation: u64) -> Vec<String> {
+        let since = now.saturating_sub(self.looked);
+        self.looked = now;
+        let deaf = if since > DEAF { since } else { 0 };
         let mut due = Vec::new();
         for (owner, lease) in &mut self.leases {
+            lease.until += if lease.expired { 0 } else { deaf };
             lease.expired |= now >= lease.until;
             let again = |(at, then)| now >= at + AGAIN && then != generation;
             if lease.expired && lease.tried.is_none_or(again) {
@@ -87,20 +95,41 @@ impl Leases {
 mod tests {
     use super::*;
 
+    /// Looks at them every 100 ms until then, as the control thread does.
+    fn until(leases: &mut Leases, now: u64, generation: u64) -> Vec<String> {
+        let mut due = Vec::new();
+        while leases.looked < now {
+            due.extend(leases.due(now.min(leases.looked + 100), generation));
+        }
+        due
+    }
+
     #[test]
     fn a_lease_runs_out_when_its_owner_is_not_heard_of() {
         let mut leases = Leases::new(2);
         assert_eq!(leases.keep("cni", None, 0), (0, false), "who asked for none has none");
         assert_eq!(leases.keep("cni", Some(1000), 0), (1000, false));
-        assert_eq!(leases.keep("bgp", Some(5000), 0), (5000, false));
+        assert_eq!(leases.keep("bgp", Some(9000), 0), (9000, false));
+        assert!(until(&mut leases, 900, 7).is_empty());
         assert_eq!(leases.keep("cni", None, 900), (1000, false));
-        assert_eq!(leases.due(1899, 7), Vec::<String>::new());
-        assert_eq!(leases.due(1900, 7), ["cni"]);
-        assert_eq!(leases.due(2100, 8), Vec::<String>::new(), "just tried");
-        assert_eq!(leases.due(2900, 7), Vec::<String>::new(), "nothing has changed");
-        assert_eq!(leases.due(2900, 8), ["cni"], "what stayed is tried again");
-        assert_eq!(leases.keep("cni", None, 3000), (1000, true), "it is told");
-        assert_eq!((leases.due(3999, 9), leases.due(4000, 9)), (vec![], vec!["cni".to_owned()]));
+        assert!(until(&mut leases, 1899, 7).is_empty());
+        assert_eq!(until(&mut leases, 1900, 7), ["cni"]);
+        assert!(until(&mut leases, 2800, 8).is_empty(), "just tried");
+        assert_eq!(until(&mut leases, 3000, 8), ["cni"], "what stayed is tried again");
+        assert!(until(&mut leases, 5000, 8).is_empty(), "nothing has changed");
+        assert_eq!(leases.keep("cni", None, 5000), (1000, true), "it is told");
+        assert_eq!((until(&mut leases, 5999, 9), until(&mut leases, 6000, 9)), (vec![], vec!["cni".to_owned()]));
+    }
+
+    #[test]
+    fn while_nobody_could_be_heard_no_lease_runs() {
+        let mut leases = Leases::new(1);
+        leases.due(100_000, 1);
+        leases.keep("cni", Some(1000), 100_000);
+        assert!(until(&mut leases, 100_900, 1).is_empty());
+        assert!(leases.due(105_900, 1).is_empty(), "a batch took five seconds");
+        assert!(until(&mut leases, 105_999, 1).is_empty());
+        assert_eq!(until(&mut leases, 106_000, 1), ["cni"]);
     }
 
     #[test]
@@ -109,11 +138,11 @@ mod tests {
         leases.keep("cni", Some(1000), 0);
         assert!(leases.check("cni", Some(5)).is_ok() && leases.check("bgp", None).is_ok());
         assert_eq!(leases.check("bgp", Some(5)).unwrap_err(), "lease_ms: the limit of 1 leases is reached");
-        leases.due(1000, 1);
+        until(&mut leases, 1000, 1);
         assert!(leases.check("bgp", Some(5)).is_ok(), "what has run out is no hindrance");
         leases.keep("bgp", Some(5), 1000);
         assert_eq!(leases.owners().collect::<Vec<_>>(), ["bgp"]);
         assert_eq!(leases.keep("bgp", Some(0), 1001), (0, false));
-        assert!(leases.of("bgp").is_none() && leases.due(9999, 2).is_empty());
+        assert!(leases.of("bgp").is_none() && until(&mut leases, 9999, 2).is_empty());
     }
 }

@@ -31,7 +31,8 @@ pub struct Batch<'a> {
     pub if_generation: Option<u64>,
 }
 
-/// A batch that was made. Its changes between these deletes are the same batch without `replace`, to the same model.
+/// A batch that was made. Its changes between these deletes, made as a batch of the same owner that takes over, do the same to the same
+/// model without `replace`.
 pub struct Accepted {
     pub snapshot: Arc<Snapshot>,
     /// What a replacement deleted before the first change.
@@ -79,7 +80,9 @@ impl Model {
             self.state.rollback();
             return None;
         }
-        Some(Accepted { snapshot: self.publish(owner), front, behind: Vec::new() })
+        // the daemon's doing, which its owner is told too
+        self.newest.note(&self.state, owner, Generation(self.generation().0 + 1));
+        Some(Accepted { snapshot: self.publish(""), front, behind: Vec::new() })
     }
 
     /// Whether an owner may be called so.

@@ -35,7 +35,7 @@ pub struct Limits {
     pub learnt: usize,
     pub vnis: usize,
     pub labels: usize,
-    /// Names of owners of routes.
+    /// Names of owners.
     pub owners: usize,
 }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use prost::Message;
 use vrouter::api::v1;
-use vrouter::control::Request;
+use vrouter::control::{Made, Request};
 use vrouter::ids::Mac;
 use vrouter::model::{Limits, Model, PortInfo};
 
@@ -32,7 +32,7 @@ pub fn run(bytes: &[u8]) {
             0..=2 | 8..=10 => {
                 let Ok(read) = v1::Changes::decode(bytes) else { continue };
                 let owner = if kind & 8 > 0 { "bgp" } else { "" };
-                batch(lab.rig(), owner, read.changes);
+                batch(lab.rig(), v1::Begin { owner: owner.into(), ..v1::Begin::default() }, read.changes);
                 open.remember(lab.rig());
             }
             3 | 11 => {
@@ -52,13 +52,17 @@ pub fn run(bytes: &[u8]) {
     rebuild(lab.rig());
 }
 
-fn batch(rig: &mut Rig, owner: &str, changes: Vec<v1::Change>) {
+fn batch(rig: &mut Rig, begin: v1::Begin, changes: Vec<v1::Change>) {
     let before = (list(rig), rig.shared.snapshot.load_full());
-    let begin = v1::Begin { owner: owner.to_owned(), ..v1::Begin::default() };
-    let result = rig.ask(|reply| Request::Apply { begin, changes, reply }).map(|made| made.generation());
+    let result = rig.ask(|reply| Request::Apply { begin, changes, reply });
     let after = rig.shared.snapshot.load_full();
     match result {
-        Ok(generation) => {
+        Ok(Made::Plan(plan)) => {
+            assert_eq!(plan.generation, after.generation.0);
+            assert!(before.0 == list(rig), "a dry run left a trace: {plan:?}");
+            assert!(std::sync::Arc::ptr_eq(&before.1, &after));
+        }
+        Ok(Made::Applied(v1::Applied { generation, .. })) => {
             assert_eq!((generation, after.generation.0), (before.1.generation.0 + 1, generation));
             model::check(&after);
         }
@@ -77,12 +81,12 @@ fn steps(rig: &mut Rig, bytes: &[u8]) {
     while let Some(bytes) = input.counted() {
         let Ok(message) = v1::ApplyRequest::decode(bytes) else { return };
         match (message.step, open.take()) {
-            (Some(Step::Begin(begin)), None) => open = Some((begin.owner, Vec::new())),
-            (Some(Step::Changes(more)), Some((owner, mut changes))) => {
+            (Some(Step::Begin(begin)), None) => open = Some((begin, Vec::new())),
+            (Some(Step::Changes(more)), Some((begin, mut changes))) => {
                 changes.extend(more.changes);
-                open = Some((owner, changes));
+                open = Some((begin, changes));
             }
-            (Some(Step::Commit(_)), Some((owner, changes))) => batch(rig, &owner, changes),
+            (Some(Step::Commit(_)), Some((begin, changes))) => batch(rig, begin, changes),
             _ => return,
         }
     }
@@ -232,12 +236,20 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds.extend(asked.map(|(kind, bytes)| [&[1][..], &message(kind, bytes)].concat()));
     seeds.extend(super::open::seeds());
     use v1::apply_request::Step;
-    let steps = [
-        Step::Begin(v1::Begin { owner: "cni".into(), ..v1::Begin::default() }),
-        Step::Changes(v1::Changes { changes: changes(&network::b_dynamic()) }),
-        Step::Commit(v1::Commit {}),
-    ];
-    let stream = steps.map(|step| counted(&v1::ApplyRequest { step: Some(step) }.encode_to_vec())).concat();
-    seeds.push([&[0][..], &message(3, stream)].concat());
+    let batch = |begin: v1::Begin, changes: Vec<v1::Change>| {
+        let steps = [Step::Begin(begin), Step::Changes(v1::Changes { changes }), Step::Commit(v1::Commit {})];
+        steps.map(|step| counted(&v1::ApplyRequest { step: Some(step) }.encode_to_vec())).concat()
+    };
+    let cni = v1::Begin { owner: "cni".into(), ..v1::Begin::default() };
+    let replace = v1::Begin { replace: true, lease_ms: Some(1000), ..cni.clone() };
+    let plan = v1::Begin { dry_run: true, take_over: true, if_generation: Some(2), ..replace.clone() };
+    let all = changes(&network::b_dynamic());
+    let (some, one) = (all[..all.len() / 2].to_vec(), all[..1].to_vec());
+    let first = batch(cni, all);
+    seeds.push([&[0][..], &message(3, first.clone())].concat());
+    for begin in [replace, plan] {
+        let then = [batch(begin.clone(), some.clone()), batch(begin, one.clone())].concat();
+        seeds.push([&[0][..], &message(3, first.clone()), &message(3, then)].concat());
+    }
     seeds
 }

@@ -173,7 +173,7 @@ fn a_replacement_is_plain_changes() {
     let wanted = pods(6, "green2");
     let Accepted { front, behind, .. } = apply(&mut model, all("cni", &wanted[..4])).unwrap();
     let plain = [&front[..], &wanted[..4], &behind].concat();
-    apply(&mut twin, by("cni", &plain)).unwrap();
+    apply(&mut twin, Batch { take_over: true, ..by("cni", &plain) }).unwrap();
     assert!(model.list(v1::Kind::All, "") == twin.list(v1::Kind::All, ""));
     assert_eq!(model.vif_id("green2"), twin.vif_id("green2"));
 }
