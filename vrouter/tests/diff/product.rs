@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use vrouter::api::{v1, yaml};
-use vrouter::control::Request;
+use vrouter::control::{Made, Request};
 use vrouter::daemon::bfd::Bfd;
 use vrouter::ids::PortIndex;
 use vrouter::packet::bfd::{Diagnostic, State};
@@ -106,10 +106,31 @@ impl Product {
         self.lab.run();
     }
 
-    /// A tenth of a second.
+    /// A tenth of a second. Now and then the controller was started again, and says all that it wants, of which nobody may take notice.
     pub fn tick(&mut self) {
         self.lab.now += 100;
         self.run();
+        if self.lab.now.is_multiple_of(1300) {
+            self.say_all_again();
+            self.run();
+        }
+    }
+
+    /// All objects, as they are listed, in a batch that replaces.
+    fn say_all_again(&mut self) {
+        let filter = v1::ListRequest::default();
+        let listed = self.lab.rig().ask(|reply| Request::List { filter, reply }).expect("a list").objects;
+        let ours = |object: &v1::Object| match &object.kind {
+            Some(v1::object::Kind::Route(route)) => route.key.as_ref().is_some_and(|key| key.owner == "operator"),
+            _ => object.owner == "operator",
+        };
+        let put = |object| v1::Change { op: Some(v1::change::Op::Put(object)) };
+        let changes = listed.filter(ours).map(put).collect();
+        let begin = v1::Begin { replace: true, ..v1::Begin::default() };
+        match self.lab.rig().batch(begin, changes) {
+            Ok(Made::Applied(applied)) => assert_eq!(applied.swept, 0, "something was listed, and not said"),
+            other => panic!("what is listed is refused: {other:?}"),
+        }
     }
 
     /// What came out since the last look.

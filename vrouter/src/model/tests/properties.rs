@@ -10,7 +10,7 @@ use super::network::ports;
 use super::random::{batch, furniture};
 use crate::api::v1;
 use crate::ids::{Generation, Mac};
-use crate::model::{Limits, Model};
+use crate::model::{Batch, Limits, Model, NewPort, Unopened};
 use v1::object::Kind;
 
 #[derive(Clone, Debug)]
@@ -169,6 +169,51 @@ proptest! {
         prop_assert_eq!(ours.len(), theirs.len());
         for (ours, theirs) in ours.iter().zip(&theirs) {
             prop_assert_eq!(ours, theirs);
+        }
+    }
+}
+
+/// What the operator has, as puts.
+fn wanted(model: &Model) -> Vec<v1::Change> {
+    let ours = |object: &v1::Object| match &object.kind {
+        Some(Kind::Route(route)) => route.key.as_ref().is_some_and(|key| key.owner == "operator"),
+        _ => object.owner == "operator",
+    };
+    let put = |object| v1::Change { op: Some(v1::change::Op::Put(object)) };
+    model.list(v1::Kind::All, "").into_iter().filter(ours).map(put).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    /// A replacement leaves what it says, or nothing is changed; and what it does is plain changes.
+    #[test]
+    fn what_is_left_is_what_was_said(furnished: bool, events in events(), said in prop::collection::vec(prop::bool::weighted(0.8), 40)) {
+        let mut model = start(furnished, DEFAULT);
+        for event in &events {
+            happen(&mut model, event);
+        }
+        let all = wanted(&model);
+        let mut none = |_: NewPort| Err(Unopened { field: "", reason: "none".into() });
+        let stamps = |model: &Model| model.snapshot().vrfs.iter().map(|(id, vrf)| (id, vrf.stamp)).collect::<Vec<_>>();
+        let before = (stamps(&model), model.list(v1::Kind::All, ""));
+        let batch = Batch { changes: &all, replace: Some(&[]), ..Batch::default() };
+        prop_assert_eq!(model.apply_batch(&batch, &mut none).unwrap().swept(), 0);
+        prop_assert!(before == (stamps(&model), model.list(v1::Kind::All, "")), "all was said");
+
+        let is_settings = |change: &v1::Change| matches!(&change.op, Some(v1::change::Op::Put(object)) if matches!(object.kind, Some(Kind::Settings(_))));
+        let some: Vec<_> = all.iter().zip(said.iter().cycle()).filter(|(c, said)| **said || is_settings(c)).map(|(c, _)| c.clone()).collect();
+        let mut twin = rebuilt(&model);
+        let batch = Batch { changes: &some, replace: Some(&[]), ..Batch::default() };
+        match model.apply_batch(&batch, &mut none) {
+            Ok(accepted) => {
+                prop_assert!(wanted(&model) == some);
+                let plain = [&accepted.front[..], &some, &accepted.behind].concat();
+                twin.apply("", &plain).unwrap();
+                prop_assert!(twin.list(v1::Kind::All, "") == model.list(v1::Kind::All, ""));
+                prop_assert_eq!(answers(&twin), answers(&model));
+            }
+            Err(_) => prop_assert!(before.1 == model.list(v1::Kind::All, "")),
         }
     }
 }
