@@ -1,5 +1,5 @@
 //! The control socket's contract (the types generated from `proto/vrouter/v1/vrouter.proto`) and its human forms: addresses as
-//! text, the YAML network language, the daemon's config file.
+//! text, the YAML network language, the daemon's config file, and the records of its state directory.
 
 pub mod config;
 pub mod position;
@@ -11,4 +11,13 @@ pub mod yaml;
 pub mod v1 {
     #![allow(clippy::all, missing_docs)]
     tonic::include_proto!("vrouter.v1");
+}
+
+/// Package `vrouter.state.v1`: the records of the state directory.
+pub mod state {
+    /// Version 1.
+    pub mod v1 {
+        #![allow(clippy::all, missing_docs)]
+        tonic::include_proto!("vrouter.state.v1");
+    }
 }
