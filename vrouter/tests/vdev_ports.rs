@@ -88,7 +88,7 @@ impl Router {
     }
 
     fn try_apply(&mut self, changes: Vec<v1::Change>) -> Result<u64, v1::Refused> {
-        self.ask(|reply| Request::Apply { owner: String::new(), changes, reply })
+        self.ask(|reply| Request::Apply { owner: String::new(), changes, reply }).map(|made| made.generation)
     }
 
     /// Every worker has it, and what it deleted is closed.

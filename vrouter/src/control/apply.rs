@@ -6,7 +6,7 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::{Code, Status, Streaming};
 
-use super::request::Request;
+use super::request::{Made, Request};
 use super::server::{Bounds, Stop, stopping};
 use crate::api::v1;
 use v1::apply_request::Step;
@@ -89,7 +89,11 @@ impl Batches {
             requests.send(Request::Apply { owner, changes, reply }).await.map_err(|_| stopping())?;
             use v1::apply_reply::Result;
             let result = match answer.await.map_err(|_| stopping())? {
-                Ok(generation) => Result::Applied(v1::Applied { generation }),
+                Ok(Made { generation, unkept: None }) => Result::Applied(v1::Applied { generation }),
+                Ok(Made { generation, unkept: Some(why) }) => {
+                    let text = format!("generation {generation} is made, but does not outlive the daemon: {why}");
+                    return Err(Status::data_loss(text));
+                }
                 Err(refused) => Result::Refused(refused),
             };
             return Ok(Some(v1::ApplyReply { result: Some(result) }));

@@ -17,7 +17,7 @@ mod server;
 mod socket;
 mod watching;
 
-pub use request::{Listed, Reply, Request, Rows, Watching};
+pub use request::{Listed, Made, Reply, Request, Rows, Watching};
 pub use server::{Bounds, ServeError, serve};
 pub use socket::{Socket, SocketError};
 pub use watching::{Course, Wanted};

@@ -16,11 +16,11 @@ pub type Rows<T> = Box<dyn Iterator<Item = T> + Send>;
 
 /// A call to the control thread. Those that may name something that is not there are answered with a refusal.
 pub enum Request {
-    /// One committed batch, to be applied whole or not at all; the answer is its generation.
+    /// One committed batch, to be applied whole or not at all; the answer may come after those to later requests.
     Apply {
         owner: String,
         changes: Vec<v1::Change>,
-        reply: Reply<Result<u64, v1::Refused>>,
+        reply: Reply<Result<Made, v1::Refused>>,
     },
     /// Objects of one kind or all, of one generation.
     List {
@@ -57,6 +57,14 @@ pub enum Request {
     Status {
         reply: Reply<v1::StatusReply>,
     },
+}
+
+/// A batch that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub generation: u64,
+    /// Why it may not outlive the daemon, although what is acknowledged should.
+    pub unkept: Option<String>,
 }
 
 /// The answer to `List`.

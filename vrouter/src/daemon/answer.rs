@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 
 use super::bfd::Bfd;
 use super::clock::{Clock, tick_at};
+use super::ledger::Ledger;
 pub use super::ports::Devices;
 use super::ports::Ports;
 use super::publish::Publisher;
@@ -17,9 +18,10 @@ use super::slow_path::SlowPath;
 use super::view::stats::{self, Baselines};
 use super::view::{explain, flows, victims};
 use super::wanted::Wanted;
+use crate::api::state::v1 as state;
 use crate::api::v1;
 use crate::control::log::{self, Log};
-use crate::control::{Listed, Reply, Request, Watching};
+use crate::control::{Listed, Made, Reply, Request, Watching};
 use crate::datapath::Shared;
 use crate::datapath::sight;
 use crate::drops::DropReason;
@@ -70,6 +72,10 @@ pub struct Control {
     waiters: Vec<(u64, Reply<u64>)>,
     /// Each worker's polls when last looked at, and when they last rose.
     heartbeats: Vec<(u64, u64)>,
+    /// Absent: nothing outlives the process.
+    ledger: Option<Ledger>,
+    /// Of the batch that was made last.
+    numbers: state::Numbers,
 }
 
 impl Control {
@@ -102,6 +108,8 @@ impl Control {
             wanted: Wanted::default(),
             waiters: Vec::new(),
             heartbeats: vec![(0, now); shared.workers.len()],
+            ledger: None,
+            numbers: state::Numbers::default(),
             shared,
         };
         control.baselines.renew(&control.shared, control.slow.counters(), control.publisher.current());
@@ -113,6 +121,12 @@ impl Control {
     pub fn give_bfd(&mut self) -> Arc<Bfd> {
         self.steps_bfd = false;
         self.bfd.clone()
+    }
+
+    /// From now on batches are acknowledged when this ledger has kept them.
+    pub fn keep_in(&mut self, ledger: Ledger) {
+        self.model.number_batches();
+        self.ledger = Some(ledger);
     }
 
     /// Serves until `stop` or until the calls' other end is gone.
@@ -176,6 +190,9 @@ impl Control {
             self.model.port_closed(port);
         }
         self.wake_waiters();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.step(&self.model, now);
+        }
         taken + sightings > 0
     }
 
@@ -211,7 +228,7 @@ impl Control {
     pub fn answer(&mut self, request: Request) {
         // an answer that nobody waits for any more is dropped
         match request {
-            Request::Apply { owner, changes, reply } => _ = reply.send(self.apply(&owner, &changes)),
+            Request::Apply { owner, changes, reply } => self.apply(owner, changes, reply),
             Request::List { filter, reply } => _ = reply.send(self.list(&filter)),
             Request::Sync { generation, reply } => {
                 let newest = self.model.generation().0;
@@ -248,7 +265,20 @@ impl Control {
         }
     }
 
-    fn apply(&mut self, owner: &str, changes: &[v1::Change]) -> Result<u64, v1::Refused> {
+    /// Makes a batch, and answers when it is kept: where nothing is, at once.
+    fn apply(&mut self, owner: String, changes: Vec<v1::Change>, reply: Reply<Result<Made, v1::Refused>>) {
+        let admitted = self.ledger.as_mut().map_or(Ok(()), |ledger| ledger.admit(&changes));
+        let made = admitted.and_then(|()| self.make(&owner, &changes));
+        match (made, &mut self.ledger) {
+            (Ok(generation), Some(ledger)) => {
+                let numbers = Some(std::mem::take(&mut self.numbers));
+                ledger.keep(state::Batch { sequence: 0, generation, owner, changes, numbers }, reply);
+            }
+            (made, _) => _ = reply.send(made.map(|generation| Made { generation, unkept: None })),
+        }
+    }
+
+    fn make(&mut self, owner: &str, changes: &[v1::Change]) -> Result<u64, v1::Refused> {
         let ports = &mut self.ports;
         let snapshot = match self.model.apply_opening(owner, changes, &mut |wanted| ports.open(&wanted)) {
             Ok(snapshot) => snapshot,
@@ -258,6 +288,7 @@ impl Control {
             }
         };
         let generation = snapshot.generation.0;
+        self.numbers = self.model.take_numbers();
         // before the snapshot: who has it has its ends
         for port in ports.commit(self.publisher.current(), &snapshot) {
             self.model.port_closed(port);

@@ -5,6 +5,7 @@ pub mod bfd;
 pub mod clock;
 #[cfg(feature = "dpdk")]
 pub mod devices;
+pub mod ledger;
 mod memory;
 pub mod notify;
 pub mod ports;

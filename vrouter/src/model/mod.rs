@@ -27,14 +27,16 @@ mod journal_redirects;
 mod learning;
 mod limits;
 mod list;
+mod numbers;
 mod quotas;
 mod read;
 mod records;
 mod refusal;
+mod restore;
 mod routes;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,6 +46,7 @@ pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
 pub use quotas::{Alarms, Holder, quota_told};
 
+use crate::api::state::v1 as told;
 use crate::api::v1;
 use crate::ids::{Generation, Mac, NextHopId, PortIndex, VifId, VrfId};
 use crate::tables::Snapshot;
@@ -63,6 +66,8 @@ pub struct Model {
     /// How many notes on changes may be taken of one batch; absent: none are.
     note: Option<usize>,
     noted: Vec<Noted>,
+    /// Of the last batch; absent: nobody asks.
+    numbers: Option<told::Numbers>,
 }
 
 /// What an accepted batch changed, or what was learnt.
@@ -80,7 +85,7 @@ impl Model {
     pub fn new(limits: Limits, ports: Vec<PortInfo>) -> Model {
         let state = State::new(limits, ports);
         let (compiled, learning) = (Compiled::new(&state), learning::Learning::default());
-        Model { compiled, state, learning, note: None, noted: Vec::new() }
+        Model { compiled, state, learning, note: None, noted: Vec::new(), numbers: None }
     }
 
     /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Routes that name no owner get
@@ -252,7 +257,12 @@ impl Model {
     fn publish(&mut self, owner: &str) -> Arc<Snapshot> {
         let changes = self.note.map(|most| events::since_commit(&self.state, most));
         let (dirty, hops) = self.state.commit();
+        let numbers = self.numbers.is_some().then(|| (numbers::touched(&self.state, &dirty), dirty.settings));
         let snapshot = self.compiled.advance(&self.state, dirty, hops);
+        if let Some((mut numbers, settings)) = numbers {
+            numbers.tenants = if settings { self.compiled.tenants.names() } else { Vec::new() };
+            self.numbers = Some(numbers);
+        }
         if self.compiled.needed_since == snapshot.generation {
             let needed = &self.compiled.needed;
             self.state.lost.retain(|key| needed.binary_search(key).is_ok());

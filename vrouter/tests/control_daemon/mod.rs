@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 use vrouter::api::v1;
 use vrouter::control::log::Log;
-use vrouter::control::{Bounds, Listed, Reply, Request, Rows, Socket, Watching, serve};
+use vrouter::control::{Bounds, Listed, Made, Reply, Request, Rows, Socket, Watching, serve};
 
 /// A folder of its own, gone at the end.
 pub struct Folder(PathBuf);
@@ -129,7 +129,8 @@ impl Control {
         match request {
             Request::Apply { owner, changes, reply } => {
                 asked(format!("apply {owner} {}", changes.len()));
-                let _ = reply.send(self.apply(&owner, changes));
+                let made = self.apply(&owner, changes);
+                let _ = reply.send(made.map(|generation| Made { generation, unkept: None }));
                 let generation = self.generation;
                 for (_, reply) in self.waiters.extract_if(.., |(wanted, _)| *wanted <= generation) {
                     let _ = reply.send(generation);

@@ -58,7 +58,8 @@ fn batch(rig: &mut Rig, owner: &str, changes: Vec<v1::Change>) {
     let result = rig.ask(|reply| Request::Apply { owner, changes, reply });
     let after = rig.shared.snapshot.load_full();
     match result {
-        Ok(generation) => {
+        Ok(made) => {
+            let generation = made.generation;
             assert_eq!((generation, after.generation.0), (before.1.generation.0 + 1, generation));
             model::check(&after);
         }

@@ -272,7 +272,7 @@ impl Rig {
     }
 
     pub fn try_apply(&mut self, changes: Vec<v1::Change>) -> Result<u64, v1::Refused> {
-        self.ask(|reply| Request::Apply { owner: String::new(), changes, reply })
+        self.ask(|reply| Request::Apply { owner: String::new(), changes, reply }).map(|made| made.generation)
     }
 
     /// Puts the objects of a network in one batch.

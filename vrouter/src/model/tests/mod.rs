@@ -1,11 +1,11 @@
 mod acl_edits;
-mod answers;
+pub(crate) mod answers;
 mod bfd;
 mod compiled;
 mod events;
-mod network;
+pub(crate) mod network;
 mod ports;
-mod properties;
-mod random;
+pub(crate) mod properties;
+pub(crate) mod random;
 mod refusals;
 mod stamps;
