@@ -11,6 +11,8 @@ pub mod notify;
 pub mod ports;
 pub mod publish;
 mod quotas;
+#[cfg(feature = "dpdk")]
+mod restore;
 pub mod slow_path;
 #[cfg(feature = "dpdk")]
 mod start;

@@ -48,6 +48,17 @@ pub enum LedgerError {
     Durable(String, DurableError),
 }
 
+impl LedgerError {
+    /// The process's exit code: 4 the directory cannot be had, 5 another daemon uses it, 6 it is damaged.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            LedgerError::InUse(_) => 5,
+            LedgerError::Durable(_, DurableError::Corrupt { .. } | DurableError::Missing { .. }) => 6,
+            LedgerError::Folder(..) | LedgerError::Durable(..) => 4,
+        }
+    }
+}
+
 /// A directory that was read, before there are threads.
 pub struct Opened {
     pub recovered: Recovered,
@@ -74,6 +85,14 @@ pub fn open(path: &Path, identity: u64) -> Result<Opened, LedgerError> {
         );
     }
     Ok(opened)
+}
+
+/// Reads and checks a directory that no daemon uses, changes nothing, and tells what it holds.
+pub fn check(path: &Path) -> Result<Option<Recovered>, LedgerError> {
+    let name = path.display().to_string();
+    let folder = Folder::of(path).map_err(|error| LedgerError::Folder(name.clone(), error))?;
+    let folder = folder.ok_or_else(|| LedgerError::InUse(name.clone()))?;
+    durable::read(&folder).map_err(|error| LedgerError::Durable(name, error))
 }
 
 impl Opened {
