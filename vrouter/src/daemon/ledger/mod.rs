@@ -302,7 +302,7 @@ impl Ledger {
 }
 
 /// Bytes that a batch of these changes may take: numbers name what the changes name.
-fn bound(changes: &[v1::Change]) -> u64 {
+pub fn bound(changes: &[v1::Change]) -> u64 {
     let bytes: usize = changes.iter().map(|change| change.encoded_len() + 6).sum();
     let routes = |change: &v1::Change| {
         use v1::change::Op;

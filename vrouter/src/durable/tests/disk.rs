@@ -113,7 +113,7 @@ impl Disk {
     /// The files as who reads them now finds them.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = &self.0.lock().state;
-        state.after(usize::MAX, |_, inode| written(inode, inode.writes.len(), None))
+        state.after(&state.names(|_| true), |_, inode| written(inode, inode.writes.len(), None))
     }
 
     /// Carries out an operation; true: it fails in a way that leaves half of it.
@@ -136,18 +136,21 @@ impl Disk {
 }
 
 impl State {
-    /// Everything that a crash may leave: of names none, all or some first ones of the changes since the sync; of each file's bytes none, all, some
-    /// first ones, and later ones without earlier ones, files each for themselves.
+    /// Everything that a crash may leave: of names none, all, some first ones of the changes since the sync, or all but one; of each file's
+    /// bytes none, all, some first ones, and later ones without earlier ones, files each for themselves.
     pub fn crashes(&self) -> Vec<BTreeMap<String, Vec<u8>>> {
         let mut crashes = Vec::new();
-        for names in 0..=self.namings.len() {
-            let open: Vec<usize> = (0..self.inodes.len()).filter(|at| !self.inodes[*at].writes.is_empty()).collect();
-            let ways: Vec<Vec<Vec<u8>>> = open.iter().map(|at| left(&self.inodes[*at])).collect();
+        let open: Vec<usize> = (0..self.inodes.len()).filter(|at| !self.inodes[*at].writes.is_empty()).collect();
+        let ways: Vec<Vec<Vec<u8>>> = open.iter().map(|at| left(&self.inodes[*at])).collect();
+        let all = self.namings.len();
+        let first = (0..=all).map(|count| self.names(|at| at < count));
+        let but_one = (0..all).map(|one| self.names(|at| at != one));
+        for names in first.chain(but_one) {
             // every way of each file beside none and all of the others
             for (file, at) in open.iter().enumerate() {
                 for way in &ways[file] {
                     for others in [false, true] {
-                        crashes.push(self.after(names, |number, inode| match number {
+                        crashes.push(self.after(&names, |number, inode| match number {
                             number if number == *at => way.clone(),
                             _ if others => written(inode, inode.writes.len(), None),
                             _ => inode.synced.clone(),
@@ -156,16 +159,22 @@ impl State {
                 }
             }
             if open.is_empty() {
-                crashes.push(self.after(names, |_, inode| inode.synced.clone()));
+                crashes.push(self.after(&names, |_, inode| inode.synced.clone()));
             }
         }
+        crashes.sort();
         crashes.dedup();
         crashes
     }
 
-    fn after(&self, names: usize, bytes: impl Fn(usize, &Inode) -> Vec<u8>) -> BTreeMap<String, Vec<u8>> {
+    fn after(&self, names: &Names, bytes: impl Fn(usize, &Inode) -> Vec<u8>) -> BTreeMap<String, Vec<u8>> {
+        names.iter().map(|(name, inode)| (name.clone(), bytes(*inode, &self.inodes[*inode]))).collect()
+    }
+
+    /// The names after those changes since the sync that are kept, by their number.
+    fn names(&self, kept: impl Fn(usize) -> bool) -> Names {
         let mut now = self.synced.clone();
-        for naming in self.namings.iter().take(names) {
+        for (_, naming) in self.namings.iter().enumerate().filter(|(at, _)| kept(*at)) {
             match naming {
                 Naming::Set(name, inode) => {
                     // a rename is one change: the old name goes with it
@@ -175,21 +184,11 @@ impl State {
                 Naming::Gone(name) => _ = now.remove(name),
             }
         }
-        now.into_iter().map(|(name, inode)| (name, bytes(inode, &self.inodes[inode]))).collect()
+        now
     }
 
     fn name(&self, name: &str) -> Option<usize> {
-        let mut now = self.synced.clone();
-        for naming in &self.namings {
-            match naming {
-                Naming::Set(name, inode) => {
-                    now.retain(|_, other| other != inode);
-                    now.insert(name.clone(), *inode);
-                }
-                Naming::Gone(name) => _ = now.remove(name),
-            }
-        }
-        now.get(name).copied()
+        self.names(|_| true).get(name).copied()
     }
 }
 
@@ -271,8 +270,7 @@ impl Files for Disk {
     fn sync_directory(&self) -> io::Result<()> {
         self.operate(|state, half| {
             if !half {
-                let now = state.after(usize::MAX, |_, _| Vec::new());
-                state.synced = now.into_keys().map(|name| (name.clone(), state.name(&name).unwrap())).collect();
+                state.synced = state.names(|_| true);
                 state.namings.clear();
             }
         })
