@@ -136,6 +136,11 @@ impl Journal {
         self.put(Kind::Reserve, &state::Reserve { generation });
     }
 
+    /// Bytes that were added and are not written.
+    pub fn waiting(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Writes what was added and syncs it. After an error nobody knows what of it is kept, and the journal must not be used again.
     pub fn commit(&mut self) -> io::Result<()> {
         self.write()?;

@@ -7,8 +7,9 @@ use crossbeam::channel::{Receiver, Sender};
 use super::{Bind, Order, Shared, Told};
 use crate::durable::Journal;
 
-/// Batches that share a sync, at most.
+/// Batches that share a sync, at most, and about how many bytes.
 const GROUP: usize = 256;
+const BYTES: usize = 64 << 20;
 
 /// The journal's end at which it is written.
 pub struct Scribe {
@@ -46,6 +47,7 @@ impl Scribe {
         self.take(first);
         while self.added
             && self.waiting.len() < GROUP
+            && self.journal.waiting() < BYTES
             && let Ok(order) = self.orders.try_recv()
         {
             self.take(order);
