@@ -8,6 +8,7 @@ import threading
 import time
 
 import grpc
+import yaml
 
 from lab import probe
 from lab.client import Client, Refusal, stubs
@@ -192,3 +193,30 @@ def test_a_device_that_is_gone_stops_nothing_else(picture):
     probe.ping(kernel, V6["1"])
     port = next(port for port in vrouter.ask("show", "ports")["ports"] if port["name"] == "blue1")
     assert not port["link_up"], port
+
+
+def test_the_state_of_the_configuration_is_put_afterwards(picture):
+    vrouter = picture.start("h1", state_dir=state_dir(picture))
+    probe.ping(picture["red1"].netns, "10.1.1.1")
+    vrouter.stop()
+    good = pathlib.Path(vrouter.config).read_text()
+
+    def start_with(state):
+        pathlib.Path(vrouter.config).write_text(good + yaml.safe_dump({"state": state}))
+        vrouter.start()
+
+    start_with({"vrfs": [{"name": "red", "tenant": "crimson"}]})
+    assert {vrf["name"]: vrf["tenant"] for vrf in vrouter.ask("show", "vrfs")["vrfs"]}["red"] == "crimson"
+    probe.ping(picture["red1"].netns, "10.1.1.1")
+    vrouter.stop()
+    clash = {"name": "other", "port": "red1", "vrf": "red", "mac": "02:aa:00:00:00:99", "addresses": ["10.1.1.99"]}
+    try:
+        start_with({"vifs": [clash]})
+        raise AssertionError("it started")
+    except Failure as failure:
+        assert "ended with 3" in str(failure) and "vif other: port" in str(failure), failure
+    # that it was refused has left nothing
+    pathlib.Path(vrouter.config).write_text(good)
+    vrouter.start()
+    assert {vrf["name"]: vrf["tenant"] for vrf in vrouter.ask("show", "vrfs")["vrfs"]}["red"] == "crimson"
+    probe.ping(picture["red1"].netns, "10.1.1.1")

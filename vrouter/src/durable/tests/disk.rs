@@ -54,8 +54,7 @@ struct Inner {
     history: Option<Vec<State>>,
     operations: usize,
     failing: Option<(usize, Failure)>,
-    /// All of them fail.
-    all: bool,
+    full: bool,
 }
 
 #[derive(Clone, Default)]
@@ -97,17 +96,15 @@ impl Disk {
         self.0.lock().failing = Some((operation, failure));
     }
 
-    /// Every operation fails.
-    pub fn fail_all(&self, failure: Failure) {
-        let mut inner = self.0.lock();
-        inner.failing = Some((0, failure));
-        inner.all = true;
+    /// From now on there is no space: nothing is reserved, and nothing written behind a file's end.
+    pub fn fill(&self) {
+        self.0.lock().full = true;
     }
 
     /// Nothing fails any more.
     pub fn mend(&self) {
         let mut inner = self.0.lock();
-        (inner.failing, inner.all) = (None, false);
+        (inner.failing, inner.full) = (None, false);
     }
 
     /// The files as who reads them now finds them.
@@ -125,7 +122,7 @@ impl Disk {
         inner.history.iter_mut().for_each(|history| history.push(state.clone()));
         match inner.failing {
             Some((at, Failure::Dead)) if number >= at => Err(io::Error::other("dead")),
-            Some((at, Failure::Full)) if number == at || inner.all => Err(io::ErrorKind::StorageFull.into()),
+            Some((at, Failure::Full)) if number == at => Err(io::ErrorKind::StorageFull.into()),
             Some((at, Failure::Io)) if number == at => {
                 operate(&mut inner.state, true);
                 Err(io::Error::other("EIO"))
@@ -282,8 +279,19 @@ struct OnDisk {
     inode: usize,
 }
 
+impl OnDisk {
+    /// Whether the file may be so long.
+    fn room(&self, bytes: u64) -> io::Result<()> {
+        let inner = self.disk.0.lock();
+        let inode = &inner.state.inodes[self.inode];
+        let length = written(inode, inode.writes.len(), None).len() as u64;
+        if inner.full && bytes > length { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
 impl File for OnDisk {
     fn reserve(&self, bytes: u64) -> io::Result<()> {
+        self.room(bytes)?;
         self.disk.operate(|state, half| {
             if !half {
                 state.inodes[self.inode].writes.push(Write::Length(bytes));
@@ -292,6 +300,7 @@ impl File for OnDisk {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.room(offset + bytes.len() as u64)?;
         self.disk.operate(|state, half| {
             let some = if half { &bytes[..bytes.len() / 2] } else { bytes };
             state.inodes[self.inode].writes.push(Write::Bytes(offset, some.to_vec()));
