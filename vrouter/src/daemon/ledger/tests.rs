@@ -114,8 +114,11 @@ impl Rig {
     }
 
     fn apply(&mut self, names: &[&str]) -> oneshot::Receiver<Result<Made, v1::Refused>> {
+        self.apply_all(names.iter().map(|name| put(v1::object::Kind::Vrf(vrf(name)))).collect())
+    }
+
+    fn apply_all(&mut self, changes: Vec<v1::Change>) -> oneshot::Receiver<Result<Made, v1::Refused>> {
         let (reply, answer) = oneshot::channel();
-        let changes = names.iter().map(|name| put(v1::object::Kind::Vrf(vrf(name)))).collect();
         self.control.answer(Request::Apply { owner: "bgp".into(), changes, reply });
         answer
     }
@@ -205,12 +208,13 @@ fn a_full_disk_refuses_a_batch_whole_until_there_is_space() {
     let disk = Disk::default();
     let mut rig = Rig::on(&disk, 1 << 20);
     rig.step();
-    let long: Vec<String> = (0..8).map(|at| format!("{at:0>60}")).collect();
-    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    // longer than what is spare
+    let rules = (0..60).map(|at| v1::Rule { name: format!("{at:0>60}"), ..Default::default() }).collect();
+    let long = put(v1::object::Kind::Acl(v1::Acl { name: "long".into(), rules }));
     let many = |rig: &mut Rig| {
         let mut answers = Vec::new();
         for _ in 0..20 {
-            let mut answer = rig.apply(&long);
+            let mut answer = rig.apply_all(vec![long.clone()]);
             rig.scribe.step();
             answers.push(answer.try_recv().unwrap());
         }
