@@ -69,20 +69,27 @@ impl Image {
 
     /// Takes in an object as this owner's.
     pub fn put(&mut self, owner: Arc<str>, mut object: v1::Object) -> Result<(), Fault> {
-        let kind = object.kind.as_mut().ok_or(Fault::Payload)?;
-        if let Kind::Route(route) = kind
+        if let Some(Kind::Route(route)) = &mut object.kind
             && let Some(key) = &mut route.key
             && key.owner.is_empty()
         {
             key.owner = owner.to_string();
         }
-        let place = match key(kind) {
-            Some(key) => place(key, &owner),
-            None if matches!(kind, Kind::Settings(_)) => (SETTINGS, Box::default()),
-            None => return Err(Fault::Payload),
-        };
+        let place = place_of(&object, &owner)?;
         self.objects.insert(place, (owner, object.encode_to_vec().into()));
         Ok(())
+    }
+
+    /// The same of one that [`Image::encoded`] gave.
+    pub fn put_encoded(&mut self, owner: Arc<str>, object: Vec<u8>) -> Result<(), Fault> {
+        let place = place_of(&v1::Object::decode(&object[..]).map_err(|_| Fault::Payload)?, &owner)?;
+        self.objects.insert(place, (owner, object.into()));
+        Ok(())
+    }
+
+    /// The objects with their owners as they are kept, in the order of [`Image::objects`].
+    pub fn encoded(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.objects.values().map(|(owner, object)| (&**owner, &**object))
     }
 
     /// Takes in numbers; what they do not name stays.
@@ -205,6 +212,13 @@ fn place(key: Key, owner: &str) -> Place {
         }
     };
     (rank, v1::ObjectKey { kind: Some(key) }.encode_to_vec().into())
+}
+
+fn place_of(object: &v1::Object, owner: &str) -> Result<Place, Fault> {
+    match object.kind.as_ref().ok_or(Fault::Payload)? {
+        Kind::Settings(_) => Ok((SETTINGS, Box::default())),
+        kind => Ok(place(key(kind).ok_or(Fault::Payload)?, owner)),
+    }
 }
 
 fn key(object: &Kind) -> Option<Key> {

@@ -27,17 +27,10 @@ pub fn write(files: &dyn Files, identity: u64, number: u64, image: &Image) -> Re
     let mut out = Writer { seed: record::seed(identity, false, number), previous: 0, at: 0, bytes: Vec::new() };
     let begin = state::Begin { version: VERSION, identity, number, batches: image.batches };
     out.put(Kind::Begin, &begin);
-    let mut objects = image.objects().peekable();
+    let mut objects = image.encoded().peekable();
     while objects.peek().is_some() {
-        let kept = |one: Result<(_, _), Fault>| {
-            one.map(|(owner, object): (std::sync::Arc<str>, _)| state::Kept {
-                owner: owner.to_string(),
-                object: Some(object),
-            })
-        };
-        let piece: Result<Vec<_>, Fault> = objects.by_ref().take(PIECE).map(kept).collect();
-        let piece = piece.map_err(|fault| DurableError::Corrupt { file: name.clone(), offset: out.at, fault })?;
-        out.put(Kind::Objects, &state::Objects { objects: piece });
+        let kept = |(owner, object): (&str, &[u8])| state::Kept { owner: owner.to_owned(), object: object.to_vec() };
+        out.put(Kind::Objects, &state::Objects { objects: objects.by_ref().take(PIECE).map(kept).collect() });
         if out.bytes.len() >= WRITE {
             file.write_at(out.at, &out.bytes).map_err(on(&unnamed))?;
             out.written();
@@ -75,8 +68,7 @@ fn parse(bytes: &[u8], number: u64) -> Result<(u64, Image), (usize, Fault)> {
             Kind::Begin if at == 0 => {}
             Kind::Objects if at > 0 => {
                 for kept in state::Objects::decode(record.payload).map_err(payload)?.objects {
-                    let object = kept.object.ok_or((at, Fault::Payload))?;
-                    image.put(kept.owner.into(), object).map_err(|fault| (at, fault))?;
+                    image.put_encoded(kept.owner.into(), kept.object).map_err(|fault| (at, fault))?;
                 }
             }
             Kind::End if at > 0 => {
