@@ -8,6 +8,7 @@ pub mod control;
 pub mod daemon;
 pub mod datapath;
 pub mod drops;
+pub mod durable;
 pub mod ids;
 pub mod local;
 pub mod model;

@@ -4,6 +4,7 @@ use vrouter::api::config::{Config, Idle, SOCKET};
 
 const FULL: &str = r#"
 socket: /tmp/vrouter.sock
+state_dir: /tmp/vrouter.state
 workers: {count: 3, cores: [0, 1]}
 idle: poll
 eal: {huge_pages: true, memory_mb: 1024, file_prefix: vr1, args: [--no-pci]}
@@ -23,9 +24,10 @@ fn a_full_file_is_read() {
     assert_eq!(config.worker_cores(&[0, 1]), [0, 1, 0]);
     assert_eq!(config.ports[0].mtu, Some(1600));
     assert_eq!((config.limits.vrfs, config.limits.flows_v6), (8, 1024));
+    assert_eq!(config.state_dir.as_deref(), Some(std::path::Path::new("/tmp/vrouter.state")));
     assert!(config.eal.huge_pages);
     assert_eq!(config.state.vrfs[0].name, "red");
-    assert_eq!(config.state.vrfs[0].position.line, 12);
+    assert_eq!(config.state.vrfs[0].position.line, 13);
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub const SOCKET: &str = "/run/vrouter/vrouter.sock";
 pub struct Config {
     /// The control socket's path.
     pub socket: At<PathBuf>,
+    /// Where the model is kept, so that it outlives the daemon; made if it is not there. Default: nowhere.
+    pub state_dir: Option<PathBuf>,
     pub workers: At<Workers>,
     pub idle: Idle,
     pub eal: At<Eal>,
@@ -129,6 +131,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             socket: At::nowhere(SOCKET.into()),
+            state_dir: None,
             workers: At::default(),
             idle: Idle::default(),
             eal: At::default(),

@@ -16,7 +16,8 @@ static ALLOCATOR: flowtable::Watchful = flowtable::Watchful;
 /// Multi-tenant overlay vRouter on DPDK.
 ///
 /// Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failed while running; 2 wrong arguments; 3 the configuration is
-/// refused; 4 memory, devices or threads cannot be had; 5 another daemon serves the socket.
+/// refused; 4 memory, devices, threads or the state directory cannot be had; 5 another daemon serves the socket or uses
+/// the state directory; 6 the state directory is damaged.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {
@@ -26,6 +27,12 @@ struct Arguments {
     /// Judge the configuration, print its limits with their memory, and end
     #[arg(long)]
     check_config: bool,
+    /// Where the model is kept, so that it outlives the daemon; instead of the configuration's `state_dir`
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Read and check the state directory, print what it holds, change nothing, and end. No daemon may use it meanwhile
+    #[arg(long)]
+    check_state: bool,
     /// Do not forward: what one port receives leaves by the next one, of the ports in pairs, as it is. What ports and threads cost, which
     /// measurements subtract. Ports cannot come or go
     #[arg(long)]
@@ -45,14 +52,53 @@ fn main() -> ExitCode {
         std::process::abort();
     }));
     let cores: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
-    let config = match Config::read(&arguments.config, &cores) {
+    let mut config = match Config::read(&arguments.config, &cores) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("vrouter: {error}");
             return ExitCode::from(REFUSED);
         }
     };
-    if arguments.check_config { check(&config) } else { run(&config, arguments.only_move) }
+    config.state_dir = arguments.state_dir.or(config.state_dir);
+    match (arguments.check_config, arguments.check_state) {
+        (true, _) => check(&config),
+        (_, true) => check_state(&config),
+        _ => run(&config, arguments.only_move),
+    }
+}
+
+fn check_state(config: &Config) -> ExitCode {
+    let Some(folder) = &config.state_dir else {
+        eprintln!("vrouter: no state directory is given: neither --state-dir nor state_dir");
+        return ExitCode::from(REFUSED);
+    };
+    let recovered = match daemon::ledger::check(folder) {
+        Ok(Some(recovered)) => recovered,
+        Ok(None) => {
+            println!("{}: nothing was ever kept here", folder.display());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("vrouter: {error}");
+            return ExitCode::from(error.exit_code());
+        }
+    };
+    let image = &recovered.image;
+    println!(
+        "generations up to {}, {} batches, {} of them since the snapshot",
+        image.generation, image.batches, recovered.batches
+    );
+    for (kind, count) in image.counts() {
+        println!("{kind:<16} {count:>12}");
+    }
+    if let Some((file, cut)) = recovered.cut() {
+        println!(
+            "{file}: {} bytes from byte {} on were being written, and will be cut off",
+            cut.to - cut.from,
+            cut.from
+        );
+    }
+    ExitCode::SUCCESS
 }
 
 fn check(config: &Config) -> ExitCode {

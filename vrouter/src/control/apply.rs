@@ -99,6 +99,11 @@ impl Batches {
                     self.rested = named.map(|named| (named, applied.generation));
                     Result::Applied(applied)
                 }
+                Ok(Made::Unkept(applied, why)) => {
+                    let generation = applied.generation;
+                    let text = format!("generation {generation} is made, but does not outlive the daemon: {why}");
+                    return Err(Status::data_loss(text));
+                }
                 Ok(Made::Plan(plan)) => Result::Plan(plan),
                 Err(refused) => Result::Refused(refused),
             };

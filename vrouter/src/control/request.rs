@@ -16,7 +16,7 @@ pub type Rows<T> = Box<dyn Iterator<Item = T> + Send>;
 
 /// A call to the control thread. Those that may name something that is not there are answered with a refusal.
 pub enum Request {
-    /// One committed batch, to be applied whole or not at all, or to be judged only.
+    /// One committed batch, to be applied whole or not at all, or to be judged only; the answer may come after those to later requests.
     Apply {
         begin: v1::Begin,
         changes: Vec<v1::Change>,
@@ -71,15 +71,25 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Made {
     Applied(v1::Applied),
+    /// The same, but it may not outlive the daemon, although what is acknowledged should: why.
+    Unkept(v1::Applied, String),
     /// It was judged only.
     Plan(v1::Plan),
 }
 
 impl Made {
+    /// Why it may not outlive the daemon, if so.
+    pub fn unkept(&self) -> Option<&str> {
+        match self {
+            Made::Unkept(_, why) => Some(why),
+            Made::Applied(_) | Made::Plan(_) => None,
+        }
+    }
+
     /// The one that it made, or was judged at.
     pub fn generation(&self) -> u64 {
         match self {
-            Made::Applied(applied) => applied.generation,
+            Made::Applied(applied) | Made::Unkept(applied, _) => applied.generation,
             Made::Plan(plan) => plan.generation,
         }
     }

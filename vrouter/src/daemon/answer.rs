@@ -1,5 +1,6 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
+mod apply;
 mod owners;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use super::bfd::Bfd;
 use super::clock::{Clock, tick_at};
 use super::leases::Leases;
+use super::ledger::Ledger;
 pub use super::ports::Devices;
 use super::ports::Ports;
 use super::publish::Publisher;
@@ -20,14 +22,15 @@ use super::slow_path::SlowPath;
 use super::view::stats::{self, Baselines};
 use super::view::{explain, flows, victims};
 use super::wanted::Wanted;
+use crate::api::state::v1 as state;
 use crate::api::v1;
 use crate::control::log::{self, Log};
-use crate::control::{Listed, Made, Reply, Request, Watching};
+use crate::control::{Listed, Reply, Request, Watching};
 use crate::datapath::Shared;
 use crate::datapath::sight;
 use crate::drops::DropReason;
 use crate::local;
-use crate::model::{Batch, Model};
+use crate::model::Model;
 use crate::tables::{BfdStand, Snapshot, Watched};
 
 /// Punts of each class that are taken before calls get their turn.
@@ -74,6 +77,10 @@ pub struct Control {
     waiters: Vec<(u64, Reply<u64>)>,
     /// Each worker's polls when last looked at, and when they last rose.
     heartbeats: Vec<(u64, u64)>,
+    /// Absent: nothing outlives the process.
+    ledger: Option<Ledger>,
+    /// Of the batch that was made last.
+    numbers: state::Numbers,
 }
 
 impl Control {
@@ -108,6 +115,8 @@ impl Control {
             wanted: Wanted::default(),
             waiters: Vec::new(),
             heartbeats: vec![(0, now); shared.workers.len()],
+            ledger: None,
+            numbers: state::Numbers::default(),
             shared,
         };
         control.baselines.renew(&control.shared, control.slow.counters(), control.publisher.current());
@@ -119,6 +128,16 @@ impl Control {
     pub fn give_bfd(&mut self) -> Arc<Bfd> {
         self.steps_bfd = false;
         self.bfd.clone()
+    }
+
+    /// From now on batches are acknowledged when this ledger has kept them.
+    pub fn keep_in(&mut self, ledger: Ledger) {
+        self.model.number_batches();
+        // whoever was to be heard of before is, from now on
+        for (owner, length) in ledger.leases() {
+            self.leases.keep(owner, Some(*length), self.now);
+        }
+        self.ledger = Some(ledger);
     }
 
     /// Serves until `stop` or until the calls' other end is gone.
@@ -183,6 +202,9 @@ impl Control {
             self.model.port_closed(port);
         }
         self.wake_waiters();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.step(&self.model, now);
+        }
         taken + sightings > 0
     }
 
@@ -218,7 +240,7 @@ impl Control {
     pub fn answer(&mut self, request: Request) {
         // an answer that nobody waits for any more is dropped
         match request {
-            Request::Apply { begin, changes, reply } => _ = reply.send(self.apply(&begin, &changes)),
+            Request::Apply { begin, changes, reply } => self.apply(begin, changes, reply),
             Request::KeepAlive { wanted, reply } => _ = reply.send(self.keep_alive(&wanted)),
             Request::Owners { reply } => _ = reply.send(self.owners()),
             Request::List { filter, reply } => _ = reply.send(self.list(&filter)),
@@ -255,34 +277,6 @@ impl Control {
             }
             Request::Status { reply } => _ = reply.send(self.status()),
         }
-    }
-
-    fn apply(&mut self, begin: &v1::Begin, changes: &[v1::Change]) -> Result<Made, v1::Refused> {
-        let kinds: Vec<v1::Kind> = begin.kinds().collect();
-        let batch = Batch {
-            owner: &begin.owner,
-            changes,
-            take_over: begin.take_over,
-            replace: begin.replace.then_some(&kinds),
-            if_generation: begin.if_generation,
-        };
-        self.leases.check(&begin.owner, begin.lease_ms).map_err(|error| refused("", &error))?;
-        if begin.dry_run {
-            return self.model.plan(&batch).map(Made::Plan);
-        }
-        let ports = &mut self.ports;
-        let accepted = match self.model.apply_batch(&batch, &mut |wanted| ports.open(&wanted)) {
-            Ok(accepted) => accepted,
-            Err(refused) => {
-                ports.undo();
-                return Err(refused);
-            }
-        };
-        let (generation, swept) = (accepted.snapshot.generation.0, accepted.swept());
-        self.leases.keep(&begin.owner, begin.lease_ms, self.now);
-        self.publish_batch(accepted.snapshot);
-        tracing::debug!(owner = begin.owner, changes = changes.len(), swept, generation, "applied");
-        Ok(Made::Applied(v1::Applied { generation, swept }))
     }
 
     /// What a batch made is there for all.

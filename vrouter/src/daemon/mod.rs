@@ -6,11 +6,14 @@ pub mod clock;
 #[cfg(feature = "dpdk")]
 pub mod devices;
 mod leases;
+pub mod ledger;
 mod memory;
 pub mod notify;
 pub mod ports;
 pub mod publish;
 mod quotas;
+#[cfg(feature = "dpdk")]
+mod restore;
 pub mod slow_path;
 #[cfg(feature = "dpdk")]
 mod start;

@@ -10,10 +10,12 @@ use tokio::sync::mpsc;
 use super::answer::{Control, Identity};
 use super::clock::Clock;
 use super::devices::{DpdkDevices, Ends, HANDOVER, OpenError, place};
+use super::ledger::{self, Binder, LedgerError, Opened, Scribe};
 use super::ports::Devices;
 use super::workers::Workers;
-use super::{memory, notify};
+use super::{memory, notify, restore};
 use crate::api::config::{self as api, Config};
+use crate::api::state::v1 as state;
 use crate::api::v1;
 use crate::control::{Bounds, ServeError, Socket, SocketError, serve};
 use crate::datapath::{Shared, Worker, held::HELD, mover::Mover, shared::Limits};
@@ -41,6 +43,10 @@ pub enum StartError {
     FlowTable(#[from] flowtable::LayoutError),
     #[error("state: {object}: {field}: {reason}")]
     State { object: String, field: String, reason: String },
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the state directory cannot be written: {0}")]
+    Unkept(io::Error),
     #[error("a thread cannot be started: {0}")]
     Thread(#[from] io::Error),
     #[error(transparent)]
@@ -49,9 +55,10 @@ pub enum StartError {
 
 impl StartError {
     /// The process's exit code: 1 failed while running, 3 the configuration is refused, 4 something cannot be had, 5 another
-    /// daemon serves the socket.
+    /// daemon serves the socket or uses the state directory, 6 the state directory is damaged.
     pub fn exit_code(&self) -> u8 {
         match self {
+            StartError::Ledger(error) => error.exit_code(),
             StartError::Serve(_) => 1,
             StartError::State { .. } | StartError::Ports(_) => 3,
             StartError::Socket(SocketError::InUse(_)) => 5,
@@ -77,6 +84,9 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     if config.limits.ports > dpdk::MOST_PORTS {
         return Err(StartError::Ports(config.limits.ports));
     }
+    // before anything that takes long: a damaged one ends the start
+    let seed = random_seed();
+    let mut kept = config.state_dir.as_deref().map(|path| ledger::open(path, random_seed())).transpose()?;
     let eal = Arc::new(Eal::init(&eal_config(config))?);
     let (pool, large) = mempools(&eal, config)?;
     warn_of_small_pool(config);
@@ -85,9 +95,12 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let mut ends: Ends = (0..workers).map(|_| Vec::new()).collect();
     let infos = devices.open_configured(config, &mut ends).map_err(|(port, error)| StartError::Port(port, error))?;
     let clock = Clock::new();
-    let flows = memory::flow_table(config, random_seed(), clock.millis())?;
+    let flows = memory::flow_table(config, seed, clock.millis())?;
     let mut model = Model::new(memory::model_limits(config), infos);
-    apply_state(config, &mut model, &mut devices, &mut ends)?;
+    if let Some(kept) = &kept {
+        restore::restore(kept, &mut model, &mut devices, &mut ends)?;
+    }
+    apply_state(config, &mut model, &mut devices, &mut ends, kept.as_mut())?;
     let limits = memory::limits(config)?;
     for limit in &limits {
         tracing::info!(limit = limit.name, value = limit.value, mib = limit.bytes >> 20, "limit");
@@ -111,8 +124,17 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
         }
     };
     let identity = Identity { idle: config.idle.to_string(), limits };
-    let control = Control::new(shared, model, Box::new(devices), identity, clock);
-    let result = serve_until_signal(socket, control, clock);
+    let generation = model.generation().0;
+    let mut control = Control::new(shared, model, Box::new(devices), identity, clock);
+    let keepers = match kept {
+        Some(kept) => {
+            let (ledger, scribe, binder) = kept.start(generation, ledger::GROWN).map_err(StartError::Unkept)?;
+            control.keep_in(ledger);
+            Some((scribe, binder))
+        }
+        None => None,
+    };
+    let result = serve_until_signal(socket, control, keepers, clock);
     drop(workers);
     // everything that holds frames is gone by now: what is missing leaked
     let leaked = pool.in_use() + large.map_or(0, |large| large.in_use());
@@ -149,6 +171,7 @@ fn apply_state(
     model: &mut Model,
     devices: &mut DpdkDevices,
     ends: &mut Ends,
+    kept: Option<&mut Opened>,
 ) -> Result<(), StartError> {
     // judged when the file was read
     let changes = config.state.changes().map_err(|fault| StartError::State {
@@ -165,15 +188,26 @@ fn apply_state(
         place(ends, wanted.index, opened);
         Ok(info)
     };
-    model.apply_opening("operator", &changes, &mut open).map(|_| ()).map_err(|refused| {
+    model.number_batches();
+    let made = model.apply_opening("operator", &changes, &mut open);
+    let snapshot = made.map_err(|refused| {
         let position = positions.get(refused.change as usize).copied().unwrap_or_default();
         let object = format!("line {} column {}: {}", position.line, position.column, refused.object);
         StartError::State { object, field: refused.field, reason: refused.reason }
-    })
+    })?;
+    let Some(kept) = kept else { return Ok(()) };
+    let (generation, numbers) = (snapshot.generation.0, Some(model.take_numbers()));
+    let batch = state::Batch { sequence: 0, generation, owner: "operator".into(), changes, numbers, lease_ms: None };
+    kept.keep(batch).map_err(StartError::Unkept)
 }
 
-/// The control thread and BFD's beside the socket, until a signal comes.
-fn serve_until_signal(socket: Socket, mut control: Control, clock: Clock) -> Result<(), StartError> {
+/// The control thread, BFD's and those of the state directory beside the socket, until a signal comes.
+fn serve_until_signal(
+    socket: Socket,
+    mut control: Control,
+    keepers: Option<(Scribe, Binder)>,
+    clock: Clock,
+) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (calls, waiting) = mpsc::channel(CALLS);
     let stop = AtomicBool::new(false);
@@ -181,6 +215,11 @@ fn serve_until_signal(socket: Socket, mut control: Control, clock: Clock) -> Res
         let (thread, bfd) = (std::thread::Builder::new().name("vr-bfd".into()), control.give_bfd());
         let stop = &stop;
         thread.spawn_scoped(scope, move || bfd.run(clock, stop))?;
+        // both end when the control thread has, and all is written that it handed over
+        if let Some((scribe, binder)) = keepers {
+            std::thread::Builder::new().name("vr-journal".into()).spawn_scoped(scope, || scribe.run())?;
+            std::thread::Builder::new().name("vr-snapshot".into()).spawn_scoped(scope, || binder.run())?;
+        }
         let thread = std::thread::Builder::new().name("vr-control".into());
         thread.spawn_scoped(scope, || control.run(waiting, stop))?;
         let served = runtime.block_on(async {

@@ -103,6 +103,12 @@ impl Model {
         told.collect()
     }
 
+    /// How many objects are an owner's.
+    pub fn owned_by(&self, name: &str) -> usize {
+        let number = self.state.owners.number(owner(name));
+        number.map_or(0, |number| self.state.owners.users(number) as usize)
+    }
+
     /// Makes the changes of a batch, uncommitted. After a refusal they are taken back.
     pub(super) fn make(
         &mut self,

@@ -17,7 +17,10 @@ use crate::tables::{BfdStand, Watched};
 
 impl State {
     /// A number for a new session.
-    pub fn number_bfd(&mut self) -> Result<u32, Reason> {
+    pub fn number_bfd(&mut self, name: &str) -> Result<u32, Reason> {
+        if let Some(given) = self.given.bfd_sessions.get(name) {
+            return Ok(*given);
+        }
         self.journal.push(Undo::NextBfd(self.next_bfd));
         take_number(&mut self.next_bfd)
     }

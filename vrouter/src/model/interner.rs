@@ -99,6 +99,30 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         self.numbers.get(value).copied()
     }
 
+    /// The values that have users, with their numbers.
+    pub fn used_numbers(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.values
+            .iter()
+            .filter(|(_, interned)| interned.users > 0)
+            .map(|(number, interned)| (*number, &interned.value))
+    }
+
+    /// The first number not handed out.
+    pub fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// Before anything is taken: these values have these numbers if they are taken before the next sweep, others have higher ones than
+    /// were handed out before.
+    pub fn go_on_with(&mut self, values: impl Iterator<Item = (T, u32)>, next: u32) {
+        for (value, number) in values {
+            self.numbers.insert(value.clone(), number);
+            self.values.insert(number, Interned { value, users: 0 });
+            self.unused.push(number);
+        }
+        (self.next, self.swept) = (next, 0);
+    }
+
     /// How many values have users.
     pub fn used(&self) -> usize {
         self.used
@@ -114,7 +138,13 @@ impl<T: Clone + Eq + Hash> Interner<T> {
                 removed.push((number, value));
             }
         }
-        let created = (self.swept..self.next).filter(|number| self.values.contains_key(number)).collect();
+        let new = self.swept..self.next;
+        let mut created: Vec<u32> = if self.values.len() < new.len() {
+            self.values.keys().copied().filter(|number| new.contains(number)).collect()
+        } else {
+            new.filter(|number| self.values.contains_key(number)).collect()
+        };
+        created.sort_unstable();
         self.swept = self.next;
         Swept { created, removed }
     }

@@ -104,15 +104,23 @@ impl State {
     }
 
     /// A number for a new VRF.
-    pub fn number_vrf(&mut self) -> Result<VrfId, Reason> {
+    pub fn number_vrf(&mut self, name: &str) -> Result<VrfId, Reason> {
+        if let Some(given) = self.given.vrfs.get(name) {
+            return Ok(VrfId(*given));
+        }
         self.journal.push(Undo::NextVrf(self.next_vrf));
         Ok(VrfId(take_number(&mut self.next_vrf)?))
     }
 
-    /// A number for a new VIF.
-    pub fn number_vif(&mut self) -> Result<VifId, Reason> {
+    /// A number for a new VIF, and its row.
+    pub fn number_vif(&mut self, name: &str) -> Result<(VifId, usize), Reason> {
+        let no_slot = Reason::Limit { what: "vifs", limit: self.limits.vifs };
+        if let Some((given, slot)) = self.given.vifs.get(name) {
+            return if self.free_slots.contains(slot) { Ok((VifId(*given), *slot)) } else { Err(no_slot) };
+        }
         self.journal.push(Undo::NextVif(self.next_vif));
-        Ok(VifId(take_number(&mut self.next_vif)?))
+        let number = VifId(take_number(&mut self.next_vif)?);
+        Ok((number, *self.free_slots.first().ok_or(no_slot)?))
     }
 
     pub fn set_port(&mut self, index: PortIndex, new: Option<Arc<Port>>) {

@@ -11,7 +11,10 @@ use crate::ids::{BridgeId, Label, Mac, NextHopId, VifId, Vni};
 
 impl State {
     /// A number for a new bridge.
-    pub fn number_bridge(&mut self) -> Result<BridgeId, Reason> {
+    pub fn number_bridge(&mut self, name: &str) -> Result<BridgeId, Reason> {
+        if let Some(given) = self.given.bridges.get(name) {
+            return Ok(BridgeId(*given));
+        }
         self.journal.push(Undo::NextBridge(self.next_bridge));
         Ok(BridgeId(take_number(&mut self.next_bridge)?))
     }

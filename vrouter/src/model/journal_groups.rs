@@ -9,7 +9,10 @@ use super::state::State;
 
 impl State {
     /// A number for a new next-hop group.
-    pub fn number_hop_group(&mut self) -> Result<HopGroupId, Reason> {
+    pub fn number_hop_group(&mut self, name: &str) -> Result<HopGroupId, Reason> {
+        if let Some(given) = self.given.next_hop_groups.get(name) {
+            return Ok(HopGroupId(*given));
+        }
         self.journal.push(Undo::NextHopGroup(self.next_hop_group));
         take_number(&mut self.next_hop_group).map(HopGroupId)
     }

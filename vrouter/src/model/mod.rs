@@ -28,17 +28,19 @@ mod journal_redirects;
 mod learning;
 mod limits;
 mod list;
+mod numbers;
 mod owners;
 mod plan;
 mod quotas;
 mod read;
 mod records;
 mod refusal;
+mod restore;
 mod routes;
 mod state;
 mod sweep;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -49,6 +51,7 @@ pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
 pub use quotas::{Alarms, Holder, quota_told};
 
+use crate::api::state::v1 as told;
 use crate::api::v1;
 use crate::ids::{Generation, Mac, NextHopId, PortIndex, VifId, VrfId};
 use crate::tables::Snapshot;
@@ -69,6 +72,8 @@ pub struct Model {
     /// How many notes on changes may be taken of one batch; absent: none are.
     note: Option<usize>,
     noted: Vec<Noted>,
+    /// Of the last batch; absent: nobody asks.
+    numbers: Option<told::Numbers>,
 }
 
 /// What an accepted batch changed, or what was learnt.
@@ -86,7 +91,15 @@ impl Model {
     pub fn new(limits: Limits, ports: Vec<PortInfo>) -> Model {
         let state = State::new(limits, ports);
         let (compiled, learning) = (Compiled::new(&state), learning::Learning::default());
-        Model { compiled, state, learning, newest: batch::Newest::default(), note: None, noted: Vec::new() }
+        Model {
+            compiled,
+            state,
+            learning,
+            newest: batch::Newest::default(),
+            note: None,
+            noted: Vec::new(),
+            numbers: None,
+        }
     }
 
     /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Objects that name no owner
@@ -247,7 +260,12 @@ impl Model {
             self.newest.note(&self.state, owner, Generation(self.generation().0 + 1));
         }
         let (dirty, hops) = self.state.commit();
+        let numbers = self.numbers.is_some().then(|| (numbers::touched(&self.state, &dirty), dirty.settings));
         let snapshot = self.compiled.advance(&self.state, dirty, hops);
+        if let Some((mut numbers, settings)) = numbers {
+            numbers.tenants = if settings { self.compiled.tenants.names() } else { Vec::new() };
+            self.numbers = Some(numbers);
+        }
         if self.compiled.needed_since == snapshot.generation {
             let needed = &self.compiled.needed;
             self.state.lost.retain(|key| needed.binary_search(key).is_ok());

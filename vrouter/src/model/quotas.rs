@@ -96,6 +96,20 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
+    /// Names in the order of their numbers.
+    pub fn names(&self) -> Vec<String> {
+        self.names.iter().map(|name| name.to_string()).collect()
+    }
+
+    /// Before anything has a number: these have them in this order.
+    pub fn go_on_with(&mut self, names: &[String]) {
+        for (at, name) in names.iter().take(TenantId::MOST).enumerate() {
+            let name: Arc<str> = name.as_str().into();
+            self.by_name.insert(name.clone(), TenantId(at as u16 + 1));
+            self.names.push(name);
+        }
+    }
+
     /// The number of a tenant, if it has one.
     pub fn of(&self, settings: &Settings, tenant: &str) -> TenantId {
         if !settings.tenant_quotas.contains_key(tenant) {

@@ -11,6 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use super::interner::{Interner, Swept};
 use super::journal::Undo;
 use super::limits::{Limits, PortInfo};
+use super::numbers::Given;
 use super::owners::Name;
 use super::records::{
     Acl, Bfd, Bridge, FdbEntry, Group, Hop, HopGroup, HopGroupId, LabelTarget, Learnt, Neighbour, Path, Port, Prefix,
@@ -97,6 +98,8 @@ pub(crate) struct State {
     pub next_hop_group: u32,
     pub next_bfd: u32,
 
+    /// While another process's objects are taken in: their numbers there.
+    pub(super) given: Given,
     pub(super) journal: Vec<Undo>,
     pub(super) dirty: Dirty,
 }
@@ -243,6 +246,7 @@ impl State {
             next_bridge: 0,
             next_hop_group: 0,
             next_bfd: 0,
+            given: Given::default(),
             journal: Vec::new(),
             dirty: Dirty::default(),
         }

@@ -57,6 +57,7 @@ fn batch(rig: &mut Rig, begin: v1::Begin, changes: Vec<v1::Change>) {
     let result = rig.ask(|reply| Request::Apply { begin, changes, reply });
     let after = rig.shared.snapshot.load_full();
     match result {
+        Ok(Made::Unkept(..)) => unreachable!("nothing is kept"),
         Ok(Made::Plan(plan)) => {
             assert_eq!(plan.generation, after.generation.0);
             assert!(before.0 == list(rig), "a dry run left a trace: {plan:?}");

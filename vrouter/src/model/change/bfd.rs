@@ -38,7 +38,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::BfdSession) -> Re
         _ if !given.multihop => return Err(Reason::MultihopOnly.at("min_ttl")),
         ttl => read::number(ttl, 1, 255).at("min_ttl")? as u8,
     };
-    let id = if let Some(old) = &old { old.id } else { state.number_bfd().at("")? };
+    let id = if let Some(old) = &old { old.id } else { state.number_bfd(&given.name).at("")? };
     let session = Bfd {
         id,
         name: name.into(),

@@ -34,7 +34,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Bridge) -> Result
     let vteps: Result<Vec<_>, _> = tunnels.into_iter().map(|(_, hop)| state.take_hop(vrf, hop)).collect();
     let vteps = vteps.at("vteps")?;
     let taken = vteps.clone();
-    let id = if let Some(old) = &old { old.id } else { state.number_bridge().at("")? };
+    let id = if let Some(old) = &old { old.id } else { state.number_bridge(&given.name).at("")? };
     let (flood_unknown, suppress_off) = (given.flood_unknown, given.suppress_off);
     let learning = given.learning;
     let ageing = read::number(given.ageing, 0, 1_000_000).at("ageing")?;

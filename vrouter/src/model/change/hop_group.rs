@@ -40,7 +40,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::NextHopGroup) -> 
     {
         return Err(Reason::InUse(routes).at("paths"));
     }
-    let id = if let Some(old) = &old { old.id } else { state.number_hop_group().at("")? };
+    let id = if let Some(old) = &old { old.id } else { state.number_hop_group(&given.name).at("")? };
     let next_hop = state.take_hop(vrf.id, Hop::Named(id)).at("")?;
     let written = paths::with_list(state, vrf.id, &ways, |state, paths| {
         let group = HopGroup { id, name: name.into(), vrf: vrf.id, paths, hash, next_hop };

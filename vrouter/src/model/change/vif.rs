@@ -96,7 +96,7 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
     };
     let advertise =
         given.router_advertisement.as_ref().map(router::read).transpose().at("router_advertisement")?.map(Arc::new);
-    let (id, slot) = numbers(state, old, kind == VifKind::Tenant && vlan.is_some())?;
+    let (id, slot) = numbers(state, &given.name, old, kind == VifKind::Tenant && vlan.is_some())?;
     let quota = given.quota.as_ref().map(quotas::read).transpose().at("quota")?;
     Ok(Vif {
         id,
@@ -129,11 +129,10 @@ fn read_vif(state: &mut State, given: &v1::Vif, old: Option<&Vif>) -> Result<Vif
 }
 
 /// Its number, and its row; a sub-interface's gives a port number, too.
-fn numbers(state: &mut State, old: Option<&Vif>, is_branch: bool) -> Result<(VifId, usize), Refusal> {
-    let no_slot = Reason::Limit { what: "vifs", limit: state.limits.vifs };
+fn numbers(state: &mut State, name: &str, old: Option<&Vif>, is_branch: bool) -> Result<(VifId, usize), Refusal> {
     let (id, slot) = match old {
         Some(old) => (old.id, old.slot),
-        None => (state.number_vif().at("")?, *state.free_slots.first().ok_or(no_slot).at("")?),
+        None => state.number_vif(name).at("")?,
     };
     let most = usize::from(u16::MAX) - state.limits.ports;
     if is_branch && slot > most {

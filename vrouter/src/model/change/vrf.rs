@@ -36,7 +36,7 @@ pub(super) fn write(state: &mut State, mode: Mode, given: &v1::Vrf) -> Result<()
         tunnel_quota: given.tunnel_quota.as_ref().map(quotas::read).transpose().at("tunnel_quota")?,
         alarms: old.as_ref().map(|old| old.alarms).unwrap_or_default(),
     };
-    let vrf = Vrf { id: if let Some(old) = &old { old.id } else { state.number_vrf().at("")? }, ..vrf };
+    let vrf = Vrf { id: if let Some(old) = &old { old.id } else { state.number_vrf(name).at("")? }, ..vrf };
     check(state, &vrf)?;
     if old.is_none_or(|old| *old != vrf) {
         state.set_vrf(vrf.name.clone(), Some(Arc::new(vrf)));

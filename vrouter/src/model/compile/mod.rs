@@ -41,7 +41,7 @@ pub(super) struct Compiled {
     /// VIFs as they were when their rows were made.
     vifs: HashMap<VifId, Arc<Vif>>,
     settings: Arc<Settings>,
-    tenants: Numbers,
+    pub tenants: Numbers,
     index: Index,
     /// The neighbours that gateways and tunnels go by, in order, without static ones.
     pub needed: Vec<(VifId, IpAddr)>,

@@ -30,7 +30,7 @@ const ADDRESSES: [&str; 19] = [
 ];
 
 /// Everything that forwarding asks, asked at the addresses that tests use.
-pub(super) fn answers(model: &Model) -> Vec<String> {
+pub(crate) fn answers(model: &Model) -> Vec<String> {
     let snapshot = model.snapshot();
     let name = |vif: VifId| model.vif_name(vif).map(|name| name.to_string());
     let mut answers = vec![

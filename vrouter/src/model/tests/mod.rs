@@ -1,13 +1,13 @@
 mod acl_edits;
-mod answers;
+pub(crate) mod answers;
 mod bfd;
 mod compiled;
 mod events;
-mod network;
+pub(crate) mod network;
 mod owners;
 mod ports;
-mod properties;
-mod random;
+pub(crate) mod properties;
+pub(crate) mod random;
 mod refusals;
 mod several_owners;
 mod stamps;

@@ -7,9 +7,9 @@ use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
-pub(super) const PEER_MAC: [u8; 6] = [2, 10, 0, 0, 2, 1];
+pub(crate) const PEER_MAC: [u8; 6] = [2, 10, 0, 0, 2, 1];
 
-pub(super) fn ports() -> Vec<PortInfo> {
+pub(crate) fn ports() -> Vec<PortInfo> {
     let port = |at: u8| PortInfo {
         name: format!("p{at}"),
         devargs: format!("net_null{at}"),
@@ -20,37 +20,37 @@ pub(super) fn ports() -> Vec<PortInfo> {
     (0..8).map(port).collect()
 }
 
-pub(super) fn create(kind: Kind) -> v1::Change {
+pub(crate) fn create(kind: Kind) -> v1::Change {
     v1::Change { op: Some(Op::Create(v1::Object::from(kind))) }
 }
 
-pub(super) fn put(kind: Kind) -> v1::Change {
+pub(crate) fn put(kind: Kind) -> v1::Change {
     v1::Change { op: Some(Op::Put(v1::Object::from(kind))) }
 }
 
-pub(super) fn delete(key: Key) -> v1::Change {
+pub(crate) fn delete(key: Key) -> v1::Change {
     v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind: Some(key) })) }
 }
 
 /// `10.0.0.0/8`, unchecked.
-pub(super) fn prefix(text: &str) -> v1::Prefix {
+pub(crate) fn prefix(text: &str) -> v1::Prefix {
     let (address, length) = text.split_once('/').unwrap();
     v1::Prefix { address: ip(address), length: length.parse().unwrap() }
 }
 
-pub(super) fn ip(text: &str) -> Vec<u8> {
+pub(crate) fn ip(text: &str) -> Vec<u8> {
     match text.parse().unwrap() {
         std::net::IpAddr::V4(address) => address.octets().into(),
         std::net::IpAddr::V6(address) => address.octets().into(),
     }
 }
 
-pub(super) fn vrf(name: &str) -> v1::Vrf {
+pub(crate) fn vrf(name: &str) -> v1::Vrf {
     v1::Vrf { name: name.into(), ..Default::default() }
 }
 
 /// A tenant VIF on port `p<at>` with guest MAC 02:..:at.
-pub(super) fn vif(name: &str, at: u8, vrf: &str, addresses: &[&str]) -> v1::Vif {
+pub(crate) fn vif(name: &str, at: u8, vrf: &str, addresses: &[&str]) -> v1::Vif {
     v1::Vif {
         name: name.into(),
         port: format!("p{at}"),
@@ -63,7 +63,7 @@ pub(super) fn vif(name: &str, at: u8, vrf: &str, addresses: &[&str]) -> v1::Vif 
 }
 
 /// The fabric VIF of the network: 10.0.0.1/24 on p0.
-pub(super) fn uplink() -> v1::Vif {
+pub(crate) fn uplink() -> v1::Vif {
     v1::Vif {
         name: "up0".into(),
         kind: v1::VifKind::VifFabric.into(),
@@ -75,31 +75,31 @@ pub(super) fn uplink() -> v1::Vif {
     }
 }
 
-pub(super) fn settings() -> v1::Settings {
+pub(crate) fn settings() -> v1::Settings {
     v1::Settings { underlay_vrf: "underlay".into(), vtep: ip("10.0.0.1"), ..Default::default() }
 }
 
-pub(super) fn route_key(vrf: &str, of: &str, owner: &str) -> v1::RouteKey {
+pub(crate) fn route_key(vrf: &str, of: &str, owner: &str) -> v1::RouteKey {
     v1::RouteKey { vrf: vrf.into(), prefix: Some(prefix(of)), owner: owner.into() }
 }
 
-pub(super) fn route(vrf: &str, of: &str, next_hop: v1::next_hop::Kind) -> v1::Route {
+pub(crate) fn route(vrf: &str, of: &str, next_hop: v1::next_hop::Kind) -> v1::Route {
     let next_hop = Some(v1::NextHop { kind: Some(next_hop) });
     v1::Route { key: Some(route_key(vrf, of, "")), next_hop, ..Default::default() }
 }
 
 /// A route by several ways: weight, name, next hop.
-pub(super) fn route_by(vrf: &str, of: &str, paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> v1::Route {
+pub(crate) fn route_by(vrf: &str, of: &str, paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> v1::Route {
     v1::Route { key: Some(route_key(vrf, of, "")), paths: self::paths(paths), ..Default::default() }
 }
 
 /// A route by the ways of a group.
-pub(super) fn route_to_group(vrf: &str, of: &str, group: &str) -> v1::Route {
+pub(crate) fn route_to_group(vrf: &str, of: &str, group: &str) -> v1::Route {
     v1::Route { key: Some(route_key(vrf, of, "")), group: group.into(), ..Default::default() }
 }
 
 /// Of so many ways: weight, name, next hop.
-pub(super) fn hop_group(name: &str, vrf: &str, paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> v1::NextHopGroup {
+pub(crate) fn hop_group(name: &str, vrf: &str, paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> v1::NextHopGroup {
     v1::NextHopGroup { name: name.into(), vrf: vrf.into(), paths: self::paths(paths), hash: 0 }
 }
 
@@ -111,43 +111,43 @@ fn paths(paths: Vec<(u32, &str, v1::next_hop::Kind)>) -> Vec<v1::Path> {
     paths.into_iter().map(path).collect()
 }
 
-pub(super) fn vxlan(remote: &str, vni: u32) -> v1::next_hop::Kind {
+pub(crate) fn vxlan(remote: &str, vni: u32) -> v1::next_hop::Kind {
     let encap = v1::tunnel::Encap::Vxlan(v1::tunnel::Vxlan { vni, inner_mac: PEER_MAC.into() });
     v1::next_hop::Kind::Tunnel(v1::Tunnel { remote: ip(remote), encap: Some(encap) })
 }
 
-pub(super) fn mpls(remote: &str, label: u32) -> v1::next_hop::Kind {
+pub(crate) fn mpls(remote: &str, label: u32) -> v1::next_hop::Kind {
     let encap = v1::tunnel::Encap::MplsOverUdp(v1::tunnel::MplsOverUdp { label });
     v1::next_hop::Kind::Tunnel(v1::Tunnel { remote: ip(remote), encap: Some(encap) })
 }
 
-pub(super) fn via_vif(vif: &str) -> v1::next_hop::Kind {
+pub(crate) fn via_vif(vif: &str) -> v1::next_hop::Kind {
     v1::next_hop::Kind::Vif(v1::next_hop::ViaVif { vif: vif.into(), mac: Vec::new() })
 }
 
-pub(super) fn gateway(address: &str) -> v1::next_hop::Kind {
+pub(crate) fn gateway(address: &str) -> v1::next_hop::Kind {
     v1::next_hop::Kind::Gateway(v1::next_hop::ViaGateway { address: ip(address) })
 }
 
-pub(super) fn via_vrf(vrf: &str) -> v1::next_hop::Kind {
+pub(crate) fn via_vrf(vrf: &str) -> v1::next_hop::Kind {
     v1::next_hop::Kind::Vrf(vrf.into())
 }
 
-pub(super) fn discard() -> v1::next_hop::Kind {
+pub(crate) fn discard() -> v1::next_hop::Kind {
     v1::next_hop::Kind::Drop(v1::next_hop::Drop {})
 }
 
-pub(super) fn neighbour(vif: &str, address: &str, mac: [u8; 6]) -> v1::Neighbour {
+pub(crate) fn neighbour(vif: &str, address: &str, mac: [u8; 6]) -> v1::Neighbour {
     let key = Some(v1::NeighbourKey { vif: vif.into(), address: ip(address) });
     v1::Neighbour { key, mac: mac.into(), ..Default::default() }
 }
 
-pub(super) fn label(label: u32, target: v1::mpls_label::Target) -> v1::MplsLabel {
+pub(crate) fn label(label: u32, target: v1::mpls_label::Target) -> v1::MplsLabel {
     v1::MplsLabel { label, target: Some(target) }
 }
 
 /// Permits TCP port 80 from group `clients`.
-pub(super) fn web_acl() -> v1::Acl {
+pub(crate) fn web_acl() -> v1::Acl {
     let from = v1::AddressMatch { by: Some(v1::address_match::By::Group("clients".into())) };
     let rule = v1::Rule {
         name: "http".into(),
@@ -160,12 +160,12 @@ pub(super) fn web_acl() -> v1::Acl {
     v1::Acl { name: "web".into(), rules: vec![rule] }
 }
 
-pub(super) fn group(prefixes: &[&str]) -> v1::AddressGroup {
+pub(crate) fn group(prefixes: &[&str]) -> v1::AddressGroup {
     v1::AddressGroup { name: "clients".into(), prefixes: prefixes.iter().map(|text| prefix(text)).collect() }
 }
 
 /// Underlay, red and blue with the same addresses, routes over both kinds of tunnel.
-pub(super) fn changes() -> Vec<v1::Change> {
+pub(crate) fn changes() -> Vec<v1::Change> {
     use v1::mpls_label::Target;
     vec![
         create(Kind::Group(group(&["192.168.0.0/24"]))),
@@ -188,7 +188,7 @@ pub(super) fn changes() -> Vec<v1::Change> {
     ]
 }
 
-pub(super) fn model() -> Model {
+pub(crate) fn model() -> Model {
     let mut model = Model::new(Limits::default(), ports());
     model.apply("", &changes()).unwrap();
     model

@@ -14,13 +14,13 @@ use crate::model::{Batch, Limits, Model, NewPort, Unopened};
 use v1::object::Kind;
 
 #[derive(Clone, Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     Batch(Vec<v1::Change>),
     Learn(&'static str, u8, u8),
     Forget(&'static str, u8),
 }
 
-pub(super) fn events() -> impl Strategy<Value = Vec<Event>> {
+pub(crate) fn events() -> impl Strategy<Value = Vec<Event>> {
     let vif = prop::sample::select(&["up0", "up1", "red1"][..]);
     let host = prop::sample::select(&[1_u8, 2, 3, 254, 101, 107, 109][..]);
     let event = prop_oneof![
@@ -31,7 +31,7 @@ pub(super) fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..50)
 }
 
-pub(super) fn start(furnished: bool, limits: Limits) -> Model {
+pub(crate) fn start(furnished: bool, limits: Limits) -> Model {
     let mut model = Model::new(limits, ports());
     if furnished {
         model.apply("", &furniture()).unwrap();
@@ -48,7 +48,7 @@ fn at(host: u8) -> IpAddr {
 }
 
 /// True: accepted, or something was learnt or forgotten.
-pub(super) fn happen(model: &mut Model, event: &Event) -> bool {
+pub(crate) fn happen(model: &mut Model, event: &Event) -> bool {
     match event {
         Event::Batch(batch) => model.apply("", batch).is_ok(),
         Event::Learn(vif, host, mac) => {
@@ -106,7 +106,7 @@ const TIGHT: Limits = Limits {
     learnt: 1,
     ..DEFAULT
 };
-const DEFAULT: Limits = Limits {
+pub(crate) const DEFAULT: Limits = Limits {
     ports: 9,
     vrfs: 9,
     vifs: 9,

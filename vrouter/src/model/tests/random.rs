@@ -41,7 +41,7 @@ const HOP_GROUPS: [&str; 3] = ["spines", "peers", "peers2"];
 const OWNERS: [&str; 3] = ["", "bgp", "cni"];
 
 /// Some of everything that random changes name, for a model to begin with.
-pub(super) fn furniture() -> Vec<v1::Change> {
+pub(crate) fn furniture() -> Vec<v1::Change> {
     let mut changes = changes();
     let mut up1 =
         v1::Vif { name: "up1".into(), port: "p7".into(), addresses: vec![ip("10.0.1.1"), ip("fd0f::1")], ..uplink() };
@@ -69,7 +69,7 @@ pub(super) fn furniture() -> Vec<v1::Change> {
 }
 
 /// A batch of mostly one, at most three changes.
-pub(super) fn batch() -> impl Strategy<Value = Vec<v1::Change>> {
+pub(crate) fn batch() -> impl Strategy<Value = Vec<v1::Change>> {
     prop_oneof![4 => prop::collection::vec(change(), 1), 1 => prop::collection::vec(change(), 2..4)]
 }
 
@@ -344,7 +344,7 @@ fn one_way() -> impl Strategy<Value = v1::Route> {
     )
 }
 
-pub(super) fn any_rule() -> impl Strategy<Value = v1::Rule> {
+pub(crate) fn any_rule() -> impl Strategy<Value = v1::Rule> {
     let side = prop_oneof![
         Just(None),
         select(&["clients", "all"][..]).prop_map(|name| Some(v1::address_match::By::Group(name.into()))),

@@ -1,0 +1,84 @@
+//! Batches: judged, made, and answered when they are kept.
+
+use super::{Control, refused};
+use crate::api::state::v1 as state;
+use crate::api::v1;
+use crate::control::{Made, Reply};
+use crate::model::{Accepted, Batch};
+
+impl Control {
+    /// Judges a batch, or makes it and answers when it is kept: where nothing is, at once.
+    pub(super) fn apply(
+        &mut self,
+        begin: v1::Begin,
+        changes: Vec<v1::Change>,
+        reply: Reply<Result<Made, v1::Refused>>,
+    ) {
+        let kinds: Vec<v1::Kind> = begin.kinds().collect();
+        let batch = Batch {
+            owner: &begin.owner,
+            changes: &changes,
+            take_over: begin.take_over,
+            replace: begin.replace.then_some(&kinds),
+            if_generation: begin.if_generation,
+        };
+        if begin.dry_run {
+            let checked = self.leases.check(&begin.owner, begin.lease_ms).map_err(|error| refused("", &error));
+            _ = reply.send(checked.and_then(|()| self.model.plan(&batch).map(Made::Plan)));
+            return;
+        }
+        match self.make(&batch, begin.lease_ms) {
+            Ok(accepted) => {
+                let (generation, swept) = (accepted.snapshot.generation.0, accepted.swept());
+                tracing::debug!(owner = begin.owner, changes = changes.len(), swept, generation, "applied");
+                let all = accepted.front.into_iter().chain(changes).chain(accepted.behind).collect();
+                let applied = v1::Applied { generation, swept };
+                self.keep(begin.owner, all, begin.lease_ms, applied, reply);
+            }
+            Err(refused) => _ = reply.send(Err(refused)),
+        }
+    }
+
+    /// Answers when a batch that was made is kept.
+    pub(super) fn keep(
+        &mut self,
+        owner: String,
+        changes: Vec<v1::Change>,
+        lease_ms: Option<u32>,
+        applied: v1::Applied,
+        reply: Reply<Result<Made, v1::Refused>>,
+    ) {
+        match &mut self.ledger {
+            Some(ledger) => {
+                let numbers = Some(std::mem::take(&mut self.numbers));
+                let generation = applied.generation;
+                ledger.keep(
+                    state::Batch { sequence: 0, generation, owner, changes, numbers, lease_ms },
+                    applied,
+                    reply,
+                );
+            }
+            None => _ = reply.send(Ok(Made::Applied(applied))),
+        }
+    }
+
+    fn make(&mut self, batch: &Batch, lease_ms: Option<u32>) -> Result<Accepted, v1::Refused> {
+        self.leases.check(batch.owner, lease_ms).map_err(|error| refused("", &error))?;
+        if let Some(ledger) = &mut self.ledger {
+            let swept = if batch.replace.is_some() { self.model.owned_by(batch.owner) } else { 0 };
+            ledger.admit(batch.changes, swept)?;
+        }
+        let ports = &mut self.ports;
+        let accepted = match self.model.apply_batch(batch, &mut |wanted| ports.open(&wanted)) {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                ports.undo();
+                return Err(refused);
+            }
+        };
+        self.numbers = self.model.take_numbers();
+        self.leases.keep(batch.owner, lease_ms, self.now);
+        self.publish_batch(accepted.snapshot.clone());
+        Ok(accepted)
+    }
+}
