@@ -118,8 +118,10 @@ impl std::error::Error for LayoutError {}
 /// Why a region cannot be adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdoptError {
-    /// There is no (finished) flow table in it.
+    /// There is no flow table in it.
     NoTable,
+    /// A process was ended while it adopted it.
+    Unfinished,
     /// It was written by another version of this crate.
     Version {
         /// Layout version in the header.
@@ -137,6 +139,7 @@ impl fmt::Display for AdoptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AdoptError::NoTable => f.write_str("region: holds no flow table"),
+            AdoptError::Unfinished => f.write_str("region: its last adoption was not finished"),
             AdoptError::Version { found, ours } => write!(f, "layout version: {found} in the region, ours is {ours}"),
             AdoptError::Header => f.write_str("header: damaged"),
             AdoptError::Sizes(error) => write!(f, "header: {error}"),
@@ -149,6 +152,8 @@ impl std::error::Error for AdoptError {}
 /// Version of everything that this crate lays out in a region.
 pub(crate) const VERSION: u64 = 4;
 const MAGIC: u64 = u64::from_le_bytes(*b"flowtabl");
+/// In its place while a table is adopted.
+const BUSY: u64 = u64::from_le_bytes(*b"flowbusy");
 
 /// The header's words behind the magic number: the last one tells whether the others are whole.
 fn header(config: &Config) -> [u64; 5] {
@@ -171,7 +176,7 @@ pub(crate) fn write_header(region: &Region, config: &Config) {
 /// The region holds no table until the header is written again.
 pub(crate) fn unwrite_header(region: &Region) {
     if let Some(line) = region.line(0) {
-        line.0[0].store(0, Relaxed);
+        line.0[0].store(BUSY, Relaxed);
         // what is changed next is changed after that, also for who reads the memory when we are dead
         fence(SeqCst);
     }
@@ -179,7 +184,12 @@ pub(crate) fn unwrite_header(region: &Region) {
 
 /// Reads and checks the header.
 pub(crate) fn read_header(region: &Region) -> Result<Config, AdoptError> {
-    let line = region.line(0).filter(|line| line.0[0].load(Acquire) == MAGIC).ok_or(AdoptError::NoTable)?;
+    let line = region.line(0).ok_or(AdoptError::NoTable)?;
+    match line.0[0].load(Acquire) {
+        MAGIC => {}
+        BUSY => return Err(AdoptError::Unfinished),
+        _ => return Err(AdoptError::NoTable),
+    }
     let there = [1, 2, 3, 4, 5].map(|word: usize| line.0[word].load(Relaxed));
     let [found, sizes, seed, time_base, _] = there;
     if found != VERSION {

@@ -191,6 +191,13 @@ impl Control {
                     uptime_ms: 61_000,
                     workers: 2,
                     idle: "backoff".into(),
+                    flow_file: Some(v1::FlowFile {
+                        path: "/dev/shm/flows".into(),
+                        adopted: 1200,
+                        dropped: vec![v1::DroppedFlows { cause: "place_gone".into(), flows: 3 }],
+                        rebuilt: String::new(),
+                        milliseconds: 12,
+                    }),
                 });
             }
         }
@@ -319,6 +326,7 @@ fn flow(at: u32) -> v1::Flow {
         reverse_packets: 2,
         reverse_bytes: 120,
         idle_ms: 1500,
+        age_ms: 90_000,
         next_hop: "vxlan 172.31.0.2 vni 100".into(),
         reverse_next_hop: "vif web1".into(),
         path: String::new(),
