@@ -333,6 +333,7 @@ fn what_is_not_ours_to_read_is_refused_by_name() {
     assert!(matches!(refused(spare, 0), Refused::Unfinished));
     assert!(matches!(refused(spare + 1, 9), Refused::Meaning { found: 9, .. }));
     assert!(matches!(refused(spare + 2, 9), Refused::Boot));
+    assert!(matches!(refused(spare + 3, 1 << 40), Refused::Numbering), "a generation that no stamp holds");
     assert!(matches!(refused(spare + 4, 9), Refused::Numbering));
     assert!(matches!(refused(spare + 4, u64::MAX), Refused::Numbering));
     let fewer = Setup { flows: 512, ..setup.clone() };

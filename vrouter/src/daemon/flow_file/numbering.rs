@@ -20,6 +20,9 @@ const MAGIC: u64 = u64::from_le_bytes(*b"vrflows1");
 /// Of what keys and entries say to us: contexts, tags, state bits, verdicts, stamps.
 const MEANING: u64 = 1;
 
+/// Stamps of flows have 40 bits for generations: no host comes so far.
+const MOST_GENERATIONS: u64 = 1 << 39;
+
 /// What a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -85,6 +88,10 @@ impl Names {
         if !fits || !whole || (count as usize) < sizes.records {
             return Err(if fits && whole { Refused::Limits } else { Refused::Numbering });
         }
+        let generation = Generation(header.word(3));
+        if generation.0 >= MOST_GENERATIONS {
+            return Err(Refused::Numbering);
+        }
         let mut names = HashMap::new();
         for at in 0..count as usize {
             let [first, high, low, sum] = std::array::from_fn(|word| spare[1 + at / 2].word(at % 2 * 4 + word));
@@ -93,7 +100,7 @@ impl Names {
                 names.insert((kind, first as u32), [high, low]);
             }
         }
-        Ok(Names { generation: Generation(header.word(3)), names })
+        Ok(Names { generation, names })
     }
 
     /// Which number each number of the file has by now; those whose names are gone have none.
