@@ -391,6 +391,22 @@ impl<'a, const K: usize> Slot<'a, K> {
         self.guard().store(u64::from(version) << 32 | u64::from(half.verdict) << VERDICT | LIVE, Release);
     }
 
+    /// Writes all that an entry says, and leaves it live, unlocked and nobody's own to count, in this incarnation. Only while nobody else
+    /// uses it.
+    pub(crate) fn restore(self, version: u32, key: &Key<K>, entry: &Entry) {
+        self.write(version, key, entry.half(), entry.owner, (entry.last_seen, None));
+        self.set_state(entry.state);
+        self.carry(entry.packets, entry.bytes);
+    }
+
+    /// Leaves the entry free. Only while nobody else uses it.
+    pub(crate) fn clear(self, version: u32) {
+        let free = u64::from(version) << 32;
+        if self.guard().load(Relaxed) != free {
+            self.unlock(free);
+        }
+    }
+
     /// Replaces stamp, next hop and verdict, and gives the lock back. Locked, by a holder of `guard`.
     pub(crate) fn rewrite(self, guard: u64, half: Half) {
         // Relaxed: the release stores below carry it to whoever sees one of them; see `read`.

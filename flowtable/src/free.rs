@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Each pair has one cold word: created (32) | link (32). A free pair's link is 0 when the next free one of the stripe is the
-//! pair's neighbour (fresh memory is such a list), else 1 + the next one.
+//! pair's neighbour (fresh memory is such a list), else 1 + the next one. In place of a link a pair in use has its mark, by which
+//! whoever adopts the region knows that both keys are those of this incarnation.
 
 use crate::region::{Line, Part};
 use crate::sync::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
@@ -113,10 +114,20 @@ impl Free {
         prefetch(self.cold(pair));
     }
 
-    /// Counts a pair that began.
-    pub(crate) fn began(&self, pair: u32, now: u32) {
-        self.cold(pair).store(u64::from(now) << 32, Release);
+    /// Counts a pair that began, with its mark.
+    pub(crate) fn began(&self, pair: u32, now: u32, mark: u32) {
+        self.write(pair, now, mark);
         self.stripe(pair).0[2].fetch_add(1, Relaxed);
+    }
+
+    /// Says of a pair in use when it was created, and its mark.
+    pub(crate) fn write(&self, pair: u32, created: u32, mark: u32) {
+        self.cold(pair).store(u64::from(created) << 32 | u64::from(mark), Release);
+    }
+
+    /// The mark of a pair in use.
+    pub(crate) fn mark(&self, pair: u32) -> u32 {
+        self.cold(pair).load(Acquire) as u32
     }
 
     /// Counts pairs that ended, of which this is one. (Stripes are summed.)
@@ -168,16 +179,21 @@ impl Free {
     /// Rebuilds the list of free pairs and the count of used ones. Only while nobody else uses the table.
     pub(crate) fn rebuild(&self, live: impl Fn(u32) -> bool) {
         for stripe in self.stripes.iter() {
-            stripe.0[0].store(u64::from(NONE), Relaxed);
             let [inserted, removed, evicted, aged] = [2, 3, 4, 5].map(|word| stripe.0[word].load(Relaxed));
             stripe.0[1].store(removed.wrapping_add(evicted).wrapping_add(aged).wrapping_sub(inserted), Relaxed);
         }
+        let mut heads = [NONE; STRIPES as usize];
         for pair in (0..self.pairs).rev() {
             if live(pair) {
                 self.stripe(pair).0[1].fetch_add(1, Relaxed);
             } else {
-                self.give(pair);
+                let head = &mut heads[(pair % STRIPES) as usize];
+                self.link(pair, *head);
+                *head = pair;
             }
+        }
+        for (stripe, head) in self.stripes.iter().zip(heads) {
+            stripe.0[0].store(head.into(), Relaxed);
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::bucket::SLOTS;
 use crate::entry::Slot;
 use crate::free::STRIPES;
 use crate::region::{LINE, Region};
-use crate::sync::Ordering::{Acquire, Relaxed, Release};
+use crate::sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use crate::sync::fence;
 
 /// What a table is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +118,10 @@ impl std::error::Error for LayoutError {}
 /// Why a region cannot be adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdoptError {
-    /// There is no (finished) flow table in it.
+    /// There is no flow table in it.
     NoTable,
+    /// A process was ended while it adopted it.
+    Unfinished,
     /// It was written by another version of this crate.
     Version {
         /// Layout version in the header.
@@ -126,7 +129,9 @@ pub enum AdoptError {
         /// Layout version of this crate.
         ours: u64,
     },
-    /// The header's sizes are impossible.
+    /// The header is not as it was written.
+    Header,
+    /// The header's sizes are impossible, or more than the region has.
     Sizes(LayoutError),
 }
 
@@ -134,7 +139,9 @@ impl fmt::Display for AdoptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AdoptError::NoTable => f.write_str("region: holds no flow table"),
+            AdoptError::Unfinished => f.write_str("region: its last adoption was not finished"),
             AdoptError::Version { found, ours } => write!(f, "layout version: {found} in the region, ours is {ours}"),
+            AdoptError::Header => f.write_str("header: damaged"),
             AdoptError::Sizes(error) => write!(f, "header: {error}"),
         }
     }
@@ -143,27 +150,55 @@ impl fmt::Display for AdoptError {
 impl std::error::Error for AdoptError {}
 
 /// Version of everything that this crate lays out in a region.
-pub(crate) const VERSION: u64 = 3;
+pub(crate) const VERSION: u64 = 4;
 const MAGIC: u64 = u64::from_le_bytes(*b"flowtabl");
+/// In its place while a table is adopted.
+const BUSY: u64 = u64::from_le_bytes(*b"flowbusy");
+
+/// The header's words behind the magic number: the last one tells whether the others are whole.
+fn header(config: &Config) -> [u64; 5] {
+    let sizes = u64::from(config.wide_pairs) << 32 | u64::from(config.narrow_pairs);
+    let words = [VERSION, sizes, config.seed, config.time_base];
+    let check = words.iter().fold(MAGIC, |sum, &word| (sum ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
+    let [version, sizes, seed, time_base] = words;
+    [version, sizes, seed, time_base, check]
+}
 
 /// Writes the header. The magic number comes last, with release: a region that has it is whole.
 pub(crate) fn write_header(region: &Region, config: &Config) {
-    let Some(header) = region.line(0) else { return };
-    let sizes = u64::from(config.wide_pairs) << 32 | u64::from(config.narrow_pairs);
-    for (word, value) in [(1, VERSION), (2, sizes), (3, config.seed), (4, config.time_base)] {
-        header.0[word].store(value, Relaxed);
+    let Some(line) = region.line(0) else { return };
+    for (word, value) in (1..).zip(header(config)) {
+        line.0[word].store(value, Relaxed);
     }
-    header.0[0].store(MAGIC, Release);
+    line.0[0].store(MAGIC, Release);
+}
+
+/// The region holds no table until the header is written again.
+pub(crate) fn unwrite_header(region: &Region) {
+    if let Some(line) = region.line(0) {
+        line.0[0].store(BUSY, Relaxed);
+        // what is changed next is changed after that, also for who reads the memory when we are dead
+        fence(SeqCst);
+    }
 }
 
 /// Reads and checks the header.
 pub(crate) fn read_header(region: &Region) -> Result<Config, AdoptError> {
-    let header = region.line(0).filter(|header| header.0[0].load(Acquire) == MAGIC).ok_or(AdoptError::NoTable)?;
-    let [found, sizes, seed, time_base] = [1, 2, 3, 4].map(|word: usize| header.0[word].load(Relaxed));
+    let line = region.line(0).ok_or(AdoptError::NoTable)?;
+    match line.0[0].load(Acquire) {
+        MAGIC => {}
+        BUSY => return Err(AdoptError::Unfinished),
+        _ => return Err(AdoptError::NoTable),
+    }
+    let there = [1, 2, 3, 4, 5].map(|word: usize| line.0[word].load(Relaxed));
+    let [found, sizes, seed, time_base, _] = there;
     if found != VERSION {
         return Err(AdoptError::Version { found, ours: VERSION });
     }
     let config = Config { narrow_pairs: sizes as u32, wide_pairs: (sizes >> 32) as u32, seed, time_base };
+    if header(&config) != there {
+        return Err(AdoptError::Header);
+    }
     let needed = config.bytes().map_err(AdoptError::Sizes)?;
     if region.bytes() < needed {
         return Err(AdoptError::Sizes(LayoutError::RegionTooSmall { needed, given: region.bytes() }));

@@ -21,16 +21,17 @@
 //! anywhere and adopted there.
 //!
 //! ```text
-//! header       1 line: magic "flowtabl" | layout version | wide pairs, narrow pairs | seed | time base
+//! header       1 line: magic "flowtabl" | layout version | wide pairs, narrow pairs | seed | time base | check
 //! narrow       the parts below, for keys of 2 words
 //! wide         the same, for keys of 5 words
 //!
 //! stripes      8 lines: a list of free pairs and the counters of every eighth pair          (free.rs)
-//! cold words   1 word a pair: created, link of the free list                                (free.rs)
+//! cold words   1 word a pair: created, link of the free list or mark of both keys           (free.rs)
 //! buckets      1 line each: ten slots of 16-bit tag and 32-bit entry index, 3.5 of them used
 //!              when the table is full                                                       (bucket.rs)
 //! entries      pair p has its forward entry at 2p and its reverse entry at 2p + 1:
 //!              1 line each with narrow keys, 2 with wide ones                               (entry.rs)
+//! spare        what the region has more is the caller's
 //! ```
 //!
 //! A pair costs 173 bytes with narrow keys and 301 with wide ones. Every key has two buckets; a new entry goes to the first
@@ -58,12 +59,15 @@
 //! - Locks are held for a few hundred instructions, and while the entry's own thread ends its section (a burst); never across a call of the caller's but for the question of ageing and
 //!   eviction ("still?"), which must not call back into the table.
 //!
-//! A writer that dies leaves locks and at most one half-written pair: [`FlowTable::adopt`] clears and drops them.
+//! A writer that dies leaves locks and at most one half-written pair: [`FlowTable::adopt`] clears and drops them (`adopt.rs`). A region in a
+//! [`RegionFile`] outlives its process.
 
+mod adopt;
 mod bucket;
 mod counting;
 mod end;
 mod entry;
+mod file;
 mod free;
 mod key;
 mod layout;
@@ -82,8 +86,10 @@ mod table;
 mod view;
 mod watchful;
 
+pub use adopt::{Adopted, Judge};
 pub use counting::{Counter, Section};
 pub use entry::{Entry, Half, Handle, Packet, Pair, Standing};
+pub use file::{FileError, RegionFile};
 pub use key::{Key, Narrow, Wide};
 pub use layout::{AdoptError, Config, LayoutError};
 pub use level::{Kernel, Level, at_level};
@@ -99,6 +105,8 @@ pub use table::FlowTable;
 pub use view::View;
 pub use watchful::{Watchful, without_allocation};
 
+#[cfg(all(test, not(loom)))]
+mod adopt_tests;
 #[cfg(all(test, loom))]
 mod loom_tests;
 #[cfg(all(test, not(loom)))]

@@ -42,7 +42,7 @@ impl fmt::Display for Pages {
 const GIB: usize = 1 << 30;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(loom), not(miri)))]
-pub(crate) use linux::Mapping;
+pub(crate) use linux::{Mapping, is_memory, reserve};
 
 /// There is none where we do not know how to ask, nor under loom and Miri.
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(loom), not(miri))))]
@@ -58,6 +58,10 @@ impl Mapping {
         None
     }
 
+    pub(crate) fn of_file(_: &std::fs::File, _: usize) -> Option<Mapping> {
+        None
+    }
+
     pub(crate) fn first(&self) -> std::ptr::NonNull<std::ffi::c_void> {
         match *self {}
     }
@@ -67,10 +71,23 @@ impl Mapping {
     }
 }
 
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(loom), not(miri))))]
+pub(crate) fn reserve(_: &std::fs::File, _: usize) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(loom), not(miri))))]
+pub(crate) fn is_memory(_: &std::fs::File) -> bool {
+    false
+}
+
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(loom), not(miri)))]
 mod linux {
     use std::ffi::{c_int, c_void};
+    use std::fs::File;
     use std::io::{BufRead, BufReader};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt;
     use std::ptr::NonNull;
 
     use super::{GIB, Pages};
@@ -81,12 +98,18 @@ mod linux {
 
     // As <sys/mman.h> has them on both architectures; `off_t` has 64 bits there. The standard library links the C library anyway.
     const PROT_READ_WRITE: c_int = 1 | 2;
+    const MAP_SHARED: c_int = 0x01;
     const MAP_PRIVATE_ANONYMOUS: c_int = 0x02 | 0x20;
     const MAP_HUGETLB: c_int = 0x4_0000;
     const MAP_HUGE_SHIFT: u32 = 26;
     const MADV_HUGEPAGE: c_int = 14;
     const MADV_POPULATE_WRITE: c_int = 23;
     const EINVAL: i32 = 22;
+    const EOPNOTSUPP: i32 = 95;
+    /// As <linux/magic.h> has them.
+    const TMPFS: u32 = 0x0102_1994;
+    const HUGETLBFS: u32 = 0x9584_58f6;
+    const RAMFS: u32 = 0x8584_58f6;
 
     unsafe extern "C" {
         fn mmap(
@@ -99,6 +122,8 @@ mod linux {
         ) -> *mut c_void;
         fn munmap(place: *mut c_void, bytes: usize) -> c_int;
         fn madvise(place: *mut c_void, bytes: usize, advice: c_int) -> c_int;
+        fn fallocate(fd: c_int, mode: c_int, offset: i64, bytes: i64) -> c_int;
+        fn fstatfs(fd: c_int, told: *mut c_void) -> c_int;
     }
 
     /// Memory of our own, zeroed, readable and writable, and touched. Unmapped when dropped.
@@ -147,6 +172,18 @@ mod linux {
             Some(mapping)
         }
 
+        /// The first `bytes` of a file, shared with it. Nothing when the system does not map it, or has not so many pages.
+        pub(crate) fn of_file(file: &File, bytes: usize) -> Option<Mapping> {
+            let page = file.metadata().ok()?.blksize() as usize;
+            // of huge pages only whole ones are mapped
+            let pages = if page >= 2 * MIB { Pages::Huge { size: page } } else { Pages::Plain };
+            let mut mapping = Mapping::map(bytes, MAP_SHARED, file.as_raw_fd())?;
+            mapping.pages = pages;
+            // SAFETY: the range is our own mapping; the advice changes nothing that can be read.
+            unsafe { madvise(mapping.first.as_ptr(), bytes, MADV_HUGEPAGE) };
+            mapping.touch_file(bytes).then_some(mapping)
+        }
+
         /// The first byte, aligned to at least a page.
         pub(crate) fn first(&self) -> NonNull<c_void> {
             self.first
@@ -157,9 +194,12 @@ mod linux {
         }
 
         fn new(bytes: usize, flags: c_int) -> Option<Mapping> {
-            let flags = MAP_PRIVATE_ANONYMOUS | flags;
+            Mapping::map(bytes, MAP_PRIVATE_ANONYMOUS | flags, -1)
+        }
+
+        fn map(bytes: usize, flags: c_int, file: c_int) -> Option<Mapping> {
             // SAFETY: asks for new memory wherever there is room: no mapping is replaced.
-            let whole = unsafe { mmap(std::ptr::null_mut(), bytes, PROT_READ_WRITE, flags, -1, 0) };
+            let whole = unsafe { mmap(std::ptr::null_mut(), bytes, PROT_READ_WRITE, flags, file, 0) };
             // MAP_FAILED is -1.
             let whole = NonNull::new(whole).filter(|whole| whole.addr().get() != usize::MAX)?;
             Some(Mapping { whole, bytes, first: whole, pages: Pages::Plain })
@@ -181,6 +221,32 @@ mod linux {
             }
             true
         }
+    }
+
+    impl Mapping {
+        /// As [`Mapping::touch`], of a file whose bytes stay as they are. (A kernel that cannot be asked gives its pages when they are used.)
+        fn touch_file(&self, bytes: usize) -> bool {
+            // SAFETY: the pages are our own mapping, and none of their bytes change.
+            let touched = unsafe { madvise(self.first.as_ptr(), bytes, MADV_POPULATE_WRITE) } == 0;
+            touched || std::io::Error::last_os_error().raw_os_error() == Some(EINVAL)
+        }
+    }
+
+    /// Sets aside the first `bytes` of a file where its file system can: later there is no lack of them.
+    pub(crate) fn reserve(file: &File, bytes: usize) -> std::io::Result<()> {
+        // SAFETY: the descriptor is open; the call touches no memory of ours.
+        let reserved = unsafe { fallocate(file.as_raw_fd(), 0, 0, bytes as i64) } == 0;
+        let error = if reserved { None } else { Some(std::io::Error::last_os_error()) };
+        error.filter(|error| error.raw_os_error() != Some(EOPNOTSUPP)).map_or(Ok(()), Err)
+    }
+
+    /// Whether the file is memory, which no disk is written from.
+    pub(crate) fn is_memory(file: &File) -> bool {
+        // `struct statfs` has 120 bytes on both architectures; its first word is the file system's kind.
+        let mut told = [0_u64; 32];
+        // SAFETY: the descriptor is open, and there is room for more than the structure.
+        let known = unsafe { fstatfs(file.as_raw_fd(), told.as_mut_ptr().cast()) } == 0;
+        known && [TMPFS, HUGETLBFS, RAMFS].contains(&(told[0] as u32))
     }
 
     impl Drop for Mapping {

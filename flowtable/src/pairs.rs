@@ -7,7 +7,7 @@ use crate::counting::{Section, Sections};
 use crate::entry::{LIVE, Packet, Slot, Standing, version};
 use crate::free::{End, Free};
 use crate::key::Secrets;
-use crate::place::{Place, Sought, first_of, tag_of};
+use crate::place::{Place, Sought, first_of, mark_of, tag_of};
 use crate::region::Part;
 use crate::sync::Ordering::Relaxed;
 use crate::view::View;
@@ -62,7 +62,7 @@ pub struct Counters {
     pub evicted: u64,
     /// Removed as expired.
     pub aged: u64,
-    /// Dropped by the adoption of this region, because a killed writer had left them half written.
+    /// Dropped by the adoption of this region: what a killed writer had left half written, or what is not as it was set up.
     pub odd_dropped: u64,
 }
 
@@ -213,7 +213,7 @@ impl<const K: usize> Pairs<K> {
             return Err(InsertError::Full);
         };
         let version = version(there.guard().load(Relaxed)).wrapping_add(1);
-        self.free.began(pair, now);
+        self.free.began(pair, now, mark_of(hashes, version));
         there.write(version, forward.0, forward.1, owner, (now, first));
         back.write(version, reverse.0, reverse.1, owner, (now, None));
         for (place, bucket, index) in

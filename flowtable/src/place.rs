@@ -44,3 +44,10 @@ pub(crate) struct Place {
     pub(crate) second: u32,
     pub(crate) tag: u16,
 }
+
+/// What a pair's cold word tells of its keys and its incarnation: halves that do not belong together have another one.
+#[inline]
+pub(crate) fn mark_of([forward, reverse]: [u64; 2], version: u32) -> u32 {
+    let both = forward ^ reverse.rotate_left(23);
+    (both >> 32) as u32 ^ both as u32 ^ version.wrapping_mul(0x9e37_79b9)
+}

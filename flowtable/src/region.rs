@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::pages::Mapping;
 use crate::sync::{AtomicU64, Ordering};
-use crate::{LayoutError, Pages};
+use crate::{FileError, LayoutError, Pages, RegionFile};
 
 /// A cache line of eight words. Everything in a region is made of these.
 #[repr(align(64))]
@@ -24,6 +24,14 @@ impl Line {
     pub fn word(&self, at: usize) -> u64 {
         self.0[at].load(Ordering::Relaxed)
     }
+
+    /// Stores a word of the line: whoever loads it later (from this process or the next) sees what was stored before.
+    ///
+    /// # Panics
+    /// If there is no such word of the eight.
+    pub fn set_word(&self, at: usize, value: u64) {
+        self.0[at].store(value, Ordering::Release);
+    }
 }
 
 /// Memory for one flow table: 64-byte lines of atomic words. It holds no pointers, so its words may be copied anywhere.
@@ -38,6 +46,8 @@ pub struct Region {
 enum Memory {
     Heap(#[allow(dead_code, reason = "owns")] Box<[Line]>),
     Mapped(Mapping),
+    /// The file is locked for as long as it is mapped.
+    File(Mapping, RegionFile),
 }
 
 // SAFETY: a region is a shared slice of atomics and the memory that it owns; both may be sent and shared between threads.
@@ -72,6 +82,25 @@ impl Region {
         mapping.map_or_else(|| Region::heap(bytes), |mapping| Ok(Region::mapped(mapping, bytes)))
     }
 
+    /// All of a file's bytes. What is written outlives this process.
+    ///
+    /// Errors: the system cannot map it.
+    pub fn of_file(file: RegionFile) -> Result<Region, FileError> {
+        let bytes = file.bytes()? / LINE * LINE;
+        let mapping = Mapping::of_file(file.file(), bytes).ok_or_else(|| file.unmapped(bytes))?;
+        let first = mapping.first().cast();
+        let zeroed = file.is_new();
+        Ok(Region { first, count: bytes / LINE, memory: Memory::File(mapping, file), zeroed })
+    }
+
+    /// The file that it lies in, if it does.
+    pub fn file(&self) -> Option<&RegionFile> {
+        match &self.memory {
+            Memory::File(_, file) => Some(file),
+            Memory::Heap(_) | Memory::Mapped(_) => None,
+        }
+    }
+
     /// Heap memory that begins with a copy of `words`: what another region held.
     ///
     /// Errors: [`LayoutError::NoMemory`].
@@ -103,7 +132,7 @@ impl Region {
     pub fn pages(&self) -> Pages {
         match &self.memory {
             Memory::Heap(_) => Pages::Heap,
-            Memory::Mapped(mapping) => mapping.pages(),
+            Memory::Mapped(mapping) | Memory::File(mapping, _) => mapping.pages(),
         }
     }
 

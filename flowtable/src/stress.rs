@@ -9,16 +9,16 @@ use crate::{
     Section, Standing,
 };
 
-const FLOWS: u64 = 64;
+pub(crate) const FLOWS: u64 = 64;
 const PAIRS: u32 = 40;
 
-fn table() -> FlowTable {
+pub(crate) fn table() -> FlowTable {
     let config = Config { narrow_pairs: PAIRS, wide_pairs: PAIRS, seed: 3, time_base: 0 };
     FlowTable::create(Region::heap(config.bytes().expect("possible")).expect("memory"), &config).expect("laid out")
 }
 
 /// splitmix64
-fn mix(state: &mut u64) -> u64 {
+pub(crate) fn mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -26,7 +26,7 @@ fn mix(state: &mut u64) -> u64 {
 }
 
 /// Flow `n`'s keys are 2n and 2n + 1.
-fn key<const K: usize>(n: u64) -> Key<K> {
+pub(crate) fn key<const K: usize>(n: u64) -> Key<K> {
     Key { words: std::array::from_fn(|i| mix(&mut (n << 8 | i as u64))), tag: n as u16 }
 }
 
@@ -48,7 +48,7 @@ fn whole(n: u64, entry: &Entry) -> bool {
         && (entry.state == 0 || u64::from(entry.state) == n + 1)
 }
 
-fn whole_pair<const K: usize>(pair: &Pair<K>) -> bool {
+pub(crate) fn whole_pair<const K: usize>(pair: &Pair<K>) -> bool {
     let ends = [pair.forward, pair.reverse].map(|(_, entry)| entry.stamp >> 48);
     let keys = ends.map(key::<K>);
     whole(ends[0], &pair.forward.1)
@@ -61,7 +61,7 @@ fn whole_pair<const K: usize>(pair: &Pair<K>) -> bool {
 
 /// What threads counted and what ended pairs gave back.
 #[derive(Default)]
-struct Sums {
+pub(crate) struct Sums {
     touched: [AtomicU64; 2],
     ended: [AtomicU64; 2],
     pairs: AtomicU64,
@@ -99,7 +99,12 @@ fn count<const K: usize>(pairs: &Pairs<K>, section: &mut Section, n: u64, now: u
 }
 
 /// Does `rounds` random things. With `CHECKED` false it looks up without the check, and tells whether it saw a torn entry.
-fn everything<const K: usize, const CHECKED: bool>(pairs: &Pairs<K>, sums: &Sums, mut state: u64, rounds: u32) -> bool {
+pub(crate) fn everything<const K: usize, const CHECKED: bool>(
+    pairs: &Pairs<K>,
+    sums: &Sums,
+    mut state: u64,
+    rounds: u32,
+) -> bool {
     let (mut cursor, mut counter, which) = (0, Counter::new(&pairs.sections), state % 4);
     for _ in 0..rounds {
         let random = mix(&mut state);
@@ -175,7 +180,7 @@ fn beside_each_other<const K: usize, const CHECKED: bool>(
 }
 
 /// How long one stress goes on: once, or for `VROUTER_STRESS_SECONDS`.
-fn enough(start: Instant) -> bool {
+pub(crate) fn enough(start: Instant) -> bool {
     let wanted = std::env::var("VROUTER_STRESS_SECONDS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(0);
     start.elapsed().as_secs() >= wanted
 }

@@ -78,7 +78,7 @@ def state_dir(picture):
 
 def test_kill_under_load(picture):
     dice = random.Random(7)
-    vrouter = picture.start("h1", state_dir=state_dir(picture))
+    vrouter = picture.start("h1", more={"state_dir": state_dir(picture)})
     v1, service = stubs(picture.lab.folder)
     load = Load(vrouter, v1, service)
     end, kills, last = time.monotonic() + SECONDS, 0, 0
@@ -103,7 +103,7 @@ def shown(vrouter):
 
 
 def test_forwards_before_any_controller_speaks(picture):
-    vrouter = picture.start("h1", state_dir=state_dir(picture))
+    vrouter = picture.start("h1", more={"state_dir": state_dir(picture)})
     kernel = picture.add_kernel()
     red1 = picture["red1"].netns
     probe.ping(red1, V4["k"])
@@ -126,7 +126,7 @@ def test_a_full_disk_refuses_changes_and_forwarding_goes_on(picture):
     folder.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder))
     picture.lab.at_close(lambda *_: run("umount", "-l", str(folder), check=False))
-    vrouter = picture.start("h1", state_dir=str(folder))
+    vrouter = picture.start("h1", more={"state_dir": str(folder)})
     picture.add_kernel()
     v1, service = stubs(picture.lab.folder)
     rules = [v1.Rule(name=f"{n:0>60}") for n in range(20000)]
@@ -153,7 +153,7 @@ def test_a_full_disk_refuses_changes_and_forwarding_goes_on(picture):
 
 def test_damage_is_named_and_nothing_is_loaded(picture):
     folder = pathlib.Path(state_dir(picture))
-    vrouter = picture.start("h1", state_dir=str(folder))
+    vrouter = picture.start("h1", more={"state_dir": str(folder)})
     probe.ping(picture["red1"].netns, "10.1.1.1")
     check = lambda: run(f"{vrouter.bin}/vrouter", "--check-state", "--config", vrouter.config, check=False)  # noqa: E731
     busy = check()
@@ -181,7 +181,7 @@ def test_damage_is_named_and_nothing_is_loaded(picture):
 def test_a_device_that_is_gone_stops_nothing_else(picture):
     host = picture.add_host("h1")
     blue = host.ports.pop("blue1")
-    vrouter = picture.start("h1", {"ports": [{"name": "blue1", "devargs": blue}]}, state_dir=state_dir(picture))
+    vrouter = picture.start("h1", {"ports": [{"name": "blue1", "devargs": blue}]}, more={"state_dir": state_dir(picture)})
     vrouter.apply(pathlib.Path(__file__).parents[1] / "lab/networks/h1.yaml")
     kernel = picture.add_kernel()
     probe.ping(picture["red1"].netns, V4["k"])
@@ -196,7 +196,7 @@ def test_a_device_that_is_gone_stops_nothing_else(picture):
 
 
 def test_the_state_of_the_configuration_is_put_afterwards(picture):
-    vrouter = picture.start("h1", state_dir=state_dir(picture))
+    vrouter = picture.start("h1", more={"state_dir": state_dir(picture)})
     probe.ping(picture["red1"].netns, "10.1.1.1")
     vrouter.stop()
     good = pathlib.Path(vrouter.config).read_text()

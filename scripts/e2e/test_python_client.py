@@ -181,7 +181,7 @@ def test_controllers_share_a_daemon_and_one_that_stays_away_loses_its_part(pictu
     client.apply("python", *wanted)
     preferred = route(client, v1, vni=7)
     preferred.route.preference = 200
-    client.sync(client.apply("bgp", preferred, lease_ms=2000))
+    client.sync(client.apply("bgp", preferred, lease_ms=60_000))
     far, red1 = picture.wire(PEER), Wire(picture["red1"].netns, "eth0")
 
     def leaves_with(vni):
@@ -207,7 +207,8 @@ def test_controllers_share_a_daemon_and_one_that_stays_away_loses_its_part(pictu
     assert len(again) == 1 and again[0].packets == flow.packets + 1, again
     assert sum(worker.revalidated for worker in client.stats().workers) == 0
     # bgp is heard of, and then is not.
-    for _ in range(3):
+    assert not client.keep_alive("bgp", lease_ms=3000).expired
+    for _ in range(4):
         time.sleep(1)
         assert not client.keep_alive("bgp").expired
     assert client.owners()["bgp"].routes == 1

@@ -15,16 +15,15 @@ READY_SECONDS = 30
 
 class Vrouter:
     """A running `vrouter` on a Host. bin: the folder with vrouter and vrctl; eal, mempool: what these have beside the usual; mtu: of its
-    ports, else the devices' own; state_dir: where its model outlives it."""
+    ports, else the devices' own; more: what the configuration has besides."""
 
-    def __init__(self, host, bin, workers=1, limits=None, eal=None, mempool=None, mtu=None, state_dir=None):
+    def __init__(self, host, bin, workers=1, limits=None, eal=None, mempool=None, mtu=None, more=None):
         self.host, self.lab, self.bin = host, host.netns.lab, bin
         self.socket = f"{self.lab.folder}/{host.name}.sock"
         self.config = f"{self.lab.folder}/{host.name}.daemon.yaml"
         self._starts = 0
         with open(self.config, "w") as file:
-            configuration = self._configuration(workers, limits, eal, mempool, mtu)
-            yaml.safe_dump({**configuration, **({"state_dir": state_dir} if state_dir else {})}, file, sort_keys=False)
+            yaml.safe_dump({**self._configuration(workers, limits, eal, mempool, mtu), **(more or {})}, file, sort_keys=False)
         self.start()
 
     def _configuration(self, workers, limits, eal, mempool, mtu):

@@ -71,6 +71,7 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ("limits: {flows_v4: 4000000000}", "limits.flows_v4: 4000000000 is not in 64 to 268435456"),
     ("limits: {flows_v4: 99999999999}", "v.yaml:1:20: "),
     ("limits: {flows_v4: many}", "v.yaml:1:20: "),
+    ("flow_table: {file: flows}", "v.yaml:1:13: flow_table.file: needs the absolute path of a file"),
     ("limits: {tables: 1}", "v.yaml:1:10: unknown field `tables`"),
     (
         "ports: [{name: a, devargs: x0}, {name: b, devargs: x1}]\nlimits: {vifs: 1}",

@@ -309,7 +309,7 @@ fn flows_are_filtered_by_the_daemon_and_all_come() {
             "place": "vif web1", "reverse_place": "tunnel red", "source": "10.1.1.10", "destination": "10.1.1.20",
             "protocol": "tcp", "source_port": 1001, "destination_port": 80, "state": "established",
             "verdict": "forward", "reverse_verdict": "forward", "packets": 3, "bytes": 180, "reverse_packets": 2,
-            "reverse_bytes": 120, "idle_ms": 1500, "next_hop": "vxlan 172.31.0.2 vni 100",
+            "reverse_bytes": 120, "age_ms": 90_000, "idle_ms": 1500, "next_hop": "vxlan 172.31.0.2 vni 100",
             "reverse_next_hop": "vif web1", "path": "", "reverse_path": "",
         })
     );
@@ -396,10 +396,11 @@ fn stats_status_sync_and_explain_have_stable_fields() {
     assert_eq!(
         json_of(&daemon, &["status"]),
         json!({"version": "0.1.0", "generation": 0, "uptime_ms": 61_000, "workers": 2, "idle": "backoff",
+            "flow_file": {"path": "/dev/shm/flows", "adopted": 1200, "dropped": {"place_gone": 3}, "rebuilt": "", "milliseconds": 12},
             "limits": [{"name": "vrfs", "value": 8, "used": 1, "bytes": 4096}]})
     );
     assert!(
-        done(&daemon, &["status"]).starts_with("vrouter 0.1.0, up 1m01s, generation 0, 2 workers, idle: backoff\n")
+        done(&daemon, &["status"]).starts_with("vrouter 0.1.0, up 1m01s, generation 0, 2 workers, idle: backoff\nflows in /dev/shm/flows: adopted 1_200 in 12 ms, dropped 3 place_gone\n")
     );
     assert_eq!(json_of(&daemon, &["sync"]), json!({"generation": 0, "synced": true}));
     assert!(failed(&daemon.path(), 1, &["sync", "--generation", "9", "--timeout", "20"]).contains("not every worker"));

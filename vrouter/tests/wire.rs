@@ -1,5 +1,7 @@
 //! Virtual-wire tests: whole vRouters in memory, between frames that scapy built. Start at `wire/lab.rs`.
 
+#[path = "wire/adopt.rs"]
+mod adopt;
 #[path = "wire/allocation.rs"]
 mod allocation;
 #[path = "wire/answers.rs"]

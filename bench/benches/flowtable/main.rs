@@ -1,8 +1,9 @@
 //! The flow table beside what the memory allows and beside others' tables: lookups in bursts of 64 among 1 k, 1 M and 10 M entries,
-//! with no, half and only misses; lookups while another thread inserts and removes; set-up with eviction in a full table; ageing.
+//! with no, half and only misses; lookups while another thread inserts and removes; set-up with eviction in a full table; ageing; adoption by
+//! the next process.
 //!
 //! ```text
-//! cargo bench -p bench --bench flowtable -- [--hold] [lookup|churn|setup]... [ENTRIES]...
+//! cargo bench -p bench --bench flowtable -- [--hold] [lookup|churn|setup|adopt]... [ENTRIES]...
 //! ```
 //!
 //! `probe` reads two dependent random lines a lookup, in the same bursts with the same prefetching, from lines as many as the table's
@@ -13,8 +14,9 @@
 //!
 //! Contestants take turns. A figure is the median over stretches so short that another process seldom falls into one. `--hold` fails the
 //! run when a lookup is below three quarters of the probe or one and a half rte_hash, when churn costs more than 15 % or tears a read,
-//! and when set-up with eviction or ageing takes longer than it may.
+//! and when set-up with eviction, ageing or adoption takes longer than it may.
 
+mod adopt;
 mod churn;
 mod contestants;
 mod keys;
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
     let sizes: Vec<u32> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { vec![1000, 1_000_000, 10_000_000] } else { sizes };
-    let all = !["lookup", "churn", "setup"].into_iter().any(has);
+    let all = !["lookup", "churn", "setup", "adopt"].into_iter().any(has);
     let mut broken = Vec::new();
     if all || has("lookup") {
         let memory = Memory::of(sizes.iter().copied().max().unwrap_or_default());
@@ -50,6 +52,9 @@ fn main() -> ExitCode {
     }
     if all || has("setup") {
         setup::full_table(4_000_000, &mut broken);
+    }
+    if all || has("adopt") {
+        adopt::full_table(4_000_000, &mut broken);
     }
     broken.iter().for_each(|broken| println!("not held: {broken}"));
     if has("--hold") && !broken.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -27,6 +27,7 @@ pub struct Config {
     pub mempool: At<Mempool>,
     pub ports: Vec<At<Port>>,
     pub limits: At<Limits>,
+    pub flow_table: At<FlowTable>,
     /// What is programmed before the first packet.
     pub state: Network,
 }
@@ -127,6 +128,16 @@ pub struct Limits {
     pub new_flows_per_second: u32,
 }
 
+/// Where flows are kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowTable {
+    /// Flows are kept in this file, and outlive the daemon: the next one adopts those whose VIFs and VRFs its `state` has, by their names. It
+    /// should be on a memory file system, hugetlbfs or tmpfs (`/dev/shm`): elsewhere the kernel writes it to the disk all the time. A boot of
+    /// the host ends them. Default: in memory that ends with the process.
+    pub file: Option<PathBuf>,
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -138,6 +149,7 @@ impl Default for Config {
             mempool: At::default(),
             ports: Vec::new(),
             limits: At::default(),
+            flow_table: At::default(),
             state: Network::default(),
         }
     }
@@ -216,6 +228,9 @@ impl Config {
         self.check_memory()?;
         self.check_ports()?;
         self.check_limits()?;
+        if self.flow_table.file.as_ref().is_some_and(|file| !file.is_absolute() || file.file_name().is_none()) {
+            return Err(Fault::new(self.flow_table.position, "flow_table.file", "needs the absolute path of a file"));
+        }
         // A socket's address holds 108 bytes with its NUL; the socket is made under a name 4 bytes longer.
         if self.socket.as_os_str().is_empty() || self.socket.as_os_str().len() > 103 {
             return Err(Fault::new(self.socket.position, "socket", "needs 1 to 103 bytes"));

@@ -21,7 +21,7 @@ static ALLOCATOR: flowtable::Watchful = flowtable::Watchful;
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {
-    /// The configuration (YAML): workers, ports, limits, and the state that exists at once
+    /// The configuration (YAML): workers, ports, limits, the file in which flows outlive the daemon, and the state that exists at once
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Judge the configuration, print its limits with their memory, and end

@@ -68,6 +68,7 @@ pub struct Control {
     leases: Leases,
     log: Arc<Log>,
     identity: Identity,
+    flow_file: Option<v1::FlowFile>,
     clock: Clock,
     started: u64,
     /// When it was stepped last.
@@ -108,6 +109,7 @@ impl Control {
             quotas: Quotas::default(),
             leases,
             identity,
+            flow_file: None,
             clock,
             started: now,
             now,
@@ -122,6 +124,11 @@ impl Control {
         control.baselines.renew(&control.shared, control.slow.counters(), control.publisher.current());
         control.want_neighbours();
         control
+    }
+
+    /// Status tells this of the flow file.
+    pub fn tell_of_flow_file(&mut self, told: Option<v1::FlowFile>) {
+        self.flow_file = told;
     }
 
     /// BFD's sessions, for a thread that is to keep them: from now on stepping this does not.
@@ -375,6 +382,7 @@ impl Control {
             uptime_ms: self.now.saturating_sub(self.started),
             workers: self.shared.workers.len() as u32,
             idle: self.identity.idle.clone(),
+            flow_file: self.flow_file.clone(),
         }
     }
 

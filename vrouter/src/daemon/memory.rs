@@ -2,6 +2,7 @@
 
 use flowtable::{FlowTable, LayoutError, Notes, Pages, Region};
 
+use super::flow_file::Sizes;
 use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::log;
@@ -47,6 +48,11 @@ pub fn flow_table(config: &Config, seed: u64, time_base: u64) -> Result<FlowTabl
     FlowTable::create(region, &sizes)
 }
 
+/// What the flow file of this configuration is made for.
+pub fn flow_file_sizes(config: &Config, seed: u64, time_base: u64) -> Sizes {
+    Sizes::new(flow_config(config, seed, time_base), &model_limits(config))
+}
+
 /// MiB of huge pages that must be reserved for all to lie on them, EAL and flow table, with pages of 2 MiB; 0: none are asked for.
 pub fn huge_page_mib(config: &Config) -> Result<u64, LayoutError> {
     if !config.eal.huge_pages {
@@ -88,6 +94,10 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("flows_v4", flows.narrow_pairs.into(), v4 + accounts(flows.narrow_pairs));
     let v6 = (flows.bytes()? as u64).saturating_sub(v4);
     row("flows_v6", flows.wide_pairs.into(), v6 + accounts(flows.wide_pairs));
+    if config.flow_table.file.is_some() {
+        let records = flow_file_sizes(config, 0, 0).records;
+        row("flow_file_names", records as u64, Sizes::bytes_of(records) as u64);
+    }
     let workers = config.worker_count() as u64;
     let slots = config.limits.vifs as usize;
     for (name, value) in model_limits(config).named() {

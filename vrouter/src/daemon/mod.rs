@@ -5,6 +5,7 @@ pub mod bfd;
 pub mod clock;
 #[cfg(feature = "dpdk")]
 pub mod devices;
+pub mod flow_file;
 mod leases;
 pub mod ledger;
 mod memory;
@@ -23,6 +24,6 @@ pub mod view;
 mod wanted;
 pub mod workers;
 
-pub use memory::{flow_table, huge_page_mib, limits};
+pub use memory::{flow_file_sizes, flow_table, huge_page_mib, limits};
 #[cfg(feature = "dpdk")]
 pub use start::{StartError, Work, run};

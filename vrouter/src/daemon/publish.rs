@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::flow_file::Numbering;
 use crate::datapath::Shared;
 use crate::tables::Snapshot;
 
@@ -12,12 +13,16 @@ pub struct Publisher {
     shared: Arc<Shared>,
     current: Arc<Snapshot>,
     retired: VecDeque<Arc<Snapshot>>,
+    /// What numbers in the flow file stand for, if there is one.
+    numbering: Option<Numbering>,
 }
 
 impl Publisher {
     /// Goes on from the snapshot that the workers start with.
     pub fn new(shared: Arc<Shared>) -> Publisher {
-        Publisher { current: shared.snapshot.load_full(), shared, retired: VecDeque::new() }
+        let current = shared.snapshot.load_full();
+        let numbering = Numbering::resume(shared.flows.spare(), shared.flows.config().seed, &current);
+        Publisher { current, shared, retired: VecDeque::new(), numbering }
     }
 
     /// The newest snapshot.
@@ -27,6 +32,10 @@ impl Publisher {
 
     /// Makes this the one that workers take next.
     pub fn publish(&mut self, snapshot: Arc<Snapshot>) {
+        // before a worker can put one of its numbers into a flow
+        if let Some(numbering) = &mut self.numbering {
+            numbering.renew(self.shared.flows.spare(), &snapshot);
+        }
         self.shared.snapshot.store(snapshot.clone());
         self.retired.push_back(std::mem::replace(&mut self.current, snapshot));
         self.reclaim();

@@ -55,7 +55,7 @@ pub(super) fn restore(
     for port in dead {
         model.link(port, false);
     }
-    tracing::info!(objects = image.len(), generation = generation.0, "restored");
+    tracing::info!(objects = image.len(), generation = model.generation().0, "restored");
     Ok(())
 }
 

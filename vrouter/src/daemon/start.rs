@@ -4,12 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use flowtable::FlowTable;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::answer::{Control, Identity};
 use super::clock::Clock;
 use super::devices::{DpdkDevices, Ends, HANDOVER, OpenError, place};
+use super::flow_file::{self, Found};
 use super::ledger::{self, Binder, LedgerError, Opened, Scribe};
 use super::ports::Devices;
 use super::workers::Workers;
@@ -41,6 +43,8 @@ pub enum StartError {
     Port(String, OpenError),
     #[error("the flow table cannot be had: {0}")]
     FlowTable(#[from] flowtable::LayoutError),
+    #[error("flow_table.file: {0}")]
+    FlowFile(#[from] flow_file::OpenError),
     #[error("state: {object}: {field}: {reason}")]
     State { object: String, field: String, reason: String },
     #[error(transparent)]
@@ -95,16 +99,21 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let mut ends: Ends = (0..workers).map(|_| Vec::new()).collect();
     let infos = devices.open_configured(config, &mut ends).map_err(|(port, error)| StartError::Port(port, error))?;
     let clock = Clock::new();
-    let flows = memory::flow_table(config, seed, clock.millis())?;
+    let sizes = memory::flow_file_sizes(config, seed, clock.millis());
+    let file = config.flow_table.file.as_deref().map(|path| Found::at(path, &sizes)).transpose()?;
     let mut model = Model::new(memory::model_limits(config), infos);
+    model.begin_after(file.as_ref().map(Found::generation).unwrap_or_default());
     if let Some(kept) = &kept {
         restore::restore(kept, &mut model, &mut devices, &mut ends)?;
     }
     apply_state(config, &mut model, &mut devices, &mut ends, kept.as_mut())?;
+    let (flows, told) = match file {
+        Some(file) => file.table(&sizes, &model.snapshot(), clock.tick()).map(|(flows, told)| (flows, Some(told)))?,
+        None => (memory::flow_table(config, sizes.table.seed, sizes.table.time_base)?, None),
+    };
+    say_of_flow_file(&flows, told.as_ref());
     let limits = memory::limits(config)?;
-    for limit in &limits {
-        tracing::info!(limit = limit.name, value = limit.value, mib = limit.bytes >> 20, "limit");
-    }
+    say_limits(&limits);
     let slots =
         Limits { vif_slots: config.limits.vifs as usize, new_flows_per_second: config.limits.new_flows_per_second };
     let shared = Arc::new(Shared::new(model.snapshot(), flows, workers, slots));
@@ -126,14 +135,8 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let identity = Identity { idle: config.idle.to_string(), limits };
     let generation = model.generation().0;
     let mut control = Control::new(shared, model, Box::new(devices), identity, clock);
-    let keepers = match kept {
-        Some(kept) => {
-            let (ledger, scribe, binder) = kept.start(generation, ledger::GROWN).map_err(StartError::Unkept)?;
-            control.keep_in(ledger);
-            Some((scribe, binder))
-        }
-        None => None,
-    };
+    control.tell_of_flow_file(told);
+    let keepers = kept.map(|kept| keep_in(kept, generation, &mut control)).transpose()?;
     let result = serve_until_signal(socket, control, keepers, clock);
     drop(workers);
     // everything that holds frames is gone by now: what is missing leaked
@@ -143,6 +146,36 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     }
     tracing::info!(mbufs_in_use = leaked, "stopped");
     result
+}
+
+/// Batches are acknowledged from now on when they are kept. What its threads run.
+fn keep_in(kept: Opened, generation: u64, control: &mut Control) -> Result<(Scribe, Binder), StartError> {
+    let (ledger, scribe, binder) = kept.start(generation, ledger::GROWN).map_err(StartError::Unkept)?;
+    control.keep_in(ledger);
+    Ok((scribe, binder))
+}
+
+fn say_limits(limits: &[v1::Limit]) {
+    for limit in limits {
+        tracing::info!(limit = limit.name, value = limit.value, mib = limit.bytes >> 20, "limit");
+    }
+}
+
+fn say_of_flow_file(flows: &FlowTable, told: Option<&v1::FlowFile>) {
+    let (Some(told), Some(file)) = (told, flows.region().file()) else { return };
+    let (path, pages) = (file.path().display(), flows.region().pages());
+    if told.rebuilt.is_empty() {
+        let dropped: u64 = told.dropped.iter().map(|it| it.flows).sum();
+        tracing::info!(%path, %pages, adopted = told.adopted, dropped, milliseconds = told.milliseconds, "flows were adopted");
+        for it in &told.dropped {
+            tracing::warn!(cause = it.cause, flows = it.flows, "flows were not adopted");
+        }
+    } else {
+        tracing::info!(%path, %pages, why = told.rebuilt, "the flow table begins empty");
+    }
+    if !file.is_memory() {
+        tracing::warn!(%path, "flow_table.file: is not in memory: the kernel writes it to the disk all the time");
+    }
 }
 
 /// The packet buffers: usual ones, and large ones if there are to be any.

@@ -26,6 +26,9 @@ pub const BITS: u16 = LABELLED | BRIDGED;
 /// In an entry that never had a next hop.
 pub const NO_HOP: NextHopId = NextHopId(u32::MAX);
 
+/// In an entry that another process left: what its next hop was has no number here. It is never a row's.
+pub const LOST_HOP: NextHopId = NextHopId(u32::MAX - 1);
+
 impl Named {
     /// What an entry says.
     #[inline]

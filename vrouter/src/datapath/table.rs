@@ -91,19 +91,31 @@ pub struct FlowPair {
     pub forward: (FlowKey, Entry),
     pub reverse: (FlowKey, Entry),
     pub handle: Handle,
+    /// The tick of its set-up.
+    pub created: u32,
 }
 
 impl FlowPair {
     /// A pair of IPv4 flows.
     pub fn v4(pair: &Pair<2>) -> FlowPair {
         let side = |(key, entry): (Key<2>, Entry)| (FlowKey::V4(key), entry);
-        FlowPair { forward: side(pair.forward), reverse: side(pair.reverse), handle: pair.handle }
+        FlowPair {
+            forward: side(pair.forward),
+            reverse: side(pair.reverse),
+            handle: pair.handle,
+            created: pair.created,
+        }
     }
 
     /// A pair of IPv6 flows.
     pub fn v6(pair: &Pair<5>) -> FlowPair {
         let side = |(key, entry): (Key<5>, Entry)| (FlowKey::V6(key), entry);
-        FlowPair { forward: side(pair.forward), reverse: side(pair.reverse), handle: pair.handle }
+        FlowPair {
+            forward: side(pair.forward),
+            reverse: side(pair.reverse),
+            handle: pair.handle,
+            created: pair.created,
+        }
     }
 }
 

@@ -102,6 +102,12 @@ impl Model {
         }
     }
 
+    /// Goes on behind this generation, which another process of this host had. Only before the first batch.
+    pub fn begin_after(&mut self, generation: Generation) {
+        let snapshot = Arc::make_mut(&mut self.compiled.snapshot);
+        snapshot.generation = snapshot.generation.max(generation);
+    }
+
     /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Objects that name no owner
     /// are those of `owner` (empty: `operator`).
     ///

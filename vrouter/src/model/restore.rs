@@ -14,7 +14,7 @@ use v1::change::Op;
 use v1::object::Kind;
 
 impl Model {
-    /// Takes in the objects of another process's model, each as its owner's, under the numbers that they had there, as this generation. Ports
+    /// Takes in the objects of another process's model, each as its owner's, under the numbers that they had there, as this generation or a later one. Ports
     /// that are there already are what they are; the others are opened by `open`.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Model {
             return Err(refused(0, object, refusal));
         }
         self.state.given = Given::default();
-        Arc::make_mut(&mut self.compiled.snapshot).generation = Generation(generation.0.saturating_sub(1));
+        self.begin_after(Generation(generation.0.saturating_sub(1)));
         Ok(self.publish(""))
     }
 

@@ -45,6 +45,24 @@ impl<T> Rows<T> {
         }
     }
 
+    /// The numbers of the rows that came, went or changed since an older clone, some perhaps for nothing. What both share is not looked at.
+    pub fn changed<'a>(&'a self, older: &'a Rows<T>) -> impl Iterator<Item = usize> + 'a {
+        let same = Arc::ptr_eq(&self.chunks, &older.chunks);
+        let chunks = if same { 0 } else { self.chunks.len().max(older.chunks.len()) };
+        let is = |a: &Option<Arc<T>>, b: &Option<Arc<T>>| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        (0..chunks).flat_map(move |at| {
+            let [new, old] = [self, older].map(|rows| rows.chunks.get(at).and_then(Option::as_ref));
+            let shared = matches!((new, old), (Some(new), Some(old)) if Arc::ptr_eq(new, old));
+            let row =
+                |chunk: Option<&'a Arc<[Option<Arc<T>>; CHUNK]>>, i: usize| chunk.map_or(&None, |chunk| &chunk[i]);
+            let rows = if shared || new.is_none() && old.is_none() { 0 } else { CHUNK };
+            (0..rows).filter(move |&i| !is(row(new, i), row(old, i))).map(move |i| at * CHUNK + i)
+        })
+    }
+
     /// How many rows there are.
     pub fn count(&self) -> usize {
         self.count
@@ -92,6 +110,13 @@ mod tests {
                 };
             }
             kept.push((rows, twin));
+            for [(old, was), (new, is)] in kept.windows(2).map(|two| [&two[0], &two[1]]).chain([[&kept[0], &kept[kept.len() - 1]]]) {
+                let changed: Vec<usize> = new.changed(old).collect();
+                let differ = (0..500).filter(|number| was.get(number) != is.get(number));
+                prop_assert!(differ.clone().all(|number| changed.contains(&number)));
+                prop_assert!(changed.iter().all(|number| was.contains_key(number) || is.contains_key(number)));
+                prop_assert_eq!(old.changed(old).count(), 0);
+            }
             for (rows, twin) in kept {
                 prop_assert_eq!(rows.count(), twin.len());
                 prop_assert!(rows.iter().map(|(number, &value)| (number, value)).eq(twin.iter().map(|(&n, &v)| (n, v))));

@@ -28,7 +28,7 @@ pub async fn run(socket: &Path, format: Format, flows: Flows) -> Result<(), Fail
     }
     match format {
         Format::Table => {
-            let columns = ["from", "flow", "state", "verdict", "packets", "bytes", "idle", "next hop"];
+            let columns = ["from", "flow", "state", "verdict", "packets", "bytes", "age", "idle", "next hop"];
             print(&table(&columns, all.iter().map(cells)));
         }
         _ => print_value(format, &json!({ "flows": all.iter().map(value).collect::<Vec<_>>() })),
@@ -67,6 +67,7 @@ fn cells(flow: &v1::Flow) -> Vec<String> {
         both(&flow.verdict, &flow.reverse_verdict),
         format!("{}\n{}", count(flow.packets), count(flow.reverse_packets)),
         format!("{}\n{}", count(flow.bytes), count(flow.reverse_bytes)),
+        duration(flow.age_ms),
         duration(flow.idle_ms.into()),
         format!("{}\n{}", by(&flow.next_hop, &flow.path), by(&flow.reverse_next_hop, &flow.reverse_path)),
     ]
@@ -88,6 +89,7 @@ fn value(flow: &v1::Flow) -> Value {
         "bytes": flow.bytes,
         "reverse_packets": flow.reverse_packets,
         "reverse_bytes": flow.reverse_bytes,
+        "age_ms": flow.age_ms,
         "idle_ms": flow.idle_ms,
         "next_hop": flow.next_hop,
         "reverse_next_hop": flow.reverse_next_hop,

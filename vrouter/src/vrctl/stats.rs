@@ -32,6 +32,7 @@ pub async fn status(socket: &Path, format: Format) -> Result<(), Failure> {
                 status.workers,
                 status.idle
             ));
+            print(&status.flow_file.as_ref().map(flow_file).unwrap_or_default());
             let cells = |it: &v1::Limit| vec![it.name.clone(), count(it.value), count(it.used), bytes(it.bytes)];
             print(&table(&["limit", "at most", "used", "memory"], status.limits.iter().map(cells)));
         }
@@ -44,12 +45,35 @@ pub async fn status(socket: &Path, format: Format) -> Result<(), Failure> {
                 "uptime_ms": status.uptime_ms,
                 "workers": status.workers,
                 "idle": status.idle,
+                "flow_file": status.flow_file.as_ref().map(flow_file_value),
                 "limits": status.limits.iter().map(limit).collect::<Vec<_>>(),
             });
             print_value(format, &value);
         }
     }
     Ok(())
+}
+
+/// What became of the flows of the daemon before, as a line.
+fn flow_file(file: &v1::FlowFile) -> String {
+    if !file.rebuilt.is_empty() {
+        return format!("flows in {}: began empty, as {}\n", file.path, file.rebuilt);
+    }
+    let dropped: Vec<_> = file.dropped.iter().map(|it| format!("{} {}", count(it.flows), it.cause)).collect();
+    let dropped = if dropped.is_empty() { "none".into() } else { dropped.join(", ") };
+    let took = file.milliseconds;
+    format!("flows in {}: adopted {} in {took} ms, dropped {dropped}\n", file.path, count(file.adopted))
+}
+
+fn flow_file_value(file: &v1::FlowFile) -> Value {
+    let dropped = |it: &v1::DroppedFlows| (it.cause.clone(), json!(it.flows));
+    json!({
+        "path": file.path,
+        "adopted": file.adopted,
+        "dropped": file.dropped.iter().map(dropped).collect::<serde_json::Map<_, _>>(),
+        "rebuilt": file.rebuilt,
+        "milliseconds": file.milliseconds,
+    })
 }
 
 fn told(stats: &v1::StatsReply) -> String {

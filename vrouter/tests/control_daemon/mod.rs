@@ -182,17 +182,7 @@ impl Control {
                 let _ = reply.send(Ok(v1::KeepAliveReply { lease_ms: wanted.lease_ms(), expired: false }));
             }
             Request::Owners { reply } => _ = reply.send(owners(self.generation)),
-            Request::Status { reply } => {
-                let limits = vec![v1::Limit { name: "vrfs".into(), value: 8, bytes: 4096, used: 1 }];
-                let _ = reply.send(v1::StatusReply {
-                    version: "0.1.0".into(),
-                    generation: self.generation,
-                    limits,
-                    uptime_ms: 61_000,
-                    workers: 2,
-                    idle: "backoff".into(),
-                });
-            }
+            Request::Status { reply } => _ = reply.send(status(self.generation)),
         }
     }
 
@@ -229,6 +219,25 @@ impl Control {
         self.generation += 1;
         self.log.add(self.generation, owner.into(), Some(told));
         Ok(self.generation)
+    }
+}
+
+fn status(generation: u64) -> v1::StatusReply {
+    let limits = vec![v1::Limit { name: "vrfs".into(), value: 8, bytes: 4096, used: 1 }];
+    v1::StatusReply {
+        version: "0.1.0".into(),
+        generation,
+        limits,
+        uptime_ms: 61_000,
+        workers: 2,
+        idle: "backoff".into(),
+        flow_file: Some(v1::FlowFile {
+            path: "/dev/shm/flows".into(),
+            adopted: 1200,
+            dropped: vec![v1::DroppedFlows { cause: "place_gone".into(), flows: 3 }],
+            rebuilt: String::new(),
+            milliseconds: 12,
+        }),
     }
 }
 
@@ -319,6 +328,7 @@ fn flow(at: u32) -> v1::Flow {
         reverse_packets: 2,
         reverse_bytes: 120,
         idle_ms: 1500,
+        age_ms: 90_000,
         next_hop: "vxlan 172.31.0.2 vni 100".into(),
         reverse_next_hop: "vif web1".into(),
         path: String::new(),

@@ -11,15 +11,22 @@ use flowtable::{Config, FlowTable, Region};
 use tokio::sync::oneshot;
 use vrouter::api::{v1, yaml::Network};
 use vrouter::control::{Made, Request};
-use vrouter::daemon::answer::{Control, Devices, Identity};
+use vrouter::daemon::answer::{Control, Identity};
 use vrouter::daemon::clock::{Clock, tick_at};
 use vrouter::datapath::{Shared, Worker, shared};
 use vrouter::drops::DropReason;
 use vrouter::ids::{Mac, PortIndex, WorkerIndex};
-use vrouter::model::{Limits, Model, NewPort, PortInfo, Unopened};
+use vrouter::model::{Limits, Model, PortInfo};
 use vrouter::port::handover::handover;
-use vrouter::port::wire::{WireEnd, WirePort, wire, wire_of_guest};
-use vrouter::port::{Frame, Port, Rooms, RxReport, TxReport, Undone};
+use vrouter::port::wire::{WireEnd, wire, wire_of_guest};
+use vrouter::port::{Frame, Port, Rooms, Undone};
+
+#[path = "lab_devices.rs"]
+mod devices;
+#[path = "restart.rs"]
+mod restart;
+
+use devices::{LabDevices, SmallBuffers};
 
 use super::frames::{self, frame};
 use super::{books, network};
@@ -58,6 +65,8 @@ pub struct Setup {
     pub small_buffers: Option<(usize, usize)>,
     /// Ports whose peers are guests that take large segments.
     pub guests: &'static [usize],
+    /// Its flows are kept as in a file.
+    pub flow_file: bool,
 }
 
 impl Default for Setup {
@@ -75,7 +84,32 @@ impl Default for Setup {
             shared_port: None,
             small_buffers: None,
             guests: &[],
+            flow_file: false,
         }
+    }
+}
+
+impl Setup {
+    fn model(&self, workers: usize) -> Model {
+        let port = |at: usize| PortInfo {
+            name: format!("p{at}"),
+            devargs: format!("wire{at}"),
+            mac: Mac([0x52, 0, 0, 0, self.mac, at as u8]),
+            mtu: self.mtu,
+            queues: workers as u16,
+        };
+        let limits =
+            Limits { ports: MOST_PORTS, vifs: self.vif_slots, neighbours: self.neighbours, ..Limits::default() };
+        Model::new(limits, (0..PORTS).map(port).collect())
+    }
+
+    fn flow_config(&self) -> Config {
+        Config { narrow_pairs: self.flows, wide_pairs: self.flows, seed: 7, time_base: 0 }
+    }
+
+    fn flows(&self) -> FlowTable {
+        let config = self.flow_config();
+        FlowTable::create(Region::heap(config.bytes().unwrap()).unwrap(), &config).unwrap()
     }
 }
 
@@ -98,79 +132,6 @@ pub type Links = Arc<Mutex<Vec<(PortIndex, bool)>>>;
 
 /// Ports that were added, with their testers' ends by worker.
 pub type Added = Arc<Mutex<Vec<(PortIndex, Vec<WireEnd>)>>>;
-
-/// What p0 says of itself; and wires for ports that are added. Devargs `wireN`, but `absent` has none and `shared` one queue that worker
-/// 0 shares over a ring of one frame.
-struct LabDevices {
-    p0: Arc<Mutex<v1::PortStats>>,
-    added: Added,
-    links: Links,
-    workers: usize,
-    room: usize,
-}
-
-impl Devices for LabDevices {
-    fn stats(&self) -> Vec<v1::PortStats> {
-        vec![self.p0.lock().unwrap().clone()]
-    }
-
-    fn open(&mut self, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), Unopened> {
-        if wanted.devargs == "absent" {
-            return Err(Unopened { field: "devargs", reason: "there is no such device".into() });
-        }
-        let (mut ports, mut ends) = (Vec::<Box<dyn Port>>::new(), Vec::new());
-        if wanted.devargs == "shared" {
-            let (port, end) = wire(self.room);
-            let (owner, others) = handover(port, self.workers - 1, 1);
-            ports.push(Box::new(owner));
-            ports.extend(others.into_iter().map(|other| Box::new(other) as Box<dyn Port>));
-            ends.push(end);
-        } else {
-            for _ in 0..self.workers {
-                let (port, end) = wire(self.room);
-                ports.push(Box::new(port));
-                ends.push(end);
-            }
-        }
-        let info = PortInfo {
-            name: wanted.name.into(),
-            devargs: wanted.devargs.into(),
-            mac: Mac([0x52, 0, 0, 0, 0xad, wanted.index.0 as u8]),
-            mtu: wanted.mtu.unwrap_or(1500),
-            queues: ends.len() as u16,
-        };
-        self.added.lock().unwrap().push((wanted.index, ends));
-        Ok((info, ports))
-    }
-
-    fn close(&mut self, port: PortIndex, mut ends: Vec<Box<dyn Port>>) {
-        assert_eq!(ends.len(), self.workers, "an end is missing");
-        ends.iter_mut().for_each(|end| end.settle());
-        self.added.lock().unwrap().retain(|(added, _)| *added != port);
-    }
-
-    fn links(&self) -> Vec<(PortIndex, bool)> {
-        self.links.lock().unwrap().clone()
-    }
-}
-
-/// A device with buffers of so many bytes.
-struct SmallBuffers(WirePort, usize);
-
-impl Port for SmallBuffers {
-    fn rx(&mut self, frames: &mut Vec<Frame>) -> RxReport {
-        let report = self.0.rx(frames);
-        let received = report.frames;
-        let before = frames.len();
-        frames.retain(|frame| frame.len() <= self.1);
-        let multi_segment = before - frames.len();
-        RxReport { frames: received - multi_segment, multi_segment, ..report }
-    }
-
-    fn tx(&mut self, frames: &mut Vec<Frame>) -> TxReport {
-        self.0.tx(frames)
-    }
-}
 
 type Ports = Vec<Option<Box<dyn Port>>>;
 
@@ -204,18 +165,12 @@ fn wires(workers: usize, setup: &Setup) -> (Vec<Ports>, Vec<Vec<Option<WireEnd>>
 
 impl Rig {
     fn new(workers: usize, setup: &Setup, now: u64) -> Rig {
-        let config = Config { narrow_pairs: setup.flows, wide_pairs: setup.flows, seed: 7, time_base: 0 };
-        let flows = FlowTable::create(Region::heap(config.bytes().unwrap()).unwrap(), &config).unwrap();
-        let port = |at: usize| PortInfo {
-            name: format!("p{at}"),
-            devargs: format!("wire{at}"),
-            mac: Mac([0x52, 0, 0, 0, setup.mac, at as u8]),
-            mtu: setup.mtu,
-            queues: workers as u16,
-        };
-        let limits =
-            Limits { ports: MOST_PORTS, vifs: setup.vif_slots, neighbours: setup.neighbours, ..Limits::default() };
-        let model = Model::new(limits, (0..PORTS).map(port).collect());
+        let flows = if setup.flow_file { setup.flows_to_leave() } else { setup.flows() };
+        Rig::of(workers, setup, now, setup.model(workers), flows)
+    }
+
+    /// One of this model and these flows.
+    fn of(workers: usize, setup: &Setup, now: u64, model: Model, flows: FlowTable) -> Rig {
         let slots = shared::Limits { vif_slots: setup.vif_slots, new_flows_per_second: setup.new_flows_per_second };
         let shared = Arc::new(Shared::new(model.snapshot(), flows, workers, slots));
         let (ports, ends) = wires(workers, setup);

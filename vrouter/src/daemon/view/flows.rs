@@ -9,7 +9,7 @@ use super::{address_bytes, member_name, next_hop_of_flow, place_text, read_addre
 use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::lifetime;
-use crate::datapath::named::kept;
+use crate::datapath::named::{LOST_HOP, NO_HOP, kept};
 use crate::datapath::table::{FlowPair, Flows};
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Place, Tick, VifId, VrfId};
@@ -132,6 +132,7 @@ fn row(table: &FlowTable, snapshot: &Snapshot, filter: &Filter, pair: &FlowPair,
         reverse_next_hop: next_hop(snapshot, reverse, table.hash(&pair.reverse.0)),
         path: member_name(snapshot, kept(forward).member),
         reverse_path: member_name(snapshot, kept(reverse).member),
+        age_ms: u64::from(now.since(Tick(pair.created))) * u64::from(1000 / Tick::PER_SECOND),
     })
 }
 
@@ -141,7 +142,7 @@ fn verdict(entry: &Entry) -> String {
 }
 
 fn next_hop(snapshot: &Snapshot, entry: &Entry, hash: u64) -> String {
-    if entry.next_hop == u32::MAX {
+    if [NO_HOP, LOST_HOP].contains(&NextHopId(entry.next_hop)) {
         return String::new();
     }
     next_hop_of_flow(snapshot, NextHopId(entry.next_hop), hash)
