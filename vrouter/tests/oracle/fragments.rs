@@ -97,6 +97,12 @@ impl Oracle {
             std::mem::take(&mut self.pieces.waiting).into_iter().partition(|waiting| waiting.identity == identity);
         self.pieces.waiting = others;
         let ready: Vec<Waiting> = ready;
+        // each worker lets its own go, and the last one's way is the flow's
+        let to = |waiting: &Waiting| waiting.frame.1.get(..6).map(<[u8]>::to_vec);
+        assert!(
+            ready.iter().all(|waiting| to(waiting) == to(&ready[0])),
+            "unmodelled: pieces of one packet to several stations"
+        );
         for waiting in ready {
             self.feature("fragment_released");
             let vif: Option<Vif> = waiting.entered.and_then(|vif| self.config.vifs.get(&vif).cloned());
