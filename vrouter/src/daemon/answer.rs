@@ -6,9 +6,11 @@ mod owners;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::mpsc;
 
 use super::bfd::Bfd;
 use super::clock::{Clock, tick_at};
@@ -37,14 +39,25 @@ use crate::tables::{BfdStand, Snapshot, Watched};
 const TURN: usize = 64;
 /// How long calls are answered before the slow path gets its turn (a call that takes longer is not cut short).
 const TURN_TIME: Duration = Duration::from_millis(2);
-/// How long the thread sleeps when there is nothing to do: bounds the latency of an answer.
+/// How long the thread sleeps when there is nothing to do and nobody calls: bounds what punts wait.
 const SLEEP: Duration = Duration::from_micros(500);
+/// The same while somebody waits for workers to see a generation.
+const SHORT_SLEEP: Duration = Duration::from_micros(50);
 /// Milliseconds between two rounds of what is due.
 const ROUND: u64 = 100;
 /// Notes on the changes of one batch while nobody watches: larger batches (bulk loads) are not told to who comes back later.
 const UNWATCHED: usize = 4096;
 /// Milliseconds without a poll after which a worker is reported.
 const HEARTBEAT: u64 = 2000;
+
+/// A call ends the thread's sleep.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
 
 /// What Status tells and nothing else knows.
 pub struct Identity {
@@ -149,22 +162,24 @@ impl Control {
 
     /// Serves until `stop` or until the calls' other end is gone.
     pub fn run(mut self, mut calls: mpsc::Receiver<Request>, stop: &AtomicBool) {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut called = Context::from_waker(&waker);
         // relaxed: a flag that carries nothing but itself
         while !stop.load(Ordering::Relaxed) {
             let mut busy = self.step();
             let turn = std::time::Instant::now();
             while turn.elapsed() < TURN_TIME {
-                match calls.try_recv() {
-                    Ok(request) => {
+                match calls.poll_recv(&mut called) {
+                    Poll::Ready(Some(request)) => {
                         self.answer(request);
                         busy = true;
                     }
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return,
+                    Poll::Pending => break,
+                    Poll::Ready(None) => return,
                 }
             }
             if !busy {
-                std::thread::sleep(SLEEP);
+                std::thread::park_timeout(if self.waiters.is_empty() { SLEEP } else { SHORT_SLEEP });
             }
         }
     }

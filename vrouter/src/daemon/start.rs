@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowtable::FlowTable;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -118,6 +119,7 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
         Limits { vif_slots: config.limits.vifs as usize, new_flows_per_second: config.limits.new_flows_per_second };
     let shared = Arc::new(Shared::new(model.snapshot(), flows, workers, slots));
     let cores = config.worker_cores(&available);
+    let others: Vec<usize> = available.iter().copied().filter(|core| !cores.contains(core)).collect();
     let ends =
         ends.into_iter().zip(cores).enumerate().map(|(index, (ports, core))| (WorkerIndex(index as u16), ports, core));
     let enter = move || dpdk::register_thread(&eal);
@@ -132,6 +134,7 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
             Workers::start(movers.collect(), config.idle, clock, enter)?
         }
     };
+    stay_on(&others);
     let identity = Identity { idle: config.idle.to_string(), limits };
     let generation = model.generation().0;
     let mut control = Control::new(shared, model, Box::new(devices), identity, clock);
@@ -153,6 +156,17 @@ fn keep_in(kept: Opened, generation: u64, control: &mut Control) -> Result<(Scri
     let (ledger, scribe, binder) = kept.start(generation, ledger::GROWN).map_err(StartError::Unkept)?;
     control.keep_in(ledger);
     Ok((scribe, binder))
+}
+
+/// This thread, and those that it starts from now on, run on these cores alone, if there are any: a worker that polls gives nobody time.
+fn stay_on(cores: &[usize]) {
+    let mut set = CpuSet::new();
+    cores.iter().filter(|core| **core < CpuSet::MAX_CPU).for_each(|core| set.set(*core));
+    if set.count() > 0
+        && let Err(error) = sched_setaffinity(None, &set)
+    {
+        tracing::warn!(%error, ?cores, "the control threads may run on the workers' cores");
+    }
 }
 
 fn say_limits(limits: &[v1::Limit]) {
