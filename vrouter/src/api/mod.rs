@@ -13,6 +13,31 @@ pub mod v1 {
     tonic::include_proto!("vrouter.v1");
 }
 
+impl v1::object::Kind {
+    /// The key of an object; the settings have none, nor has a message without one.
+    pub fn key(&self) -> Option<v1::object_key::Kind> {
+        use v1::object::Kind;
+        use v1::object_key::Kind as Key;
+
+        Some(match self {
+            Kind::Settings(_) => return None,
+            Kind::Vrf(vrf) => Key::Vrf(vrf.name.clone()),
+            Kind::Vif(vif) => Key::Vif(vif.name.clone()),
+            Kind::Route(route) => Key::Route(route.key.clone()?),
+            Kind::Neighbour(neighbour) => Key::Neighbour(neighbour.key.clone()?),
+            Kind::Vni(vni) => Key::Vni(vni.vni),
+            Kind::Label(label) => Key::Label(label.label),
+            Kind::Acl(acl) => Key::Acl(acl.name.clone()),
+            Kind::Group(group) => Key::Group(group.name.clone()),
+            Kind::Port(port) => Key::Port(port.name.clone()),
+            Kind::Bridge(bridge) => Key::Bridge(bridge.name.clone()),
+            Kind::FdbEntry(entry) => Key::FdbEntry(entry.key.clone()?),
+            Kind::NextHopGroup(group) => Key::NextHopGroup(group.name.clone()),
+            Kind::BfdSession(session) => Key::BfdSession(session.name.clone()),
+        })
+    }
+}
+
 impl From<v1::object::Kind> for v1::Object {
     /// An object of whoever's batch it is in.
     fn from(kind: v1::object::Kind) -> v1::Object {

@@ -232,25 +232,6 @@ fn place(key: Key, owner: &str) -> Place {
 fn place_of(object: &v1::Object, owner: &str) -> Result<Place, Fault> {
     match object.kind.as_ref().ok_or(Fault::Payload)? {
         Kind::Settings(_) => Ok((SETTINGS, Box::default())),
-        kind => Ok(place(key(kind).ok_or(Fault::Payload)?, owner)),
+        kind => Ok(place(kind.key().ok_or(Fault::Payload)?, owner)),
     }
-}
-
-fn key(object: &Kind) -> Option<Key> {
-    Some(match object {
-        Kind::Settings(_) => return None,
-        Kind::Vrf(vrf) => Key::Vrf(vrf.name.clone()),
-        Kind::Vif(vif) => Key::Vif(vif.name.clone()),
-        Kind::Route(route) => Key::Route(route.key.clone()?),
-        Kind::Neighbour(neighbour) => Key::Neighbour(neighbour.key.clone()?),
-        Kind::Vni(vni) => Key::Vni(vni.vni),
-        Kind::Label(label) => Key::Label(label.label),
-        Kind::Acl(acl) => Key::Acl(acl.name.clone()),
-        Kind::Group(group) => Key::Group(group.name.clone()),
-        Kind::Port(port) => Key::Port(port.name.clone()),
-        Kind::Bridge(bridge) => Key::Bridge(bridge.name.clone()),
-        Kind::FdbEntry(entry) => Key::FdbEntry(entry.key.clone()?),
-        Kind::NextHopGroup(group) => Key::NextHopGroup(group.name.clone()),
-        Kind::BfdSession(session) => Key::BfdSession(session.name.clone()),
-    })
 }

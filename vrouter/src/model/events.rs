@@ -114,7 +114,7 @@ impl Events {
         if !self.puts.is_empty() && !self.deletes.is_empty() {
             let bytes = |key: &Key| v1::ObjectKey { kind: Some(key.clone()) }.encode_to_vec();
             let put: HashSet<Vec<u8>> =
-                self.puts.iter().filter_map(|object| Some(bytes(&key(object.kind.as_ref()?)?))).collect();
+                self.puts.iter().filter_map(|object| Some(bytes(&object.kind.as_ref()?.key()?))).collect();
             self.deletes.retain(|key| !put.contains(&bytes(key)));
         }
         let deletes = self.deletes.into_iter().rev().map(|kind| Op::Delete(v1::ObjectKey { kind: Some(kind) }));
@@ -326,24 +326,4 @@ impl Before {
 /// What is there now was there before.
 fn keep<K: Ord + Clone, V: Clone>(before: &mut BTreeMap<K, Option<V>>, key: &K, now: Option<&V>) {
     before.entry(key.clone()).or_insert_with(|| now.cloned());
-}
-
-/// The key of an object; the settings have none.
-pub(super) fn key(object: &Kind) -> Option<Key> {
-    Some(match object {
-        Kind::Settings(_) => return None,
-        Kind::Vrf(vrf) => Key::Vrf(vrf.name.clone()),
-        Kind::Vif(vif) => Key::Vif(vif.name.clone()),
-        Kind::Route(route) => Key::Route(route.key.clone()?),
-        Kind::Neighbour(neighbour) => Key::Neighbour(neighbour.key.clone()?),
-        Kind::Vni(vni) => Key::Vni(vni.vni),
-        Kind::Label(label) => Key::Label(label.label),
-        Kind::Acl(acl) => Key::Acl(acl.name.clone()),
-        Kind::Group(group) => Key::Group(group.name.clone()),
-        Kind::Port(port) => Key::Port(port.name.clone()),
-        Kind::Bridge(bridge) => Key::Bridge(bridge.name.clone()),
-        Kind::FdbEntry(entry) => Key::FdbEntry(entry.key.clone()?),
-        Kind::NextHopGroup(group) => Key::NextHopGroup(group.name.clone()),
-        Kind::BfdSession(session) => Key::BfdSession(session.name.clone()),
-    })
 }

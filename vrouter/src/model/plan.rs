@@ -64,7 +64,7 @@ impl Model {
                 v1::Planned { before: found(&self.state, &key), ..v1::Planned::default() }
             }
             Some(Op::Put(after) | Op::Create(after)) => {
-                let before = match after.kind.as_ref().and_then(events::key) {
+                let before = match after.kind.as_ref().and_then(v1::object::Kind::key) {
                     Some(key) => found(&self.state, &key),
                     None => self.state.settings.given.then(|| {
                         list::told(&self.state, Kind::Settings(list::settings(&self.state, &self.state.settings)))
