@@ -166,8 +166,26 @@ fn resident() -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+/// glibc 2.36 takes new memory for aligned blocks while a thread's cache has what others gave back: resident memory would tell of batches, not
+/// of devices. Its settings are read once, so the test is a process of its own. True: that is done.
+fn in_a_process_without_cache(test: &str) -> bool {
+    const SETTINGS: &str = "GLIBC_TUNABLES";
+    if std::env::var_os(SETTINGS).is_some() {
+        return false;
+    }
+    let mut own = std::process::Command::new(std::env::current_exe().unwrap());
+    own.stdout(std::process::Stdio::null());
+    let done =
+        own.args(["--exact", test, "--nocapture"]).env(SETTINGS, "glibc.malloc.tcache_count=0").status().unwrap();
+    assert!(done.success(), "{done}");
+    true
+}
+
 #[test]
 fn devices_come_and_go_beside_traffic() {
+    if in_a_process_without_cache("devices_come_and_go_beside_traffic") {
+        return;
+    }
     let input = scratch("ports-in.pcap");
     let output = scratch("ports-out.pcap");
     write_pcap(&input, &(0..64).map(|number| frame(number, 80)).collect::<Vec<_>>());
