@@ -24,13 +24,16 @@ def test_configurations_are_good(picture):
 def test_vrctl_commands_work(picture):
     vrouter, _ = picture.start_both()
     probe.ping(picture["red1"].netns, V4["2"])
+    pods = pathlib.Path(picture.lab.folder) / "pods.yaml"
+    pods.write_text("groups: [{name: pods, prefixes: [10.7.7.0/24]}]\n")
+    files = {"network.yaml": str(NETWORKS / "h1.yaml"), "pods.yaml": str(pods)}
     lines = re.findall(r"^vrctl (.*)$", README, re.MULTILINE)
     assert len(lines) >= 8, lines
     for line in lines:
         arguments = shlex.split(line, comments=True)
         if ">" in arguments:
             arguments = arguments[: arguments.index(">")]
-        arguments = [str(NETWORKS / "h1.yaml") if argument == "network.yaml" else argument for argument in arguments]
+        arguments = [files.get(argument, argument) for argument in arguments]
         if arguments[0] == "watch":  # it follows until it is stopped
             watched = run("timeout", "1", f"{picture.bin}/vrctl", "--socket", vrouter.socket, *arguments, check=False)
             assert watched.returncode == 124 and watched.stdout, watched
