@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowtable::FlowTable;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::process::setpriority_process;
+use rustix::thread::{CpuSet, gettid, sched_setaffinity};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -169,6 +170,13 @@ fn stay_on(cores: &[usize]) {
     }
 }
 
+/// This thread has its core before others on it: on Linux a thread has a priority of its own.
+fn come_first() {
+    if let Err(error) = setpriority_process(Some(gettid()), -20) {
+        tracing::info!(%error, "BFD has no priority over other threads");
+    }
+}
+
 fn say_limits(limits: &[v1::Limit]) {
     for limit in limits {
         tracing::info!(limit = limit.name, value = limit.value, mib = limit.bytes >> 20, "limit");
@@ -261,7 +269,10 @@ fn serve_until_signal(
     std::thread::scope(|scope| {
         let (thread, bfd) = (std::thread::Builder::new().name("vr-bfd".into()), control.give_bfd());
         let stop = &stop;
-        thread.spawn_scoped(scope, move || bfd.run(clock, stop))?;
+        thread.spawn_scoped(scope, move || {
+            come_first();
+            bfd.run(clock, stop);
+        })?;
         // both end when the control thread has, and all is written that it handed over
         if let Some((scribe, binder)) = keepers {
             std::thread::Builder::new().name("vr-journal".into()).spawn_scoped(scope, || scribe.run())?;
