@@ -108,6 +108,7 @@ def test_forwards_before_any_controller_speaks(picture):
     red1 = picture["red1"].netns
     probe.ping(red1, V4["k"])
     before = shown(vrouter)
+    assert vrouter.ask("status")["state_dir"] == {"path": state_dir(picture), "batches": 1, "refuses": ""}
     generation = int(vrouter.ask("status")["generation"])
     vrouter.kill()
     vrouter.start()

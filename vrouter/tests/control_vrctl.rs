@@ -397,10 +397,11 @@ fn stats_status_sync_and_explain_have_stable_fields() {
         json_of(&daemon, &["status"]),
         json!({"version": "0.1.0", "generation": 0, "uptime_ms": 61_000, "workers": 2, "idle": "backoff",
             "flow_file": {"path": "/dev/shm/flows", "adopted": 1200, "dropped": {"place_gone": 3}, "rebuilt": "", "milliseconds": 12},
+            "state_dir": {"path": "/var/lib/vrouter", "batches": 1200, "refuses": "EIO"},
             "limits": [{"name": "vrfs", "value": 8, "used": 1, "bytes": 4096}]})
     );
     assert!(
-        done(&daemon, &["status"]).starts_with("vrouter 0.1.0, up 1m01s, generation 0, 2 workers, idle: backoff\nflows in /dev/shm/flows: adopted 1_200 in 12 ms, dropped 3 place_gone\n")
+        done(&daemon, &["status"]).starts_with("vrouter 0.1.0, up 1m01s, generation 0, 2 workers, idle: backoff\nflows in /dev/shm/flows: adopted 1_200 in 12 ms, dropped 3 place_gone\nstate in /var/lib/vrouter: no changes are taken: EIO\n")
     );
     assert_eq!(json_of(&daemon, &["sync"]), json!({"generation": 0, "synced": true}));
     assert!(failed(&daemon.path(), 1, &["sync", "--generation", "9", "--timeout", "20"]).contains("not every worker"));

@@ -398,6 +398,7 @@ impl Control {
             workers: self.shared.workers.len() as u32,
             idle: self.identity.idle.clone(),
             flow_file: self.flow_file.clone(),
+            state_dir: self.ledger.as_ref().map(Ledger::told),
         }
     }
 

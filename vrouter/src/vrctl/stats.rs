@@ -33,6 +33,7 @@ pub async fn status(socket: &Path, format: Format) -> Result<(), Failure> {
                 status.idle
             ));
             print(&status.flow_file.as_ref().map(flow_file).unwrap_or_default());
+            print(&status.state_dir.as_ref().map(state_dir).unwrap_or_default());
             let cells = |it: &v1::Limit| vec![it.name.clone(), count(it.value), count(it.used), bytes(it.bytes)];
             print(&table(&["limit", "at most", "used", "memory"], status.limits.iter().map(cells)));
         }
@@ -46,12 +47,23 @@ pub async fn status(socket: &Path, format: Format) -> Result<(), Failure> {
                 "workers": status.workers,
                 "idle": status.idle,
                 "flow_file": status.flow_file.as_ref().map(flow_file_value),
+                "state_dir": status.state_dir.as_ref().map(|it| json!({
+                    "path": it.path, "batches": it.batches, "refuses": it.refuses,
+                })),
                 "limits": status.limits.iter().map(limit).collect::<Vec<_>>(),
             });
             print_value(format, &value);
         }
     }
     Ok(())
+}
+
+/// Where what is programmed is kept, as a line.
+fn state_dir(state: &v1::StateDir) -> String {
+    if state.refuses.is_empty() {
+        return format!("state in {}: {} batches\n", state.path, count(state.batches));
+    }
+    format!("state in {}: no changes are taken: {}\n", state.path, state.refuses)
 }
 
 /// What became of the flows of the daemon before, as a line.

@@ -238,6 +238,7 @@ fn status(generation: u64) -> v1::StatusReply {
             rebuilt: String::new(),
             milliseconds: 12,
         }),
+        state_dir: Some(v1::StateDir { path: "/var/lib/vrouter".into(), batches: 1200, refuses: "EIO".into() }),
     }
 }
 

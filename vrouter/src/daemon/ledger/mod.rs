@@ -68,6 +68,7 @@ pub struct Opened {
     room: Room,
     batches: u64,
     step: u64,
+    path: String,
 }
 
 /// Locks and reads a directory; makes one that is not there, with this identity.
@@ -75,7 +76,9 @@ pub fn open(path: &Path, identity: u64) -> Result<Opened, LedgerError> {
     let name = path.display().to_string();
     let folder = Folder::lock(path).map_err(|error| LedgerError::Folder(name.clone(), error))?;
     let folder = folder.ok_or_else(|| LedgerError::InUse(name.clone()))?;
-    let opened = Opened::of(Arc::new(folder), identity, STEP).map_err(|error| LedgerError::Durable(name, error))?;
+    let opened = Opened::of(Arc::new(folder), identity, STEP);
+    let mut opened = opened.map_err(|error| LedgerError::Durable(name.clone(), error))?;
+    opened.path = name;
     if let Some((file, cut)) = opened.recovered.cut() {
         let (from, bytes) = (cut.from, cut.to - cut.from);
         tracing::warn!(
@@ -101,7 +104,7 @@ impl Opened {
     pub fn of(files: Arc<dyn Files>, identity: u64, step: u64) -> Result<Opened, DurableError> {
         let (recovered, journal, room) = durable::open(&*files, identity, step)?;
         let batches = recovered.image.batches;
-        Ok(Opened { recovered, files, journal, room, batches, step })
+        Ok(Opened { recovered, files, journal, room, batches, step, path: String::new() })
     }
 
     /// The first generation that was never published.
@@ -147,6 +150,7 @@ impl Opened {
             asked: 0,
             tried: None,
             leases: self.recovered.image.leases,
+            path: self.path,
         };
         Ok((ledger, scribe, binder))
     }
@@ -219,6 +223,7 @@ pub struct Ledger {
     tried: Option<u64>,
     /// Milliseconds, by owner.
     leases: BTreeMap<String, u32>,
+    path: String,
 }
 
 impl Ledger {
@@ -285,9 +290,10 @@ impl Ledger {
         &self.leases
     }
 
-    /// Whether changes are refused, and why.
-    pub fn failed(&self) -> Option<String> {
-        self.shared.failed.lock().clone()
+    /// For Status.
+    pub fn told(&self) -> v1::StateDir {
+        let refuses = self.shared.failed.lock().clone().unwrap_or_default();
+        v1::StateDir { path: self.path.clone(), batches: self.batches, refuses }
     }
 
     /// From now on batches go to a journal that was made, if one was.

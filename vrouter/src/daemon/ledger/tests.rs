@@ -138,6 +138,12 @@ impl Rig {
         self.binder.step();
     }
 
+    fn status(&mut self) -> v1::StateDir {
+        let (reply, mut answer) = oneshot::channel();
+        self.control.answer(Request::Status { reply });
+        answer.try_recv().unwrap().state_dir.expect("there is one")
+    }
+
     fn vrfs(&mut self) -> usize {
         let (reply, mut answer) = oneshot::channel();
         let filter = v1::ListRequest { kind: v1::Kind::Vrf.into(), ..Default::default() };
@@ -327,6 +333,7 @@ fn a_failed_sync_is_told_and_changes_are_taken_again_with_a_new_snapshot() {
     disk.fail(disk.operations() + 1, Failure::Io);
     rig.scribe.step();
     assert!(lost.try_recv().unwrap().unwrap().unkept().unwrap().contains("EIO"));
+    assert!(rig.status().refuses.contains("EIO"), "{:?}", rig.status());
     let refused = rig.apply(&["c"]).try_recv().unwrap().unwrap_err();
     assert!(refused.reason.contains("the state directory failed"), "{refused:?}");
     assert_eq!(rig.vrfs(), 2);
