@@ -7,6 +7,9 @@ mod scalar;
 pub mod text;
 pub mod yaml;
 
+/// Whose objects they are when a batch names nobody.
+pub const OPERATOR: &str = "operator";
+
 /// Package `vrouter.v1`.
 pub mod v1 {
     #![allow(clippy::all, missing_docs)]

@@ -8,11 +8,9 @@ use tonic::{Code, Status, Streaming};
 
 use super::request::{Made, Request};
 use super::server::{Bounds, Stop, stopping};
-use crate::api::v1;
+use crate::api::{OPERATOR, v1};
 use v1::apply_request::Step;
 
-/// Whose objects they are when a batch names nobody.
-pub(super) const OWNER: &str = "operator";
 /// The longest lease: a week.
 const LEASE: u32 = 7 * 24 * 3600 * 1000;
 
@@ -128,7 +126,7 @@ impl Batches {
                     Status::resource_exhausted(format!("{} batches are open already", self.bounds.open_batches))
                 })?;
                 if begin.owner.is_empty() {
-                    begin.owner = OWNER.to_owned();
+                    begin.owner = OPERATOR.to_owned();
                 }
                 self.open = Some(Batch { begin, changes: Vec::new(), bytes: 0, _place: place });
                 Ok(None)
@@ -241,7 +239,7 @@ mod tests {
                 let bytes = message.encoded_len();
                 let want = match (message.step.clone(), twin.take()) {
                     (Some(Step::Begin(begin)), None) => {
-                        let owner = if begin.owner.is_empty() { OWNER.into() } else { begin.owner };
+                        let owner = if begin.owner.is_empty() { OPERATOR.into() } else { begin.owner };
                         twin = Some((owner, vec![], 0));
                         Ok(None)
                     }

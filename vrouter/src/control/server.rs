@@ -12,13 +12,13 @@ use tonic::{Code, Request as Call, Response, Status, Streaming};
 use tower::util::MapResponse;
 
 use super::accept::Line;
-use super::apply::{Batches, OWNER, lease};
+use super::apply::{Batches, lease};
 use super::connections::Whole;
 use super::request::{Request, Rows};
 use super::socket::Socket;
 use super::watching::{Follower, Wanted};
 use super::{accept, chunks, connections};
-use crate::api::v1;
+use crate::api::{OPERATOR, v1};
 use v1::v_router_server::{VRouter, VRouterServer};
 
 /// The contract's bounds.
@@ -255,7 +255,7 @@ impl VRouter for Calls {
         let mut wanted = call.into_inner();
         lease(wanted.lease_ms).map_err(Status::invalid_argument)?;
         if wanted.owner.is_empty() {
-            wanted.owner = OWNER.to_owned();
+            wanted.owner = OPERATOR.to_owned();
         }
         self.ask(|reply| Request::KeepAlive { wanted, reply }).await?.map(Response::new).map_err(refusal)
     }

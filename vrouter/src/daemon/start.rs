@@ -20,7 +20,7 @@ use super::workers::Workers;
 use super::{memory, notify, restore};
 use crate::api::config::{self as api, Config};
 use crate::api::state::v1 as state;
-use crate::api::v1;
+use crate::api::{OPERATOR, v1};
 use crate::control::{Bounds, ServeError, Socket, SocketError, serve};
 use crate::datapath::{Shared, Worker, held::HELD, mover::Mover, shared::Limits};
 use crate::ids::WorkerIndex;
@@ -244,7 +244,7 @@ fn apply_state(
         Ok(info)
     };
     model.number_batches();
-    let made = model.apply_opening("operator", &changes, &mut open);
+    let made = model.apply_opening(OPERATOR, &changes, &mut open);
     let snapshot = made.map_err(|refused| {
         let position = positions.get(refused.change as usize).copied().unwrap_or_default();
         let object = format!("line {} column {}: {}", position.line, position.column, refused.object);
@@ -252,7 +252,7 @@ fn apply_state(
     })?;
     let Some(kept) = kept else { return Ok(()) };
     let (generation, numbers) = (snapshot.generation.0, Some(model.take_numbers()));
-    let batch = state::Batch { sequence: 0, generation, owner: "operator".into(), changes, numbers, lease_ms: None };
+    let batch = state::Batch { sequence: 0, generation, owner: OPERATOR.into(), changes, numbers, lease_ms: None };
     kept.keep(batch).map_err(StartError::Unkept)
 }
 

@@ -7,13 +7,10 @@ use prost::Message;
 
 use super::error::Fault;
 use crate::api::state::v1 as state;
-use crate::api::v1;
+use crate::api::{OPERATOR, v1};
 use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
-
-/// The owner of a batch that names none.
-const OPERATOR: &str = "operator";
 
 /// What a directory holds. Objects are kept encoded, since there may be a million.
 #[derive(Clone, Debug, Default, PartialEq)]

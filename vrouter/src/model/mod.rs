@@ -52,16 +52,13 @@ pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
 pub use quotas::{Alarms, Holder, quota_told};
 
 use crate::api::state::v1 as told;
-use crate::api::v1;
+use crate::api::{OPERATOR, v1};
 use crate::ids::{Generation, Mac, NextHopId, PortIndex, VifId, VrfId};
 use crate::tables::Snapshot;
 use compile::Compiled;
 use records::Port;
 use refusal::Refusal;
 use state::State;
-
-/// The owner of a batch that names none.
-const OPERATOR: &str = "operator";
 
 /// All objects and the snapshot made of them. Control thread.
 pub struct Model {
