@@ -263,7 +263,7 @@ impl Control {
         // an answer that nobody waits for any more is dropped
         match request {
             Request::Apply { begin, changes, reply } => self.apply(begin, changes, reply),
-            Request::KeepAlive { wanted, reply } => _ = reply.send(self.keep_alive(&wanted)),
+            Request::KeepAlive { wanted, reply } => self.keep_alive(wanted, reply),
             Request::Owners { reply } => _ = reply.send(self.owners()),
             Request::List { filter, reply } => _ = reply.send(self.list(&filter)),
             Request::Sync { generation, reply } => {

@@ -80,6 +80,13 @@ impl Leases {
         due
     }
 
+    /// What an expired owner has could not go for another reason than what refers to it: it is due again, whether anything changes or not.
+    pub fn try_again(&mut self, owner: &str) {
+        if let Some((_, generation)) = self.leases.get_mut(owner).and_then(|lease| lease.tried.as_mut()) {
+            *generation = u64::MAX;
+        }
+    }
+
     /// The owner's.
     pub fn of(&self, owner: &str) -> Option<&Lease> {
         self.leases.get(owner)

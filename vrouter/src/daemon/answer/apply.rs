@@ -32,33 +32,28 @@ impl Control {
                 let (generation, swept) = (accepted.snapshot.generation.0, accepted.swept());
                 tracing::debug!(owner = begin.owner, changes = changes.len(), swept, generation, "applied");
                 let all = accepted.front.into_iter().chain(changes).chain(accepted.behind).collect();
+                let v1::Begin { owner, lease_ms, .. } = begin;
+                let batch = state::Batch { generation, owner, changes: all, lease_ms, ..state::Batch::default() };
                 let applied = v1::Applied { generation, swept };
-                self.keep(begin.owner, all, begin.lease_ms, applied, reply);
+                // an answer that nobody waits for any more is dropped
+                self.keep(batch, move |unkept| {
+                    let made = match unkept {
+                        None => Made::Applied(applied),
+                        Some(why) => Made::Unkept(applied, why),
+                    };
+                    _ = reply.send(Ok(made));
+                });
             }
             Err(refused) => _ = reply.send(Err(refused)),
         }
     }
 
-    /// Answers when a batch that was made is kept.
-    pub(super) fn keep(
-        &mut self,
-        owner: String,
-        changes: Vec<v1::Change>,
-        lease_ms: Option<u32>,
-        applied: v1::Applied,
-        reply: Reply<Result<Made, v1::Refused>>,
-    ) {
+    /// Has a batch that was made kept; `told` is called then, or with why it is not: where nothing is kept, at once.
+    pub(super) fn keep(&mut self, batch: state::Batch, told: impl FnOnce(Option<String>) + Send + 'static) {
+        let numbers = Some(std::mem::take(&mut self.numbers));
         match &mut self.ledger {
-            Some(ledger) => {
-                let numbers = Some(std::mem::take(&mut self.numbers));
-                let generation = applied.generation;
-                ledger.keep(
-                    state::Batch { sequence: 0, generation, owner, changes, numbers, lease_ms },
-                    applied,
-                    reply,
-                );
-            }
-            None => _ = reply.send(Ok(Made::Applied(applied))),
+            Some(ledger) => ledger.keep(state::Batch { numbers, ..batch }, told),
+            None => told(None),
         }
     }
 

@@ -1,29 +1,47 @@
 //! Who is there: leases, and what owners have.
 
-use tokio::sync::oneshot;
-
 use super::{Control, refused};
+use crate::api::state::v1 as state;
 use crate::api::v1;
+use crate::control::Reply;
 
 impl Control {
-    /// An owner is heard of.
-    pub(super) fn keep_alive(&mut self, wanted: &v1::KeepAliveRequest) -> Result<v1::KeepAliveReply, v1::Refused> {
-        let owner = &wanted.owner;
+    /// An owner is heard of. Answers when a lease that is another than before is kept.
+    pub(super) fn keep_alive(
+        &mut self,
+        wanted: v1::KeepAliveRequest,
+        reply: Reply<Result<v1::KeepAliveReply, v1::Refused>>,
+    ) {
+        let v1::KeepAliveRequest { owner, lease_ms } = wanted;
+        let before = self.leases.of(&owner).map_or(0, |lease| lease.length);
+        let new = lease_ms.is_some_and(|length| length != before);
+        if let Err(error) = self.may_keep_alive(&owner, lease_ms, new) {
+            _ = reply.send(Err(error));
+            return;
+        }
+        let (length, expired) = self.leases.keep(&owner, lease_ms, self.now);
+        let alive = v1::KeepAliveReply { lease_ms: length, expired };
+        // an answer that nobody waits for any more is dropped
+        let told = move |unkept: Option<String>| {
+            _ = reply.send(match unkept {
+                None => Ok(alive),
+                Some(why) => Err(refused("", &format!("lease_ms: it is set, but does not outlive the daemon: {why}"))),
+            });
+        };
+        if new {
+            let generation = self.model.generation().0;
+            self.keep(state::Batch { generation, owner, lease_ms, ..state::Batch::default() }, told);
+        } else {
+            told(None);
+        }
+    }
+
+    fn may_keep_alive(&mut self, owner: &str, lease_ms: Option<u32>, new: bool) -> Result<(), v1::Refused> {
         if !self.model.is_owner_name(owner) {
             return Err(refused("", "owner: a name is 1 to 63 of A-Z a-z 0-9 . _ - and does not start with -"));
         }
-        self.leases.check(owner, wanted.lease_ms).map_err(|error| refused("", &error))?;
-        let before = self.leases.of(owner).map_or(0, |lease| lease.length);
-        let new = wanted.lease_ms.is_some_and(|length| length != before);
-        if let Some(ledger) = self.ledger.as_mut().filter(|_| new) {
-            ledger.admit(&[], 0)?;
-        }
-        let (lease_ms, expired) = self.leases.keep(owner, wanted.lease_ms, self.now);
-        if new {
-            let applied = v1::Applied { generation: self.model.generation().0, swept: 0 };
-            self.keep(owner.clone(), Vec::new(), wanted.lease_ms, applied, oneshot::channel().0);
-        }
-        Ok(v1::KeepAliveReply { lease_ms, expired })
+        self.leases.check(owner, lease_ms).map_err(|error| refused("", &error))?;
+        self.ledger.as_mut().filter(|_| new).map_or(Ok(()), |ledger| ledger.admit(&[], 0))
     }
 
     /// What owners have who stayed away goes.
@@ -37,6 +55,7 @@ impl Control {
                     reason = refused.reason,
                     "the lease has run out, but what went could not be kept"
                 );
+                self.leases.try_again(&owner);
                 continue;
             }
             let Some(accepted) = self.model.expire(&owner) else { continue };
@@ -44,7 +63,9 @@ impl Control {
             tracing::info!(owner, objects = applied.swept, "the lease has run out");
             self.numbers = self.model.take_numbers();
             self.publish_batch(accepted.snapshot);
-            self.keep(owner, accepted.front, None, applied, oneshot::channel().0);
+            let generation = applied.generation;
+            let batch = state::Batch { generation, owner, changes: accepted.front, ..state::Batch::default() };
+            self.keep(batch, |_| {});
         }
     }
 

@@ -25,7 +25,6 @@ pub use scribe::Scribe;
 
 use crate::api::state::v1 as state;
 use crate::api::v1;
-use crate::control::{Made, Reply};
 use crate::durable::{self, DurableError, Files, Folder, Journal, Recovered, Room};
 use crate::model::Model;
 
@@ -227,8 +226,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Takes space for a batch. The refusal of one that could not be kept.
-    /// It may delete so many objects that its changes do not name.
+    /// Takes space for a batch, which may delete so many objects that its changes do not name. The refusal of one that could not be kept.
     pub fn admit(&mut self, changes: &[v1::Change], swept: usize) -> Result<(), v1::Refused> {
         self.go_on();
         let refused = |reason: String| v1::Refused { reason, ..v1::Refused::default() };
@@ -242,21 +240,13 @@ impl Ledger {
         })
     }
 
-    /// Hands a batch over that was made; `reply` gets its answer once it is kept.
-    pub fn keep(&mut self, batch: state::Batch, applied: v1::Applied, reply: Reply<Result<Made, v1::Refused>>) {
-        // an answer that nobody waits for any more is dropped
-        let told = Box::new(move |unkept: Option<String>| {
-            let made = match unkept {
-                None => Made::Applied(applied),
-                Some(why) => Made::Unkept(applied, why),
-            };
-            _ = reply.send(Ok(made));
-        });
+    /// Hands a batch over that was made; `told` is called once it is kept, or with why it is not.
+    pub fn keep(&mut self, batch: state::Batch, told: impl FnOnce(Option<String>) + Send + 'static) {
         durable::keep_lease(&mut self.leases, &batch.owner, batch.lease_ms);
         self.batches += 1;
         let batch = state::Batch { sequence: self.batches, ..batch };
         self.room.take(batch.encoded_len() as u64);
-        self.order(Order::Keep { batch: Box::new(batch), told });
+        self.order(Order::Keep { batch: Box::new(batch), told: Box::new(told) });
         self.bind_if_grown();
     }
 

@@ -279,6 +279,38 @@ fn a_lease_outlives_the_daemon_and_what_it_takes_is_gone_for_good() {
 }
 
 #[test]
+fn a_lease_is_acknowledged_when_it_is_kept_and_ends_when_there_is_space() {
+    let disk = Disk::default();
+    let mut rig = Rig::on(&disk, 1 << 20);
+    let leased = |length| v1::KeepAliveRequest { owner: "cni".into(), lease_ms: Some(length) };
+    let by_cni = v1::Begin { owner: "cni".into(), ..v1::Begin::default() };
+    _ = rig.batch(by_cni, vec![put(v1::object::Kind::Vrf(vrf("pods")))]);
+    rig.scribe.step();
+    let ask = |rig: &mut Rig, wanted| {
+        let (reply, answer) = oneshot::channel();
+        rig.control.answer(Request::KeepAlive { wanted, reply });
+        answer
+    };
+    let mut answer = ask(&mut rig, leased(1000));
+    assert!(answer.try_recv().is_err(), "not kept");
+    rig.scribe.step();
+    assert_eq!(answer.try_recv().unwrap().unwrap().lease_ms, 1000);
+    let heard = v1::KeepAliveRequest { lease_ms: None, ..leased(0) };
+    assert!(ask(&mut rig, heard).try_recv().unwrap().is_ok(), "nothing is to be kept");
+    // no space, not even for what goes
+    disk.fill();
+    while rig.apply(&[]).try_recv().is_err() {
+        rig.scribe.step();
+    }
+    assert!(ask(&mut rig, leased(2000)).try_recv().unwrap().is_err(), "a longer one is refused");
+    (0..40).for_each(|_| rig.pass(100));
+    assert_eq!((rig.vrfs(), vrfs(&disk)), (1, 1), "it ran out");
+    disk.mend();
+    (0..20).for_each(|_| rig.pass(100));
+    assert_eq!((rig.vrfs(), vrfs(&disk)), (0, 0), "and goes, although nothing else changed");
+}
+
+#[test]
 fn batches_that_come_together_share_a_sync() {
     let disk = Disk::default();
     let mut rig = Rig::on(&disk, 1 << 20);
