@@ -59,6 +59,18 @@ async fn generation(daemon: &Daemon) -> u64 {
 }
 
 #[tokio::test]
+async fn what_is_made_and_not_kept_is_told_as_data_loss() {
+    let daemon = Daemon::start(Bounds::default());
+    let unkept = step(Step::Begin(v1::Begin { owner: "unkept".into(), ..v1::Begin::default() }));
+    let steps = vec![unkept, changes(vec![vrf("red")]), commit(), begin(), changes(vec![vrf("blue")]), commit()];
+    let (all, status) = answers(&daemon, steps).await;
+    let status = status.expect("it ends the call");
+    let made = generation(&daemon).await;
+    assert_eq!((all, status.code()), (Vec::new(), Code::DataLoss), "{status:?}");
+    assert_eq!(status.message(), format!("generation {made} is made, but does not outlive the daemon: EIO"));
+}
+
+#[tokio::test]
 async fn batches_are_answered_in_order_and_refusals_do_not_end_the_stream() {
     use v1::apply_reply::Result::{Applied, Refused};
     let mut daemon = Daemon::start(Bounds::default());

@@ -131,7 +131,11 @@ impl Control {
         match request {
             Request::Apply { begin, changes, reply } => {
                 asked(format!("apply {} {}", begin.owner, changes.len()));
-                let applied = |generation| Made::Applied(v1::Applied { generation, swept: 0 });
+                let unkept = begin.owner == "unkept";
+                let applied = |generation| {
+                    let applied = v1::Applied { generation, swept: 0 };
+                    if unkept { Made::Unkept(applied, "EIO".into()) } else { Made::Applied(applied) }
+                };
                 let _ = reply.send(self.apply(&begin.owner, changes).map(applied));
                 let generation = self.generation;
                 for (_, reply) in self.waiters.extract_if(.., |(wanted, _)| *wanted <= generation) {
