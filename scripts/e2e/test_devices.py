@@ -145,7 +145,10 @@ def sends_what_needs_two_buffers(picture, vrouter):
         wire.send(Ether(src=BLUE1_MAC, dst=GATEWAY_MAC) / IP(src=V4["1"], dst=V4["2"]) / UDP(dport=9) / Raw(payload))
         # It left in pieces, which fit the tunnel.
         assert server.recv(4000) == payload
-    assert vrouter.drops() == before
+    # an interface with another MTU may also ask for routers
+    after = vrouter.drops()
+    lost = {reason: count - before.get(reason, 0) for reason, count in after.items() if count != before.get(reason, 0)}
+    assert set(lost) <= {"multicast", "neighbour_not_ours"}, lost
     wire.close()
     server.close()
     probe.ping(picture["blue1"].netns, V4["2"])
