@@ -38,6 +38,8 @@ mod fragments;
 mod frames;
 #[path = "wire/geneve.rs"]
 mod geneve;
+#[path = "wire/grace.rs"]
+mod grace;
 #[path = "wire/gre.rs"]
 mod gre;
 #[path = "wire/groups.rs"]

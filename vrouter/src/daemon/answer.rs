@@ -43,6 +43,8 @@ const TURN_TIME: Duration = Duration::from_millis(2);
 const SLEEP: Duration = Duration::from_micros(500);
 /// The same while somebody waits for workers to see a generation.
 const SHORT_SLEEP: Duration = Duration::from_micros(50);
+/// Milliseconds after which workers are urged to put in force what somebody waits for.
+const URGE_MS: u64 = 80;
 /// Milliseconds between two rounds of what is due.
 const ROUND: u64 = 100;
 /// Notes on the changes of one batch while nobody watches: larger batches (bulk loads) are not told to who comes back later.
@@ -64,6 +66,13 @@ pub struct Identity {
     pub idle: String,
     /// Limits with their memory; `used` is filled in here.
     pub limits: Vec<v1::Limit>,
+}
+
+/// Who waits until workers forward by a generation, since when.
+struct Waiter {
+    generation: u64,
+    since: u64,
+    reply: Reply<u64>,
 }
 
 /// The control thread's state.
@@ -88,7 +97,7 @@ pub struct Control {
     now: u64,
     due: u64,
     wanted: Wanted,
-    waiters: Vec<(u64, Reply<u64>)>,
+    waiters: Vec<Waiter>,
     /// Each worker's polls when last looked at, and when they last rose.
     heartbeats: Vec<(u64, u64)>,
     /// Absent: nothing outlives the process.
@@ -268,7 +277,8 @@ impl Control {
             Request::List { filter, reply } => _ = reply.send(self.list(&filter)),
             Request::Sync { generation, reply } => {
                 let newest = self.model.generation().0;
-                self.waiters.push((if generation == 0 { newest } else { generation }, reply));
+                let generation = if generation == 0 { newest } else { generation };
+                self.waiters.push(Waiter { generation, since: self.now, reply });
                 self.wake_waiters();
             }
             Request::Watch { snapshot, reply } => {
@@ -403,16 +413,22 @@ impl Control {
     }
 
     fn wake_waiters(&mut self) {
-        self.waiters.retain(|(_, reply)| !reply.is_closed());
+        self.waiters.retain(|waiter| !waiter.reply.is_closed());
         if self.waiters.is_empty() {
             return;
         }
         let seen = self.shared.seen().min(self.ports.settled().unwrap_or(u64::MAX));
-        let (ready, waiting) = std::mem::take(&mut self.waiters).into_iter().partition(|waiter| waiter.0 <= seen);
+        let (ready, waiting) = std::mem::take(&mut self.waiters)
+            .into_iter()
+            .partition::<Vec<Waiter>, _>(|waiter| waiter.generation <= seen);
         self.waiters = waiting;
-        let ready: Vec<(u64, Reply<u64>)> = ready;
-        for (_, reply) in ready {
-            _ = reply.send(seen);
+        for waiter in ready {
+            _ = waiter.reply.send(seen);
+        }
+        // workers may take their time to decide many flows anew, but not his
+        let late = self.waiters.iter().filter(|waiter| self.now.saturating_sub(waiter.since) >= URGE_MS);
+        if let Some(newest) = late.map(|waiter| waiter.generation).max() {
+            self.shared.urged.fetch_max(newest, Ordering::Relaxed);
         }
     }
 

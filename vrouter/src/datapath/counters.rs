@@ -61,6 +61,8 @@ pub struct WorkerCounters {
     pub flow_hits: Counter,
     pub flow_misses: Counter,
     pub revalidated: Counter,
+    /// Packets whose flows a change outdated that was not in force yet: they went as decided before.
+    pub overlooked: Counter,
     /// The generation that the worker forwards by.
     pub generation: AtomicU64,
 }

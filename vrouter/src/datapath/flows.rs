@@ -42,6 +42,8 @@ pub struct Lookup<'a> {
     pub eviction: &'a mut Eviction,
     /// How many decisions were made.
     pub decided: &'a mut u32,
+    /// Packets of flows that forward, of which something changed since they were decided.
+    pub outdated: &'a mut u32,
     /// Who paid last.
     pub payer: (Context, Purse<'a>),
 }
@@ -191,6 +193,7 @@ impl<'a> Lookup<'a> {
                 is_error(found) || self.flows.touch_decided(key, handle, entry.half(), bytes, self.now.0, bits);
             return stands.then_some(Fate::Forward(NextHopId(entry.next_hop)));
         }
+        *self.outdated += u32::from(entry.verdict == 0);
         let pair = self.flows.pair_of(key, handle)?;
         Some(self.revalidate(found, key, pair, charge))
     }

@@ -122,6 +122,11 @@ impl Entrance {
         }
     }
 
+    /// The place, as part of keys.
+    pub fn context(&self) -> u32 {
+        self.context
+    }
+
     /// The same after this generation's change of the VIF.
     fn after(self, stamp: Generation) -> Entrance {
         Entrance { last: self.last.max(stamp.0), base: self.base.max(stamp.0), ..self }

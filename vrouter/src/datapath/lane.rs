@@ -8,6 +8,7 @@
 use flowtable::{Counter, ELSEWHERE, FlowTable, Kernel, Key, NOWHERE, Packet, Section, Sought, Standing, at_level};
 
 use super::gate::{Entrance, Gate, Modes, Reader};
+use super::grace::Overlook;
 use super::headers::{self, Inner};
 use super::lifetime::LABELLED;
 use super::packet_mode::Routes;
@@ -87,6 +88,13 @@ impl Family {
     }
 }
 
+/// What frames are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a, 'b> {
+    pub snapshot: &'a Snapshot,
+    pub overlook: Option<&'b Overlook<'b>>,
+}
+
 /// A step over frames that are all of one kind, so that what differs between kinds need not be asked of each.
 struct Only<const NUMBER: u8, K>(K);
 
@@ -130,7 +138,7 @@ impl Lane {
     /// there are, the port that all of them leave by if it is one, and in `rewrites` where each leaves.
     pub fn go<'a>(
         &self,
-        snapshot: &'a Snapshot,
+        view: View<'a, '_>,
         (flows, counter): (&FlowTable, &mut Counter),
         now: Tick,
         at: usize,
@@ -139,14 +147,8 @@ impl Lane {
     ) -> (usize, Option<PortIndex>) {
         let cells = &self.cells[at..];
         let mut section = counter.section();
-        let count = Count {
-            snapshot,
-            flows,
-            section: &mut section,
-            now,
-            cells: &cells[..frames.len()],
-            rewrites: &mut *rewrites,
-        };
+        let count =
+            Count { view, flows, section: &mut section, now, cells: &cells[..frames.len()], rewrites: &mut *rewrites };
         let taken = match self.only {
             Some(Family::V4) => at_level(Only::<V4, _>(count)),
             Some(Family::V6) => at_level(Only::<V6, _>(count)),
@@ -244,7 +246,7 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Meet<'_>> {
 
 /// Count: compares each key with its entry, judges whether it stands, and counts the packet.
 struct Count<'a, 'b, 'c> {
-    snapshot: &'a Snapshot,
+    view: View<'a, 'b>,
     flows: &'b FlowTable,
     section: &'b mut Section<'c>,
     now: Tick,
@@ -257,7 +259,7 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Count<'_, '_, '_>> {
 
     #[inline(always)]
     fn run(self) -> Self::Out {
-        let Count { snapshot, flows, section, now, cells, rewrites } = self.0;
+        let Count { view, flows, section, now, cells, rewrites } = self.0;
         let mut taken = 0;
         let mut last = (u32::MAX, None);
         // ports that differ from the one before: their bits
@@ -265,9 +267,9 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Count<'_, '_, '_>> {
         for (cell, place) in cells.iter().zip(rewrites) {
             let family = cell.family_of::<NUMBER>();
             let rewrite = if family.is_routed() {
-                cell.routed(snapshot, &mut last)
+                cell.routed(view.snapshot, &mut last)
             } else {
-                cell.count(family, snapshot, flows, section, now)
+                cell.count(family, view, flows, section, now)
             };
             let Some(rewrite) = rewrite else { break };
             differ |= port.unwrap_or(rewrite.port).0 ^ rewrite.port.0;
@@ -343,18 +345,18 @@ impl Cell {
     fn count<'a>(
         &self,
         family: Family,
-        snapshot: &'a Snapshot,
+        view: View<'a, '_>,
         flows: &FlowTable,
         section: &mut Section,
         now: Tick,
     ) -> Option<&'a Rewrite> {
-        let stands = |standing: &mut Standing| self.stands(snapshot, standing);
+        let stands = |standing: &mut Standing| self.goes(view, standing);
         let own = match family {
             Family::V4 => flows.narrow().try_count(self.candidate, &self.narrow(), self.packet(now), section, stands),
             Family::V6 => flows.wide().try_count(self.candidate, &self.wide(), self.packet(now), section, stands),
             _ => return None,
         };
-        own.unwrap_or_else(|| self.count_first(family, snapshot, flows, section, now))
+        own.unwrap_or_else(|| self.count_first(family, view, flows, section, now))
     }
 
     /// The same of a flow that nobody has counted yet, or that somebody is just changing.
@@ -362,7 +364,7 @@ impl Cell {
     fn count_first<'a>(
         &self,
         family: Family,
-        snapshot: &'a Snapshot,
+        view: View<'a, '_>,
         flows: &FlowTable,
         section: &mut Section,
         now: Tick,
@@ -370,7 +372,7 @@ impl Cell {
         if self.candidate == Cell::NOTHING {
             return None;
         }
-        let stands = |standing: &mut Standing| self.stands(snapshot, standing);
+        let stands = |standing: &mut Standing| self.goes(view, standing);
         match family {
             Family::V4 => flows.narrow().count(self.candidate, &self.narrow(), self.packet(now), section, stands),
             _ => flows.wide().count(self.candidate, &self.wide(), self.packet(now), section, stands),
@@ -380,6 +382,23 @@ impl Cell {
     #[inline(always)]
     fn packet(&self, now: Tick) -> Packet {
         Packet { bytes: self.length.into(), now: now.0, set: self.set }
+    }
+
+    /// How it goes on: its flow stands, or may be overlooked.
+    #[inline(always)]
+    fn goes<'a>(&self, view: View<'a, '_>, standing: &mut Standing) -> Option<&'a Rewrite> {
+        match (self.stands(view.snapshot, standing), view.overlook) {
+            (None, Some(overlook)) => overlook.passes(self, view.snapshot, standing),
+            (stands, _) => stands,
+        }
+    }
+
+    /// Its flow was decided for packets that name their next hop as this one does.
+    #[inline(always)]
+    pub fn is_named(&self, standing: &Standing) -> bool {
+        // the way of the packet that began the flow
+        let labelled = standing.state & LABELLED != 0;
+        !standing.initiator || self.entrance.fixed == if labelled { standing.half.next_hop } else { Cell::ROUTED }
     }
 
     /// As `flows::Lookup::is_valid`: nothing that the decision rests on has changed since it was made. And no snapshot has that is newer
@@ -392,12 +411,8 @@ impl Cell {
         if decided < row.last() || decided > snapshot.generation.0 || self.length > row.mtu {
             return None;
         }
-        // the way of the packet that began the flow
-        if standing.initiator {
-            let labelled = standing.state & LABELLED != 0;
-            if self.entrance.fixed != if labelled { half.next_hop } else { Cell::ROUTED } {
-                return None;
-            }
+        if !self.is_named(standing) {
+            return None;
         }
         if decided < self.entrance.last {
             if !self.routes_stand(snapshot, decided, standing.initiator) {

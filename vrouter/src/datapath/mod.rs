@@ -18,6 +18,7 @@ pub mod flows;
 mod foresee;
 pub mod fragments;
 mod gate;
+mod grace;
 mod headers;
 pub mod held;
 mod inject;
@@ -57,8 +58,9 @@ use flood::Flood;
 use flows::{Lookup, lookup, prepare};
 use fragments::Heads;
 use gate::Gate;
+use grace::Grace;
 use held::Held;
-use lane::Lane;
+use lane::{Lane, View};
 use ports::Ports;
 use punt::{Budget, TunnelSource, Why};
 use quota::{Purse, TUNNEL_ROWS};
@@ -74,6 +76,7 @@ pub struct Worker {
     index: WorkerIndex,
     shared: Arc<Shared>,
     snapshot: Arc<Snapshot>,
+    grace: Grace,
     ports: Ports,
     turns: Turns,
     /// A burst as it was received, of which the lane takes what is plain.
@@ -169,6 +172,7 @@ impl Worker {
             exception_budgets: vec![Budget::default(); snapshot.ports.len()],
             turns: Turns::new(snapshot.ports.len()),
             snapshot,
+            grace: Grace::new(),
             received: Vec::with_capacity(BURST),
             mixed: Vec::with_capacity(BURST),
             undone: false,
@@ -214,6 +218,8 @@ impl Worker {
         moved += self.resume();
         self.flush();
         self.age();
+        let Worker { grace, shared, now, .. } = self;
+        grace.turn(moved, *now, || shared.urged.load(std::sync::atomic::Ordering::Relaxed));
         let counters = &self.counters().worker;
         counters.polls.add(1);
         counters.busy_polls.add(u64::from(moved > 0));
@@ -236,6 +242,7 @@ impl Worker {
         }
         self.turns.spent = 0;
         self.undone = report.undone;
+        self.grace.receive(report.frames);
         if self.snapshot.branches.are_on(port) {
             self.receive_tagged(port);
         } else {
@@ -291,10 +298,13 @@ impl Worker {
 
     /// Forwards the plain packets at the front of what was received, the first of which the lane has at `at`. Returns how many.
     fn plain(&mut self, at: usize, slot: usize) -> usize {
-        let Worker { snapshot, received, lane, shared, counter, ports, now, index, .. } = self;
+        let Worker { snapshot, grace, received, lane, shared, counter, ports, now, index, .. } = self;
         let counters = &shared.workers[index.index()].counters;
         let mut rewrites = [&Rewrite::NOTHING; BURST];
-        let (taken, port) = lane.go(snapshot, (&shared.flows, counter), *now, at, received, &mut rewrites);
+        let overlook = grace.overlook();
+        let view = View { snapshot, overlook: overlook.as_ref() };
+        let (taken, port) = lane.go(view, (&shared.flows, counter), *now, at, received, &mut rewrites);
+        counters.worker.overlooked.add(grace.passed().into());
         counters.worker.flow_hits.add(lane.hits(at, taken) as u64);
         let mut left = &rewrites[..taken];
         // the usual case: all of it goes one way, in the vector that it is in
@@ -371,10 +381,26 @@ impl Worker {
         if !again {
             burst.iter_mut().for_each(|work| work.spend_fragment(snapshot, accounts, *now));
         }
-        let (now, budget, mut count) = (*now, *budget, 0);
+        let (now, budget, mut count, mut outdated) = (*now, *budget, 0, 0);
         let (decided, payer) = (&mut count, (Context(u32::MAX), Purse::NOBODYS));
-        Lookup { snapshot, flows, notes, heads, accounts, counters, now, budgets, budget, eviction, decided, payer }
-            .decide_all(burst);
+        let outdated = &mut outdated;
+        Lookup {
+            snapshot,
+            flows,
+            notes,
+            heads,
+            accounts,
+            counters,
+            now,
+            budgets,
+            budget,
+            eviction,
+            decided,
+            outdated,
+            payer,
+        }
+        .decide_all(burst);
+        self.grace.note(*outdated);
         self.turns.spent += DECISION * count;
         let Worker { snapshot, frames, burst, .. } = self;
         // act: rewrite, decap, encap, TTL, or a drop with its reason
@@ -391,19 +417,20 @@ impl Worker {
         end.counters.worker.unheard.add(lost);
     }
 
-    /// Takes the current snapshot, and says so. The one before is freed by the control thread, which holds it until every worker
-    /// has a newer one.
+    /// Takes the current snapshot, and says which one is in force. The one before is freed by the control thread, which holds it until a newer
+    /// one is in force with every worker.
     fn take_snapshot(&mut self) {
         let current = self.shared.snapshot.load();
         if !Arc::ptr_eq(&current, &self.snapshot) {
             let end = &self.shared.workers[self.index.index()];
             self.ports.turn(&self.snapshot, &current, &end.ports, &end.counters);
-            self.snapshot = Arc::clone(&current);
+            let before = std::mem::replace(&mut self.snapshot, Arc::clone(&current));
+            self.grace.begin(before, self.now);
         }
         drop(current);
         // release: the reference to the older snapshot is gone before the control thread sees the newer generation
         let seen = &self.counters().worker.generation;
-        seen.store(self.snapshot.generation.0, std::sync::atomic::Ordering::Release);
+        seen.store(self.grace.in_force(&self.snapshot), std::sync::atomic::Ordering::Release);
     }
 
     /// A tenth of a second more: a hundredth of the table is due, shared by the workers.

@@ -1,6 +1,7 @@
 //! What workers and the control thread share.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use flowtable::{FlowTable, Notes};
@@ -28,6 +29,8 @@ pub struct Shared {
     pub vif_slots: usize,
     /// New flows that each worker sets up for one VIF in a second.
     pub new_flows_per_second: u32,
+    /// The newest generation that somebody waits for too long: workers put it in force at once. Written by the control thread.
+    pub urged: AtomicU64,
 }
 
 /// Limits that are fixed at start.
@@ -63,8 +66,17 @@ impl Shared {
         };
         let pairs = flows.narrow().capacity().max(flows.wide().capacity());
         let (accounts, notes) = (Accounts::new(vif_slots, &flows), Notes::new(fragments::buckets(pairs)));
-        let workers = (0..workers).map(|_| end()).collect();
-        Shared { snapshot: ArcSwap::new(snapshot), flows, notes, accounts, workers, vif_slots, new_flows_per_second }
+        let (workers, urged) = ((0..workers).map(|_| end()).collect(), AtomicU64::new(0));
+        Shared {
+            snapshot: ArcSwap::new(snapshot),
+            flows,
+            notes,
+            accounts,
+            workers,
+            vif_slots,
+            new_flows_per_second,
+            urged,
+        }
     }
 
     /// The oldest generation that a worker still forwards by. Control thread.

@@ -186,7 +186,7 @@ fn value(stats: &v1::StatsReply) -> Value {
         json!({
             "worker": it.worker, "polls": it.polls, "busy_polls": it.busy_polls, "rx_packets": it.rx_packets,
             "tx_packets": it.tx_packets, "flow_hits": it.flow_hits, "flow_misses": it.flow_misses,
-            "revalidated": it.revalidated, "generation": it.generation,
+            "revalidated": it.revalidated, "generation": it.generation, "overlooked": it.overlooked,
         })
     };
     let port = |it: &v1::PortStats| {

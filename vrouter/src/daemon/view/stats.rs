@@ -143,6 +143,7 @@ fn workers(shared: &Shared) -> Vec<v1::WorkerStats> {
             flow_hits: worker.flow_hits.count(),
             flow_misses: worker.flow_misses.count(),
             revalidated: worker.revalidated.count(),
+            overlooked: worker.overlooked.count(),
             generation: worker.generation.load(std::sync::atomic::Ordering::Relaxed),
         }
     };

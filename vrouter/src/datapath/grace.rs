@@ -1,0 +1,165 @@
+//! Time to decide flows anew, when a change concerns so many that deciding each on its next packet would let receive rings overflow.
+//!
+//! A worker that took a newer snapshot keeps the one before for a while. When a full burst comes, that is when packets wait, those whose flow is
+//! outdated by the newer snapshot alone still go as it was decided, all but a few. So what time there is to spare goes into decisions, and no
+//! packet waits for those of others. What Sync waits for, that the worker forwards by the newer snapshot and by nothing else, it says once that
+//! is over: when few packets ask for a decision, when nothing comes, when the control thread urges, or after two ticks.
+//!
+//! What a newer snapshot takes away (a next hop, its way, a VIF's VRF) or cuts is never passed over, nor is what was outdated before.
+
+use std::cell;
+use std::sync::Arc;
+
+use flowtable::Standing;
+
+use super::lane::Cell;
+use super::table::Decided;
+use crate::ids::{Context, Place, Tick};
+use crate::port::BURST;
+use crate::tables::{Rewrite, Snapshot};
+
+/// Turns without a frame, after which nothing waits that could overflow.
+const IDLE: u32 = 16;
+/// The frames, or turns, by which it is judged whether many flows are still outdated: then more than one frame in [`FEW`] is of one.
+const FRAMES: u32 = 512;
+const TURNS: u32 = 64;
+const FEW: u32 = 8;
+/// Ticks that it may take; a tick is a tenth of a second.
+const LONGEST: u32 = 2;
+/// Outdated flows that are decided anew in a full burst all the same, so that a few never wait.
+const AT_LEAST: u32 = 2;
+
+/// A worker's own.
+pub(super) struct Grace {
+    /// What is in force, as far as packets may still go by it.
+    before: Option<Arc<Snapshot>>,
+    since: Tick,
+    turns: u32,
+    frames: u32,
+    /// Frames among them of outdated flows.
+    outdated: u32,
+    /// Turns in a row without a frame.
+    empty: u32,
+    /// Packets wait behind the burst in hand.
+    full: bool,
+    /// Outdated flows of this burst that are decided anew all the same; and those passed over.
+    spare: cell::Cell<u32>,
+    passed: cell::Cell<u32>,
+}
+
+/// What a burst may pass over.
+pub(super) struct Overlook<'a> {
+    /// The snapshot by which flows must stand.
+    before: &'a Snapshot,
+    spare: &'a cell::Cell<u32>,
+    passed: &'a cell::Cell<u32>,
+}
+
+impl Overlook<'_> {
+    /// How a packet goes on whose flow is outdated: nothing has changed since it was decided but by what is not in force yet, and the next hop is
+    /// still there. Of routes that the stripes tell of it is only known when they changed last: the flow must have been seen to stand
+    /// when any route of its VRF had last changed by what is in force.
+    #[inline(never)]
+    pub fn passes<'s>(&self, cell: &Cell, snapshot: &'s Snapshot, standing: &Standing) -> Option<&'s Rewrite> {
+        let (half, before) = (standing.half, self.before);
+        let decided = Decided(half.stamp).generation();
+        let row = snapshot.next_hops.row(half.next_hop as usize)?;
+        if row.is_cut() || decided > snapshot.generation.0 || cell.length > row.mtu || !cell.is_named(standing) {
+            return None;
+        }
+        let vrf = before.vrfs.row(cell.entrance.vrf.index())?;
+        let place = match Place::from(Context(cell.entrance.context())) {
+            Place::Vif(vif) => before.vifs.row(vif.index()).filter(|vif| vif.vrf == cell.entrance.vrf)?.stamp.0,
+            Place::Tunnel(_) => 0,
+        };
+        let last = place.max(vrf.stamp.0).max(before.next_hops.row(half.next_hop as usize)?.last());
+        let rewrite = row.ready().way(cell.sought.hash())?;
+        (decided >= last && self.one()).then_some(rewrite)
+    }
+
+    /// Whether one more outdated flow may wait for its decision.
+    fn one(&self) -> bool {
+        if let Some(left) = self.spare.get().checked_sub(1) {
+            self.spare.set(left);
+            return false;
+        }
+        self.passed.set(self.passed.get() + 1);
+        true
+    }
+}
+
+impl Grace {
+    /// That of a worker which has been idle.
+    pub fn new() -> Grace {
+        let (spare, passed) = Default::default();
+        Grace {
+            before: None,
+            since: Tick(0),
+            turns: 0,
+            frames: 0,
+            outdated: 0,
+            empty: IDLE,
+            full: false,
+            spare,
+            passed,
+        }
+    }
+
+    /// A newer snapshot is taken in place of this one. The control thread holds every one that is not in force yet, so that none is freed here.
+    pub fn begin(&mut self, before: Arc<Snapshot>, now: Tick) {
+        if self.before.is_none() && self.empty < IDLE {
+            *self = Grace { before: Some(before), since: now, empty: self.empty, ..Grace::new() };
+        }
+    }
+
+    /// The generation that is in force, when `current` was taken.
+    pub fn in_force(&self, current: &Snapshot) -> u64 {
+        self.before.as_ref().map_or(current.generation.0, |before| before.generation.0)
+    }
+
+    /// A burst of so many frames has come.
+    pub fn receive(&mut self, frames: usize) {
+        self.full = frames == BURST;
+        self.spare.set(AT_LEAST);
+    }
+
+    /// What the burst in hand may pass over.
+    pub fn overlook(&self) -> Option<Overlook<'_>> {
+        let before = self.before.as_deref().filter(|_| self.full)?;
+        Some(Overlook { before, spare: &self.spare, passed: &self.passed })
+    }
+
+    /// So many frames more were of outdated flows and decided.
+    pub fn note(&mut self, outdated: u32) {
+        self.outdated += outdated;
+    }
+
+    /// How many were passed over since the last call.
+    pub fn passed(&mut self) -> u32 {
+        let passed = self.passed.take();
+        self.outdated += passed;
+        passed
+    }
+
+    /// The end of a turn that moved so many frames. `urged`: the newest generation that somebody waits for in vain.
+    pub fn turn(&mut self, frames: usize, now: Tick, urged: impl Fn() -> u64) {
+        self.empty = if frames == 0 { self.empty.saturating_add(1) } else { 0 };
+        let Some(before) = &self.before else { return };
+        self.turns += 1;
+        self.frames = self.frames.saturating_add(frames as u32);
+        let late = now.0.wrapping_sub(self.since.0) >= LONGEST || urged() > before.generation.0;
+        if late || self.empty >= IDLE || self.is_calm() {
+            self.before = None;
+        }
+    }
+
+    /// Whether few of the last frames were of outdated flows, if there were enough to tell.
+    fn is_calm(&mut self) -> bool {
+        if self.frames < FRAMES && self.turns < TURNS {
+            return false;
+        }
+        let calm = self.outdated * FEW <= self.frames;
+        (self.turns, self.frames, self.outdated) = (0, 0, 0);
+        calm
+    }
+}

@@ -1,0 +1,212 @@
+//! A change that concerns many live flows while packets wait: none is lost, each is decided anew in time, and none goes by what was before once
+//! the worker says that the change is in force.
+
+use vrouter::api::v1;
+use vrouter::control::Request;
+use vrouter::daemon::clock::tick_at;
+use vrouter::drops::DropReason;
+use vrouter::port::BURST;
+
+use super::frames::frame;
+use super::lab::{Lab, Setup};
+use super::network::{self, RA, UP};
+
+const FLOWS: usize = 512;
+const DENY: &str = "acls: [{name: out, rules: [{action: deny, protocol: udp}, {action: permit}]}]";
+const PERMIT: &str = "acls: [{name: out, rules: [{action: permit, protocol: udp}, {action: deny}]}]";
+/// Of a full burst those that do not wait for their decision.
+const AT_LEAST: usize = 2;
+
+/// A packet of flow number `flow`.
+fn packet(flow: usize) -> Vec<u8> {
+    let mut bytes = frame("udp4.vxlan").to_vec();
+    // the source port; and the checksum, which nobody looks at
+    bytes[34..36].copy_from_slice(&(20_000 + flow as u16).to_be_bytes());
+    bytes[40..42].fill(0);
+    bytes
+}
+
+/// One worker, an ACL that permits, and all flows live.
+fn lab() -> Lab {
+    let mut lab = Lab::one(1, &Setup { flows: 4096, ..Setup::default() });
+    lab.apply(PERMIT);
+    lab.apply(&network::ra("acl_from_vif: out"));
+    lab.run();
+    put(&mut lab, 0..FLOWS);
+    lab.run();
+    lab.discard();
+    settle(&mut lab);
+    assert_eq!(lab.rig().flows(v1::FlowsRequest::default()).len(), FLOWS);
+    lab
+}
+
+fn put(lab: &mut Lab, flows: impl Iterator<Item = usize>) {
+    flows.for_each(|flow| lab.put_bytes(RA, &packet(flow)));
+}
+
+/// Until the newest change is in force, then busy again.
+fn settle(lab: &mut Lab) {
+    while lab.rig().shared.seen() < generation(lab) {
+        poll(lab);
+    }
+    put(lab, 0..1);
+    poll(lab);
+    lab.discard();
+}
+
+fn generation(lab: &mut Lab) -> u64 {
+    lab.rig().shared.snapshot.load().generation.0
+}
+
+fn poll(lab: &mut Lab) -> usize {
+    let now = tick_at(lab.now);
+    lab.rig().workers[0].poll(now)
+}
+
+/// Frames that left by the tunnel, and those that the ACL dropped, since the last look.
+fn went(lab: &mut Lab, dropped: &mut u64) -> (usize, usize) {
+    let (left, now) = (lab.take(UP).len(), lab.rig().dropped("ra", DropReason::AclFromVif));
+    (left, (now - std::mem::replace(dropped, now)) as usize)
+}
+
+fn overlooked(lab: &mut Lab) -> u64 {
+    lab.rig().stats().workers[0].overlooked
+}
+
+#[test]
+fn while_packets_wait_some_flows_of_a_burst_are_decided_anew_and_the_others_go_on() {
+    let mut lab = lab();
+    let mut dropped = 0;
+    lab.rig().apply(DENY);
+    put(&mut lab, 0..FLOWS);
+    assert_eq!(poll(&mut lab), BURST);
+    let (left, denied) = went(&mut lab, &mut dropped);
+    assert!(left + denied == BURST && (AT_LEAST..=4 * AT_LEAST).contains(&denied), "{left} {denied}");
+    assert_eq!(overlooked(&mut lab), left as u64);
+    assert!(lab.rig().shared.seen() < generation(&mut lab), "told in force while packets go by what was before");
+    // those that were decided are not overlooked
+    while poll(&mut lab) > 0 {}
+    went(&mut lab, &mut dropped);
+    put(&mut lab, (0..AT_LEAST).cycle().take(BURST));
+    poll(&mut lab);
+    assert_eq!(went(&mut lab, &mut dropped), (0, BURST));
+}
+
+#[test]
+fn a_worker_that_keeps_up_decides_all_that_comes() {
+    let mut lab = lab();
+    let mut dropped = 0;
+    lab.rig().apply(DENY);
+    for first in (0..FLOWS).step_by(BURST - 1) {
+        put(&mut lab, first..FLOWS.min(first + BURST - 1));
+        poll(&mut lab);
+    }
+    assert_eq!(went(&mut lab, &mut dropped), (0, FLOWS));
+    assert_eq!(overlooked(&mut lab), 0);
+}
+
+/// Packets wait all the time. In force is told by itself, after which every packet obeys; not one is lost before, and none goes by what was
+/// before for more than two ticks.
+#[test]
+fn a_change_is_in_force_in_time_under_full_load_and_nothing_goes_by_what_was_before_it() {
+    for (change, expected) in [("in two ticks", 2), ("at once when urged", 0)] {
+        let mut lab = lab();
+        let (mut dropped, mut sent, mut taken) = (0, 0, (0, 0));
+        lab.rig().apply(DENY);
+        let newest = generation(&mut lab);
+        if expected == 0 {
+            let (reply, _answer) = tokio::sync::oneshot::channel();
+            lab.rig().control.answer(Request::Sync { generation: newest, reply });
+            let late = lab.now + 80;
+            lab.rig().control.step_at(late);
+            assert_eq!(lab.rig().shared.urged.load(std::sync::atomic::Ordering::Relaxed), newest);
+        }
+        let (mut turn, start) = (0, lab.now);
+        while lab.rig().shared.seen() < newest {
+            // few flows of many that are outdated are seen: as many stay
+            put(&mut lab, (0..BURST).map(|at| (turn * BURST + at) % FLOWS));
+            turn += 1;
+            sent += BURST;
+            // a tenth of a second has a hundred bursts
+            if turn % 100 == 0 {
+                lab.now += 100;
+            }
+            if turn % (FLOWS / BURST) == 0 {
+                // all flows are outdated again
+                lab.rig().apply(&DENY.replace("udp}", &format!("udp, source_ports: 1-{}}}", 40_000 + turn)));
+            }
+            poll(&mut lab);
+            let (left, denied) = went(&mut lab, &mut dropped);
+            taken = (taken.0 + left, taken.1 + denied);
+            assert!(turn < 1000, "{change}: never in force");
+        }
+        assert_eq!(taken.0 + taken.1, sent, "{change}");
+        assert!((lab.now - start) / 100 <= expected, "{change}: {} ms", lab.now - start);
+        // the burst in which it takes the snapshot may be one of those
+        assert_eq!(taken.0 > BURST, expected > 0, "{change}: {taken:?}");
+    }
+}
+
+/// The one after it is not overlooked either: what was outdated before a change is decided anew, however full bursts are.
+#[test]
+fn what_was_outdated_before_the_change_is_decided_anew() {
+    let mut lab = lab();
+    let mut dropped = 0;
+    lab.rig().apply(DENY);
+    while lab.rig().shared.seen() < generation(&mut lab) {
+        poll(&mut lab);
+    }
+    put(&mut lab, FLOWS..FLOWS + 1);
+    poll(&mut lab);
+    went(&mut lab, &mut dropped);
+    lab.rig().apply(&DENY.replace("udp}", "udp, destination_ports: 1-65535}"));
+    put(&mut lab, 0..FLOWS);
+    poll(&mut lab);
+    assert_eq!(went(&mut lab, &mut dropped), (0, BURST));
+    assert_eq!(overlooked(&mut lab), 0);
+}
+
+#[test]
+fn an_idle_worker_puts_a_change_in_force_at_once() {
+    let mut lab = lab();
+    let mut dropped = 0;
+    (0..16).for_each(|_| _ = poll(&mut lab));
+    lab.rig().apply(DENY);
+    poll(&mut lab);
+    assert_eq!(lab.rig().shared.seen(), generation(&mut lab));
+    put(&mut lab, 0..FLOWS);
+    lab.run();
+    assert_eq!(went(&mut lab, &mut dropped), (0, FLOWS));
+}
+
+/// A next hop that is no more: its flows find no way at once.
+#[test]
+fn what_is_gone_is_not_overlooked() {
+    let mut lab = lab();
+    // of both routes that lead there
+    let host = |bytes: &[u8]| v1::Prefix { address: bytes.to_vec(), length: 8 * bytes.len() as u32 };
+    let of_v6 = std::net::Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0x20).octets();
+    let changes = [host(&[10, 1, 1, 20]), host(&of_v6)].map(|prefix| {
+        let key = v1::RouteKey { vrf: "red".into(), prefix: Some(prefix), owner: String::new() };
+        v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: Some(v1::object_key::Kind::Route(key)) })) }
+    });
+    lab.rig().try_apply(changes.into()).unwrap();
+    put(&mut lab, 0..BURST);
+    poll(&mut lab);
+    assert_eq!((lab.take(UP).len(), overlooked(&mut lab)), (0, 0));
+}
+
+/// Few flows are outdated: the change is in force after some hundred frames, whether packets wait or not.
+#[test]
+fn a_change_that_concerns_few_flows_is_in_force_soon() {
+    let mut lab = lab();
+    lab.rig().apply("routes:\n  - {vrf: red, prefix: 30.0.0.0/24, via: {vxlan: {remote: 10.0.0.2, vni: 100, mac: \"02:0a:00:00:02:01\"}}}");
+    let mut turns = 0;
+    while lab.rig().shared.seen() < generation(&mut lab) {
+        put(&mut lab, 0..BURST);
+        poll(&mut lab);
+        turns += 1;
+    }
+    assert!(turns <= 512 / BURST + 1, "{turns}");
+    assert_eq!((lab.take(UP).len(), overlooked(&mut lab)), (turns * BURST, 0));
+}
