@@ -4,6 +4,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let protos = ["proto/vrouter/v1/vrouter.proto", "proto/vrouter/state/v1/state.proto"];
     protos.iter().for_each(|proto| println!("cargo:rerun-if-changed={proto}"));
     let files = protox::compile(protos, ["proto"])?;
-    tonic_prost_build::configure().compile_fds(files)?;
+    // a route is what there is a million of: what is larger does not make each of them larger
+    let large = ["settings", "vif", "bfd_session", "bridge"];
+    let boxed = large
+        .iter()
+        .fold(tonic_prost_build::configure(), |made, kind| made.boxed(format!(".vrouter.v1.Object.kind.{kind}")));
+    boxed.compile_fds(files)?;
     Ok(())
 }

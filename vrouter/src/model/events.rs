@@ -230,18 +230,18 @@ impl Before {
             events.turn((old.as_ref(), state.vrfs.get(name), moved), put, || Key::Vrf(name.to_string()));
         }
         for (name, old) in &self.bridges {
-            let put = |bridge: &Arc<Bridge>| list::told(state, Kind::Bridge(list::bridge(state, bridge)));
+            let put = |bridge: &Arc<Bridge>| list::told(state, Kind::Bridge(Box::new(list::bridge(state, bridge))));
             let moved = self.moved(state, Name::Bridge(name.clone()));
             events.turn((old.as_ref(), state.bridges.get(name), moved), put, || Key::Bridge(name.to_string()));
         }
         for (name, old) in &self.vifs {
-            let put = |vif: &Arc<Vif>| list::told(state, Kind::Vif(list::vif(state, vif)));
+            let put = |vif: &Arc<Vif>| list::told(state, Kind::Vif(Box::new(list::vif(state, vif))));
             let moved = self.moved(state, Name::Vif(name.clone()));
             events.turn((old.as_ref(), state.vifs.get(name), moved), put, || Key::Vif(name.to_string()));
         }
         let moved = self.moved(state, Name::Settings);
         if self.settings.as_ref().is_some_and(|old| moved || *old != state.settings) {
-            events.puts.push(list::told(state, Kind::Settings(list::settings(state, &state.settings))));
+            events.puts.push(list::told(state, Kind::Settings(Box::new(list::settings(state, &state.settings)))));
         }
     }
 
@@ -254,7 +254,7 @@ impl Before {
             events.turn((old.as_ref(), state.hop_groups.get(name), moved), put, key);
         }
         for (name, old) in &self.bfd {
-            let put = |session: &Arc<Bfd>| list::told(state, Kind::BfdSession(bfd::told(state, session)));
+            let put = |session: &Arc<Bfd>| list::told(state, Kind::BfdSession(Box::new(bfd::told(state, session))));
             let moved = self.moved(state, Name::Bfd(name.clone()));
             events.turn((old.as_ref(), state.bfd.get(name), moved), put, || Key::BfdSession(name.to_string()));
         }

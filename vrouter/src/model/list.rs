@@ -35,13 +35,13 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str, idle: impl Fn(BridgeId,
         objects.extend(state.vrfs.values().map(|vrf| Object::Vrf(self::vrf(vrf))));
     }
     if wants(Kind::Bridge) {
-        objects.extend(state.bridges.values().map(|bridge| Object::Bridge(self::bridge(state, bridge))));
+        objects.extend(state.bridges.values().map(|bridge| Object::Bridge(Box::new(self::bridge(state, bridge)))));
     }
     if wants(Kind::Vif) {
-        objects.extend(state.vifs.values().map(|vif| Object::Vif(self::vif(state, vif))));
+        objects.extend(state.vifs.values().map(|vif| Object::Vif(Box::new(self::vif(state, vif)))));
     }
     if wants(Kind::Settings) {
-        objects.push(Object::Settings(settings(state, &state.settings)));
+        objects.push(Object::Settings(Box::new(settings(state, &state.settings))));
     }
     if wants(Kind::Neighbour) {
         let one = |(&(vif, address), neighbour): (&(VifId, _), &Neighbour)| {
@@ -54,7 +54,7 @@ pub(super) fn list(state: &State, kind: Kind, vrf: &str, idle: impl Fn(BridgeId,
         objects.extend(groups.map(|group| Object::NextHopGroup(hop_group(state, group))));
     }
     if wants(Kind::BfdSession) {
-        objects.extend(state.bfd.values().map(|session| Object::BfdSession(bfd::told(state, session))));
+        objects.extend(state.bfd.values().map(|session| Object::BfdSession(Box::new(bfd::told(state, session)))));
     }
     if wants(Kind::FdbEntry) {
         for bridge in state.bridges.values() {

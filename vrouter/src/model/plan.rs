@@ -67,7 +67,10 @@ impl Model {
                 let before = match after.kind.as_ref().and_then(v1::object::Kind::key) {
                     Some(key) => found(&self.state, &key),
                     None => self.state.settings.given.then(|| {
-                        list::told(&self.state, Kind::Settings(list::settings(&self.state, &self.state.settings)))
+                        list::told(
+                            &self.state,
+                            Kind::Settings(Box::new(list::settings(&self.state, &self.state.settings))),
+                        )
                     }),
                 };
                 let fields = before.as_ref().map(|before| differing(before, &after)).unwrap_or_default();
@@ -88,13 +91,13 @@ fn found(state: &State, key: &Key) -> Option<v1::Object> {
         (_, Some(Name::Group(name))) => Kind::Group(list::group(state.groups.get(&name)?)),
         (_, Some(Name::Acl(name))) => Kind::Acl(list::acl(state.acls.get(&name)?)),
         (_, Some(Name::Vrf(name))) => Kind::Vrf(list::vrf(state.vrfs.get(&name)?)),
-        (_, Some(Name::Bridge(name))) => Kind::Bridge(list::bridge(state, state.bridges.get(&name)?)),
-        (_, Some(Name::Vif(name))) => Kind::Vif(list::vif(state, state.vifs.get(&name)?)),
+        (_, Some(Name::Bridge(name))) => Kind::Bridge(Box::new(list::bridge(state, state.bridges.get(&name)?))),
+        (_, Some(Name::Vif(name))) => Kind::Vif(Box::new(list::vif(state, state.vifs.get(&name)?))),
         (_, Some(Name::Neighbour(vif, address))) => {
             Kind::Neighbour(list::neighbour(state, vif, address, state.neighbours.get(&(vif, address))?))
         }
         (_, Some(Name::HopGroup(name))) => Kind::NextHopGroup(list::hop_group(state, state.hop_groups.get(&name)?)),
-        (_, Some(Name::Bfd(name))) => Kind::BfdSession(bfd::told(state, state.bfd.get(&name)?)),
+        (_, Some(Name::Bfd(name))) => Kind::BfdSession(Box::new(bfd::told(state, state.bfd.get(&name)?))),
         (_, Some(Name::Fdb(bridge, mac))) => Kind::FdbEntry(match state.fdb.get(&(bridge, mac)) {
             Some(entry) => list::fdb_entry(state, bridge, mac, entry),
             None => list::learnt(state, bridge, mac, state.learnt.get(&(bridge, mac))?, 0),

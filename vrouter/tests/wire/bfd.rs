@@ -27,7 +27,7 @@ fn session(lab: &mut Lab) -> v1::BfdSession {
     let filter = v1::ListRequest { kind: v1::Kind::BfdSession.into(), vrf: String::new() };
     let mut listed = lab.rig().ask(|reply| Request::List { filter, reply }).unwrap();
     match listed.objects.next().expect("a session").kind {
-        Some(Kind::BfdSession(session)) => session,
+        Some(Kind::BfdSession(session)) => *session,
         other => panic!("{other:?}"),
     }
 }

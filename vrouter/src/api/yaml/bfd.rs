@@ -87,7 +87,7 @@ pub struct BfdLive {
 
 impl ToProto for BfdSession {
     fn to_proto(&self) -> Result<Kind, (String, String)> {
-        Ok(Kind::BfdSession(v1::BfdSession {
+        Ok(Kind::BfdSession(Box::new(v1::BfdSession {
             name: self.name.clone(),
             vrf: self.vrf.clone(),
             remote: address_bytes(self.remote),
@@ -102,7 +102,7 @@ impl ToProto for BfdSession {
             diagnostic: self.diagnostic.clone().unwrap_or_default(),
             failed: self.failed,
             live: self.live.as_ref().map(v1::BfdLive::from),
-        }))
+        })))
     }
 }
 

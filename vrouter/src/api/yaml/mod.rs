@@ -125,18 +125,18 @@ impl Network {
         use v1::object::Kind;
         match &object.kind {
             None => {}
-            Some(Kind::Settings(settings)) => self.settings = Some(owned(settings.try_into()?, object)),
+            Some(Kind::Settings(settings)) => self.settings = Some(owned((&**settings).try_into()?, object)),
             Some(Kind::Vrf(vrf)) => self.vrfs.push(owned(vrf.try_into()?, object)),
-            Some(Kind::Vif(vif)) => self.vifs.push(owned(vif.try_into()?, object)),
+            Some(Kind::Vif(vif)) => self.vifs.push(owned((&**vif).try_into()?, object)),
             Some(Kind::Route(route)) => self.routes.push(At::nowhere(route.try_into()?)),
             Some(Kind::Neighbour(neighbour)) => self.neighbours.push(owned(neighbour.try_into()?, object)),
             Some(Kind::Vni(vni)) => self.vnis.push(owned(vni.into(), object)),
             Some(Kind::Label(label)) => self.labels.push(owned(label.into(), object)),
             Some(Kind::Acl(acl)) => self.acls.push(owned(acl.try_into()?, object)),
             Some(Kind::Group(group)) => self.groups.push(owned(group.try_into()?, object)),
-            Some(Kind::Bridge(bridge)) => self.bridges.push(owned(bridge.try_into()?, object)),
+            Some(Kind::Bridge(bridge)) => self.bridges.push(owned((&**bridge).try_into()?, object)),
             Some(Kind::NextHopGroup(group)) => self.next_hop_groups.push(owned(group.try_into()?, object)),
-            Some(Kind::BfdSession(session)) => self.bfd_sessions.push(owned(session.try_into()?, object)),
+            Some(Kind::BfdSession(session)) => self.bfd_sessions.push(owned((&**session).try_into()?, object)),
             Some(Kind::FdbEntry(entry)) => self.fdb.push(owned(entry.try_into()?, object)),
             Some(Kind::Port(port)) => self.ports.push(owned(port.try_into()?, object)),
         }

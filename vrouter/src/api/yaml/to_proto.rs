@@ -17,7 +17,7 @@ type Wrong = (String, String);
 
 impl ToProto for Settings {
     fn to_proto(&self) -> Result<Kind, Wrong> {
-        Ok(Kind::Settings(v1::Settings {
+        Ok(Kind::Settings(Box::new(v1::Settings {
             underlay_vrf: self.underlay_vrf.clone().unwrap_or_default(),
             vtep: v4(self.vtep),
             vtep_v6: v6(self.vtep_v6),
@@ -31,7 +31,7 @@ impl ToProto for Settings {
             tunnel_headers: self.tunnel_headers.map(v1::TunnelHeaders::from),
             vif_quota: self.vif_quota.map(v1::Quota::from),
             tenant_quotas: self.tenant_quotas.iter().map(v1::TenantQuota::from).collect(),
-        }))
+        })))
     }
 }
 
@@ -98,7 +98,7 @@ impl ToProto for Vif {
             VifKind::Tenant => v1::VifKind::VifTenant,
             VifKind::Fabric => v1::VifKind::VifFabric,
         };
-        Ok(Kind::Vif(v1::Vif {
+        Ok(Kind::Vif(Box::new(v1::Vif {
             name: self.name.clone(),
             kind: kind.into(),
             port: self.port.clone(),
@@ -123,7 +123,7 @@ impl ToProto for Vif {
             leaf: self.leaf,
             quota: self.quota.map(v1::Quota::from),
             alarms: quotas::to_proto(&self.alarms),
-        }))
+        })))
     }
 }
 
@@ -273,7 +273,7 @@ impl ToProto for Bridge {
         let vtep = |(at, vtep): (usize, &Vtep)| {
             vtep.to_proto().map_err(|(field, reason)| (format!("bridge {} vteps[{at}]{field}", self.name), reason))
         };
-        Ok(Kind::Bridge(v1::Bridge {
+        Ok(Kind::Bridge(Box::new(v1::Bridge {
             name: self.name.clone(),
             vrf: self.vrf.clone(),
             vteps: self.vteps.iter().enumerate().map(vtep).collect::<Result<_, _>>()?,
@@ -284,7 +284,7 @@ impl ToProto for Bridge {
             ageing: self.ageing.unwrap_or(0),
             learn_limit: self.learn_limit.unwrap_or(0),
             ip_only: self.ip_only,
-        }))
+        })))
     }
 }
 

@@ -19,7 +19,7 @@ fn session(name: &str, remote: &str, multihop: bool) -> v1::BfdSession {
 fn with_sessions() -> Model {
     let mut model = model();
     let sessions = [session("near", "10.0.0.254", false), session("far", "10.0.0.2", true)];
-    model.apply("", &sessions.map(|session| put(Kind::BfdSession(session)))).unwrap();
+    model.apply("", &sessions.map(|session| put(Kind::BfdSession(Box::new(session))))).unwrap();
     model.note_changes(100);
     model
 }
@@ -63,7 +63,7 @@ fn how_a_session_stands_is_an_event_and_in_the_list() {
     assert_eq!((&*near.state, near.failed, near.min_tx, near.multiplier), ("down", true, Some(300), Some(3)));
     // other timers leave it as it stands
     let slower = v1::BfdSession { min_tx: Some(1000), ..session("near", "10.0.0.254", false) };
-    model.apply("", &[put(Kind::BfdSession(slower))]).unwrap();
+    model.apply("", &[put(Kind::BfdSession(Box::new(slower)))]).unwrap();
     assert!(model.snapshot().bfd_failed.contains(&model.watched("near").unwrap()));
     model.apply("", &[delete(Key::BfdSession("near".into()))]).unwrap();
     assert!(model.snapshot().bfd_failed.is_empty() && model.watched("near").is_none());
@@ -91,7 +91,7 @@ fn what_a_session_s_ends_need_does_not_go_before_it() {
     let mut model = with_sessions();
     assert_eq!(model.snapshot().bfd.len(), 2);
     // no tunnels, no VTEP; the link remains
-    let bare = put(Kind::Settings(v1::Settings { underlay_vrf: "underlay".into(), ..Default::default() }));
+    let bare = put(Kind::Settings(Box::new(v1::Settings { underlay_vrf: "underlay".into(), ..Default::default() })));
     let refused = model.apply("", std::slice::from_ref(&bare)).err().expect("the far one's end is the VTEP");
     assert_eq!((&*refused.field, &*refused.reason), ("vtep", "still referred to by BFD session far"));
     model.apply("", &[delete(Key::BfdSession("far".into())), bare]).unwrap();
@@ -103,7 +103,7 @@ fn what_a_session_s_ends_need_does_not_go_before_it() {
 #[test]
 fn a_route_by_who_has_failed_leads_nowhere() {
     let mut model = with_sessions();
-    model.apply("", &[put(Kind::BfdSession(session("next", "10.0.0.2", false)))]).unwrap();
+    model.apply("", &[put(Kind::BfdSession(Box::new(session("next", "10.0.0.2", false))))]).unwrap();
     model.learn(model.vif_id("up0").unwrap(), std::net::Ipv4Addr::new(10, 0, 0, 2), crate::ids::Mac(PEER_MAC));
     let all = leads(&model, "10.0.0.2");
     assert!(!all.is_empty() && all.iter().all(|leads| *leads));

@@ -137,7 +137,7 @@ fn ipv6_neighbours_resolve_gateways_and_give_way_like_ipv4_ones() {
         ..uplink()
     };
     let via = put(Kind::Route(route("underlay", "fd10::/16", gateway("fd0f::7"))));
-    let before = model.apply("", &[put(Kind::Vif(both)), via]).unwrap();
+    let before = model.apply("", &[put(Kind::Vif(Box::new(both))), via]).unwrap();
     let ours = before.vifs.row(up0.index()).unwrap().addresses.clone();
     assert_eq!(ours[2].to_string(), "fe80::5000:ff:fe00:0", "by the port's MAC, 52:00:00:00:00:00");
     assert_eq!(route_to(&model, &before, "underlay", "fd0f::1").unwrap().kind, NextHopKind::Receive);
@@ -165,7 +165,7 @@ fn ipv6_neighbours_resolve_gateways_and_give_way_like_ipv4_ones() {
 fn a_fabric_vif_has_the_link_local_address_that_it_is_given() {
     let mut model = model();
     let given = v1::Vif { addresses: vec![ip("10.0.0.1"), ip("fe80::1")], ..uplink() };
-    let snapshot = model.apply("", &[put(Kind::Vif(given))]).unwrap();
+    let snapshot = model.apply("", &[put(Kind::Vif(Box::new(given)))]).unwrap();
     let up0 = model.vif_id("up0").unwrap();
     let row = snapshot.vifs.row(up0.index()).unwrap();
     assert_eq!(row.addresses[1..], ["fe80::1".parse::<IpAddr>().unwrap()]);
@@ -179,7 +179,7 @@ fn a_changed_uplink_reaches_neighbours_gateways_and_tunnels() {
     model.learn(up0, Ipv4Addr::new(10, 0, 0, 2), NEIGHBOUR_MAC).unwrap();
     model.learn(up0, Ipv4Addr::new(10, 0, 0, 254), NEIGHBOUR_MAC).unwrap();
     let moved = v1::Vif { mtu: 1400, port: "p6".into(), mac: vec![2, 0, 0, 0, 6, 6], ..uplink() };
-    let after = model.apply("", &[put(Kind::Vif(moved))]).unwrap();
+    let after = model.apply("", &[put(Kind::Vif(Box::new(moved)))]).unwrap();
     assert_eq!((after.ports[0].vif, after.ports[6].vif), (None, Some(up0)));
     for (vrf, to, mtu) in [("red", "192.168.0.12", 1350), ("blue", "192.168.0.12", 1368), ("blue", "fd00:1::1", 1350)] {
         assert_eq!(route_to(&model, &after, vrf, to).unwrap().mtu, mtu);
@@ -202,14 +202,14 @@ fn an_uplink_that_moves_forgets_its_neighbours() {
         subnets: vec![prefix("10.0.1.0/24")],
         ..uplink()
     };
-    model.apply("", &[put(Kind::Vif(up1.clone())), put(Kind::Vrf(vrf("spare")))]).unwrap();
+    model.apply("", &[put(Kind::Vif(Box::new(up1.clone()))), put(Kind::Vrf(vrf("spare")))]).unwrap();
     model.learn(model.vif_id("up1").unwrap(), Ipv4Addr::new(10, 0, 1, 7), NEIGHBOUR_MAC).unwrap();
     let host = |vrf: &str, model: &Model| {
         let snapshot = model.snapshot();
         vrf_row(model, &snapshot, vrf).route("10.0.1.7".parse().unwrap()).map(|(length, _)| length)
     };
     assert_eq!((host("underlay", &model), host("spare", &model)), (Some(32), None));
-    model.apply("", &[put(Kind::Vif(v1::Vif { vrf: "spare".into(), ..up1 }))]).unwrap();
+    model.apply("", &[put(Kind::Vif(Box::new(v1::Vif { vrf: "spare".into(), ..up1 })))]).unwrap();
     assert_eq!((host("underlay", &model), host("spare", &model)), (None, Some(24)));
     assert!(model.list(v1::Kind::Neighbour, "").is_empty());
 }
@@ -220,7 +220,7 @@ fn a_neighbours_address_becomes_ours() {
     let up0 = model.vif_id("up0").unwrap();
     model.learn(up0, Ipv4Addr::new(10, 0, 0, 3), NEIGHBOUR_MAC).unwrap();
     let both = v1::Vif { addresses: vec![ip("10.0.0.1"), ip("10.0.0.3")], ..uplink() };
-    let after = model.apply("", &[put(Kind::Vif(both))]).unwrap();
+    let after = model.apply("", &[put(Kind::Vif(Box::new(both)))]).unwrap();
     assert_eq!(route_to(&model, &after, "underlay", "10.0.0.3").unwrap().kind, NextHopKind::Receive);
     assert!(model.forget(up0, Ipv4Addr::new(10, 0, 0, 3)).is_none());
 }
@@ -232,7 +232,13 @@ fn an_address_is_taken_though_another_vif_had_learnt_it() {
     model.learn(up0, Ipv4Addr::new(10, 0, 0, 3), NEIGHBOUR_MAC).unwrap();
     let spare = |name: &str, port: &str| {
         let addresses = vec![ip("10.0.0.3")];
-        put(Kind::Vif(v1::Vif { name: name.into(), port: port.into(), addresses, subnets: vec![], ..uplink() }))
+        put(Kind::Vif(Box::new(v1::Vif {
+            name: name.into(),
+            port: port.into(),
+            addresses,
+            subnets: vec![],
+            ..uplink()
+        })))
     };
     let after = model.apply("", &[spare("up1", "p5")]).unwrap();
     assert_eq!(route_to(&model, &after, "underlay", "10.0.0.3").unwrap().kind, NextHopKind::Receive);
@@ -281,11 +287,11 @@ fn an_address_that_becomes_ours_is_no_neighbour_of_another_uplink() {
         subnets: vec![prefix("10.0.1.0/24")],
         ..uplink()
     };
-    model.apply("", &[put(Kind::Vif(up1))]).unwrap();
+    model.apply("", &[put(Kind::Vif(Box::new(up1)))]).unwrap();
     let up1 = model.vif_id("up1").unwrap();
     model.learn(up1, Ipv4Addr::new(10, 0, 1, 7), NEIGHBOUR_MAC).unwrap();
     let both = v1::Vif { addresses: vec![ip("10.0.0.1"), ip("10.0.1.7")], ..uplink() };
-    let after = model.apply("", &[put(Kind::Vif(both))]).unwrap();
+    let after = model.apply("", &[put(Kind::Vif(Box::new(both)))]).unwrap();
     assert!(model.list(v1::Kind::Neighbour, "").is_empty());
     assert_eq!(route_to(&model, &after, "underlay", "10.0.1.7").unwrap().kind, NextHopKind::Receive);
 }

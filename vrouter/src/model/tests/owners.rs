@@ -60,7 +60,9 @@ fn pods(port: u8, vif_name: &str) -> Vec<v1::Change> {
     pod.acl_to_vif = "pods".into();
     let vni = v1::Vni { vni: 900, vrf: "green".into(), bridge: String::new() };
     let route = route("green", "9.0.0.0/8", via_vif(vif_name));
-    [Kind::Acl(acl), Kind::Vrf(vrf("green")), Kind::Vif(pod), Kind::Vni(vni), Kind::Route(route)].map(put).into()
+    [Kind::Acl(acl), Kind::Vrf(vrf("green")), Kind::Vif(Box::new(pod)), Kind::Vni(vni), Kind::Route(route)]
+        .map(put)
+        .into()
 }
 
 /// Not touched at all.
@@ -198,7 +200,7 @@ fn what_is_redirected_to_stays_when_a_lease_runs_out() {
     let mut model = model();
     let mut service = vif("fw", 6, "red", &["192.168.9.9"]);
     service.service = true;
-    apply(&mut model, by("cni", &[put(Kind::Vif(service)), put(Kind::Vrf(vrf("green")))])).unwrap();
+    apply(&mut model, by("cni", &[put(Kind::Vif(Box::new(service))), put(Kind::Vrf(vrf("green")))])).unwrap();
     let to = v1::Redirect { to: Some(v1::redirect::To::Vif("fw".into())) };
     let rule = v1::Rule { permit: true, redirect: Some(to), ..v1::Rule::default() };
     let acl = v1::Acl { name: "chain".into(), rules: vec![rule] };

@@ -44,8 +44,10 @@ fn a_port_and_its_vif_in_one_batch() {
     let there = listed(&model).len();
     let mut guest = vif("g", 7, "red", &["172.16.0.9"]);
     (guest.port, guest.mtu) = ("new".into(), 8000);
-    let batch =
-        [create(Kind::Port(v1::Port { mtu: 8500, queues: 2, ..port("new", "net_x0,a=b") })), put(Kind::Vif(guest))];
+    let batch = [
+        create(Kind::Port(v1::Port { mtu: 8500, queues: 2, ..port("new", "net_x0,a=b") })),
+        put(Kind::Vif(Box::new(guest))),
+    ];
     assert_eq!(apply(&mut model, &batch), Ok(vec![(8, Some(2), Some(8500))]));
     let new = listed(&model).pop().unwrap();
     assert_eq!((listed(&model).len(), &*new.name, new.mtu, new.queues, new.mac.len()), (there + 1, "new", 8500, 1, 6));

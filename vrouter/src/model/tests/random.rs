@@ -48,13 +48,13 @@ pub(crate) fn furniture() -> Vec<v1::Change> {
     up1.subnets = vec![prefix("10.0.1.0/24"), prefix("fd0f::/64")];
     changes.extend([
         put(Kind::Vrf(vrf("spare"))),
-        put(Kind::Bridge(bridge("lan", "red"))),
-        put(Kind::Bridge(bridge("lan2", "red"))),
-        put(Kind::Bridge(bridge("dmz", "blue"))),
+        put(Kind::Bridge(Box::new(bridge("lan", "red")))),
+        put(Kind::Bridge(Box::new(bridge("lan2", "red")))),
+        put(Kind::Bridge(Box::new(bridge("dmz", "blue")))),
         put(Kind::Group(v1::AddressGroup { name: "all".into(), prefixes: vec![prefix("0.0.0.0/0"), prefix("::/0")] })),
         put(Kind::Acl(v1::Acl { name: "dns".into(), rules: web_acl().rules })),
-        put(Kind::Vif(up1)),
-        put(Kind::Vif(vif("red2", 3, "red", &["172.16.0.3"]))),
+        put(Kind::Vif(Box::new(up1))),
+        put(Kind::Vif(Box::new(vif("red2", 3, "red", &["172.16.0.3"])))),
         put(Kind::Route(route("blue", "10.1.0.0/16", vxlan("10.0.1.7", 7)))),
         put(Kind::Route(route("blue", "172.16.0.0/30", via_vif("red2")))),
         put(Kind::NextHopGroup(hop_group(
@@ -83,9 +83,9 @@ fn change() -> impl Strategy<Value = v1::Change> {
 
 fn object() -> impl Strategy<Value = Kind> {
     prop_oneof![
-        1 => any_settings().prop_map(Kind::Settings),
+        1 => any_settings().prop_map(|settings| Kind::Settings(Box::new(settings))),
         2 => any_vrf().prop_map(Kind::Vrf),
-        4 => any_vif().prop_map(Kind::Vif),
+        4 => any_vif().prop_map(|vif| Kind::Vif(Box::new(vif))),
         6 => any_route().prop_map(Kind::Route),
         2 => (select(&VIFS[..3]), select(&FABRIC[..]), 0_u8..4).prop_map(|(vif, address, mac)| {
             Kind::Neighbour(neighbour(vif, address, [2, 0, 0, 0, 7, mac]))
@@ -97,9 +97,9 @@ fn object() -> impl Strategy<Value = Kind> {
         1 => (15_u32..19, select(&VIFS[..])).prop_map(|(number, vif)| {
             Kind::Label(label(number, v1::mpls_label::Target::Vif(vif.into())))
         }),
-        2 => any_bridge().prop_map(Kind::Bridge),
+        2 => any_bridge().prop_map(|bridge| Kind::Bridge(Box::new(bridge))),
         3 => any_hop_group().prop_map(Kind::NextHopGroup),
-        2 => any_bfd_session().prop_map(Kind::BfdSession),
+        2 => any_bfd_session().prop_map(|session| Kind::BfdSession(Box::new(session))),
         2 => (select(&VRFS[..]), select(&PREFIXES[..]), select(&HOP_GROUPS[..]))
             .prop_map(|(vrf, of, group)| Kind::Route(route_to_group(vrf, of, group))),
         3 => any_fdb_entry().prop_map(Kind::FdbEntry),

@@ -148,7 +148,7 @@ fn vifs_raise_for_policy_and_not_for_rewrites() {
     let with = |change: fn(&mut v1::Vif)| {
         let mut vif = vif("blue1", 2, "blue", &["192.168.0.11", "fd00::11"]);
         change(&mut vif);
-        [put(Kind::Vif(vif))]
+        [put(Kind::Vif(Box::new(vif)))]
     };
     assert!(raised(&mut model, &with(|_| {})).is_empty());
     assert!(raised(&mut model, &with(|vif| vif.mtu = 1400)).is_empty());
@@ -159,7 +159,7 @@ fn vifs_raise_for_policy_and_not_for_rewrites() {
     assert_eq!(raised(&mut model, &with(|vif| vif.mac = vec![2, 0, 0, 0, 9, 9])), policy);
     assert_eq!(raised(&mut model, &with(|vif| vif.addresses.truncate(1))), policy);
     let gateway_mac = v1::Settings { gateway_mac: vec![2, 0, 0, 9, 9, 9], ..settings() };
-    assert!(raised(&mut model, &[put(Kind::Settings(gateway_mac))]).is_empty());
+    assert!(raised(&mut model, &[put(Kind::Settings(Box::new(gateway_mac)))]).is_empty());
     let snapshot = model.snapshot();
     assert_eq!(snapshot.vifs.row(model.vif_id("red1").unwrap().index()).unwrap().our_mac, Mac([2, 0, 0, 9, 9, 9]));
 }
@@ -172,7 +172,7 @@ fn numbers_are_never_reused_and_slots_are() {
         (id, model.snapshot().vifs.row(id.index()).unwrap().slot)
     };
     let first = of(&model);
-    let again = put(Kind::Vif(vif("blue1", 2, "blue", &["192.168.0.11"])));
+    let again = put(Kind::Vif(Box::new(vif("blue1", 2, "blue", &["192.168.0.11"]))));
     model.apply("", &[delete(Key::Vif("blue1".into())), again]).unwrap();
     let second = of(&model);
     assert!(second.0 > first.0);

@@ -5,7 +5,7 @@ fn session(remote: &str, change: impl FnOnce(&mut v1::BfdSession)) -> v1::Change
     let mut session =
         v1::BfdSession { name: "s".into(), vrf: "underlay".into(), remote: ip(remote), ..Default::default() };
     change(&mut session);
-    put(Kind::BfdSession(session))
+    put(Kind::BfdSession(Box::new(session)))
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::api::v1::fdb_entry::Target as At;
 use crate::api::v1::frame_tunnel::Encap;
 
 fn bridge(name: &str, vrf: &str) -> v1::Change {
-    put(Kind::Bridge(v1::Bridge { name: name.into(), vrf: vrf.into(), ..Default::default() }))
+    put(Kind::Bridge(Box::new(v1::Bridge { name: name.into(), vrf: vrf.into(), ..Default::default() })))
 }
 
 fn station(bridge: &str, mac: [u8; 6], at: At) -> v1::Change {
@@ -36,7 +36,7 @@ const ONE: [u8; 6] = [2, 0, 0, 0, 9, 1];
 fn bridged() -> Vec<v1::Change> {
     vec![
         bridge("lan", "red"),
-        put(Kind::Vif(v1::Vif { bridge: "lan".into(), ..vif("red1", 1, "red", &["192.168.0.11"]) })),
+        put(Kind::Vif(Box::new(v1::Vif { bridge: "lan".into(), ..vif("red1", 1, "red", &["192.168.0.11"]) }))),
         station("lan", ONE, behind("10.0.0.9", Encap::Vni(5000))),
     ]
 }
@@ -59,7 +59,7 @@ fn bridges_are_of_tenants_and_stay_while_they_are_used() {
     refused(delete(Key::Bridge("lan".into())), "bridge lan", "", "still referred to by VIF red1");
     refused(delete(Key::Bridge("x".into())), "bridge x", "", "does not exist");
     refused(
-        create(Kind::Bridge(v1::Bridge { name: "lan".into(), vrf: "red".into(), ..Default::default() })),
+        create(Kind::Bridge(Box::new(v1::Bridge { name: "lan".into(), vrf: "red".into(), ..Default::default() }))),
         "bridge lan",
         "",
         "exists",
@@ -84,15 +84,15 @@ fn bridges_are_of_tenants_and_stay_while_they_are_used() {
 fn ports_of_bridges() {
     let red1 = || v1::Vif { bridge: "lan".into(), ..vif("red1", 1, "red", &["192.168.0.11"]) };
     let of = |bridge: &str| v1::Vif { bridge: bridge.into(), ..red1() };
-    refused(put(Kind::Vif(of("x"))), "vif red1", "bridge", "no bridge x");
+    refused(put(Kind::Vif(Box::new(of("x")))), "vif red1", "bridge", "no bridge x");
     let blue = v1::Vif { bridge: "lan".into(), ..vif("blue1", 2, "blue", &["192.168.0.11", "fd00::11"]) };
-    refused(put(Kind::Vif(blue)), "vif blue1", "bridge", "bridge lan is of VRF red");
-    refused(put(Kind::Vif(v1::Vif { bridge: "lan".into(), ..uplink() })), "vif up0", "bridge", "of VRF red");
+    refused(put(Kind::Vif(Box::new(blue))), "vif blue1", "bridge", "bridge lan is of VRF red");
+    refused(put(Kind::Vif(Box::new(v1::Vif { bridge: "lan".into(), ..uplink() }))), "vif up0", "bridge", "of VRF red");
     let twin = v1::Vif { mac: red1().mac, bridge: "lan".into(), ..vif("red2", 3, "red", &[]) };
-    refused(put(Kind::Vif(twin)), "vif red2", "mac", "MAC address of VIF red1 in this bridge");
+    refused(put(Kind::Vif(Box::new(twin))), "vif red2", "mac", "MAC address of VIF red1 in this bridge");
     let unlabelled = delete(Key::Label(1001));
     let mut model = model_with(&[bridged(), vec![unlabelled, station("lan", [2; 6], At::Vif("red1".into()))]].concat());
-    let leaves = refusal(&mut model, "", &[put(Kind::Vif(of("")))]);
+    let leaves = refusal(&mut model, "", &[put(Kind::Vif(Box::new(of(""))))]);
     assert_eq!((&*leaves.field, &*leaves.reason), ("bridge", "still referred to by 1 FDB entries"));
     let gone = refusal(&mut model, "", &[delete(Key::Vif("red1".into()))]);
     assert_eq!((&*gone.field, &*gone.reason), ("", "still referred to by 1 FDB entries"));
@@ -152,7 +152,7 @@ fn what_is_learnt_is_not_written() {
     let with = |change: fn(&mut v1::Bridge)| {
         let mut bridge = v1::Bridge { name: "lan".into(), vrf: "red".into(), learning: true, ..Default::default() };
         change(&mut bridge);
-        put(Kind::Bridge(bridge))
+        put(Kind::Bridge(Box::new(bridge)))
     };
     refused(with(|bridge| bridge.ageing = 1_000_001), "bridge lan", "ageing", "0 to 1000000");
     refused(with(|bridge| bridge.learn_limit = 65_537), "bridge lan", "learn_limit", "0 to 65536");
@@ -161,7 +161,7 @@ fn what_is_learnt_is_not_written() {
 #[test]
 fn leaves_are_of_bridges() {
     let leaf = v1::Vif { leaf: true, ..vif("red1", 1, "red", &["192.168.0.11"]) };
-    refused(put(Kind::Vif(leaf)), "vif red1", "leaf", "needs a bridge");
+    refused(put(Kind::Vif(Box::new(leaf))), "vif red1", "leaf", "needs a bridge");
 }
 
 #[test]
@@ -169,13 +169,13 @@ fn vteps_of_bridges() {
     let with = |remotes: &[&str]| {
         let vtep = |remote: &&str| v1::FrameTunnel { remote: ip(remote), encap: Some(Encap::Vni(5000)), leaf: false };
         let vteps = remotes.iter().map(vtep).collect();
-        put(Kind::Bridge(v1::Bridge { name: "lan".into(), vrf: "red".into(), vteps, ..Default::default() }))
+        put(Kind::Bridge(Box::new(v1::Bridge { name: "lan".into(), vrf: "red".into(), vteps, ..Default::default() })))
     };
     refused(with(&["10.0.0.9", "10.0.0.1"]), "bridge lan", "vteps[1].remote", "10.0.0.1 is our own address");
     refused(with(&["10.0.0.9", "10.0.0.8", "10.0.0.9"]), "bridge lan", "vteps[2]", "given twice");
     refused(with(&["fd0f::1"]), "bridge lan", "vteps[0].remote", "needs vtep_v6");
     let fast = v1::Bridge { name: "lan".into(), vrf: "red".into(), floods_per_second: 1_000_001, ..Default::default() };
-    refused(put(Kind::Bridge(fast)), "bridge lan", "floods_per_second", "0 to 1000000");
+    refused(put(Kind::Bridge(Box::new(fast))), "bridge lan", "floods_per_second", "0 to 1000000");
 }
 
 #[test]
@@ -191,12 +191,12 @@ fn settings_leave_stations_alone() {
     let with = |change: fn(&mut v1::Settings)| {
         let mut settings = settings();
         change(&mut settings);
-        put(Kind::Settings(settings))
+        put(Kind::Settings(Box::new(settings)))
     };
     refused(with(|settings| settings.gateway_mac = ONE.into()), "settings", "gateway_mac", "FDB entries");
     refused(with(|settings| settings.router_mac = ONE.into()), "settings", "router_mac", "FDB entries");
     let other = v1::Vif { addresses: vec![ip("10.0.0.1"), ip("10.0.0.9")], ..uplink() };
-    let mut model = model_with(&[bridged(), vec![put(Kind::Vif(other))]].concat());
+    let mut model = model_with(&[bridged(), vec![put(Kind::Vif(Box::new(other)))]].concat());
     let refused = refusal(&mut model, "", &[with(|settings| settings.vtep = ip("10.0.0.9"))]);
     assert_eq!(
         (&*refused.field, &*refused.reason),

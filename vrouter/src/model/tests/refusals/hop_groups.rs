@@ -88,7 +88,7 @@ fn routes_and_their_groups() {
     }
     // a gateway that a group needs stays on a subnet
     let moved = v1::Vif { addresses: vec![ip("10.7.0.1")], subnets: vec![prefix("10.7.0.0/24")], ..uplink() };
-    let refused = refusal(&mut model, "", &[put(Kind::Vif(moved))]);
+    let refused = refusal(&mut model, "", &[put(Kind::Vif(Box::new(moved)))]);
     assert!(refused.reason.contains("10.0.0.2 would be on no connected subnet"), "{refused:?}");
     // without routes it can go, and nothing of it is left
     let routes = ["red", "underlay"].map(|vrf| delete(Key::Route(route_key(vrf, "9.0.0.0/8", ""))));

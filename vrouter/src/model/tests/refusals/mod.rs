@@ -222,7 +222,10 @@ fn limits() {
             "next_hop_groups",
             vec![put(Kind::NextHopGroup(hop_group("x", "red", vec![(1, "", vxlan("10.0.0.2", 100))])))],
         ),
-        ("bridges", vec![put(Kind::Bridge(v1::Bridge { name: "x".into(), vrf: "red".into(), ..Default::default() }))]),
+        (
+            "bridges",
+            vec![put(Kind::Bridge(Box::new(v1::Bridge { name: "x".into(), vrf: "red".into(), ..Default::default() })))],
+        ),
         ("fdb_entries", bridges::one_station()),
         ("fdb_addresses", bridges::one_address()),
         ("labels", vec![put(Kind::Label(label(99, Target::Vrf("red".into()))))]),

@@ -10,7 +10,7 @@ pub(super) fn put_rule(change: impl FnOnce(&mut v1::Rule)) -> v1::Change {
 fn put_settings(change: impl FnOnce(&mut v1::Settings)) -> v1::Change {
     let mut settings = settings();
     change(&mut settings);
-    put(Kind::Settings(settings))
+    put(Kind::Settings(Box::new(settings)))
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn the_settings() {
         (lifetimes(|l| l.icmp = u32::MAX), "settings", "lifetimes.icmp", "0 to 604800"),
     ]);
     let acl = [put(Kind::Vrf(v1::Vrf { acl: "web".into(), ..vrf("green") }))];
-    let green = put(Kind::Settings(v1::Settings { underlay_vrf: "green".into(), ..Default::default() }));
+    let green = put(Kind::Settings(Box::new(v1::Settings { underlay_vrf: "green".into(), ..Default::default() })));
     let refused = refusal(&mut model_with(&acl), "", &[green]);
     assert!(refused.reason.contains("it has ACL web"), "{refused:?}");
 }
@@ -72,13 +72,13 @@ fn the_ipv6_vtep_stays_while_tunnels_need_it() {
     };
     let mut with_v6 = uplink();
     both(&mut with_v6);
-    let given = put(Kind::Settings(v1::Settings { vtep_v6: ip("fd31::1"), ..settings() }));
+    let given = put(Kind::Settings(Box::new(v1::Settings { vtep_v6: ip("fd31::1"), ..settings() })));
     let route = put_route("red", "9.0.0.0/8", vxlan("fd31::2", 7));
-    let mut model = model_with(&[put(Kind::Vif(with_v6)), given, route.clone()]);
+    let mut model = model_with(&[put(Kind::Vif(Box::new(with_v6))), given, route.clone()]);
     let refused = refusal(&mut model, "", &[put_settings(|_| {})]);
     assert_eq!((&*refused.object, &*refused.field), ("settings", "vtep_v6"), "{refused:?}");
     assert!(refused.reason.contains("tunnels to IPv6 remotes"), "{refused:?}");
-    let refused = refusal(&mut model, "", &[put(Kind::Vif(uplink()))]);
+    let refused = refusal(&mut model, "", &[put(Kind::Vif(Box::new(uplink())))]);
     assert!(refused.reason.contains("fd31::1 is the VTEP"), "{refused:?}");
     let key = v1::RouteKey { vrf: "red".into(), prefix: Some(prefix("9.0.0.0/8")), owner: String::new() };
     model.apply("", &[delete(Key::Route(key)), put_settings(|_| {})]).unwrap();

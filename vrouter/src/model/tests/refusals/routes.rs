@@ -176,9 +176,9 @@ fn routes_into_vrfs() {
     let in_use = (String::new(), "still referred to by 1 routes of other VRFs".into());
     assert_eq!(refused(delete(Key::Vrf("shared".into()))), in_use);
     let uplink = v1::Vif { name: "up1".into(), port: "p6".into(), vrf: "shared".into(), ..uplink() };
-    assert_eq!(refused(put(Kind::Vif(uplink))), ("vrf".into(), of_tenants.into()));
+    assert_eq!(refused(put(Kind::Vif(Box::new(uplink)))), ("vrf".into(), of_tenants.into()));
     let underlay = v1::Settings { underlay_vrf: "shared".into(), ..Default::default() };
-    assert_eq!(refused(put(Kind::Settings(underlay))), ("underlay_vrf".into(), of_tenants.into()));
+    assert_eq!(refused(put(Kind::Settings(Box::new(underlay)))), ("underlay_vrf".into(), of_tenants.into()));
     model.apply("", &[delete(Key::Route(route_key("red", "9.0.0.0/8", "")))]).unwrap();
     model.apply("", &[delete(Key::Vrf("shared".into()))]).unwrap();
 }

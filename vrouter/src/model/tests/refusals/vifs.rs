@@ -3,13 +3,13 @@ use super::*;
 pub(super) fn put_vif(change: impl FnOnce(&mut v1::Vif)) -> v1::Change {
     let mut vif = vif("web", 3, "red", &["192.168.0.33"]);
     change(&mut vif);
-    put(Kind::Vif(vif))
+    put(Kind::Vif(Box::new(vif)))
 }
 
 fn put_uplink(change: impl FnOnce(&mut v1::Vif)) -> v1::Change {
     let mut vif = uplink();
     change(&mut vif);
-    put(Kind::Vif(vif))
+    put(Kind::Vif(Box::new(vif)))
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn vifs() {
     for field in ["acl_from_vif", "acl_to_vif"] {
         let mut vif = vif("b", 3, "bulk", &[]);
         *(if field == "acl_to_vif" { &mut vif.acl_to_vif } else { &mut vif.acl_from_vif }) = "web".into();
-        let refused = refusal(&mut model, "", &[put(Kind::Vif(vif))]);
+        let refused = refusal(&mut model, "", &[put(Kind::Vif(Box::new(vif)))]);
         assert_eq!((&*refused.field, &*refused.reason), (field, "flows are off in VRF bulk"));
     }
 }
@@ -64,7 +64,7 @@ fn sub_interfaces_are_as_many_as_there_are_port_numbers() {
     model.apply("", &changes()).expect("accepted");
     let mut sub = vif("sub", 6, "red", &[]);
     sub.vlan = 7;
-    let refused = refusal(&mut model, "", &[put(Kind::Vif(sub))]);
+    let refused = refusal(&mut model, "", &[put(Kind::Vif(Box::new(sub)))]);
     assert_eq!((&*refused.field, &*refused.reason), ("vlan", "the limit of 0 sub-interfaces is reached"));
 }
 
@@ -287,12 +287,14 @@ fn addresses_of_vifs() {
 #[test]
 fn a_vif_that_is_referred_to_stays_in_its_vrf() {
     let mut moved = vif("red1", 1, "blue", &["192.168.0.44"]);
-    check(vec![(put(Kind::Vif(moved.clone())), "vif red1", "vrf", "by 1 labels")]);
+    check(vec![(put(Kind::Vif(Box::new(moved.clone()))), "vif red1", "vrf", "by 1 labels")]);
     let mut model = model_with(&[delete(Key::Label(1001)), put_route("blue", "1.0.0.0/8", via_vif("red1"))]);
-    let refused = refusal(&mut model, "", &[put(Kind::Vif(moved.clone()))]);
+    let refused = refusal(&mut model, "", &[put(Kind::Vif(Box::new(moved.clone())))]);
     assert_eq!((&*refused.field, &*refused.reason), ("vrf", "still referred to by 1 routes"));
     moved.acl_to_vif = "web".into();
-    model.apply("", &[delete(Key::Route(route_key("blue", "1.0.0.0/8", ""))), put(Kind::Vif(moved))]).unwrap();
+    model
+        .apply("", &[delete(Key::Route(route_key("blue", "1.0.0.0/8", ""))), put(Kind::Vif(Box::new(moved)))])
+        .unwrap();
 }
 
 #[test]
