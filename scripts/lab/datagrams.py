@@ -10,6 +10,7 @@ from lab.process import Failure
 
 ANSWER_SECONDS = 5
 AT_ONCE = 32  # questions under way
+SO_RCVBUFFORCE = 33  # beyond rmem_max: what waits for a busy Python is not lost
 # IP_MTU_DISCOVER and IPV6_MTU_DISCOVER, which Python does not name: IP_PMTUDISC_PROBE
 IGNORE_PATH = {socket.AF_INET: (socket.IPPROTO_IP, 10, 3), socket.AF_INET6: (socket.IPPROTO_IPV6, 23, 3)}
 
@@ -23,7 +24,7 @@ class Answerer:
     def __init__(self, netns, name, address, port, probes=False):
         self._name, self.came = name.encode(), []
         self._socket = netns.socket(_family(address), socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 23)
         if probes:
             self._socket.setsockopt(*IGNORE_PATH[self._socket.family])
         self._socket.bind((address, port))
@@ -56,6 +57,7 @@ class Flows:
         self.sockets = [netns.socket(_family(address), socket.SOCK_DGRAM) for _ in range(count)]
         self.asked = 0
         for one in self.sockets:
+            one.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 22)
             one.connect(self.to)
             one.settimeout(ANSWER_SECONDS)
             netns.lab.at_close(one.close)
