@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::Oracle;
 use super::config::Vif;
+use super::flows::Named;
 use super::forward::{Arrived, Fate, Place};
 use super::headers::{Reason, Tuple, Upper};
 
@@ -40,6 +41,8 @@ struct Waiting {
     identity: Identity,
     /// The VIF that it came in by.
     entered: Option<u32>,
+    /// What names its next hop.
+    named: Named,
     frame: (usize, Vec<u8>),
     since: u64,
 }
@@ -87,8 +90,8 @@ impl Oracle {
             self.pieces.waiting.iter().filter(same).count() < 40,
             "unmodelled: more fragments wait than there is room for"
         );
-        let (entered, since) = (arrived.entered, self.now);
-        self.pieces.waiting.push(Waiting { identity, entered, frame, since });
+        let (entered, named, since) = (arrived.entered, arrived.named(0), self.now);
+        self.pieces.waiting.push(Waiting { identity, entered, named, frame, since });
     }
 
     /// Those that waited for this first fragment come in once more.
@@ -100,8 +103,8 @@ impl Oracle {
         // each worker lets its own go, and the last one's way is the flow's
         let to = |waiting: &Waiting| waiting.frame.1.get(..6).map(<[u8]>::to_vec);
         assert!(
-            ready.iter().all(|waiting| to(waiting) == to(&ready[0])),
-            "unmodelled: pieces of one packet to several stations"
+            ready.iter().all(|waiting| (to(waiting), &waiting.named) == (to(&ready[0]), &ready[0].named)),
+            "unmodelled: pieces of one packet to several stations, or by several labels"
         );
         for waiting in ready {
             self.feature("fragment_released");
