@@ -47,6 +47,38 @@ pub(super) struct Grace {
     passed: cell::Cell<u32>,
 }
 
+/// What frames are judged by: each way is compiled for itself, so that the usual one knows nothing of the other.
+pub(super) trait View<'a>: Copy {
+    fn snapshot(self) -> &'a Snapshot;
+
+    /// How a packet goes on: its flow stands, or may be overlooked.
+    fn goes(self, cell: &Cell, standing: &mut Standing) -> Option<&'a Rewrite>;
+}
+
+impl<'a> View<'a> for &'a Snapshot {
+    #[inline(always)]
+    fn snapshot(self) -> &'a Snapshot {
+        self
+    }
+
+    #[inline(always)]
+    fn goes(self, cell: &Cell, standing: &mut Standing) -> Option<&'a Rewrite> {
+        cell.stands(self, standing)
+    }
+}
+
+impl<'a> View<'a> for (&'a Snapshot, &Overlook<'_>) {
+    #[inline(always)]
+    fn snapshot(self) -> &'a Snapshot {
+        self.0
+    }
+
+    #[inline(always)]
+    fn goes(self, cell: &Cell, standing: &mut Standing) -> Option<&'a Rewrite> {
+        cell.stands(self.0, standing).or_else(|| self.1.passes(cell, self.0, standing))
+    }
+}
+
 /// What a burst may pass over.
 pub(super) struct Overlook<'a> {
     /// The snapshot by which flows must stand.

@@ -8,7 +8,7 @@
 use flowtable::{Counter, ELSEWHERE, FlowTable, Kernel, Key, NOWHERE, Packet, Section, Sought, Standing, at_level};
 
 use super::gate::{Entrance, Gate, Modes, Reader};
-use super::grace::Overlook;
+use super::grace::{Overlook, View};
 use super::headers::{self, Inner};
 use super::lifetime::LABELLED;
 use super::packet_mode::Routes;
@@ -88,13 +88,6 @@ impl Family {
     }
 }
 
-/// What frames are judged by.
-#[derive(Clone, Copy)]
-pub(super) struct View<'a, 'b> {
-    pub snapshot: &'a Snapshot,
-    pub overlook: Option<&'b Overlook<'b>>,
-}
-
 /// A step over frames that are all of one kind, so that what differs between kinds need not be asked of each.
 struct Only<const NUMBER: u8, K>(K);
 
@@ -138,7 +131,7 @@ impl Lane {
     /// there are, the port that all of them leave by if it is one, and in `rewrites` where each leaves.
     pub fn go<'a>(
         &self,
-        view: View<'a, '_>,
+        (snapshot, overlook): (&'a Snapshot, Option<&Overlook>),
         (flows, counter): (&FlowTable, &mut Counter),
         now: Tick,
         at: usize,
@@ -147,13 +140,13 @@ impl Lane {
     ) -> (usize, Option<PortIndex>) {
         let cells = &self.cells[at..];
         let mut section = counter.section();
-        let count =
-            Count { view, flows, section: &mut section, now, cells: &cells[..frames.len()], rewrites: &mut *rewrites };
-        let taken = match self.only {
-            Some(Family::V4) => at_level(Only::<V4, _>(count)),
-            Some(Family::V6) => at_level(Only::<V6, _>(count)),
-            Some(Family::Routed4 | Family::Routed6) => at_level(Only::<ROUTED, _>(count)),
-            _ => at_level(Only::<MIXED, _>(count)),
+        let (whose, to) = (&cells[..frames.len()], &mut *rewrites);
+        let taken = match overlook {
+            None => self.count(Count { view: snapshot, flows, section: &mut section, now, cells: whose, rewrites: to }),
+            Some(overlook) => {
+                let view = (snapshot, overlook);
+                self.count(Count { view, flows, section: &mut section, now, cells: whose, rewrites: to })
+            }
         };
         drop(section);
         let write = Write { cells, frames: &mut frames[..taken.0], rewrites };
@@ -163,6 +156,16 @@ impl Lane {
             _ => at_level(Only::<MIXED, _>(write)),
         }
         taken
+    }
+
+    #[inline(always)]
+    fn count<'a>(&self, count: Count<'a, '_, '_, impl View<'a>>) -> (usize, Option<PortIndex>) {
+        match self.only {
+            Some(Family::V4) => at_level(Only::<V4, _>(count)),
+            Some(Family::V6) => at_level(Only::<V6, _>(count)),
+            Some(Family::Routed4 | Family::Routed6) => at_level(Only::<ROUTED, _>(count)),
+            _ => at_level(Only::<MIXED, _>(count)),
+        }
     }
 
     /// How many of so many frames from `at` on, which the lane has taken, had flows.
@@ -245,8 +248,8 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Meet<'_>> {
 }
 
 /// Count: compares each key with its entry, judges whether it stands, and counts the packet.
-struct Count<'a, 'b, 'c> {
-    view: View<'a, 'b>,
+struct Count<'a, 'b, 'c, V> {
+    view: V,
     flows: &'b FlowTable,
     section: &'b mut Section<'c>,
     now: Tick,
@@ -254,7 +257,7 @@ struct Count<'a, 'b, 'c> {
     rewrites: &'b mut [&'a Rewrite; BURST],
 }
 
-impl<const NUMBER: u8> Kernel for Only<NUMBER, Count<'_, '_, '_>> {
+impl<'a, const NUMBER: u8, V: View<'a>> Kernel for Only<NUMBER, Count<'a, '_, '_, V>> {
     type Out = (usize, Option<PortIndex>);
 
     #[inline(always)]
@@ -267,7 +270,7 @@ impl<const NUMBER: u8> Kernel for Only<NUMBER, Count<'_, '_, '_>> {
         for (cell, place) in cells.iter().zip(rewrites) {
             let family = cell.family_of::<NUMBER>();
             let rewrite = if family.is_routed() {
-                cell.routed(view.snapshot, &mut last)
+                cell.routed(view.snapshot(), &mut last)
             } else {
                 cell.count(family, view, flows, section, now)
             };
@@ -345,12 +348,12 @@ impl Cell {
     fn count<'a>(
         &self,
         family: Family,
-        view: View<'a, '_>,
+        view: impl View<'a>,
         flows: &FlowTable,
         section: &mut Section,
         now: Tick,
     ) -> Option<&'a Rewrite> {
-        let stands = |standing: &mut Standing| self.goes(view, standing);
+        let stands = |standing: &mut Standing| view.goes(self, standing);
         let own = match family {
             Family::V4 => flows.narrow().try_count(self.candidate, &self.narrow(), self.packet(now), section, stands),
             Family::V6 => flows.wide().try_count(self.candidate, &self.wide(), self.packet(now), section, stands),
@@ -364,7 +367,7 @@ impl Cell {
     fn count_first<'a>(
         &self,
         family: Family,
-        view: View<'a, '_>,
+        view: impl View<'a>,
         flows: &FlowTable,
         section: &mut Section,
         now: Tick,
@@ -372,7 +375,7 @@ impl Cell {
         if self.candidate == Cell::NOTHING {
             return None;
         }
-        let stands = |standing: &mut Standing| self.goes(view, standing);
+        let stands = |standing: &mut Standing| view.goes(self, standing);
         match family {
             Family::V4 => flows.narrow().count(self.candidate, &self.narrow(), self.packet(now), section, stands),
             _ => flows.wide().count(self.candidate, &self.wide(), self.packet(now), section, stands),
@@ -384,19 +387,8 @@ impl Cell {
         Packet { bytes: self.length.into(), now: now.0, set: self.set }
     }
 
-    /// How it goes on: its flow stands, or may be overlooked.
-    #[inline(always)]
-    fn goes<'a>(&self, view: View<'a, '_>, standing: &mut Standing) -> Option<&'a Rewrite> {
-        match (self.stands(view.snapshot, standing), view.overlook) {
-            (None, Some(overlook)) => overlook.passes(self, view.snapshot, standing),
-            (stands, _) => stands,
-        }
-    }
-
-    /// Its flow was decided for packets that name their next hop as this one does.
-    #[inline(always)]
+    /// Its flow was decided for packets that name their next hop as this one does: as [`Cell::stands`] asks, where it is asked of few.
     pub fn is_named(&self, standing: &Standing) -> bool {
-        // the way of the packet that began the flow
         let labelled = standing.state & LABELLED != 0;
         !standing.initiator || self.entrance.fixed == if labelled { standing.half.next_hop } else { Cell::ROUTED }
     }
@@ -404,15 +396,19 @@ impl Cell {
     /// As `flows::Lookup::is_valid`: nothing that the decision rests on has changed since it was made. And no snapshot has that is newer
     /// than ours.
     #[inline(always)]
-    fn stands<'a>(&self, snapshot: &'a Snapshot, standing: &mut Standing) -> Option<&'a Rewrite> {
+    pub fn stands<'a>(&self, snapshot: &'a Snapshot, standing: &mut Standing) -> Option<&'a Rewrite> {
         let half = standing.half;
         let row = snapshot.next_hops.row(half.next_hop as usize)?;
         let decided = Decided(half.stamp).generation();
         if decided < row.last() || decided > snapshot.generation.0 || self.length > row.mtu {
             return None;
         }
-        if !self.is_named(standing) {
-            return None;
+        // the way of the packet that began the flow
+        if standing.initiator {
+            let labelled = standing.state & LABELLED != 0;
+            if self.entrance.fixed != if labelled { half.next_hop } else { Cell::ROUTED } {
+                return None;
+            }
         }
         if decided < self.entrance.last {
             if !self.routes_stand(snapshot, decided, standing.initiator) {

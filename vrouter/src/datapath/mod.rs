@@ -60,7 +60,7 @@ use fragments::Heads;
 use gate::Gate;
 use grace::Grace;
 use held::Held;
-use lane::{Lane, View};
+use lane::Lane;
 use ports::Ports;
 use punt::{Budget, TunnelSource, Why};
 use quota::{Purse, TUNNEL_ROWS};
@@ -302,8 +302,8 @@ impl Worker {
         let counters = &shared.workers[index.index()].counters;
         let mut rewrites = [&Rewrite::NOTHING; BURST];
         let overlook = grace.overlook();
-        let view = View { snapshot, overlook: overlook.as_ref() };
-        let (taken, port) = lane.go(view, (&shared.flows, counter), *now, at, received, &mut rewrites);
+        let (taken, port) =
+            lane.go((snapshot, overlook.as_ref()), (&shared.flows, counter), *now, at, received, &mut rewrites);
         counters.worker.overlooked.add(grace.passed().into());
         counters.worker.flow_hits.add(lane.hits(at, taken) as u64);
         let mut left = &rewrites[..taken];
