@@ -117,12 +117,25 @@ impl Batches {
     /// # Errors
     /// It is refused, or the call ends.
     pub async fn apply(&mut self, batch: &Batch) -> Result<u64, Error> {
+        self.send(batch).await;
+        self.answer().await
+    }
+
+    /// Sends a batch, whose answer comes after those of the ones before it.
+    pub async fn send(&mut self, batch: &Batch) {
         for message in &batch.messages {
-            // who ended the call says why
+            // who ended the call says why, in place of the answer
             if self.requests.send(message.clone()).await.is_err() {
                 break;
             }
         }
+    }
+
+    /// Takes the answer of the oldest batch that has none: its generation.
+    ///
+    /// # Errors
+    /// It is refused, or the call ends.
+    pub async fn answer(&mut self) -> Result<u64, Error> {
         let reply = self.replies.message().await?.ok_or("the call ended")?;
         match reply.result.ok_or("an answer without a result")? {
             v1::apply_reply::Result::Applied(applied) => Ok(applied.generation),

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod budget;
+pub mod changes;
+pub mod churn;
 pub mod control;
 pub mod frames;
 pub mod groups;

@@ -97,7 +97,11 @@ class Thread:
         return None
 
     def nanoseconds(self):
-        return int((self._task / "schedstat").read_text().split()[0])
+        return self.times()[0]
+
+    def times(self):
+        """Nanoseconds that it ran, and that it could have run but others did."""
+        return [int(text) for text in (self._task / "schedstat").read_text().split()[:2]]
 
 
 def mega_packets(thread, packets, seconds):

@@ -1,9 +1,11 @@
-//! The control socket's figures, as a client sees them: `scripts/bench control` runs it beside a daemon that forwards.
+//! A client of the control socket: its figures for `scripts/bench control`, and changes that go on beside traffic for `scripts/bench lossless`.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use bench::changes::{self, Changer, OWNER, batches, route, spread, withdraw};
+use bench::churn::{self, Wanted};
 use bench::control::{Batch, Client, Error, put};
 use bench::random::Random;
 use bench::routes;
@@ -12,7 +14,6 @@ use serde_json::{Value, json};
 use vrouter::api::v1;
 use vrouter::api::v1::object::Kind;
 
-const OWNER: &str = "bgp";
 /// Remote VTEPs that the routes of a VRF lead to, of so many in all: a VRF of many has few hosts.
 const REMOTES: u64 = 256;
 const REMOTES_OF_MANY: u64 = 16;
@@ -46,6 +47,60 @@ enum What {
         #[arg(long, default_value_t = 10_000)]
         routes: usize,
     },
+    /// Puts so many routes into a VRF that is there, and withdraws them, again and again.
+    Load {
+        #[command(flatten)]
+        going: Going,
+        #[arg(long, default_value_t = 1_000_000)]
+        routes: usize,
+        /// Changes of a batch.
+        #[arg(long, default_value_t = 1_000_000)]
+        batch: usize,
+    },
+    /// Puts, changes and withdraws routes at random, in batches of a few, in VRFs that are there and in some that it makes.
+    Churn {
+        #[command(flatten)]
+        going: Going,
+        /// Changes a second.
+        #[arg(long, default_value_t = 10_000.0)]
+        rate: f64,
+        /// VRFs that it makes.
+        #[arg(long, default_value_t = 64)]
+        vrfs: usize,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Replaces an ACL by another one each second.
+    Acl {
+        #[command(flatten)]
+        going: Going,
+        #[arg(long, default_value = "tenant")]
+        acl: String,
+        #[arg(long, default_value_t = 10_000)]
+        rules: usize,
+    },
+    /// Takes a member from a next-hop group or gives it back, ten times a second.
+    Flap {
+        #[command(flatten)]
+        going: Going,
+        #[arg(long, default_value = "ways")]
+        group: String,
+        /// The remotes of its members.
+        #[arg(long, num_args = 2..)]
+        members: Vec<std::net::Ipv4Addr>,
+    },
+}
+
+#[derive(clap::Args)]
+struct Going {
+    /// The VRF of the flows.
+    #[arg(long, default_value = "red")]
+    vrf: String,
+    #[arg(long, default_value_t = 60.0)]
+    seconds: f64,
+    /// Waits for each second change by Sync, else by looks at the workers' generation alone. Not of `churn`.
+    #[arg(long)]
+    sync: bool,
 }
 
 #[derive(clap::Args)]
@@ -68,15 +123,39 @@ fn main() -> Result<(), Error> {
         match words.what {
             What::Put(bulk) => {
                 with_vrfs(&mut client, bulk.vrfs).await?;
-                timed(&mut client, &bulk, route).await
+                timed(&mut client, &bulk, |(key, remote)| route(key, *remote)).await
             }
-            What::Withdraw(bulk) => timed(&mut client, &bulk, withdraw).await,
+            What::Withdraw(bulk) => timed(&mut client, &bulk, |(key, _)| withdraw(key)).await,
             What::One { routes, changes } => one(&mut client, routes, changes).await,
             What::Calls { routes } => calls(&mut client, routes).await,
+            What::Load { going, routes, batch } => {
+                changes::load(going.changer(client).await?, &going.vrf, routes, batch).await
+            }
+            What::Churn { going, rate, vrfs, seed } => {
+                with_vrfs(&mut client, vrfs).await?;
+                let others = (0..vrfs).map(vrf_name).collect();
+                let wanted = Wanted { others, rate, seed, length: going.length(), vrf: going.vrf };
+                churn::churn(client.batches().await?, Client::connect(&words.socket).await?, &wanted).await
+            }
+            What::Acl { going, acl, rules } => changes::acl(going.changer(client).await?, &acl, rules).await,
+            What::Flap { going, group, members } => {
+                let members: Vec<_> = members.iter().map(std::net::Ipv4Addr::octets).collect();
+                changes::flap(going.changer(client).await?, &going.vrf, &group, &members).await
+            }
         }
     })?;
     println!("{found}");
     Ok(())
+}
+
+impl Going {
+    fn length(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    async fn changer(&self, client: Client) -> Result<Changer, Error> {
+        Changer::new(client, self.length(), self.sync).await
+    }
 }
 
 /// Tenant VRF number `at`.
@@ -84,42 +163,20 @@ fn vrf_name(at: usize) -> String {
     format!("t{at:04}")
 }
 
-/// So many routes, spread over the VRFs, each by one of some tunnels.
-fn tables(count: usize, vrfs: usize) -> Vec<(v1::RouteKey, v1::NextHop)> {
+/// So many routes, spread over the VRFs, each to one of some remotes.
+fn tables(count: usize, vrfs: usize) -> Vec<(v1::RouteKey, u64)> {
     let mut random = Random(3);
     // the same table in each VRF: tenants' networks overlap
     let each = routes::v4(count.div_ceil(vrfs));
     let key = |at: usize| {
         let (address, length, _) = each[at / vrfs];
-        let kept = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-        let prefix = Some(v1::Prefix { address: (address & kept).to_be_bytes().to_vec(), length: length.into() });
-        v1::RouteKey { vrf: vrf_name(at % vrfs), prefix, owner: String::new() }
+        changes::key(&vrf_name(at % vrfs), address, length)
     };
     let mut remote = |at: usize| match vrfs {
         1 => random.below(REMOTES),
         _ => (at % vrfs) as u64 + random.below(REMOTES_OF_MANY),
     };
-    (0..count).map(|at| (key(at), tunnel(remote(at) % REMOTES))).collect()
-}
-
-fn tunnel(remote: u64) -> v1::NextHop {
-    let vxlan = v1::tunnel::Vxlan { vni: 100, inner_mac: vec![2, 0xac, 0x1f, 0, remote as u8, 1] };
-    let remote = vec![172, 31, 1, remote as u8];
-    let tunnel = v1::Tunnel { remote, encap: Some(v1::tunnel::Encap::Vxlan(vxlan)) };
-    v1::NextHop { kind: Some(v1::next_hop::Kind::Tunnel(tunnel)) }
-}
-
-fn route((key, next_hop): &(v1::RouteKey, v1::NextHop)) -> v1::Change {
-    put(Kind::Route(v1::Route { key: Some(key.clone()), next_hop: Some(next_hop.clone()), ..v1::Route::default() }))
-}
-
-fn withdraw((key, _): &(v1::RouteKey, v1::NextHop)) -> v1::Change {
-    let key = v1::ObjectKey { kind: Some(v1::object_key::Kind::Route(key.clone())) };
-    v1::Change { op: Some(v1::change::Op::Delete(key)) }
-}
-
-fn batches(changes: &[v1::Change], size: usize) -> Vec<Batch> {
-    changes.chunks(size).map(|changes| Batch::new(OWNER, changes)).collect()
+    (0..count).map(|at| (key(at), remote(at) % REMOTES)).collect()
 }
 
 async fn with_vrfs(client: &mut Client, vrfs: usize) -> Result<(), Error> {
@@ -132,7 +189,7 @@ async fn with_vrfs(client: &mut Client, vrfs: usize) -> Result<(), Error> {
 async fn timed(
     client: &mut Client,
     bulk: &Bulk,
-    change: impl Fn(&(v1::RouteKey, v1::NextHop)) -> v1::Change,
+    change: impl Fn(&(v1::RouteKey, u64)) -> v1::Change,
 ) -> Result<Value, Error> {
     let changes: Vec<_> = tables(bulk.routes, bulk.vrfs).iter().map(change).collect();
     let batches = batches(&changes, bulk.batch);
@@ -156,7 +213,7 @@ async fn one(client: &mut Client, count: usize, changes: usize) -> Result<Value,
     let (mut applied, mut synced) = (Vec::new(), Vec::new());
     for _ in 0..changes {
         let (key, _) = &table[random.below(count as u64) as usize];
-        let batch = Batch::new(OWNER, &[route(&(key.clone(), tunnel(random.below(REMOTES))))]);
+        let batch = Batch::new(OWNER, &[route(key, random.below(REMOTES))]);
         let start = Instant::now();
         let generation = call.apply(&batch).await?;
         applied.push(start.elapsed());
@@ -170,7 +227,10 @@ async fn one(client: &mut Client, count: usize, changes: usize) -> Result<Value,
 async fn calls(client: &mut Client, count: usize) -> Result<Value, Error> {
     with_vrfs(client, 1).await?;
     let table = tables(count, 1);
-    let (puts, deletes) = (batches(&table.iter().map(route).collect::<Vec<_>>(), 1), table.iter().map(withdraw));
+    let (puts, deletes) = (
+        batches(&table.iter().map(|(key, remote)| route(key, *remote)).collect::<Vec<_>>(), 1),
+        table.iter().map(|(key, _)| withdraw(key)),
+    );
     let start = Instant::now();
     for batch in &puts {
         client.apply(batch).await?;
@@ -178,10 +238,4 @@ async fn calls(client: &mut Client, count: usize) -> Result<Value, Error> {
     let took = start.elapsed();
     client.apply(&Batch::new(OWNER, &deletes.collect::<Vec<_>>())).await?;
     Ok(json!({ "routes": count, "seconds": took.as_secs_f64() }))
-}
-
-fn spread(mut times: Vec<Duration>) -> Value {
-    times.sort();
-    let at = |share: f64| times[((times.len() as f64 * share) as usize).min(times.len() - 1)].as_micros() as u64;
-    json!({ "p50": at(0.5), "p99": at(0.99), "p999": at(0.999), "longest": at(1.0) })
 }
