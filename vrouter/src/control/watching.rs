@@ -23,12 +23,14 @@ pub struct Wanted {
     kinds: Vec<v1::Kind>,
     /// Whose batches are not told; empty: nobody's.
     not_owner: String,
+    /// Reports of verdicts too.
+    verdicts: bool,
 }
 
 impl Wanted {
     /// Errors: what makes no sense, for people.
     pub fn read(request: v1::WatchRequest) -> Result<Wanted, String> {
-        let v1::WatchRequest { snapshot, after, kinds, not_owner } = request;
+        let v1::WatchRequest { snapshot, after, kinds, not_owner, verdicts } = request;
         let known = |&kind: &i32| v1::Kind::try_from(kind).map_err(|_| format!("kinds: there is no kind {kind}"));
         let mut kinds: Vec<v1::Kind> = kinds.iter().take(64).map(known).collect::<Result<_, _>>()?;
         if kinds.contains(&v1::Kind::All) {
@@ -37,7 +39,7 @@ impl Wanted {
         if snapshot && after.is_some() {
             return Err("after: events follow the snapshot".into());
         }
-        Ok(Wanted { snapshot, after, kinds, not_owner })
+        Ok(Wanted { snapshot, after, kinds, not_owner, verdicts })
     }
 
     /// What of the objects of the snapshot is told.
@@ -49,7 +51,9 @@ impl Wanted {
 
     /// The way along the log for who asked at this generation.
     pub fn course(self, generation: u64) -> Course {
-        Course { after: self.after.unwrap_or(generation), kinds: self.kinds, not_owner: self.not_owner, told: 0 }
+        let after = self.after.unwrap_or(generation);
+        let reported = self.verdicts.then_some(after);
+        Course { after, kinds: self.kinds, not_owner: self.not_owner, told: 0, reported }
     }
 }
 
@@ -61,23 +65,32 @@ pub struct Course {
     after: u64,
     /// Changes of the next one that were looked at.
     told: usize,
+    /// Reports are told up to this generation; `None`: none is.
+    reported: Option<u64>,
 }
 
 impl Course {
     /// The next piece of what is wanted; `None`: nothing yet.
     pub fn next(&mut self, log: &Log) -> Option<v1::Event> {
         loop {
+            // not in the midst of a generation, and not before what it is about
+            if self.told == 0
+                && let Some(event) = self.report(log, self.after)
+            {
+                return Some(event);
+            }
             let entry = match log.next(self.after, &self.not_owner) {
                 Next::Entry(entry) => entry,
                 Next::Lost(newest) => {
                     (self.after, self.told) = (newest, 0);
+                    self.reported = self.reported.map(|reported| reported.min(newest));
                     return Some(v1::Event { generation: newest, lost: true, last: true, ..Default::default() });
                 }
                 Next::Skip(generation) => {
                     (self.after, self.told) = (generation, 0);
                     continue;
                 }
-                Next::Wait => return None,
+                Next::Wait => return self.report(log, u64::MAX),
             };
             let rest = &entry.changes[self.told..];
             let (changes, looked_at) = self.piece(rest);
@@ -92,6 +105,14 @@ impl Course {
                 return Some(v1::Event { generation, owner, changes, last, ..Default::default() });
             }
         }
+    }
+
+    /// The next report, if it is of this generation or an older one.
+    fn report(&mut self, log: &Log, most: u64) -> Option<v1::Event> {
+        let report = log.next_report(self.reported?).filter(|report| report.generation <= most)?;
+        self.reported = Some(report.generation);
+        let verdicts = Some(v1::VerdictsChanged::clone(&report));
+        Some(v1::Event { generation: report.generation, verdicts, ..Default::default() })
     }
 
     /// The first of these that are wanted, as many as an event takes; and how many were looked at.

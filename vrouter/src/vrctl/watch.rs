@@ -20,6 +20,7 @@ pub async fn run(socket: &Path, format: Format, watch: Watch) -> Result<(), Fail
         after: watch.after,
         kinds,
         not_owner: watch.not_owner.unwrap_or_default(),
+        verdicts: watch.kinds.is_empty() || watch.kinds.contains(&Kind::Acls),
     };
     let mut events = connect(socket).await?.watch(request).await?.into_inner();
     while let Some(event) = events.message().await? {
@@ -49,6 +50,9 @@ fn lines(event: &v1::Event) -> Result<Vec<Line>, Failure> {
         let text = format!("{generation}  lost: what changed up to here was not told; list, then go on");
         return Ok(vec![Line { text, value: json!({ "generation": generation, "event": "lost" }) }]);
     }
+    if let Some(verdicts) = &event.verdicts {
+        return Ok(vec![Line { text: verdicts_text(verdicts), value: verdicts_value(verdicts) }]);
+    }
     let word = if event.listed { "listed" } else { "put" };
     let by = if owner.is_empty() { String::new() } else { format!("  (by {owner})") };
     let mut all = Vec::new();
@@ -72,6 +76,40 @@ fn lines(event: &v1::Event) -> Result<Vec<Line>, Failure> {
         all.push(Line { text: format!("{generation}  {word:<7}  {kind} {name}{by}"), value: fields });
     }
     Ok(all)
+}
+
+fn verdicts_text(told: &v1::VerdictsChanged) -> String {
+    let v1::VerdictsChanged { generation, before, flows, now_denied, now_permitted, unchanged, .. } = told;
+    let mut text = format!(
+        "{generation}  verdicts of {flows} flows since {before}: {now_denied} denied now, {now_permitted} permitted now, {unchanged} as before"
+    );
+    for (count, what) in [(told.ended, "ended"), (told.gone, "gone meanwhile")] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    text += &format!("  ({} ms)", told.milliseconds);
+    for cause in &told.causes {
+        let acl = if cause.acl.is_empty() { String::new() } else { format!(" by acl {}", cause.acl) };
+        let v1::VerdictCause { reason, by, now_denied, now_permitted, .. } = cause;
+        text += &format!("\n    {reason} {by}{acl}: {now_denied} denied now, {now_permitted} before");
+    }
+    text
+}
+
+fn verdicts_value(told: &v1::VerdictsChanged) -> Value {
+    let cause = |cause: &v1::VerdictCause| {
+        json!({
+            "reason": cause.reason, "by": cause.by, "acl": cause.acl,
+            "now_denied": cause.now_denied, "now_permitted": cause.now_permitted,
+        })
+    };
+    json!({
+        "generation": told.generation, "event": "verdicts", "before": told.before, "changes": told.changes,
+        "flows": told.flows, "now_denied": told.now_denied, "now_permitted": told.now_permitted,
+        "unchanged": told.unchanged, "ended": told.ended, "gone": told.gone, "milliseconds": told.milliseconds,
+        "causes": told.causes.iter().map(cause).collect::<Vec<_>>(),
+    })
 }
 
 /// Kind, cells in one line, and fields.
