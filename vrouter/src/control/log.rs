@@ -190,7 +190,10 @@ mod tests {
         (1..=100).for_each(|at| log.report(report(10 * at)));
         assert!(rises.has_changed().unwrap());
         let after = |generation| log.next_report(generation).map(|report| report.generation);
-        assert_eq!((after(0), after(369), after(370), after(995), after(1000)), (Some(370), Some(370), Some(380), Some(1000), None));
+        assert_eq!(
+            (after(0), after(369), after(370), after(995), after(1000)),
+            (Some(370), Some(370), Some(380), Some(1000), None)
+        );
     }
 
     #[test]

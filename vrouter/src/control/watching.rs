@@ -283,6 +283,32 @@ mod tests {
         (0..count).map(|at| v1::Change { op: Some(Op::Delete(key(format!("v{at}")))) }).collect()
     }
 
+    #[test]
+    fn verdicts_follow_what_they_are_about() {
+        let log = Log::bounded(0, 5000, 1 << 20);
+        log.add(1, "bgp".into(), Some(deletes(1500)));
+        log.report(v1::VerdictsChanged { generation: 1, ..Default::default() });
+        log.add(2, "bgp".into(), Some(deletes(1)));
+        log.add(3, "bgp".into(), Some(Vec::new()));
+        let of = |request: v1::WatchRequest| {
+            let mut course = Wanted::read(request).unwrap().course(0);
+            let tell = |event: v1::Event| (event.generation, event.changes.len(), event.verdicts.is_some(), event.last);
+            move |log: &Log| std::iter::from_fn(|| course.next(log)).map(tell).collect::<Vec<_>>()
+        };
+        let mut all = of(v1::WatchRequest { verdicts: true, ..Default::default() });
+        let changes = [(1, 1000, false, false), (1, 500, false, true), (2, 1, false, true)];
+        assert_eq!(all(&log), [&changes[..2], &[(1, 0, true, false)], &changes[2..]].concat());
+        assert_eq!(of(v1::WatchRequest::default())(&log), changes);
+        // of a generation in which nothing is told
+        log.report(v1::VerdictsChanged { generation: 3, ..Default::default() });
+        assert_eq!(all(&log), [(3, 0, true, false)]);
+        assert_eq!(all(&log), []);
+        let mut vifs = of(v1::WatchRequest { verdicts: true, kinds: vec![v1::Kind::Vif.into()], ..Default::default() });
+        assert_eq!(vifs(&log), [(1, 0, true, false), (3, 0, true, false)]);
+        let later = v1::WatchRequest { verdicts: true, after: Some(2), ..Default::default() };
+        assert_eq!(of(later)(&log), [(3, 0, true, false)]);
+    }
+
     /// Who stands in the midst of an entry does not keep it from being forgotten.
     #[test]
     fn a_place_pins_nothing() {

@@ -118,7 +118,8 @@ fn each_flow_counts_once_whoever_decides_it_first() {
             }
             let told = verdicts.last().expect("a report");
             let count = |was: bool, is: bool| {
-                there.iter().filter(|port| permits(&before, **port) == was && permits(&rules, **port) == is).count() as u64
+                there.iter().filter(|port| permits(&before, **port) == was && permits(&rules, **port) == is).count()
+                    as u64
             };
             let [denied, permitted] = [count(true, false), count(false, true)];
             assert_eq!((told.now_denied, told.now_permitted), (denied, permitted), "round {round}: {told:?}");
@@ -236,7 +237,10 @@ fn flows_of_objects_that_go_with_a_change_have_ended() {
         lab.rig().try_apply(changes).unwrap();
         // what came from the tunnel to ra has no route
         assert_eq!(walked(&verdicts, lab.now), Some([3, 1, 0, 0, 2]));
-        assert_eq!(verdicts.last().unwrap().causes.iter().map(cells).collect::<Vec<_>>(), [("no_route", "vrf red", "", 1, 0)]);
+        assert_eq!(
+            verdicts.last().unwrap().causes.iter().map(cells).collect::<Vec<_>>(),
+            [("no_route", "vrf red", "", 1, 0)]
+        );
     });
 }
 
