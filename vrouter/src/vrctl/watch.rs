@@ -12,6 +12,7 @@ use super::args::{Kind, Watch};
 use super::connect::connect;
 use super::output::{Format, print, print_value};
 use super::show::{Listing, contract_kind};
+use super::verdicts;
 
 pub async fn run(socket: &Path, format: Format, watch: Watch) -> Result<(), Failure> {
     let kinds = watch.kinds.iter().map(|&kind| contract_kind(kind).into()).collect();
@@ -51,7 +52,7 @@ fn lines(event: &v1::Event) -> Result<Vec<Line>, Failure> {
         return Ok(vec![Line { text, value: json!({ "generation": generation, "event": "lost" }) }]);
     }
     if let Some(verdicts) = &event.verdicts {
-        return Ok(vec![Line { text: verdicts_text(verdicts), value: verdicts_value(verdicts) }]);
+        return Ok(vec![Line { text: verdicts::text(verdicts), value: verdicts::value(verdicts) }]);
     }
     let word = if event.listed { "listed" } else { "put" };
     let by = if owner.is_empty() { String::new() } else { format!("  (by {owner})") };
@@ -76,40 +77,6 @@ fn lines(event: &v1::Event) -> Result<Vec<Line>, Failure> {
         all.push(Line { text: format!("{generation}  {word:<7}  {kind} {name}{by}"), value: fields });
     }
     Ok(all)
-}
-
-fn verdicts_text(told: &v1::VerdictsChanged) -> String {
-    let v1::VerdictsChanged { generation, before, flows, now_denied, now_permitted, unchanged, .. } = told;
-    let mut text = format!(
-        "{generation}  verdicts of {flows} flows since {before}: {now_denied} denied now, {now_permitted} permitted now, {unchanged} as before"
-    );
-    for (count, what) in [(told.ended, "ended"), (told.gone, "gone meanwhile")] {
-        if count > 0 {
-            text += &format!(", {count} {what}");
-        }
-    }
-    text += &format!("  ({} ms)", told.milliseconds);
-    for cause in &told.causes {
-        let acl = if cause.acl.is_empty() { String::new() } else { format!(" by acl {}", cause.acl) };
-        let v1::VerdictCause { reason, by, now_denied, now_permitted, .. } = cause;
-        text += &format!("\n    {reason} {by}{acl}: {now_denied} denied now, {now_permitted} before");
-    }
-    text
-}
-
-fn verdicts_value(told: &v1::VerdictsChanged) -> Value {
-    let cause = |cause: &v1::VerdictCause| {
-        json!({
-            "reason": cause.reason, "by": cause.by, "acl": cause.acl,
-            "now_denied": cause.now_denied, "now_permitted": cause.now_permitted,
-        })
-    };
-    json!({
-        "generation": told.generation, "event": "verdicts", "before": told.before, "changes": told.changes,
-        "flows": told.flows, "now_denied": told.now_denied, "now_permitted": told.now_permitted,
-        "unchanged": told.unchanged, "ended": told.ended, "gone": told.gone, "milliseconds": told.milliseconds,
-        "causes": told.causes.iter().map(cause).collect::<Vec<_>>(),
-    })
 }
 
 /// Kind, cells in one line, and fields.
