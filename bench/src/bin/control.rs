@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use bench::acls::{self, spread};
 use bench::control::{Batch, Client, Error, put};
 use bench::random::Random;
 use bench::routes;
@@ -41,6 +42,16 @@ enum What {
         #[arg(long, default_value_t = 5_000)]
         changes: usize,
     },
+    /// Changes an ACL of VRF red under live flows of 10.128.0.0/16, each time until it is told how many have another verdict.
+    Acl {
+        #[arg(long, default_value_t = 10_000)]
+        rules: usize,
+        #[arg(long, default_value_t = 20)]
+        changes: usize,
+        /// All rules each time, and not one.
+        #[arg(long)]
+        whole: bool,
+    },
     /// Puts routes by one call each.
     Calls {
         #[arg(long, default_value_t = 10_000)]
@@ -72,6 +83,10 @@ fn main() -> Result<(), Error> {
             }
             What::Withdraw(bulk) => timed(&mut client, &bulk, withdraw).await,
             What::One { routes, changes } => one(&mut client, routes, changes).await,
+            What::Acl { rules, changes, whole } => {
+                let given = acls::Given { vrf: "red", clients: (&[10, 128, 0, 0], 17), rules, changes, whole };
+                acls::measure(&mut client, &given).await
+            }
             What::Calls { routes } => calls(&mut client, routes).await,
         }
     })?;
@@ -178,10 +193,4 @@ async fn calls(client: &mut Client, count: usize) -> Result<Value, Error> {
     let took = start.elapsed();
     client.apply(&Batch::new(OWNER, &deletes.collect::<Vec<_>>())).await?;
     Ok(json!({ "routes": count, "seconds": took.as_secs_f64() }))
-}
-
-fn spread(mut times: Vec<Duration>) -> Value {
-    times.sort();
-    let at = |share: f64| times[((times.len() as f64 * share) as usize).min(times.len() - 1)].as_micros() as u64;
-    json!({ "p50": at(0.5), "p99": at(0.99), "p999": at(0.999), "longest": at(1.0) })
 }
