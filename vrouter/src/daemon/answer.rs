@@ -2,6 +2,7 @@
 
 mod apply;
 mod owners;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -164,12 +165,6 @@ impl Control {
     pub fn give_bfd(&mut self) -> Arc<Bfd> {
         self.steps_bfd = false;
         self.bfd.clone()
-    }
-
-    /// The search for flows whose verdict changed, for a thread that is to do it: from now on stepping this does not.
-    pub fn give_verdicts(&mut self) -> Arc<Verdicts> {
-        self.steps_verdicts = false;
-        self.verdicts.clone()
     }
 
     /// From now on batches are acknowledged when this ledger has kept them.
@@ -335,11 +330,7 @@ impl Control {
         }
         // before a worker can count for a new VIF
         self.baselines.renew(&self.shared, self.slow.counters(), &snapshot);
-        let before = self.publisher.current();
-        if snapshot.judged > before.judged {
-            // a batch takes time, and flows begin meanwhile
-            self.verdicts.change(before, &snapshot, self.now.max(self.clock.millis()));
-        }
+        self.look_for_verdicts(&snapshot);
         self.publisher.publish(snapshot);
         self.tell_watchers();
         self.want_neighbours();
