@@ -141,9 +141,7 @@ fn told(stats: &v1::StatsReply) -> String {
             count(flows.aged)
         );
     }
-    if let Some(verdicts) = &stats.verdicts {
-        text += &format!("generation {}\n", verdicts::text(verdicts));
-    }
+    text += &stats.verdicts.as_ref().map(|it| format!("generation {}\n", verdicts::text(it))).unwrap_or_default();
     text += &stats.learning.as_ref().map(learning).unwrap_or_default();
     if let Some(it) = &stats.conservation {
         text += &format!(
