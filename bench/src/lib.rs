@@ -1,6 +1,7 @@
 //! What benches share: generated tables and frames.
 #![forbid(unsafe_code)]
 
+pub mod acls;
 pub mod budget;
 pub mod changes;
 pub mod churn;

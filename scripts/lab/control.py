@@ -1,4 +1,5 @@
-"""The control socket's figures, beside a worker that forwards: routes a second in atomic batches and by one call each, and how soon one change is in force.
+"""The control socket's figures, beside a worker that forwards: routes a second in atomic batches and by one call each, how soon one change is in force,
+and what an ACL of 10,000 rules that changes under a million live flows takes until it is in force, and until it is told what became of them.
 
 The client (bench/src/bin/control.rs) has its batches ready as bytes. It and the daemon's control threads share core 0, the worker has core 1. Of each
 row: the time until every worker forwards by it, as the client sees it, and the CPU time of the daemon's other threads, which is the server's.
@@ -10,7 +11,7 @@ import pathlib
 import sys
 
 from lab.bed import Bed
-from lab.process import Failure, run
+from lab.process import Failure, run, until
 from lab.rig import CORES, WORKER_CORE, Scratch
 
 HUGE_MIB = 500
@@ -18,7 +19,8 @@ ROUTES, VRFS = 1_000_000, 4096
 # Design: a million routes in a second of the server's time; a change in force within a millisecond, of 99 in 100.
 MOST_SECONDS, MOST_P99_US = 1.0, 1000
 FLOWS = 100_000
-FLOW = f"flows={FLOWS},size=64,clients=10.128.0.0/16,servers=20.0.0.0/16"
+# An ACL of 10,000 rules: in force within 100 ms, and within 5 s it is told how many of a million flows have another verdict.
+RULES, LIVE, MOST_SYNC_US, MOST_TOLD_US = 10_000, 1_000_000, 100_000, 5_000_000
 
 
 def network():
@@ -37,16 +39,16 @@ def network():
 
 
 class Server:
-    """A daemon with a worker that forwards all the time."""
+    """A daemon with a worker that forwards all the time: packets of so many flows."""
 
-    def __init__(self, given, scratch):
+    def __init__(self, given, scratch, flows=FLOWS):
         settings = {
             "workers": {"cores": [WORKER_CORE]}, "idle": "poll", "mempool": {"mbufs": 8192, "cache": 256}, "state": network(),
-            "limits": {"flows_v4": 1 << 18, "routes": ROUTES + 100_000, "vrfs": VRFS + 16},
+            "limits": {"flows_v4": max(1 << 18, flows + flows // 4), "routes": ROUTES + 100_000, "vrfs": VRFS + 16},
             "eal": {"huge_pages": True, "memory_mb": 64, "file_prefix": f"control{scratch.number}",
                     "args": ["--huge-unlink", "--huge-dir", str(scratch.huge_folder)]},
         }
-        devargs = {"tenant": f"source0,{FLOW}", "fabric": "sink1"}
+        devargs = {"tenant": f"source0,flows={flows},size=64,clients=10.128.0.0/16,servers=20.0.0.0/16", "fabric": "sink1"}
         self.client = given.bin / "control"
         self.bed = Bed(given.bin, scratch.folder, "control", devargs, settings, prefix=("taskset", "-c", CORES))
 
@@ -95,6 +97,21 @@ def one(server, routes):
     yield found
 
 
+def acls(given, scratch):
+    """Changes of one rule, then of all of them. Whether all was reached."""
+    reached = True
+    with Server(given, scratch, given.flows) as server:
+        until(lambda: server.bed.stats()["flows"]["used_v4"] >= given.flows, 60, "the flows")
+        for more in ((), ("--whole",)):
+            found = server.ask("rules", "--rules", given.rules, *more)
+            late = found["forwarded_us"]["longest"] >= MOST_SYNC_US or found["told_us"]["longest"] >= MOST_TOLD_US
+            reached &= not late
+            print(f"{'all' if more else 'one'} of {given.rules} rules under {found['flows']} flows: answered after {found['answered_us']} us, "
+                  f"in force after {found['forwarded_us']} us, told after {found['told_us']} us: {found['changed']} flows have another verdict"
+                  f"{'  NOT REACHED' if late else ''}", flush=True)
+    return reached
+
+
 def told(what, found, more=""):
     rate = found["routes"] / found["seconds"]
     late = "" if found["server_seconds"] * 1_000_000 <= MOST_SECONDS * found["routes"] else "  NOT REACHED"
@@ -105,11 +122,16 @@ def main():
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--bin", required=True, type=pathlib.Path, help="folder with vrouter, vrctl and control")
     words.add_argument("--routes", type=int, default=ROUTES)
-    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--rounds", type=int, default=3, help="of routes; 0: none")
+    words.add_argument("--rules", type=int, default=RULES)
+    words.add_argument("--flows", type=int, default=LIVE, help="that live under them")
     given = words.parse_args()
     failed = False
     with Scratch() as scratch:
         scratch.huge_pages(HUGE_MIB)
+        failed |= not acls(given, scratch)
+        if given.rounds == 0:
+            return 1 if failed else 0
         with Server(given, scratch) as server:
             for _ in range(given.rounds):
                 for vrfs, batch in ((1, given.routes), (1, 100_000), (VRFS, given.routes)):

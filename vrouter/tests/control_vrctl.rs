@@ -392,6 +392,12 @@ fn stats_status_sync_and_explain_have_stable_fields() {
     assert_eq!(stats["flows"]["capacity_v4"], 1024);
     assert_eq!(stats["ports"][0]["link_up"], true);
     assert_eq!(stats["conservation"]["balanced"], true);
+    assert_eq!(stats["verdicts"]["now_denied"], 4);
+    assert_eq!(stats["verdicts"]["causes"][0]["acl"], "guest");
+    let text = "generation 9  verdicts of 100 flows since 7: 4 denied now, 0 permitted now, 96 as before, 2 gone meanwhile  (0 ms)\n    \
+                acl_vrf vrf red by acl guest: 4 denied now, 0 before\n";
+    let told = done(&daemon, &["stats"]);
+    assert!(told.contains(text), "{told}");
     assert!(done(&daemon, &["stats"]).contains("received 17 + originated 0 + copied 0 = sent 7 + dropped 10"));
     assert_eq!(
         json_of(&daemon, &["status"]),

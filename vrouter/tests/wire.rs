@@ -108,6 +108,8 @@ mod underlay6;
 mod unicast;
 #[path = "wire/uplinks.rs"]
 mod uplinks;
+#[path = "wire/verdicts.rs"]
+mod verdicts;
 #[path = "wire/views.rs"]
 mod views;
 #[path = "wire/vrfs.rs"]

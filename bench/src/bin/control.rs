@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use bench::acls;
 use bench::changes::{self, Changer, OWNER, batches, route, spread, withdraw};
 use bench::churn::{self, Wanted};
 use bench::control::{Batch, Client, Error, put};
@@ -41,6 +42,16 @@ enum What {
         routes: usize,
         #[arg(long, default_value_t = 5_000)]
         changes: usize,
+    },
+    /// Changes an ACL of VRF red under live flows of 10.128.0.0/16, each time until it is told how many have another verdict.
+    Rules {
+        #[arg(long, default_value_t = 10_000)]
+        rules: usize,
+        #[arg(long, default_value_t = 20)]
+        changes: usize,
+        /// All rules each time, and not one.
+        #[arg(long)]
+        whole: bool,
     },
     /// Puts routes by one call each.
     Calls {
@@ -127,6 +138,10 @@ fn main() -> Result<(), Error> {
             }
             What::Withdraw(bulk) => timed(&mut client, &bulk, |(key, _)| withdraw(key)).await,
             What::One { routes, changes } => one(&mut client, routes, changes).await,
+            What::Rules { rules, changes, whole } => {
+                let given = acls::Given { vrf: "red", clients: (&[10, 128, 0, 0], 17), rules, changes, whole };
+                acls::measure(&mut client, &given).await
+            }
             What::Calls { routes } => calls(&mut client, routes).await,
             What::Load { going, routes, batch } => {
                 changes::load(going.changer(client).await?, &going.vrf, routes, batch).await

@@ -14,6 +14,8 @@ use crate::api::v1;
 pub const CHANGES: usize = 65_536;
 /// Their bytes, as they are sent.
 pub const BYTES: usize = 16 << 20;
+/// Reports of verdicts that it keeps.
+const REPORTS: usize = 64;
 
 /// What one generation changed.
 #[derive(Debug, PartialEq)]
@@ -41,6 +43,8 @@ struct Kept {
     bytes: usize,
     /// All that came after this generation is here.
     since: u64,
+    /// What live flows made of changes, by generation; told later than those.
+    reports: VecDeque<Arc<v1::VerdictsChanged>>,
 }
 
 /// What follows a place in the log.
@@ -106,6 +110,23 @@ impl Log {
         }
     }
 
+    /// Adds a report of a newer generation than those before. Any thread.
+    pub fn report(&self, report: v1::VerdictsChanged) {
+        let mut kept = self.kept.lock();
+        kept.reports.push_back(Arc::new(report));
+        if kept.reports.len() > REPORTS {
+            kept.reports.pop_front();
+        }
+        // wakes who waits: the generation is none of the report's
+        self.newest.send_modify(|_| ());
+    }
+
+    /// The first report after this generation. Any thread.
+    pub fn next_report(&self, after: u64) -> Option<Arc<v1::VerdictsChanged>> {
+        let kept = self.kept.lock();
+        kept.reports.get(kept.reports.partition_point(|report| report.generation <= after)).cloned()
+    }
+
     /// Rises with the log. Any thread.
     pub fn rises(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
@@ -158,6 +179,21 @@ mod tests {
         log.add(11, String::new(), changes(1));
         log.add(12, String::new(), None);
         assert_eq!((log.next(11, ""), log.next(12, "")), (Next::Lost(12), Next::Wait));
+    }
+
+    #[test]
+    fn reports_are_followed_by_generation_and_bounded() {
+        let log = Log::new(0);
+        assert_eq!(log.next_report(0), None);
+        let report = |generation| v1::VerdictsChanged { generation, ..Default::default() };
+        let rises = log.rises();
+        (1..=100).for_each(|at| log.report(report(10 * at)));
+        assert!(rises.has_changed().unwrap());
+        let after = |generation| log.next_report(generation).map(|report| report.generation);
+        assert_eq!(
+            (after(0), after(369), after(370), after(995), after(1000)),
+            (Some(370), Some(370), Some(380), Some(1000), None)
+        );
     }
 
     #[test]

@@ -23,12 +23,14 @@ pub struct Wanted {
     kinds: Vec<v1::Kind>,
     /// Whose batches are not told; empty: nobody's.
     not_owner: String,
+    /// Reports of verdicts too.
+    verdicts: bool,
 }
 
 impl Wanted {
     /// Errors: what makes no sense, for people.
     pub fn read(request: v1::WatchRequest) -> Result<Wanted, String> {
-        let v1::WatchRequest { snapshot, after, kinds, not_owner } = request;
+        let v1::WatchRequest { snapshot, after, kinds, not_owner, verdicts } = request;
         let known = |&kind: &i32| v1::Kind::try_from(kind).map_err(|_| format!("kinds: there is no kind {kind}"));
         let mut kinds: Vec<v1::Kind> = kinds.iter().take(64).map(known).collect::<Result<_, _>>()?;
         if kinds.contains(&v1::Kind::All) {
@@ -37,7 +39,7 @@ impl Wanted {
         if snapshot && after.is_some() {
             return Err("after: events follow the snapshot".into());
         }
-        Ok(Wanted { snapshot, after, kinds, not_owner })
+        Ok(Wanted { snapshot, after, kinds, not_owner, verdicts })
     }
 
     /// What of the objects of the snapshot is told.
@@ -49,7 +51,9 @@ impl Wanted {
 
     /// The way along the log for who asked at this generation.
     pub fn course(self, generation: u64) -> Course {
-        Course { after: self.after.unwrap_or(generation), kinds: self.kinds, not_owner: self.not_owner, told: 0 }
+        let after = self.after.unwrap_or(generation);
+        let reported = self.verdicts.then_some(after);
+        Course { after, kinds: self.kinds, not_owner: self.not_owner, told: 0, reported }
     }
 }
 
@@ -61,23 +65,32 @@ pub struct Course {
     after: u64,
     /// Changes of the next one that were looked at.
     told: usize,
+    /// Reports are told up to this generation; `None`: none is.
+    reported: Option<u64>,
 }
 
 impl Course {
     /// The next piece of what is wanted; `None`: nothing yet.
     pub fn next(&mut self, log: &Log) -> Option<v1::Event> {
         loop {
+            // not in the midst of a generation, and not before what it is about
+            if self.told == 0
+                && let Some(event) = self.report(log, self.after)
+            {
+                return Some(event);
+            }
             let entry = match log.next(self.after, &self.not_owner) {
                 Next::Entry(entry) => entry,
                 Next::Lost(newest) => {
                     (self.after, self.told) = (newest, 0);
+                    self.reported = self.reported.map(|reported| reported.min(newest));
                     return Some(v1::Event { generation: newest, lost: true, last: true, ..Default::default() });
                 }
                 Next::Skip(generation) => {
                     (self.after, self.told) = (generation, 0);
                     continue;
                 }
-                Next::Wait => return None,
+                Next::Wait => return self.report(log, u64::MAX),
             };
             let rest = &entry.changes[self.told..];
             let (changes, looked_at) = self.piece(rest);
@@ -92,6 +105,14 @@ impl Course {
                 return Some(v1::Event { generation, owner, changes, last, ..Default::default() });
             }
         }
+    }
+
+    /// The next report, if it is of this generation or an older one.
+    fn report(&mut self, log: &Log, most: u64) -> Option<v1::Event> {
+        let report = log.next_report(self.reported?).filter(|report| report.generation <= most)?;
+        self.reported = Some(report.generation);
+        let verdicts = Some(v1::VerdictsChanged::clone(&report));
+        Some(v1::Event { generation: report.generation, verdicts, ..Default::default() })
     }
 
     /// The first of these that are wanted, as many as an event takes; and how many were looked at.
@@ -260,6 +281,32 @@ mod tests {
     fn deletes(count: usize) -> Vec<v1::Change> {
         let key = |name| v1::ObjectKey { kind: Some(v1::object_key::Kind::Vrf(name)) };
         (0..count).map(|at| v1::Change { op: Some(Op::Delete(key(format!("v{at}")))) }).collect()
+    }
+
+    #[test]
+    fn verdicts_follow_what_they_are_about() {
+        let log = Log::bounded(0, 5000, 1 << 20);
+        log.add(1, "bgp".into(), Some(deletes(1500)));
+        log.report(v1::VerdictsChanged { generation: 1, ..Default::default() });
+        log.add(2, "bgp".into(), Some(deletes(1)));
+        log.add(3, "bgp".into(), Some(Vec::new()));
+        let of = |request: v1::WatchRequest| {
+            let mut course = Wanted::read(request).unwrap().course(0);
+            let tell = |event: v1::Event| (event.generation, event.changes.len(), event.verdicts.is_some(), event.last);
+            move |log: &Log| std::iter::from_fn(|| course.next(log)).map(tell).collect::<Vec<_>>()
+        };
+        let mut all = of(v1::WatchRequest { verdicts: true, ..Default::default() });
+        let changes = [(1, 1000, false, false), (1, 500, false, true), (2, 1, false, true)];
+        assert_eq!(all(&log), [&changes[..2], &[(1, 0, true, false)], &changes[2..]].concat());
+        assert_eq!(of(v1::WatchRequest::default())(&log), changes);
+        // of a generation in which nothing is told
+        log.report(v1::VerdictsChanged { generation: 3, ..Default::default() });
+        assert_eq!(all(&log), [(3, 0, true, false)]);
+        assert_eq!(all(&log), []);
+        let mut vifs = of(v1::WatchRequest { verdicts: true, kinds: vec![v1::Kind::Vif.into()], ..Default::default() });
+        assert_eq!(vifs(&log), [(1, 0, true, false), (3, 0, true, false)]);
+        let later = v1::WatchRequest { verdicts: true, after: Some(2), ..Default::default() };
+        assert_eq!(of(later)(&log), [(3, 0, true, false)]);
     }
 
     /// Who stands in the midst of an entry does not keep it from being forgotten.

@@ -2,6 +2,7 @@
 
 mod apply;
 mod owners;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::ports::Ports;
 use super::publish::Publisher;
 use super::quotas::Quotas;
 use super::slow_path::SlowPath;
+use super::verdicts::Verdicts;
 use super::view::stats::{self, Baselines};
 use super::view::{explain, flows, victims};
 use super::wanted::Wanted;
@@ -84,6 +86,9 @@ pub struct Control {
     bfd: Arc<Bfd>,
     /// Sessions have no thread of their own.
     steps_bfd: bool,
+    verdicts: Arc<Verdicts>,
+    /// Nobody else looks for flows whose verdict changed.
+    steps_verdicts: bool,
     baselines: Baselines,
     ports: Ports,
     quotas: Quotas,
@@ -119,8 +124,11 @@ impl Control {
         model.note_changes(UNWATCHED);
         let limits = local::Limits { neighbours: model.limits().neighbours, ..local::Limits::default() };
         let leases = Leases::new(model.limits().owners);
+        let log = Arc::new(Log::new(model.generation().0));
         let mut control = Control {
-            log: Arc::new(Log::new(model.generation().0)),
+            verdicts: Arc::new(Verdicts::new(shared.clone(), log.clone())),
+            steps_verdicts: true,
+            log,
             publisher: Publisher::new(shared.clone()),
             slow: SlowPath::new(shared.clone(), limits),
             bfd: Arc::new(Bfd::new(shared.clone(), now)),
@@ -229,6 +237,9 @@ impl Control {
             self.want_neighbours();
         }
         self.tell_watchers();
+        if self.steps_verdicts {
+            self.verdicts.step_at(now, u32::MAX);
+        }
         for port in self.ports.collect() {
             self.model.port_closed(port);
         }
@@ -319,6 +330,7 @@ impl Control {
         }
         // before a worker can count for a new VIF
         self.baselines.renew(&self.shared, self.slow.counters(), &snapshot);
+        self.look_for_verdicts(&snapshot);
         self.publisher.publish(snapshot);
         self.tell_watchers();
         self.want_neighbours();
@@ -361,6 +373,7 @@ impl Control {
         };
         let snapshot = self.publisher.current();
         let mut reply = stats::stats(&self.shared, &slow, &self.baselines, snapshot);
+        reply.verdicts = self.verdicts.last();
         reply.quotas = self.quotas.all(&self.shared, snapshot, &self.model);
         reply.ports = self.ports.stats();
         let counts = self.model.learning();

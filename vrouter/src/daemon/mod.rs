@@ -20,6 +20,7 @@ pub mod slow_path;
 mod start;
 #[cfg(feature = "dpdk")]
 mod traffic;
+pub mod verdicts;
 pub mod view;
 mod wanted;
 pub mod workers;

@@ -177,6 +177,13 @@ fn come_first() {
     }
 }
 
+/// This thread has what others on its core leave it.
+fn come_last() {
+    if let Err(error) = setpriority_process(Some(gettid()), 10) {
+        tracing::info!(%error, "flows whose verdict changed are looked for as if it were urgent");
+    }
+}
+
 fn say_limits(limits: &[v1::Limit]) {
     for limit in limits {
         tracing::info!(limit = limit.name, value = limit.value, mib = limit.bytes >> 20, "limit");
@@ -272,6 +279,11 @@ fn serve_until_signal(
         thread.spawn_scoped(scope, move || {
             come_first();
             bfd.run(clock, stop);
+        })?;
+        let (thread, verdicts) = (std::thread::Builder::new().name("vr-verdicts".into()), control.give_verdicts());
+        thread.spawn_scoped(scope, move || {
+            come_last();
+            verdicts.run(clock, stop);
         })?;
         // both end when the control thread has, and all is written that it handed over
         if let Some((scribe, binder)) = keepers {

@@ -12,6 +12,7 @@ use super::fragments;
 use super::ports::PortRings;
 use super::punt::{LARGE, Rings};
 use super::quota::Accounts;
+use super::table::FlowPair;
 use super::victims::Victims;
 use crate::port::Rooms;
 use crate::tables::Snapshot;
@@ -76,6 +77,19 @@ impl Shared {
             vif_slots,
             new_flows_per_second,
             urged,
+        }
+    }
+
+    /// Places of flow pairs, for [`Shared::pair`].
+    pub fn pairs(&self) -> u32 {
+        self.flows.narrow().capacity() + self.flows.wide().capacity()
+    }
+
+    /// The flow pair in this place, if there is one. Any thread; no lock is held, workers go on meanwhile.
+    pub fn pair(&self, at: u32) -> Option<FlowPair> {
+        match at.checked_sub(self.flows.narrow().capacity()) {
+            None => self.flows.narrow().pair(at).map(|pair| FlowPair::v4(&pair)),
+            Some(at) => self.flows.wide().pair(at).map(|pair| FlowPair::v6(&pair)),
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Victim {
 }
 
 /// The object that decided a drop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Culprit {
     /// The frame itself.
     #[default]

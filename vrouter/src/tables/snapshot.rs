@@ -18,6 +18,8 @@ use crate::ids::{BridgeId, Generation, Label, Mac, NextHopId, PortIndex, VifId, 
 #[derive(Clone, Default)]
 pub struct Snapshot {
     pub generation: Generation,
+    /// Of the last change of what is permitted to live flows: of an ACL of a VIF or VRF, of which one it has, or of the VRF that a VIF is in.
+    pub judged: Generation,
     pub local: LocalHost,
     /// By [`PortIndex`], as many as the limit of ports.
     pub ports: Arc<Vec<PortRow>>,

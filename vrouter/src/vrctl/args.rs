@@ -219,7 +219,8 @@ pub struct Sync {
   vrctl watch --after 1234 -o json | jq -c 'select(.event == \"deleted\")'
 
 With json, each line is an object: generation, event (listed, put, deleted, lost), kind, owner, and the object or its key.
-After `lost`, show the objects anew and go on.
+After `lost`, show the objects anew and go on. Some time after an ACL that is in use has changed, an event `verdicts` (of
+`acls`, or when no kinds are named) tells how many live flows are denied or permitted now that were not before.
 ")]
 pub struct Watch {
     /// Of these kinds; none: all

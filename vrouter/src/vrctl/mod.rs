@@ -18,6 +18,7 @@ mod row_bfd;
 mod rows;
 mod show;
 mod stats;
+mod verdicts;
 mod watch;
 
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use super::Failure;
 use super::connect::connect;
 use super::output::{Format, bytes, count, duration, print, print_value, table};
 use super::rows;
+use super::verdicts;
 
 pub async fn run(socket: &Path, format: Format) -> Result<(), Failure> {
     let stats = connect(socket).await?.stats(v1::StatsRequest {}).await?.into_inner();
@@ -140,6 +141,7 @@ fn told(stats: &v1::StatsReply) -> String {
             count(flows.aged)
         );
     }
+    text += &stats.verdicts.as_ref().map(|it| format!("generation {}\n", verdicts::text(it))).unwrap_or_default();
     text += &stats.learning.as_ref().map(learning).unwrap_or_default();
     if let Some(it) = &stats.conservation {
         text += &format!(
@@ -216,6 +218,7 @@ fn value(stats: &v1::StatsReply) -> Value {
             "learnt": learning.learnt, "moved": learning.moved, "pinned": learning.pinned, "aged": learning.aged,
             "refused": learning.refused, "unheard": learning.unheard,
         },
+        "verdicts": stats.verdicts.as_ref().map(verdicts::value),
         "quotas": stats.quotas.iter().map(quota_value).collect::<Vec<_>>(),
         "conservation": {
             "received": conservation.received, "originated": conservation.originated, "copied": conservation.copied,

@@ -12,6 +12,7 @@ use super::args::{Kind, Watch};
 use super::connect::connect;
 use super::output::{Format, print, print_value};
 use super::show::{Listing, contract_kind};
+use super::verdicts;
 
 pub async fn run(socket: &Path, format: Format, watch: Watch) -> Result<(), Failure> {
     let kinds = watch.kinds.iter().map(|&kind| contract_kind(kind).into()).collect();
@@ -20,6 +21,7 @@ pub async fn run(socket: &Path, format: Format, watch: Watch) -> Result<(), Fail
         after: watch.after,
         kinds,
         not_owner: watch.not_owner.unwrap_or_default(),
+        verdicts: watch.kinds.is_empty() || watch.kinds.contains(&Kind::Acls),
     };
     let mut events = connect(socket).await?.watch(request).await?.into_inner();
     while let Some(event) = events.message().await? {
@@ -48,6 +50,9 @@ fn lines(event: &v1::Event) -> Result<Vec<Line>, Failure> {
     if event.lost {
         let text = format!("{generation}  lost: what changed up to here was not told; list, then go on");
         return Ok(vec![Line { text, value: json!({ "generation": generation, "event": "lost" }) }]);
+    }
+    if let Some(verdicts) = &event.verdicts {
+        return Ok(vec![Line { text: verdicts::text(verdicts), value: verdicts::value(verdicts) }]);
     }
     let word = if event.listed { "listed" } else { "put" };
     let by = if owner.is_empty() { String::new() } else { format!("  (by {owner})") };

@@ -358,6 +358,22 @@ fn stats(generation: u64) -> v1::StatsReply {
         flows: Some(v1::FlowTableStats { capacity_v4: 1024, used_v4: 3, ..Default::default() }),
         ports: vec![v1::PortStats { port: "p0".into(), link_up: true, rx_packets: 10, ..Default::default() }],
         quotas: Vec::new(),
+        verdicts: Some(v1::VerdictsChanged {
+            generation: 9,
+            before: 7,
+            flows: 100,
+            now_denied: 4,
+            unchanged: 96,
+            gone: 2,
+            causes: vec![v1::VerdictCause {
+                reason: "acl_vrf".into(),
+                by: "vrf red".into(),
+                acl: "guest".into(),
+                now_denied: 4,
+                now_permitted: 0,
+            }],
+            ..Default::default()
+        }),
         conservation: Some(v1::Conservation { received: 17, sent: 7, dropped: 10, ..Default::default() }),
     }
 }

@@ -220,7 +220,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let watch = |snapshot, after, kinds: &[i32]| {
         message(
             15,
-            v1::WatchRequest { snapshot, after, kinds: kinds.to_vec(), not_owner: String::new() }.encode_to_vec(),
+            v1::WatchRequest { snapshot, after, kinds: kinds.to_vec(), not_owner: String::new(), verdicts: false }
+                .encode_to_vec(),
         )
     };
     let sync = |generation| message(12, v1::SyncRequest { generation, timeout_ms: 7 }.encode_to_vec());

@@ -90,17 +90,10 @@ pub fn flows(
     filter: Filter,
     now: Tick,
 ) -> impl Iterator<Item = v1::Flow> {
-    let (narrow, wide) = (shared.flows.narrow().capacity(), shared.flows.wide().capacity());
+    let pairs = shared.pairs();
     let limit = filter.limit;
-    let flows = shared.clone();
-    let pair = move |at: u32| match at.checked_sub(narrow) {
-        None => shared.flows.narrow().pair(at).map(|pair| FlowPair::v4(&pair)),
-        Some(at) => shared.flows.wide().pair(at).map(|pair| FlowPair::v6(&pair)),
-    };
-    (0..narrow + wide)
-        .filter_map(pair)
-        .filter_map(move |pair| row(&flows.flows, &snapshot, &filter, &pair, now))
-        .take(limit)
+    let of = move |at: u32| row(&shared.flows, &snapshot, &filter, &shared.pair(at)?, now);
+    (0..pairs).filter_map(of).take(limit)
 }
 
 fn row(table: &FlowTable, snapshot: &Snapshot, filter: &Filter, pair: &FlowPair, now: Tick) -> Option<v1::Flow> {

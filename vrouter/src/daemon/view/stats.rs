@@ -127,6 +127,7 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
         flows: Some(flow_table(shared)),
         ports: Vec::new(),
         quotas: Vec::new(),
+        verdicts: None,
         conservation: Some(conservation(shared, slow)),
     }
 }

@@ -58,6 +58,8 @@ struct Touched {
     routes: BTreeMap<VrfId, Vec<Prefix>>,
     /// VRFs whose policy flows to their VIFs must notice.
     policies: HashSet<VrfId>,
+    /// Something else is permitted to flows that there may be.
+    judged: bool,
     /// Next hops to compile.
     next_hops: HashSet<NextHopId>,
     /// Those of them that are tunnels.
@@ -114,6 +116,9 @@ impl Compiled {
         rows::compile_vrfs(self, state, &users, &dirty, &mut next, &mut touched);
         self.index.move_vifs(state, &users.vifs);
         rows::compile_vifs(self, state, &users, &mut next, &mut touched);
+        if touched.judged {
+            next.judged = next.generation;
+        }
         rows::raise_without(&hops, &mut next, &mut touched);
         self.index.reach.raise(&mut next, &mut touched);
         self.index.reach.settle(sent);

@@ -39,6 +39,7 @@ pub(super) fn compile_vrfs(
         row.tenant = compiled.tenants.of(&state.settings, &record.tenant);
         if policy {
             touched.policies.insert(id);
+            touched.judged |= old.is_some();
         }
         let changed = routes.remove(&id).unwrap_or_default();
         let rerouted = route(&mut row, state, changed, compiled, touched);
@@ -191,11 +192,12 @@ pub(super) fn compile_vifs(
         let mut row = row(record, state, &compiled.acls, sources);
         let noticed = old.as_ref().is_none_or(|old| {
             row.stamp = old.stamp;
-            !same_sources
-                || (old.vrf, old.mac) != (row.vrf, row.mac)
+            let judged = old.vrf != row.vrf
                 || !same_acl(&old.from_vif, &row.from_vif)
                 || !same_acl(&old.to_vif, &row.to_vif)
-                || old.service != row.service
+                || old.service != row.service;
+            touched.judged |= judged;
+            judged || !same_sources || old.mac != row.mac
         });
         if noticed {
             row.stamp = next.generation;

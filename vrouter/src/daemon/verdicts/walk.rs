@@ -1,0 +1,128 @@
+//! One walk over the flow table, for changes that are told of together.
+
+use super::Span;
+use super::causes::Causes;
+use crate::api::v1;
+use crate::daemon::clock::tick_at;
+use crate::datapath::Shared;
+use crate::datapath::decide::{Silent, Verdict, decide};
+use crate::datapath::named::question_of;
+use crate::datapath::table::{Decided, FlowPair};
+use crate::datapath::victims::Culprit;
+use crate::drops::DropReason;
+use crate::ids::{Generation, Place, Tick};
+use crate::tables::Snapshot;
+
+/// Ticks by which a worker's clock may be behind the control thread's.
+const BEHIND: u32 = 1;
+
+/// A place in the table, and what was found up to there.
+pub(super) struct Walk {
+    span: Span,
+    next: u32,
+    found: v1::VerdictsChanged,
+    causes: Causes,
+}
+
+/// What the next packet of a flow meets.
+#[derive(Clone, Copy)]
+enum Meets {
+    Permit,
+    Deny(DropReason, Culprit),
+    /// No flow any more.
+    End,
+}
+
+impl Walk {
+    /// From the first place on.
+    pub fn new(span: Span) -> Walk {
+        Walk { span, next: 0, found: v1::VerdictsChanged::default(), causes: Causes::default() }
+    }
+
+    /// Looks at so many places. True: there are no more.
+    pub fn step(&mut self, shared: &Shared, places: u32) -> bool {
+        let end = shared.pairs().min(self.next.saturating_add(places));
+        for at in self.next..end {
+            if let Some(pair) = shared.pair(at) {
+                self.look(&pair);
+            }
+        }
+        self.next = end;
+        end == shared.pairs()
+    }
+
+    /// What was found, at this time (milliseconds).
+    pub fn report(self, now: u64) -> v1::VerdictsChanged {
+        let Walk { span, found, causes, .. } = self;
+        let flows = found.now_denied + found.now_permitted + found.unchanged + found.ended;
+        v1::VerdictsChanged {
+            generation: span.after.generation.0,
+            before: span.before.generation.0,
+            changes: span.changes,
+            flows,
+            gone: span.flows.saturating_sub(flows),
+            causes: causes.told(&span.before, &span.after),
+            milliseconds: u32::try_from(now.saturating_sub(span.since)).unwrap_or(u32::MAX),
+            ..found
+        }
+    }
+
+    fn look(&mut self, pair: &FlowPair) {
+        let young = self.is_young(pair);
+        if !self.is_concerned(pair) {
+            self.found.unchanged += u64::from(!young);
+            return;
+        }
+        let Some(before) = meets(&self.span.before, pair) else { return };
+        let after = meets(&self.span.after, pair).unwrap_or(Meets::End);
+        match (before, after) {
+            // what is refused was not begun by the change: it was there
+            (Meets::Permit, Meets::Deny(reason, culprit)) => {
+                self.found.now_denied += 1;
+                self.causes.denies(reason, culprit);
+            }
+            _ if young => {}
+            (Meets::Deny(reason, culprit), Meets::Permit) => {
+                self.found.now_permitted += 1;
+                self.causes.denied(reason, culprit);
+            }
+            (_, Meets::End) => self.found.ended += 1,
+            (Meets::Permit, Meets::Permit) | (Meets::Deny(..), Meets::Deny(..)) | (Meets::End, _) => {
+                self.found.unchanged += 1;
+            }
+        }
+    }
+
+    /// It may have been set up after the change: it was decided by it, and did not begin well before it.
+    fn is_young(&self, pair: &FlowPair) -> bool {
+        let decided = [&pair.forward.1, &pair.reverse.1].map(|entry| Decided(entry.stamp).generation());
+        let then = tick_at(self.span.since);
+        decided.into_iter().all(|decided| decided > self.span.before.generation.0)
+            && then.since(Tick(pair.created)) <= BEHIND
+    }
+
+    /// What is permitted where it enters has changed.
+    fn is_concerned(&self, pair: &FlowPair) -> bool {
+        let after = &self.span.after;
+        let place = Place::from(pair.forward.0.context());
+        let vif = if let Place::Vif(vif) = place { after.vifs.row(vif.index()) } else { None };
+        let vrf = match place {
+            Place::Vif(_) => vif.map(|vif| vif.vrf),
+            Place::Tunnel(vrf) => Some(vrf),
+        };
+        let vrf = vrf.and_then(|vrf| after.vrfs.row(vrf.index()));
+        let newest = vif.map_or(Generation(0), |vif| vif.stamp).max(vrf.map_or(Generation(0), |vrf| vrf.base));
+        // nowhere: it ends
+        vrf.is_none() || newest > self.span.before.generation
+    }
+}
+
+/// `None`: where it enters was nothing then.
+fn meets(snapshot: &Snapshot, pair: &FlowPair) -> Option<Meets> {
+    let answer = decide(snapshot, &question_of(snapshot, pair, None)?, &mut Silent);
+    Some(match answer.forward {
+        Verdict::Forward(_) => Meets::Permit,
+        Verdict::Drop(reason) => Meets::Deny(reason, answer.culprit),
+        Verdict::Local => Meets::End,
+    })
+}
