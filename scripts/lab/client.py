@@ -50,11 +50,12 @@ def mac(text):
 
 
 class Client:
-    """A connection to the socket at `path`. Use as a context manager."""
+    """A connection to the socket at `path`, or by TLS to an address, with `keys`: authority, our key and our certificate, as PEM. Use as a
+    context manager."""
 
-    def __init__(self, path, service, messages):
+    def __init__(self, path, service, messages, keys=None):
         self._v1 = messages
-        self._channel = grpc.insecure_channel(f"unix:{path}")
+        self._channel = grpc.secure_channel(path, grpc.ssl_channel_credentials(*keys)) if keys else grpc.insecure_channel(f"unix:{path}")
         self.calls = service.VRouterStub(self._channel)
 
     def __enter__(self):

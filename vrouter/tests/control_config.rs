@@ -1,6 +1,6 @@
 //! The daemon's config file: what is accepted, and what is refused with file, line, field and reason.
 
-use vrouter::api::config::{Config, Idle, SOCKET};
+use vrouter::api::config::{Account, Config, Idle, Operation, Role, SOCKET};
 
 const FULL: &str = r#"
 socket: /tmp/vrouter.sock
@@ -31,6 +31,34 @@ fn a_full_file_is_read() {
 }
 
 #[test]
+fn who_may_do_what_is_read() {
+    let text = "
+access:
+  group: vrouter
+  rules:
+    - {user: frr, role: write, owners: [bgp]}
+    - {user: 1000, role: write, also: [ports, settings, take_over]}
+    - {certificate: 'spiffe://cluster/monitor', role: read}
+control:
+  tls: {listen: '[::1]:7443', certificate: /c.pem, key: /k.pem, client_ca: /a.pem}
+  audit: {}
+privileges: {paths: [/run/guests], keep: [SYS_ADMIN]}
+";
+    let config = Config::parse("v.yaml", text, &[0]).unwrap();
+    assert_eq!(config.access.group, Some(Account::Name("vrouter".into())));
+    let [frr, ada, monitor] = &config.access.rules[..] else { panic!("three rules") };
+    assert_eq!((&frr.user, frr.role), (&Some(Account::Name("frr".into())), Role::Write));
+    assert_eq!(frr.owners.as_deref(), Some(&["bgp".to_owned()][..]));
+    assert_eq!(ada.user, Some(Account::Number(1000)));
+    assert_eq!(ada.also, [Operation::Ports, Operation::Settings, Operation::TakeOver]);
+    assert_eq!((monitor.certificate.as_deref(), monitor.position.line), (Some("spiffe://cluster/monitor"), 7));
+    let control = config.control;
+    assert_eq!(control.tls.unwrap().listen, "[::1]:7443".parse().unwrap());
+    assert_eq!(control.audit.unwrap().file, None);
+    assert!(config.privileges.drop && config.privileges.kept().iter_names().count() == 1);
+}
+
+#[test]
 fn an_empty_file_is_the_defaults() {
     let config = Config::parse("vrouter.yaml", "", &[0, 1]).unwrap();
     assert_eq!(config, Config::default());
@@ -39,6 +67,25 @@ fn an_empty_file_is_the_defaults() {
 }
 
 const IMPOSSIBLE: &[(&str, &str)] = &[
+    (
+        "access:\n  rules: [{role: read}]",
+        "v.yaml:2:11: access.rules[0]: names not exactly one of user, group and certificate",
+    ),
+    ("access: {rules: [{user: a, group: b, role: read}]}", "names not exactly one"),
+    ("access: {rules: [{user: a, role: read, owners: [x]}]}", "access.rules[0].owners: is for the role write"),
+    ("access: {rules: [{user: a, role: admin, also: [ports]}]}", "access.rules[0].also: is for the role write"),
+    (
+        "access: {rules: [{user: a, role: write, owners: ['a b']}]}",
+        "access.rules[0].owners: \"a b\" is no owner's name",
+    ),
+    ("access: {rules: [{certificate: '', role: read}]}", "access.rules[0].certificate: is empty"),
+    ("access: {rules: [{user: a, role: root}]}", "v.yaml:1:"),
+    ("control: {tls: {listen: everywhere, certificate: /c, key: /k, client_ca: /a}}", "v.yaml:1:"),
+    (
+        "privileges: {keep: [CAP_SYS_ADMIN]}",
+        "privileges.keep: \"CAP_SYS_ADMIN\" is no capability, which is written as SYS_ADMIN",
+    ),
+    ("privileges: {paths: [run]}", "privileges.paths: run is no absolute path"),
     ("workers: {count: 0}", "v.yaml:1:10: workers.count: at least one worker is needed"),
     ("workers: {cores: [0, 7]}", "v.yaml:1:10: workers.cores: core 7 is not there; there are [0, 1]"),
     ("workers: {cores: [1, 1]}", "workers.cores: core 1 is given twice"),

@@ -2,12 +2,12 @@
 
 mod control_daemon;
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use control_daemon::raw::Raw;
 use control_daemon::{Daemon, client};
-use prost::Message;
 use tokio_stream::iter;
 use tonic::Code;
 use v1::apply_request::Step;
@@ -40,89 +40,12 @@ fn step(step: Step) -> v1::ApplyRequest {
     v1::ApplyRequest { step: Some(step) }
 }
 
-/// HTTP/2 by hand: the preface, settings, and what is asked for.
-struct Raw(UnixStream);
-
-impl Raw {
-    fn connect(daemon: &Daemon) -> Raw {
-        let mut raw = UnixStream::connect(daemon.path()).unwrap();
-        raw.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        raw.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-        raw.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-        let mut raw = Raw(raw);
-        assert!(raw.frame(4, 0, 0, &[]));
-        raw
-    }
-
-    /// A frame (RFC 9113, section 4.1); false: the server takes no more.
-    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
-        let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        bytes.extend([kind, flags]);
-        bytes.extend(stream.to_be_bytes());
-        bytes.extend(payload);
-        self.0.write_all(&bytes).is_ok()
-    }
-
-    /// Opens a call: HEADERS with END_HEADERS only, literal fields without indexing (RFC 7541, section 6.2.2).
-    fn open(&mut self, stream: u32, call: &str) -> bool {
-        let mut block = vec![0x83, 0x86];
-        for (name, value) in [
-            (":path", format!("/vrouter.v1.VRouter/{call}").as_str()),
-            (":authority", "x"),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-        ] {
-            block.push(0);
-            for text in [name, value] {
-                block.push(text.len() as u8);
-                block.extend(text.as_bytes());
-            }
-        }
-        self.frame(1, 4, stream, &block)
-    }
-
-    /// A whole call with one message.
-    fn ask(&mut self, stream: u32, call: &str, message: &impl Message) -> bool {
-        let message = message.encode_to_vec();
-        let mut bytes = vec![0];
-        bytes.extend((message.len() as u32).to_be_bytes());
-        bytes.extend(message);
-        self.open(stream, call) && self.frame(0, 1, stream, &bytes)
-    }
-
-    /// Lets the server send as much as HTTP/2 can say: 2^31 - 1 bytes of each stream and of the connection.
-    fn any_amount(&mut self) {
-        assert!(self.frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]));
-        assert!(self.frame(8, 0, 0, &(0x7fff_ffff - 65_535_u32).to_be_bytes()));
-    }
-
-    /// False: the server hung up. Reads nothing.
-    fn ping(&mut self) -> bool {
-        self.frame(6, 0, 0, &[0; 8])
-    }
-
-    /// Takes what the server has sent, without waiting; false: it hung up.
-    fn drain(&mut self) -> bool {
-        self.0.set_nonblocking(true).unwrap();
-        let mut bytes = [0; 65_536];
-        let open = loop {
-            match self.0.read(&mut bytes) {
-                Ok(0) => break false,
-                Ok(_) => {}
-                Err(error) => break error.kind() == std::io::ErrorKind::WouldBlock,
-            }
-        };
-        self.0.set_nonblocking(false).unwrap();
-        open
-    }
-}
-
 /// Streams are opened and left half open, far beyond what a connection may have, on connections that are made anew when the server hangs up;
 /// half of them take what the server answers.
 #[tokio::test]
 async fn half_open_streams_without_end() {
     let _turn = TURN.lock().await;
-    let daemon = Daemon::start(Bounds { connections: 32, ..Bounds::default() });
+    let daemon = Daemon::start(Bounds { connections: 32, calls_per_second: u32::MAX, ..Bounds::default() });
     is_served(&daemon).await;
     let before = held();
     let (mut most, mut attempts, mut hung_up) = (0, 0_u32, 0_u32);
@@ -173,7 +96,7 @@ async fn connections_that_say_nothing() {
 #[tokio::test]
 async fn clients_that_never_read() {
     let _turn = TURN.lock().await;
-    let bounds = Bounds { stall: Duration::from_secs(2), ..Bounds::default() };
+    let bounds = Bounds { stall: Duration::from_secs(2), places_of_one: 64, ..Bounds::default() };
     let daemon = Daemon::start(bounds);
     // the log is full, and the allocator has what the batches need
     load(&daemon, 7).await;

@@ -1,5 +1,9 @@
 //! The daemon's config file.
 
+mod access;
+mod control;
+mod privileges;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::position::{At, Fault, FileError, read_yaml};
 use super::yaml::Network;
+pub use access::{Access, Account, Operation, Role, Rule};
+pub use control::{Audit, Control, Tls};
+pub use privileges::Privileges;
 
 /// Where the control socket is unless said otherwise.
 pub const SOCKET: &str = "/run/vrouter/vrouter.sock";
@@ -19,6 +26,9 @@ pub const SOCKET: &str = "/run/vrouter/vrouter.sock";
 pub struct Config {
     /// The control socket's path.
     pub socket: At<PathBuf>,
+    pub control: Control,
+    pub access: Access,
+    pub privileges: At<Privileges>,
     /// Where the model is kept, so that it outlives the daemon; made if it is not there. Default: nowhere.
     pub state_dir: Option<PathBuf>,
     pub workers: At<Workers>,
@@ -142,6 +152,9 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             socket: At::nowhere(SOCKET.into()),
+            control: Control::default(),
+            access: Access::default(),
+            privileges: At::default(),
             state_dir: None,
             workers: At::default(),
             idle: Idle::default(),
@@ -228,6 +241,8 @@ impl Config {
         self.check_memory()?;
         self.check_ports()?;
         self.check_limits()?;
+        self.access.check()?;
+        Privileges::check(&self.privileges)?;
         if self.flow_table.file.as_ref().is_some_and(|file| !file.is_absolute() || file.file_name().is_none()) {
             return Err(Fault::new(self.flow_table.position, "flow_table.file", "needs the absolute path of a file"));
         }

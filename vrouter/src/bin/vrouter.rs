@@ -21,7 +21,8 @@ static ALLOCATOR: flowtable::Watchful = flowtable::Watchful;
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {
-    /// The configuration (YAML): workers, ports, limits, the file in which flows outlive the daemon, and the state that exists at once
+    /// The configuration (YAML): workers, ports, limits, who may do what, what is kept of privileges, the file in which flows outlive the
+    /// daemon, and the state that exists at once
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Judge the configuration, print its limits with their memory, and end
@@ -102,6 +103,10 @@ fn check_state(config: &Config) -> ExitCode {
 }
 
 fn check(config: &Config) -> ExitCode {
+    if let Err(error) = daemon::check_names(config) {
+        eprintln!("vrouter: {error}");
+        return ExitCode::from(REFUSED);
+    }
     let (limits, huge) = match daemon::limits(config).and_then(|limits| Ok((limits, daemon::huge_page_mib(config)?))) {
         Ok(costs) => costs,
         Err(error) => {

@@ -2,76 +2,180 @@
 
 use std::future::Future;
 use std::io;
-use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, timeout};
+
+use super::access::{Access, Accounts, Audit, Caller, Door, Peer, farewell};
+use super::server::Bounds;
 
 /// A connection, and its place among those that may be open.
 pub(super) struct Client {
-    stream: UnixStream,
+    stream: Box<dyn Duplex>,
     line: Line,
+    caller: Arc<Caller>,
     /// Until the client has said who it is: bytes to come, and how long they may take.
     greeting: Option<(usize, Pin<Box<Sleep>>)>,
-    _place: OwnedSemaphorePermit,
+    /// Of all, and of its holder's.
+    _places: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
+
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Bytes of HTTP/2's connection preface (RFC 9113, section 3.4). Who has sent it is asked for signs of life; before, nobody asks.
 const PREFACE: usize = 24;
+/// Clients of other hosts that may be at their handshakes at a time; further ones wait.
+const HANDSHAKES: usize = 16;
+/// How long a handshake may take, at most.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// A hold on a client's connection, which every call on it has.
 #[derive(Clone)]
-pub(super) struct Line(Arc<std::os::unix::net::UnixStream>);
+pub(super) struct Line(Arc<OwnedFd>);
 
 impl Line {
-    fn of(stream: &UnixStream) -> io::Result<Line> {
-        stream.as_fd().try_clone_to_owned().map(|fd| Line(Arc::new(fd.into())))
+    fn of(stream: &impl AsFd) -> io::Result<Line> {
+        stream.as_fd().try_clone_to_owned().map(|fd| Line(Arc::new(fd)))
     }
 
     /// Ends the connection with all calls on it, and frees what waits in HTTP/2's buffers for a client that does not read: these
     /// outlast the call that filled them.
     pub(super) fn cut(&self) {
         // An error means that the client is gone already.
-        let _ = self.0.shutdown(Shutdown::Both);
+        let _ = rustix::net::shutdown(&self.0, rustix::net::Shutdown::Both);
     }
 }
 
-/// Accepts until the receiver is dropped. Beyond `most` open connections, further ones wait in the kernel's backlog; a failed accept
-/// (no descriptors left) is tried again. Who has not begun to speak HTTP/2 after `patience` is hung up on.
-pub(super) fn clients(listener: UnixListener, most: usize, patience: Duration) -> mpsc::Receiver<Client> {
-    let places = Arc::new(Semaphore::new(most));
-    let (found, clients) = mpsc::channel(1);
-    tokio::spawn(async move {
-        while let Ok(place) = places.clone().acquire_owned().await {
+/// Who comes in, and how many.
+#[derive(Clone)]
+pub(super) struct Reception {
+    pub access: Arc<Access>,
+    pub audit: Audit,
+    bounds: Bounds,
+    accounts: Arc<Accounts>,
+    places: Arc<Semaphore>,
+    found: mpsc::Sender<Client>,
+}
+
+impl Reception {
+    /// And where clients come out.
+    pub(super) fn new(access: Arc<Access>, audit: Audit, bounds: Bounds) -> (Reception, mpsc::Receiver<Client>) {
+        let (found, clients) = mpsc::channel(1);
+        let places = Arc::new(Semaphore::new(bounds.connections));
+        let accounts = Arc::new(Accounts::new(bounds));
+        (Reception { access, audit, bounds, accounts, places, found }, clients)
+    }
+
+    /// Accepts at the socket until the receiver is dropped. Beyond so many open connections, further ones wait in the kernel's backlog; a
+    /// failed accept (no descriptors left) is tried again. Who has not begun to speak HTTP/2 in time is hung up on.
+    pub(super) async fn at_socket(self, listener: UnixListener) {
+        while let Ok(place) = self.places.clone().acquire_owned().await {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted.and_then(|(stream, _)| Ok((Line::of(&stream)?, stream))),
-                () = found.closed() => return,
+                accepted = listener.accept() => accepted.and_then(|(stream, _)| Ok((peer(&stream)?, stream))),
+                () = self.found.closed() => return,
             };
             match accepted {
-                Ok((line, stream)) => {
-                    let greeting = Some((PREFACE, Box::pin(tokio::time::sleep(patience))));
-                    if found.send(Client { stream, line, greeting, _place: place }).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a control connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                Ok((peer, stream)) => self.enter(stream, peer, place).await,
+                Err(error) => hindered(&error).await,
             }
         }
-    });
-    clients
+    }
+
+    /// The same at the door for other hosts. Who is at its handshake takes no place of those who are in.
+    pub(super) async fn at_door(self, listener: TcpListener, door: Door) {
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        while let Ok(handshake) = handshakes.clone().acquire_owned().await {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.found.closed() => return,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let (reception, door) = (self.clone(), door.clone());
+                    tokio::spawn(async move {
+                        let _handshake = handshake;
+                        reception.greet(stream, address, door).await;
+                    });
+                }
+                Err(error) => hindered(&error).await,
+            }
+        }
+    }
+
+    async fn greet(self, stream: TcpStream, address: SocketAddr, door: Door) {
+        let line = stream.set_nodelay(true).and_then(|()| Line::of(&stream));
+        let greeted = timeout(HANDSHAKE.min(self.bounds.stall), door.let_in(stream, address)).await;
+        let turned_away = |why: &dyn std::fmt::Display| {
+            tracing::debug!(%address, %why, "a client was turned away");
+            self.audit.turned_away(address, &why.to_string());
+        };
+        match greeted {
+            Ok(Ok((stream, peer))) => {
+                let place = timeout(self.bounds.stall, self.places.clone().acquire_owned()).await;
+                match (line, place) {
+                    (Ok(line), Ok(Ok(place))) => self.enter_by(stream, line, peer, place).await,
+                    _ => farewell(stream, "all connections are taken").await,
+                }
+            }
+            Ok(Err(error)) => turned_away(&error),
+            Err(_) => turned_away(&"the handshake took too long"),
+        }
+    }
+
+    async fn enter(&self, stream: UnixStream, peer: Peer, place: OwnedSemaphorePermit) {
+        match Line::of(&stream) {
+            Ok(line) => self.enter_by(stream, line, peer, place).await,
+            Err(error) => hindered(&error).await,
+        }
+    }
+
+    async fn enter_by(&self, stream: impl Duplex + 'static, line: Line, peer: Peer, place: OwnedSemaphorePermit) {
+        let account = self.accounts.of(&peer);
+        let own = account.connection();
+        let caller = self.access.caller(peer, account);
+        let Some(own) = own else {
+            let most = self.bounds.connections_of_one;
+            let why = format!("{most} connections of {caller} are open already");
+            tokio::spawn(async move {
+                farewell(stream, &why).await;
+                drop(place);
+            });
+            return;
+        };
+        let greeting = Some((PREFACE, Box::pin(tokio::time::sleep(self.bounds.stall))));
+        let client =
+            Client { stream: Box::new(stream), line, caller: Arc::new(caller), greeting, _places: (place, own) };
+        // an error means that the server is stopping
+        let _ = self.found.send(client).await;
+    }
+}
+
+async fn hindered(error: &io::Error) {
+    tracing::warn!(%error, "a control connection could not be accepted");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// Who connected, as the kernel noted then.
+fn peer(stream: &UnixStream) -> io::Result<Peer> {
+    let credentials = stream.peer_cred()?;
+    Ok(Peer::Local { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() })
 }
 
 impl Client {
+    pub(super) fn caller(&self) -> Arc<Caller> {
+        self.caller.clone()
+    }
+
     pub(super) fn line(&self) -> Line {
         self.line.clone()
     }

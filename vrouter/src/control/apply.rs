@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use prost::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use serde_json::{Map, Value, json};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tonic::{Code, Status, Streaming};
 
+use super::access::{Audit, Caller, Changes, Of, Place};
 use super::request::{Made, Request};
-use super::server::{Bounds, Stop, stopping};
+use super::server::{Bounds, Stop, place, stopping};
 use crate::api::{OPERATOR, v1};
 use v1::apply_request::Step;
 
@@ -19,6 +21,8 @@ pub(super) struct Batches {
     pub bounds: Bounds,
     /// Places of open batches, of all calls together.
     pub places: Arc<Semaphore>,
+    caller: Arc<Caller>,
+    audit: Audit,
     open: Option<Batch>,
     /// The generation that the last accepted batch rested on, and its own: a batch that rests on the same one rests on that batch too.
     rested: Option<(u64, u64)>,
@@ -28,12 +32,12 @@ struct Batch {
     begin: v1::Begin,
     changes: Vec<v1::Change>,
     bytes: usize,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Batches {
-    pub(super) fn new(bounds: Bounds, places: Arc<Semaphore>) -> Batches {
-        Batches { bounds, places, open: None, rested: None }
+    pub(super) fn new(bounds: Bounds, places: Arc<Semaphore>, caller: Arc<Caller>, audit: Audit) -> Batches {
+        Batches { bounds, places, caller, audit, open: None, rested: None }
     }
 
     /// Answers the stream's batches in order, until it ends, breaks the rules or the daemon stops. A batch that is open then
@@ -88,11 +92,17 @@ impl Batches {
             let Some(batch) = self.step(message)? else { continue };
             let (reply, answer) = oneshot::channel();
             let Batch { mut begin, changes, _place, .. } = batch;
+            let entry =
+                self.audit.is_kept().then(|| (begin.owner.clone(), begin.replace, Changes::of(&changes, &begin.owner)));
             let named = begin.if_generation;
             begin.if_generation = named.map(|named| self.rests_on(named));
             requests.send(Request::Apply { begin, changes, reply }).await.map_err(|_| stopping())?;
             use v1::apply_reply::Result;
-            let result = match answer.await.map_err(|_| stopping())? {
+            let made = answer.await.map_err(|_| stopping())?;
+            if let Some((owner, replaces, changes)) = entry {
+                self.audit.done(&self.caller, "Apply", &owner, told(&made, replaces, &changes));
+            }
+            let result = match made {
                 Ok(Made::Applied(applied)) => {
                     self.rested = named.map(|named| (named, applied.generation));
                     Result::Applied(applied)
@@ -122,17 +132,20 @@ impl Batches {
             (Some(Step::Begin(_)), Some(_)) => Err(Status::invalid_argument("Begin in a batch that is already open")),
             (Some(Step::Begin(mut begin)), None) => {
                 check(&begin).map_err(Status::invalid_argument)?;
-                let place = self.places.clone().try_acquire_owned().map_err(|_| {
-                    Status::resource_exhausted(format!("{} batches are open already", self.bounds.open_batches))
-                })?;
                 if begin.owner.is_empty() {
                     begin.owner = OPERATOR.to_owned();
                 }
+                let denied = |why| self.audit.denied(&self.caller, "Apply", &begin.owner, why);
+                self.caller.may_begin(&begin).map_err(denied)?;
+                let most = self.bounds.open_batches;
+                let place = place(&self.places, most, &self.caller, Of::Batches, "batches are open")?;
                 self.open = Some(Batch { begin, changes: Vec::new(), bytes: 0, _place: place });
                 Ok(None)
             }
             (Some(Step::Changes(_)), None) => Err(Status::invalid_argument("Changes before Begin")),
             (Some(Step::Changes(more)), Some(batch)) => {
+                let denied = |why| self.audit.denied(&self.caller, "Apply", &batch.begin.owner, why);
+                more.changes.iter().try_for_each(|it| self.caller.may_change(it)).map_err(denied)?;
                 batch.add(more.changes, bytes, &self.bounds)?;
                 Ok(None)
             }
@@ -165,6 +178,36 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// What became of a batch, for the audit log.
+fn told(made: &Result<Made, v1::Refused>, replaces: bool, changes: &Changes) -> Value {
+    let mut fields = Map::new();
+    let mut tell = |name: &str, value: Value| fields.insert(name.into(), value);
+    match made {
+        Ok(Made::Applied(applied)) => {
+            tell("result", "applied".into());
+            tell("generation", json!(applied.generation));
+            tell("swept", json!(applied.swept));
+        }
+        Ok(Made::Unkept(applied, why)) => {
+            tell("result", "applied, not kept".into());
+            tell("generation", json!(applied.generation));
+            tell("reason", json!(why));
+        }
+        Ok(Made::Plan(plan)) => {
+            tell("result", "planned".into());
+            tell("generation", json!(plan.generation));
+        }
+        Err(refused) => {
+            tell("result", "refused".into());
+            let v1::Refused { object, field, reason, .. } = refused;
+            tell("reason", json!(format!("{object}: {field}: {reason}")));
+        }
+    }
+    tell("replace", json!(replaces));
+    changes.tell(&mut fields);
+    fields.into()
 }
 
 /// Errors: what makes no sense, for people.
@@ -233,7 +276,7 @@ mod tests {
         fn steps_are_judged_by_their_order_and_bounds(messages in prop::collection::vec(message(), 0..20)) {
             let bounds = Bounds { changes: 5, batch_bytes: 150, ..Bounds::default() };
             let places = Arc::new(Semaphore::new(1));
-            let mut batches = Batches::new(bounds, places.clone());
+            let mut batches = Batches::new(bounds, places.clone(), Caller::admin(), Audit::default());
             let mut twin: Option<(String, Vec<v1::Change>, usize)> = None;
             for message in messages {
                 let bytes = message.encoded_len();

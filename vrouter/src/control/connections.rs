@@ -10,7 +10,7 @@ use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::body::Body;
@@ -18,6 +18,7 @@ use tonic::codegen::{Service, http};
 use tower::ServiceExt;
 
 use super::accept::{Client, Line};
+use super::access::{Audit, Guard, Place};
 use super::server::Stop;
 
 /// Calls that may be open on a connection at a time; a client waits with further ones.
@@ -25,18 +26,28 @@ const STREAMS: u32 = 32;
 /// Bytes of one call's answer that HTTP/2 takes beyond what the client lets it send, and then one piece more (`chunks::BYTES`). They stay
 /// when the call is over, until the client takes them or goes: `connections` x `STREAMS` x (this and a piece) in all.
 const UNSENT: usize = 64 << 10;
+/// Bytes of a call's headers.
+const HEADERS: u32 = 16 << 10;
+/// A client that gives no sign of life when it is asked for one is hung up on.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// Serves each client until it goes; at `stop` open calls end, and it returns when the clients have gone.
-pub(super) async fn serve<S>(mut clients: mpsc::Receiver<Client>, service: S, mut stop: Stop)
-where
+pub(super) async fn serve<S>(
+    mut clients: mpsc::Receiver<Client>,
+    service: S,
+    (audit, patience): (Audit, Duration),
+    mut stop: Stop,
+) where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S::Future: Send + 'static,
 {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_send_buf_size(UNSENT)
+        .max_header_list_size(HEADERS)
+        .keep_alive_timeout(SILENCE)
         .keep_alive_interval(Some(Duration::from_secs(60)));
     let mut open = JoinSet::new();
     loop {
@@ -47,9 +58,10 @@ where
         };
         let Some(client) = client else { break };
         let line = client.line();
-        let service = service.clone().map_request(move |mut call: http::Request<Incoming>| {
+        let service = Guard { service: service.clone(), caller: client.caller(), audit: audit.clone(), patience };
+        let service = service.map_request(move |mut call: http::Request<Incoming>| {
             call.extensions_mut().insert(line.clone());
-            call.map(Body::new)
+            call
         });
         let service = TowerToHyperService::new(service.map_response(held));
         let connection = builder.serve_connection(TokioIo::new(client), service);
@@ -76,7 +88,7 @@ where
 /// not let that happen within `patience`, its connection is cut.
 #[derive(Clone)]
 pub(super) struct Whole {
-    pub place: Arc<OwnedSemaphorePermit>,
+    pub place: Arc<Place>,
     pub line: Line,
     pub patience: Duration,
 }
@@ -84,7 +96,7 @@ pub(super) struct Whole {
 /// An answer's body, with its place.
 struct Held {
     body: Body,
-    _place: Arc<OwnedSemaphorePermit>,
+    _place: Arc<Place>,
     /// Dropped with the body.
     _taken: oneshot::Sender<()>,
 }

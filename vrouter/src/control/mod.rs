@@ -8,6 +8,7 @@
 //! stops reading is cut off after [`Bounds::stall`]. Watchers share one bounded [`log`]. `Sync` leaves its reply with the control thread until it is true.
 
 mod accept;
+pub mod access;
 mod apply;
 mod chunks;
 mod connections;

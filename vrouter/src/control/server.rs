@@ -11,13 +11,14 @@ use tonic::codegen::http;
 use tonic::{Code, Request as Call, Response, Status, Streaming};
 use tower::util::MapResponse;
 
-use super::accept::Line;
+use super::accept::{Line, Reception};
+use super::access::{Audit, Caller, Of, Place, Terms};
 use super::apply::{Batches, lease};
 use super::connections::Whole;
 use super::request::{Request, Rows};
 use super::socket::Socket;
 use super::watching::{Follower, Wanted};
-use super::{accept, chunks, connections};
+use super::{chunks, connections};
 use crate::api::{OPERATOR, v1};
 use v1::v_router_server::{VRouter, VRouterServer};
 
@@ -40,8 +41,18 @@ pub struct Bounds {
     pub watches: usize,
     /// Open connections; further ones wait.
     pub connections: usize,
-    /// How long a client may leave a connection without a greeting, a batch open without a message, or an answer unread.
+    /// How long a client may leave a connection without a greeting, a message half sent, a batch open without one, or an answer unread.
     pub stall: Duration,
+    /// Open connections of one user, or of one certificate's holder: one client. Further ones are told so and closed.
+    pub connections_of_one: usize,
+    /// Open batches, long answers and watches of one client, of each.
+    pub places_of_one: usize,
+    /// Questions of one client that the control thread has at a time; its further ones wait, and others pass them.
+    pub questions_of_one: usize,
+    /// Calls of one client, and as many at once.
+    pub calls_per_second: u32,
+    /// Bytes of one client's messages of which the rest is missing.
+    pub half_sent_bytes: usize,
 }
 
 impl Default for Bounds {
@@ -56,6 +67,11 @@ impl Default for Bounds {
             watches: 64,
             connections: 64,
             stall: Duration::from_secs(60),
+            connections_of_one: 48,
+            places_of_one: 48,
+            questions_of_one: 4,
+            calls_per_second: 50_000,
+            half_sent_bytes: 64 << 20,
         }
     }
 }
@@ -72,9 +88,10 @@ pub enum ServeError {
 pub async fn serve(
     socket: Socket,
     requests: mpsc::Sender<Request>,
-    bounds: Bounds,
+    terms: impl Into<Terms>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let Terms { bounds, access, tls, audit } = terms.into();
     let listener = socket.listener.try_clone().and_then(UnixListener::from_std).map_err(ServeError::Listen)?;
     let (stop, stopped) = watch::channel(false);
     let calls = Calls {
@@ -84,12 +101,19 @@ pub async fn serve(
         lists: Arc::new(Semaphore::new(bounds.open_lists)),
         objects: Arc::new(Semaphore::new(bounds.listed_objects)),
         watches: Arc::new(Semaphore::new(bounds.watches)),
+        audit: audit.clone(),
         stop: Stop(stopped.clone()),
     };
     let service =
         VRouterServer::new(calls).max_decoding_message_size(bounds.message_bytes).max_encoding_message_size(usize::MAX);
-    let clients = accept::clients(listener, bounds.connections, bounds.stall);
-    let server = connections::serve(clients, MapResponse::new(service, by_contract), Stop(stopped));
+    let (reception, clients) = Reception::new(access, audit.clone(), bounds);
+    if let Some(tls) = tls {
+        let (listener, door) = tls.split().map_err(ServeError::Listen)?;
+        tokio::spawn(reception.clone().at_door(listener, door));
+    }
+    tokio::spawn(reception.at_socket(listener));
+    let service = MapResponse::new(service, by_contract);
+    let server = connections::serve(clients, service, (audit, bounds.stall), Stop(stopped));
     tokio::pin!(server, shutdown);
     tokio::select! {
         () = &mut server => return Ok(()),
@@ -123,6 +147,7 @@ struct Calls {
     lists: Arc<Semaphore>,
     objects: Arc<Semaphore>,
     watches: Arc<Semaphore>,
+    audit: Audit,
     stop: Stop,
 }
 
@@ -140,10 +165,22 @@ impl Calls {
         }
     }
 
-    fn list_place(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let full =
-            |_| Status::resource_exhausted(format!("{} answers are being given already", self.bounds.open_lists));
-        self.lists.clone().try_acquire_owned().map_err(full)
+    /// The same for a question: of one client's a few are asked at a time, so that others need not wait for all of them.
+    async fn question<T>(
+        &self,
+        caller: &Caller,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Status> {
+        let mut stop = self.stop.clone();
+        let _turn = tokio::select! {
+            turn = caller.account.questions.acquire() => turn.map_err(|_| stopping())?,
+            () = stop.come() => return Err(stopping()),
+        };
+        self.ask(request).await
+    }
+
+    fn list_place(&self, caller: &Caller) -> Result<Place, Status> {
+        place(&self.lists, self.bounds.open_lists, caller, Of::Lists, "answers are being given")
     }
 
     /// Places of the objects of a list, which is a copy.
@@ -158,7 +195,8 @@ impl Calls {
     fn whole<T>(&self, call: &Call<T>) -> Result<Whole, Status> {
         // as long as a stream's client has: to read a piece, and then that it was late
         let patience = self.bounds.stall * 2;
-        Ok(Whole { place: Arc::new(self.list_place()?), line: line(call)?, patience })
+        let caller = caller(call)?;
+        Ok(Whole { place: Arc::new(self.list_place(&caller)?), line: line(call)?, patience })
     }
 }
 
@@ -179,19 +217,19 @@ impl VRouter for Calls {
 
     async fn apply(&self, call: Call<Streaming<v1::ApplyRequest>>) -> Result<Response<Self::ApplyStream>, Status> {
         let (replies, stream) = mpsc::channel(16);
-        let batches = Batches::new(self.bounds, self.batches.clone());
+        let batches = Batches::new(self.bounds, self.batches.clone(), caller(&call)?, self.audit.clone());
         tokio::spawn(batches.run(call.into_inner(), self.requests.clone(), replies, self.stop.clone()));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn list(&self, call: Call<v1::ListRequest>) -> Result<Response<Self::ListStream>, Status> {
-        let line = line(&call)?;
+        let (line, caller) = (line(&call)?, caller(&call)?);
         let filter = call.into_inner();
         if v1::Kind::try_from(filter.kind).is_err() {
             return Err(Status::invalid_argument(format!("kind: there is no kind {}", filter.kind)));
         }
-        let place = self.list_place()?;
-        let listed = self.ask(|reply| Request::List { filter, reply }).await?.map_err(refusal)?;
+        let place = self.list_place(&caller)?;
+        let listed = self.question(&caller, |reply| Request::List { filter, reply }).await?.map_err(refusal)?;
         let place = (place, self.object_places(&listed.objects)?);
         let chunk = move |objects| v1::ListChunk { generation: listed.generation, objects };
         Ok(Response::new(chunks::stream(listed.objects, chunk, self.bounds.stall, place, line)))
@@ -207,22 +245,21 @@ impl VRouter for Calls {
     }
 
     async fn flows(&self, call: Call<v1::FlowsRequest>) -> Result<Response<Self::FlowsStream>, Status> {
-        let line = line(&call)?;
+        let (line, caller) = (line(&call)?, caller(&call)?);
         let filter = call.into_inner();
-        let place = self.list_place()?;
-        let flows = self.ask(|reply| Request::Flows { filter, reply }).await?.map_err(refusal)?;
+        let place = self.list_place(&caller)?;
+        let flows = self.question(&caller, |reply| Request::Flows { filter, reply }).await?.map_err(refusal)?;
         let chunk = |flows| v1::FlowsChunk { flows };
         Ok(Response::new(chunks::stream(flows, chunk, self.bounds.stall, place, line)))
     }
 
     async fn watch(&self, call: Call<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        let line = line(&call)?;
+        let (line, caller) = (line(&call)?, caller(&call)?);
         let wanted = Wanted::read(call.into_inner()).map_err(Status::invalid_argument)?;
         let snapshot = wanted.snapshot;
-        let full = |_| Status::resource_exhausted(format!("{} watches are open already", self.bounds.watches));
-        let place = self.watches.clone().try_acquire_owned().map_err(full)?;
-        let list_place = if snapshot { Some(self.list_place()?) } else { None };
-        let watching = self.ask(|reply| Request::Watch { snapshot, reply }).await?;
+        let place = place(&self.watches, self.bounds.watches, &caller, Of::Watches, "watches are open")?;
+        let list_place = if snapshot { Some(self.list_place(&caller)?) } else { None };
+        let watching = self.question(&caller, |reply| Request::Watch { snapshot, reply }).await?;
         let object_places = watching.objects.as_ref().map(|objects| self.object_places(objects)).transpose()?;
         let list_place = (list_place, object_places);
         let (to, events) = mpsc::channel(1);
@@ -232,47 +269,71 @@ impl VRouter for Calls {
     }
 
     async fn stats(&self, call: Call<v1::StatsRequest>) -> Result<Response<v1::StatsReply>, Status> {
-        let whole = self.whole(&call)?;
-        self.ask(|reply| Request::Stats { reply }).await.map(|stats| large(stats, whole))
+        let (whole, caller) = (self.whole(&call)?, caller(&call)?);
+        self.question(&caller, |reply| Request::Stats { reply }).await.map(|stats| large(stats, whole))
     }
 
     async fn victims(&self, call: Call<v1::VictimsRequest>) -> Result<Response<v1::VictimsReply>, Status> {
-        let whole = self.whole(&call)?;
+        let (whole, caller) = (self.whole(&call)?, caller(&call)?);
         let filter = call.into_inner();
-        let victims = self.ask(|reply| Request::Victims { filter, reply }).await?;
+        let victims = self.question(&caller, |reply| Request::Victims { filter, reply }).await?;
         victims.map(|victims| large(victims, whole)).map_err(refusal)
     }
 
     async fn explain(&self, call: Call<v1::ExplainRequest>) -> Result<Response<v1::ExplainReply>, Status> {
-        let query = call.into_inner();
+        let (caller, query) = (caller(&call)?, call.into_inner());
         if query.place.is_none() {
             return Err(Status::invalid_argument("place: neither vif nor tunnel_vrf is given"));
         }
-        self.ask(|reply| Request::Explain { query, reply }).await?.map(Response::new).map_err(refusal)
+        self.question(&caller, |reply| Request::Explain { query, reply }).await?.map(Response::new).map_err(refusal)
     }
 
     async fn keep_alive(&self, call: Call<v1::KeepAliveRequest>) -> Result<Response<v1::KeepAliveReply>, Status> {
-        let mut wanted = call.into_inner();
+        let (caller, mut wanted) = (caller(&call)?, call.into_inner());
         lease(wanted.lease_ms).map_err(Status::invalid_argument)?;
         if wanted.owner.is_empty() {
             wanted.owner = OPERATOR.to_owned();
         }
-        self.ask(|reply| Request::KeepAlive { wanted, reply }).await?.map(Response::new).map_err(refusal)
+        let (owner, length) = (wanted.owner.clone(), wanted.lease_ms);
+        let denied = |why| self.audit.denied(&caller, "KeepAlive", &owner, why);
+        caller.may_act_for("KeepAlive", &owner).map_err(denied)?;
+        let kept = self.ask(|reply| Request::KeepAlive { wanted, reply }).await?.map_err(refusal);
+        if length.is_some() {
+            let result = if kept.is_ok() { "kept" } else { "refused" };
+            let told = serde_json::json!({ "result": result, "lease_ms": length });
+            self.audit.done(&caller, "KeepAlive", &owner, told);
+        }
+        kept.map(Response::new)
     }
 
     async fn owners(&self, call: Call<v1::OwnersRequest>) -> Result<Response<v1::OwnersReply>, Status> {
-        let whole = self.whole(&call)?;
-        self.ask(|reply| Request::Owners { reply }).await.map(|owners| large(owners, whole))
+        let (whole, caller) = (self.whole(&call)?, caller(&call)?);
+        self.question(&caller, |reply| Request::Owners { reply }).await.map(|owners| large(owners, whole))
     }
 
-    async fn status(&self, _: Call<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
-        self.ask(|reply| Request::Status { reply }).await.map(Response::new)
+    async fn status(&self, call: Call<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
+        let caller = caller(&call)?;
+        self.question(&caller, |reply| Request::Status { reply }).await.map(Response::new)
     }
 }
 
 /// The connection that a call came on.
 fn line<T>(call: &Call<T>) -> Result<Line, Status> {
     call.extensions().get::<Line>().cloned().ok_or_else(|| Status::internal("a call of no connection"))
+}
+
+/// A place of all and of the client's own, of which there are so many.
+pub(super) fn place(all: &Arc<Semaphore>, most: usize, caller: &Caller, of: Of, what: &str) -> Result<Place, Status> {
+    let full = |count: usize, whose: &str| Status::resource_exhausted(format!("{count} {what} already{whose}"));
+    let own =
+        caller.account.place(of).ok_or_else(|| full(caller.account.places_in_all(), &format!(" for {caller}")))?;
+    let place = all.clone().try_acquire_owned().map_err(|_| full(most, ""))?;
+    Ok(Place::new(place, own))
+}
+
+/// Who made a call.
+fn caller<T>(call: &Call<T>) -> Result<Arc<Caller>, Status> {
+    call.extensions().get::<Arc<Caller>>().cloned().ok_or_else(|| Status::internal("a call of nobody"))
 }
 
 /// The refusal of a question: `object: field: reason`, without what is empty.

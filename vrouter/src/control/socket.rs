@@ -34,6 +34,11 @@ pub enum SocketError {
 impl Socket {
     /// Listens at `path`, mode 0660. Makes the folder if it is missing.
     pub fn bind(path: &Path) -> Result<Socket, SocketError> {
+        Socket::bind_for(path, None)
+    }
+
+    /// The same, for the members of a group.
+    pub fn bind_for(path: &Path, group: Option<u32>) -> Result<Socket, SocketError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| SocketError::Io { path, error }
@@ -67,7 +72,9 @@ impl Socket {
             _ => {}
         }
         let listener = UnixListener::bind(&new).map_err(failed(path))?;
-        let placed = fs::set_permissions(&new, Permissions::from_mode(MODE))
+        let placed = group
+            .map_or(Ok(()), |group| std::os::unix::fs::chown(&new, None, Some(group)))
+            .and_then(|()| fs::set_permissions(&new, Permissions::from_mode(MODE)))
             .and_then(|()| listener.set_nonblocking(true))
             .and_then(|()| fs::rename(&new, path));
         if let Err(error) = placed {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::accept::Line;
+use super::access::Place;
 use super::chunks::{Room, take};
 use super::log::{Log, Next};
 use super::request::{Rows, Watching};
@@ -135,7 +136,7 @@ pub(super) struct Follower {
     /// How long the client may leave an event unread.
     pub stall: Duration,
     pub to: mpsc::Sender<Result<v1::Event, Status>>,
-    pub place: OwnedSemaphorePermit,
+    pub place: Place,
     pub line: Line,
 }
 

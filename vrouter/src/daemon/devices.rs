@@ -1,6 +1,7 @@
 //! The devices, DPDK's and our own sources and sinks: opened at start or while the daemon runs, each worker given its end of each.
 
 use super::ports::Devices;
+use super::privileges::Reach;
 use super::traffic;
 use crate::api::config::Config;
 use crate::api::v1;
@@ -31,6 +32,8 @@ pub struct DpdkDevices {
     open: Vec<(PortIndex, Device)>,
     /// No port comes any more: [`DpdkDevices::keep`].
     kept: bool,
+    /// Files that devices may open; absent: all.
+    reach: Option<Reach>,
 }
 
 enum Device {
@@ -50,7 +53,13 @@ pub enum OpenError {
 impl DpdkDevices {
     /// None yet; their buffers come from `pool`, those that it is too small for from `large`.
     pub fn new(eal: Eal, (pool, large): (Mempool, Option<Mempool>), workers: usize) -> DpdkDevices {
-        DpdkDevices { eal, pool, large, workers, open: Vec::new(), kept: false }
+        DpdkDevices { eal, pool, large, workers, open: Vec::new(), kept: false, reach: None }
+    }
+
+    /// A port that needs other files than these is refused.
+    pub fn within(mut self, reach: Option<Reach>) -> DpdkDevices {
+        self.reach = reach;
+        self
     }
 
     /// From now on no port comes: whoever polls those that are open takes no others.
@@ -217,6 +226,9 @@ impl Devices for DpdkDevices {
         if let Some(queues) = wanted.queues.filter(|queues| usize::from(*queues) > self.workers) {
             let reason = format!("{queues} is not within 1 to {}, the workers", self.workers);
             return Err(Unopened { field: "queues", reason });
+        }
+        if let Some(reason) = self.reach.as_ref().and_then(|reach| reach.refuses(wanted.devargs)) {
+            return Err(Unopened { field: "devargs", reason });
         }
         let opened = self.start(wanted).map_err(|error| {
             let field = match error {

@@ -13,15 +13,17 @@ use tokio::sync::mpsc;
 use super::answer::{Control, Identity};
 use super::clock::Clock;
 use super::devices::{DpdkDevices, Ends, HANDOVER, OpenError, place};
+use super::entrance::{Entrance, EntranceError};
 use super::flow_file::{self, Found};
 use super::ledger::{self, Binder, LedgerError, Opened, Scribe};
 use super::ports::Devices;
+use super::privileges::{PrivilegesError, drop_to_needed};
 use super::workers::Workers;
 use super::{memory, notify, restore};
 use crate::api::config::{self as api, Config};
 use crate::api::state::v1 as state;
 use crate::api::{OPERATOR, v1};
-use crate::control::{Bounds, ServeError, Socket, SocketError, serve};
+use crate::control::{ServeError, serve};
 use crate::datapath::{Shared, Worker, held::HELD, mover::Mover, shared::Limits};
 use crate::ids::WorkerIndex;
 use crate::model::{Model, NewPort};
@@ -34,7 +36,9 @@ const CALLS: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
-    Socket(#[from] SocketError),
+    Entrance(#[from] EntranceError),
+    #[error(transparent)]
+    Privileges(#[from] PrivilegesError),
     #[error(transparent)]
     Eal(#[from] EalError),
     #[error("the packet buffers cannot be had: {0}")]
@@ -65,9 +69,9 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             StartError::Ledger(error) => error.exit_code(),
+            StartError::Entrance(error) => error.exit_code(),
             StartError::Serve(_) => 1,
             StartError::State { .. } | StartError::Ports(_) => 3,
-            StartError::Socket(SocketError::InUse(_)) => 5,
             _ => 4,
         }
     }
@@ -85,19 +89,19 @@ pub enum Work {
 pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let available: Vec<usize> =
         core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
-    // the socket first: it says that nobody else runs by this configuration
-    let socket = Socket::bind(&config.socket)?;
+    let entrance = Entrance::open(config)?;
     if config.limits.ports > dpdk::MOST_PORTS {
         return Err(StartError::Ports(config.limits.ports));
     }
     // before anything that takes long: a damaged one ends the start
     let seed = random_seed();
     let mut kept = config.state_dir.as_deref().map(|path| ledger::open(path, random_seed())).transpose()?;
+    let reach = drop_to_needed(config)?;
     let eal = Arc::new(Eal::init(&eal_config(config))?);
     let (pool, large) = mempools(&eal, config)?;
     warn_of_small_pool(config);
     let workers = config.worker_count();
-    let mut devices = DpdkDevices::new(*eal, (pool, large), workers);
+    let mut devices = DpdkDevices::new(*eal, (pool, large), workers).within(reach);
     let mut ends: Ends = (0..workers).map(|_| Vec::new()).collect();
     let infos = devices.open_configured(config, &mut ends).map_err(|(port, error)| StartError::Port(port, error))?;
     let clock = Clock::new();
@@ -141,7 +145,7 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let mut control = Control::new(shared, model, Box::new(devices), identity, clock);
     control.tell_of_flow_file(told);
     let keepers = kept.map(|kept| keep_in(kept, generation, &mut control)).transpose()?;
-    let result = serve_until_signal(socket, control, keepers, clock);
+    let result = serve_until_signal(entrance, control, keepers, clock);
     drop(workers);
     // everything that holds frames is gone by now: what is missing leaked
     let leaked = pool.in_use() + large.map_or(0, |large| large.in_use());
@@ -265,7 +269,7 @@ fn apply_state(
 
 /// The control thread, BFD's and those of the state directory beside the socket, until a signal comes.
 fn serve_until_signal(
-    socket: Socket,
+    Entrance { socket, terms, writer }: Entrance,
     mut control: Control,
     keepers: Option<(Scribe, Binder)>,
     clock: Clock,
@@ -290,11 +294,21 @@ fn serve_until_signal(
             std::thread::Builder::new().name("vr-journal".into()).spawn_scoped(scope, || scribe.run())?;
             std::thread::Builder::new().name("vr-snapshot".into()).spawn_scoped(scope, || binder.run())?;
         }
+        if let Some(writer) = writer {
+            std::thread::Builder::new().name("vr-audit".into()).spawn_scoped(scope, || writer.run(stop))?;
+        }
         let thread = std::thread::Builder::new().name("vr-control".into());
         thread.spawn_scoped(scope, || control.run(waiting, stop))?;
         let served = runtime.block_on(async {
             let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-            let path = socket.path().to_path_buf();
+            let (path, audit) = (socket.path().to_path_buf(), terms.audit.clone());
+            let mut hangup = signal(SignalKind::hangup())?;
+            tokio::spawn(async move {
+                while hangup.recv().await.is_some() {
+                    tracing::info!("SIGHUP: the audit log is opened anew");
+                    audit.reopen();
+                }
+            });
             let signalled = async move {
                 tokio::select! {
                     _ = term.recv() => tracing::info!("SIGTERM: stopping"),
@@ -305,7 +319,7 @@ fn serve_until_signal(
             if let Err(error) = notify::notify("READY=1") {
                 tracing::warn!(%error, "the service manager was not told");
             }
-            Ok::<_, StartError>(serve(socket, calls, Bounds::default(), signalled).await?)
+            Ok::<_, StartError>(serve(socket, calls, terms, signalled).await?)
         });
         stop.store(true, Ordering::Relaxed);
         if let Err(error) = notify::notify("STOPPING=1") {

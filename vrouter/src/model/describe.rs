@@ -13,7 +13,7 @@ use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
 /// The object of a change as kind and key, e.g. `vif web1`; empty if it names none.
-pub(super) fn object(change: &v1::Change, owner: &str) -> String {
+pub fn object(change: &v1::Change, owner: &str) -> String {
     match &change.op {
         Some(Op::Create(object) | Op::Put(object)) => match &object.kind {
             Some(Kind::Settings(_)) => "settings".into(),

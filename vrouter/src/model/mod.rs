@@ -47,6 +47,7 @@ use std::sync::Arc;
 
 pub use batch::{Accepted, Batch};
 pub use bfd::state_name as bfd_state;
+pub use describe::object as described;
 pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
 pub use quotas::{Alarms, Holder, quota_told};

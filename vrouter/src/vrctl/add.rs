@@ -1,7 +1,6 @@
 //! `vrctl add`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::Path;
 
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
@@ -18,6 +17,7 @@ use super::add_bfd::AddBfd;
 use super::add_bridge::{AddBridge, AddFdb};
 use super::apply::{Batch, commit};
 use super::args::Commit;
+use super::connect::Daemon;
 use super::output::Format;
 
 #[derive(clap::Args)]
@@ -282,13 +282,13 @@ struct AddSettings {
     tenant_quota: Vec<TenantQuota>,
 }
 
-pub async fn run(socket: &Path, format: Format, add: Add) -> Result<(), Failure> {
+pub async fn run(daemon: &Daemon, format: Format, add: Add) -> Result<(), Failure> {
     let put = add.replace || matches!(add.object, Object::Settings(_));
     let kind = object(add.object).map_err(|(field, reason)| Failure::Usage(format!("{field}: {reason}")))?;
     let object = v1::Object::from(kind);
     let op = if put { v1::change::Op::Put(object) } else { v1::change::Op::Create(object) };
     let batch = Batch { changes: vec![v1::Change { op: Some(op) }], begin: add.commit.begin(), sync: add.commit.sync };
-    commit(socket, format, batch, |_| String::new()).await
+    commit(daemon, format, batch, |_| String::new()).await
 }
 
 fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {

@@ -11,7 +11,7 @@ use vrouter::api::yaml::Network;
 
 use super::Failure;
 use super::args::{Apply, Sync};
-use super::connect::{Client, connect};
+use super::connect::{Client, Daemon, connect};
 use super::output::{Format, count, print, print_value};
 use super::plan;
 use super::show::contract_kind;
@@ -20,7 +20,7 @@ use v1::apply_request::Step;
 /// Bytes of changes in a message, at most, unless one change alone is larger.
 const MESSAGE: usize = 1 << 20;
 
-pub async fn run(socket: &Path, format: Format, apply: Apply) -> Result<(), Failure> {
+pub async fn run(daemon: &Daemon, format: Format, apply: Apply) -> Result<(), Failure> {
     let name = if apply.file.as_os_str() == "-" { "standard input".into() } else { apply.file.display().to_string() };
     let text = read(&apply.file).map_err(|error| FileError {
         file: name.clone(),
@@ -43,7 +43,7 @@ pub async fn run(socket: &Path, format: Format, apply: Apply) -> Result<(), Fail
         lease_ms: apply.lease,
         ..apply.commit.begin()
     };
-    commit(socket, format, Batch { changes, begin, sync: apply.commit.sync }, |refused| {
+    commit(daemon, format, Batch { changes, begin, sync: apply.commit.sync }, |refused| {
         let of_object = !refused.object.is_empty();
         let at = positions.get(refused.change as usize).filter(|position| of_object && position.line > 0);
         at.map(|Position { line, column }| format!("{name}:{line}:{column}: ")).unwrap_or_default()
@@ -51,8 +51,8 @@ pub async fn run(socket: &Path, format: Format, apply: Apply) -> Result<(), Fail
     .await
 }
 
-pub async fn sync(socket: &Path, format: Format, sync: Sync) -> Result<(), Failure> {
-    let generation = wait(&mut connect(socket).await?, sync.generation, sync.timeout).await?;
+pub async fn sync(daemon: &Daemon, format: Format, sync: Sync) -> Result<(), Failure> {
+    let generation = wait(&mut connect(daemon).await?, sync.generation, sync.timeout).await?;
     match format {
         Format::Table => print(&format!("every worker forwards by generation {generation}\n")),
         _ => print_value(format, &json!({ "generation": generation, "synced": true })),
@@ -70,12 +70,12 @@ pub struct Batch {
 
 /// Sends one batch and prints its generation, or what it would do. `place` tells where a refused change comes from.
 pub async fn commit(
-    socket: &Path,
+    daemon: &Daemon,
     format: Format,
     batch: Batch,
     place: impl Fn(&v1::Refused) -> String,
 ) -> Result<(), Failure> {
-    let mut client = connect(socket).await?;
+    let mut client = connect(daemon).await?;
     let Batch { changes, begin, sync } = batch;
     let (many, replace) = (changes.len(), begin.replace);
     let steps = tokio_stream::iter(steps(begin, changes));

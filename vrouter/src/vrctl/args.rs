@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use vrouter::api::config::SOCKET;
 use vrouter::api::text::{Mac, Prefix, Protocol};
 use vrouter::api::v1;
 
 use super::add::Add;
+use super::connect::Address;
 use super::delete::Delete;
 use super::output::Format;
 
@@ -27,19 +27,19 @@ Examples:
   vrctl add route --vrf red 10.1.1.20/32 --via 'vxlan: {remote: 172.31.0.2, vni: 100, mac: 02:ac:1f:00:02:01}'
   vrctl watch routes --snapshot
   vrctl flows --vif web1 --proto tcp -o json
+  vrctl --server tls://r1.example:7443 --cert me.pem --key me.key --ca ca.pem status
   vrctl drops --victims
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
 ";
 
-const GLOBAL: &str = "Global options";
+pub const GLOBAL: &str = "Global options";
 
 /// Programs and shows a running vRouter through its control socket.
 #[derive(Parser)]
 #[command(name = "vrctl", version, after_help = EXIT_CODES, max_term_width = 120)]
 pub struct Args {
-    /// The daemon's control socket
-    #[arg(long, global = true, help_heading = GLOBAL, env = "VROUTER_SOCKET", default_value = SOCKET, value_name = "PATH")]
-    pub socket: PathBuf,
+    #[command(flatten)]
+    pub daemon: Address,
     /// A table for people, or json or yaml with stable fields for programs
     #[arg(short, long, global = true, help_heading = GLOBAL, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Format,

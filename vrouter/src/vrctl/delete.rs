@@ -1,7 +1,6 @@
 //! `vrctl delete`.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use clap::Subcommand;
 use vrouter::api::text::{Mac, Prefix, address_bytes};
@@ -10,6 +9,7 @@ use vrouter::api::v1;
 use super::Failure;
 use super::apply::{Batch, commit};
 use super::args::Commit;
+use super::connect::Daemon;
 use super::output::Format;
 
 #[derive(clap::Args)]
@@ -83,7 +83,7 @@ enum Key {
     },
 }
 
-pub async fn run(socket: &Path, format: Format, delete: Delete) -> Result<(), Failure> {
+pub async fn run(daemon: &Daemon, format: Format, delete: Delete) -> Result<(), Failure> {
     use v1::object_key::Kind;
     let kind = match delete.key {
         Key::Port { name } => Kind::Port(name),
@@ -105,5 +105,5 @@ pub async fn run(socket: &Path, format: Format, delete: Delete) -> Result<(), Fa
     let op = v1::change::Op::Delete(v1::ObjectKey { kind: Some(kind) });
     let batch =
         Batch { changes: vec![v1::Change { op: Some(op) }], begin: delete.commit.begin(), sync: delete.commit.sync };
-    commit(socket, format, batch, |_| String::new()).await
+    commit(daemon, format, batch, |_| String::new()).await
 }

@@ -1,18 +1,16 @@
 //! `vrctl drops`.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use vrouter::api::v1;
 use vrouter::drops::DropReason;
 
 use super::Failure;
 use super::args::Drops;
-use super::connect::connect;
+use super::connect::{Daemon, connect};
 use super::decode::head_line;
 use super::output::{Format, count, duration, hex, print, print_value, table};
 
-pub async fn run(socket: &Path, format: Format, drops: Drops) -> Result<(), Failure> {
+pub async fn run(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Failure> {
     if drops.reasons {
         reasons(format);
         return Ok(());
@@ -20,11 +18,11 @@ pub async fn run(socket: &Path, format: Format, drops: Drops) -> Result<(), Fail
     if let Some(reason) = drops.reason.as_deref().filter(|reason| DropReason::named(reason).is_none()) {
         return Err(Failure::Usage(format!("there is no drop reason {reason}; `vrctl drops --reasons` lists them")));
     }
-    if drops.victims { victims(socket, format, drops).await } else { counts(socket, format, drops).await }
+    if drops.victims { victims(daemon, format, drops).await } else { counts(daemon, format, drops).await }
 }
 
-async fn counts(socket: &Path, format: Format, drops: Drops) -> Result<(), Failure> {
-    let stats = connect(socket).await?.stats(v1::StatsRequest {}).await?.into_inner();
+async fn counts(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Failure> {
+    let stats = connect(daemon).await?.stats(v1::StatsRequest {}).await?.into_inner();
     let mut rows = stats.drops;
     rows.retain(|row| {
         drops.vif.as_ref().is_none_or(|vif| row.vif == *vif) && drops.reason.as_ref().is_none_or(|it| row.reason == *it)
@@ -49,13 +47,13 @@ async fn counts(socket: &Path, format: Format, drops: Drops) -> Result<(), Failu
     Ok(())
 }
 
-async fn victims(socket: &Path, format: Format, drops: Drops) -> Result<(), Failure> {
+async fn victims(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Failure> {
     let filter = v1::VictimsRequest {
         reason: drops.reason.unwrap_or_default(),
         vif: drops.vif.unwrap_or_default(),
         limit: drops.limit,
     };
-    let victims = connect(socket).await?.victims(filter).await?.into_inner().victims;
+    let victims = connect(daemon).await?.victims(filter).await?.into_inner().victims;
     match format {
         Format::Table if victims.is_empty() => print("none\n"),
         Format::Table => {

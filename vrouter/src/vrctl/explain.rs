@@ -1,17 +1,15 @@
 //! `vrctl explain`.
 
-use std::path::Path;
-
 use serde_json::json;
 use vrouter::api::text::address_bytes;
 use vrouter::api::v1;
 
 use super::Failure;
 use super::args::Explain;
-use super::connect::connect;
+use super::connect::{Daemon, connect};
 use super::output::{Format, print, print_value, table};
 
-pub async fn run(socket: &Path, format: Format, explain: Explain) -> Result<(), Failure> {
+pub async fn run(daemon: &Daemon, format: Format, explain: Explain) -> Result<(), Failure> {
     use v1::explain_request::Place;
     let place = explain.vif.map(Place::Vif).or(explain.tunnel.map(Place::TunnelVrf));
     if explain.src.is_ipv4() != explain.dst.is_ipv4() {
@@ -31,7 +29,7 @@ pub async fn run(socket: &Path, format: Format, explain: Explain) -> Result<(), 
         bridge: explain.bridge.unwrap_or_default(),
         place,
     };
-    let reply = connect(socket).await?.explain(query).await?.into_inner();
+    let reply = connect(daemon).await?.explain(query).await?.into_inner();
     match format {
         Format::Table => {
             let cells = |step: &v1::Step| vec![step.name.clone(), step.object.clone(), step.detail.clone()];

@@ -1,17 +1,15 @@
 //! `vrctl flows`.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use vrouter::api::text::Protocol;
 use vrouter::api::v1;
 
 use super::Failure;
 use super::args::Flows;
-use super::connect::connect;
+use super::connect::{Daemon, connect};
 use super::output::{Format, address, count, duration, print, print_value, table};
 
-pub async fn run(socket: &Path, format: Format, flows: Flows) -> Result<(), Failure> {
+pub async fn run(daemon: &Daemon, format: Format, flows: Flows) -> Result<(), Failure> {
     let filter = v1::FlowsRequest {
         vrf: flows.vrf.unwrap_or_default(),
         vif: flows.vif.unwrap_or_default(),
@@ -21,7 +19,7 @@ pub async fn run(socket: &Path, format: Format, flows: Flows) -> Result<(), Fail
         port: flows.port.map(u32::from),
         limit: flows.limit,
     };
-    let mut chunks = connect(socket).await?.flows(filter).await?.into_inner();
+    let mut chunks = connect(daemon).await?.flows(filter).await?.into_inner();
     let mut all = Vec::new();
     while let Some(chunk) = chunks.message().await? {
         all.extend(chunk.flows);

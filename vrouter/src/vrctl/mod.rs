@@ -63,7 +63,7 @@ impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Failure {
         use tonic::Code;
         match status.code() {
-            Code::InvalidArgument | Code::ResourceExhausted | Code::DeadlineExceeded => {
+            Code::InvalidArgument | Code::ResourceExhausted | Code::DeadlineExceeded | Code::PermissionDenied => {
                 Failure::Refused(status.message().to_owned())
             }
             Code::Unavailable | Code::Cancelled | Code::Unknown => {
@@ -94,20 +94,21 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
-    let Args { socket, output, command } = args;
+    let Args { daemon, output, command } = args;
+    let daemon = daemon.chosen()?;
     match command {
-        Command::Show(show) => show::run(&socket, output, show).await,
-        Command::Add(add) => add::run(&socket, output, *add).await,
-        Command::Delete(delete) => delete::run(&socket, output, delete).await,
-        Command::Apply(apply) => apply::run(&socket, output, apply).await,
-        Command::Sync(sync) => apply::sync(&socket, output, sync).await,
-        Command::Watch(watch) => watch::run(&socket, output, watch).await,
-        Command::Flows(flows) => flows::run(&socket, output, flows).await,
-        Command::Drops(drops) => drops::run(&socket, output, drops).await,
-        Command::Stats => stats::run(&socket, output).await,
-        Command::Status => stats::status(&socket, output).await,
-        Command::Owners => owners::run(&socket, output).await,
-        Command::Explain(explain) => explain::run(&socket, output, explain).await,
+        Command::Show(show) => show::run(&daemon, output, show).await,
+        Command::Add(add) => add::run(&daemon, output, *add).await,
+        Command::Delete(delete) => delete::run(&daemon, output, delete).await,
+        Command::Apply(apply) => apply::run(&daemon, output, apply).await,
+        Command::Sync(sync) => apply::sync(&daemon, output, sync).await,
+        Command::Watch(watch) => watch::run(&daemon, output, watch).await,
+        Command::Flows(flows) => flows::run(&daemon, output, flows).await,
+        Command::Drops(drops) => drops::run(&daemon, output, drops).await,
+        Command::Stats => stats::run(&daemon, output).await,
+        Command::Status => stats::status(&daemon, output).await,
+        Command::Owners => owners::run(&daemon, output).await,
+        Command::Explain(explain) => explain::run(&daemon, output, explain).await,
         Command::Schema { config } => {
             let schema = if config { Config::schema() } else { Network::schema() };
             print_value(if output == Format::Yaml { output } else { Format::Json }, schema.as_value());

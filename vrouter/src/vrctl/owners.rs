@@ -1,16 +1,14 @@
 //! `vrctl owners`.
 
-use std::path::Path;
-
 use serde_json::json;
 use vrouter::api::v1;
 
 use super::Failure;
-use super::connect::connect;
+use super::connect::{Daemon, connect};
 use super::output::{Format, count, duration, print, print_value, table};
 
-pub async fn run(socket: &Path, format: Format) -> Result<(), Failure> {
-    let reply = connect(socket).await?.owners(v1::OwnersRequest {}).await?.into_inner();
+pub async fn run(daemon: &Daemon, format: Format) -> Result<(), Failure> {
+    let reply = connect(daemon).await?.owners(v1::OwnersRequest {}).await?.into_inner();
     if format == Format::Table {
         let columns = ["owner", "routes", "other objects", "lease", "remaining"];
         print(&table(&columns, reply.owners.iter().map(cells)));

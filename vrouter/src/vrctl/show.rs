@@ -1,7 +1,5 @@
 //! `vrctl show`.
 
-use std::path::Path;
-
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use vrouter::api::position::At;
@@ -10,7 +8,7 @@ use vrouter::api::yaml::Network;
 
 use super::Failure;
 use super::args::{Kind, Show};
-use super::connect::connect;
+use super::connect::{Daemon, connect};
 use super::output::{Format, print, print_value, table};
 use super::rows::Row;
 
@@ -23,8 +21,8 @@ pub struct Listing {
     pub network: Network,
 }
 
-pub async fn run(socket: &Path, format: Format, show: Show) -> Result<(), Failure> {
-    let mut listing = list(socket, &show).await?;
+pub async fn run(daemon: &Daemon, format: Format, show: Show) -> Result<(), Failure> {
+    let mut listing = list(daemon, &show).await?;
     if let Some(name) = &show.name {
         listing.keep(name);
         if listing.sections(show.kind).iter().all(|section| section.rows.is_empty()) {
@@ -58,10 +56,10 @@ pub async fn run(socket: &Path, format: Format, show: Show) -> Result<(), Failur
     Ok(())
 }
 
-async fn list(socket: &Path, show: &Show) -> Result<Listing, Failure> {
+async fn list(daemon: &Daemon, show: &Show) -> Result<Listing, Failure> {
     let kind = contract_kind(show.kind);
     let filter = v1::ListRequest { kind: kind.into(), vrf: show.vrf.clone().unwrap_or_default() };
-    let mut chunks = connect(socket).await?.list(filter).await?.into_inner();
+    let mut chunks = connect(daemon).await?.list(filter).await?.into_inner();
     let mut listing = Listing { generation: 0, network: Network::default() };
     while let Some(chunk) = chunks.message().await? {
         listing.generation = chunk.generation;

@@ -1,19 +1,17 @@
 //! `vrctl stats` and `vrctl status`.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use vrouter::api::v1;
 use vrouter::api::yaml::{Alarm, Quota};
 
 use super::Failure;
-use super::connect::connect;
+use super::connect::{Daemon, connect};
 use super::output::{Format, bytes, count, duration, print, print_value, table};
 use super::rows;
 use super::verdicts;
 
-pub async fn run(socket: &Path, format: Format) -> Result<(), Failure> {
-    let stats = connect(socket).await?.stats(v1::StatsRequest {}).await?.into_inner();
+pub async fn run(daemon: &Daemon, format: Format) -> Result<(), Failure> {
+    let stats = connect(daemon).await?.stats(v1::StatsRequest {}).await?.into_inner();
     match format {
         Format::Table => print(&told(&stats)),
         _ => print_value(format, &value(&stats)),
@@ -21,8 +19,8 @@ pub async fn run(socket: &Path, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-pub async fn status(socket: &Path, format: Format) -> Result<(), Failure> {
-    let status = connect(socket).await?.status(v1::StatusRequest {}).await?.into_inner();
+pub async fn status(daemon: &Daemon, format: Format) -> Result<(), Failure> {
+    let status = connect(daemon).await?.status(v1::StatusRequest {}).await?.into_inner();
     match format {
         Format::Table => {
             print(&format!(

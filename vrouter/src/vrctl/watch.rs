@@ -1,7 +1,5 @@
 //! `vrctl watch`.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 use vrouter::api::text::{address, mac};
 use vrouter::api::v1;
@@ -9,12 +7,12 @@ use vrouter::api::yaml::Network;
 
 use super::Failure;
 use super::args::{Kind, Watch};
-use super::connect::connect;
+use super::connect::{Daemon, connect};
 use super::output::{Format, print, print_value};
 use super::show::{Listing, contract_kind};
 use super::verdicts;
 
-pub async fn run(socket: &Path, format: Format, watch: Watch) -> Result<(), Failure> {
+pub async fn run(daemon: &Daemon, format: Format, watch: Watch) -> Result<(), Failure> {
     let kinds = watch.kinds.iter().map(|&kind| contract_kind(kind).into()).collect();
     let request = v1::WatchRequest {
         snapshot: watch.snapshot,
@@ -23,7 +21,7 @@ pub async fn run(socket: &Path, format: Format, watch: Watch) -> Result<(), Fail
         not_owner: watch.not_owner.unwrap_or_default(),
         verdicts: watch.kinds.is_empty() || watch.kinds.contains(&Kind::Acls),
     };
-    let mut events = connect(socket).await?.watch(request).await?.into_inner();
+    let mut events = connect(daemon).await?.watch(request).await?.into_inner();
     while let Some(event) = events.message().await? {
         for line in lines(&event)? {
             match format {

@@ -3,6 +3,7 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub mod raw;
 pub mod real;
 
 use std::collections::BTreeMap;
@@ -13,8 +14,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 use vrouter::api::v1;
+use vrouter::control::access::Terms;
 use vrouter::control::log::Log;
-use vrouter::control::{Bounds, Listed, Made, Reply, Request, Rows, Socket, Watching, serve};
+use vrouter::control::{Listed, Made, Reply, Request, Rows, Socket, Watching, serve};
 
 /// A folder of its own, gone at the end.
 pub struct Folder(PathBuf);
@@ -47,9 +49,10 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn start(bounds: Bounds) -> Daemon {
+    pub fn start(terms: impl Into<Terms>) -> Daemon {
+        let terms = terms.into();
         let folder = Folder::new();
-        let socket = Socket::bind(&folder.file("sock")).unwrap();
+        let socket = Socket::bind_for(&folder.file("sock"), Some(terms.access.group())).unwrap();
         let (requests, inbox) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel::<()>();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -64,7 +67,7 @@ impl Daemon {
             std::thread::spawn(move || control.run(inbox)),
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(serve(socket, requests, bounds, async { drop(stopped.await) })).unwrap();
+                runtime.block_on(serve(socket, requests, terms, async { drop(stopped.await) })).unwrap();
             }),
         ];
         Daemon { folder, asked, stop: Some(stop), threads }

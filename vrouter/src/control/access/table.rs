@@ -1,0 +1,39 @@
+//! The least role of each call, and of what a call may do beyond that.
+
+use crate::api::config::{Operation, Role};
+
+/// By the name of the call. A call that is not here needs the highest.
+pub const RPCS: [(&str, Role); 11] = [
+    ("Apply", Role::Write),
+    ("KeepAlive", Role::Write),
+    ("List", Role::Read),
+    ("Watch", Role::Read),
+    ("Sync", Role::Read),
+    ("Flows", Role::Read),
+    ("Stats", Role::Read),
+    ("Victims", Role::Read),
+    ("Explain", Role::Read),
+    ("Owners", Role::Read),
+    ("Status", Role::Read),
+];
+
+/// Calls in which a client sends any number of messages.
+pub const STREAMED: [&str; 1] = ["Apply"];
+
+/// What needs more than its call does, and what it is called.
+pub const OPERATIONS: [(Operation, Role, &str); 3] = [
+    (Operation::Settings, Role::Admin, "settings"),
+    (Operation::Ports, Role::Admin, "ports"),
+    (Operation::TakeOver, Role::Admin, "take_over"),
+];
+
+/// The least role of a call.
+pub fn least(rpc: &str) -> Role {
+    RPCS.iter().find(|(name, _)| *name == rpc).map_or(Role::Admin, |(_, role)| *role)
+}
+
+/// The least role of an operation, and its name.
+pub fn least_of(operation: Operation) -> (Role, &'static str) {
+    let row = OPERATIONS.iter().find(|(it, ..)| *it == operation);
+    row.map_or((Role::Admin, ""), |(_, role, name)| (*role, name))
+}

@@ -1,0 +1,21 @@
+//! What a server serves by.
+
+use std::sync::Arc;
+
+use super::super::server::Bounds;
+use super::{Access, Audit, Tls};
+
+/// Bounds of what clients may ask for, rules of who may ask, another way in, and where it is written down.
+#[derive(Debug, Default)]
+pub struct Terms {
+    pub bounds: Bounds,
+    pub access: Arc<Access>,
+    pub tls: Option<Tls>,
+    pub audit: Audit,
+}
+
+impl From<Bounds> for Terms {
+    fn from(bounds: Bounds) -> Terms {
+        Terms { bounds, ..Terms::default() }
+    }
+}
