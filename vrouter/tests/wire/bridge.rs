@@ -113,6 +113,26 @@ fn the_destination_mac_decides_between_bridging_and_routing() {
 }
 
 #[test]
+fn a_decision_that_its_burst_replaced_is_not_gone_by() {
+    scenario("bridge-and-route-in-a-burst", a, |lab| {
+        lab.pass(RA, "br.routed.options", RA2, "br.routed.options.out");
+        let workers = lab.rig().workers.len();
+        // in each worker's burst; the lane takes none with options
+        for name in ["br.routed.options", "br.local", "br.routed.options"] {
+            (0..workers).for_each(|_| lab.put(RA, name));
+        }
+        lab.run();
+        let routed = std::iter::repeat_n((RA2, "br.routed.options.out"), 2 * workers);
+        let came: Vec<_> = routed.chain(std::iter::repeat_n((RA2, "br.local"), workers)).collect();
+        lab.expect(&came);
+        let flow = lab.rig().flow();
+        assert_eq!((flow.packets, &*flow.next_hop), (1 + 3 * workers as u64, "vif ra2 mac 02:00:00:00:0a:03"));
+        let revalidated: u64 = lab.rig().stats().workers.iter().map(|worker| worker.revalidated).sum();
+        assert_eq!(revalidated, 2 * workers as u64);
+    });
+}
+
+#[test]
 fn errors_are_bridged_or_routed_as_they_came() {
     scenario("bridge-errors", a, |lab| {
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");

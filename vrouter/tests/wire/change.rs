@@ -201,6 +201,23 @@ fn an_error_by_another_label_changes_nothing_of_the_flow_that_it_quotes() {
 }
 
 #[test]
+fn an_error_goes_where_a_packet_before_it_in_the_burst_moved_its_flow() {
+    scenario("label-vif-error-behind-a-move", Lab::a, |lab| {
+        lab.apply(&network::ra2("spoofing_allowed: true"));
+        lab.apply("routes: [{vrf: red, prefix: 10.7.7.7/32, via: {vif: ra}}]");
+        lab.pass(UP, "label.vif", RA2, "label.vif.out");
+        lab.pass(RA2, "label.vif.back", UP, "label.vif.back.wire");
+        let workers = lab.rig().workers.len();
+        // in each worker's burst
+        for name in ["unlabelled", "label.vif.error"] {
+            (0..workers).for_each(|_| lab.put(UP, name));
+        }
+        lab.run();
+        assert_eq!((lab.take(RA).len(), lab.take(RA2).len()), (2 * workers, 0));
+    });
+}
+
+#[test]
 fn answers_by_a_label_that_names_the_vif_are_not_judged_again_and_again() {
     scenario("label-vif-answer", Lab::a, |lab| {
         lab.pass(RA2, "ra2.asks", UP, "ra2.asks.wire");

@@ -2,6 +2,7 @@
 
 use vrouter::drops::DropReason;
 
+use super::frames::frame;
 use super::lab::{Lab, Setup, scenario};
 use super::network::{self, RA, UP};
 
@@ -60,6 +61,20 @@ fn bad_tenant_frames_are_dropped_by_reason() {
         }
         assert!(lab.rig().flows(Default::default()).is_empty());
         lab.dropped((0, 5), "udp4.vxlan", NoVif);
+    });
+}
+
+#[test]
+fn what_has_a_flow_is_asked_for_its_mac_and_its_ethertype_all_the_same() {
+    scenario("drops-in-a-flow", Lab::a, |lab| {
+        (0..2).for_each(|_| lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire"));
+        // the same flow, from rb's MAC
+        lab.dropped(RA, "bad.mac-spoofed", DropReason::MacSpoofed);
+        let mut other = frame("bad.mac-spoofed").to_vec();
+        other[6..12].copy_from_slice(&frame("udp4.vxlan")[6..12]);
+        other[12..14].copy_from_slice(&[0x88, 0xb5]);
+        lab.dropped_bytes(RA, &other, DropReason::EthertypeUnknown, "no IP, though it looks like the flow's");
+        assert_eq!(lab.rig().flow().packets, 2);
     });
 }
 

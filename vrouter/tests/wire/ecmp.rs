@@ -155,6 +155,10 @@ fn a_path_without_a_way_through_the_underlay_is_left_and_not_taken() {
         assert!(explained.contains("the flow keeps it by its name; weight 1 of 2, 1 of it up"), "{explained}");
         lab.apply(FAR);
         assert_eq!(count(&paths(lab), "a"), FLOWS, "who has moved stays");
+        // though a third one is down
+        let third = A.replace("10.0.0.2", "203.0.113.9");
+        lab.apply(&by(&[NAMED_A, (D, ", name: d"), named(&third, ", name: e")]));
+        assert_eq!(count(&paths(lab), "a"), FLOWS, "who has moved stays");
         assert!(lab.rig().stats().drops.is_empty());
         // all down: they stay, and the drop says why
         lab.apply(&by(&[(D, ", name: d"), (D, ", name: e")]));

@@ -49,6 +49,27 @@ fn tcp_opens_establishes_and_closes() {
 }
 
 #[test]
+fn what_tcp_has_seen_outlives_changes() {
+    scenario("tcp-changes", Lab::a, |lab| {
+        talk(lab, &["tcp.out.S", "tcp.in.SA", "tcp.out.A"]);
+        let after_a_change = |lab: &mut Lab, name: &str, expected: &str| {
+            for more in ["spoofing_allowed: true", ""] {
+                lab.apply(&network::ra(more));
+                talk(lab, &[name]);
+                assert_eq!(state(lab), expected, "after {name}");
+            }
+        };
+        after_a_change(lab, "tcp.out.A", "established");
+        after_a_change(lab, "tcp.in.PA", "established");
+        talk(lab, &["tcp.in.FA", "tcp.out.FA"]);
+        after_a_change(lab, "tcp.out.A", "closing");
+        after_a_change(lab, "tcp.in.A", "closing");
+        let stats = lab.rig().stats();
+        assert_eq!(stats.workers.iter().map(|worker| worker.revalidated).sum::<u64>(), 8);
+    });
+}
+
+#[test]
 fn a_peer_may_begin_and_both_sides_are_counted() {
     scenario("tcp-in", Lab::a, |lab| {
         talk(lab, &["ssh.in.S", "ssh.out.SA", "ssh.in.A", "ssh.out.PA"]);
@@ -126,6 +147,12 @@ fn one_way_traffic_keeps_both_directions_and_lifetimes_are_settable() {
             talk(lab, &["udp4.vxlan"]);
         }
         assert_eq!(lab.rig().flow().reverse_packets, 1);
+        for _ in 0..5 {
+            lab.sweep();
+            talk(lab, &["udp4.vxlan.back"]);
+        }
+        let flow = lab.rig().flow();
+        assert_eq!((flow.packets, flow.reverse_packets), (6, 6), "answers alone keep it, too");
         lab.now += 20_000;
         lab.sweep();
         assert!(lab.rig().flows(v1::FlowsRequest::default()).is_empty());

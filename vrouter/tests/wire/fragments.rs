@@ -1,6 +1,7 @@
 //! Later fragments go the way of the first one of their packet, whenever and to whichever worker it comes. Two workers get the frames of a
 //! port in turn here.
 
+use vrouter::daemon::clock::tick_at;
 use vrouter::drops::DropReason;
 use vrouter::packet::checksum;
 
@@ -111,6 +112,27 @@ fn later_fragments_wait_for_their_head() {
         let vif = lab.rig().stats().vifs.into_iter().find(|vif| vif.vif == "ra").unwrap();
         assert_eq!(vif.fragments_held, vif.fragments_released);
         assert!(vif.fragments_held >= 5, "{vif:?}");
+    });
+}
+
+#[test]
+fn all_that_waits_goes_on_in_the_turn_of_its_head() {
+    // more than a turn's look for heads that other workers saw
+    const WAITING: usize = 40;
+    scenario("fragments-behind", by_port, |lab| {
+        let workers = lab.rig().workers.len();
+        (0..WAITING * workers).for_each(|_| lab.put(RA, "fr4.udp.1"));
+        lab.run();
+        assert_eq!(held(lab), (WAITING * workers) as u64);
+        // to the first worker
+        lab.put(RA, "fr4.udp.0");
+        let now = tick_at(lab.now);
+        lab.rig().workers[0].poll(now);
+        let came = lab.take(UP);
+        assert_eq!((came.len(), held(lab)), (1 + WAITING, (WAITING * (workers - 1)) as u64));
+        assert!(is_like(&came[0], "fr4.udp.0.wire") && came[1..].iter().all(|frame| is_like(frame, "fr4.udp.1.wire")));
+        lab.run();
+        assert_eq!((lab.take(UP).len(), held(lab)), (WAITING * (workers - 1), 0));
     });
 }
 

@@ -1,7 +1,9 @@
 //! How outer and inner headers follow each other: ECN, DSCP, MPLS TTL and TC.
 
 use vrouter::drops::DropReason;
+use vrouter::packet::checksum;
 
+use super::frames::frame;
 use super::lab::{Lab, scenario};
 use super::network::{RA, UP};
 
@@ -85,6 +87,23 @@ fn dscp_is_one_for_both_headers_unless_the_tunnel_is_a_pipe() {
 }
 
 #[test]
+fn a_pipe_leaves_the_default_class_alone() {
+    scenario("dscp-default", a, |lab| {
+        set(lab, "dscp: pipe");
+        let mut expedited = frame("udp4.vxlan.back").to_vec();
+        expedited[15] = 46 << 2;
+        expedited[24..26].fill(0);
+        let sum = checksum::of(&expedited[14..34]);
+        expedited[24..26].copy_from_slice(&sum.to_be_bytes());
+        for _ in 0..2 {
+            lab.put_bytes(UP, &expedited);
+            lab.run();
+            lab.expect(&[(RA, "udp4.vxlan.back.out")]);
+        }
+    });
+}
+
+#[test]
 fn a_label_has_its_own_ttl_or_that_of_its_packet() {
     scenario("mpls-ttl", a, |lab| {
         let lab = std::cell::RefCell::new(lab);
@@ -99,7 +118,7 @@ fn a_label_has_its_own_ttl_or_that_of_its_packet() {
                 for ttl in [0, 1] {
                     let name = format!("{name}.{ttl}.in");
                     if model == "uniform" {
-                        lab.counts_drop(UP, super::frames::frame(&name), DropReason::TtlExpired, &name);
+                        lab.counts_drop(UP, frame(&name), DropReason::TtlExpired, &name);
                         lab.discard();
                     } else {
                         lab.pass(UP, &name, RA, &format!("ttl.{family}.{by}.5.in.pipe.out"));

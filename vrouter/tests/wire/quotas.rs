@@ -92,6 +92,20 @@ fn a_smaller_quota_ends_no_flow_and_a_v6_flow_takes_a_v4_one_s_place() {
 }
 
 #[test]
+fn beyond_a_quota_a_flow_of_the_same_family_goes_first() {
+    scenario("quota-families", Lab::a, |lab| {
+        lab.apply(&network::ra("quota: {flows: 3}"));
+        // the oldest of all
+        talk(lab, &["udp6.vxlan", "udp6.vxlan.back"]);
+        lab.now += 100;
+        answered(lab, 2);
+        talk(lab, &["quiet.2", "quiet.2.back"]);
+        assert!(!there(lab, 20_000) && there(lab, 20_001) && there(lab, 20_002) && there(lab, 5000));
+        assert_eq!(count(lab), 3);
+    });
+}
+
+#[test]
 fn a_new_flow_beyond_a_smaller_quota_ends_up_to_four() {
     scenario("quota-much-smaller", Lab::a, |lab| {
         answered(lab, 8);

@@ -23,10 +23,11 @@ fn tunnels_leave_and_enter_with_the_tag() {
     scenario("vlan", a, |lab| {
         lab.apply("routes: [{vrf: red, prefix: 10.1.1.22/32, via: {mpls_gre: {remote: 10.0.0.2, label: 1001}}}]");
         for name in TUNNELS {
+            // whatever its priority, in a flow or not
+            lab.pass(UP, &format!("tagged.{name}.back.prio"), RA, &format!("{name}.back.out"));
             lab.pass(RA, name, UP, &format!("tagged.{name}.wire"));
             lab.pass(RA, name, UP, &format!("tagged.{name}.wire"));
             lab.pass(UP, &format!("tagged.{name}.back"), RA, &format!("{name}.back.out"));
-            // whatever its priority
             lab.pass(UP, &format!("tagged.{name}.back.prio"), RA, &format!("{name}.back.out"));
         }
         lab.pass(RA, "tagged.gre4", UP, "tagged.gre4.wire");

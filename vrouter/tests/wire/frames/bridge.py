@@ -83,6 +83,9 @@ put("br.to-router", carried(eth("rb", RTR_A, packet), VNI, back=True))
 # the same flow routed
 put("br.routed", sent("ra", ip("ra", "ra2", id=8) / ASK / Raw(b"x")))
 put("br.routed.out", got("ra2", hop(ip("ra", "ra2", id=8) / ASK / Raw(b"x"))))
+packet = ip("ra", "ra2", id=18, options=[IPOption(b"\x94\x04\x00\x00")]) / ASK / Raw(b"x")
+put("br.routed.options", sent("ra", packet))
+put("br.routed.options.out", got("ra2", hop(packet)))
 put("br.b-is-at", Ether(dst=UP_A, src=UP_B) / ARP(op=2, hwsrc=UP_B, psrc="10.0.0.2", hwdst=UP_A, pdst="10.0.0.1"))
 # errors about a flow: bridged, though the flow is routed; routed, though the flow is bridged
 quoted = hop(ip("ra", "rb", id=4711, tos=0xb8) / UDP(sport=5000, dport=7053) / DATA)
