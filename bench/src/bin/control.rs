@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bench::acls;
 use bench::changes::{self, Changer, OWNER, batches, route, spread, withdraw};
