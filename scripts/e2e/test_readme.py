@@ -8,6 +8,8 @@ from lab import probe
 from lab.picture import NETWORKS, V4
 from lab.process import run
 
+# Users and groups that a reader has; this host has root.
+NAMES = re.compile(r"\b(user|group): (vrouter|frr|cni|netops)\b")
 README = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
 
 
@@ -17,7 +19,7 @@ def test_configurations_are_good(picture):
     for number, block in enumerate(blocks):
         path = f"{picture.lab.folder}/readme{number}.yaml"
         with open(path, "w") as file:
-            file.write(block)
+            file.write(NAMES.sub(r"\1: root", block))
         run(f"{picture.bin}/vrouter", "--check-config", "--config", path)
 
 
@@ -31,6 +33,8 @@ def test_vrctl_commands_work(picture):
     assert len(lines) >= 8, lines
     for line in lines:
         arguments = shlex.split(line, comments=True)
+        if arguments[0] == "--server":  # with certificates: test_access.py
+            continue
         if ">" in arguments:
             arguments = arguments[: arguments.index(">")]
         arguments = [files.get(argument, argument) for argument in arguments]

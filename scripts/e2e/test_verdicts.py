@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import time
 
 from lab.bed import Bed
 from lab.client import Client, stubs
@@ -40,6 +41,8 @@ def test_ten_thousand_live_flows_and_their_new_verdicts(picture):
         generation = client.apply("operator", v1.Object(acl=permit), v1.Object(vrf=v1.Vrf(name="red", acl="all")))
         verdicts(events, generation)
         until(lambda: client.stats().flows.used_v4 >= FLOWS, 120, "the flows")
+        # what began in the tick of the change may be the change's own
+        time.sleep(1)
         network_of_half = ipaddress.ip_network("10.128.0.0/21")
         # what the table itself says of its flows
         sources = [ipaddress.ip_address(flow.source) for flow in client.flows(vrf="red")]
