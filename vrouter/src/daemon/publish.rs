@@ -55,6 +55,13 @@ impl Publisher {
     }
 }
 
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        // workers may end after us
+        _ = self.shared.left.set(std::mem::take(&mut self.retired).into());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,5 +93,9 @@ mod tests {
         assert!(first.upgrade().is_some(), "a worker freed it");
         publisher.reclaim();
         assert!(first.upgrade().is_none());
+        let second = Arc::downgrade(publisher.current());
+        publisher.publish(at(3));
+        drop(publisher);
+        assert!(second.upgrade().is_some(), "a worker would free it");
     }
 }

@@ -1,7 +1,7 @@
 //! What workers and the control thread share.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use flowtable::{FlowTable, Notes};
@@ -32,6 +32,8 @@ pub struct Shared {
     pub new_flows_per_second: u32,
     /// The newest generation that somebody waits for too long: workers put it in force at once. Written by the control thread.
     pub urged: AtomicU64,
+    /// What workers may still go by when the control thread has ended: it goes with the last of all.
+    pub left: OnceLock<Vec<Arc<Snapshot>>>,
 }
 
 /// Limits that are fixed at start.
@@ -77,6 +79,7 @@ impl Shared {
             vif_slots,
             new_flows_per_second,
             urged,
+            left: OnceLock::new(),
         }
     }
 
