@@ -5,7 +5,7 @@
 //! packet waits for those of others. What Sync waits for, that the worker forwards by the newer snapshot and by nothing else, it says once that
 //! is over: when few packets ask for a decision, when nothing comes, when the control thread urges, or after two ticks.
 //!
-//! What a newer snapshot takes away (a next hop, its way, a VIF's VRF) or cuts is never passed over, nor is what was outdated before.
+//! What a newer snapshot cuts is never passed over, nor is what was outdated before, or leads to a port that is another one's by now.
 
 use std::cell;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(super) struct Grace {
     turns: u32,
     frames: u32,
     /// Frames among them of outdated flows.
-    outdated: u32,
+    outdated: cell::Cell<u32>,
     /// Turns in a row without a frame.
     empty: u32,
     /// Packets wait behind the burst in hand.
@@ -67,7 +67,7 @@ impl<'a> View<'a> for &'a Snapshot {
     }
 }
 
-impl<'a> View<'a> for (&'a Snapshot, &Overlook<'_>) {
+impl<'a> View<'a> for (&'a Snapshot, &Overlook<'a>) {
     #[inline(always)]
     fn snapshot(self) -> &'a Snapshot {
         self.0
@@ -87,15 +87,17 @@ pub(super) struct Overlook<'a> {
     passed: &'a cell::Cell<u32>,
 }
 
-impl Overlook<'_> {
-    /// How a packet goes on whose flow is outdated: nothing has changed since it was decided but by what is not in force yet, and the next hop is
-    /// still there. Of routes that the stripes tell of it is only known when they changed last: the flow must have been seen to stand
+impl<'a> Overlook<'a> {
+    /// How a packet goes on whose flow is outdated: nothing has changed since it was decided but by what is not in force yet. A next hop that is
+    /// no more is taken as it was, if its port has the same VIF yet. Of routes that the stripes tell of it is only known when they changed last: the flow must have been seen to stand
     /// when any route of its VRF had last changed by what is in force.
     #[inline(never)]
-    pub fn passes<'s>(&self, cell: &Cell, snapshot: &'s Snapshot, standing: &Standing) -> Option<&'s Rewrite> {
+    pub fn passes(&self, cell: &Cell, snapshot: &'a Snapshot, standing: &Standing) -> Option<&'a Rewrite> {
         let (half, before) = (standing.half, self.before);
         let decided = Decided(half.stamp).generation();
-        let row = snapshot.next_hops.row(half.next_hop as usize)?;
+        let was = before.next_hops.row(half.next_hop as usize)?;
+        let there = snapshot.next_hops.row(half.next_hop as usize);
+        let row = there.unwrap_or(was);
         if row.is_cut() || decided > snapshot.generation.0 || cell.length > row.mtu || !cell.is_named(standing) {
             return None;
         }
@@ -104,9 +106,12 @@ impl Overlook<'_> {
             Place::Vif(vif) => before.vifs.row(vif.index()).filter(|vif| vif.vrf == cell.entrance.vrf)?.stamp.0,
             Place::Tunnel(_) => 0,
         };
-        let last = place.max(vrf.stamp.0).max(before.next_hops.row(half.next_hop as usize)?.last());
+        let last = place.max(vrf.stamp.0).max(was.last());
         let rewrite = row.ready().way(cell.sought.hash())?;
-        (decided >= last && self.one()).then_some(rewrite)
+        let port =
+            |of: &Snapshot| of.ports.get(rewrite.port.index()).filter(|port| port.there).and_then(|port| port.vif);
+        let leads = there.is_some() || (port(before).is_some() && port(before) == port(snapshot));
+        (decided >= last && leads && self.one()).then_some(rewrite)
     }
 
     /// Whether one more outdated flow may wait for its decision.
@@ -129,7 +134,7 @@ impl Grace {
             since: Tick(0),
             turns: 0,
             frames: 0,
-            outdated: 0,
+            outdated: cell::Cell::new(0),
             empty: IDLE,
             full: false,
             spare,
@@ -162,14 +167,14 @@ impl Grace {
     }
 
     /// So many frames more were of outdated flows and decided.
-    pub fn note(&mut self, outdated: u32) {
-        self.outdated += outdated;
+    pub fn note(&self, outdated: u32) {
+        self.outdated.set(self.outdated.get() + outdated);
     }
 
     /// How many were passed over since the last call.
-    pub fn passed(&mut self) -> u32 {
+    pub fn passed(&self) -> u32 {
         let passed = self.passed.take();
-        self.outdated += passed;
+        self.note(passed);
         passed
     }
 
@@ -190,8 +195,8 @@ impl Grace {
         if self.frames < FRAMES && self.turns < TURNS {
             return false;
         }
-        let calm = self.outdated * FEW <= self.frames;
-        (self.turns, self.frames, self.outdated) = (0, 0, 0);
+        let calm = self.outdated.take() * FEW <= self.frames;
+        (self.turns, self.frames) = (0, 0);
         calm
     }
 }

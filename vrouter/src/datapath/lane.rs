@@ -131,7 +131,7 @@ impl Lane {
     /// there are, the port that all of them leave by if it is one, and in `rewrites` where each leaves.
     pub fn go<'a>(
         &self,
-        (snapshot, overlook): (&'a Snapshot, Option<&Overlook>),
+        (snapshot, overlook): (&'a Snapshot, Option<&Overlook<'a>>),
         (flows, counter): (&FlowTable, &mut Counter),
         now: Tick,
         at: usize,

@@ -10,7 +10,7 @@ use vrouter::tables::Watched;
 
 use super::frames::frame;
 use super::lab::{Lab, Setup};
-use super::network::{self, RA, UP};
+use super::network::{self, RA, RA2, UP};
 
 const FLOWS: usize = 512;
 const DENY: &str = "acls: [{name: out, rules: [{action: deny, protocol: udp}, {action: permit}]}]";
@@ -192,11 +192,8 @@ fn an_idle_worker_puts_a_change_in_force_at_once() {
     assert_eq!(went(&mut lab, &mut dropped), (0, FLOWS));
 }
 
-/// A next hop that is no more: its flows find no way at once.
-#[test]
-fn what_is_gone_is_not_overlooked() {
-    let mut lab = lab();
-    // of both routes that lead there
+fn without_routes(lab: &mut Lab) {
+    // both that lead there
     let host = |bytes: &[u8]| v1::Prefix { address: bytes.to_vec(), length: 8 * bytes.len() as u32 };
     let of_v6 = std::net::Ipv6Addr::new(0xfd01, 0, 0, 0, 0, 0, 0, 0x20).octets();
     let changes = [host(&[10, 1, 1, 20]), host(&of_v6)].map(|prefix| {
@@ -204,9 +201,48 @@ fn what_is_gone_is_not_overlooked() {
         v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: Some(v1::object_key::Kind::Route(key)) })) }
     });
     lab.rig().try_apply(changes.into()).unwrap();
+}
+
+/// A next hop that is no more is taken as it was, while the change is not in force.
+#[test]
+fn a_next_hop_that_is_gone_carries_on_for_a_while() {
+    let mut lab = lab();
+    without_routes(&mut lab);
     put(&mut lab, 0..BURST);
     poll(&mut lab);
-    assert_eq!((lab.take(UP).len(), overlooked(&mut lab)), (0, 0));
+    let left = lab.take(UP).len();
+    assert!((BURST - 4 * AT_LEAST..=BURST - AT_LEAST).contains(&left), "{left}");
+    while lab.rig().shared.seen() < generation(&mut lab) {
+        poll(&mut lab);
+    }
+    put(&mut lab, 0..BURST);
+    poll(&mut lab);
+    assert_eq!(lab.take(UP).len(), 0);
+}
+
+/// Not if its port is another VIF's by now.
+#[test]
+fn a_port_that_changed_hands_gets_nothing_of_what_was() {
+    let mut lab = lab();
+    // to 10.1.1.11, which is ra2, instead of 10.1.1.20
+    let to_ra2 = |flow| {
+        let mut bytes = packet(flow);
+        bytes[33] -= 9;
+        let sum = u32::from(u16::from_be_bytes([bytes[24], bytes[25]])) + 9;
+        bytes[24..26].copy_from_slice(&((sum >> 16) as u16 + sum as u16).to_be_bytes());
+        bytes
+    };
+    for _ in 0..2 {
+        (0..BURST).for_each(|flow| lab.put_bytes(RA, &to_ra2(flow)));
+        poll(&mut lab);
+        assert_eq!(lab.take(RA2).len(), BURST);
+    }
+    let gone = [v1::object_key::Kind::Label(3000), v1::object_key::Kind::Vif("ra2".into())];
+    let delete = |kind| v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: Some(kind) })) };
+    lab.rig().try_apply(gone.map(delete).into()).unwrap();
+    (0..BURST).for_each(|flow| lab.put_bytes(RA, &to_ra2(flow)));
+    poll(&mut lab);
+    assert_eq!((lab.take(RA2).len(), overlooked(&mut lab)), (0, 0));
 }
 
 /// Few flows are outdated: the change is in force after some hundred frames, whether packets wait or not.
