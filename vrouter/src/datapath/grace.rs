@@ -89,8 +89,8 @@ pub(super) struct Overlook<'a> {
 
 impl<'a> Overlook<'a> {
     /// How a packet goes on whose flow is outdated: nothing has changed since it was decided but by what is not in force yet. A next hop that is
-    /// no more is taken as it was, if its port has the same VIF yet. Of routes that the stripes tell of it is only known when they changed last: the flow must have been seen to stand
-    /// when any route of its VRF had last changed by what is in force.
+    /// no more is taken as it was, if its port has the same VIF yet. Of routes that the stripes tell of it is only known when they changed last:
+    /// the flow must have been seen to stand when any route of its VRF had last changed by what is in force.
     #[inline(never)]
     pub fn passes(&self, cell: &Cell, snapshot: &'a Snapshot, standing: &Standing) -> Option<&'a Rewrite> {
         let (half, before) = (standing.half, self.before);
@@ -168,7 +168,9 @@ impl Grace {
 
     /// So many frames more were of outdated flows and decided.
     pub fn note(&self, outdated: u32) {
-        self.outdated.set(self.outdated.get() + outdated);
+        if self.before.is_some() {
+            self.outdated.set(self.outdated.get() + outdated);
+        }
     }
 
     /// How many were passed over since the last call.

@@ -304,7 +304,9 @@ impl Worker {
         let overlook = grace.overlook();
         let (taken, port) =
             lane.go((snapshot, overlook.as_ref()), (&shared.flows, counter), *now, at, received, &mut rewrites);
-        counters.worker.overlooked.add(grace.passed().into());
+        if overlook.is_some() {
+            counters.worker.overlooked.add(grace.passed().into());
+        }
         counters.worker.flow_hits.add(lane.hits(at, taken) as u64);
         let mut left = &rewrites[..taken];
         // the usual case: all of it goes one way, in the vector that it is in
