@@ -146,6 +146,30 @@ async fn what_was_changed_is_written_down() {
     assert_eq!((&log[2]["owner"], &log[3]["lease_ms"]), (&"bgp".into(), &9000.into()));
 }
 
+/// Who hangs up before the answer has changed it all the same.
+#[tokio::test]
+async fn a_change_of_who_hung_up_is_written_down() {
+    let folder = control_daemon::Folder::new();
+    let path = folder.file("audit.log");
+    let (audit, writer) = Audit::to(Some(&path)).unwrap();
+    let daemon = Daemon::start(Terms { audit, ..terms(vec![own(Role::Write)], None) });
+    let is_asked = async {
+        while !daemon.asked.lock().unwrap().iter().any(|it| it == "apply slow 1") {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        _ = batch(&daemon, of("slow"), vec![vrf()]) => panic!("it was answered"),
+        () = is_asked => {}
+    }
+    // answered after the other one
+    batch(&daemon, of("cni"), vec![vrf()]).await.unwrap();
+    drop(daemon);
+    writer.run(&AtomicBool::new(true));
+    let owners: Vec<_> = entries(&path).iter().map(|line| line["owner"].to_string()).collect();
+    assert_eq!(owners, ["\"slow\"", "\"cni\""]);
+}
+
 /// Who tries without end fills neither the log nor anybody's time.
 #[tokio::test]
 async fn refusals_without_end_are_counted() {

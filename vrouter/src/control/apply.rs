@@ -90,19 +90,18 @@ impl Batches {
                 };
             };
             let Some(batch) = self.step(message)? else { continue };
-            let (reply, answer) = oneshot::channel();
+            let (mut reply, answer) = oneshot::channel();
             let Batch { mut begin, changes, _place, .. } = batch;
-            let entry =
-                self.audit.is_kept().then(|| (begin.owner.clone(), begin.replace, Changes::of(&changes, &begin.owner)));
+            if self.audit.is_kept() {
+                let (owner, replaces, what) = (begin.owner.clone(), begin.replace, Changes::of(&changes, &begin.owner));
+                let told = move |made: &_| told(made, replaces, &what);
+                reply = self.audit.hears(&self.caller, ("Apply", owner), reply, told);
+            }
             let named = begin.if_generation;
             begin.if_generation = named.map(|named| self.rests_on(named));
             requests.send(Request::Apply { begin, changes, reply }).await.map_err(|_| stopping())?;
             use v1::apply_reply::Result;
-            let made = answer.await.map_err(|_| stopping())?;
-            if let Some((owner, replaces, changes)) = entry {
-                self.audit.done(&self.caller, "Apply", &owner, told(&made, replaces, &changes));
-            }
-            let result = match made {
+            let result = match answer.await.map_err(|_| stopping())? {
                 Ok(Made::Applied(applied)) => {
                     self.rested = named.map(|named| (named, applied.generation));
                     Result::Applied(applied)
@@ -135,8 +134,9 @@ impl Batches {
                 if begin.owner.is_empty() {
                     begin.owner = OPERATOR.to_owned();
                 }
-                let denied = |why| self.audit.denied(&self.caller, "Apply", &begin.owner, why);
-                self.caller.may_begin(&begin).map_err(denied)?;
+                let owner = begin.owner.clone();
+                let denied = |why| self.audit.denied(&self.caller, "Apply", &owner, why);
+                self.caller.may_begin(&mut begin).map_err(denied)?;
                 let most = self.bounds.open_batches;
                 let place = place(&self.places, most, &self.caller, Of::Batches, "batches are open")?;
                 self.open = Some(Batch { begin, changes: Vec::new(), bytes: 0, _place: place });

@@ -297,13 +297,17 @@ impl VRouter for Calls {
         let (owner, length) = (wanted.owner.clone(), wanted.lease_ms);
         let denied = |why| self.audit.denied(&caller, "KeepAlive", &owner, why);
         caller.may_act_for("KeepAlive", &owner).map_err(denied)?;
-        let kept = self.ask(|reply| Request::KeepAlive { wanted, reply }).await?.map_err(refusal);
-        if length.is_some() {
-            let result = if kept.is_ok() { "kept" } else { "refused" };
-            let told = serde_json::json!({ "result": result, "lease_ms": length });
-            self.audit.done(&caller, "KeepAlive", &owner, told);
-        }
-        kept.map(Response::new)
+        let asked = |reply| {
+            if length.is_none() || !self.audit.is_kept() {
+                return Request::KeepAlive { wanted, reply };
+            }
+            let told = move |kept: &Result<_, _>| {
+                let result = if kept.is_ok() { "kept" } else { "refused" };
+                serde_json::json!({ "result": result, "lease_ms": length })
+            };
+            Request::KeepAlive { wanted, reply: self.audit.hears(&caller, ("KeepAlive", owner), reply, told) }
+        };
+        self.ask(asked).await?.map(Response::new).map_err(refusal)
     }
 
     async fn owners(&self, call: Call<v1::OwnersRequest>) -> Result<Response<v1::OwnersReply>, Status> {

@@ -135,6 +135,9 @@ impl Control {
             Request::Apply { begin, changes, reply } => {
                 asked(format!("apply {} {}", begin.owner, changes.len()));
                 let unkept = begin.owner == "unkept";
+                if begin.owner == "slow" {
+                    std::thread::sleep(std::time::Duration::from_millis(300));
+                }
                 let applied = |generation| {
                     let applied = v1::Applied { generation, swept: 0 };
                     if unkept { Made::Unkept(applied, "EIO".into()) } else { Made::Applied(applied) }

@@ -55,10 +55,21 @@ impl Caller {
         if self.has(least) { Ok(()) } else { Err(self.too_little(rpc, least)) }
     }
 
-    /// That it may begin this batch, whose owner is filled in.
-    pub fn may_begin(&self, begin: &v1::Begin) -> Result<(), String> {
+    /// That it may begin this batch, whose owner is filled in. A replacement of all kinds leaves ports to who may delete them.
+    pub fn may_begin(&self, begin: &mut v1::Begin) -> Result<(), String> {
         self.may_act_for("Apply", &begin.owner)?;
-        if begin.take_over { self.may("Apply", Operation::TakeOver) } else { Ok(()) }
+        if begin.take_over {
+            self.may("Apply", Operation::TakeOver)?;
+        }
+        let Err(ports) = self.may("Apply", Operation::Ports) else { return Ok(()) };
+        if begin.kinds.iter().any(|kind| [v1::Kind::Port as i32, v1::Kind::All as i32].contains(kind)) {
+            return Err(ports);
+        }
+        if begin.replace && begin.kinds.is_empty() {
+            let kinds = (v1::Kind::Settings as i32..64).filter(|kind| v1::Kind::try_from(*kind).is_ok());
+            begin.kinds = kinds.filter(|kind| *kind != v1::Kind::Port as i32).collect();
+        }
+        Ok(())
     }
 
     /// That it may say this in a batch of its own.

@@ -127,12 +127,14 @@ fn a_writer_of_some_owners_acts_for_nobody_else() {
     let owners = Some(vec!["bgp".to_owned(), "cni".to_owned()]);
     let writer = caller(Grant { role: Some(Role::Write), owners, also: vec![] });
     let begin = |owner: &str, take_over| v1::Begin { owner: owner.into(), take_over, ..v1::Begin::default() };
-    writer.may_begin(&begin("bgp", false)).unwrap();
+    writer.may_begin(&mut begin("bgp", false)).unwrap();
     assert_eq!(
-        writer.may_begin(&begin("operator", false)).unwrap_err(),
+        writer.may_begin(&mut begin("operator", false)).unwrap_err(),
         "Apply: user frr (uid 92) has the role write for the owners bgp, cni, not for operator"
     );
-    assert!(writer.may_begin(&begin("bgp", true)).unwrap_err().contains("Apply with take_over needs the role admin"));
+    assert!(
+        writer.may_begin(&mut begin("bgp", true)).unwrap_err().contains("Apply with take_over needs the role admin")
+    );
     let route = |owner: &str| v1::RouteKey { owner: owner.into(), ..v1::RouteKey::default() };
     let put_route =
         |owner: &str| put(v1::object::Kind::Route(v1::Route { key: Some(route(owner)), ..v1::Route::default() }), "");
@@ -162,4 +164,29 @@ fn what_needs_more_than_writing_is_an_admin_s_or_granted_by_name() {
     cni.may_change(&port).unwrap();
     cni.may_change(&no_port).unwrap();
     assert!(cni.may_change(&settings).is_err());
+}
+
+/// Ports go by a sweep too: who may not delete them leaves them.
+#[test]
+fn a_replacement_leaves_ports_to_who_may_delete_them() {
+    let of = |role, also| caller(Grant { role: Some(role), owners: None, also });
+    let after = |caller: &Caller, kinds: &[v1::Kind]| {
+        let kinds = kinds.iter().map(|kind| *kind as i32).collect();
+        let mut begin = v1::Begin { owner: "operator".into(), replace: true, kinds, ..v1::Begin::default() };
+        caller.may_begin(&mut begin).map(|()| begin.kinds)
+    };
+    let writer = of(Role::Write, vec![]);
+    let kinds = after(&writer, &[]).unwrap();
+    assert!(kinds.contains(&v1::Kind::Vif.into()) && kinds.contains(&v1::Kind::BfdSession.into()));
+    assert!(!kinds.contains(&v1::Kind::Port.into()) && !kinds.contains(&v1::Kind::All.into()));
+    assert_eq!(after(&writer, &[v1::Kind::Vif]), Ok(vec![v1::Kind::Vif.into()]));
+    for named in [v1::Kind::Port, v1::Kind::All] {
+        assert!(
+            after(&writer, &[v1::Kind::Vif, named]).unwrap_err().starts_with("Apply with ports needs the role admin")
+        );
+    }
+    for who in [of(Role::Admin, vec![]), of(Role::Write, vec![Operation::Ports])] {
+        assert_eq!(after(&who, &[]), Ok(vec![]));
+        assert_eq!(after(&who, &[v1::Kind::Port]), Ok(vec![v1::Kind::Port.into()]));
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Instant, SystemTime};
 
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 use tonic::Status;
 
 pub use line::Changes;
@@ -79,6 +80,26 @@ impl Audit {
             entry.extend(more);
         }
         channel.write(Value::Object(entry).to_string());
+    }
+
+    /// In place of `reply`: what came of a call is written down when the control thread says it, though who asked may have hung up by then.
+    pub fn hears<T: Send + 'static>(
+        &self,
+        caller: &Arc<Caller>,
+        (rpc, owner): (&'static str, String),
+        reply: oneshot::Sender<T>,
+        told: impl FnOnce(&T) -> Value + Send + 'static,
+    ) -> oneshot::Sender<T> {
+        let (audit, caller) = (self.clone(), caller.clone());
+        let (heard, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            // no answer: the daemon is ending
+            let Ok(made) = answer.await else { return };
+            audit.done(&caller, rpc, &owner, told(&made));
+            // an error means that nobody waits any more
+            let _ = reply.send(made);
+        });
+        heard
     }
 
     /// Somebody tried what it may not do: what it is told. Of one client's so many a second are written.
