@@ -1,7 +1,7 @@
 //! Time to decide flows anew, when a change concerns so many that deciding each on its next packet would let receive rings overflow.
 //!
 //! A worker that took a newer snapshot keeps the one before for a while. When a full burst comes, that is when packets wait, those whose flow is
-//! outdated by the newer snapshot alone still go as it was decided, all but a few. So what time there is to spare goes into decisions, and no
+//! outdated by the newer snapshot alone still go as it was decided. So what time there is to spare goes into decisions, and no
 //! packet waits for those of others. What Sync waits for, that the worker forwards by the newer snapshot and by nothing else, it says once that
 //! is over: when few packets ask for a decision, when nothing comes, when the control thread urges, or after two ticks.
 //!
@@ -14,9 +14,9 @@ use flowtable::Standing;
 
 use super::lane::Cell;
 use super::table::Decided;
-use crate::ids::{Context, Place, Tick};
+use crate::ids::{Context, Place, Tick, VrfId};
 use crate::port::BURST;
-use crate::tables::{Rewrite, Snapshot};
+use crate::tables::{NextHop, Rewrite, Snapshot};
 
 /// Turns without a frame, after which nothing waits that could overflow.
 const IDLE: u32 = 16;
@@ -26,8 +26,6 @@ const TURNS: u32 = 64;
 const FEW: u32 = 8;
 /// Ticks that it may take; a tick is a tenth of a second.
 const LONGEST: u32 = 2;
-/// Outdated flows that are decided anew in a full burst all the same, so that a few never wait.
-const AT_LEAST: u32 = 2;
 
 /// A worker's own.
 pub(super) struct Grace {
@@ -42,8 +40,7 @@ pub(super) struct Grace {
     empty: u32,
     /// Packets wait behind the burst in hand.
     full: bool,
-    /// Outdated flows of this burst that are decided anew all the same; and those passed over.
-    spare: cell::Cell<u32>,
+    /// Frames of outdated flows that were passed over.
     passed: cell::Cell<u32>,
 }
 
@@ -83,8 +80,24 @@ impl<'a> View<'a> for (&'a Snapshot, &Overlook<'a>) {
 pub(super) struct Overlook<'a> {
     /// The snapshot by which flows must stand.
     before: &'a Snapshot,
-    spare: &'a cell::Cell<u32>,
     passed: &'a cell::Cell<u32>,
+    /// What was found for the place of the packet before, and for some next hops: nearly all packets of a burst ask for the same.
+    place: cell::Cell<Option<(u32, VrfId, u64)>>,
+    ways: [cell::Cell<Option<Way<'a>>>; WAYS],
+}
+
+/// Next hops of which an [`Overlook`] knows what was found.
+const WAYS: usize = 4;
+
+/// A next hop as it may be overlooked that its flows are outdated.
+#[derive(Clone, Copy)]
+struct Way<'a> {
+    id: u32,
+    row: &'a NextHop,
+    /// It is no more: its port must have the same VIF yet.
+    gone: bool,
+    /// Generation of its last change that is in force.
+    last: u64,
 }
 
 impl<'a> Overlook<'a> {
@@ -93,42 +106,59 @@ impl<'a> Overlook<'a> {
     /// the flow must have been seen to stand when any route of its VRF had last changed by what is in force.
     #[inline(never)]
     pub fn passes(&self, cell: &Cell, snapshot: &'a Snapshot, standing: &Standing) -> Option<&'a Rewrite> {
-        let (half, before) = (standing.half, self.before);
+        let half = standing.half;
         let decided = Decided(half.stamp).generation();
-        let was = before.next_hops.row(half.next_hop as usize)?;
-        let there = snapshot.next_hops.row(half.next_hop as usize);
-        let row = there.unwrap_or(was);
-        if row.is_cut() || decided > snapshot.generation.0 || cell.length > row.mtu || !cell.is_named(standing) {
+        let way = self.way(half.next_hop, snapshot)?;
+        let outdated = decided < way.last.max(self.place(cell)?) || decided > snapshot.generation.0;
+        if outdated || way.row.is_cut() || cell.length > way.row.mtu || !cell.is_named(standing) {
             return None;
         }
-        let vrf = before.vrfs.row(cell.entrance.vrf.index())?;
-        let place = match Place::from(Context(cell.entrance.context())) {
-            Place::Vif(vif) => before.vifs.row(vif.index()).filter(|vif| vif.vrf == cell.entrance.vrf)?.stamp.0,
-            Place::Tunnel(_) => 0,
-        };
-        let last = place.max(vrf.stamp.0).max(was.last());
-        let rewrite = row.ready().way(cell.sought.hash())?;
-        let port =
-            |of: &Snapshot| of.ports.get(rewrite.port.index()).filter(|port| port.there).and_then(|port| port.vif);
-        let leads = there.is_some() || (port(before).is_some() && port(before) == port(snapshot));
-        (decided >= last && leads && self.one()).then_some(rewrite)
-    }
-
-    /// Whether one more outdated flow may wait for its decision.
-    fn one(&self) -> bool {
-        if let Some(left) = self.spare.get().checked_sub(1) {
-            self.spare.set(left);
-            return false;
+        let rewrite = way.row.ready().way(cell.sought.hash())?;
+        if way.gone {
+            let port = |of: &Snapshot| of.ports.get(rewrite.port.index()).filter(|port| port.there)?.vif;
+            port(self.before).filter(|vif| port(snapshot) == Some(*vif))?;
         }
         self.passed.set(self.passed.get() + 1);
-        true
+        Some(rewrite)
+    }
+
+    /// When what is in force last changed anything where the packet entered; `None`: it was no such place.
+    fn place(&self, cell: &Cell) -> Option<u64> {
+        let (context, vrf) = (cell.entrance.context(), cell.entrance.vrf);
+        if let Some((known, of, last)) = self.place.get()
+            && (known, of) == (context, vrf)
+        {
+            return Some(last);
+        }
+        let stamp = self.before.vrfs.row(vrf.index())?.stamp;
+        let last = match Place::from(Context(context)) {
+            Place::Vif(vif) => {
+                let row = self.before.vifs.row(vif.index()).filter(|row| row.vrf == vrf)?;
+                row.stamp.max(stamp)
+            }
+            Place::Tunnel(_) => stamp,
+        };
+        self.place.set(Some((context, vrf, last.0)));
+        Some(last.0)
+    }
+
+    /// A next hop that was there.
+    fn way(&self, id: u32, snapshot: &'a Snapshot) -> Option<Way<'a>> {
+        let known = &self.ways[id as usize % WAYS];
+        if let Some(way) = known.get().filter(|way| way.id == id) {
+            return Some(way);
+        }
+        let was = self.before.next_hops.row(id as usize)?;
+        let there = snapshot.next_hops.row(id as usize);
+        let way = Way { id, row: there.unwrap_or(was), gone: there.is_none(), last: was.last() };
+        known.set(Some(way));
+        Some(way)
     }
 }
 
 impl Grace {
     /// That of a worker which has been idle.
     pub fn new() -> Grace {
-        let (spare, passed) = Default::default();
         Grace {
             before: None,
             since: Tick(0),
@@ -137,8 +167,7 @@ impl Grace {
             outdated: cell::Cell::new(0),
             empty: IDLE,
             full: false,
-            spare,
-            passed,
+            passed: cell::Cell::new(0),
         }
     }
 
@@ -157,13 +186,12 @@ impl Grace {
     /// A burst of so many frames has come.
     pub fn receive(&mut self, frames: usize) {
         self.full = frames == BURST;
-        self.spare.set(AT_LEAST);
     }
 
     /// What the burst in hand may pass over.
     pub fn overlook(&self) -> Option<Overlook<'_>> {
         let before = self.before.as_deref().filter(|_| self.full)?;
-        Some(Overlook { before, spare: &self.spare, passed: &self.passed })
+        Some(Overlook { before, passed: &self.passed, place: cell::Cell::new(None), ways: Default::default() })
     }
 
     /// So many frames more were of outdated flows and decided.
