@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let boxed = large
         .iter()
         .fold(tonic_prost_build::configure(), |made, kind| made.boxed(format!(".vrouter.v1.Object.kind.{kind}")));
-    boxed.compile_fds(files)?;
+    // changes are kept as they came
+    boxed.extern_path(".vrouter.v1.Changes", "crate::api::Changes").compile_fds(files)?;
     Ok(())
 }

@@ -25,7 +25,7 @@ fn main() {
 }
 
 fn timed(model: &mut Model, what: &str, load: Option<f64>, changes: &[v1::Change], replace: bool) -> f64 {
-    let batch = Batch { owner: "bgp", changes, replace: replace.then_some(&[]), ..Batch::default() };
+    let batch = Batch { owner: "bgp", changes: changes.into(), replace: replace.then_some(&[]), ..Batch::default() };
     let start = Instant::now();
     let made = model.apply_batch(&batch, &mut |_| Err(Unopened { field: "", reason: "none".into() }));
     let seconds = start.elapsed().as_secs_f64();

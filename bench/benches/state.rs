@@ -12,7 +12,7 @@ use vrouter::api::v1;
 use vrouter::daemon::ledger;
 use vrouter::durable::{self, Folder};
 use vrouter::ids::Generation;
-use vrouter::model::{Limits, Model};
+use vrouter::model::{Batch, Limits, Model};
 
 const ROUTES: u32 = 1_000_000;
 
@@ -46,10 +46,15 @@ fn main() {
     let mut model = Model::new(Limits::default(), Vec::new());
     model.number_batches();
     let mut kept = ledger::open(&folder, 7).unwrap();
-    let snapshot = timed("model: the batch is made", || model.apply("bgp", &changes).unwrap());
+    let sent = v1::Changes::from(changes).encode_to_vec();
+    let changes = timed("socket: its messages are read", || v1::Changes::decode(&sent[..]).unwrap());
+    let batch = Batch { owner: "bgp", changes: (&changes).into(), ..Batch::default() };
+    let none = |_: vrouter::model::NewPort| unreachable!("no ports are put");
+    let made = timed("model: the batch is made", || model.apply_batch(&batch, &mut { none }).unwrap());
+    let snapshot = made.snapshot;
     let (generation, numbers) = (snapshot.generation.0, Some(model.take_numbers()));
     timed("control thread: its bytes are counted, to take space", || black_box(ledger::bound(&changes)));
-    let batch = state::Batch { sequence: 0, generation, owner: "bgp".into(), changes, numbers, lease_ms: None };
+    let batch = state::Batch { generation, owner: "bgp".into(), said: Some(changes), numbers, ..Default::default() };
     let bytes = timed("control thread: its bytes are counted, to hand it over", || batch.encoded_len());
     println!("{:<64} {:>8} MiB", "the batch's record", bytes >> 20);
     timed("journal thread: space, encoding, checksum, write and sync", || kept.keep(batch).unwrap());

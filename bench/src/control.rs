@@ -52,7 +52,7 @@ impl Batch {
     /// The messages of a batch with these changes.
     pub fn new(owner: &str, changes: &[v1::Change]) -> Batch {
         let begin = Step::Begin(v1::Begin { owner: owner.into(), ..v1::Begin::default() });
-        let pieces = changes.chunks(MESSAGE).map(|piece| Step::Changes(v1::Changes { changes: piece.to_vec() }));
+        let pieces = changes.chunks(MESSAGE).map(|piece| Step::Changes(v1::Changes::from(piece.to_vec())));
         let steps = std::iter::once(begin).chain(pieces).chain([Step::Commit(v1::Commit {})]);
         let messages = steps.map(|step| v1::ApplyRequest { step: Some(step) }.encode_to_vec().into()).collect();
         Batch { messages, changes: changes.len() }

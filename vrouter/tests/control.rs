@@ -31,7 +31,7 @@ fn begin() -> v1::ApplyRequest {
 }
 
 fn changes(changes: Vec<v1::Change>) -> v1::ApplyRequest {
-    step(Step::Changes(v1::Changes { changes }))
+    step(Step::Changes(v1::Changes::from(changes)))
 }
 
 fn commit() -> v1::ApplyRequest {

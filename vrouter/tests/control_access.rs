@@ -27,7 +27,7 @@ fn own(role: Role) -> config::Rule {
 }
 
 async fn batch(daemon: &Daemon, begin: v1::Begin, changes: Vec<v1::Change>) -> Result<v1::ApplyReply, Status> {
-    let steps = [Step::Begin(begin), Step::Changes(v1::Changes { changes }), Step::Commit(v1::Commit {})];
+    let steps = [Step::Begin(begin), Step::Changes(v1::Changes::from(changes)), Step::Commit(v1::Commit {})];
     let steps = steps.map(|step| v1::ApplyRequest { step: Some(step) });
     let mut replies = client(&daemon.path()).await.apply(iter(steps)).await?.into_inner();
     Ok(replies.message().await?.expect("a batch is answered"))

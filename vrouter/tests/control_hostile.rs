@@ -245,9 +245,9 @@ async fn load(daemon: &Daemon, times: usize) {
         v1::Change { op: Some(v1::change::Op::Put(v1::Object::from(v1::object::Kind::Vrf(vrf)))) }
     };
     for _ in 0..times {
-        let changes = (0..10_000).map(vrf).collect();
+        let changes: Vec<_> = (0..10_000).map(vrf).collect();
         let steps =
-            [Step::Begin(v1::Begin::default()), Step::Changes(v1::Changes { changes }), Step::Commit(v1::Commit {})];
+            [Step::Begin(v1::Begin::default()), Step::Changes(v1::Changes::from(changes)), Step::Commit(v1::Commit {})];
         let mut replies = client(&daemon.path()).await.apply(iter(steps.map(step))).await.unwrap().into_inner();
         replies.message().await.unwrap().unwrap();
     }
@@ -270,7 +270,7 @@ async fn huge_names_and_messages() {
         let key = v1::ObjectKey { kind: Some(v1::object_key::Kind::Vrf(name.clone())) };
         let changes = vec![v1::Change { op: Some(v1::change::Op::Delete(key)) }];
         // an open batch that goes on until its bound
-        let endless = (0..100).map(move |_| step(Step::Changes(v1::Changes { changes: changes.clone() })));
+        let endless = (0..100).map(move |_| step(Step::Changes(v1::Changes::from(changes.clone()))));
         let steps =
             std::iter::once(step(Step::Begin(v1::Begin { owner: name, ..v1::Begin::default() }))).chain(endless);
         let mut replies = one.apply(iter(steps)).await.unwrap().into_inner();

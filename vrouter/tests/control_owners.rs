@@ -70,9 +70,7 @@ async fn batches_of_one_stream_rest_on_the_ones_before() {
     let on = |generation| v1::Begin { if_generation: Some(generation), ..by("cni") };
     let (to, steps) = tokio::sync::mpsc::channel(64);
     let send = async |begin: v1::Begin, change: v1::Change| {
-        for step in
-            [Step::Begin(begin), Step::Changes(v1::Changes { changes: vec![change] }), Step::Commit(v1::Commit {})]
-        {
+        for step in [Step::Begin(begin), Step::Changes(v1::Changes::from(vec![change])), Step::Commit(v1::Commit {})] {
             to.send(v1::ApplyRequest { step: Some(step) }).await.unwrap();
         }
     };

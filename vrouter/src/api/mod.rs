@@ -1,11 +1,14 @@
 //! The control socket's contract (the types generated from `proto/vrouter/v1/vrouter.proto`) and its human forms: addresses as
 //! text, the YAML network language, the daemon's config file, and the records of its state directory.
 
+mod changes;
 pub mod config;
 pub mod position;
 mod scalar;
 pub mod text;
 pub mod yaml;
+
+pub use changes::{Changes, Encap, Item, PlainRoute, Tunnel, Verb};
 
 /// Whose objects they are when a batch names nobody.
 pub const OPERATOR: &str = "operator";
@@ -13,6 +16,8 @@ pub const OPERATOR: &str = "operator";
 /// Package `vrouter.v1`.
 pub mod v1 {
     #![allow(clippy::all, missing_docs)]
+    pub use super::Changes;
+
     tonic::include_proto!("vrouter.v1");
 }
 

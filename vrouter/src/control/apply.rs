@@ -30,7 +30,7 @@ pub(super) struct Batches {
 
 struct Batch {
     begin: v1::Begin,
-    changes: Vec<v1::Change>,
+    changes: v1::Changes,
     bytes: usize,
     _place: Place,
 }
@@ -139,14 +139,14 @@ impl Batches {
                 self.caller.may_begin(&mut begin).map_err(denied)?;
                 let most = self.bounds.open_batches;
                 let place = place(&self.places, most, &self.caller, Of::Batches, "batches are open")?;
-                self.open = Some(Batch { begin, changes: Vec::new(), bytes: 0, _place: place });
+                self.open = Some(Batch { begin, changes: v1::Changes::default(), bytes: 0, _place: place });
                 Ok(None)
             }
             (Some(Step::Changes(_)), None) => Err(Status::invalid_argument("Changes before Begin")),
             (Some(Step::Changes(more)), Some(batch)) => {
                 let denied = |why| self.audit.denied(&self.caller, "Apply", &batch.begin.owner, why);
-                more.changes.iter().try_for_each(|it| self.caller.may_change(it)).map_err(denied)?;
-                batch.add(more.changes, bytes, &self.bounds)?;
+                self.caller.may_change(&more).map_err(denied)?;
+                batch.add(more, bytes, &self.bounds)?;
                 Ok(None)
             }
             (Some(Step::Commit(_)), None) => Err(Status::invalid_argument("Commit before Begin")),
@@ -156,7 +156,7 @@ impl Batches {
 }
 
 impl Batch {
-    fn add(&mut self, more: Vec<v1::Change>, bytes: usize, bounds: &Bounds) -> Result<(), Status> {
+    fn add(&mut self, more: v1::Changes, bytes: usize, bounds: &Bounds) -> Result<(), Status> {
         let exceeded = |what, most| Err(Status::resource_exhausted(format!("a batch of more than {most} {what}")));
         self.bytes += bytes;
         if self.bytes > bounds.batch_bytes {
@@ -165,17 +165,13 @@ impl Batch {
         if self.changes.len() + more.len() > bounds.changes {
             return exceeded("changes", bounds.changes);
         }
-        if let Some(at) = more.iter().position(|change| !is_whole(change)) {
+        if let Some(at) = more.broken() {
             let at = self.changes.len() + at;
             return Err(Status::invalid_argument(format!(
                 "change {at} has no operation, or one without an object or key"
             )));
         }
-        if self.changes.is_empty() {
-            self.changes = more;
-        } else {
-            self.changes.extend(more);
-        }
+        self.changes.append(more);
         Ok(())
     }
 }
@@ -229,15 +225,6 @@ pub(super) fn lease(given: Option<u32>) -> Result<(), String> {
     }
 }
 
-fn is_whole(change: &v1::Change) -> bool {
-    use v1::change::Op;
-    match &change.op {
-        None => false,
-        Some(Op::Create(object) | Op::Put(object)) => object.kind.is_some(),
-        Some(Op::Delete(key)) => key.kind.is_some(),
-    }
-}
-
 /// What the transport says of a message, in the contract's words: too large is a bound exceeded, not decodable a malformed request.
 fn by_contract(status: Status) -> Status {
     match status.code() {
@@ -253,6 +240,15 @@ mod tests {
 
     use proptest::prelude::*;
 
+    fn is_whole(change: &v1::Change) -> bool {
+        use v1::change::Op;
+        match &change.op {
+            None => false,
+            Some(Op::Create(object) | Op::Put(object)) => object.kind.is_some(),
+            Some(Op::Delete(key)) => key.kind.is_some(),
+        }
+    }
+
     fn message() -> impl Strategy<Value = v1::ApplyRequest> {
         use v1::change::Op;
         let key = |name: String| v1::ObjectKey { kind: Some(v1::object_key::Kind::Vrf(name)) };
@@ -263,7 +259,7 @@ mod tests {
         ];
         let step = prop_oneof![
             3 => "[a-z]{0,3}".prop_map(|owner| Some(Step::Begin(v1::Begin { owner, ..v1::Begin::default() }))),
-            5 => prop::collection::vec(change, 0..4).prop_map(|changes| Some(Step::Changes(v1::Changes { changes }))),
+            5 => prop::collection::vec(change, 0..4).prop_map(|changes| Some(Step::Changes(changes.into()))),
             3 => Just(Some(Step::Commit(v1::Commit {}))),
             1 => Just(None),
         ];
@@ -287,10 +283,11 @@ mod tests {
                         Ok(None)
                     }
                     (Some(Step::Changes(more)), Some((owner, mut all, sum))) => {
-                        all.extend(more.changes.iter().cloned());
+                        let more = Vec::from(more);
+                        all.extend(more.iter().cloned());
                         if sum + bytes > 150 || all.len() > 5 {
                             Err(Code::ResourceExhausted)
-                        } else if !more.changes.iter().all(is_whole) {
+                        } else if !more.iter().all(is_whole) {
                             Err(Code::InvalidArgument)
                         } else {
                             twin = Some((owner, all, sum + bytes));
@@ -301,7 +298,7 @@ mod tests {
                     _ => Err(Code::InvalidArgument),
                 };
                 let got = batches.step(message).map_err(|status| status.code());
-                let got = got.map(|batch| batch.map(|batch| (batch.begin.owner, batch.changes)));
+                let got = got.map(|batch| batch.map(|batch| (batch.begin.owner, Vec::from(batch.changes))));
                 let failed = got.is_err();
                 prop_assert_eq!(got, want);
                 if failed {

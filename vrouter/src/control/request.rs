@@ -19,7 +19,7 @@ pub enum Request {
     /// One committed batch, to be applied whole or not at all, or to be judged only; the answer may come after those to later requests.
     Apply {
         begin: v1::Begin,
-        changes: Vec<v1::Change>,
+        changes: v1::Changes,
         reply: Reply<Result<Made, v1::Refused>>,
     },
     /// Objects of one kind or all, of one generation.

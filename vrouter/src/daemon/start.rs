@@ -263,7 +263,8 @@ fn apply_state(
     })?;
     let Some(kept) = kept else { return Ok(()) };
     let (generation, numbers) = (snapshot.generation.0, Some(model.take_numbers()));
-    let batch = state::Batch { sequence: 0, generation, owner: OPERATOR.into(), changes, numbers, lease_ms: None };
+    let batch =
+        state::Batch { sequence: 0, generation, owner: OPERATOR.into(), changes, numbers, ..state::Batch::default() };
     kept.keep(batch).map_err(StartError::Unkept)
 }
 

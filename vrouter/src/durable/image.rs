@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::error::Fault;
 use crate::api::state::v1 as state;
-use crate::api::{OPERATOR, v1};
+use crate::api::{Item, OPERATOR, v1};
 use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
@@ -53,7 +53,8 @@ impl Image {
         self.batches = batch.sequence;
         self.generation = self.generation.max(batch.generation);
         let owner: Arc<str> = if batch.owner.is_empty() { OPERATOR } else { &batch.owner }.into();
-        for change in batch.changes {
+        let said = batch.said.iter().flat_map(v1::Changes::iter).map(Item::into_change);
+        for change in batch.changes.into_iter().chain(said) {
             match change.op.ok_or(Fault::Payload)? {
                 Op::Create(object) | Op::Put(object) => self.put(owner.clone(), object)?,
                 Op::Delete(key) => {

@@ -9,7 +9,9 @@ use super::record::{self, Frame, Kind};
 use crate::api::state::v1 as state;
 
 /// The version of the files' layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// Files of these versions are read as well: in a journal of version 1 a batch has its changes one by one.
+const OLDEST: u32 = 1;
 /// Objects of a piece.
 const PIECE: usize = 1000;
 /// Bytes that are written at once.
@@ -104,7 +106,7 @@ pub(super) fn begin(bytes: &[u8], journal: bool, number: u64) -> Result<(u32, st
     let first = record::read(bytes, 0, seed)?;
     let begin = begin.map_err(|_| Fault::Payload)?;
     match first.kind {
-        Kind::Begin if begin.version != VERSION => Err(Fault::Version),
+        Kind::Begin if !(OLDEST..=VERSION).contains(&begin.version) => Err(Fault::Version),
         Kind::Begin if begin.number == number && first.frame.previous == 0 => Ok((seed, begin)),
         _ => Err(Fault::Kind),
     }

@@ -1,5 +1,6 @@
 //! What a batch asks beside its changes: to replace all that its owner has, to be judged only, or to be the next after what it rests on.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::routes::Source;
 use super::state::State;
 use super::sweep::{self, Sweep};
 use super::{Model, OPERATOR, change, describe, read, refused};
-use crate::api::v1;
+use crate::api::{Item, v1};
 use crate::ids::Generation;
 use crate::tables::Snapshot;
 
@@ -22,13 +23,63 @@ use crate::tables::Snapshot;
 pub struct Batch<'a> {
     /// Empty: `operator`.
     pub owner: &'a str,
-    pub changes: &'a [v1::Change],
+    pub changes: Said<'a>,
     /// What other owners have may be put and deleted.
     pub take_over: bool,
     /// What the owner has of these kinds (empty: of all) and the changes do not name goes.
     pub replace: Option<&'a [v1::Kind]>,
     /// It rests on this generation.
     pub if_generation: Option<u64>,
+}
+
+/// The changes of a batch, in order.
+#[derive(Clone, Copy, Debug)]
+pub enum Said<'a> {
+    Messages(&'a [v1::Change]),
+    /// As they came.
+    Encoded(&'a v1::Changes),
+}
+
+impl Default for Said<'_> {
+    fn default() -> Self {
+        Said::Messages(&[])
+    }
+}
+
+impl<'a> Said<'a> {
+    /// How many there are.
+    pub fn len(self) -> usize {
+        match self {
+            Said::Messages(changes) => changes.len(),
+            Said::Encoded(changes) => changes.len(),
+        }
+    }
+
+    /// Whether nothing is said.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Item<'a>> {
+        let (messages, encoded) = match self {
+            Said::Messages(changes) => (changes, None),
+            Said::Encoded(changes) => (&[][..], Some(changes)),
+        };
+        let messages = messages.iter().map(|change| Item::Other(Cow::Borrowed(change)));
+        messages.chain(encoded.into_iter().flat_map(v1::Changes::iter))
+    }
+}
+
+impl<'a> From<&'a [v1::Change]> for Said<'a> {
+    fn from(changes: &'a [v1::Change]) -> Self {
+        Said::Messages(changes)
+    }
+}
+
+impl<'a> From<&'a v1::Changes> for Said<'a> {
+    fn from(changes: &'a v1::Changes) -> Self {
+        Said::Encoded(changes)
+    }
 }
 
 /// A batch that was made. Its changes between these deletes, made as a batch of the same owner that takes over, do the same to the same
@@ -180,9 +231,9 @@ fn make(
     let claim = Claim { owner, take_over: batch.take_over };
     let mut sweep = batch.replace.map(|kinds| Sweep::new(state, owner, kinds, batch.changes));
     let front = sweep.as_mut().map(|sweep| sweep.front(state)).unwrap_or_default();
-    for (index, change) in batch.changes.iter().enumerate() {
-        if let Err(refusal) = change::make(state, claim, change, open) {
-            return Err(refused(index, describe::object(change, owner), refusal));
+    for (index, item) in batch.changes.iter().enumerate() {
+        if let Err(refusal) = change::make(state, claim, &item, open) {
+            return Err(refused(index, describe::object(&item.into_change(), owner), refusal));
         }
     }
     let many = batch.changes.len();
@@ -191,7 +242,8 @@ fn make(
     if let Err((object, refusal)) = state.check_redirects() {
         let told = |change: &v1::Change| describe::object(change, owner) == object;
         let swept = front.iter().chain(&behind).any(told);
-        let index = batch.changes.iter().rposition(told).unwrap_or(if swept { many } else { 0 });
+        let last = batch.changes.iter().enumerate().filter(|(_, item)| told(&item.clone().into_change())).last();
+        let index = last.map_or(if swept { many } else { 0 }, |(index, _)| index);
         return Err(refused(index, object, refusal));
     }
     Ok((front, behind))

@@ -11,7 +11,7 @@ use super::records::{
     VniTarget, Vrf,
 };
 use super::refusal::Reason;
-use super::routes::Source;
+use super::routes::{Left, Source};
 use super::state::{Dirty, State};
 use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
 use crate::tables::VifKind;
@@ -249,7 +249,7 @@ impl State {
     /// Sets one source's offer; it gets a user more of its next hop and of its owner.
     pub fn set_route(&mut self, vrf: VrfId, prefix: Prefix, source: Source, new: Option<(u32, NextHopId)>) {
         let table = self.routes.entry(vrf).or_default();
-        let old = table.set(prefix, source, new);
+        let (old, left) = table.set(prefix, source, new);
         if table.is_empty() {
             self.routes.remove(&vrf);
         }
@@ -263,8 +263,12 @@ impl State {
             self.hops.release(next_hop.0);
             self.offers -= 1;
         }
-        // now, while its offers are at hand
-        self.dirty.routes.push((vrf, prefix, self.best(vrf, prefix)));
+        let best = match left {
+            Left::None => None,
+            Left::One(next_hop) => Some(next_hop),
+            Left::Several => self.best(vrf, prefix),
+        };
+        self.dirty.routes.push((vrf, prefix, best));
         self.journal.push(Undo::Route(vrf, prefix, source, old));
     }
 

@@ -45,7 +45,7 @@ pub(crate) mod tests;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use batch::{Accepted, Batch};
+pub use batch::{Accepted, Batch, Said};
 pub use bfd::state_name as bfd_state;
 pub use describe::object as described;
 pub use learning::Counts as LearningCounts;
@@ -124,7 +124,7 @@ impl Model {
         changes: &[v1::Change],
         open: &mut Open,
     ) -> Result<Arc<Snapshot>, v1::Refused> {
-        let batch = Batch { owner, changes, ..Batch::default() };
+        let batch = Batch { owner, changes: changes.into(), ..Batch::default() };
         self.apply_batch(&batch, open).map(|accepted| accepted.snapshot)
     }
 

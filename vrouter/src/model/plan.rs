@@ -7,8 +7,8 @@ use super::limits::NewPort;
 use super::owners::Name;
 use super::state::State;
 use super::{Model, PortInfo, bfd, events, list};
-use crate::api::v1;
 use crate::api::yaml::Network;
+use crate::api::{Item, Verb, v1};
 use crate::ids::Mac;
 use v1::change::Op;
 use v1::object::Kind;
@@ -51,7 +51,10 @@ impl Model {
             }
             plan.steps.push(step);
         }
-        let is_put = |change: &&v1::Change| matches!(change.op, Some(Op::Put(_) | Op::Create(_)));
+        let is_put = |item: &Item| match item {
+            Item::Route(route) => route.verb != Verb::Delete,
+            Item::Other(change) => matches!(change.op, Some(Op::Put(_) | Op::Create(_))),
+        };
         let puts = batch.changes.iter().filter(is_put).count() as u64;
         plan.unchanged = puts.saturating_sub(plan.created + plan.changed);
         Ok(plan)

@@ -94,9 +94,14 @@ pub(crate) fn mac(bytes: &[u8]) -> Result<Mac, Reason> {
 
 /// A prefix without host bits.
 pub(crate) fn prefix(prefix: &v1::Prefix) -> Result<Prefix, Refusal> {
-    let address = address(&prefix.address).at("address")?;
+    prefix_of(&prefix.address, prefix.length)
+}
+
+/// The same of its fields.
+pub(crate) fn prefix_of(address: &[u8], length: u32) -> Result<Prefix, Refusal> {
+    let address = self::address(address).at("address")?;
     let width = if address.is_ipv4() { 32 } else { 128 };
-    let length = number(prefix.length, 0, width).at("length")? as u8;
+    let length = number(length, 0, width).at("length")? as u8;
     let clean = Prefix::holding(address, length);
     if clean.address == address { Ok(clean) } else { Err(Reason::HostBits(clean).at("address")) }
 }

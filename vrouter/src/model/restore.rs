@@ -1,5 +1,6 @@
 //! A model that goes on where another process's was.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::limits::Open;
@@ -7,7 +8,7 @@ use super::numbers::{self, Given};
 use super::owners::Claim;
 use super::{Model, OPERATOR, change, describe, refused};
 use crate::api::state::v1 as told;
-use crate::api::v1;
+use crate::api::{Item, v1};
 use crate::ids::Generation;
 use crate::tables::Snapshot;
 use v1::change::Op;
@@ -38,10 +39,10 @@ impl Model {
             {
                 continue;
             }
-            let change = v1::Change { op: Some(Op::Put(object)) };
+            let item = Item::Other(Cow::Owned(v1::Change { op: Some(Op::Put(object)) }));
             let claim = Claim { owner: &owner, take_over: true };
-            if let Err(refusal) = change::make(&mut self.state, claim, &change, open) {
-                return Err(refused(index, describe::object(&change, &owner), refusal));
+            if let Err(refusal) = change::make(&mut self.state, claim, &item, open) {
+                return Err(refused(index, describe::object(&item.into_change(), &owner), refusal));
             }
         }
         if let Err((object, refusal)) = self.state.check_redirects() {

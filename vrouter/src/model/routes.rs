@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use super::records::Prefix;
 use crate::ids::{NextHopId, VifId};
@@ -31,6 +32,14 @@ pub(crate) struct RouteTable {
     v6: HashMap<(u128, u8), Offers>,
 }
 
+/// Offers for a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    None,
+    One(NextHopId),
+    Several,
+}
+
 enum Offers {
     One(Offer),
     Several(Vec<Offer>),
@@ -55,8 +64,13 @@ impl RouteTable {
         offers.map_or(&[], Offers::as_slice)
     }
 
-    /// Sets (`Some`: preference and next hop) or withdraws one source's offer; returns the one before.
-    pub fn set(&mut self, prefix: Prefix, source: Source, offer: Option<(u32, NextHopId)>) -> Option<(u32, NextHopId)> {
+    /// Sets (`Some`: preference and next hop) or withdraws one source's offer; returns the one before, and what is left.
+    pub fn set(
+        &mut self,
+        prefix: Prefix,
+        source: Source,
+        offer: Option<(u32, NextHopId)>,
+    ) -> (Option<(u32, NextHopId)>, Left) {
         match prefix.address {
             IpAddr::V4(address) => set(&mut self.v4, (address.to_bits(), prefix.length), source, offer),
             IpAddr::V6(address) => set(&mut self.v6, (address.to_bits(), prefix.length), source, offer),
@@ -80,32 +94,51 @@ impl RouteTable {
     }
 }
 
-fn set<K: std::hash::Hash + Eq + Copy>(
+fn set<K: std::hash::Hash + Eq>(
     routes: &mut HashMap<K, Offers>,
     key: K,
     source: Source,
     offer: Option<(u32, NextHopId)>,
-) -> Option<(u32, NextHopId)> {
+) -> (Option<(u32, NextHopId)>, Left) {
     let new = offer.map(|(preference, next_hop)| Offer { source, preference, next_hop });
-    let Some(offers) = routes.get_mut(&key) else {
-        if let Some(new) = new {
-            routes.insert(key, Offers::One(new));
+    let mut there = match (routes.entry(key), new) {
+        (Entry::Vacant(_), None) => return (None, Left::None),
+        (Entry::Vacant(free), Some(new)) => {
+            free.insert(Offers::One(new));
+            return (None, Left::One(new.next_hop));
         }
-        return None;
+        (Entry::Occupied(there), _) => there,
     };
-    let mut all = offers.as_slice().to_vec();
-    let at = all.iter().position(|offer| offer.source == source);
-    let old = at.map(|at| (all[at].preference, all[at].next_hop));
-    match (at, new) {
-        (Some(at), Some(new)) => all[at] = new,
-        (Some(at), None) => drop(all.remove(at)),
-        (None, Some(new)) => all.push(new),
-        (None, None) => return None,
+    let before = |offer: &Offer| Some((offer.preference, offer.next_hop));
+    let (old, left) = match (there.get_mut(), new) {
+        (Offers::One(one), Some(new)) if one.source == source => {
+            return (before(&std::mem::replace(one, new)), Left::One(new.next_hop));
+        }
+        (Offers::One(one), None) if one.source != source => return (None, Left::One(one.next_hop)),
+        (Offers::One(one), None) => (before(one), Left::None),
+        (Offers::One(one), Some(new)) => {
+            let both = vec![*one, new];
+            *there.get_mut() = Offers::Several(both);
+            return (None, Left::Several);
+        }
+        (Offers::Several(all), new) => {
+            let at = all.iter().position(|offer| offer.source == source);
+            let old = at.and_then(|at| before(&all[at]));
+            match (at, new) {
+                (Some(at), Some(new)) => all[at] = new,
+                (Some(at), None) => drop(all.remove(at)),
+                (None, Some(new)) => all.push(new),
+                (None, None) => {}
+            }
+            if let [one] = all[..] {
+                *there.get_mut() = Offers::One(one);
+                return (old, Left::One(one.next_hop));
+            }
+            (old, Left::Several)
+        }
+    };
+    if let Left::None = left {
+        there.remove();
     }
-    match all[..] {
-        [] => drop(routes.remove(&key)),
-        [one] => *offers = Offers::One(one),
-        _ => *offers = Offers::Several(all),
-    }
-    old
+    (old, left)
 }

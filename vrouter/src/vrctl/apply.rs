@@ -136,7 +136,7 @@ fn steps(begin: v1::Begin, changes: Vec<v1::Change>) -> impl Iterator<Item = v1:
         }) {
             piece.push(change);
         }
-        (!piece.is_empty()).then_some(Step::Changes(v1::Changes { changes: piece }))
+        (!piece.is_empty()).then_some(Step::Changes(v1::Changes::from(piece)))
     });
     std::iter::once(Step::Begin(begin))
         .chain(pieces)
@@ -161,8 +161,8 @@ mod tests {
         let mut sent = Vec::new();
         for message in &messages[1..messages.len() - 1] {
             let Some(Step::Changes(piece)) = &message.step else { panic!("{message:?}") };
-            assert!(message.encoded_len() <= MESSAGE + 16 || piece.changes.len() == 1);
-            sent.extend(piece.changes.clone());
+            assert!(message.encoded_len() <= MESSAGE + 16 || piece.len() == 1);
+            sent.extend(Vec::from(piece.clone()));
         }
         assert!(sent == changes);
         assert_eq!(messages.len(), 2 + 4 + 1 + 2);

@@ -142,7 +142,7 @@ impl Control {
                     let applied = v1::Applied { generation, swept: 0 };
                     if unkept { Made::Unkept(applied, "EIO".into()) } else { Made::Applied(applied) }
                 };
-                let _ = reply.send(self.apply(&begin.owner, changes).map(applied));
+                let _ = reply.send(self.apply(&begin.owner, changes.into()).map(applied));
                 let generation = self.generation;
                 for (_, reply) in self.waiters.extract_if(.., |(wanted, _)| *wanted <= generation) {
                     let _ = reply.send(generation);

@@ -82,7 +82,7 @@ impl Real {
     /// A batch on a stream of its own.
     pub async fn batch(&self, begin: v1::Begin, changes: Vec<v1::Change>) -> Answer {
         let mut steps = vec![Step::Begin(begin)];
-        steps.extend(changes.chunks(10_000).map(|some| Step::Changes(v1::Changes { changes: some.to_vec() })));
+        steps.extend(changes.chunks(10_000).map(|some| Step::Changes(v1::Changes::from(some.to_vec()))));
         steps.push(Step::Commit(v1::Commit {}));
         let steps: Vec<_> = steps.into_iter().map(|step| v1::ApplyRequest { step: Some(step) }).collect();
         let mut replies = client(&self.path()).await.apply(tokio_stream::iter(steps)).await.unwrap().into_inner();

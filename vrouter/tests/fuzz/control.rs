@@ -32,7 +32,7 @@ pub fn run(bytes: &[u8]) {
             0..=2 | 8..=10 => {
                 let Ok(read) = v1::Changes::decode(bytes) else { continue };
                 let owner = if kind & 8 > 0 { "bgp" } else { "" };
-                batch(lab.rig(), v1::Begin { owner: owner.into(), ..v1::Begin::default() }, read.changes);
+                batch(lab.rig(), v1::Begin { owner: owner.into(), ..v1::Begin::default() }, read);
                 open.remember(lab.rig());
             }
             3 | 11 => {
@@ -52,7 +52,7 @@ pub fn run(bytes: &[u8]) {
     rebuild(lab.rig());
 }
 
-fn batch(rig: &mut Rig, begin: v1::Begin, changes: Vec<v1::Change>) {
+fn batch(rig: &mut Rig, begin: v1::Begin, changes: v1::Changes) {
     let before = (list(rig), rig.shared.snapshot.load_full());
     let result = rig.ask(|reply| Request::Apply { begin, changes, reply });
     let after = rig.shared.snapshot.load_full();
@@ -82,9 +82,9 @@ fn steps(rig: &mut Rig, bytes: &[u8]) {
     while let Some(bytes) = input.counted() {
         let Ok(message) = v1::ApplyRequest::decode(bytes) else { return };
         match (message.step, open.take()) {
-            (Some(Step::Begin(begin)), None) => open = Some((begin, Vec::new())),
+            (Some(Step::Begin(begin)), None) => open = Some((begin, v1::Changes::default())),
             (Some(Step::Changes(more)), Some((begin, mut changes))) => {
-                changes.extend(more.changes);
+                changes.append(more);
                 open = Some((begin, changes));
             }
             (Some(Step::Commit(_)), Some((begin, changes))) => batch(rig, begin, changes),
@@ -194,15 +194,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let message = |kind: u8, bytes: Vec<u8>| [&[kind][..], &counted(&bytes)].concat();
     let mut seeds = Vec::new();
     let whole = changes(&network::a());
-    seeds.push([vec![0], message(0, v1::Changes { changes: whole.clone() }.encode_to_vec())].concat());
+    seeds.push([vec![0], message(0, v1::Changes::from(whole.clone()).encode_to_vec())].concat());
     let documents = include_str!("changes.yaml").split("\n---\n").map(changes);
     for (number, changes) in whole.into_iter().map(|change| vec![change]).chain(documents).enumerate() {
-        let one = message(0, v1::Changes { changes: changes.clone() }.encode_to_vec());
+        let one = message(0, v1::Changes::from(changes.clone()).encode_to_vec());
         let create = changes.into_iter().map(|change| match change.op {
             Some(v1::change::Op::Put(object)) => v1::Change { op: Some(v1::change::Op::Create(object)) },
             op => v1::Change { op },
         });
-        let create = message(9, v1::Changes { changes: create.collect() }.encode_to_vec());
+        let create = message(9, v1::Changes::from(create.collect::<Vec<_>>()).encode_to_vec());
         seeds.push([&[1][..], &one, &create].concat());
         seeds.push(
             [
@@ -238,7 +238,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds.extend(super::open::seeds());
     use v1::apply_request::Step;
     let batch = |begin: v1::Begin, changes: Vec<v1::Change>| {
-        let steps = [Step::Begin(begin), Step::Changes(v1::Changes { changes }), Step::Commit(v1::Commit {})];
+        let steps = [Step::Begin(begin), Step::Changes(v1::Changes::from(changes)), Step::Commit(v1::Commit {})];
         steps.map(|step| counted(&v1::ApplyRequest { step: Some(step) }.encode_to_vec())).concat()
     };
     let cni = v1::Begin { owner: "cni".into(), ..v1::Begin::default() };

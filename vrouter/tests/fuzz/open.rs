@@ -228,8 +228,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let vrf = v1::Vrf { name: "extra".into(), ..Default::default() };
     let put = Op::Put(v1::Object::from(Kind::Vrf(vrf)));
     let delete = Op::Delete(v1::ObjectKey { kind: Some(Key::Vrf("extra".into())) });
-    let batch =
-        |op: &Op| message(0, v1::Changes { changes: vec![v1::Change { op: Some(op.clone()) }] }.encode_to_vec());
+    let batch = |op: &Op| message(0, v1::Changes::from(vec![v1::Change { op: Some(op.clone()) }]).encode_to_vec());
     let (add, remove) = (batch(&put), batch(&delete));
     let some = message(14, vec![0, 1]);
     let bodies = [

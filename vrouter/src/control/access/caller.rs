@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::table::{least, least_of};
 use super::{Account, Grant, Peer};
 use crate::api::config::{Operation, Role};
-use crate::api::v1;
+use crate::api::{Item, v1};
 
 /// A client, known for as long as its connection is open.
 #[derive(Debug)]
@@ -73,14 +73,22 @@ impl Caller {
     }
 
     /// That it may say this in a batch of its own.
-    pub fn may_change(&self, change: &v1::Change) -> Result<(), String> {
+    pub fn may_change(&self, changes: &v1::Changes) -> Result<(), String> {
+        if self.has(Role::Admin) {
+            return Ok(());
+        }
+        changes.iter().try_for_each(|item| match item {
+            Item::Route(route) if route.owner.is_empty() => Ok(()),
+            Item::Route(route) => self.may_act_for("Apply", route.owner),
+            Item::Other(change) => self.may_say(&change),
+        })
+    }
+
+    fn may_say(&self, change: &v1::Change) -> Result<(), String> {
         use v1::change::Op;
         use v1::object::Kind;
         use v1::object_key::Kind as Key;
 
-        if self.has(Role::Admin) {
-            return Ok(());
-        }
         match &change.op {
             Some(Op::Create(object) | Op::Put(object)) => {
                 if !object.owner.is_empty() {

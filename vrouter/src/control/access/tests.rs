@@ -35,6 +35,10 @@ fn certificate(names: &[&str]) -> Peer {
     Peer::Certificate { names, address: ([192, 0, 2, 1], 4711).into() }
 }
 
+fn one(change: &v1::Change) -> v1::Changes {
+    [change].into_iter().collect()
+}
+
 #[test]
 fn without_rules_root_is_admin_the_group_reads_and_others_do_nothing() {
     let access = access(Vec::new());
@@ -142,10 +146,10 @@ fn a_writer_of_some_owners_acts_for_nobody_else() {
     for good in
         [put_route(""), put_route("cni"), vrf(""), vrf("cni"), delete(v1::object_key::Kind::Route(route("bgp")))]
     {
-        writer.may_change(&good).unwrap();
+        writer.may_change(&one(&good)).unwrap();
     }
     for bad in [put_route("dhcp"), vrf("operator"), delete(v1::object_key::Kind::Route(route("operator")))] {
-        assert!(writer.may_change(&bad).is_err(), "{bad:?}");
+        assert!(writer.may_change(&one(&bad)).is_err(), "{bad:?}");
     }
 }
 
@@ -157,13 +161,13 @@ fn what_needs_more_than_writing_is_an_admin_s_or_granted_by_name() {
     let grant = Grant { role: Some(Role::Write), ..Grant::default() };
     let writer = caller(grant.clone());
     for change in [&settings, &port, &no_port] {
-        assert!(writer.may_change(change).is_err(), "{change:?}");
-        caller(Grant { role: Some(Role::Admin), ..Grant::default() }).may_change(change).unwrap();
+        assert!(writer.may_change(&one(change)).is_err(), "{change:?}");
+        caller(Grant { role: Some(Role::Admin), ..Grant::default() }).may_change(&one(change)).unwrap();
     }
     let cni = caller(Grant { also: vec![Operation::Ports], ..grant });
-    cni.may_change(&port).unwrap();
-    cni.may_change(&no_port).unwrap();
-    assert!(cni.may_change(&settings).is_err());
+    cni.may_change(&one(&port)).unwrap();
+    cni.may_change(&one(&no_port)).unwrap();
+    assert!(cni.may_change(&one(&settings)).is_err());
 }
 
 /// Ports go by a sweep too: who may not delete them leaves them.

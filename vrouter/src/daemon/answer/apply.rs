@@ -8,16 +8,11 @@ use crate::model::{Accepted, Batch};
 
 impl Control {
     /// Judges a batch, or makes it and answers when it is kept: where nothing is, at once.
-    pub(super) fn apply(
-        &mut self,
-        begin: v1::Begin,
-        changes: Vec<v1::Change>,
-        reply: Reply<Result<Made, v1::Refused>>,
-    ) {
+    pub(super) fn apply(&mut self, begin: v1::Begin, changes: v1::Changes, reply: Reply<Result<Made, v1::Refused>>) {
         let kinds: Vec<v1::Kind> = begin.kinds().collect();
         let batch = Batch {
             owner: &begin.owner,
-            changes: &changes,
+            changes: (&changes).into(),
             take_over: begin.take_over,
             replace: begin.replace.then_some(&kinds),
             if_generation: begin.if_generation,
@@ -27,13 +22,15 @@ impl Control {
             _ = reply.send(checked.and_then(|()| self.model.plan(&batch).map(Made::Plan)));
             return;
         }
-        match self.make(&batch, begin.lease_ms) {
+        match self.make(&batch, &changes, begin.lease_ms) {
             Ok(accepted) => {
                 let (generation, swept) = (accepted.snapshot.generation.0, accepted.swept());
                 tracing::debug!(owner = begin.owner, changes = changes.len(), swept, generation, "applied");
-                let all = accepted.front.into_iter().chain(changes).chain(accepted.behind).collect();
+                let mut said = v1::Changes::from(accepted.front);
+                said.append(changes);
+                accepted.behind.iter().for_each(|change| said.push(change));
                 let v1::Begin { owner, lease_ms, .. } = begin;
-                let batch = state::Batch { generation, owner, changes: all, lease_ms, ..state::Batch::default() };
+                let batch = state::Batch { generation, owner, said: Some(said), lease_ms, ..state::Batch::default() };
                 let applied = v1::Applied { generation, swept };
                 // an answer that nobody waits for any more is dropped
                 self.keep(batch, move |unkept| {
@@ -57,11 +54,11 @@ impl Control {
         }
     }
 
-    fn make(&mut self, batch: &Batch, lease_ms: Option<u32>) -> Result<Accepted, v1::Refused> {
+    fn make(&mut self, batch: &Batch, changes: &v1::Changes, lease_ms: Option<u32>) -> Result<Accepted, v1::Refused> {
         self.leases.check(batch.owner, lease_ms).map_err(|error| refused("", &error))?;
         if let Some(ledger) = &mut self.ledger {
             let swept = if batch.replace.is_some() { self.model.owned_by(batch.owner) } else { 0 };
-            ledger.admit(batch.changes, swept)?;
+            ledger.admit(changes, swept)?;
         }
         let ports = &mut self.ports;
         let accepted = match self.model.apply_batch(batch, &mut |wanted| ports.open(&wanted)) {

@@ -41,14 +41,14 @@ impl Control {
             return Err(refused("", "owner: a name is 1 to 63 of A-Z a-z 0-9 . _ - and does not start with -"));
         }
         self.leases.check(owner, lease_ms).map_err(|error| refused("", &error))?;
-        self.ledger.as_mut().filter(|_| new).map_or(Ok(()), |ledger| ledger.admit(&[], 0))
+        self.ledger.as_mut().filter(|_| new).map_or(Ok(()), |ledger| ledger.admit(&v1::Changes::default(), 0))
     }
 
     /// What owners have who stayed away goes.
     pub(super) fn end_leases(&mut self, now: u64) {
         for owner in self.leases.due(now, self.model.generation().0) {
             if let Some(ledger) = &mut self.ledger
-                && let Err(refused) = ledger.admit(&[], self.model.owned_by(&owner))
+                && let Err(refused) = ledger.admit(&v1::Changes::default(), self.model.owned_by(&owner))
             {
                 tracing::warn!(
                     owner,

@@ -227,7 +227,7 @@ pub struct Ledger {
 
 impl Ledger {
     /// Takes space for a batch, which may delete so many objects that its changes do not name. The refusal of one that could not be kept.
-    pub fn admit(&mut self, changes: &[v1::Change], swept: usize) -> Result<(), v1::Refused> {
+    pub fn admit(&mut self, changes: &v1::Changes, swept: usize) -> Result<(), v1::Refused> {
         self.go_on();
         let refused = |reason: String| v1::Refused { reason, ..v1::Refused::default() };
         if let Some(why) = &*self.shared.failed.lock() {
@@ -317,17 +317,8 @@ impl Ledger {
 }
 
 /// Bytes that a batch of these changes may take: numbers name what the changes name.
-pub fn bound(changes: &[v1::Change]) -> u64 {
-    let bytes: usize = changes.iter().map(|change| change.encoded_len() + 6).sum();
-    let routes = |change: &v1::Change| {
-        use v1::change::Op;
-        match &change.op {
-            Some(Op::Create(object) | Op::Put(object)) => {
-                matches!(&object.kind, Some(v1::object::Kind::Route(route)) if route.paths.is_empty())
-            }
-            _ => true,
-        }
-    };
-    let numbers = if changes.iter().all(routes) { 0 } else { 2 * bytes + (16 << 10) };
+pub fn bound(changes: &v1::Changes) -> u64 {
+    let bytes = changes.bytes();
+    let numbers = if changes.name() { 2 * bytes + (16 << 10) } else { 0 };
     (bytes + numbers + 256) as u64
 }

@@ -123,7 +123,7 @@ impl Rig {
 
     fn batch(&mut self, begin: v1::Begin, changes: Vec<v1::Change>) -> oneshot::Receiver<Result<Made, v1::Refused>> {
         let (reply, answer) = oneshot::channel();
-        self.control.answer(Request::Apply { begin, changes, reply });
+        self.control.answer(Request::Apply { begin, changes: changes.into(), reply });
         answer
     }
 

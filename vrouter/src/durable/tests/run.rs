@@ -62,7 +62,9 @@ pub fn message(n: u64) -> state::Batch {
         };
         v1::Change { op: Some(op) }
     };
-    let changes = batch(n).into_iter().enumerate().map(change).collect();
+    let changes: Vec<_> = batch(n).into_iter().enumerate().map(change).collect();
+    // one by one, as in files of version 1, or as they come
+    let (changes, said) = if n.is_multiple_of(3) { (changes, None) } else { (Vec::new(), Some(changes.into())) };
     state::Batch {
         sequence: n,
         generation: 100 + n,
@@ -70,6 +72,7 @@ pub fn message(n: u64) -> state::Batch {
         changes,
         numbers: Some(numbers),
         lease_ms: None,
+        said,
     }
 }
 

@@ -24,7 +24,7 @@ use super::owners::{Claim, Name};
 use super::read;
 use super::refusal::{At, Reason, Refusal};
 use super::state::State;
-use crate::api::v1;
+use crate::api::{Item, v1};
 use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
@@ -43,12 +43,15 @@ impl Mode {
 }
 
 /// Makes one change. After a refusal the state is half changed: the caller rolls back.
-pub(super) fn make(state: &mut State, claim: Claim, change: &v1::Change, open: &mut Open) -> Result<(), Refusal> {
-    match &change.op {
-        Some(Op::Create(object)) => write(state, claim, Mode::Create, object, open),
-        Some(Op::Put(object)) => write(state, claim, Mode::Put, object, open),
-        Some(Op::Delete(key)) => delete(state, claim, key.kind.as_ref().ok_or(Reason::NoObject).at("")?),
-        None => Err(Reason::NoObject.at("")),
+pub(super) fn make(state: &mut State, claim: Claim, item: &Item, open: &mut Open) -> Result<(), Refusal> {
+    match item {
+        Item::Route(route) => route::make(state, claim.owner, route),
+        Item::Other(change) => match &change.op {
+            Some(Op::Create(object)) => write(state, claim, Mode::Create, object, open),
+            Some(Op::Put(object)) => write(state, claim, Mode::Put, object, open),
+            Some(Op::Delete(key)) => delete(state, claim, key.kind.as_ref().ok_or(Reason::NoObject).at("")?),
+            None => Err(Reason::NoObject.at("")),
+        },
     }?;
     state.within_limits().map_err(|reason| reason.at(""))
 }

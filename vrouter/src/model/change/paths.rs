@@ -39,6 +39,12 @@ pub(super) fn with(
     ways: &Ways,
     then: impl FnOnce(&mut State, NextHopId),
 ) -> Result<(), Refusal> {
+    if let Ways::One(hop) = ways {
+        let next_hop = state.take_hop(vrf, *hop).at("next_hop")?;
+        then(state, next_hop);
+        state.hops.release(next_hop.0);
+        return Ok(());
+    }
     let mut taken = Taken::default();
     let next_hop = taken.take(state, vrf, ways);
     if let Ok(next_hop) = next_hop {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::paths::{self, Way, Ways};
 use super::{Mode, hop_group};
-use crate::api::v1;
+use crate::api::{Encap as Plain, PlainRoute, Verb, v1};
 use crate::ids::VrfId;
 use crate::model::records::{Encap, Hop, Prefix, Vrf};
 use crate::model::refusal::{At, Reason, Refusal};
@@ -21,12 +21,37 @@ pub(in crate::model) const VIF_OWNER: &str = "vif";
 const PREFERENCE: u32 = 100;
 
 pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Route) -> Result<(), Refusal> {
-    let (vrf, prefix, owner) = key(state, owner, given.key.as_ref()).at("key")?;
+    let key = key(state, owner, given.key.as_ref().map(Key::of)).at("key")?;
+    put(state, mode, key, given.preference, |state, vrf, prefix| ways(state, vrf, prefix, given))
+}
+
+/// The same of a change that was not copied.
+pub(super) fn make(state: &mut State, owner: &str, given: &PlainRoute) -> Result<(), Refusal> {
+    let (vrf, (address, length), by) = (given.vrf, given.prefix, given.owner);
+    let told = Some(Key { vrf, prefix: Some((address, length)), owner: by });
+    let (mode, tunnel) = match (given.verb, &given.tunnel) {
+        (Verb::Create, Some(tunnel)) => (Mode::Create, tunnel),
+        (Verb::Put, Some(tunnel)) => (Mode::Put, tunnel),
+        _ => return withdraw(state, owner, told),
+    };
+    let key = key(state, owner, told).at("key")?;
+    put(state, mode, key, given.preference, |state, vrf, _| {
+        to_tunnel(state, vrf, tunnel.remote, &tunnel.encap).map(Ways::One).at("next_hop")
+    })
+}
+
+fn put(
+    state: &mut State,
+    mode: Mode,
+    (vrf, prefix, owner): (Arc<Vrf>, Prefix, &str),
+    preference: u32,
+    ways: impl FnOnce(&State, &Vrf, Prefix) -> Result<Ways, Refusal>,
+) -> Result<(), Refusal> {
     if read::is_link_local(prefix) {
         return Err(Reason::LinkLocal.at("key.prefix"));
     }
-    let ways = ways(state, &vrf, prefix, given)?;
-    let preference = if given.preference == 0 { PREFERENCE } else { given.preference };
+    let ways = ways(state, &vrf, prefix)?;
+    let preference = if preference == 0 { PREFERENCE } else { preference };
 
     let used_up = Reason::NumbersUsedUp;
     let owner = state.owners.take(owner, |owner| owner.into()).ok_or(used_up).at("key.owner")?;
@@ -44,7 +69,11 @@ pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Rout
 }
 
 pub(super) fn delete(state: &mut State, owner: &str, given: &v1::RouteKey) -> Result<(), Refusal> {
-    let (vrf, prefix, owner) = key(state, owner, Some(given))?;
+    withdraw(state, owner, Some(Key::of(given)))
+}
+
+fn withdraw(state: &mut State, owner: &str, given: Option<Key>) -> Result<(), Refusal> {
+    let (vrf, prefix, owner) = key(state, owner, given)?;
     let source = state.owners.number(owner).map(Source::Owner).ok_or(Reason::NotThere).at("")?;
     offer(state, vrf.id, prefix, source).ok_or(Reason::NotThere).at("")?;
     state.set_route(vrf.id, prefix, source, None);
@@ -56,19 +85,32 @@ fn offer(state: &State, vrf: VrfId, prefix: Prefix, source: Source) -> Option<(u
     offers.filter(|offer| offer.source == source).map(|offer| (offer.preference, offer.next_hop)).next()
 }
 
-fn key<'a>(
-    state: &State,
-    owner: &'a str,
-    given: Option<&'a v1::RouteKey>,
-) -> Result<(Arc<Vrf>, Prefix, &'a str), Refusal> {
+fn key<'a>(state: &State, owner: &'a str, given: Option<Key<'a>>) -> Result<(Arc<Vrf>, Prefix, &'a str), Refusal> {
     let given = given.ok_or(Reason::Missing).at("")?;
-    let vrf = state.vrf(&given.vrf).at("vrf")?.clone();
-    let prefix = read::needed_prefix(given.prefix.as_ref()).at("prefix")?;
-    let owner = if given.owner.is_empty() { owner } else { read::name(&given.owner).at("owner")? };
+    let vrf = state.vrf(given.vrf).at("vrf")?.clone();
+    let (address, length) = given.prefix.ok_or(Reason::Missing).at("").at("prefix")?;
+    let prefix = read::prefix_of(address, length).at("prefix")?;
+    let owner = if given.owner.is_empty() { owner } else { read::name(given.owner).at("owner")? };
     if owner == VIF_OWNER {
         return Err(Reason::OwnerReserved.at("owner"));
     }
     Ok((vrf, prefix, owner))
+}
+
+/// What tells a route from all others.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    vrf: &'a str,
+    /// Address and length.
+    prefix: Option<(&'a [u8], u32)>,
+    owner: &'a str,
+}
+
+impl<'a> Key<'a> {
+    fn of(given: &'a v1::RouteKey) -> Key<'a> {
+        let prefix = given.prefix.as_ref().map(|prefix| (&prefix.address[..], prefix.length));
+        Key { vrf: &given.vrf, prefix, owner: &given.owner }
+    }
 }
 
 /// The next hop, the paths or the group of a route.
@@ -115,17 +157,29 @@ pub(super) fn several(state: &State, vrf: &Vrf, v6: Option<bool>, given: &[v1::P
 }
 
 fn hop(state: &State, vrf: &Vrf, v6: bool, given: &Kind) -> Result<Hop, Refusal> {
-    let fabric = state.fabric_use(vrf.id).map(|why| Reason::FabricVrf { vrf: vrf.name.to_string(), why: why.into() });
-    match (given, fabric) {
+    match (given, fabric(state, vrf)) {
         (Kind::Drop(_), _) => Ok(Hop::Drop),
         (Kind::Gateway(via), _) => gateway(state, vrf.id, v6, &via.address).at("gateway.address"),
         (Kind::Vif(_), Some(reason)) => Err(reason.at("vif")),
-        (Kind::Tunnel(_), Some(reason)) => Err(reason.at("tunnel")),
         (Kind::Vrf(_), Some(reason)) => Err(reason.at("vrf")),
         (Kind::Vrf(name), None) => into_vrf(state, vrf, name).at("vrf"),
         (Kind::Vif(via), None) => to_vif(state, vrf, via).at("vif"),
-        (Kind::Tunnel(tunnel), None) => self::tunnel(state, tunnel).at("tunnel"),
+        (Kind::Tunnel(tunnel), _) => {
+            use v1::tunnel::Encap as Given;
+            let encap = tunnel.encap.as_ref().map(|encap| match encap {
+                Given::Vxlan(it) => Plain::Vxlan { vni: it.vni, inner_mac: &it.inner_mac },
+                Given::Geneve(it) => Plain::Geneve { vni: it.vni, inner_mac: &it.inner_mac },
+                Given::MplsOverUdp(mpls) => Plain::MplsOverUdp { label: mpls.label },
+                Given::MplsOverGre(mpls) => Plain::MplsOverGre { label: mpls.label },
+            });
+            to_tunnel(state, vrf, &tunnel.remote, encap.as_ref())
+        }
     }
+}
+
+/// Why routes of a VRF lead to no VIF, tunnel or other VRF.
+fn fabric(state: &State, vrf: &Vrf) -> Option<Reason> {
+    state.fabric_use(vrf.id).map(|why| Reason::FabricVrf { vrf: vrf.name.to_string(), why: why.into() })
 }
 
 fn gateway(state: &State, vrf: VrfId, v6: bool, given: &[u8]) -> Result<Hop, Reason> {
@@ -177,23 +231,31 @@ pub(super) fn remote(state: &State, given: &[u8]) -> Result<IpAddr, Reason> {
     Ok(remote)
 }
 
-fn tunnel(state: &State, given: &v1::Tunnel) -> Result<Hop, Refusal> {
-    let remote = remote(state, &given.remote).at("remote")?;
-    let encap = match given.encap.as_ref().ok_or(Reason::Missing).at("encap")? {
-        v1::tunnel::Encap::Vxlan(vxlan) => Encap::Vxlan {
-            vni: read::vni(vxlan.vni).at("vxlan.vni")?,
-            inner_mac: read::mac(&vxlan.inner_mac).at("vxlan.inner_mac")?,
+fn to_tunnel<'a>(
+    state: &State,
+    vrf: &Vrf,
+    remote: &[u8],
+    encap: impl Into<Option<&'a Plain<'a>>>,
+) -> Result<Hop, Refusal> {
+    match fabric(state, vrf) {
+        Some(reason) => Err(reason.at("tunnel")),
+        None => tunnel(state, remote, encap.into()).at("tunnel"),
+    }
+}
+
+fn tunnel(state: &State, remote: &[u8], encap: Option<&Plain>) -> Result<Hop, Refusal> {
+    let remote = self::remote(state, remote).at("remote")?;
+    let encap = match *encap.ok_or(Reason::Missing).at("encap")? {
+        Plain::Vxlan { vni, inner_mac } => Encap::Vxlan {
+            vni: read::vni(vni).at("vxlan.vni")?,
+            inner_mac: read::mac(inner_mac).at("vxlan.inner_mac")?,
         },
-        v1::tunnel::Encap::Geneve(geneve) => Encap::Geneve {
-            vni: read::vni(geneve.vni).at("geneve.vni")?,
-            inner_mac: read::mac(&geneve.inner_mac).at("geneve.inner_mac")?,
+        Plain::Geneve { vni, inner_mac } => Encap::Geneve {
+            vni: read::vni(vni).at("geneve.vni")?,
+            inner_mac: read::mac(inner_mac).at("geneve.inner_mac")?,
         },
-        v1::tunnel::Encap::MplsOverUdp(mpls) => {
-            Encap::MplsOverUdp { label: read::label(mpls.label).at("mpls_over_udp.label")? }
-        }
-        v1::tunnel::Encap::MplsOverGre(mpls) => {
-            Encap::MplsOverGre { label: read::label(mpls.label).at("mpls_over_gre.label")? }
-        }
+        Plain::MplsOverUdp { label } => Encap::MplsOverUdp { label: read::label(label).at("mpls_over_udp.label")? },
+        Plain::MplsOverGre { label } => Encap::MplsOverGre { label: read::label(label).at("mpls_over_gre.label")? },
     };
     Ok(Hop::Tunnel { remote, encap })
 }

@@ -4,6 +4,7 @@ mod refer;
 
 use hashbrown::HashSet;
 
+use super::batch;
 use super::change;
 use super::list;
 use super::owners::{Claim, Name, described};
@@ -12,7 +13,7 @@ use super::records::{Prefix, Redirect};
 use super::refusal::{Reason, Refusal};
 use super::routes::Source;
 use super::state::State;
-use crate::api::v1;
+use crate::api::{Item, Verb, v1};
 use crate::ids::VrfId;
 use v1::change::Op;
 use v1::object::Kind;
@@ -43,7 +44,7 @@ struct Said {
 
 impl<'a> Sweep<'a> {
     /// Of these kinds (empty: all), what the owner has and these changes do not name.
-    pub fn new(state: &State, owner: &'a str, kinds: &[v1::Kind], changes: &[v1::Change]) -> Sweep<'a> {
+    pub fn new(state: &State, owner: &'a str, kinds: &[v1::Kind], changes: batch::Said) -> Sweep<'a> {
         let number = state.owners.number(owner);
         let mut sweep = Sweep { owner, number, routes: vec![], names: vec![], said: Said::default(), spare: None };
         let Some(number) = number else { return sweep };
@@ -69,7 +70,7 @@ impl<'a> Sweep<'a> {
 
     /// The same of a batch that says nothing, for as much as can go: not these.
     pub fn of_all(state: &State, owner: &'a str, spare: &'a [Name]) -> Sweep<'a> {
-        Sweep { spare: Some(spare), ..Sweep::new(state, owner, &[], &[]) }
+        Sweep { spare: Some(spare), ..Sweep::new(state, owner, &[], batch::Said::default()) }
     }
 
     /// Deletes what nothing refers to, and returns these deletes.
@@ -151,20 +152,33 @@ impl<'a> Sweep<'a> {
 }
 
 impl Said {
-    fn by(state: &State, owner: &str, changes: &[v1::Change]) -> Said {
+    fn by(state: &State, owner: &str, changes: batch::Said) -> Said {
         let mut said = Said { routes: HashSet::with_capacity(changes.len()), ..Said::default() };
         let mut last: Option<(&str, VrfId)> = None;
-        let mut route = |key: Option<&'_ v1::RouteKey>, by: &str| -> Option<(VrfId, Prefix)> {
-            let key = key?;
-            let by = if key.owner.is_empty() { by } else { &key.owner };
+        let mut place = |vrf: &str, prefix: (&[u8], u32), of: &str, by: &str| -> Option<(VrfId, Prefix)> {
+            let by = if of.is_empty() { by } else { of };
             let vrf = match last {
-                Some((name, vrf)) if *name == *key.vrf => vrf,
-                _ => state.vrfs.get(key.vrf.as_str())?.id,
+                Some((name, known)) if *name == *vrf => known,
+                _ => state.vrfs.get(vrf)?.id,
             };
             last = state.vrf_by_id.get(&vrf).map(|record| (&*record.name, vrf));
-            (by == owner).then_some((vrf, read::needed_prefix(key.prefix.as_ref()).ok()?))
+            (by == owner).then_some((vrf, read::prefix_of(prefix.0, prefix.1).ok()?))
         };
-        for change in changes {
+        for item in changes.iter() {
+            let change = match item {
+                Item::Route(route) => {
+                    let key = place(route.vrf, route.prefix, route.owner, owner);
+                    said.routes.extend(key);
+                    said.deleted_routes.extend(key.filter(|_| route.verb == Verb::Delete));
+                    continue;
+                }
+                Item::Other(change) => change,
+            };
+            let mut route = |key: Option<&v1::RouteKey>, by: &str| {
+                let key = key?;
+                let prefix = key.prefix.as_ref()?;
+                place(&key.vrf, (&prefix.address, prefix.length), &key.owner, by)
+            };
             match &change.op {
                 Some(Op::Put(object) | Op::Create(object)) => {
                     let by = if object.owner.is_empty() { owner } else { &object.owner };

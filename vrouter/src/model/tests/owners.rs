@@ -16,7 +16,7 @@ fn apply(model: &mut Model, batch: Batch) -> Result<Accepted, v1::Refused> {
 
 /// The owner's batch.
 fn by<'a>(owner: &'a str, changes: &'a [v1::Change]) -> Batch<'a> {
-    Batch { owner, changes, ..Batch::default() }
+    Batch { owner, changes: changes.into(), ..Batch::default() }
 }
 
 /// All that the owner wants.

@@ -10,7 +10,7 @@ use super::network::ports;
 use super::random::{batch, furniture};
 use crate::api::v1;
 use crate::ids::{Generation, Mac};
-use crate::model::{Batch, Limits, Model, NewPort, Unopened};
+use crate::model::{Batch, Limits, Model, NewPort, Said, Unopened};
 use v1::object::Kind;
 
 #[derive(Clone, Debug)]
@@ -197,14 +197,14 @@ proptest! {
         let mut none = |_: NewPort| Err(Unopened { field: "", reason: "none".into() });
         let stamps = |model: &Model| model.snapshot().vrfs.iter().map(|(id, vrf)| (id, vrf.stamp)).collect::<Vec<_>>();
         let before = (stamps(&model), model.list(v1::Kind::All, ""));
-        let batch = Batch { changes: &all, replace: Some(&[]), ..Batch::default() };
+        let batch = Batch { changes: all[..].into(), replace: Some(&[]), ..Batch::default() };
         prop_assert_eq!(model.apply_batch(&batch, &mut none).unwrap().swept(), 0);
         prop_assert!(before == (stamps(&model), model.list(v1::Kind::All, "")), "all was said");
 
         let is_settings = |change: &v1::Change| matches!(&change.op, Some(v1::change::Op::Put(object)) if matches!(object.kind, Some(Kind::Settings(_))));
         let some: Vec<_> = all.iter().zip(said.iter().cycle()).filter(|(c, said)| **said || is_settings(c)).map(|(c, _)| c.clone()).collect();
         let mut twin = rebuilt(&model);
-        let batch = Batch { changes: &some, replace: Some(&[]), ..Batch::default() };
+        let batch = Batch { changes: some[..].into(), replace: Some(&[]), ..Batch::default() };
         match model.apply_batch(&batch, &mut none) {
             Ok(accepted) => {
                 prop_assert!(wanted(&model) == some);
@@ -228,18 +228,40 @@ proptest! {
         use prost::Message;
         let mut model = start(true, DEFAULT);
         for changes in batches {
-            let mut bytes = v1::Changes { changes }.encode_to_vec();
+            let mut bytes = v1::Changes::from(changes).encode_to_vec();
             for (at, value) in &damage {
                 let at = at.index(bytes.len());
                 bytes[at] = *value;
                 let Ok(read) = v1::Changes::decode(&bytes[..]) else { continue };
                 let before = model.list(v1::Kind::All, "");
-                if model.apply("", &read.changes).is_err() {
+                let batch = Batch { changes: (&read).into(), ..Batch::default() };
+                let mut none = |_: NewPort| Err(Unopened { field: "", reason: "none".into() });
+                if model.apply_batch(&batch, &mut none).is_err() {
                     prop_assert!(model.list(v1::Kind::All, "") == before);
                 }
             }
         }
         prop_assert!(rebuilt(&model).list(v1::Kind::All, "") == model.list(v1::Kind::All, ""));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// A batch that is read where it lies does what it does as messages, or is refused for the same reason.
+    #[test]
+    fn what_came_encoded_is_made_like_messages(batches in prop::collection::vec(batch(), 1..12)) {
+        let (mut model, mut twin) = (start(true, DEFAULT), start(true, DEFAULT));
+        let mut none = |_: NewPort| Err(Unopened { field: "", reason: "none".into() });
+        for changes in batches {
+            let encoded = v1::Changes::from(changes.clone());
+            let [one, other] = [Said::from(&encoded), Said::from(&changes[..])]
+                .map(|changes| Batch { changes, owner: "bgp", ..Batch::default() });
+            let (one, other) = (model.apply_batch(&one, &mut none), twin.apply_batch(&other, &mut none));
+            prop_assert_eq!(one.map(|accepted| accepted.snapshot.generation), other.map(|accepted| accepted.snapshot.generation));
+            prop_assert!(model.list(v1::Kind::All, "") == twin.list(v1::Kind::All, ""));
+        }
+        prop_assert_eq!(answers(&twin), answers(&model));
     }
 }
 

@@ -271,7 +271,7 @@ proptest! {
                     let sent: Vec<_> = changes.iter().map(sent).collect();
                     let replaced = replace.as_deref();
                     let batch =
-                        Batch { owner: OWNERS[*owner], changes: &sent, take_over: *take_over, replace: replaced, if_generation: None };
+                        Batch { owner: OWNERS[*owner], changes: sent[..].into(), take_over: *take_over, replace: replaced, if_generation: None };
                     let mut after = twin.clone();
                     let good = after.batch(*owner, *take_over, replaced, changes);
                     if *dry {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use crate::api::v1;
+use crate::api::{Item, Verb, v1};
 use crate::model::described;
 use v1::change::Op;
 use v1::object::Kind;
@@ -24,9 +24,16 @@ pub struct Changes {
 
 impl Changes {
     /// Of a whole batch of this owner's.
-    pub fn of(changes: &[v1::Change], owner: &str) -> Changes {
+    pub fn of(changes: &v1::Changes, owner: &str) -> Changes {
         let mut told = Changes::default();
-        for change in changes {
+        for item in changes.iter() {
+            let change = match item {
+                Item::Route(route) => {
+                    *told.counts.entry(("route", verb(route.verb))).or_default() += 1;
+                    continue;
+                }
+                Item::Other(change) => change,
+            };
             let row = match &change.op {
                 Some(Op::Create(object)) => (object.kind.as_ref().map_or("", object_kind), "create"),
                 Some(Op::Put(object)) => (object.kind.as_ref().map_or("", object_kind), "put"),
@@ -35,7 +42,7 @@ impl Changes {
             };
             *told.counts.entry(row).or_default() += 1;
         }
-        told.names.extend(changes.iter().take(NAMES).map(|change| described(change, owner)));
+        told.names.extend(changes.iter().take(NAMES).map(|item| described(&item.into_change(), owner)));
         told
     }
 
@@ -48,6 +55,14 @@ impl Changes {
         }
         fields.insert("changes".into(), kinds.into());
         fields.insert("first".into(), json!(self.names));
+    }
+}
+
+fn verb(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "create",
+        Verb::Put => "put",
+        Verb::Delete => "delete",
     }
 }
 
@@ -138,7 +153,7 @@ mod tests {
         let mut changes: Vec<_> = (0..20).map(put).collect();
         changes.push(v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind: Some(Key::Vni(7)) })) });
         let mut fields = Map::new();
-        Changes::of(&changes, "cni").tell(&mut fields);
+        Changes::of(&changes.into(), "cni").tell(&mut fields);
         assert_eq!(fields["changes"], json!({"vrf": {"put": 20}, "vni": {"delete": 1}}));
         assert_eq!(fields["first"].as_array().unwrap().len(), NAMES);
         assert_eq!(fields["first"][0], json!("vrf v0"));
