@@ -144,6 +144,10 @@ impl State {
 
     pub fn set_vrf(&mut self, name: Arc<str>, new: Option<Arc<Vrf>>) {
         let old = replace(&mut self.vrfs, name.clone(), new.clone());
+        match &new {
+            Some(new) => self.vrf_by_name.insert(name.clone(), new.clone()),
+            None => self.vrf_by_name.remove(&name),
+        };
         if let Some(old) = &old {
             self.vrf_by_id.remove(&old.id);
             self.dirty.vrfs.insert(old.id);

@@ -61,6 +61,8 @@ pub(crate) struct State {
     pub lost: HashSet<(VifId, IpAddr)>,
 
     pub vrf_by_id: HashMap<VrfId, Arc<Vrf>>,
+    /// The same as `vrfs`: each route names one.
+    pub vrf_by_name: HashMap<Arc<str>, Arc<Vrf>>,
     pub vif_by_id: HashMap<VifId, Arc<Vif>>,
     pub bridge_by_id: HashMap<BridgeId, Arc<Bridge>>,
     pub hop_group_by_id: HashMap<HopGroupId, Arc<HopGroup>>,
@@ -224,6 +226,7 @@ impl State {
             links_down: HashSet::new(),
             lost: HashSet::new(),
             vrf_by_id: HashMap::new(),
+            vrf_by_name: HashMap::new(),
             vif_by_id: HashMap::new(),
             bridge_by_id: HashMap::new(),
             hop_group_by_id: HashMap::new(),
@@ -254,7 +257,7 @@ impl State {
 
     /// The VRF with this name.
     pub fn vrf(&self, name: &str) -> Result<&Arc<Vrf>, Reason> {
-        self.vrfs.get(name).ok_or_else(|| Reason::Unknown { kind: "VRF", name: shown(name) })
+        self.vrf_by_name.get(name).ok_or_else(|| Reason::Unknown { kind: "VRF", name: shown(name) })
     }
 
     /// The VIF with this name.

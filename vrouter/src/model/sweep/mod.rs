@@ -159,7 +159,7 @@ impl Said {
             let by = if of.is_empty() { by } else { of };
             let vrf = match last {
                 Some((name, known)) if *name == *vrf => known,
-                _ => state.vrfs.get(vrf)?.id,
+                _ => state.vrf_by_name.get(vrf)?.id,
             };
             last = state.vrf_by_id.get(&vrf).map(|record| (&*record.name, vrf));
             (by == owner).then_some((vrf, read::prefix_of(prefix.0, prefix.1).ok()?))
