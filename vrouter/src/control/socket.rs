@@ -2,9 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Owner and group may connect.
 const MODE: u32 = 0o660;
@@ -17,7 +20,19 @@ const MODE: u32 = 0o660;
 pub struct Socket {
     pub(super) listener: UnixListener,
     path: PathBuf,
-    _lock: File,
+    lock: File,
+    left: Leave,
+}
+
+/// Says of a socket that another process serves it from now on: its file stays.
+#[derive(Clone, Debug, Default)]
+pub struct Leave(Arc<AtomicBool>);
+
+impl Leave {
+    pub fn to_another(&self) {
+        // relaxed: a flag that carries nothing but itself
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Why there is no socket.
@@ -82,7 +97,23 @@ impl Socket {
             let _ = fs::remove_file(&new);
             return Err(failed(path)(error));
         }
-        Ok(Socket { listener, path: path.to_owned(), _lock: lock })
+        Ok(Socket { listener, path: path.to_owned(), lock, left: Leave::default() })
+    }
+
+    /// A socket that another process listened at, with the lock of its path.
+    ///
+    /// # Errors
+    /// It is none that can be listened at.
+    pub fn of(path: &Path, listener: OwnedFd, lock: OwnedFd) -> Result<Socket, SocketError> {
+        let listener = UnixListener::from(listener);
+        let usable = listener.local_addr().and_then(|_| listener.set_nonblocking(true));
+        usable.map_err(|error| SocketError::Io { path: path.to_owned(), error })?;
+        Ok(Socket { listener, path: path.to_owned(), lock: lock.into(), left: Leave::default() })
+    }
+
+    /// What another process needs for [`Socket::of`], and by what this one is told that it has it.
+    pub fn hand_over(&self) -> io::Result<(OwnedFd, OwnedFd, Leave)> {
+        Ok((self.listener.try_clone()?.into(), self.lock.try_clone()?.into(), self.left.clone()))
     }
 
     /// Where it is.
@@ -93,6 +124,10 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        // relaxed: a flag that carries nothing but itself
+        if self.left.0.load(Ordering::Relaxed) {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "the control socket's file could not be removed");
         }

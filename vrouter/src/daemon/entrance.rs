@@ -1,6 +1,7 @@
 //! Where clients come in, and by which rules: the socket first, as it says that nobody else runs by this configuration.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -39,13 +40,24 @@ impl EntranceError {
     }
 }
 
+/// What another process listened at.
+#[derive(Debug, Default)]
+pub struct Listening {
+    /// The socket, and the lock of its path.
+    pub socket: Option<(OwnedFd, OwnedFd)>,
+    pub tls: Option<OwnedFd>,
+}
+
 impl Entrance {
-    /// Opens what the configuration says.
-    pub fn open(config: &Config) -> Result<Entrance, EntranceError> {
-        let access = Arc::new(Access::new(&config.access, Names::of_host())?);
+    /// Opens what the configuration says, but for what is open already.
+    pub fn open(config: &Config, names: Names, listening: Listening) -> Result<Entrance, EntranceError> {
+        let access = Arc::new(Access::new(&config.access, names)?);
         let group = config.access.group.is_some().then(|| access.group());
-        let socket = Socket::bind_for(&config.socket, group)?;
-        let tls = config.control.tls.as_ref().map(Tls::listen).transpose()?;
+        let socket = match listening.socket {
+            Some((listener, lock)) => Socket::of(&config.socket, listener, lock)?,
+            None => Socket::bind_for(&config.socket, group)?,
+        };
+        let tls = config.control.tls.as_ref().map(|tls| Tls::listen_at(tls, listening.tls)).transpose()?;
         if let Some(address) = tls.as_ref().and_then(|tls| tls.address().ok()) {
             tracing::info!(%address, "clients of other hosts come in by TLS");
         }
@@ -54,7 +66,7 @@ impl Entrance {
             Audit::to(path).map_err(|error| EntranceError::Audit { path: path.unwrap_or("".as_ref()).into(), error })
         });
         let (audit, writer) = audit.transpose()?.unzip();
-        let terms = Terms { bounds: Bounds::default(), access, tls, audit: audit.unwrap_or_default() };
+        let terms = Terms { bounds: Bounds::default(), access, tls, audit: audit.unwrap_or_default(), upgrades: None };
         Ok(Entrance { socket, terms, writer })
     }
 }

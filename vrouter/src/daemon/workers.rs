@@ -51,7 +51,7 @@ impl Polled for Mover {
 /// The running workers. Dropping it ends them.
 pub struct Workers {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<Box<dyn Send>>>,
 }
 
 impl Workers {
@@ -65,7 +65,7 @@ impl Workers {
     ) -> io::Result<Workers> {
         // its drop ends what was started, also when a later thread cannot be
         let mut started = Workers { stop: Arc::default(), threads: Vec::new() };
-        for (index, (worker, core)) in workers.into_iter().enumerate() {
+        for (index, (mut worker, core)) in workers.into_iter().enumerate() {
             let (stop, enter) = (started.stop.clone(), enter.clone());
             let thread = std::thread::Builder::new().name(format!("vr-worker-{index}"));
             started.threads.push(thread.spawn(move || {
@@ -73,25 +73,29 @@ impl Workers {
                     tracing::warn!(worker = index, core, "cannot pin the worker to its core");
                 }
                 let _registration = enter();
-                run(worker, idle, clock, &stop);
+                run(&mut worker, idle, clock, &stop);
+                Box::new(worker) as Box<dyn Send>
             })?);
         }
         Ok(started)
+    }
+
+    /// Ends them. What they polled with is given back: ports are open until it is dropped.
+    pub fn halt(&mut self) -> Vec<Box<dyn Send>> {
+        // relaxed: a flag that carries nothing but itself
+        self.stop.store(true, Ordering::Relaxed);
+        // a panic has aborted the process before
+        self.threads.drain(..).filter_map(|thread| thread.join().ok()).collect()
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        // relaxed: a flag that carries nothing but itself
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // a panic has aborted the process before
-            let _ = thread.join();
-        }
+        drop(self.halt());
     }
 }
 
-fn run(mut worker: impl Polled, idle: Idle, clock: Clock, stop: &AtomicBool) {
+fn run(worker: &mut impl Polled, idle: Idle, clock: Clock, stop: &AtomicBool) {
     let mut empty = 0_u32;
     let mut polls = 0_u32;
     let mut now = clock.tick();

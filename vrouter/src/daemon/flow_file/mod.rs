@@ -104,6 +104,11 @@ impl Left {
         self.names.generation
     }
 
+    /// What its numbers stand for now, of a region that its process has used meanwhile.
+    pub fn again(self, sizes: &Sizes) -> Result<Left, Refused> {
+        Left::of(self.region, sizes)
+    }
+
     /// Adopts them, for a process whose objects are these. Before workers begin.
     ///
     /// # Errors

@@ -1,0 +1,342 @@
+//! The new process: prepares while the old one forwards, then goes on where it was.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flowtable::{FlowTable, Region, RegionFile};
+use rustix::stdio::{dup2_stderr, dup2_stdin};
+
+use super::channel::bytes_of;
+use super::openings::Openings;
+use super::{Channel, Flows, Forwarding, HearError, Hello, PROTOCOL, Parcel, VARIABLE, Word};
+use crate::api::config::Config;
+use crate::api::state::v1 as state;
+use crate::api::v1;
+use crate::control::access::Users;
+use crate::daemon::clock::Clock;
+use crate::daemon::devices::Ends;
+use crate::daemon::entrance::{Entrance, Listening};
+use crate::daemon::flow_file::{Left, Sizes};
+use crate::daemon::privileges;
+use crate::daemon::serving::Begun;
+use crate::daemon::start::{self, Base, StartError, Work};
+use crate::daemon::{ledger, memory, restore};
+use crate::datapath::Shared;
+use crate::durable::{self, Image};
+use crate::ids::{Generation, PortIndex, Tick};
+use crate::model::{Model, NewPort, PortInfo};
+
+/// How often what has come to devices that both have is dropped.
+const DISCARD: Duration = Duration::from_millis(2);
+/// How long the old process may be silent.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long the state directory is waited for.
+const DIRECTORY: Duration = Duration::from_secs(60);
+
+/// Why a process does not go on where another one was.
+#[derive(Debug, thiserror::Error)]
+pub enum HeirError {
+    #[error("upgrade: the old process is not understood: {0}")]
+    Channel(#[from] HearError),
+    #[error("upgrade: the old process cannot be talked to: {0}")]
+    Io(#[from] io::Error),
+    #[error("upgrade: the old process speaks protocol {theirs}, this program {PROTOCOL}")]
+    Protocol { theirs: u32 },
+    #[error("upgrade: {0} was not handed over")]
+    Missing(&'static str),
+    #[error("upgrade: the objects that were handed over are damaged: {0:?}")]
+    Image(durable::Fault),
+    #[error("upgrade: {field} is another than the running daemon's ({theirs}): only a start can change it")]
+    Other { field: &'static str, theirs: String },
+    #[error("upgrade: the flows cannot be adopted: {0}")]
+    Flows(String),
+    #[error("upgrade: the old process goes on: it said {0}")]
+    Recalled(String),
+    #[error("upgrade: with --only-move there is none")]
+    Moves,
+}
+
+/// What another process handed over.
+pub struct Heir {
+    channel: Channel,
+    hello: Hello,
+    parcels: HashMap<Parcel, OwnedFd>,
+}
+
+impl Heir {
+    /// Of the process that started this one for it, if one did.
+    pub fn of_environment() -> Result<Option<Heir>, HeirError> {
+        if std::env::var_os(VARIABLE).is_none() {
+            return Ok(None);
+        }
+        let channel = Channel::of(io::stdin().as_fd().try_clone_to_owned()?);
+        dup2_stdin(File::open("/dev/null")?).map_err(io::Error::from)?;
+        match channel.hear(Duration::from_secs(10))? {
+            (Word::Hello(hello), _) if hello.protocol != PROTOCOL => {
+                let error = HeirError::Protocol { theirs: hello.protocol };
+                _ = channel.say(&Word::Failed { reason: error.to_string() }, &[]);
+                Err(error)
+            }
+            (Word::Hello(hello), parcels) => {
+                let parcels = hello.parcels.iter().copied().zip(parcels).collect();
+                Ok(Some(Heir { channel, hello: *hello, parcels }))
+            }
+            (word, _) => Err(HeirError::Recalled(format!("{word:?}"))),
+        }
+    }
+
+    /// Tells the old process why this one ends.
+    pub fn fail(&self, why: &str) {
+        let reason = why.chars().take(4000).collect();
+        // an error means that nobody hears it
+        _ = self.channel.say(&Word::Failed { reason }, &[]);
+    }
+
+    /// It serves: nothing more is to be said.
+    pub fn serves(&self) {
+        if let Err(error) = self.say(&Word::Serving) {
+            tracing::info!(%error, "the old process does not hear that this one serves");
+        }
+    }
+
+    fn take(&mut self, parcel: Parcel, what: &'static str) -> Result<OwnedFd, HeirError> {
+        self.parcels.remove(&parcel).ok_or(HeirError::Missing(what))
+    }
+
+    fn say(&self, word: &Word) -> Result<(), HeirError> {
+        if self.hello.alone { Ok(()) } else { Ok(self.channel.say(word, &[])?) }
+    }
+
+    /// Waits for this word; `meanwhile` is called again and again.
+    fn expect(&self, wanted: fn(&Word) -> bool, each: Duration, mut meanwhile: impl FnMut()) -> Result<(), HeirError> {
+        let end = Instant::now() + PATIENCE;
+        while !self.hello.alone {
+            match self.channel.hear(each) {
+                Ok((word, _)) if wanted(&word) => return Ok(()),
+                Ok((word, _)) => return Err(HeirError::Recalled(format!("{word:?}"))),
+                Err(HearError::Late(_)) if Instant::now() < end => meanwhile(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// That the configuration is for the same places as the running daemon's.
+    fn check(&self, config: &Config) -> Result<(), HeirError> {
+        let (socket, flows) = (&*config.socket, config.flow_table.file.as_ref());
+        let tls = config.control.tls.as_ref().map(|tls| tls.listen);
+        let shown = |it: Option<String>| it.unwrap_or_else(|| "none".into());
+        let hello = &self.hello;
+        if *socket != hello.socket {
+            return Err(HeirError::Other { field: "socket", theirs: hello.socket.display().to_string() });
+        }
+        if tls.is_some() != hello.tls.is_some() || tls.is_some_and(|tls| tls.port() != 0 && Some(tls) != hello.tls) {
+            return Err(HeirError::Other {
+                field: "control.tls.listen",
+                theirs: shown(hello.tls.map(|it| it.to_string())),
+            });
+        }
+        if flows != hello.flow_file.as_ref() {
+            let theirs = shown(hello.flow_file.as_ref().map(|it| it.display().to_string()));
+            return Err(HeirError::Other { field: "flow_table.file", theirs });
+        }
+        if config.state_dir.is_some() != hello.batches.is_some() {
+            let theirs = if hello.batches.is_some() { "one" } else { "none" };
+            return Err(HeirError::Other { field: "state_dir", theirs: theirs.into() });
+        }
+        Ok(())
+    }
+
+    fn users(&mut self) -> Result<Users, HeirError> {
+        let (users, groups) = (self.take(Parcel::Users, "/etc/passwd")?, self.take(Parcel::Groups, "/etc/group")?);
+        Ok(Users { passwd: bytes_of(users)?, group: bytes_of(groups)? }.or_newer())
+    }
+
+    /// The old process has given up the state directory. From now on this one is on its own.
+    fn released(&mut self) -> Result<(), HeirError> {
+        match self.expect(|word| matches!(word, Word::Released), Duration::from_secs(1), || {}) {
+            Ok(()) | Err(HeirError::Channel(HearError::Gone)) => {}
+            Err(error) => return Err(error),
+        }
+        if let Some(stderr) = self.parcels.remove(&Parcel::Stderr) {
+            dup2_stderr(stderr).map_err(io::Error::from)?;
+        }
+        Ok(())
+    }
+
+    fn listening(&mut self) -> Result<Listening, HeirError> {
+        let socket = (self.take(Parcel::Listener, "the socket")?, self.take(Parcel::Lock, "the socket's lock")?);
+        Ok(Listening { socket: Some(socket), tls: self.parcels.remove(&Parcel::Tls) })
+    }
+
+    /// The region of the flows, mapped; `None`: there is no flow file.
+    fn left(&mut self, sizes: &Sizes) -> Result<Option<Left>, StartError> {
+        let (Some(path), Some(file)) = (self.hello.flow_file.clone(), self.parcels.remove(&Parcel::Flows)) else {
+            return Ok(None);
+        };
+        let file = RegionFile::handed_over(File::from(file), &path);
+        let region = Region::of_file(file).map_err(|error| HeirError::Flows(error.to_string()))?;
+        let left = Left::of(region, sizes).map_err(|refused| HeirError::Flows(refused.to_string()))?;
+        Ok(Some(left))
+    }
+}
+
+/// Goes on where another process was, until SIGTERM, SIGINT or the next upgrade. Blocks; main thread.
+pub fn run(config: &Config, work: Work, mut heir: Heir, cores: &[usize]) -> Result<(), StartError> {
+    match begin(config, work, &mut heir, cores) {
+        Ok(begun) => begun.serve(Some(heir)),
+        Err(error) => {
+            heir.fail(&error.to_string());
+            Err(error)
+        }
+    }
+}
+
+fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Result<Begun, StartError> {
+    if work == Work::Move {
+        return Err(HeirError::Moves.into());
+    }
+    heir.check(config)?;
+    let users = heir.users()?;
+    // the old one's workers have the others
+    let others = start::other_cores(config, cores);
+    start::stay_on(&others);
+    let (names, listening) = (users.names(), heir.listening()?);
+    let entrance = Entrance::open(config, names, listening)?;
+    let image = bytes_of(heir.take(Parcel::Image, "the objects")?).map_err(HeirError::from)?;
+    let image = durable::unpack(&image).map_err(HeirError::Image)?;
+    let reach = privileges::keep_dropped(config, heir.hello.reach.clone())?;
+    let base = Base::make(config, &format!("-{}", std::process::id()))?;
+    let clock = Clock::new();
+    let count = config.worker_count();
+    let mut devices = base.devices(count, reach.clone());
+    let mut ends: Ends = (0..count).map(|_| Vec::new()).collect();
+    let ports = image.numbers().ports;
+    let mut openings = Openings::new(&mut devices, &mut ends, &ports);
+    let sizes = memory::flow_file_sizes(config, start::random_seed(), clock.millis());
+    let left = heir.left(&sizes)?;
+    let after = left.as_ref().map(Left::generation).unwrap_or_default();
+    let (mut model, mut batch) = model(config, &image, after, &mut openings)?;
+    let empty =
+        if left.is_some() { None } else { Some(memory::flow_table(config, sizes.table.seed, sizes.table.time_base)?) };
+    tracing::info!(from = heir.hello.version, objects = image.len(), "ready to take over");
+    heir.say(&Word::Ready { version: env!("CARGO_PKG_VERSION").into() })?;
+    heir.expect(|word| matches!(word, Word::Stopped), DISCARD, || openings.discard())?;
+    heir.expect(|word| matches!(word, Word::Yours), DISCARD, || {})?;
+    start::stay_on(cores);
+    let mut phases = Phases::new();
+    let opened = openings.open_rest().map_err(|(port, why)| StartError::Unopened(port, why))?;
+    if opened.changed {
+        (model, batch) = self::model(config, &image, after, &mut openings)?;
+    }
+    for (port, name, why) in opened.dead {
+        tracing::error!(port = name, why, "a port is there without its device: delete and add it");
+        model.link(port, false);
+    }
+    phases.end("ports open");
+    let now = clock.tick();
+    let (flows, told) = flows(left, empty, &sizes, &model, now)?;
+    phases.end("flows are adopted");
+    let shared = Arc::new(Shared::new(model.snapshot(), flows, count, start::slots(config)));
+    phases.end("workers are made");
+    let workers = start::workers(config, &base.eal, (shared.clone(), ends, clock), cores)?;
+    phases.end("workers begin");
+    // who does not hear it has ended, and given up all with that
+    _ = heir.say(&Word::Forwarding(Forwarding { phases: phases.0, flows: told.clone().map(Flows::from) }));
+    start::stay_on(&others);
+    start::say_of_flow_file(&shared.flows, told.as_ref());
+    heir.released()?;
+    let kept = directory(config, heir.hello.batches, batch)?;
+    Begun::of(
+        config,
+        entrance,
+        (base, shared, workers),
+        (model, devices),
+        (kept, told),
+        (reach, users, cores.to_vec(), clock),
+    )
+}
+
+/// A model of what was handed over, and what the configuration puts in it afterwards, as a batch.
+fn model(
+    config: &Config,
+    image: &Image,
+    after: Generation,
+    openings: &mut Openings,
+) -> Result<(Model, Option<state::Batch>), StartError> {
+    let mut infos: Vec<PortInfo> = Vec::new();
+    for (at, port) in config.ports.iter().enumerate() {
+        let index = PortIndex(at as u16);
+        let wanted = NewPort { index, name: &port.name, devargs: &port.devargs, queues: port.queues, mtu: port.mtu };
+        let info = openings.open(&wanted, true);
+        infos.push(info.map_err(|unopened| StartError::Unopened(port.name.clone(), unopened.reason))?);
+    }
+    let mut model = Model::new(memory::model_limits(config), infos);
+    model.begin_after(after);
+    let mut open = |wanted: NewPort| openings.open(&wanted, false);
+    restore::objects(image, Generation(image.generation + 1), &mut model, &mut open)?;
+    let batch = start::apply_state(config, &mut model, &mut open)?;
+    Ok((model, batch))
+}
+
+/// The table: the old process's flows, adopted, or an empty one.
+fn flows(
+    left: Option<Left>,
+    empty: Option<FlowTable>,
+    sizes: &Sizes,
+    model: &Model,
+    now: Tick,
+) -> Result<(FlowTable, Option<v1::FlowFile>), StartError> {
+    match (left, empty) {
+        (Some(left), _) => {
+            let left = left.again(sizes).map_err(|refused| HeirError::Flows(refused.to_string()))?;
+            let adopted = left.adopt(sizes, &model.snapshot(), now);
+            let (flows, told) = adopted.map_err(|error| HeirError::Flows(error.to_string()))?;
+            Ok((flows, Some(told)))
+        }
+        (None, Some(empty)) => Ok((empty, None)),
+        (None, None) => Err(HeirError::Missing("the flow table").into()),
+    }
+}
+
+/// The state directory, if there is one, with a batch more. It should hold as many as the old process says; if not, what the model is goes there anew.
+fn directory(
+    config: &Config,
+    batches: Option<u64>,
+    batch: Option<state::Batch>,
+) -> Result<Option<(ledger::Opened, Option<String>)>, StartError> {
+    let Some(path) = config.state_dir.as_deref() else { return Ok(None) };
+    let end = Instant::now() + DIRECTORY;
+    let mut kept = loop {
+        match ledger::open(path, start::random_seed()) {
+            Err(ledger::LedgerError::InUse(_)) if Instant::now() < end => std::thread::sleep(Duration::from_millis(2)),
+            opened => break opened?,
+        }
+    };
+    let (there, wanted) = (kept.recovered.image.batches, batches.unwrap_or_default());
+    let behind =
+        (there != wanted).then(|| format!("it held {there} batches when the daemon was upgraded, not {wanted}"));
+    if let Some(batch) = batch {
+        kept.keep(batch).map_err(StartError::Unkept)?;
+    }
+    Ok(Some((kept, behind)))
+}
+
+/// What took how long.
+struct Phases(Vec<(String, u64)>, Instant);
+
+impl Phases {
+    fn new() -> Phases {
+        Phases(Vec::new(), Instant::now())
+    }
+
+    fn end(&mut self, name: &str) {
+        let now = Instant::now();
+        let took = now.duration_since(std::mem::replace(&mut self.1, now));
+        self.0.push((name.into(), took.as_micros() as u64));
+    }
+}
