@@ -137,7 +137,7 @@ impl Begun {
                 spawn("vr-audit", Box::new(|| writer.run(stop)))?;
             }
             threads.push(spawn("vr-control", Box::new(move || control.run(waiting, halt)))?);
-            let leaver = Leaver { parts, halt, threads, keepers: keeping };
+            let leaver = Leaver { parts, halt, stop, threads, keepers: keeping };
             spawn(
                 "vr-upgrade",
                 Box::new(move || {

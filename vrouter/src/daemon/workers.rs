@@ -10,7 +10,8 @@ use super::clock::Clock;
 use crate::api::config::Idle;
 use crate::datapath::Worker;
 use crate::datapath::mover::Mover;
-use crate::ids::Tick;
+use crate::ids::{PortIndex, Tick};
+use crate::port::Port;
 
 /// Empty polls before a backing-off worker sleeps for the first time.
 const PATIENCE: u32 = 256;
@@ -26,6 +27,8 @@ pub trait Polled: Send + 'static {
     fn settle(&mut self);
     /// Moves what is there; the frames moved.
     fn poll(&mut self, now: Tick) -> usize;
+    /// Its end of a port, if it has one. When its thread has ended.
+    fn take_end(&mut self, port: PortIndex) -> Option<Box<dyn Port>>;
 }
 
 impl Polled for Worker {
@@ -37,6 +40,10 @@ impl Polled for Worker {
     fn poll(&mut self, now: Tick) -> usize {
         Worker::poll(self, now)
     }
+
+    fn take_end(&mut self, port: PortIndex) -> Option<Box<dyn Port>> {
+        Worker::take_end(self, port)
+    }
 }
 
 impl Polled for Mover {
@@ -46,12 +53,16 @@ impl Polled for Mover {
     fn poll(&mut self, _now: Tick) -> usize {
         Mover::poll(self)
     }
+
+    fn take_end(&mut self, _: PortIndex) -> Option<Box<dyn Port>> {
+        None
+    }
 }
 
 /// The running workers. Dropping it ends them.
 pub struct Workers {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<Box<dyn Send>>>,
+    threads: Vec<JoinHandle<Box<dyn Polled>>>,
 }
 
 impl Workers {
@@ -74,14 +85,14 @@ impl Workers {
                 }
                 let _registration = enter();
                 run(&mut worker, idle, clock, &stop);
-                Box::new(worker) as Box<dyn Send>
+                Box::new(worker) as Box<dyn Polled>
             })?);
         }
         Ok(started)
     }
 
     /// Ends them. What they polled with is given back: ports are open until it is dropped.
-    pub fn halt(&mut self) -> Vec<Box<dyn Send>> {
+    pub fn halt(&mut self) -> Vec<Box<dyn Polled>> {
         // relaxed: a flag that carries nothing but itself
         self.stop.store(true, Ordering::Relaxed);
         // a panic has aborted the process before

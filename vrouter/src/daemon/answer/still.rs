@@ -7,6 +7,7 @@ use crossbeam::channel::{Receiver, Sender};
 use super::Control;
 use crate::daemon::ledger;
 use crate::durable::Image;
+use crate::ids::PortIndex;
 
 /// Generations that may come while the other process prepares: neighbours are learnt, links come and go.
 const AHEAD: u64 = 1 << 20;
@@ -25,6 +26,8 @@ pub struct Frozen {
     pub image: Image,
     /// Batches in the state directory, if there is one.
     pub batches: Option<u64>,
+    /// All ports, by name.
+    pub ports: Vec<(String, PortIndex)>,
 }
 
 impl Control {
@@ -57,6 +60,9 @@ impl Control {
         let batches = self.ledger.as_ref().map(|ledger| ledger.batches());
         let generation = self.model.generation().0 + AHEAD;
         let image = ledger::image(batches.unwrap_or_default(), generation, self.model.kept(), leases);
-        Ok(Frozen { image: image.map_err(|error| error.to_string())?, batches })
+        let image = image.map_err(|error| error.to_string())?;
+        let ports = image.numbers().ports.into_iter();
+        let ports = ports.filter_map(|port| Some((port.name.clone(), self.model.port_index(&port.name)?))).collect();
+        Ok(Frozen { image, batches, ports })
     }
 }

@@ -135,10 +135,11 @@ mod tests {
         let other = Channel::of(other);
         let parcel = parcel_of("test", b"all there is").unwrap();
         one.say(&Word::Stopped, &[]).unwrap();
-        one.say(&Word::Ready { version: "1.2.3".into() }, &[parcel.as_fd(), parcel.as_fd()]).unwrap();
+        one.say(&Word::Ready { version: "1.2.3".into(), waits: Vec::new() }, &[parcel.as_fd(), parcel.as_fd()])
+            .unwrap();
         assert!(matches!(other.hear(SOON).unwrap(), (Word::Stopped, parcels) if parcels.is_empty()));
         let (word, parcels) = other.hear(SOON).unwrap();
-        assert!(matches!(word, Word::Ready { version } if version == "1.2.3"));
+        assert!(matches!(word, Word::Ready { version, .. } if version == "1.2.3"));
         for parcel in parcels {
             assert_eq!(bytes_of(parcel).unwrap(), b"all there is");
         }

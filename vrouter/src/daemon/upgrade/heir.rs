@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flowtable::{FlowTable, Region, RegionFile};
+use flowtable::{Region, RegionFile};
 use rustix::stdio::{dup2_stderr, dup2_stdin};
 
 use super::channel::bytes_of;
@@ -15,23 +15,22 @@ use super::openings::Openings;
 use super::{Channel, Flows, Forwarding, HearError, Hello, PROTOCOL, Parcel, VARIABLE, Word};
 use crate::api::config::Config;
 use crate::api::state::v1 as state;
-use crate::api::v1;
 use crate::control::access::Users;
 use crate::daemon::clock::Clock;
 use crate::daemon::devices::Ends;
 use crate::daemon::entrance::{Entrance, Listening};
-use crate::daemon::flow_file::{Left, Sizes};
+use crate::daemon::flow_file::{self, Left, Sizes};
 use crate::daemon::privileges;
 use crate::daemon::serving::Begun;
 use crate::daemon::start::{self, Base, StartError, Work};
 use crate::daemon::{ledger, memory, restore};
 use crate::datapath::Shared;
 use crate::durable::{self, Image};
-use crate::ids::{Generation, PortIndex, Tick};
+use crate::ids::{Generation, PortIndex};
 use crate::model::{Model, NewPort, PortInfo};
 
-/// How often what has come to devices that both have is dropped.
-const DISCARD: Duration = Duration::from_millis(2);
+/// How often what has come to devices that both have is dropped: what came since then, when the old process stops, both may forward.
+const DISCARD: Duration = Duration::from_micros(200);
 /// How long the old process may be silent.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the state directory is waited for.
@@ -114,7 +113,10 @@ impl Heir {
     /// Waits for this word; `meanwhile` is called again and again.
     fn expect(&self, wanted: fn(&Word) -> bool, each: Duration, mut meanwhile: impl FnMut()) -> Result<(), HeirError> {
         let end = Instant::now() + PATIENCE;
-        while !self.hello.alone {
+        if self.hello.alone {
+            return Ok(());
+        }
+        loop {
             match self.channel.hear(each) {
                 Ok((word, _)) if wanted(&word) => return Ok(()),
                 Ok((word, _)) => return Err(HeirError::Recalled(format!("{word:?}"))),
@@ -122,7 +124,6 @@ impl Heir {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
     }
 
     /// That the configuration is for the same places as the running daemon's.
@@ -221,10 +222,15 @@ fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Resul
     let left = heir.left(&sizes)?;
     let after = left.as_ref().map(Left::generation).unwrap_or_default();
     let (mut model, mut batch) = model(config, &image, after, &mut openings)?;
-    let empty =
-        if left.is_some() { None } else { Some(memory::flow_table(config, sizes.table.seed, sizes.table.time_base)?) };
+    let adopts = left.is_some();
+    let flows = match left {
+        Some(left) => left.lent().map_err(|error| HeirError::Flows(error.to_string()))?,
+        None => memory::flow_table(config, sizes.table.seed, sizes.table.time_base)?,
+    };
+    let shared = Arc::new(Shared::uncharged(model.snapshot(), flows, count, start::slots(config)));
     tracing::info!(from = heir.hello.version, objects = image.len(), "ready to take over");
-    heir.say(&Word::Ready { version: env!("CARGO_PKG_VERSION").into() })?;
+    openings.discard();
+    heir.say(&Word::Ready { version: env!("CARGO_PKG_VERSION").into(), waits: openings.waiting() })?;
     heir.expect(|word| matches!(word, Word::Stopped), DISCARD, || openings.discard())?;
     heir.expect(|word| matches!(word, Word::Yours), DISCARD, || {})?;
     start::stay_on(cores);
@@ -237,12 +243,13 @@ fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Resul
         tracing::error!(port = name, why, "a port is there without its device: delete and add it");
         model.link(port, false);
     }
+    let snapshot = model.snapshot();
+    shared.snapshot.store(snapshot.clone());
     phases.end("ports open");
-    let now = clock.tick();
-    let (flows, told) = flows(left, empty, &sizes, &model, now)?;
+    let adopt = || flow_file::adopt(&shared.flows, &sizes, &snapshot, clock.tick());
+    let told = if adopts { Some(adopt().map_err(|refused| HeirError::Flows(refused.to_string()))?) } else { None };
+    shared.accounts.charge(&shared.flows);
     phases.end("flows are adopted");
-    let shared = Arc::new(Shared::new(model.snapshot(), flows, count, start::slots(config)));
-    phases.end("workers are made");
     let workers = start::workers(config, &base.eal, (shared.clone(), ends, clock), cores)?;
     phases.end("workers begin");
     // who does not hear it has ended, and given up all with that
@@ -281,26 +288,6 @@ fn model(
     restore::objects(image, Generation(image.generation + 1), &mut model, &mut open)?;
     let batch = start::apply_state(config, &mut model, &mut open)?;
     Ok((model, batch))
-}
-
-/// The table: the old process's flows, adopted, or an empty one.
-fn flows(
-    left: Option<Left>,
-    empty: Option<FlowTable>,
-    sizes: &Sizes,
-    model: &Model,
-    now: Tick,
-) -> Result<(FlowTable, Option<v1::FlowFile>), StartError> {
-    match (left, empty) {
-        (Some(left), _) => {
-            let left = left.again(sizes).map_err(|refused| HeirError::Flows(refused.to_string()))?;
-            let adopted = left.adopt(sizes, &model.snapshot(), now);
-            let (flows, told) = adopted.map_err(|error| HeirError::Flows(error.to_string()))?;
-            Ok((flows, Some(told)))
-        }
-        (None, Some(empty)) => Ok((empty, None)),
-        (None, None) => Err(HeirError::Missing("the flow table").into()),
-    }
 }
 
 /// The state directory, if there is one, with a batch more. It should hold as many as the old process says; if not, what the model is goes there anew.

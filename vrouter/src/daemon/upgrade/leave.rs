@@ -24,6 +24,7 @@ use crate::daemon::notify;
 use crate::daemon::workers::Workers;
 use crate::datapath::Shared;
 use crate::durable;
+use crate::ids::PortIndex;
 
 /// How long the control thread may take to say what there is.
 const FREEZE: Duration = Duration::from_secs(60);
@@ -31,6 +32,8 @@ const FREEZE: Duration = Duration::from_secs(60);
 const FORWARD: Duration = Duration::from_secs(30);
 /// How long it may take to serve then: it reads the state directory.
 const SERVE: Duration = Duration::from_secs(120);
+/// How long a word is waited for before it is looked whether the daemon is stopping.
+const SLICE: Duration = Duration::from_millis(20);
 /// How long answers may take to reach who asked before this process runs another program.
 const FAREWELL: Duration = Duration::from_millis(50);
 
@@ -55,6 +58,8 @@ pub struct Leaver<'scope> {
     pub parts: Parts,
     /// Ends the threads that own devices.
     pub halt: &'scope AtomicBool,
+    /// The daemon is stopping.
+    pub stop: &'scope AtomicBool,
     /// They end by `halt`.
     pub threads: Vec<ScopedJoinHandle<'scope, ()>>,
     /// They end when those have.
@@ -67,6 +72,9 @@ struct Course {
     program: Program,
     hello: Hello,
     parcels: Vec<OwnedFd>,
+    ports: Vec<(String, PortIndex)>,
+    /// Ports that the other process opens when they are closed.
+    waits: Vec<String>,
     phases: Vec<v1::UpgradePhase>,
     since: Instant,
 }
@@ -78,10 +86,21 @@ impl Course {
         self.phases.push(v1::UpgradePhase { name: name.into(), microseconds });
     }
 
-    /// The next word, and why there is none.
-    fn hear(&mut self, within: Duration) -> Result<Word, String> {
+    /// The next word, and why there is none. With `stop` waiting ends when that is set.
+    fn hear(&mut self, within: Duration, stop: Option<&AtomicBool>) -> Result<Word, String> {
         let told = |program: &mut Program, what: &str, ours| format!("the new program {what}: {}", program.end(ours));
-        match self.channel.hear(within) {
+        let end = Instant::now() + within;
+        let heard = loop {
+            match self.channel.hear(SLICE.min(end.saturating_duration_since(Instant::now()))) {
+                // relaxed: a flag that carries nothing but itself
+                Err(HearError::Late(_)) if stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) => {
+                    return Err(told(&mut self.program, "is not wanted any more: the daemon is stopping", true));
+                }
+                Err(HearError::Late(_)) if Instant::now() < end => {}
+                heard => break heard,
+            }
+        };
+        match heard {
             Ok((Word::Failed { reason }, _)) => Err(told(&mut self.program, &format!("fails: {reason}"), false)),
             Ok((word, _)) => Ok(word),
             Err(HearError::Late(_)) => {
@@ -148,6 +167,7 @@ impl Leaver<'_> {
         self.parts.asks.send(Ask::Freeze(reply)).map_err(|_| stopping())?;
         let frozen = frozen.recv_timeout(FREEZE).map_err(|_| stopping())??;
         let io = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+        let ports = frozen.ports.clone();
         let (hello, parcels) = self.hello(frozen).map_err(io("what is handed over"))?;
         let (channel, end) = Channel::pair().map_err(io("a pair of sockets"))?;
         let program = Program::start(binary, end, &self.parts.cores);
@@ -156,20 +176,21 @@ impl Leaver<'_> {
             let hint = if error.kind() == io::ErrorKind::PermissionDenied { reach } else { "" };
             format!("binary: {}: cannot be run: {error} {hint}", binary.display()).trim_end().to_owned()
         })?;
-        let mut course = Course { channel, program, hello, parcels, phases: Vec::new(), since };
+        let mut course =
+            Course { channel, program, hello, parcels, ports, waits: Vec::new(), phases: Vec::new(), since };
         course.phase("freeze");
         let word = Word::Hello(Box::new(course.hello.clone()));
         let said = course.channel.say(&word, &course.parcels());
         said.map_err(|error| format!("the new program hung up: {error}: {}", course.program.end(false)))?;
-        match course.hear(within)? {
-            Word::Ready { version } => course.hello.version = version,
+        match course.hear(within, Some(self.stop))? {
+            Word::Ready { version, waits } => (course.hello.version, course.waits) = (version, waits),
             word => return Err(format!("the new program said {word:?}: {}", course.program.end(true))),
         }
         course.phase("prepare");
         Ok(course)
     }
 
-    fn hello(&self, Frozen { image, batches }: Frozen) -> io::Result<(Hello, Vec<OwnedFd>)> {
+    fn hello(&self, Frozen { image, batches, .. }: Frozen) -> io::Result<(Hello, Vec<OwnedFd>)> {
         let parts = &self.parts;
         let mut parcels = vec![
             (Parcel::Image, parcel_of("objects", &durable::pack(&image))?),
@@ -214,13 +235,10 @@ impl Leaver<'_> {
         let done = self.hand_over(course);
         // what was acknowledged is kept, whoever goes on
         self.release();
-        let (forwarding, outage) = match done {
-            Ok(done) => done,
-            Err(why) => return Err(why),
-        };
+        let (forwarding, outage) = done?;
         course.since = Instant::now();
         course.channel.say(&Word::Released, &[]).map_err(|error| format!("the new program hung up: {error}"))?;
-        match course.hear(SERVE)? {
+        match course.hear(SERVE, None)? {
             Word::Serving => {}
             word => return Err(format!("the new program said {word:?}: {}", course.program.end(true))),
         }
@@ -242,18 +260,25 @@ impl Leaver<'_> {
     fn hand_over(&mut self, course: &mut Course) -> Result<(Forwarding, Duration), String> {
         let gone = |error: io::Error| format!("the new program hung up: {error}");
         let stopped = Instant::now();
-        let polled = self.parts.workers.halt();
+        let mut polled = self.parts.workers.halt();
         course.channel.say(&Word::Stopped, &[]).map_err(gone)?;
         course.phase("workers end");
-        // the last ends of devices, which close with them
-        drop(polled);
+        for (_, port) in course.ports.iter().filter(|(name, _)| course.waits.contains(name)) {
+            let mut ends: Vec<_> = polled.iter_mut().filter_map(|worker| worker.take_end(*port)).collect();
+            ends.iter_mut().for_each(|end| end.settle());
+            // the last of its device, which closes with them
+            drop(ends);
+        }
+        self.parts.shared.flows.seal();
         course.phase("ports close");
         course.channel.say(&Word::Yours, &[]).map_err(gone)?;
-        let forwarding = match course.hear(FORWARD)? {
+        let forwarding = match course.hear(FORWARD, None)? {
             Word::Forwarding(forwarding) => forwarding,
             word => return Err(format!("the new program said {word:?}: {}", course.program.end(true))),
         };
         let outage = stopped.elapsed();
+        // what both have closes here: nobody waits for that
+        drop(polled);
         for (name, microseconds) in &forwarding.phases {
             course.phases.push(v1::UpgradePhase { name: name.clone(), microseconds: *microseconds });
         }

@@ -39,8 +39,14 @@ const VARIABLE: &str = "VROUTER_HEIR";
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Word {
     Hello(Box<Hello>),
-    Ready { version: String },
-    Failed { reason: String },
+    /// These ports it opens when they are closed here.
+    Ready {
+        version: String,
+        waits: Vec<String>,
+    },
+    Failed {
+        reason: String,
+    },
     Stopped,
     Yours,
     Forwarding(Forwarding),

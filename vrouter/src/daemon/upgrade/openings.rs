@@ -74,6 +74,11 @@ impl<'a> Openings<'a> {
         self.ends.iter_mut().flatten().flatten().for_each(|end| end.settle());
     }
 
+    /// The others, by name.
+    pub fn waiting(&self) -> Vec<String> {
+        self.known.iter().filter(|known| !known.open).map(|known| known.name.clone()).collect()
+    }
+
     /// Opens the others.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use rustix::thread::{CapabilitySets, CpuSet, capabilities, sched_getaffinity, sched_setaffinity, set_capabilities};
 
 use super::VARIABLE;
+use crate::port::dpdk::close_on_exec;
 
 /// Lines that are remembered.
 const LINES: usize = 20;
@@ -129,8 +130,11 @@ fn read(lines: ChildStderr, last: &Arc<Mutex<VecDeque<String>>>) -> io::Result<s
     })
 }
 
-/// Runs this as the daemon was when it began: on all its cores, and, who is not root, with what it kept of its capabilities for programs too.
+/// Runs this as the daemon was when it began: without files of devices that programs get, on all its cores, and, who is not root, with what it kept of its capabilities for programs too.
 pub fn as_it_began<T>(cores: &[usize], run: impl FnOnce() -> T) -> T {
+    if let Err(error) = close_on_exec() {
+        tracing::warn!(%error, "files of devices stay open in the next program");
+    }
     let before = sched_getaffinity(None);
     let mut set = CpuSet::new();
     cores.iter().filter(|core| **core < CpuSet::MAX_CPU).for_each(|core| set.set(*core));
