@@ -100,7 +100,7 @@ impl Socket {
         Ok(Socket { listener, path: path.to_owned(), lock, left: Leave::default() })
     }
 
-    /// A socket that another process listened at, with the lock of its path.
+    /// A socket that another process listens at, with the lock of its path. Its file is that one's until [`Socket::take`].
     ///
     /// # Errors
     /// It is none that can be listened at.
@@ -108,7 +108,15 @@ impl Socket {
         let listener = UnixListener::from(listener);
         let usable = listener.local_addr().and_then(|_| listener.set_nonblocking(true));
         usable.map_err(|error| SocketError::Io { path: path.to_owned(), error })?;
-        Ok(Socket { listener, path: path.to_owned(), lock: lock.into(), left: Leave::default() })
+        let left = Leave::default();
+        left.to_another();
+        Ok(Socket { listener, path: path.to_owned(), lock: lock.into(), left })
+    }
+
+    /// From now on this process serves it, and its file goes with it.
+    pub fn take(&self) {
+        // relaxed: a flag that carries nothing but itself
+        self.left.0.store(false, Ordering::Relaxed);
     }
 
     /// What another process needs for [`Socket::of`], and by what this one is told that it has it.

@@ -39,7 +39,7 @@ use crate::drops::DropReason;
 use crate::local;
 use crate::model::Model;
 use crate::tables::{BfdStand, Snapshot, Watched};
-pub use still::{Ask, Frozen};
+pub use still::{Ask, Frozen, Known};
 
 /// Punts of each class that are taken before calls get their turn.
 const TURN: usize = 64;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 
 use crossbeam::channel::unbounded;
 use rustix::process::setpriority_process;
@@ -9,14 +10,14 @@ use rustix::thread::gettid;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
-use super::answer::{Control, Identity};
+use super::answer::{Ask, Control, Identity};
 use super::clock::Clock;
 use super::devices::DpdkDevices;
 use super::entrance::Entrance;
-use super::ledger::{self, Binder, Opened, Scribe};
+use super::ledger::{self, Binder, Ledger, Opened, Scribe};
 use super::privileges::Reach;
 use super::start::{Base, StartError, say_limits};
-use super::upgrade::{Heir, Leaver, Parts};
+use super::upgrade::{Later, Leaver, Parts};
 use super::workers::Workers;
 use super::{memory, notify};
 use crate::api::config::Config;
@@ -29,12 +30,15 @@ use crate::model::Model;
 
 /// Calls that may wait for the control thread.
 const CALLS: usize = 256;
+/// Generations that may have come while the state directory was opened.
+const LEARNT: u64 = 1 << 16;
 
 /// A daemon whose workers run.
 pub(super) struct Begun {
     entrance: Entrance,
     control: Control,
-    keepers: Option<(Scribe, Binder)>,
+    /// Of the model at its start.
+    generation: u64,
     base: Base,
     shared: Arc<Shared>,
     workers: Workers,
@@ -45,13 +49,13 @@ pub(super) struct Begun {
 }
 
 impl Begun {
-    /// Makes the control thread's state. `kept` is the state directory, and why what it holds is not the model, if so.
+    /// Makes the control thread's state.
     pub fn of(
         config: &Config,
         entrance: Entrance,
         (base, shared, workers): (Base, Arc<Shared>, Workers),
         (model, devices): (Model, DpdkDevices),
-        (kept, told): (Option<(Opened, Option<String>)>, Option<v1::FlowFile>),
+        told: Option<v1::FlowFile>,
         (reach, users, cores, clock): (Option<Reach>, Users, Vec<usize>, Clock),
     ) -> Result<Begun, StartError> {
         let limits = memory::limits(config)?;
@@ -60,14 +64,18 @@ impl Begun {
         let generation = model.generation().0;
         let mut control = Control::new(shared.clone(), model, Box::new(devices), identity, clock);
         control.tell_of_flow_file(told);
-        let keepers = kept.map(|kept| keep_in(kept, generation, &mut control)).transpose()?;
-        Ok(Begun { entrance, control, keepers, base, shared, workers, reach, users, cores, clock })
+        Ok(Begun { entrance, control, generation, base, shared, workers, reach, users, cores, clock })
     }
 
-    /// Serves until a signal comes, or another process goes on. Says so to the process that this one is heir of.
-    pub fn serve(self, heir: Option<Heir>) -> Result<(), StartError> {
+    /// What the control thread goes on with.
+    pub fn control(&mut self) -> &mut Control {
+        &mut self.control
+    }
+
+    /// Serves until a signal comes, or another process goes on.
+    pub fn serve(self, kept: Kept) -> Result<(), StartError> {
         let (pool, large) = (self.base.pool, self.base.large);
-        let result = self.until_signal(heir);
+        let result = self.until_signal(kept);
         // everything that holds frames is gone by now: what is missing leaked
         let leaked = pool.in_use() + large.map_or(0, |large| large.in_use());
         if leaked > 0 {
@@ -78,8 +86,8 @@ impl Begun {
     }
 
     /// The control thread, BFD's, those of the state directory and of upgrades beside the socket.
-    fn until_signal(self, heir: Option<Heir>) -> Result<(), StartError> {
-        let Begun { entrance, mut control, keepers, shared, workers, reach, users, cores, clock, .. } = self;
+    fn until_signal(self, kept: Kept) -> Result<(), StartError> {
+        let Begun { entrance, mut control, generation, shared, workers, reach, users, cores, clock, .. } = self;
         let Entrance { socket, mut terms, writer } = entrance;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (calls, waiting) = mpsc::channel(CALLS);
@@ -93,65 +101,65 @@ impl Begun {
             workers,
             socket: socket.hand_over()?,
             path: socket.path().to_path_buf(),
-            tls: terms
-                .tls
-                .as_ref()
-                .map(|tls| Ok::<_, std::io::Error>((tls.hand_over()?, tls.address()?)))
-                .transpose()?,
+            tls: terms.tls.as_ref().map(|tls| Ok::<_, std::io::Error>((tls.hand_over()?, tls.address()?))).transpose()?,
             reach: reach.map(|reach| reach.write),
             users,
             cores,
-            asks,
+            asks: asks.clone(),
             upgrades: upgrades.clone(),
         };
-        // `halt` ends those that own devices, `stop` all
-        let (halt, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+        let flags = Flags::default();
         let (done, other) = oneshot::channel();
         std::thread::scope(|scope| {
-            let (halt, stop) = (&halt, &stop);
+            let _end = EndAll(&flags, &upgrades);
             let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
                 std::thread::Builder::new().name(name.into()).spawn_scoped(scope, body)
             };
-            let (bfd, verdicts) = (control.give_bfd(), control.give_verdicts());
-            let mut threads = vec![spawn(
-                "vr-bfd",
-                Box::new(move || {
-                    come_first();
-                    bfd.run(clock, halt);
-                }),
-            )?];
-            threads.push(spawn(
-                "vr-verdicts",
-                Box::new(move || {
-                    come_last();
-                    verdicts.run(clock, halt);
-                }),
-            )?);
-            // both end when the control thread has, and all is written that it handed over
-            let mut keeping = Vec::new();
-            if let Some((scribe, binder)) = keepers {
-                keeping.push(spawn("vr-journal", Box::new(|| scribe.run()))?);
-                keeping.push(spawn("vr-snapshot", Box::new(|| binder.run()))?);
+            let keep = |opened: Opened, behind: Option<String>| -> Result<_, StartError> {
+                let (ledger, scribe, binder) = keep_in(opened, behind, generation)?;
+                // both end when the control thread has, and all is written that it handed over
+                let scribe = spawn("vr-journal", Box::new(|| scribe.run()))?;
+                Ok((ledger, vec![scribe, spawn("vr-snapshot", Box::new(|| binder.run()))?]))
+            };
+            let (mut keepers, mut heir) = (Vec::new(), None);
+            match kept {
+                Kept::Now(None) => {}
+                Kept::Now(Some(opened)) => {
+                    let (ledger, threads) = keep(opened, None)?;
+                    control.keep_in(ledger);
+                    keepers = threads;
+                }
+                Kept::Later(later) => {
+                    control.wait();
+                    heir = Some(later);
+                }
             }
+            let (idle, threads) = control_threads(control, waiting, clock, &flags, &spawn)?;
             if let Some(writer) = writer {
-                spawn("vr-audit", Box::new(|| writer.run(stop)))?;
+                let stop = &flags.stop;
+                spawn("vr-audit", Box::new(move || writer.run(stop)))?;
             }
-            threads.push(spawn("vr-control", Box::new(move || control.run(waiting, halt)))?);
-            let leaver = Leaver { parts, halt, stop, threads, keepers: keeping };
-            spawn(
-                "vr-upgrade",
-                Box::new(move || {
-                    if leaver.run(&ordered) {
-                        // an error means that a signal came
-                        _ = done.send(());
+            if let Some(later) = &mut heir {
+                let ask = match later.opened()? {
+                    None => Ask::Thaw,
+                    Some((opened, behind)) => {
+                        let (ledger, threads) = keep(opened, behind)?;
+                        keepers = threads;
+                        Ask::Keep(Box::new(ledger))
                     }
-                }),
-            )?;
-            let served = runtime.block_on(serving(socket, calls, terms, (other, heir)));
-            halt.store(true, Ordering::Relaxed);
-            stop.store(true, Ordering::Relaxed);
-            upgrades.end();
-            let left = served?;
+                };
+                // its end is there as long as the control thread
+                _ = asks.send(ask);
+            }
+            let idle = (&flags.idle, Some(idle));
+            let leaver = Leaver { parts, idle, halt: &flags.halt, stop: &flags.stop, threads, keepers };
+            spawn("vr-upgrade", Box::new(move || {
+                if leaver.run(&ordered) {
+                    // an error means that a signal came
+                    _ = done.send(());
+                }
+            }))?;
+            let left = runtime.block_on(serving(socket, calls, terms, (other, heir)))?;
             if !left && let Err(error) = notify::notify("STOPPING=1") {
                 tracing::warn!(%error, "the service manager was not told");
             }
@@ -160,12 +168,65 @@ impl Begun {
     }
 }
 
+/// What ends threads.
+#[derive(Default)]
+struct Flags {
+    /// One that takes its time.
+    idle: AtomicBool,
+    /// Those that own devices.
+    halt: AtomicBool,
+    /// All.
+    stop: AtomicBool,
+}
+
+/// Ends all threads when it is dropped.
+struct EndAll<'a>(&'a Flags, &'a Upgrades);
+
+impl Drop for EndAll<'_> {
+    fn drop(&mut self) {
+        // relaxed: flags that carry nothing but themselves
+        [&self.0.idle, &self.0.halt, &self.0.stop].into_iter().for_each(|flag| flag.store(true, Ordering::Relaxed));
+        self.1.end();
+    }
+}
+
+type Thread<'scope> = ScopedJoinHandle<'scope, ()>;
+type Spawn<'scope, 'a> = &'a dyn Fn(&str, Box<dyn FnOnce() + Send + 'scope>) -> std::io::Result<Thread<'scope>>;
+
+/// Starts those that carry what workers do not: the one that may take its time, and those that own devices.
+fn control_threads<'scope>(
+    mut control: Control,
+    waiting: mpsc::Receiver<crate::control::Request>,
+    clock: Clock,
+    flags: &'scope Flags,
+    spawn: Spawn<'scope, '_>,
+) -> Result<(Thread<'scope>, Vec<Thread<'scope>>), StartError> {
+    let (bfd, verdicts) = (control.give_bfd(), control.give_verdicts());
+    let idle = spawn("vr-verdicts", Box::new(move || {
+        come_last();
+        verdicts.run(clock, &flags.idle);
+    }))?;
+    let bfd = spawn("vr-bfd", Box::new(move || {
+        come_first();
+        bfd.run(clock, &flags.halt);
+    }))?;
+    Ok((idle, vec![bfd, spawn("vr-control", Box::new(move || control.run(waiting, &flags.halt)))?]))
+}
+
+/// The state directory.
+pub(super) enum Kept {
+    /// Open, if there is one.
+    Now(Option<Opened>),
+    /// Another process's yet.
+    Later(Later),
+}
+
 /// Serves calls. True: another process goes on.
 async fn serving(
     socket: crate::control::Socket,
     calls: mpsc::Sender<crate::control::Request>,
     terms: crate::control::access::Terms,
-    (other, heir): (oneshot::Receiver<()>, Option<Heir>),
+    (other, heir): (oneshot::Receiver<()>, Option<Later>),
 ) -> Result<bool, StartError> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (path, audit) = (socket.path().to_path_buf(), terms.audit.clone());
@@ -195,24 +256,20 @@ async fn serving(
     if let Err(error) = notify::notify(if heir.is_some() { &ready } else { "READY=1" }) {
         tracing::warn!(%error, "the service manager was not told");
     }
-    heir.inspect(Heir::serves);
+    socket.take();
+    heir.as_ref().inspect(|later| later.serves());
     serve(socket, calls, terms, signalled).await?;
     Ok(left.load(Ordering::Relaxed))
 }
 
-/// Batches are acknowledged from now on when they are kept. What its threads run.
-fn keep_in(
-    (kept, behind): (Opened, Option<String>),
-    generation: u64,
-    control: &mut Control,
-) -> Result<(Scribe, Binder), StartError> {
-    let (ledger, scribe, binder) = kept.start(generation, ledger::GROWN).map_err(StartError::Unkept)?;
+/// What batches are kept in, and what its threads run. `behind`: what the directory holds is not what the model is, and why.
+fn keep_in(kept: Opened, behind: Option<String>, generation: u64) -> Result<(Ledger, Scribe, Binder), StartError> {
+    let started = kept.start(generation + LEARNT, ledger::GROWN).map_err(StartError::Unkept)?;
     if let Some(why) = behind {
         tracing::error!(why, "the state directory is written anew");
-        ledger.distrust(&why);
+        started.0.distrust(&why);
     }
-    control.keep_in(ledger);
-    Ok((scribe, binder))
+    Ok(started)
 }
 
 /// This thread has its core before others on it: on Linux a thread has a priority of its own.

@@ -13,7 +13,7 @@ use super::flow_file::{self, Found};
 use super::ledger::{self, LedgerError};
 use super::ports::Devices;
 use super::privileges::{PrivilegesError, Reach, drop_to_needed};
-use super::serving::Begun;
+use super::serving::{Begun, Kept};
 use super::upgrade::{self, Heir, HeirError};
 use super::workers::Workers;
 use super::{memory, restore};
@@ -133,16 +133,15 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
         }
     };
     stay_on(&other_cores(config, &available));
-    let kept = kept.map(|kept| (kept, None));
     let begun = Begun::of(
         config,
         entrance,
         (base, shared, workers),
         (model, devices),
-        (kept, told),
+        told,
         (reach, users, available, clock),
     )?;
-    begun.serve(None)
+    begun.serve(Kept::Now(kept))
 }
 
 /// What everything else rests on.

@@ -1,13 +1,15 @@
 //! Standing still for an upgrade: what there is goes to another process, and changes are not taken meanwhile.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crossbeam::channel::{Receiver, Sender};
 
 use super::Control;
-use crate::daemon::ledger;
+use crate::api::v1;
+use crate::daemon::ledger::{self, Ledger};
 use crate::durable::Image;
-use crate::ids::PortIndex;
+use crate::ids::{Mac, PortIndex, VifId};
 
 /// Generations that may come while the other process prepares: neighbours are learnt, links come and go.
 const AHEAD: u64 = 1 << 20;
@@ -18,7 +20,12 @@ pub enum Ask {
     Freeze(Sender<Result<Frozen, String>>),
     /// To go on.
     Thaw,
+    /// To go on, with a state directory.
+    Keep(Box<Ledger>),
 }
+
+/// A neighbour that was learnt: its VIF's name, its address, its MAC.
+pub type Known = (String, Vec<u8>, Vec<u8>);
 
 /// What does not change while changes are not taken.
 pub struct Frozen {
@@ -28,12 +35,28 @@ pub struct Frozen {
     pub batches: Option<u64>,
     /// All ports, by name.
     pub ports: Vec<(String, PortIndex)>,
+    pub neighbours: Vec<Known>,
 }
 
 impl Control {
     /// Hears this. Before the thread is started.
     pub fn hear(&mut self, asks: Receiver<Ask>) {
         self.asks = Some(asks);
+    }
+
+    /// Takes no changes from now on, until it is asked to go on.
+    pub fn wait(&mut self) {
+        self.frozen = true;
+    }
+
+    /// Goes on with what another process knew: neighbours that the model has from it, and who was to be heard of.
+    pub fn go_on_with(&mut self, neighbours: &[(VifId, IpAddr, Mac)], leases: &BTreeMap<String, u32>) {
+        for (vif, address, mac) in neighbours {
+            self.slow.local().go_on_with(*vif, *address, *mac, self.now);
+        }
+        for (owner, length) in leases {
+            self.leases.keep(owner, Some(*length), self.now);
+        }
     }
 
     /// Does what was asked.
@@ -47,6 +70,10 @@ impl Control {
                     _ = reply.send(frozen);
                 }
                 Ask::Thaw => self.frozen = false,
+                Ask::Keep(ledger) => {
+                    self.keep_in(*ledger);
+                    self.frozen = false;
+                }
             }
         }
     }
@@ -63,6 +90,11 @@ impl Control {
         let image = image.map_err(|error| error.to_string())?;
         let ports = image.numbers().ports.into_iter();
         let ports = ports.filter_map(|port| Some((port.name.clone(), self.model.port_index(&port.name)?))).collect();
-        Ok(Frozen { image, batches, ports })
+        let neighbours = self.model.list(v1::Kind::Neighbour, "").into_iter().filter_map(|object| {
+            let Some(v1::object::Kind::Neighbour(row)) = object.kind else { return None };
+            let key = row.key.filter(|_| row.learnt && !row.mac.is_empty())?;
+            Some((key.vif, key.address, row.mac))
+        });
+        Ok(Frozen { image, batches, ports, neighbours: neighbours.collect() })
     }
 }

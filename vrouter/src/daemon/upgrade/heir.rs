@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,18 +17,20 @@ use super::openings::Openings;
 use super::{Channel, Flows, Forwarding, HearError, Hello, PROTOCOL, Parcel, VARIABLE, Word};
 use crate::api::config::Config;
 use crate::api::state::v1 as state;
+use crate::api::text::address as address_of;
 use crate::control::access::Users;
 use crate::daemon::clock::Clock;
 use crate::daemon::devices::Ends;
 use crate::daemon::entrance::{Entrance, Listening};
 use crate::daemon::flow_file::{self, Left, Sizes};
 use crate::daemon::privileges;
-use crate::daemon::serving::Begun;
+use crate::daemon::answer::Known;
+use crate::daemon::serving::{Begun, Kept};
 use crate::daemon::start::{self, Base, StartError, Work};
 use crate::daemon::{ledger, memory, restore};
 use crate::datapath::Shared;
 use crate::durable::{self, Image};
-use crate::ids::{Generation, PortIndex};
+use crate::ids::{Generation, Mac, PortIndex, VifId};
 use crate::model::{Model, NewPort, PortInfo};
 
 /// How often what has come to devices that both have is dropped: what came since then, when the old process stops, both may forward.
@@ -93,13 +97,6 @@ impl Heir {
         let reason = why.chars().take(4000).collect();
         // an error means that nobody hears it
         _ = self.channel.say(&Word::Failed { reason }, &[]);
-    }
-
-    /// It serves: nothing more is to be said.
-    pub fn serves(&self) {
-        if let Err(error) = self.say(&Word::Serving) {
-            tracing::info!(%error, "the old process does not hear that this one serves");
-        }
     }
 
     fn take(&mut self, parcel: Parcel, what: &'static str) -> Result<OwnedFd, HeirError> {
@@ -189,7 +186,7 @@ impl Heir {
 /// Goes on where another process was, until SIGTERM, SIGINT or the next upgrade. Blocks; main thread.
 pub fn run(config: &Config, work: Work, mut heir: Heir, cores: &[usize]) -> Result<(), StartError> {
     match begin(config, work, &mut heir, cores) {
-        Ok(begun) => begun.serve(Some(heir)),
+        Ok((begun, batch)) => begun.serve(Kept::Later(Later { heir, directory: config.state_dir.clone(), batch })),
         Err(error) => {
             heir.fail(&error.to_string());
             Err(error)
@@ -197,7 +194,32 @@ pub fn run(config: &Config, work: Work, mut heir: Heir, cores: &[usize]) -> Resu
     }
 }
 
-fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Result<Begun, StartError> {
+/// What a process that forwards already is yet to take over.
+pub struct Later {
+    heir: Heir,
+    directory: Option<PathBuf>,
+    /// What the configuration put into the model, which is to be kept.
+    batch: Option<state::Batch>,
+}
+
+impl Later {
+    /// Waits for the state directory, and opens it: with why it does not hold what it should, if so. Absent: there is none.
+    pub(in crate::daemon) fn opened(&mut self) -> Result<Option<(ledger::Opened, Option<String>)>, StartError> {
+        let opened = self.heir.released().map_err(StartError::from).and_then(|()| {
+            directory(self.directory.as_deref(), self.heir.hello.batches, self.batch.take())
+        });
+        opened.inspect_err(|error| self.heir.fail(&error.to_string()))
+    }
+
+    /// It serves: nothing more is to be said.
+    pub(in crate::daemon) fn serves(&self) {
+        if let Err(error) = self.heir.say(&Word::Serving) {
+            tracing::info!(%error, "the old process does not hear that this one serves");
+        }
+    }
+}
+
+fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Result<(Begun, Option<state::Batch>), StartError> {
     if work == Work::Move {
         return Err(HeirError::Moves.into());
     }
@@ -221,7 +243,10 @@ fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Resul
     let sizes = memory::flow_file_sizes(config, start::random_seed(), clock.millis());
     let left = heir.left(&sizes)?;
     let after = left.as_ref().map(Left::generation).unwrap_or_default();
+    let known: Vec<Known> = serde_json::from_slice(&bytes_of(heir.take(Parcel::Neighbours, "neighbours")?).map_err(HeirError::from)?)
+        .map_err(|error| HeirError::Io(error.into()))?;
     let (mut model, mut batch) = model(config, &image, after, &mut openings)?;
+    let mut neighbours = go_on_with(&mut model, &known);
     let adopts = left.is_some();
     let flows = match left {
         Some(left) => left.lent().map_err(|error| HeirError::Flows(error.to_string()))?,
@@ -238,6 +263,7 @@ fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Resul
     let opened = openings.open_rest().map_err(|(port, why)| StartError::Unopened(port, why))?;
     if opened.changed {
         (model, batch) = self::model(config, &image, after, &mut openings)?;
+        neighbours = go_on_with(&mut model, &known);
     }
     for (port, name, why) in opened.dead {
         tracing::error!(port = name, why, "a port is there without its device: delete and add it");
@@ -256,16 +282,10 @@ fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Resul
     _ = heir.say(&Word::Forwarding(Forwarding { phases: phases.0, flows: told.clone().map(Flows::from) }));
     start::stay_on(&others);
     start::say_of_flow_file(&shared.flows, told.as_ref());
-    heir.released()?;
-    let kept = directory(config, heir.hello.batches, batch)?;
-    Begun::of(
-        config,
-        entrance,
-        (base, shared, workers),
-        (model, devices),
-        (kept, told),
-        (reach, users, cores.to_vec(), clock),
-    )
+    let mut begun =
+        Begun::of(config, entrance, (base, shared, workers), (model, devices), told, (reach, users, cores.to_vec(), clock))?;
+    begun.control().go_on_with(&neighbours, &image.leases);
+    Ok((begun, batch))
 }
 
 /// A model of what was handed over, and what the configuration puts in it afterwards, as a batch.
@@ -290,13 +310,25 @@ fn model(
     Ok((model, batch))
 }
 
+/// Tells the model of neighbours that the old process has learnt; those that it took.
+fn go_on_with(model: &mut Model, known: &[Known]) -> Vec<(VifId, IpAddr, Mac)> {
+    let mut taken = Vec::new();
+    for (vif, address, mac) in known {
+        let (Some(vif), Ok(address), Ok(mac)) = (model.vif_id(vif), address_of(address), <[u8; 6]>::try_from(&mac[..])) else { continue };
+        if model.learn(vif, address, Mac(mac)).is_some() {
+            taken.push((vif, address, Mac(mac)));
+        }
+    }
+    taken
+}
+
 /// The state directory, if there is one, with a batch more. It should hold as many as the old process says; if not, what the model is goes there anew.
 fn directory(
-    config: &Config,
+    path: Option<&Path>,
     batches: Option<u64>,
     batch: Option<state::Batch>,
 ) -> Result<Option<(ledger::Opened, Option<String>)>, StartError> {
-    let Some(path) = config.state_dir.as_deref() else { return Ok(None) };
+    let Some(path) = path else { return Ok(None) };
     let end = Instant::now() + DIRECTORY;
     let mut kept = loop {
         match ledger::open(path, start::random_seed()) {

@@ -56,6 +56,8 @@ pub struct Parts {
 /// The thread that waits for orders of upgrades.
 pub struct Leaver<'scope> {
     pub parts: Parts,
+    /// Ends a thread that may take its time.
+    pub idle: (&'scope AtomicBool, Option<ScopedJoinHandle<'scope, ()>>),
     /// Ends the threads that own devices.
     pub halt: &'scope AtomicBool,
     /// The daemon is stopping.
@@ -190,7 +192,7 @@ impl Leaver<'_> {
         Ok(course)
     }
 
-    fn hello(&self, Frozen { image, batches, .. }: Frozen) -> io::Result<(Hello, Vec<OwnedFd>)> {
+    fn hello(&self, Frozen { image, batches, neighbours, .. }: Frozen) -> io::Result<(Hello, Vec<OwnedFd>)> {
         let parts = &self.parts;
         let mut parcels = vec![
             (Parcel::Image, parcel_of("objects", &durable::pack(&image))?),
@@ -199,6 +201,7 @@ impl Leaver<'_> {
             (Parcel::Lock, parts.socket.1.try_clone()?),
             (Parcel::Users, parcel_of("users", &parts.users.passwd)?),
             (Parcel::Groups, parcel_of("groups", &parts.users.group)?),
+            (Parcel::Neighbours, parcel_of("neighbours", &serde_json::to_vec(&neighbours)?)?),
         ];
         if let Some((tls, _)) = &parts.tls {
             parcels.push((Parcel::Tls, tls.try_clone()?));
@@ -225,7 +228,11 @@ impl Leaver<'_> {
     /// Gives up all, in the order in which the other process takes it. An error: it failed, and has ended.
     fn commit(&mut self, course: &mut Course) -> Result<v1::UpgradeReply, String> {
         self.parts.upgrades.leave();
-        // relaxed: a flag that carries nothing but itself
+        let (idle, thread) = (self.idle.0, self.idle.1.take());
+        // relaxed: flags that carry nothing but themselves
+        idle.store(true, Ordering::Relaxed);
+        // a panic has aborted the process before
+        _ = thread.map(ScopedJoinHandle::join);
         self.halt.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             // a panic has aborted the process before

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::v1;
 
 use channel::{Channel, HearError};
-pub use heir::{Heir, HeirError, run as take_over};
+pub use heir::{Heir, HeirError, Later, run as take_over};
 pub use leave::{Leaver, Parts};
 
 /// Of what is said here, and of what descriptors are.
@@ -89,6 +89,8 @@ pub enum Parcel {
     /// `/etc/passwd` and `/etc/group`, as they were.
     Users,
     Groups,
+    /// Neighbours that were learnt, as JSON.
+    Neighbours,
 }
 
 /// What the new one tells when it forwards.
