@@ -84,6 +84,11 @@ impl Upgrades {
         _ = self.orders.send(None);
     }
 
+    /// Whether [`Upgrades::leave`] was called.
+    pub fn is_leaving(&self) -> bool {
+        *self.standing.leaving.borrow()
+    }
+
     pub(super) fn is_under_way(&self) -> bool {
         self.standing.under_way.load(Ordering::Acquire)
     }

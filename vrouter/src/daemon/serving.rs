@@ -101,7 +101,11 @@ impl Begun {
             workers,
             socket: socket.hand_over()?,
             path: socket.path().to_path_buf(),
-            tls: terms.tls.as_ref().map(|tls| Ok::<_, std::io::Error>((tls.hand_over()?, tls.address()?))).transpose()?,
+            tls: terms
+                .tls
+                .as_ref()
+                .map(|tls| Ok::<_, std::io::Error>((tls.hand_over()?, tls.address()?)))
+                .transpose()?,
             reach: reach.map(|reach| reach.write),
             users,
             cores,
@@ -153,14 +157,19 @@ impl Begun {
             }
             let idle = (&flags.idle, Some(idle));
             let leaver = Leaver { parts, idle, halt: &flags.halt, stop: &flags.stop, threads, keepers };
-            spawn("vr-upgrade", Box::new(move || {
-                if leaver.run(&ordered) {
-                    // an error means that a signal came
-                    _ = done.send(());
-                }
-            }))?;
-            let left = runtime.block_on(serving(socket, calls, terms, (other, heir)))?;
-            if !left && let Err(error) = notify::notify("STOPPING=1") {
+            spawn(
+                "vr-upgrade",
+                Box::new(move || {
+                    if leaver.run(&ordered) {
+                        // an error means that a signal came
+                        _ = done.send(());
+                    }
+                }),
+            )?;
+            runtime.block_on(serving(socket, calls, terms, (other, heir)))?;
+            if !upgrades.is_leaving()
+                && let Err(error) = notify::notify("STOPPING=1")
+            {
                 tracing::warn!(%error, "the service manager was not told");
             }
             Ok(())
@@ -202,14 +211,20 @@ fn control_threads<'scope>(
     spawn: Spawn<'scope, '_>,
 ) -> Result<(Thread<'scope>, Vec<Thread<'scope>>), StartError> {
     let (bfd, verdicts) = (control.give_bfd(), control.give_verdicts());
-    let idle = spawn("vr-verdicts", Box::new(move || {
-        come_last();
-        verdicts.run(clock, &flags.idle);
-    }))?;
-    let bfd = spawn("vr-bfd", Box::new(move || {
-        come_first();
-        bfd.run(clock, &flags.halt);
-    }))?;
+    let idle = spawn(
+        "vr-verdicts",
+        Box::new(move || {
+            come_last();
+            verdicts.run(clock, &flags.idle);
+        }),
+    )?;
+    let bfd = spawn(
+        "vr-bfd",
+        Box::new(move || {
+            come_first();
+            bfd.run(clock, &flags.halt);
+        }),
+    )?;
     Ok((idle, vec![bfd, spawn("vr-control", Box::new(move || control.run(waiting, &flags.halt)))?]))
 }
 
@@ -221,13 +236,13 @@ pub(super) enum Kept {
     Later(Later),
 }
 
-/// Serves calls. True: another process goes on.
+/// Serves calls until a signal comes or another process goes on.
 async fn serving(
     socket: crate::control::Socket,
     calls: mpsc::Sender<crate::control::Request>,
     terms: crate::control::access::Terms,
     (other, heir): (oneshot::Receiver<()>, Option<Later>),
-) -> Result<bool, StartError> {
+) -> Result<(), StartError> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (path, audit) = (socket.path().to_path_buf(), terms.audit.clone());
     let mut hangup = signal(SignalKind::hangup())?;
@@ -237,8 +252,6 @@ async fn serving(
             audit.reopen();
         }
     });
-    let left = Arc::new(AtomicBool::new(false));
-    let leaves = left.clone();
     let signalled = async move {
         let other = async {
             if other.await.is_err() {
@@ -248,7 +261,7 @@ async fn serving(
         tokio::select! {
             _ = term.recv() => tracing::info!("SIGTERM: stopping"),
             _ = int.recv() => tracing::info!("SIGINT: stopping"),
-            () = other => leaves.store(true, Ordering::Relaxed),
+            () = other => {}
         }
     };
     tracing::info!(socket = %path.display(), "ready");
@@ -258,8 +271,7 @@ async fn serving(
     }
     socket.take();
     heir.as_ref().inspect(|later| later.serves());
-    serve(socket, calls, terms, signalled).await?;
-    Ok(left.load(Ordering::Relaxed))
+    Ok(serve(socket, calls, terms, signalled).await?)
 }
 
 /// What batches are kept in, and what its threads run. `behind`: what the directory holds is not what the model is, and why.

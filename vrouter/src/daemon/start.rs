@@ -133,14 +133,8 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
         }
     };
     stay_on(&other_cores(config, &available));
-    let begun = Begun::of(
-        config,
-        entrance,
-        (base, shared, workers),
-        (model, devices),
-        told,
-        (reach, users, available, clock),
-    )?;
+    let begun =
+        Begun::of(config, entrance, (base, shared, workers), (model, devices), told, (reach, users, available, clock))?;
     begun.serve(Kept::Now(kept))
 }
 

@@ -19,12 +19,12 @@ use crate::api::config::Config;
 use crate::api::state::v1 as state;
 use crate::api::text::address as address_of;
 use crate::control::access::Users;
+use crate::daemon::answer::Known;
 use crate::daemon::clock::Clock;
 use crate::daemon::devices::Ends;
 use crate::daemon::entrance::{Entrance, Listening};
 use crate::daemon::flow_file::{self, Left, Sizes};
 use crate::daemon::privileges;
-use crate::daemon::answer::Known;
 use crate::daemon::serving::{Begun, Kept};
 use crate::daemon::start::{self, Base, StartError, Work};
 use crate::daemon::{ledger, memory, restore};
@@ -205,9 +205,11 @@ pub struct Later {
 impl Later {
     /// Waits for the state directory, and opens it: with why it does not hold what it should, if so. Absent: there is none.
     pub(in crate::daemon) fn opened(&mut self) -> Result<Option<(ledger::Opened, Option<String>)>, StartError> {
-        let opened = self.heir.released().map_err(StartError::from).and_then(|()| {
-            directory(self.directory.as_deref(), self.heir.hello.batches, self.batch.take())
-        });
+        let opened = self
+            .heir
+            .released()
+            .map_err(StartError::from)
+            .and_then(|()| directory(self.directory.as_deref(), self.heir.hello.batches, self.batch.take()));
         opened.inspect_err(|error| self.heir.fail(&error.to_string()))
     }
 
@@ -219,7 +221,12 @@ impl Later {
     }
 }
 
-fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Result<(Begun, Option<state::Batch>), StartError> {
+fn begin(
+    config: &Config,
+    work: Work,
+    heir: &mut Heir,
+    cores: &[usize],
+) -> Result<(Begun, Option<state::Batch>), StartError> {
     if work == Work::Move {
         return Err(HeirError::Moves.into());
     }
@@ -243,8 +250,9 @@ fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Resul
     let sizes = memory::flow_file_sizes(config, start::random_seed(), clock.millis());
     let left = heir.left(&sizes)?;
     let after = left.as_ref().map(Left::generation).unwrap_or_default();
-    let known: Vec<Known> = serde_json::from_slice(&bytes_of(heir.take(Parcel::Neighbours, "neighbours")?).map_err(HeirError::from)?)
-        .map_err(|error| HeirError::Io(error.into()))?;
+    let known: Vec<Known> =
+        serde_json::from_slice(&bytes_of(heir.take(Parcel::Neighbours, "neighbours")?).map_err(HeirError::from)?)
+            .map_err(|error| HeirError::Io(error.into()))?;
     let (mut model, mut batch) = model(config, &image, after, &mut openings)?;
     let mut neighbours = go_on_with(&mut model, &known);
     let adopts = left.is_some();
@@ -282,8 +290,14 @@ fn begin(config: &Config, work: Work, heir: &mut Heir, cores: &[usize]) -> Resul
     _ = heir.say(&Word::Forwarding(Forwarding { phases: phases.0, flows: told.clone().map(Flows::from) }));
     start::stay_on(&others);
     start::say_of_flow_file(&shared.flows, told.as_ref());
-    let mut begun =
-        Begun::of(config, entrance, (base, shared, workers), (model, devices), told, (reach, users, cores.to_vec(), clock))?;
+    let mut begun = Begun::of(
+        config,
+        entrance,
+        (base, shared, workers),
+        (model, devices),
+        told,
+        (reach, users, cores.to_vec(), clock),
+    )?;
     begun.control().go_on_with(&neighbours, &image.leases);
     Ok((begun, batch))
 }
@@ -314,7 +328,10 @@ fn model(
 fn go_on_with(model: &mut Model, known: &[Known]) -> Vec<(VifId, IpAddr, Mac)> {
     let mut taken = Vec::new();
     for (vif, address, mac) in known {
-        let (Some(vif), Ok(address), Ok(mac)) = (model.vif_id(vif), address_of(address), <[u8; 6]>::try_from(&mac[..])) else { continue };
+        let (Some(vif), Ok(address), Ok(mac)) = (model.vif_id(vif), address_of(address), <[u8; 6]>::try_from(&mac[..]))
+        else {
+            continue;
+        };
         if model.learn(vif, address, Mac(mac)).is_some() {
             taken.push((vif, address, Mac(mac)));
         }

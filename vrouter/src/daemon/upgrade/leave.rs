@@ -228,6 +228,8 @@ impl Leaver<'_> {
     /// Gives up all, in the order in which the other process takes it. An error: it failed, and has ended.
     fn commit(&mut self, course: &mut Course) -> Result<v1::UpgradeReply, String> {
         self.parts.upgrades.leave();
+        // whoever goes on, as heir of this process, has the socket: the server ends when the last client has gone
+        self.parts.socket.2.to_another();
         let (idle, thread) = (self.idle.0, self.idle.1.take());
         // relaxed: flags that carry nothing but themselves
         idle.store(true, Ordering::Relaxed);
@@ -250,7 +252,6 @@ impl Leaver<'_> {
             word => return Err(format!("the new program said {word:?}: {}", course.program.end(true))),
         }
         course.phase("serve");
-        self.parts.socket.2.to_another();
         if let Err(error) = notify::notify(&format!("MAINPID={}", course.program.pid())) {
             tracing::warn!(%error, "the service manager was not told");
         }
@@ -314,7 +315,6 @@ impl Leaver<'_> {
         if let Err(error) = channel.say(&Word::Hello(Box::new(hello)), &parcels) {
             return give_up(&error);
         }
-        self.parts.socket.2.to_another();
         let mut command = Command::new("/proc/self/exe");
         command.args(std::env::args_os().skip(1)).env(VARIABLE, "1").stdin(Stdio::from(end));
         let error = program::as_it_began(&self.parts.cores, || command.exec());
