@@ -3,6 +3,7 @@
 mod control_daemon;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use control_daemon::client;
@@ -11,9 +12,11 @@ use crossbeam::channel::{Receiver, bounded, unbounded};
 use tokio_stream::iter;
 use tonic::{Code, Status};
 use v1::apply_request::Step;
+use vrouter::api::config::{self, Account, Role};
+use vrouter::api::position::At;
 use vrouter::api::v1;
 use vrouter::control::Bounds;
-use vrouter::control::access::Terms;
+use vrouter::control::access::{Access, Names, Terms};
 use vrouter::control::upgrade::{NotUpgraded, Order, Upgrades};
 use vrouter::daemon::answer::{Ask, Frozen};
 
@@ -47,13 +50,18 @@ fn freeze(real: &Real) -> Frozen {
     frozen.recv_timeout(Duration::from_secs(10)).unwrap().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn changes_meanwhile_are_refused_and_questions_answered() {
     let (real, upgrades, orders) = start();
     vrf(&real.path(), "red").await.unwrap();
     let mut asking = client(&real.path()).await;
     let asked = tokio::spawn(async move { asking.upgrade(to("/usr/bin/vrouter", 0)).await });
-    let order = orders.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+    let order = loop {
+        match orders.try_recv() {
+            Ok(order) => break order.unwrap(),
+            Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    };
     assert_eq!((order.binary.to_str(), order.prepare), (Some("/usr/bin/vrouter"), Duration::from_secs(60)));
     let frozen = freeze(&real);
     assert_eq!(frozen.image.counts(), [("ports", 1), ("vrfs", 1)]);
@@ -77,7 +85,7 @@ async fn changes_meanwhile_are_refused_and_questions_answered() {
     vrf(&real.path(), "blue").await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn what_cannot_be_one_is_refused_by_name() {
     let (real, _, orders) = start();
     let mut client_of = client(&real.path()).await;
@@ -94,7 +102,7 @@ async fn what_cannot_be_one_is_refused_by_name() {
     assert_eq!(refused.code(), Code::FailedPrecondition);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn who_comes_when_all_is_handed_over_waits_for_the_next_daemon() {
     let (real, upgrades, _orders) = start();
     let mut before = client(&real.path()).await;
@@ -105,4 +113,21 @@ async fn who_comes_when_all_is_handed_over_waits_for_the_next_daemon() {
     let path = real.path();
     let waits = async { client(&path).await.status(v1::StatusRequest {}).await };
     assert!(tokio::time::timeout(Duration::from_millis(300), waits).await.is_err(), "somebody was let in");
+}
+
+#[tokio::test]
+async fn who_is_no_admin_upgrades_nothing() {
+    let (orders, ordered) = unbounded();
+    let user = Some(Account::Number(rustix::process::geteuid().as_raw()));
+    for role in [Role::Read, Role::Write] {
+        let rule =
+            config::Rule { user: user.clone(), group: None, certificate: None, role, owners: None, also: Vec::new() };
+        let access = config::Access { group: None, rules: vec![At::nowhere(rule)] };
+        let access = Arc::new(Access::new(&access, Names::default()).unwrap());
+        let real = Real::start(Terms { access, upgrades: Some(Upgrades::new(orders.clone())), ..Terms::default() });
+        let denied = client(&real.path()).await.upgrade(to("/usr/bin/vrouter", 0)).await.unwrap_err();
+        assert_eq!(denied.code(), Code::PermissionDenied);
+        assert!(denied.message().contains("Upgrade") && denied.message().contains("admin"), "{denied:?}");
+    }
+    assert!(ordered.is_empty());
 }

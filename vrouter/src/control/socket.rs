@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +54,12 @@ impl Socket {
 
     /// The same, for the members of a group.
     pub fn bind_for(path: &Path, group: Option<u32>) -> Result<Socket, SocketError> {
+        Socket::bind_unless(path, group, None)
+    }
+
+    /// The same, unless the socket that a service manager has kept is the one that clients find at `path`: those that have connected since its
+    /// process ended are in its queue.
+    pub fn bind_unless(path: &Path, group: Option<u32>, kept: Option<OwnedFd>) -> Result<Socket, SocketError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |error| SocketError::Io { path, error }
@@ -79,6 +85,10 @@ impl Socket {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(path)(error)),
+        }
+        if let Some(listener) = kept.map(UnixListener::from).filter(|kept| is_found(kept, path)) {
+            tracing::info!(path = %path.display(), "the socket is the one of the daemon before");
+            return Ok(Socket { listener, path: path.to_owned(), lock, left: Leave::default() });
         }
         // Made beside and moved over: at no moment is there a socket with other rights, or none while a stale one is replaced.
         let new = beside(path, ".new");
@@ -140,6 +150,15 @@ impl Drop for Socket {
             tracing::warn!(path = %self.path.display(), %error, "the control socket's file could not be removed");
         }
     }
+}
+
+/// Whether who connects to `path` comes out here. No other daemon serves the path.
+fn is_found(listener: &UnixListener, path: &Path) -> bool {
+    let named = listener.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
+    named == Some(beside(path, ".new"))
+        && listener.set_nonblocking(true).is_ok()
+        // of a socket that nobody holds any more the file refuses
+        && UnixStream::connect(path).is_ok()
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

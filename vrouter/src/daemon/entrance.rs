@@ -5,9 +5,11 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::notify;
 use crate::api::config::Config;
 use crate::control::access::{Access, Audit, Names, Terms, Tls, TlsError, UnknownName, Writer};
 use crate::control::{Bounds, Socket, SocketError};
+use crate::port::dpdk::inherited;
 
 /// The socket, the rules, and what writes the audit log, if there is one.
 pub struct Entrance {
@@ -45,7 +47,24 @@ impl EntranceError {
 pub struct Listening {
     /// The socket, and the lock of its path.
     pub socket: Option<(OwnedFd, OwnedFd)>,
+    /// The socket alone, kept by the service manager.
+    pub kept: Option<OwnedFd>,
     pub tls: Option<OwnedFd>,
+}
+
+impl Listening {
+    /// What the service manager has kept of the process before.
+    pub fn stored() -> Listening {
+        let mut listening = Listening::default();
+        for (name, descriptor) in notify::stored(inherited) {
+            match &*name {
+                notify::CONTROL => listening.kept = Some(descriptor),
+                notify::TLS => listening.tls = Some(descriptor),
+                _ => tracing::warn!(name, "the service manager's store holds what means nothing here"),
+            }
+        }
+        listening
+    }
 }
 
 impl Entrance {
@@ -55,7 +74,7 @@ impl Entrance {
         let group = config.access.group.is_some().then(|| access.group());
         let socket = match listening.socket {
             Some((listener, lock)) => Socket::of(&config.socket, listener, lock)?,
-            None => Socket::bind_for(&config.socket, group)?,
+            None => Socket::bind_unless(&config.socket, group, listening.kept)?,
         };
         let tls = config.control.tls.as_ref().map(|tls| Tls::listen_at(tls, listening.tls)).transpose()?;
         if let Some(address) = tls.as_ref().and_then(|tls| tls.address().ok()) {

@@ -1,10 +1,11 @@
 //! The threads beside the workers, from when all is made until a signal comes or another process goes on.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
 
-use crossbeam::channel::unbounded;
+use crossbeam::channel::{Sender, unbounded};
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
 use tokio::signal::unix::{SignalKind, signal};
@@ -85,33 +86,36 @@ impl Begun {
         result
     }
 
-    /// The control thread, BFD's, those of the state directory and of upgrades beside the socket.
-    fn until_signal(self, kept: Kept) -> Result<(), StartError> {
-        let Begun { entrance, mut control, generation, shared, workers, reach, users, cores, clock, .. } = self;
-        let Entrance { socket, mut terms, writer } = entrance;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (calls, waiting) = mpsc::channel(CALLS);
-        let (orders, ordered) = unbounded();
-        let (asks, asked) = unbounded();
-        let upgrades = Upgrades::new(orders);
-        terms.upgrades = Some(upgrades.clone());
-        control.hear(asked);
+    /// What an upgrade hands over, and what is not.
+    fn parts(self, asks: &Sender<Ask>, upgrades: &Upgrades) -> std::io::Result<(Parts, Rest)> {
+        let Begun { entrance, control, generation, shared, workers, reach, users, cores, clock, .. } = self;
+        let (socket, tls) = (&entrance.socket, entrance.terms.tls.as_ref());
         let parts = Parts {
             shared,
             workers,
             socket: socket.hand_over()?,
             path: socket.path().to_path_buf(),
-            tls: terms
-                .tls
-                .as_ref()
-                .map(|tls| Ok::<_, std::io::Error>((tls.hand_over()?, tls.address()?)))
-                .transpose()?,
+            tls: tls.map(|tls| Ok::<_, std::io::Error>((tls.hand_over()?, tls.address()?))).transpose()?,
             reach: reach.map(|reach| reach.write),
             users,
             cores,
             asks: asks.clone(),
             upgrades: upgrades.clone(),
         };
+        Ok((parts, Rest { entrance, control, generation, clock }))
+    }
+
+    /// The control thread, BFD's, those of the state directory and of upgrades beside the socket.
+    fn until_signal(self, kept: Kept) -> Result<(), StartError> {
+        let (orders, ordered) = unbounded();
+        let (asks, asked) = unbounded();
+        let upgrades = Upgrades::new(orders);
+        let (parts, Rest { entrance, mut control, generation, clock }) = self.parts(&asks, &upgrades)?;
+        let Entrance { socket, mut terms, writer } = entrance;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (calls, waiting) = mpsc::channel(CALLS);
+        terms.upgrades = Some(upgrades.clone());
+        control.hear(asked);
         let flags = Flags::default();
         let (done, other) = oneshot::channel();
         std::thread::scope(|scope| {
@@ -167,14 +171,20 @@ impl Begun {
                 }),
             )?;
             runtime.block_on(serving(socket, calls, terms, (other, heir)))?;
-            if !upgrades.is_leaving()
-                && let Err(error) = notify::notify("STOPPING=1")
-            {
-                tracing::warn!(%error, "the service manager was not told");
+            if !upgrades.is_leaving() {
+                say("STOPPING=1");
             }
             Ok(())
         })
     }
+}
+
+/// What is not handed over.
+struct Rest {
+    entrance: Entrance,
+    control: Control,
+    generation: u64,
+    clock: Clock,
 }
 
 /// What ends threads.
@@ -266,12 +276,32 @@ async fn serving(
     };
     tracing::info!(socket = %path.display(), "ready");
     let ready = format!("MAINPID={}\nREADY=1", std::process::id());
-    if let Err(error) = notify::notify(if heir.is_some() { &ready } else { "READY=1" }) {
-        tracing::warn!(%error, "the service manager was not told");
-    }
+    say(if heir.is_some() { &ready } else { "READY=1" });
     socket.take();
+    if notify::stores() {
+        store(&socket, &terms);
+    }
     heir.as_ref().inspect(|later| later.serves());
     Ok(serve(socket, calls, terms, signalled).await?)
+}
+
+fn say(state: &str) {
+    if let Err(error) = notify::notify(state) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}
+
+/// Gives the listeners to the service manager, so that clients find one while no daemon runs.
+fn store(socket: &crate::control::Socket, terms: &crate::control::access::Terms) {
+    let stored = socket.hand_over().and_then(|(listener, _, leave)| {
+        notify::store(notify::CONTROL, listener.as_fd())?;
+        // who connects meanwhile waits for the next daemon
+        leave.to_another();
+        terms.tls.as_ref().map_or(Ok(()), |tls| notify::store(notify::TLS, tls.hand_over()?.as_fd()))
+    });
+    if let Err(error) = stored {
+        tracing::warn!(%error, "the service manager does not keep the listeners");
+    }
 }
 
 /// What batches are kept in, and what its threads run. `behind`: what the directory holds is not what the model is, and why.

@@ -92,7 +92,7 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
         return upgrade::take_over(config, work, heir, &available);
     }
     let users = Users::of_host();
-    let entrance = Entrance::open(config, users.names(), Listening::default())?;
+    let entrance = Entrance::open(config, users.names(), Listening::stored())?;
     // before anything that takes long: a damaged one ends the start
     let seed = random_seed();
     let mut kept = config.state_dir.as_deref().map(|path| ledger::open(path, random_seed())).transpose()?;

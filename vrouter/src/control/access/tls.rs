@@ -70,7 +70,10 @@ impl Tls {
         // each connection shows its certificate: none that has expired meanwhile comes by an old session
         server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        let listening = listener.map_or_else(|| TcpListener::bind(config.listen), |there| Ok(TcpListener::from(there)));
+        let fits =
+            |there: &TcpListener| there.local_addr().is_ok_and(|at| config.listen.port() == 0 || at == config.listen);
+        let there = listener.map(TcpListener::from).filter(fits);
+        let listening = there.map_or_else(|| TcpListener::bind(config.listen), Ok);
         let listener = listening
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|error| TlsError::Listen { address: config.listen, error })?;

@@ -149,6 +149,23 @@ impl Heir {
         Ok(())
     }
 
+    /// All objects, and the neighbours that were learnt.
+    fn objects(&mut self) -> Result<(Image, Vec<Known>), HeirError> {
+        let image = bytes_of(self.take(Parcel::Image, "the objects")?)?;
+        let known = bytes_of(self.take(Parcel::Neighbours, "neighbours")?)?;
+        let known = serde_json::from_slice(&known).map_err(io::Error::from)?;
+        Ok((durable::unpack(&image).map_err(HeirError::Image)?, known))
+    }
+
+    /// Says that this process is ready, and waits until all is its own.
+    fn wait(&self, openings: &mut Openings) -> Result<(), HeirError> {
+        openings.discard();
+        self.say(&Word::Ready { version: env!("CARGO_PKG_VERSION").into(), waits: openings.waiting() })?;
+        self.expect(|word| matches!(word, Word::Stopped), DISCARD, || openings.discard())?;
+        // what comes from now on is ours
+        self.expect(|word| matches!(word, Word::Yours), DISCARD, || {})
+    }
+
     fn users(&mut self) -> Result<Users, HeirError> {
         let (users, groups) = (self.take(Parcel::Users, "/etc/passwd")?, self.take(Parcel::Groups, "/etc/group")?);
         Ok(Users { passwd: bytes_of(users)?, group: bytes_of(groups)? }.or_newer())
@@ -168,7 +185,7 @@ impl Heir {
 
     fn listening(&mut self) -> Result<Listening, HeirError> {
         let socket = (self.take(Parcel::Listener, "the socket")?, self.take(Parcel::Lock, "the socket's lock")?);
-        Ok(Listening { socket: Some(socket), tls: self.parcels.remove(&Parcel::Tls) })
+        Ok(Listening { socket: Some(socket), kept: None, tls: self.parcels.remove(&Parcel::Tls) })
     }
 
     /// The region of the flows, mapped; `None`: there is no flow file.
@@ -237,8 +254,7 @@ fn begin(
     start::stay_on(&others);
     let (names, listening) = (users.names(), heir.listening()?);
     let entrance = Entrance::open(config, names, listening)?;
-    let image = bytes_of(heir.take(Parcel::Image, "the objects")?).map_err(HeirError::from)?;
-    let image = durable::unpack(&image).map_err(HeirError::Image)?;
+    let (image, known) = heir.objects()?;
     let reach = privileges::keep_dropped(config, heir.hello.reach.clone())?;
     let base = Base::make(config, &format!("-{}", std::process::id()))?;
     let clock = Clock::new();
@@ -250,33 +266,20 @@ fn begin(
     let sizes = memory::flow_file_sizes(config, start::random_seed(), clock.millis());
     let left = heir.left(&sizes)?;
     let after = left.as_ref().map(Left::generation).unwrap_or_default();
-    let known: Vec<Known> =
-        serde_json::from_slice(&bytes_of(heir.take(Parcel::Neighbours, "neighbours")?).map_err(HeirError::from)?)
-            .map_err(|error| HeirError::Io(error.into()))?;
-    let (mut model, mut batch) = model(config, &image, after, &mut openings)?;
-    let mut neighbours = go_on_with(&mut model, &known);
+    let objects = Objects { config, image: &image, after, known: &known };
+    let mut made = objects.made(&mut openings)?;
     let adopts = left.is_some();
     let flows = match left {
         Some(left) => left.lent().map_err(|error| HeirError::Flows(error.to_string()))?,
         None => memory::flow_table(config, sizes.table.seed, sizes.table.time_base)?,
     };
-    let shared = Arc::new(Shared::uncharged(model.snapshot(), flows, count, start::slots(config)));
+    let shared = Arc::new(Shared::uncharged(made.model.snapshot(), flows, count, start::slots(config)));
     tracing::info!(from = heir.hello.version, objects = image.len(), "ready to take over");
-    openings.discard();
-    heir.say(&Word::Ready { version: env!("CARGO_PKG_VERSION").into(), waits: openings.waiting() })?;
-    heir.expect(|word| matches!(word, Word::Stopped), DISCARD, || openings.discard())?;
-    heir.expect(|word| matches!(word, Word::Yours), DISCARD, || {})?;
+    heir.wait(&mut openings)?;
     start::stay_on(cores);
     let mut phases = Phases::new();
-    let opened = openings.open_rest().map_err(|(port, why)| StartError::Unopened(port, why))?;
-    if opened.changed {
-        (model, batch) = self::model(config, &image, after, &mut openings)?;
-        neighbours = go_on_with(&mut model, &known);
-    }
-    for (port, name, why) in opened.dead {
-        tracing::error!(port = name, why, "a port is there without its device: delete and add it");
-        model.link(port, false);
-    }
+    objects.open_rest(&mut openings, &mut made)?;
+    let Made { model, batch, neighbours } = made;
     let snapshot = model.snapshot();
     shared.snapshot.store(snapshot.clone());
     phases.end("ports open");
@@ -300,6 +303,45 @@ fn begin(
     )?;
     begun.control().go_on_with(&neighbours, &image.leases);
     Ok((begun, batch))
+}
+
+/// What a model is made of.
+struct Objects<'a> {
+    config: &'a Config,
+    image: &'a Image,
+    /// Of the flows.
+    after: Generation,
+    known: &'a [Known],
+}
+
+/// The model of what was handed over.
+struct Made {
+    model: Model,
+    /// What the configuration puts in it.
+    batch: Option<state::Batch>,
+    /// Those of the old process that it took.
+    neighbours: Vec<(VifId, IpAddr, Mac)>,
+}
+
+impl Objects<'_> {
+    fn made(&self, openings: &mut Openings) -> Result<Made, StartError> {
+        let (mut model, batch) = model(self.config, self.image, self.after, openings)?;
+        let neighbours = go_on_with(&mut model, self.known);
+        Ok(Made { model, batch, neighbours })
+    }
+
+    /// Opens the devices that were to wait, and makes the model again if one is not what it was.
+    fn open_rest(&self, openings: &mut Openings, made: &mut Made) -> Result<(), StartError> {
+        let opened = openings.open_rest().map_err(|(port, why)| StartError::Unopened(port, why))?;
+        if opened.changed {
+            *made = self.made(openings)?;
+        }
+        for (port, name, why) in opened.dead {
+            tracing::error!(port = name, why, "a port is there without its device: delete and add it");
+            made.model.link(port, false);
+        }
+        Ok(())
+    }
 }
 
 /// A model of what was handed over, and what the configuration puts in it afterwards, as a batch.

@@ -162,7 +162,7 @@ impl Leaver<'_> {
 
     /// All that can be done while this process forwards.
     fn prepare(&mut self, binary: &std::path::Path, within: Duration) -> Result<Course, String> {
-        program::judge(binary)?;
+        let binary = &*program::judge(binary)?;
         let since = Instant::now();
         let (reply, frozen) = bounded(1);
         let stopping = || "the daemon is stopping".to_owned();

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,11 +24,12 @@ const LINES_TIME: Duration = Duration::from_millis(200);
 /// How long an end is waited for that must come.
 const END_TIME: Duration = Duration::from_secs(5);
 
-/// That this may be run as the daemon: a regular file that can be run, and that nobody can write but root and the daemon's user.
+/// That this may be run as the daemon: a regular file that can be run, and that nobody can write but root and the daemon's user. Where it
+/// is without links.
 ///
 /// # Errors
 /// Why not, for people.
-pub fn judge(path: &Path) -> Result<(), String> {
+pub fn judge(path: &Path) -> Result<PathBuf, String> {
     let told = |why: &str| Err(format!("binary: {}: {why}", path.display()));
     let real = match fs::canonicalize(path) {
         Ok(real) => real,
@@ -53,7 +54,7 @@ pub fn judge(path: &Path) -> Result<(), String> {
             return told(&format!("{} can be written by others than root and the daemon's user", part.display()));
         }
     }
-    Ok(())
+    Ok(real)
 }
 
 /// The started program.
@@ -166,5 +167,52 @@ fn lend(kept: rustix::thread::CapabilitySet, to_programs: bool) {
         if let Err(error) = rustix::thread::configure_capability_in_ambient_set(one, to_programs) {
             tracing::warn!(%error, "a capability cannot be given to the next program");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_others_may_write_or_nobody_can_run_is_refused_by_name() {
+        let folder = std::env::temp_dir().join(format!("vrouter-program-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let file = folder.join("program");
+        fs::write(&file, "#!/bin/sh\n").unwrap();
+        mode(&folder, 0o755);
+        for (bits, why) in
+            [(0o644, "is not executable"), (0o775, "can be written by others"), (0o757, "can be written by others")]
+        {
+            mode(&file, bits);
+            let told = judge(&file).unwrap_err();
+            assert!(told.starts_with(&format!("binary: {}: ", file.display())) && told.contains(why), "{told}");
+        }
+        mode(&file, 0o755);
+        judge(&file).unwrap();
+        mode(&folder, 0o777);
+        assert!(judge(&file).unwrap_err().contains("can be written by others"), "another file may be put there");
+        mode(&folder, 0o1777);
+        judge(&file).unwrap();
+        assert!(judge(&folder).unwrap_err().contains("is no regular file"));
+        assert!(judge(&folder.join("nothing")).unwrap_err().contains("No such file"));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn how_a_program_ended_is_told_with_its_last_lines() {
+        let run = |text: &str, ours| {
+            let mut command = Command::new("/bin/sh");
+            let mut child = command.args(["-c", text]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            let last = Arc::default();
+            let reader = child.stderr.take().map(|lines| read(lines, &last).unwrap());
+            Program { child, last, reader }.end(ours)
+        };
+        assert_eq!(run("for n in 1 2; do echo $n >&2; done; exit 7", false), "it ended with 7; it said:\n1\n2");
+        assert_eq!(run("kill -9 $$", false), "signal 9 ended it");
+        assert_eq!(run("exec sleep 100", true), "it was ended");
     }
 }
