@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+from lab import probe
 from lab.process import Failure, until
 
 # Starts the daemon as a service manager does: what was stored is open from descriptor 3 on.
@@ -77,6 +78,12 @@ class Manager:
             (self.store[name],) = given
 
 
+def carries(picture):
+    """The daemon, whose objects went with the one before, carries packets once it has them again."""
+    picture.vrouters["h1"].apply(pathlib.Path(__file__).parents[1] / "lab/networks/h1.yaml")
+    probe.ping(picture["red1"].netns, "10.1.1.1")
+
+
 def asks(vrouter):
     """`vrctl status` in a thread: what it ended with."""
     ended = []
@@ -109,7 +116,7 @@ def test_clients_wait_for_the_next_daemon(picture):
     manager.store.clear()
     manager.start()
     assert os.stat(h1.socket).st_ino != inode and h1.ask("status")
-    h1.apply(pathlib.Path(__file__).parents[1] / "lab/networks/h1.yaml")
+    carries(picture)
 
 
 def test_the_manager_is_told_which_process_goes_on(picture):
@@ -129,7 +136,7 @@ def test_the_manager_is_told_which_process_goes_on(picture):
     manager.start()
     thread.join(20)
     assert ended and ended[0].returncode == 0, ended
-    h1.apply(pathlib.Path(__file__).parents[1] / "lab/networks/h1.yaml")
+    carries(picture)
 
 
 def test_what_is_kept_and_is_not_the_socket_is_left(picture):
@@ -142,4 +149,4 @@ def test_what_is_kept_and_is_not_the_socket_is_left(picture):
         manager.store["control"], manager.store["odd"] = os.dup(other.fileno()), os.dup(other.fileno())
         manager.start()
     assert h1.ask("status") and "means nothing here" in h1.process.output(), h1.process.output()
-    h1.apply(pathlib.Path(__file__).parents[1] / "lab/networks/h1.yaml")
+    carries(picture)

@@ -274,13 +274,13 @@ async fn serving(
             () = other => {}
         }
     };
-    tracing::info!(socket = %path.display(), "ready");
-    let ready = format!("MAINPID={}\nREADY=1", std::process::id());
-    say(if heir.is_some() { &ready } else { "READY=1" });
     socket.take();
     if notify::stores() {
         store(&socket, &terms);
     }
+    tracing::info!(socket = %path.display(), "ready");
+    let ready = format!("MAINPID={}\nREADY=1", std::process::id());
+    say(if heir.is_some() { &ready } else { "READY=1" });
     heir.as_ref().inspect(|later| later.serves());
     Ok(serve(socket, calls, terms, signalled).await?)
 }
