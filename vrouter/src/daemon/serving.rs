@@ -161,15 +161,13 @@ impl Begun {
             }
             let idle = (&flags.idle, Some(idle));
             let leaver = Leaver { parts, idle, halt: &flags.halt, stop: &flags.stop, threads, keepers };
-            spawn(
-                "vr-upgrade",
-                Box::new(move || {
-                    if leaver.run(&ordered) {
-                        // an error means that a signal came
-                        _ = done.send(());
-                    }
-                }),
-            )?;
+            // an error means that a signal came
+            let leave = move || {
+                if leaver.run(&ordered) {
+                    _ = done.send(())
+                }
+            };
+            spawn("vr-upgrade", Box::new(leave))?;
             runtime.block_on(serving(socket, calls, terms, (other, heir)))?;
             if !upgrades.is_leaving() {
                 say("STOPPING=1");
