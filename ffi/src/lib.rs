@@ -26,6 +26,7 @@
 mod classifier;
 mod device;
 mod eal;
+mod files;
 #[cfg(feature = "hash")]
 mod hash;
 mod lcore;
@@ -42,6 +43,7 @@ mod sys;
 pub use classifier::{Classifier, ClassifierError, ClassifierRule, Packed};
 pub use device::{Counters, Device, DeviceConfig, DeviceError, Offloads};
 pub use eal::{Eal, EalConfig, EalError, Memory, pci_address};
+pub use files::{close_on_exec, inherited};
 #[cfg(feature = "hash")]
 pub use hash::{HASH_BURST, Hash, HashKey};
 pub use lcore::{LcoreError, LcoreRegistration, register_thread};

@@ -202,7 +202,7 @@ impl<const K: usize> Pairs<K> {
 }
 
 /// Does `work` for parts of so many places, by several threads if they are many.
-fn in_parts(count: u32, work: &(impl Fn(Range<u32>) -> Adopted + Sync)) -> Adopted {
+pub(crate) fn in_parts(count: u32, work: &(impl Fn(Range<u32>) -> Adopted + Sync)) -> Adopted {
     let next = AtomicU64::new(0);
     let take = || {
         let mut sum = Adopted::default();

@@ -152,8 +152,14 @@ impl RegionFile {
         self.new
     }
 
-    pub(crate) fn file(&self) -> &File {
+    /// The open file: whoever has a copy of its descriptor has its lock too.
+    pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// A file that another process has opened and locked, and gives away.
+    pub fn handed_over(file: File, path: &Path) -> RegionFile {
+        RegionFile { file, path: path.into(), new: false }
     }
 
     /// The error of a mapping that failed.

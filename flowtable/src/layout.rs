@@ -173,9 +173,27 @@ pub(crate) fn write_header(region: &Region, config: &Config) {
     line.0[0].store(MAGIC, Release);
 }
 
-/// The region holds no table until the header is written again.
+/// Whose check it is behind the header's words: the region was left whole.
+const SEALED: u64 = u64::from_le_bytes(*b"flowseal");
+/// The word that says so.
+const SEAL: usize = 6;
+
+/// Says that the region is whole.
+pub(crate) fn seal_header(region: &Region, config: &Config) {
+    if let Some(line) = region.line(0) {
+        line.0[SEAL].store(header(config)[4] ^ SEALED, Release);
+    }
+}
+
+/// Whether the region says that it is whole. Its header was read.
+pub(crate) fn is_sealed(region: &Region) -> bool {
+    region.line(0).is_some_and(|line| line.0[SEAL].load(Acquire) == line.0[5].load(Relaxed) ^ SEALED)
+}
+
+/// The region holds no table until the header is written again; it is sealed no more.
 pub(crate) fn unwrite_header(region: &Region) {
     if let Some(line) = region.line(0) {
+        line.0[SEAL].store(0, Relaxed);
         line.0[0].store(BUSY, Relaxed);
         // what is changed next is changed after that, also for who reads the memory when we are dead
         fence(SeqCst);

@@ -21,7 +21,7 @@
 //! anywhere and adopted there.
 //!
 //! ```text
-//! header       1 line: magic "flowtabl" | layout version | wide pairs, narrow pairs | seed | time base | check
+//! header       1 line: magic "flowtabl" | layout version | wide pairs, narrow pairs | seed | time base | check | seal
 //! narrow       the parts below, for keys of 2 words
 //! wide         the same, for keys of 5 words
 //!
@@ -80,6 +80,7 @@ mod place;
 mod prefetch;
 mod region;
 mod scan;
+mod sealed;
 mod sets;
 mod sync;
 mod table;

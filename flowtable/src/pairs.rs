@@ -1,6 +1,6 @@
 //! The table of one kind of key: look up, set up, count, remove.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::bucket::Bucket;
 use crate::counting::{Section, Sections};
@@ -20,7 +20,8 @@ pub struct Pairs<const K: usize> {
     pub(crate) buckets: Part,
     pub(crate) entries: Part,
     pub(crate) sections: Arc<Sections>,
-    pub(crate) odd_dropped: u64,
+    /// When it was adopted.
+    pub(crate) odd_dropped: OnceLock<u64>,
 }
 
 /// In place of an entry's place: there is none.
@@ -318,7 +319,7 @@ impl<const K: usize> Pairs<K> {
 
     /// What happened so far.
     pub fn counters(&self) -> Counters {
-        Counters { odd_dropped: self.odd_dropped, ..self.free.counters() }
+        Counters { odd_dropped: self.odd_dropped.get().copied().unwrap_or_default(), ..self.free.counters() }
     }
 
     #[inline(always)]

@@ -1,12 +1,12 @@
 //! The flow table: one region, two tables of pairs.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::adopt::{All, Judge};
 use crate::counting::{Counter, Sections};
 use crate::free::Free;
 use crate::key::Secrets;
-use crate::layout::{Parts, read_header, unwrite_header, write_header};
+use crate::layout::{Parts, is_sealed, read_header, seal_header, unwrite_header, write_header};
 use crate::pairs::Pairs;
 use crate::region::{LINE, Line, Part, Region};
 use crate::{AdoptError, Adopted, Config, LayoutError};
@@ -18,7 +18,7 @@ pub struct FlowTable {
     narrow: Pairs<2>,
     wide: Pairs<5>,
     sections: Arc<Sections>,
-    adopted: Option<Adopted>,
+    adopted: OnceLock<Adopted>,
 }
 
 impl FlowTable {
@@ -50,15 +50,43 @@ impl FlowTable {
     /// The same with a judge of pairs. While it is at work the region holds no table: a process that is killed then leaves nothing that
     /// could be taken for one, half of whose pairs have other keys.
     pub fn adopt_by(region: Region, judge: &impl Judge) -> Result<FlowTable, AdoptError> {
-        let config = read_header(&region)?;
-        let mut table = FlowTable::open(region, &config).map_err(AdoptError::Sizes)?;
-        unwrite_header(&table.region);
-        let narrow = table.narrow.rebuild(&|pair| judge.narrow(pair));
-        let wide = table.wide.rebuild(&|pair| judge.wide(pair));
-        (table.narrow.odd_dropped, table.wide.odd_dropped) = (narrow.damaged(), wide.damaged());
-        table.adopted = Some(narrow.with(wide));
-        write_header(&table.region, &config);
+        let table = FlowTable::lent(region)?;
+        table.take_over(judge, false)?;
         Ok(table)
+    }
+
+    /// A table that another process uses yet: of no use before [`FlowTable::take_over`].
+    ///
+    /// Errors: the header is not one of ours.
+    pub fn lent(region: Region) -> Result<FlowTable, AdoptError> {
+        let config = read_header(&region)?;
+        FlowTable::open(region, &config).map_err(AdoptError::Sizes)
+    }
+
+    /// Takes over a lent table that nobody else uses any more, once. With `keys_stay` the judge changes no key: what was sealed is then gone
+    /// through as it is, without making anything anew, which takes a fraction of the time.
+    ///
+    /// Errors: the header is not what it was.
+    pub fn take_over(&self, judge: &impl Judge, keys_stay: bool) -> Result<Adopted, AdoptError> {
+        if read_header(&self.region)? != self.config {
+            return Err(AdoptError::Header);
+        }
+        let sealed = keys_stay && is_sealed(&self.region);
+        unwrite_header(&self.region);
+        let narrow = if sealed { self.narrow.refresh(&|pair| judge.narrow(pair)) } else { None };
+        let wide = if sealed { self.wide.refresh(&|pair| judge.wide(pair)) } else { None };
+        let narrow = narrow.unwrap_or_else(|| self.narrow.rebuild(&|pair| judge.narrow(pair)));
+        let wide = wide.unwrap_or_else(|| self.wide.rebuild(&|pair| judge.wide(pair)));
+        // once
+        _ = (self.narrow.odd_dropped.set(narrow.damaged()), self.wide.odd_dropped.set(wide.damaged()));
+        _ = self.adopted.set(narrow.with(wide));
+        write_header(&self.region, &self.config);
+        Ok(narrow.with(wide))
+    }
+
+    /// Nobody uses it any more, and nobody was ended while he did: whoever takes it over next finds it whole. Only when that is so.
+    pub fn seal(&self) {
+        seal_header(&self.region, &self.config);
     }
 
     /// What a table in this region was created with, if there is one that can be adopted.
@@ -68,7 +96,7 @@ impl FlowTable {
 
     /// What became of the pairs that the region held; `None`: the table was created empty.
     pub fn adopted(&self) -> Option<Adopted> {
-        self.adopted
+        self.adopted.get().copied()
     }
 
     /// The lines of the region behind the table, which are the caller's.
@@ -110,7 +138,7 @@ impl FlowTable {
         let sections = Sections::new();
         let narrow = Pairs::open(&region, config.narrow(), secrets, &sections)?;
         let wide = Pairs::open(&region, config.wide(), secrets, &sections)?;
-        Ok(FlowTable { region, config: *config, narrow, wide, sections, adopted: None })
+        Ok(FlowTable { region, config: *config, narrow, wide, sections, adopted: OnceLock::new() })
     }
 }
 
@@ -125,6 +153,6 @@ impl<const K: usize> Pairs<K> {
         let part = |range| Part::new(region, range).ok_or(too_small);
         let free = Free { pairs: parts.pairs, stripes: part(parts.stripes)?, cold: part(parts.cold)? };
         let (buckets, entries) = (part(parts.buckets)?, part(parts.entries)?);
-        Ok(Pairs { secrets, free, buckets, entries, sections: Arc::clone(sections), odd_dropped: 0 })
+        Ok(Pairs { secrets, free, buckets, entries, sections: Arc::clone(sections), odd_dropped: OnceLock::new() })
     }
 }

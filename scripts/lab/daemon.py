@@ -8,7 +8,7 @@ import time
 
 import yaml
 
-from lab.process import Failure, run, until
+from lab.process import Failure, adopt_orphans, run, until
 
 READY_SECONDS = 30
 
@@ -61,6 +61,14 @@ class Vrouter:
             return b"READY=1" in ready.recv(4096).split(b"\n")
         except BlockingIOError:
             return False
+
+    def upgrade(self, binary=None, **options):
+        """Goes on as another program, by default as the same one. What vrctl says of it."""
+        adopt_orphans()
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        told = json.loads(self.vrctl("-o", "json", "upgrade", str(binary or f"{self.bin}/vrouter"), *words).stdout)
+        self.process.follow(told["pid"])
+        return told
 
     def stop(self):
         """SIGTERM; the exit code."""

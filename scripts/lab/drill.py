@@ -170,6 +170,18 @@ def kill_daemon(site):
     return f"ready again after {away:.2f} s, a TCP connection went on"
 
 
+def upgrade_daemon(site):
+    """The daemon is upgraded under load; a TCP connection goes on."""
+    red1, red2 = site.net["red1"].netns, site.net["red2"].netns
+    with probe.Server(red2, 9000), probe.connect(red1, V4["2"], 9000, seconds=10) as connection:
+        probe.echo(connection, b"before" * 1000)
+        with site.controller():
+            time.sleep(0.5)
+            told = site.h1.upgrade()
+        probe.echo(connection, b"after" * 1000)
+    return f"ports stood still for {told['outage_us'] / 1000:.1f} ms, {told['flow_file']['adopted']} flows adopted, a TCP connection went on"
+
+
 def corrupt_journal(site):
     """A bit of the journal turns while the daemon runs: it goes on. The next one names the place and does not start until the file is mended."""
     with site.controller():
@@ -270,6 +282,7 @@ FAULTS = (
     ("controllers killed", kill_controllers, ()),
     ("clients stalled", stall_clients, ()),
     ("daemon killed", kill_daemon, ("red", "blue")),
+    ("daemon upgraded", upgrade_daemon, ("red", "blue")),
     ("journal corrupted", corrupt_journal, ("red", "blue")),
     ("disk full", fill_disk, ()),
     ("port unplugged", unplug, ("blue",)),

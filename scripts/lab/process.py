@@ -8,6 +8,7 @@ import time
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class Failure(Exception):
@@ -58,6 +59,36 @@ def _on_its_own():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def adopt_orphans():
+    """Processes whose parents end are this one's children."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+class _Orphan:
+    """A child that we did not start: as much of a Popen as is used here."""
+
+    def __init__(self, pid):
+        self._pid, self._code = pid, None
+
+    def poll(self):
+        if self._code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+    def wait(self, seconds):
+        end = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(str(self._pid), seconds)
+            time.sleep(0.01)
+        return self._code
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self._pid, number)
+
+
 class Process:
     """A process in the background, its output in a file."""
 
@@ -92,6 +123,13 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.signal(signal.SIGKILL)
         return self._popen.wait(seconds)
+
+    def follow(self, pid):
+        """What is meant from now on is the process that another one has left in its place, which ended with 0: it is ours when its parent is gone."""
+        code = self.exit_code()
+        if code != 0:
+            raise Failure(f"{self.command}: ended with {code} when process {pid} was to go on\n{self.output()}")
+        self.pid, self._popen = pid, _Orphan(pid)
 
     def output(self):
         with open(self.log, errors="replace") as text:

@@ -113,6 +113,10 @@ class Netns:
     def start(self, *command, log):
         return self.lab.start(*command, log=log, netns=self)
 
+    def pids(self):
+        """Of all processes inside."""
+        return [int(pid) for pid in run("ip", "netns", "pids", self.name).stdout.split()]
+
     def mac(self, device):
         return re.search(r"link/ether (\S+)", self.ip("link", "show", "dev", device)).group(1)
 

@@ -68,7 +68,7 @@ impl Remote {
         let writer = std::thread::spawn(move || writer.run(&ending));
         let access = Arc::new(Access::new(&rules, Names::default()).unwrap());
         let bounds = Bounds { stall: Duration::from_secs(2), ..Bounds::default() };
-        let daemon = Daemon::start(Terms { bounds, access, tls: Some(tls), audit });
+        let daemon = Daemon::start(Terms { bounds, access, tls: Some(tls), audit, upgrades: None });
         Remote { daemon: Some(daemon), files, address, stop, writer: Some(writer) }
     }
 

@@ -58,6 +58,8 @@ fn again(kind: &str, bytes: &[u8]) -> Vec<u8> {
         Object,
         ApplyRequest,
         ApplyReply,
+        UpgradeRequest,
+        UpgradeReply,
         ListRequest,
         ListChunk,
         WatchRequest,

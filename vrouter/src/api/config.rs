@@ -40,6 +40,9 @@ pub struct Config {
     pub flow_table: At<FlowTable>,
     /// What is programmed before the first packet.
     pub state: Network,
+    /// Where all this was read.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 /// Poll-mode threads: `count` of them on the first cores, or one on each of `cores`.
@@ -164,6 +167,7 @@ impl Default for Config {
             limits: At::default(),
             flow_table: At::default(),
             state: Network::default(),
+            file: PathBuf::new(),
         }
     }
 }
@@ -210,7 +214,7 @@ impl Config {
             field: String::new(),
             reason: error.to_string(),
         })?;
-        Config::parse(&file, &text, cores)
+        Ok(Config { file: path.to_owned(), ..Config::parse(&file, &text, cores)? })
     }
 
     /// Judges a file's text; `file` is for errors.

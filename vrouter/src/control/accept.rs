@@ -16,6 +16,7 @@ use tokio::time::{Sleep, timeout};
 
 use super::access::{Access, Accounts, Audit, Caller, Door, Peer, farewell};
 use super::server::Bounds;
+use super::upgrade::Upgrades;
 
 /// A connection, and its place among those that may be open.
 pub(super) struct Client {
@@ -61,6 +62,7 @@ impl Line {
 pub(super) struct Reception {
     pub access: Arc<Access>,
     pub audit: Audit,
+    upgrades: Option<Upgrades>,
     bounds: Bounds,
     accounts: Arc<Accounts>,
     places: Arc<Semaphore>,
@@ -69,19 +71,24 @@ pub(super) struct Reception {
 
 impl Reception {
     /// And where clients come out.
-    pub(super) fn new(access: Arc<Access>, audit: Audit, bounds: Bounds) -> (Reception, mpsc::Receiver<Client>) {
+    pub(super) fn new(
+        access: Arc<Access>,
+        (audit, upgrades): (Audit, Option<Upgrades>),
+        bounds: Bounds,
+    ) -> (Reception, mpsc::Receiver<Client>) {
         let (found, clients) = mpsc::channel(1);
         let places = Arc::new(Semaphore::new(bounds.connections));
         let accounts = Arc::new(Accounts::new(bounds));
-        (Reception { access, audit, bounds, accounts, places, found }, clients)
+        (Reception { access, audit, upgrades, bounds, accounts, places, found }, clients)
     }
 
-    /// Accepts at the socket until the receiver is dropped. Beyond so many open connections, further ones wait in the kernel's backlog; a
+    /// Accepts at the socket until the receiver is dropped, or another daemon is to let clients in. Beyond so many open connections, further ones wait in the kernel's backlog; a
     /// failed accept (no descriptors left) is tried again. Who has not begun to speak HTTP/2 in time is hung up on.
     pub(super) async fn at_socket(self, listener: UnixListener) {
         while let Ok(place) = self.places.clone().acquire_owned().await {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted.and_then(|(stream, _)| Ok((peer(&stream)?, stream))),
+                () = Upgrades::leaving(self.upgrades.as_ref()) => return,
                 () = self.found.closed() => return,
             };
             match accepted {
@@ -97,6 +104,7 @@ impl Reception {
         while let Ok(handshake) = handshakes.clone().acquire_owned().await {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
+                () = Upgrades::leaving(self.upgrades.as_ref()) => return,
                 () = self.found.closed() => return,
             };
             match accepted {

@@ -9,7 +9,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::access::{Audit, Caller, Changes, Of, Place};
 use super::request::{Made, Request};
-use super::server::{Bounds, Stop, place, stopping};
+use super::server::{Bounds, Stop, place};
 use crate::api::{OPERATOR, v1};
 use v1::apply_request::Step;
 
@@ -49,10 +49,11 @@ impl Batches {
         replies: mpsc::Sender<Result<v1::ApplyReply, Status>>,
         mut stop: Stop,
     ) {
+        let told = stop.clone();
         loop {
             let next = tokio::select! {
-                next = self.next(&mut steps, &requests) => next,
-                () = stop.come() => Err(stopping()),
+                next = self.next(&mut steps, &requests, &told) => next,
+                () = stop.come() => Err(told.status()),
                 () = replies.closed() => return,
             };
             let reply = match next {
@@ -72,6 +73,7 @@ impl Batches {
         &mut self,
         steps: &mut Streaming<v1::ApplyRequest>,
         requests: &mpsc::Sender<Request>,
+        stop: &Stop,
     ) -> Result<Option<v1::ApplyReply>, Status> {
         loop {
             let message = if self.open.is_some() {
@@ -99,9 +101,9 @@ impl Batches {
             }
             let named = begin.if_generation;
             begin.if_generation = named.map(|named| self.rests_on(named));
-            requests.send(Request::Apply { begin, changes, reply }).await.map_err(|_| stopping())?;
+            requests.send(Request::Apply { begin, changes, reply }).await.map_err(|_| stop.status())?;
             use v1::apply_reply::Result;
-            let result = match answer.await.map_err(|_| stopping())? {
+            let result = match answer.await.map_err(|_| stop.status())? {
                 Ok(Made::Applied(applied)) => {
                     self.rested = named.map(|named| (named, applied.generation));
                     Result::Applied(applied)

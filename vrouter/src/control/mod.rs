@@ -16,9 +16,10 @@ pub mod log;
 mod request;
 mod server;
 mod socket;
+pub mod upgrade;
 mod watching;
 
 pub use request::{Listed, Made, Reply, Request, Rows, Watching};
 pub use server::{Bounds, ServeError, serve};
-pub use socket::{Socket, SocketError};
+pub use socket::{Leave, Socket, SocketError};
 pub use watching::{Course, Wanted};

@@ -17,6 +17,7 @@ use super::apply::{Batches, lease};
 use super::connections::Whole;
 use super::request::{Request, Rows};
 use super::socket::Socket;
+use super::upgrade::{self, Order, Upgrades};
 use super::watching::{Follower, Wanted};
 use super::{chunks, connections};
 use crate::api::{OPERATOR, v1};
@@ -91,9 +92,10 @@ pub async fn serve(
     terms: impl Into<Terms>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let Terms { bounds, access, tls, audit } = terms.into();
+    let Terms { bounds, access, tls, audit, upgrades } = terms.into();
     let listener = socket.listener.try_clone().and_then(UnixListener::from_std).map_err(ServeError::Listen)?;
     let (stop, stopped) = watch::channel(false);
+    let stopped = Stop { stopped, upgrades: upgrades.clone() };
     let calls = Calls {
         requests,
         bounds,
@@ -102,18 +104,18 @@ pub async fn serve(
         objects: Arc::new(Semaphore::new(bounds.listed_objects)),
         watches: Arc::new(Semaphore::new(bounds.watches)),
         audit: audit.clone(),
-        stop: Stop(stopped.clone()),
+        stop: stopped.clone(),
     };
     let service =
         VRouterServer::new(calls).max_decoding_message_size(bounds.message_bytes).max_encoding_message_size(usize::MAX);
-    let (reception, clients) = Reception::new(access, audit.clone(), bounds);
+    let (reception, clients) = Reception::new(access, (audit.clone(), upgrades), bounds);
     if let Some(tls) = tls {
         let (listener, door) = tls.split().map_err(ServeError::Listen)?;
         tokio::spawn(reception.clone().at_door(listener, door));
     }
     tokio::spawn(reception.at_socket(listener));
     let service = MapResponse::new(service, by_contract);
-    let server = connections::serve(clients, service, (audit, bounds.stall), Stop(stopped));
+    let server = connections::serve(clients, service, (audit, bounds.stall), stopped);
     tokio::pin!(server, shutdown);
     tokio::select! {
         () = &mut server => return Ok(()),
@@ -127,12 +129,23 @@ pub async fn serve(
 
 /// Comes when the daemon stops.
 #[derive(Clone)]
-pub(super) struct Stop(watch::Receiver<bool>);
+pub(super) struct Stop {
+    stopped: watch::Receiver<bool>,
+    upgrades: Option<Upgrades>,
+}
 
 impl Stop {
     pub(super) async fn come(&mut self) {
         // An error means that `serve` is gone, which is the same.
-        let _ = self.0.wait_for(|&stopped| stopped).await;
+        let _ = self.stopped.wait_for(|&stopped| stopped).await;
+    }
+
+    /// What a call is told that is not answered.
+    pub(super) fn status(&self) -> Status {
+        if self.upgrades.as_ref().is_some_and(Upgrades::is_under_way) {
+            return Status::unavailable("an upgrade is under way: nothing was changed, try again");
+        }
+        stopping()
     }
 }
 
@@ -156,12 +169,12 @@ impl Calls {
         let (reply, answer) = oneshot::channel();
         let mut stop = self.stop.clone();
         let asked = async {
-            self.requests.send(request(reply)).await.map_err(|_| stopping())?;
-            answer.await.map_err(|_| stopping())
+            self.requests.send(request(reply)).await.map_err(|_| self.stop.status())?;
+            answer.await.map_err(|_| self.stop.status())
         };
         tokio::select! {
             answer = asked => answer,
-            () = stop.come() => Err(stopping()),
+            () = stop.come() => Err(self.stop.status()),
         }
     }
 
@@ -173,8 +186,8 @@ impl Calls {
     ) -> Result<T, Status> {
         let mut stop = self.stop.clone();
         let _turn = tokio::select! {
-            turn = caller.account.questions.acquire() => turn.map_err(|_| stopping())?,
-            () = stop.come() => return Err(stopping()),
+            turn = caller.account.questions.acquire() => turn.map_err(|_| self.stop.status())?,
+            () = stop.come() => return Err(self.stop.status()),
         };
         self.ask(request).await
     }
@@ -318,6 +331,28 @@ impl VRouter for Calls {
     async fn status(&self, call: Call<v1::StatusRequest>) -> Result<Response<v1::StatusReply>, Status> {
         let caller = caller(&call)?;
         self.question(&caller, |reply| Request::Status { reply }).await.map(Response::new)
+    }
+
+    async fn upgrade(&self, call: Call<v1::UpgradeRequest>) -> Result<Response<v1::UpgradeReply>, Status> {
+        let caller = caller(&call)?;
+        let (binary, prepare) = upgrade::wanted(call.into_inner()).map_err(Status::invalid_argument)?;
+        let upgrades = self.stop.upgrades.as_ref();
+        let upgrades = upgrades.ok_or_else(|| Status::failed_precondition("this daemon cannot be upgraded"))?;
+        let (mut reply, answer) = oneshot::channel();
+        if self.audit.is_kept() {
+            let path = binary.display().to_string();
+            let told = move |made: &Result<v1::UpgradeReply, _>| match made {
+                Ok(done) => {
+                    serde_json::json!({ "result": "upgraded", "binary": path, "pid": done.pid, "version": done.version })
+                }
+                Err(not) => serde_json::json!({ "result": "refused", "binary": path, "reason": format!("{not}") }),
+            };
+            reply = self.audit.hears(&caller, ("Upgrade", String::new()), reply, told);
+        }
+        upgrades.ask(Order { binary, prepare, reply })?;
+        // it is answered also while all else ends
+        let made: Result<_, upgrade::NotUpgraded> = answer.await.map_err(|_| stopping())?;
+        Ok(Response::new(made?))
     }
 }
 

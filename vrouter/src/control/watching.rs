@@ -10,7 +10,7 @@ use super::access::Place;
 use super::chunks::{Room, take};
 use super::log::{Log, Next};
 use super::request::{Rows, Watching};
-use super::server::{Stop, stopping};
+use super::server::Stop;
 use crate::api::v1;
 use v1::change::Op;
 
@@ -151,9 +151,10 @@ impl Follower {
     pub async fn run(self, watching: Watching, list_place: impl Send, mut stop: Stop) {
         let Follower { wanted, stall, to, place, line } = self;
         let events = Events { to, stall };
+        let told = stop.clone();
         let end = tokio::select! {
-            end = events.follow(wanted, watching, list_place) => end,
-            () = stop.come() => End::Status(stopping()),
+            end = events.follow(wanted, watching, list_place, &told) => end,
+            () = stop.come() => End::Status(told.status()),
         };
         if let End::Status(status) = end {
             // told if the client reads on after all, and else cut off
@@ -174,7 +175,7 @@ struct Events {
 }
 
 impl Events {
-    async fn follow(&self, wanted: Wanted, watching: Watching, list_place: impl Send) -> End {
+    async fn follow(&self, wanted: Wanted, watching: Watching, list_place: impl Send, stop: &Stop) -> End {
         let Watching { log, generation, objects, mut rises } = watching;
         if let Some(objects) = objects
             && let Err(end) = self.list(generation, wanted.puts(objects)).await
@@ -187,7 +188,7 @@ impl Events {
             let sent = match course.next(&log) {
                 Some(event) => self.send(event).await,
                 None => tokio::select! {
-                    rose = rises.changed() => rose.map_err(|_| End::Status(stopping())),
+                    rose = rises.changed() => rose.map_err(|_| End::Status(stop.status())),
                     () = self.to.closed() => Err(End::Gone),
                 },
             };

@@ -1,7 +1,9 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
 mod apply;
+mod due;
 mod owners;
+mod still;
 mod verdicts;
 
 use std::collections::BTreeMap;
@@ -11,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
+use crossbeam::channel::Receiver;
 use tokio::sync::mpsc;
 
 use super::bfd::Bfd;
@@ -36,6 +39,7 @@ use crate::drops::DropReason;
 use crate::local;
 use crate::model::Model;
 use crate::tables::{BfdStand, Snapshot, Watched};
+pub use still::{Ask, Frozen, Known};
 
 /// Punts of each class that are taken before calls get their turn.
 const TURN: usize = 64;
@@ -109,6 +113,10 @@ pub struct Control {
     ledger: Option<Ledger>,
     /// Of the batch that was made last.
     numbers: state::Numbers,
+    /// Who may ask it to stand still.
+    asks: Option<Receiver<Ask>>,
+    /// Changes are not taken.
+    frozen: bool,
 }
 
 impl Control {
@@ -149,6 +157,8 @@ impl Control {
             heartbeats: vec![(0, now); shared.workers.len()],
             ledger: None,
             numbers: state::Numbers::default(),
+            asks: None,
+            frozen: false,
             shared,
         };
         control.baselines.renew(&control.shared, control.slow.counters(), control.publisher.current());
@@ -214,6 +224,7 @@ impl Control {
             self.bfd.step_at(now * 1000);
         }
         self.hear_of_sessions();
+        self.stand_still();
         let sightings = self.learn_stations(now);
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
@@ -228,7 +239,9 @@ impl Control {
             self.slow.tick(&mut snapshot, now, &mut tell);
             self.watch_links();
             self.watch_quotas(now);
-            self.end_leases(now);
+            if !self.frozen {
+                self.end_leases(now);
+            }
             self.publisher.reclaim();
             self.watch_workers(now);
             self.model.note_changes(if self.log.is_watched() { log::CHANGES } else { UNWATCHED });
@@ -282,6 +295,8 @@ impl Control {
     pub fn answer(&mut self, request: Request) {
         // an answer that nobody waits for any more is dropped
         match request {
+            // unanswered: the server says why
+            Request::Apply { .. } if self.frozen => {}
             Request::Apply { begin, changes, reply } => self.apply(begin, changes, reply),
             Request::KeepAlive { wanted, reply } => self.keep_alive(wanted, reply),
             Request::Owners { reply } => _ = reply.send(self.owners()),
@@ -449,40 +464,6 @@ impl Control {
     fn tell_watchers(&mut self) {
         for noted in self.model.take_noted() {
             self.log.add(noted.generation.0, noted.owner, noted.changes);
-        }
-    }
-
-    /// A port that lost its link gets no more of what has another way, one that has it again does.
-    fn watch_links(&mut self) {
-        for (port, up) in self.ports.links() {
-            if let Some(snapshot) = self.model.link(port, up) {
-                tracing::info!(port = port.index(), up, "link");
-                self.publisher.publish(snapshot);
-                self.want_neighbours();
-            }
-        }
-    }
-
-    /// Quotas that are nearly or wholly used raise alarms.
-    fn watch_quotas(&mut self, now: u64) {
-        for (holder, alarms) in self.quotas.look(&self.shared, self.publisher.current(), &self.model, now) {
-            if let Some(snapshot) = self.model.alarm(holder, alarms) {
-                tracing::info!(?holder, ?alarms, "quota");
-                self.publisher.publish(snapshot);
-            }
-        }
-    }
-
-    /// A worker whose polls stand still is reported: it hangs in a driver, or its core was taken away.
-    fn watch_workers(&mut self, now: u64) {
-        for (index, (end, (polls, rose))) in self.shared.workers.iter().zip(&mut self.heartbeats).enumerate() {
-            let count = end.counters.worker.polls.count();
-            if count != *polls {
-                (*polls, *rose) = (count, now);
-            } else if now.saturating_sub(*rose) >= HEARTBEAT {
-                tracing::error!(worker = index, ms = now - *rose, "the worker does not poll");
-                *rose = now;
-            }
         }
     }
 }

@@ -19,11 +19,15 @@ pub mod publish;
 mod quotas;
 #[cfg(feature = "dpdk")]
 mod restore;
+#[cfg(feature = "dpdk")]
+mod serving;
 pub mod slow_path;
 #[cfg(feature = "dpdk")]
 mod start;
 #[cfg(feature = "dpdk")]
 mod traffic;
+#[cfg(feature = "dpdk")]
+mod upgrade;
 pub mod verdicts;
 pub mod view;
 mod wanted;

@@ -5,7 +5,7 @@ use super::ledger::{LedgerError, Opened};
 use super::ports::Devices;
 use super::start::StartError;
 use crate::api::state::v1 as state;
-use crate::durable::DurableError;
+use crate::durable::{DurableError, Image};
 use crate::ids::{Generation, Mac, PortIndex};
 use crate::model::{Model, NewPort, PortInfo, Unopened};
 
@@ -39,10 +39,23 @@ pub(super) fn restore(
             Ok(PortInfo { devargs: devargs.to_owned(), ..before })
         }
     };
+    objects(image, Generation(kept.generation()), model, &mut open)?;
+    for port in dead {
+        model.link(port, false);
+    }
+    Ok(())
+}
+
+/// Takes in the objects of an image, as this generation or a later one.
+pub(super) fn objects(
+    image: &Image,
+    generation: Generation,
+    model: &mut Model,
+    open: &mut dyn FnMut(NewPort) -> Result<PortInfo, Unopened>,
+) -> Result<(), StartError> {
     let mut damaged = None;
     let objects = image.objects().map_while(|object| object.map_err(|fault| damaged = Some(fault)).ok());
-    let generation = Generation(kept.generation());
-    let restored = model.restore(objects, &numbers, generation, &mut open);
+    let restored = model.restore(objects, &image.numbers(), generation, open);
     restored.map_err(|refused| StartError::State {
         object: format!("what the state directory holds: {}", refused.object),
         field: refused.field,
@@ -52,14 +65,12 @@ pub(super) fn restore(
         let error = DurableError::Corrupt { file: "the state directory".into(), offset: 0, fault };
         return Err(LedgerError::Durable(String::new(), error).into());
     }
-    for port in dead {
-        model.link(port, false);
-    }
     tracing::info!(objects = image.len(), generation = model.generation().0, "restored");
     Ok(())
 }
 
-fn info(port: &state::Device) -> Option<PortInfo> {
+/// What a port was.
+pub(super) fn info(port: &state::Device) -> Option<PortInfo> {
     Some(PortInfo {
         name: port.name.clone(),
         devargs: port.devargs.clone(),

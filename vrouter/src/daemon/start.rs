@@ -2,35 +2,30 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowtable::FlowTable;
-use rustix::process::setpriority_process;
-use rustix::thread::{CpuSet, gettid, sched_setaffinity};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use rustix::thread::{CpuSet, sched_setaffinity};
 
-use super::answer::{Control, Identity};
 use super::clock::Clock;
 use super::devices::{DpdkDevices, Ends, HANDOVER, OpenError, place};
-use super::entrance::{Entrance, EntranceError};
+use super::entrance::{Entrance, EntranceError, Listening};
 use super::flow_file::{self, Found};
-use super::ledger::{self, Binder, LedgerError, Opened, Scribe};
+use super::ledger::{self, LedgerError};
 use super::ports::Devices;
-use super::privileges::{PrivilegesError, drop_to_needed};
+use super::privileges::{PrivilegesError, Reach, drop_to_needed};
+use super::serving::{Begun, Kept};
+use super::upgrade::{self, Heir, HeirError};
 use super::workers::Workers;
-use super::{memory, notify, restore};
+use super::{memory, restore};
 use crate::api::config::{self as api, Config};
 use crate::api::state::v1 as state;
 use crate::api::{OPERATOR, v1};
-use crate::control::{ServeError, serve};
+use crate::control::ServeError;
+use crate::control::access::Users;
 use crate::datapath::{Shared, Worker, held::HELD, mover::Mover, shared::Limits};
 use crate::ids::WorkerIndex;
-use crate::model::{Model, NewPort};
+use crate::model::{Model, NewPort, PortInfo, Unopened};
 use crate::port::dpdk::{self, Eal, EalConfig, EalError, Memory, Mempool, MempoolError, pci_address};
-
-/// Calls that may wait for the control thread.
-const CALLS: usize = 256;
 
 /// Why the daemon does not run, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +42,8 @@ pub enum StartError {
     Ports(u32),
     #[error("port {0}: {1}")]
     Port(String, OpenError),
+    #[error("port {0}: {1}")]
+    Unopened(String, String),
     #[error("the flow table cannot be had: {0}")]
     FlowTable(#[from] flowtable::LayoutError),
     #[error("flow_table.file: {0}")]
@@ -61,6 +58,8 @@ pub enum StartError {
     Thread(#[from] io::Error),
     #[error(transparent)]
     Serve(#[from] ServeError),
+    #[error(transparent)]
+    Heir(#[from] HeirError),
 }
 
 impl StartError {
@@ -85,24 +84,23 @@ pub enum Work {
     Move,
 }
 
-/// Runs the daemon until SIGTERM or SIGINT. Blocks; main thread.
+/// Runs the daemon until SIGTERM, SIGINT, or an upgrade that makes another process go on. Blocks; main thread.
 pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let available: Vec<usize> =
         core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
-    let entrance = Entrance::open(config)?;
-    if config.limits.ports > dpdk::MOST_PORTS {
-        return Err(StartError::Ports(config.limits.ports));
+    if let Some(heir) = Heir::of_environment()? {
+        return upgrade::take_over(config, work, heir, &available);
     }
+    let users = Users::of_host();
+    let entrance = Entrance::open(config, users.names(), Listening::stored())?;
     // before anything that takes long: a damaged one ends the start
     let seed = random_seed();
     let mut kept = config.state_dir.as_deref().map(|path| ledger::open(path, random_seed())).transpose()?;
     let reach = drop_to_needed(config)?;
-    let eal = Arc::new(Eal::init(&eal_config(config))?);
-    let (pool, large) = mempools(&eal, config)?;
-    warn_of_small_pool(config);
-    let workers = config.worker_count();
-    let mut devices = DpdkDevices::new(*eal, (pool, large), workers).within(reach);
-    let mut ends: Ends = (0..workers).map(|_| Vec::new()).collect();
+    let base = Base::make(config, "")?;
+    let count = config.worker_count();
+    let mut devices = base.devices(count, reach.clone());
+    let mut ends: Ends = (0..count).map(|_| Vec::new()).collect();
     let infos = devices.open_configured(config, &mut ends).map_err(|(port, error)| StartError::Port(port, error))?;
     let clock = Clock::new();
     let sizes = memory::flow_file_sizes(config, seed, clock.millis());
@@ -112,59 +110,100 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     if let Some(kept) = &kept {
         restore::restore(kept, &mut model, &mut devices, &mut ends)?;
     }
-    apply_state(config, &mut model, &mut devices, &mut ends, kept.as_mut())?;
+    let mut open = |wanted: NewPort| {
+        let (info, opened) = devices.open(&wanted)?;
+        place(&mut ends, wanted.index, opened);
+        Ok(info)
+    };
+    let batch = apply_state(config, &mut model, &mut open)?;
+    if let (Some(kept), Some(batch)) = (&mut kept, batch) {
+        kept.keep(batch).map_err(StartError::Unkept)?;
+    }
     let (flows, told) = match file {
         Some(file) => file.table(&sizes, &model.snapshot(), clock.tick()).map(|(flows, told)| (flows, Some(told)))?,
         None => (memory::flow_table(config, sizes.table.seed, sizes.table.time_base)?, None),
     };
     say_of_flow_file(&flows, told.as_ref());
-    let limits = memory::limits(config)?;
-    say_limits(&limits);
-    let slots =
-        Limits { vif_slots: config.limits.vifs as usize, new_flows_per_second: config.limits.new_flows_per_second };
-    let shared = Arc::new(Shared::new(model.snapshot(), flows, workers, slots));
-    let cores = config.worker_cores(&available);
-    let others: Vec<usize> = available.iter().copied().filter(|core| !cores.contains(core)).collect();
-    let ends =
-        ends.into_iter().zip(cores).enumerate().map(|(index, (ports, core))| (WorkerIndex(index as u16), ports, core));
-    let enter = move || dpdk::register_thread(&eal);
+    let shared = Arc::new(Shared::new(model.snapshot(), flows, count, slots(config)));
     let workers = match work {
-        Work::Forward => {
-            let workers = ends.map(|(index, ports, core)| (Worker::new(index, shared.clone(), ports), core));
-            Workers::start(workers.collect(), config.idle, clock, enter)?
-        }
+        Work::Forward => workers(config, &base.eal, (shared.clone(), ends, clock), &available)?,
         Work::Move => {
             devices.keep();
-            let movers = ends.map(|(index, ports, core)| (Mover::new(index, shared.clone(), ports), core));
-            Workers::start(movers.collect(), config.idle, clock, enter)?
+            movers(config, &base.eal, (shared.clone(), ends, clock), &available)?
         }
     };
-    stay_on(&others);
-    let identity = Identity { idle: config.idle.to_string(), limits };
-    let generation = model.generation().0;
-    let mut control = Control::new(shared, model, Box::new(devices), identity, clock);
-    control.tell_of_flow_file(told);
-    let keepers = kept.map(|kept| keep_in(kept, generation, &mut control)).transpose()?;
-    let result = serve_until_signal(entrance, control, keepers, clock);
-    drop(workers);
-    // everything that holds frames is gone by now: what is missing leaked
-    let leaked = pool.in_use() + large.map_or(0, |large| large.in_use());
-    if leaked > 0 {
-        tracing::warn!(mbufs = leaked, "buffers were not returned");
-    }
-    tracing::info!(mbufs_in_use = leaked, "stopped");
-    result
+    stay_on(&other_cores(config, &available));
+    let begun =
+        Begun::of(config, entrance, (base, shared, workers), (model, devices), told, (reach, users, available, clock))?;
+    begun.serve(Kept::Now(kept))
 }
 
-/// Batches are acknowledged from now on when they are kept. What its threads run.
-fn keep_in(kept: Opened, generation: u64, control: &mut Control) -> Result<(Scribe, Binder), StartError> {
-    let (ledger, scribe, binder) = kept.start(generation, ledger::GROWN).map_err(StartError::Unkept)?;
-    control.keep_in(ledger);
-    Ok((scribe, binder))
+/// What everything else rests on.
+pub(super) struct Base {
+    pub eal: Arc<Eal>,
+    pub pool: Mempool,
+    pub large: Option<Mempool>,
+}
+
+impl Base {
+    /// Starts the EAL, whose files' names end in `suffix`, and makes the packet buffers.
+    pub fn make(config: &Config, suffix: &str) -> Result<Base, StartError> {
+        if config.limits.ports > dpdk::MOST_PORTS {
+            return Err(StartError::Ports(config.limits.ports));
+        }
+        let eal = Arc::new(Eal::init(&eal_config(config, suffix))?);
+        let (pool, large) = mempools(&eal, config)?;
+        warn_of_small_pool(config);
+        Ok(Base { eal, pool, large })
+    }
+
+    /// No device yet.
+    pub fn devices(&self, workers: usize, reach: Option<Reach>) -> DpdkDevices {
+        DpdkDevices::new(*self.eal, (self.pool, self.large), workers).within(reach)
+    }
+}
+
+/// Limits of what workers and the control thread share.
+pub(super) fn slots(config: &Config) -> Limits {
+    Limits { vif_slots: config.limits.vifs as usize, new_flows_per_second: config.limits.new_flows_per_second }
+}
+
+/// Cores that no worker has.
+pub(super) fn other_cores(config: &Config, available: &[usize]) -> Vec<usize> {
+    let cores = config.worker_cores(available);
+    available.iter().copied().filter(|core| !cores.contains(core)).collect()
+}
+
+/// Starts the workers, each with its ends of ports.
+pub(super) fn workers(
+    config: &Config,
+    eal: &Arc<Eal>,
+    (shared, ends, clock): (Arc<Shared>, Ends, Clock),
+    available: &[usize],
+) -> Result<Workers, StartError> {
+    let eal = eal.clone();
+    let each = ends.into_iter().zip(config.worker_cores(available)).enumerate();
+    let workers =
+        each.map(|(index, (ports, core))| (Worker::new(WorkerIndex(index as u16), shared.clone(), ports), core));
+    Ok(Workers::start(workers.collect(), config.idle, clock, move || dpdk::register_thread(&eal))?)
+}
+
+/// The same of those that only move.
+fn movers(
+    config: &Config,
+    eal: &Arc<Eal>,
+    (shared, ends, clock): (Arc<Shared>, Ends, Clock),
+    available: &[usize],
+) -> Result<Workers, StartError> {
+    let eal = eal.clone();
+    let each = ends.into_iter().zip(config.worker_cores(available)).enumerate();
+    let movers =
+        each.map(|(index, (ports, core))| (Mover::new(WorkerIndex(index as u16), shared.clone(), ports), core));
+    Ok(Workers::start(movers.collect(), config.idle, clock, move || dpdk::register_thread(&eal))?)
 }
 
 /// This thread, and those that it starts from now on, run on these cores alone, if there are any: a worker that polls gives nobody time.
-fn stay_on(cores: &[usize]) {
+pub(super) fn stay_on(cores: &[usize]) {
     let mut set = CpuSet::new();
     cores.iter().filter(|core| **core < CpuSet::MAX_CPU).for_each(|core| set.set(*core));
     if set.count() > 0
@@ -174,27 +213,13 @@ fn stay_on(cores: &[usize]) {
     }
 }
 
-/// This thread has its core before others on it: on Linux a thread has a priority of its own.
-fn come_first() {
-    if let Err(error) = setpriority_process(Some(gettid()), -20) {
-        tracing::info!(%error, "BFD has no priority over other threads");
-    }
-}
-
-/// This thread has what others on its core leave it.
-fn come_last() {
-    if let Err(error) = setpriority_process(Some(gettid()), 10) {
-        tracing::info!(%error, "flows whose verdict changed are looked for as if it were urgent");
-    }
-}
-
-fn say_limits(limits: &[v1::Limit]) {
+pub(super) fn say_limits(limits: &[v1::Limit]) {
     for limit in limits {
         tracing::info!(limit = limit.name, value = limit.value, mib = limit.bytes >> 20, "limit");
     }
 }
 
-fn say_of_flow_file(flows: &FlowTable, told: Option<&v1::FlowFile>) {
+pub(super) fn say_of_flow_file(flows: &FlowTable, told: Option<&v1::FlowFile>) {
     let (Some(told), Some(file)) = (told, flows.region().file()) else { return };
     let (path, pages) = (file.path().display(), flows.region().pages());
     if told.rebuilt.is_empty() {
@@ -232,13 +257,12 @@ fn warn_of_small_pool(config: &Config) {
     }
 }
 
-fn apply_state(
+/// Puts what the configuration says should exist. Absent: nothing; else what is to be kept.
+pub(super) fn apply_state(
     config: &Config,
     model: &mut Model,
-    devices: &mut DpdkDevices,
-    ends: &mut Ends,
-    kept: Option<&mut Opened>,
-) -> Result<(), StartError> {
+    open: &mut dyn FnMut(NewPort) -> Result<PortInfo, Unopened>,
+) -> Result<Option<state::Batch>, StartError> {
     // judged when the file was read
     let changes = config.state.changes().map_err(|fault| StartError::State {
         object: String::new(),
@@ -247,92 +271,25 @@ fn apply_state(
     })?;
     let (changes, positions): (Vec<v1::Change>, Vec<_>) = changes.into_iter().unzip();
     if changes.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    let mut open = |wanted: NewPort| {
-        let (info, opened) = devices.open(&wanted)?;
-        place(ends, wanted.index, opened);
-        Ok(info)
-    };
     model.number_batches();
-    let made = model.apply_opening(OPERATOR, &changes, &mut open);
+    let made = model.apply_opening(OPERATOR, &changes, open);
     let snapshot = made.map_err(|refused| {
         let position = positions.get(refused.change as usize).copied().unwrap_or_default();
         let object = format!("line {} column {}: {}", position.line, position.column, refused.object);
         StartError::State { object, field: refused.field, reason: refused.reason }
     })?;
-    let Some(kept) = kept else { return Ok(()) };
     let (generation, numbers) = (snapshot.generation.0, Some(model.take_numbers()));
     let batch =
         state::Batch { sequence: 0, generation, owner: OPERATOR.into(), changes, numbers, ..state::Batch::default() };
-    kept.keep(batch).map_err(StartError::Unkept)
+    Ok(Some(batch))
 }
 
-/// The control thread, BFD's and those of the state directory beside the socket, until a signal comes.
-fn serve_until_signal(
-    Entrance { socket, terms, writer }: Entrance,
-    mut control: Control,
-    keepers: Option<(Scribe, Binder)>,
-    clock: Clock,
-) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (calls, waiting) = mpsc::channel(CALLS);
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let (thread, bfd) = (std::thread::Builder::new().name("vr-bfd".into()), control.give_bfd());
-        let stop = &stop;
-        thread.spawn_scoped(scope, move || {
-            come_first();
-            bfd.run(clock, stop);
-        })?;
-        let (thread, verdicts) = (std::thread::Builder::new().name("vr-verdicts".into()), control.give_verdicts());
-        thread.spawn_scoped(scope, move || {
-            come_last();
-            verdicts.run(clock, stop);
-        })?;
-        // both end when the control thread has, and all is written that it handed over
-        if let Some((scribe, binder)) = keepers {
-            std::thread::Builder::new().name("vr-journal".into()).spawn_scoped(scope, || scribe.run())?;
-            std::thread::Builder::new().name("vr-snapshot".into()).spawn_scoped(scope, || binder.run())?;
-        }
-        if let Some(writer) = writer {
-            std::thread::Builder::new().name("vr-audit".into()).spawn_scoped(scope, || writer.run(stop))?;
-        }
-        let thread = std::thread::Builder::new().name("vr-control".into());
-        thread.spawn_scoped(scope, || control.run(waiting, stop))?;
-        let served = runtime.block_on(async {
-            let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-            let (path, audit) = (socket.path().to_path_buf(), terms.audit.clone());
-            let mut hangup = signal(SignalKind::hangup())?;
-            tokio::spawn(async move {
-                while hangup.recv().await.is_some() {
-                    tracing::info!("SIGHUP: the audit log is opened anew");
-                    audit.reopen();
-                }
-            });
-            let signalled = async move {
-                tokio::select! {
-                    _ = term.recv() => tracing::info!("SIGTERM: stopping"),
-                    _ = int.recv() => tracing::info!("SIGINT: stopping"),
-                }
-            };
-            tracing::info!(socket = %path.display(), "ready");
-            if let Err(error) = notify::notify("READY=1") {
-                tracing::warn!(%error, "the service manager was not told");
-            }
-            Ok::<_, StartError>(serve(socket, calls, terms, signalled).await?)
-        });
-        stop.store(true, Ordering::Relaxed);
-        if let Err(error) = notify::notify("STOPPING=1") {
-            tracing::warn!(%error, "the service manager was not told");
-        }
-        served
-    })
-}
-
-fn eal_config(config: &Config) -> EalConfig {
+fn eal_config(config: &Config, suffix: &str) -> EalConfig {
     let eal = &config.eal.value;
     let prefix = eal.file_prefix.clone().unwrap_or_else(|| format!("vrouter{}", std::process::id()));
+    let prefix = prefix + suffix;
     let memory =
         if eal.huge_pages { Memory::Huge { mib: Some(eal.memory_mb) } } else { Memory::NoHuge { mib: eal.memory_mb } };
     let mut extra = eal.args.clone();
@@ -360,7 +317,7 @@ fn lends_memory(devargs: &str) -> bool {
 }
 
 /// A seed that tenants cannot guess, from the kernel by way of the standard library.
-fn random_seed() -> u64 {
+pub(super) fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
 }

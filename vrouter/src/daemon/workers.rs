@@ -10,7 +10,8 @@ use super::clock::Clock;
 use crate::api::config::Idle;
 use crate::datapath::Worker;
 use crate::datapath::mover::Mover;
-use crate::ids::Tick;
+use crate::ids::{PortIndex, Tick};
+use crate::port::Port;
 
 /// Empty polls before a backing-off worker sleeps for the first time.
 const PATIENCE: u32 = 256;
@@ -26,6 +27,8 @@ pub trait Polled: Send + 'static {
     fn settle(&mut self);
     /// Moves what is there; the frames moved.
     fn poll(&mut self, now: Tick) -> usize;
+    /// Its end of a port, if it has one. When its thread has ended.
+    fn take_end(&mut self, port: PortIndex) -> Option<Box<dyn Port>>;
 }
 
 impl Polled for Worker {
@@ -37,6 +40,10 @@ impl Polled for Worker {
     fn poll(&mut self, now: Tick) -> usize {
         Worker::poll(self, now)
     }
+
+    fn take_end(&mut self, port: PortIndex) -> Option<Box<dyn Port>> {
+        Worker::take_end(self, port)
+    }
 }
 
 impl Polled for Mover {
@@ -46,12 +53,16 @@ impl Polled for Mover {
     fn poll(&mut self, _now: Tick) -> usize {
         Mover::poll(self)
     }
+
+    fn take_end(&mut self, _: PortIndex) -> Option<Box<dyn Port>> {
+        None
+    }
 }
 
 /// The running workers. Dropping it ends them.
 pub struct Workers {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<Box<dyn Polled>>>,
 }
 
 impl Workers {
@@ -65,7 +76,7 @@ impl Workers {
     ) -> io::Result<Workers> {
         // its drop ends what was started, also when a later thread cannot be
         let mut started = Workers { stop: Arc::default(), threads: Vec::new() };
-        for (index, (worker, core)) in workers.into_iter().enumerate() {
+        for (index, (mut worker, core)) in workers.into_iter().enumerate() {
             let (stop, enter) = (started.stop.clone(), enter.clone());
             let thread = std::thread::Builder::new().name(format!("vr-worker-{index}"));
             started.threads.push(thread.spawn(move || {
@@ -73,25 +84,29 @@ impl Workers {
                     tracing::warn!(worker = index, core, "cannot pin the worker to its core");
                 }
                 let _registration = enter();
-                run(worker, idle, clock, &stop);
+                run(&mut worker, idle, clock, &stop);
+                Box::new(worker) as Box<dyn Polled>
             })?);
         }
         Ok(started)
+    }
+
+    /// Ends them. What they polled with is given back: ports are open until it is dropped.
+    pub fn halt(&mut self) -> Vec<Box<dyn Polled>> {
+        // relaxed: a flag that carries nothing but itself
+        self.stop.store(true, Ordering::Relaxed);
+        // a panic has aborted the process before
+        self.threads.drain(..).filter_map(|thread| thread.join().ok()).collect()
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        // relaxed: a flag that carries nothing but itself
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // a panic has aborted the process before
-            let _ = thread.join();
-        }
+        drop(self.halt());
     }
 }
 
-fn run(mut worker: impl Polled, idle: Idle, clock: Clock, stop: &AtomicBool) {
+fn run(worker: &mut impl Polled, idle: Idle, clock: Clock, stop: &AtomicBool) {
     let mut empty = 0_u32;
     let mut polls = 0_u32;
     let mut now = clock.tick();

@@ -196,6 +196,11 @@ impl Worker {
         }
     }
 
+    /// Its end of a port, if it has one. When its thread has ended.
+    pub fn take_end(&mut self, port: PortIndex) -> Option<Box<dyn Port>> {
+        self.ports.ends.get_mut(port.index()).and_then(Option::take)
+    }
+
     /// Called once by the thread that is to poll, before: the first reading of the snapshot's pointer allocates the thread's own slot.
     pub fn settle(&mut self) {
         self.take_snapshot();

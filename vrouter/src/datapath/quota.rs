@@ -162,20 +162,23 @@ fn row_of_tunnels(vrf: VrfId) -> usize {
 }
 
 impl Accounts {
-    /// For this many rows of VIFs; with what a table holds that may be another process's.
+    /// For this many rows of VIFs, of flows in this table. Nothing is charged.
     pub fn new(vif_slots: usize, flows: &FlowTable) -> Accounts {
         let rows = |count: usize| (0..count).map(|_| Account::default()).collect();
         let holders = |pairs: u32| (0..pairs).map(|_| AtomicU32::new(NOBODY)).collect();
-        let accounts = Accounts {
+        Accounts {
             rows: rows(TUNNEL_ROWS + vif_slots + 1),
             tenants: rows(TenantId::MOST + 1),
             holders: [holders(flows.narrow().capacity()), holders(flows.wide().capacity())],
-        };
+        }
+    }
+
+    /// Charges what the table holds, that may be another process's. Before workers begin, once.
+    pub fn charge(&self, flows: &FlowTable) {
         each_owner(flows, |owner, wide, index| {
-            accounts.take_up(owner);
-            accounts.note(owner, wide, index);
+            self.take_up(owner);
+            self.note(owner, wide, index);
         });
-        accounts
     }
 
     /// Bytes that accounts for so many VIFs take, but for [`Accounts::PER_PAIR`].

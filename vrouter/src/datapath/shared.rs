@@ -58,6 +58,13 @@ pub struct WorkerEnd {
 impl Shared {
     /// State for this many workers and VIF rows, with the first snapshot, whose rows of ports say how many there may be.
     pub fn new(snapshot: Arc<Snapshot>, flows: FlowTable, workers: usize, budget: Limits) -> Shared {
+        let shared = Shared::uncharged(snapshot, flows, workers, budget);
+        shared.accounts.charge(&shared.flows);
+        shared
+    }
+
+    /// The same, but that nobody is charged for flows: their table may be another process's yet.
+    pub fn uncharged(snapshot: Arc<Snapshot>, flows: FlowTable, workers: usize, budget: Limits) -> Shared {
         let Limits { vif_slots, new_flows_per_second } = budget;
         let limit = snapshot.ports.len();
         let end = || WorkerEnd {

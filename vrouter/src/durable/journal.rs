@@ -40,6 +40,8 @@ pub struct Room {
 pub struct Journal {
     space: Arc<Space>,
     pub number: u64,
+    /// As the file's first record says.
+    version: u32,
     seed: u32,
     at: u64,
     previous: u32,
@@ -79,16 +81,27 @@ impl Room {
 impl Journal {
     /// A journal without batches, under its name, synced. `step`: how much space is taken at a time.
     pub fn create(files: &dyn Files, identity: u64, number: u64, step: u64) -> Result<(Journal, Room), DurableError> {
+        Journal::create_as(VERSION, files, identity, number, step)
+    }
+
+    pub(super) fn create_as(
+        version: u32,
+        files: &dyn Files,
+        identity: u64,
+        number: u64,
+        step: u64,
+    ) -> Result<(Journal, Room), DurableError> {
         let (name, unnamed) = (name(number), format!("{}.new", name(number)));
         let file = files.create(&unnamed).map_err(on(&unnamed))?;
         let space = Arc::new(Space { file, reserved: AtomicU64::new(0) });
         let seed = record::seed(identity, true, number);
-        let mut journal = Journal { space, number, seed, at: 0, previous: 0, synced: 0, length: 0, bytes: Vec::new() };
+        let mut journal =
+            Journal { space, number, version, seed, at: 0, previous: 0, synced: 0, length: 0, bytes: Vec::new() };
         let mut room = Room { space: journal.space.clone(), taken: 0, step };
         room.reserve(0).map_err(on(&unnamed))?;
         // the file has this length when the record is read: it gets its name after it was synced
         journal.length = journal.space.reserved.load(Ordering::Relaxed);
-        journal.put(Kind::Begin, &state::Begin { version: VERSION, identity, number, batches: 0 });
+        journal.put(Kind::Begin, &state::Begin { version, identity, number, batches: 0 });
         journal.write().and_then(|()| journal.sync()).map_err(on(&unnamed))?;
         room.taken = journal.at;
         files.rename(&unnamed, &name).map_err(on(&name))?;
@@ -114,6 +127,7 @@ impl Journal {
         let mut journal = Journal {
             space: space.clone(),
             number: read.number,
+            version: read.version,
             seed: read.seed,
             at: read.end,
             previous: read.previous,
@@ -128,7 +142,14 @@ impl Journal {
 
     /// Adds a batch to what is written next.
     pub fn add(&mut self, batch: &state::Batch) {
-        self.put(Kind::Batch, batch);
+        match &batch.said {
+            // who made the file shall read all of it
+            Some(said) if self.version < VERSION => {
+                let changes = batch.changes.iter().cloned().chain(Vec::from(said.clone())).collect();
+                self.put(Kind::Batch, &state::Batch { changes, said: None, ..batch.clone() });
+            }
+            _ => self.put(Kind::Batch, batch),
+        }
     }
 
     /// Adds that generations up to this one may be published.
@@ -189,6 +210,7 @@ pub struct Read {
     pub closed: bool,
     /// Batches in it.
     pub batches: u64,
+    version: u32,
     /// What does not check behind all that was known to be synced.
     pub cut: Option<Cut>,
     seed: u32,
@@ -235,6 +257,7 @@ fn parse(bytes: &[u8], number: u64, mut image: Option<&mut Image>) -> Result<Rea
         identity: begin.identity,
         closed: false,
         batches: 0,
+        version: begin.version,
         cut: None,
         seed,
         end: 0,

@@ -28,3 +28,4 @@ pub use files::{File, Files, Folder};
 pub use image::{Image, keep_lease};
 pub use journal::{Cut, Journal, Room};
 pub use recover::{Recovered, begin_anew, compact, open, read};
+pub use snapshot::{pack, unpack};

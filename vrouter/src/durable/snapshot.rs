@@ -1,5 +1,7 @@
 //! A snapshot: Begin, the objects in pieces, End. It is written under another name, synced, and then named: one that is there is whole.
 
+use std::io;
+
 use prost::Message;
 
 use super::error::{DurableError, Fault, on};
@@ -26,6 +28,36 @@ pub fn name(number: u64) -> String {
 pub fn write(files: &dyn Files, identity: u64, number: u64, image: &Image) -> Result<u64, DurableError> {
     let (name, unnamed) = (name(number), format!("{}.new", name(number)));
     let file = files.create(&unnamed).map_err(on(&unnamed))?;
+    let length = pieces(identity, number, image, &mut |at, bytes| file.write_at(at, bytes)).map_err(on(&unnamed))?;
+    file.sync().map_err(on(&unnamed))?;
+    files.rename(&unnamed, &name).map_err(on(&name))?;
+    files.sync_directory().map_err(on(&name))?;
+    Ok(length)
+}
+
+/// An image as a snapshot of no directory: what [`unpack`] takes.
+pub fn pack(image: &Image) -> Vec<u8> {
+    let mut all = Vec::new();
+    let packed = pieces(0, 0, image, &mut |_, bytes| {
+        all.extend_from_slice(bytes);
+        Ok(())
+    });
+    debug_assert!(packed.is_ok(), "memory takes all");
+    all
+}
+
+/// The image in it.
+pub fn unpack(bytes: &[u8]) -> Result<Image, Fault> {
+    parse(bytes, 0).map(|(_, image)| image).map_err(|(_, fault)| fault)
+}
+
+/// Gives the bytes of a snapshot out, with where they belong. Their number.
+fn pieces(
+    identity: u64,
+    number: u64,
+    image: &Image,
+    write: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<u64> {
     let mut out = Writer { seed: record::seed(identity, false, number), previous: 0, at: 0, bytes: Vec::new() };
     let begin = state::Begin { version: VERSION, identity, number, batches: image.batches };
     out.put(Kind::Begin, &begin);
@@ -34,7 +66,7 @@ pub fn write(files: &dyn Files, identity: u64, number: u64, image: &Image) -> Re
         let kept = |(owner, object): (&str, &[u8])| state::Kept { owner: owner.to_owned(), object: object.to_vec() };
         out.put(Kind::Objects, &state::Objects { objects: objects.by_ref().take(PIECE).map(kept).collect() });
         if out.bytes.len() >= WRITE {
-            file.write_at(out.at, &out.bytes).map_err(on(&unnamed))?;
+            write(out.at, &out.bytes)?;
             out.written();
         }
     }
@@ -48,11 +80,8 @@ pub fn write(files: &dyn Files, identity: u64, number: u64, image: &Image) -> Re
             leases: image.leases.clone().into_iter().collect(),
         },
     );
-    file.write_at(out.at, &out.bytes).map_err(on(&unnamed))?;
+    write(out.at, &out.bytes)?;
     out.written();
-    file.sync().map_err(on(&unnamed))?;
-    files.rename(&unnamed, &name).map_err(on(&name))?;
-    files.sync_directory().map_err(on(&name))?;
     Ok(out.at)
 }
 

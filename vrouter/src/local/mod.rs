@@ -176,6 +176,11 @@ impl Local {
         self.neighbours.want(vif, address.into())
     }
 
+    /// Another process knew this neighbour a moment ago: it is used, and asked whether it is still there, from the next tick on.
+    pub fn go_on_with(&mut self, vif: VifId, address: IpAddr, mac: Mac, now_ms: u64) {
+        self.neighbours.go_on_with((vif, address), mac, now_ms);
+    }
+
     /// The model needs it no more.
     pub fn unwant(&mut self, vif: VifId, address: impl Into<IpAddr>) {
         self.neighbours.unwant(vif, address.into());

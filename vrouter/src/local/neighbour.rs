@@ -207,6 +207,17 @@ impl Neighbours {
         Ok(None)
     }
 
+    pub(super) fn go_on_with(&mut self, key: Key, mac: Mac, now: u64) {
+        if !self.entries.contains_key(&key) && self.entries.len() >= self.limits.neighbours {
+            return;
+        }
+        let entry = self.entries.entry(key).or_insert_with(|| Entry::new(false, now));
+        if entry.mac().is_none() && entry.hold.is_empty() {
+            (entry.state, entry.due) = (State::Probing { mac, tries: 0 }, now);
+            self.next_due = self.next_due.min(now);
+        }
+    }
+
     pub(super) fn unwant(&mut self, vif: VifId, address: IpAddr) {
         let Some(entry) = self.entries.get_mut(&(vif, address)) else { return };
         entry.wanted = false;

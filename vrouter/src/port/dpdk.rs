@@ -2,7 +2,7 @@
 
 pub use ffi::{
     Counters, DeviceError, Eal, EalConfig, EalError, LcoreError, LcoreRegistration, Memory, Mempool, MempoolConfig,
-    MempoolError, Offloads, cycles, cycles_hertz, pci_address, register_thread,
+    MempoolError, Offloads, close_on_exec, cycles, cycles_hertz, inherited, pci_address, register_thread,
 };
 
 use std::num::NonZeroU8;

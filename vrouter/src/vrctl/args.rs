@@ -71,6 +71,8 @@ pub enum Command {
     Status,
     /// Show who has objects, and leases
     Owners,
+    /// Go on as another program: objects, flows and sockets stay, ports stand still for a moment
+    Upgrade(Upgrade),
     /// Tell what would happen to a packet, and why
     Explain(Explain),
     /// Print the JSON schema of network files
@@ -291,6 +293,25 @@ pub struct Drops {
     /// All reasons and their meanings; asks no daemon
     #[arg(long, conflicts_with_all = ["vif", "reason", "victims"])]
     pub reasons: bool,
+}
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "The daemon starts it with its own arguments, and forwards while it prepares: memory is needed twice meanwhile, and changes are
+refused. If it fails or is not the daemon, nothing has changed, and it is told why.
+
+Examples:
+  vrctl upgrade /usr/bin/vrouter        # the new version, in the old one's place
+  vrctl upgrade /usr/local/bin/vrouter --timeout 120 -o json
+"
+)]
+pub struct Upgrade {
+    /// The program, on the daemon's host
+    #[arg(value_name = "BINARY")]
+    pub binary: PathBuf,
+    /// Seconds that it may take to prepare
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub timeout: u32,
 }
 
 #[derive(clap::Args)]

@@ -18,6 +18,7 @@ mod row_bfd;
 mod rows;
 mod show;
 mod stats;
+mod upgrade;
 mod verdicts;
 mod watch;
 
@@ -63,9 +64,11 @@ impl From<tonic::Status> for Failure {
     fn from(status: tonic::Status) -> Failure {
         use tonic::Code;
         match status.code() {
-            Code::InvalidArgument | Code::ResourceExhausted | Code::DeadlineExceeded | Code::PermissionDenied => {
-                Failure::Refused(status.message().to_owned())
-            }
+            Code::InvalidArgument
+            | Code::ResourceExhausted
+            | Code::DeadlineExceeded
+            | Code::PermissionDenied
+            | Code::FailedPrecondition => Failure::Refused(status.message().to_owned()),
             Code::Unavailable | Code::Cancelled | Code::Unknown => {
                 Failure::Unreachable(format!("the connection to the daemon broke: {}", status.message()))
             }
@@ -108,6 +111,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Stats => stats::run(&daemon, output).await,
         Command::Status => stats::status(&daemon, output).await,
         Command::Owners => owners::run(&daemon, output).await,
+        Command::Upgrade(upgrade) => upgrade::run(&daemon, output, upgrade).await,
         Command::Explain(explain) => explain::run(&daemon, output, explain).await,
         Command::Schema { config } => {
             let schema = if config { Config::schema() } else { Network::schema() };

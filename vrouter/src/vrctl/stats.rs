@@ -76,7 +76,7 @@ fn flow_file(file: &v1::FlowFile) -> String {
     format!("flows in {}: adopted {} in {took} ms, dropped {dropped}\n", file.path, count(file.adopted))
 }
 
-fn flow_file_value(file: &v1::FlowFile) -> Value {
+pub fn flow_file_value(file: &v1::FlowFile) -> Value {
     let dropped = |it: &v1::DroppedFlows| (it.cause.clone(), json!(it.flows));
     json!({
         "path": file.path,

@@ -11,8 +11,9 @@ use tonic::Streaming;
 use v1::apply_reply::Result as Answer;
 use v1::apply_request::Step;
 use vrouter::api::v1;
-use vrouter::control::{Bounds, Socket, serve};
-use vrouter::daemon::answer::{Control, Devices, Identity};
+use vrouter::control::access::Terms;
+use vrouter::control::{Socket, serve};
+use vrouter::daemon::answer::{Ask, Control, Devices, Identity};
 use vrouter::daemon::clock::Clock;
 use vrouter::datapath::{Shared, shared};
 use vrouter::ids::Mac;
@@ -31,13 +32,16 @@ impl Devices for NoDevices {
 /// The daemon's control thread and socket, without workers.
 pub struct Real {
     pub folder: Folder,
+    /// What upgrades ask of the control thread.
+    pub asks: crossbeam::channel::Sender<Ask>,
     stop: Option<oneshot::Sender<()>>,
     ended: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Real {
-    pub fn start(bounds: Bounds) -> Real {
+    pub fn start(terms: impl Into<Terms>) -> Real {
+        let terms = terms.into();
         let folder = Folder::new();
         let socket = Socket::bind(&folder.file("sock")).unwrap();
         let (requests, inbox) = mpsc::channel(64);
@@ -51,15 +55,17 @@ impl Real {
         let slots = shared::Limits { vif_slots: 4096, new_flows_per_second: 1 };
         let shared = Arc::new(Shared::new(model.snapshot(), flows, 0, slots));
         let identity = Identity { idle: String::new(), limits: Vec::new() };
-        let control = Control::new(shared, model, Box::new(NoDevices), identity, Clock::new());
+        let mut control = Control::new(shared, model, Box::new(NoDevices), identity, Clock::new());
+        let (asks, asked) = crossbeam::channel::unbounded();
+        control.hear(asked);
         let threads = vec![
             std::thread::spawn(move || control.run(inbox, &end)),
             std::thread::spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(serve(socket, requests, bounds, async { drop(stopped.await) })).unwrap();
+                runtime.block_on(serve(socket, requests, terms, async { drop(stopped.await) })).unwrap();
             }),
         ];
-        Real { folder, stop: Some(stop), ended, threads }
+        Real { folder, asks, stop: Some(stop), ended, threads }
     }
 
     pub fn path(&self) -> PathBuf {

@@ -185,6 +185,6 @@ fn fields_said_twice_are_merged() {
             .iter()
             .map(|item| if let Item::Route(route) = item { said(&route) } else { item.into_change() })
             .collect();
-        assert_eq!(said, [wanted.clone()]);
+        assert_eq!(said, std::slice::from_ref(&wanted));
     }
 }

@@ -21,7 +21,7 @@ pub use audit::{Audit, Writer};
 pub(super) use caller::Caller;
 pub(super) use farewell::farewell;
 pub(super) use guard::Guard;
-pub use names::{Names, UnknownName};
+pub use names::{Names, UnknownName, Users};
 pub use table::{OPERATIONS, RPCS};
 pub use terms::Terms;
 pub(super) use tls::Door;

@@ -1,8 +1,7 @@
 //! Users and groups of the host, as `/etc/passwd` and `/etc/group` have them.
 
 use std::collections::HashMap;
-use std::io;
-use std::path::Path;
+use std::fs;
 
 use crate::api::config::Account;
 
@@ -25,13 +24,37 @@ pub struct UnknownName {
     name: String,
 }
 
+/// The bytes of the two files. What cannot be read is empty.
+#[derive(Clone, Debug, Default)]
+pub struct Users {
+    pub passwd: Vec<u8>,
+    pub group: Vec<u8>,
+}
+
+impl Users {
+    /// This host's.
+    pub fn of_host() -> Users {
+        Users::default().or_newer()
+    }
+
+    /// This host's, as far as they can be read, else these.
+    pub fn or_newer(self) -> Users {
+        Users {
+            passwd: fs::read("/etc/passwd").unwrap_or(self.passwd),
+            group: fs::read("/etc/group").unwrap_or(self.group),
+        }
+    }
+
+    /// What they say.
+    pub fn names(&self) -> Names {
+        Names::parse(&String::from_utf8_lossy(&self.passwd), &String::from_utf8_lossy(&self.group))
+    }
+}
+
 impl Names {
     /// This host's; what cannot be read has no names.
     pub fn of_host() -> Names {
-        let read = |path: &str| -> io::Result<String> {
-            Ok(String::from_utf8_lossy(&std::fs::read(Path::new(path))?).into_owned())
-        };
-        Names::parse(&read("/etc/passwd").unwrap_or_default(), &read("/etc/group").unwrap_or_default())
+        Users::of_host().names()
     }
 
     /// From the text of the two files (passwd(5), group(5)). A line that is malformed is passed over.

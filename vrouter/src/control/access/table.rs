@@ -3,7 +3,7 @@
 use crate::api::config::{Operation, Role};
 
 /// By the name of the call. A call that is not here needs the highest.
-pub const RPCS: [(&str, Role); 11] = [
+pub const RPCS: [(&str, Role); 12] = [
     ("Apply", Role::Write),
     ("KeepAlive", Role::Write),
     ("List", Role::Read),
@@ -15,6 +15,7 @@ pub const RPCS: [(&str, Role); 11] = [
     ("Explain", Role::Read),
     ("Owners", Role::Read),
     ("Status", Role::Read),
+    ("Upgrade", Role::Admin),
 ];
 
 /// Calls in which a client sends any number of messages.

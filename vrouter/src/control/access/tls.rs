@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +40,11 @@ pub enum TlsError {
 impl Tls {
     /// Reads keys and certificates, and listens.
     pub fn listen(config: &config::Tls) -> Result<Tls, TlsError> {
+        Tls::listen_at(config, None)
+    }
+
+    /// The same at a socket that another process listened at, if there is one.
+    pub fn listen_at(config: &config::Tls, listener: Option<OwnedFd>) -> Result<Tls, TlsError> {
         let file = |field, path: &Path, reason: &dyn std::fmt::Display| TlsError::File {
             field,
             path: path.to_owned(),
@@ -64,7 +70,10 @@ impl Tls {
         // each connection shows its certificate: none that has expired meanwhile comes by an old session
         server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        let listening = TcpListener::bind(config.listen);
+        let fits =
+            |there: &TcpListener| there.local_addr().is_ok_and(|at| config.listen.port() == 0 || at == config.listen);
+        let there = listener.map(TcpListener::from).filter(fits);
+        let listening = there.map_or_else(|| TcpListener::bind(config.listen), Ok);
         let listener = listening
             .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
             .map_err(|error| TlsError::Listen { address: config.listen, error })?;
@@ -74,6 +83,11 @@ impl Tls {
     /// Where it listens: the port that it got, if 0 was asked for.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// What another process needs for [`Tls::listen_at`].
+    pub fn hand_over(&self) -> io::Result<OwnedFd> {
+        Ok(self.listener.try_clone()?.into())
     }
 
     /// Its parts, on the runtime.

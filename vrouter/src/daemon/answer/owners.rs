@@ -15,6 +15,10 @@ impl Control {
         let v1::KeepAliveRequest { owner, lease_ms } = wanted;
         let before = self.leases.of(&owner).map_or(0, |lease| lease.length);
         let new = lease_ms.is_some_and(|length| length != before);
+        // unanswered: the server says why
+        if self.frozen && new {
+            return;
+        }
         if let Err(error) = self.may_keep_alive(&owner, lease_ms, new) {
             _ = reply.send(Err(error));
             return;

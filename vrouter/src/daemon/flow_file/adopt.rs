@@ -45,6 +45,11 @@ impl<'a> Renumber<'a> {
         Renumber { snapshot, vifs, vrfs, members, labels, now }
     }
 
+    /// All places have the numbers that they had, as far as they are there.
+    pub fn keeps_keys(&self) -> bool {
+        self.vifs.iter().chain(&self.vrfs).all(|(before, now)| before == now)
+    }
+
     fn place(&self, context: u32) -> Option<Place> {
         match Place::from(Context(context)) {
             Place::Vif(vif) => self.vifs.get(&vif.0).map(|&vif| Place::Vif(VifId(vif))),

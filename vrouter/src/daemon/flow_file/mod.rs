@@ -104,22 +104,47 @@ impl Left {
         self.names.generation
     }
 
+    /// The table, which is of no use before [`adopt`]: its process may still use it.
+    pub fn lent(self) -> Result<FlowTable, AdoptError> {
+        FlowTable::lent(self.region)
+    }
+
     /// Adopts them, for a process whose objects are these. Before workers begin.
     ///
     /// # Errors
     /// The region is no longer what it was when it was read.
     pub fn adopt(self, sizes: &Sizes, snapshot: &Snapshot, now: Tick) -> Result<(FlowTable, v1::FlowFile), AdoptError> {
-        let start = Instant::now();
-        let config = FlowTable::config_of(&self.region)?;
-        let spare = self.region.lines().get(config.bytes().map_err(AdoptError::Sizes)? / 64..).unwrap_or_default();
-        // from here on numbers in flows may be ours: they mean nothing until the records are ours too
-        Numbering::suspend(spare);
-        let renumber = Renumber::new(&self.names, config.seed, snapshot, now);
-        let table = FlowTable::adopt_by(self.region, &renumber)?;
-        Numbering::begin(table.spare(), config.seed, sizes, snapshot);
-        let told = adopt::told(&table, start.elapsed().as_millis() as u32);
+        let names = self.names;
+        let table = FlowTable::lent(self.region)?;
+        let told = adopt_by(&table, &names, sizes, snapshot, now)?;
         Ok((table, told))
     }
+}
+
+/// Adopts the flows of a lent table whose process has stopped, for one whose objects are these. Before workers begin.
+///
+/// # Errors
+/// The region is no longer what it was when it was lent.
+pub fn adopt(table: &FlowTable, sizes: &Sizes, snapshot: &Snapshot, now: Tick) -> Result<v1::FlowFile, Refused> {
+    let names = Names::read(table.spare(), table.config().seed, sizes)?;
+    Ok(adopt_by(table, &names, sizes, snapshot, now)?)
+}
+
+fn adopt_by(
+    table: &FlowTable,
+    names: &Names,
+    sizes: &Sizes,
+    snapshot: &Snapshot,
+    now: Tick,
+) -> Result<v1::FlowFile, AdoptError> {
+    let start = Instant::now();
+    let seed = table.config().seed;
+    // from here on numbers in flows may be ours: they mean nothing until the records are ours too
+    Numbering::suspend(table.spare());
+    let renumber = Renumber::new(names, seed, snapshot, now);
+    table.take_over(&renumber, renumber.keeps_keys())?;
+    Numbering::begin(table.spare(), seed, sizes, snapshot);
+    Ok(adopt::told(table, start.elapsed().as_millis() as u32))
 }
 
 impl Found {

@@ -108,7 +108,8 @@ impl Binder {
     }
 }
 
-fn image(
+/// An image of what a model says.
+pub fn image(
     batches: u64,
     generation: u64,
     (objects, numbers): Kept,

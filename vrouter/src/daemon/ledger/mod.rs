@@ -20,7 +20,7 @@ use crossbeam::channel::{Sender, unbounded};
 use parking_lot::Mutex;
 use prost::Message;
 
-pub use binder::Binder;
+pub use binder::{Binder, image};
 pub use scribe::Scribe;
 
 use crate::api::state::v1 as state;
@@ -278,6 +278,16 @@ impl Ledger {
     /// Owners that are to be heard of, and within how many milliseconds.
     pub fn leases(&self) -> &BTreeMap<String, u32> {
         &self.leases
+    }
+
+    /// Batches that were handed over.
+    pub fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    /// What the directory holds is not what the model is, and why: changes are refused until a snapshot of the model is written.
+    pub fn distrust(&self, why: &str) {
+        *self.shared.failed.lock() = Some(why.to_owned());
     }
 
     /// For Status.

@@ -5,6 +5,7 @@ mod capabilities;
 pub mod reach;
 
 use std::io;
+use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
@@ -48,6 +49,15 @@ pub fn drop_to_needed(config: &Config) -> Result<Option<Reach>, PrivilegesError>
         return Ok(None);
     }
     Ok(Some(reach))
+}
+
+/// The same of a process that was started by one with this reach, which files and privileges are left of: landlock counts how often it is asked.
+pub fn keep_dropped(config: &Config, reach: Option<Vec<PathBuf>>) -> Result<Option<Reach>, PrivilegesError> {
+    let Some(write) = reach.filter(|_| config.privileges.drop) else { return drop_to_needed(config) };
+    let devices = capabilities::of_devices(config.ports.iter().map(|port| &*port.devargs));
+    let kept = capabilities::drop_all_but(config.privileges.kept() | devices).map_err(PrivilegesError::Capabilities)?;
+    tracing::info!(capabilities = %kept, "privileges are those of the daemon before");
+    Ok(Some(Reach { write, ..Reach::default() }))
 }
 
 /// Files beyond reach cannot be opened, made, renamed or removed from now on, and nothing is connected to by TCP. A kernel that knows less

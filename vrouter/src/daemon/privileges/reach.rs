@@ -13,8 +13,19 @@ pub struct Reach {
 }
 
 /// Libraries and drivers, and what the kernel tells of memory, devices and this process.
-const READ: [&str; 9] =
-    ["/usr", "/lib", "/lib64", "/proc", "/sys", "/etc/ld.so.cache", "/etc/libibverbs.d", "/dev/zero", "/dev/urandom"];
+const READ: [&str; 11] = [
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/proc",
+    "/sys",
+    "/etc/ld.so.cache",
+    "/etc/libibverbs.d",
+    "/etc/passwd",
+    "/etc/group",
+    "/dev/zero",
+    "/dev/urandom",
+];
 /// Where libxdp locks an interface while it loads a program, if it cannot at /sys/fs/bpf.
 const XDP: &str = "/run/xdp";
 /// Devices: taps, vhost, NICs by VFIO or verbs; what pins AF_XDP's programs.
@@ -29,6 +40,9 @@ impl Reach {
         read.extend(std::env::current_exe().ok().and_then(|exe| folder_of(&exe)));
         read.extend(std::env::var_os("LD_LIBRARY_PATH").iter().flat_map(std::env::split_paths));
         read.extend(config.eal.args.iter().filter_map(|argument| folder_of(Path::new(argument))));
+        // for the next program, when it takes over
+        let tls = config.control.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key, &tls.client_ca]);
+        read.extend(tls.chain([&config.file]).map(|file| read_again(file)));
         write.extend(devices());
         write.extend(mounted("hugetlbfs", &std::fs::read_to_string("/proc/mounts").unwrap_or_default()));
         write.extend(dpdk_folders());
@@ -74,6 +88,13 @@ fn paths(devargs: &str) -> impl Iterator<Item = &Path> {
 fn place_of(path: &Path) -> Option<PathBuf> {
     let stays = std::fs::metadata(path).is_ok_and(|it| it.is_file() || it.file_type().is_char_device());
     if stays { Some(path.to_owned()) } else { folder_of(path) }
+}
+
+/// The folder of a file that may be replaced; the file alone where much else lies beside it.
+fn read_again(path: &Path) -> PathBuf {
+    folder_of(path)
+        .filter(|folder| ![Path::new("/"), Path::new("/etc")].contains(&&**folder))
+        .unwrap_or(path.to_owned())
 }
 
 fn folder_of(path: &Path) -> Option<PathBuf> {

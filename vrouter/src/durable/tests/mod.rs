@@ -5,3 +5,4 @@ mod damage;
 pub(crate) mod disk;
 mod failures;
 mod run;
+mod versions;

@@ -331,3 +331,15 @@ fn a_vif_that_goes_takes_its_neighbours_along() {
     assert_eq!(out, [forget, Output::Dropped(DropReason::NextHopGone, Some(WEB))]);
     assert_eq!((clocked.local.held(), clocked.local.neighbours().count()), (0, 0));
 }
+
+#[test]
+fn whom_another_process_knew_is_used_and_asked_whether_it_is_there() {
+    let mut at = Clocked::new(Limits::default());
+    let key: IpAddr = PEER.into();
+    at.local.go_on_with(FABRIC, key, Mac([2; 6]), at.now);
+    assert_eq!(at.local.want(FABRIC, key), Ok(Some(Mac([2; 6]))));
+    let out = at.wait(100);
+    assert!(matches!(&out[..], [(_, Output::Frame { .. })]), "probed at once: {out:?}");
+    let out = at.wait(5000);
+    assert!(out.iter().any(|(_, it)| matches!(it, Output::Forget { .. })), "nobody answered: {out:?}");
+}
