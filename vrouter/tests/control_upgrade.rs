@@ -34,11 +34,7 @@ fn to(binary: &str, timeout_ms: u32) -> v1::UpgradeRequest {
 async fn vrf(path: &Path, name: &str) -> Result<v1::ApplyReply, Status> {
     let vrf = v1::Vrf { name: name.into(), ..v1::Vrf::default() };
     let put = v1::Change { op: Some(v1::change::Op::Put(v1::object::Kind::Vrf(vrf).into())) };
-    let steps = [
-        Step::Begin(v1::Begin::default()),
-        Step::Changes(vec![put].into()),
-        Step::Commit(v1::Commit {}),
-    ];
+    let steps = [Step::Begin(v1::Begin::default()), Step::Changes(vec![put].into()), Step::Commit(v1::Commit {})];
     let steps = steps.map(|step| v1::ApplyRequest { step: Some(step) });
     let mut replies = client(path).await.apply(iter(steps)).await?.into_inner();
     Ok(replies.message().await?.expect("a batch is answered"))
