@@ -352,6 +352,7 @@ impl Accounts {
     /// Whether the counts are those of the pairs that are there; while nothing moves.
     pub fn agree_with(&self, flows: &FlowTable) -> bool {
         let counted = Accounts::new(self.rows.len() - TUNNEL_ROWS - 1, flows);
+        counted.charge(flows);
         let same = |a: &[Account], b: &[Account]| a.iter().zip(b).all(|(a, b)| a.used().held == b.used().held);
         same(&self.rows, &counted.rows) && same(&self.tenants, &counted.tenants)
     }
