@@ -63,7 +63,7 @@ async fn changes_meanwhile_are_refused_and_questions_answered() {
     assert_eq!(frozen.image.counts(), [("ports", 1), ("vrfs", 1)]);
     let refused = vrf(&real.path(), "blue").await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
-    assert!(refused.message().contains("an upgrade is under way"), "{refused:?}");
+    assert!(refused.message().contains("an upgrade is under way: nothing was changed"), "{refused:?}");
     let mut other = client(&real.path()).await;
     let lease = v1::KeepAliveRequest { owner: "bgp".into(), lease_ms: Some(60_000) };
     assert_eq!(other.keep_alive(lease).await.unwrap_err().code(), Code::Unavailable, "a lease that is new");

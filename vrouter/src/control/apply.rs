@@ -101,9 +101,9 @@ impl Batches {
             }
             let named = begin.if_generation;
             begin.if_generation = named.map(|named| self.rests_on(named));
-            requests.send(Request::Apply { begin, changes, reply }).await.map_err(|_| stop.status())?;
+            requests.send(Request::Apply { begin, changes, reply }).await.map_err(|_| stop.untaken())?;
             use v1::apply_reply::Result;
-            let result = match answer.await.map_err(|_| stop.status())? {
+            let result = match answer.await.map_err(|_| stop.untaken())? {
                 Ok(Made::Applied(applied)) => {
                     self.rested = named.map(|named| (named, applied.generation));
                     Result::Applied(applied)

@@ -140,10 +140,19 @@ impl Stop {
         let _ = self.stopped.wait_for(|&stopped| stopped).await;
     }
 
-    /// What a call is told that is not answered.
+    /// What a call is told that ends before its answer, whatever became of what it asked.
     pub(super) fn status(&self) -> Status {
+        self.told("an upgrade is under way: try again")
+    }
+
+    /// What a call is told that the control thread did not take up.
+    pub(super) fn untaken(&self) -> Status {
+        self.told("an upgrade is under way: nothing was changed, try again")
+    }
+
+    fn told(&self, of_upgrade: &str) -> Status {
         if self.upgrades.as_ref().is_some_and(Upgrades::is_under_way) {
-            return Status::unavailable("an upgrade is under way: nothing was changed, try again");
+            return Status::unavailable(of_upgrade);
         }
         stopping()
     }
@@ -169,8 +178,8 @@ impl Calls {
         let (reply, answer) = oneshot::channel();
         let mut stop = self.stop.clone();
         let asked = async {
-            self.requests.send(request(reply)).await.map_err(|_| self.stop.status())?;
-            answer.await.map_err(|_| self.stop.status())
+            self.requests.send(request(reply)).await.map_err(|_| self.stop.untaken())?;
+            answer.await.map_err(|_| self.stop.untaken())
         };
         tokio::select! {
             answer = asked => answer,

@@ -125,13 +125,10 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     };
     say_of_flow_file(&flows, told.as_ref());
     let shared = Arc::new(Shared::new(model.snapshot(), flows, count, slots(config)));
-    let workers = match work {
-        Work::Forward => workers(config, &base.eal, (shared.clone(), ends, clock), &available)?,
-        Work::Move => {
-            devices.keep();
-            movers(config, &base.eal, (shared.clone(), ends, clock), &available)?
-        }
-    };
+    if work == Work::Move {
+        devices.keep();
+    }
+    let workers = workers(config, work, &base.eal, (shared.clone(), ends, clock), &available)?;
     stay_on(&other_cores(config, &available));
     let begun =
         Begun::of(config, entrance, (base, shared, workers), (model, devices), told, (reach, users, available, clock))?;
@@ -177,29 +174,25 @@ pub(super) fn other_cores(config: &Config, available: &[usize]) -> Vec<usize> {
 /// Starts the workers, each with its ends of ports.
 pub(super) fn workers(
     config: &Config,
+    work: Work,
     eal: &Arc<Eal>,
     (shared, ends, clock): (Arc<Shared>, Ends, Clock),
     available: &[usize],
 ) -> Result<Workers, StartError> {
     let eal = eal.clone();
     let each = ends.into_iter().zip(config.worker_cores(available)).enumerate();
-    let workers =
-        each.map(|(index, (ports, core))| (Worker::new(WorkerIndex(index as u16), shared.clone(), ports), core));
-    Ok(Workers::start(workers.collect(), config.idle, clock, move || dpdk::register_thread(&eal))?)
-}
-
-/// The same of those that only move.
-fn movers(
-    config: &Config,
-    eal: &Arc<Eal>,
-    (shared, ends, clock): (Arc<Shared>, Ends, Clock),
-    available: &[usize],
-) -> Result<Workers, StartError> {
-    let eal = eal.clone();
-    let each = ends.into_iter().zip(config.worker_cores(available)).enumerate();
-    let movers =
-        each.map(|(index, (ports, core))| (Mover::new(WorkerIndex(index as u16), shared.clone(), ports), core));
-    Ok(Workers::start(movers.collect(), config.idle, clock, move || dpdk::register_thread(&eal))?)
+    let each = each.map(|(index, (ports, core))| (WorkerIndex(index as u16), ports, core));
+    let enter = move || dpdk::register_thread(&eal);
+    Ok(match work {
+        Work::Forward => {
+            let workers = each.map(|(index, ports, core)| (Worker::new(index, shared.clone(), ports), core));
+            Workers::start(workers.collect(), config.idle, clock, enter)
+        }
+        Work::Move => {
+            let movers = each.map(|(index, ports, core)| (Mover::new(index, shared.clone(), ports), core));
+            Workers::start(movers.collect(), config.idle, clock, enter)
+        }
+    }?)
 }
 
 /// This thread, and those that it starts from now on, run on these cores alone, if there are any: a worker that polls gives nobody time.

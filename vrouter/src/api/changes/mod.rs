@@ -26,8 +26,8 @@ pub struct Changes {
     count: usize,
     /// Place of the first one without an operation, or whose operation is without an object or key.
     broken: Option<usize>,
-    /// There are others than routes with one next hop, and deletes.
-    names: bool,
+    /// There is one that may give a name a number.
+    numbers: bool,
 }
 
 /// A change that is read.
@@ -58,9 +58,9 @@ impl Changes {
         self.broken
     }
 
-    /// Whether there may be one that gives a name a number: others than routes with one next hop, and deletes.
-    pub fn name(&self) -> bool {
-        self.names
+    /// Whether one may give a name a number: all but deletes, and routes without paths of their own.
+    pub fn may_take_numbers(&self) -> bool {
+        self.numbers
     }
 
     /// Them, in order.
@@ -84,7 +84,7 @@ impl Changes {
         self.bytes.extend_from_slice(&more.bytes);
         self.broken = self.broken.or(more.broken.map(|at| self.count + at));
         self.count += more.count;
-        self.names |= more.names;
+        self.numbers |= more.numbers;
     }
 
     fn note(&mut self, change: &v1::Change) {
@@ -96,7 +96,7 @@ impl Changes {
         if !whole {
             self.broken.get_or_insert(self.count);
         }
-        self.names |= match &change.op {
+        self.numbers |= match &change.op {
             Some(Op::Create(object) | Op::Put(object)) => {
                 !matches!(&object.kind, Some(Kind::Route(route)) if route.paths.is_empty())
             }

@@ -134,7 +134,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&Vec::from(read.clone()), &derived.changes);
-        prop_assert_eq!(Changes::from(derived.changes.clone()).names, read.names);
+        prop_assert_eq!(Changes::from(derived.changes.clone()).numbers, read.numbers);
         prop_assert_eq!(Changes::from(derived.changes).broken, read.broken);
         prop_assert_eq!(Changes::decode(&read.encode_to_vec()[..]).unwrap(), read);
     }

@@ -329,6 +329,6 @@ impl Ledger {
 /// Bytes that a batch of these changes may take: numbers name what the changes name.
 pub fn bound(changes: &v1::Changes) -> u64 {
     let bytes = changes.bytes();
-    let numbers = if changes.name() { 2 * bytes + (16 << 10) } else { 0 };
+    let numbers = if changes.may_take_numbers() { 2 * bytes + (16 << 10) } else { 0 };
     (bytes + numbers + 256) as u64
 }

@@ -287,7 +287,7 @@ fn begin(
     let told = if adopts { Some(adopt().map_err(|refused| HeirError::Flows(refused.to_string()))?) } else { None };
     shared.accounts.charge(&shared.flows);
     phases.end("flows are adopted");
-    let workers = start::workers(config, &base.eal, (shared.clone(), ends, clock), cores)?;
+    let workers = start::workers(config, work, &base.eal, (shared.clone(), ends, clock), cores)?;
     phases.end("workers begin");
     // who does not hear it has ended, and given up all with that
     _ = heir.say(&Word::Forwarding(Forwarding { phases: phases.0, flows: told.clone().map(Flows::from) }));

@@ -6,6 +6,7 @@ use crate::api::state::v1 as state;
 use crate::durable::journal::{self, Journal};
 use crate::durable::record::{self, Kind};
 use crate::durable::snapshot::VERSION;
+use crate::durable::{DurableError, Fault};
 use prost::Message;
 
 const STEP: u64 = 4096;
@@ -33,5 +34,16 @@ fn a_journal_goes_on_in_its_own_version() {
             (at, seen) = (found.end, seen + 1);
         }
         assert_eq!(seen, 2);
+    }
+}
+
+/// Nobody guesses what a later version means.
+#[test]
+fn a_version_that_is_not_known_is_refused() {
+    for version in [0, VERSION + 1] {
+        let disk = Disk::default();
+        drop(Journal::create_as(version, &disk, 7, 1, STEP).unwrap());
+        let refused = journal::read_alone(&disk, 1).unwrap_err();
+        assert!(matches!(refused, DurableError::Corrupt { offset: 0, fault: Fault::Version, .. }), "{refused:?}");
     }
 }
