@@ -28,6 +28,7 @@ def test_every_row_runs_and_a_stall_is_seen(picture):
     done = run("env", f"PYTHONPATH={ROOT / 'scripts'}", sys.executable, "-m", "lab.lossless", "--bin", str(programs(picture)), *QUICK,
                "--out", str(out), check=False, seconds=900)
     assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert (out / "report.json").exists(), done.stdout + done.stderr
     told = json.loads((out / "report.json").read_text())
     rows = {row["row"]: row for row in told["rows"]}
     assert tuple(rows) == lossless.ROWS, done.stdout
