@@ -103,6 +103,14 @@ impl Prefix {
         if kept == bits { Ok(prefix) } else { Err(TextError::HostBits(given(), prefix)) }
     }
 
+    /// The prefix of this length that has the address; a length beyond the address's bits is that of the address alone.
+    pub fn around(address: IpAddr, length: u8) -> Prefix {
+        match Prefix::new(address, length) {
+            Ok(prefix) | Err(TextError::HostBits(_, prefix)) => prefix,
+            Err(_) => Prefix::host(address),
+        }
+    }
+
     /// The prefix of one address.
     pub fn host(address: IpAddr) -> Prefix {
         Prefix { address, length: if address.is_ipv4() { 32 } else { 128 } }

@@ -113,6 +113,11 @@ fn quoted6(bytes: &[u8]) -> Result<FlowTuple, DropReason> {
     quoted(address(8), address(24), chain.protocol, chain.offset != 0, &bytes[40 + chain.length..])
 }
 
+/// Whether ICMP messages of this type have an identifier (RFC 792, RFC 4443).
+pub fn has_identifier(number: u8, kind: u8) -> bool {
+    matches!((number, kind), (protocol::ICMP, 0 | 8 | 13 | 14) | (protocol::ICMPV6, 128 | 129))
+}
+
 fn quoted(
     source: IpAddr,
     destination: IpAddr,
@@ -130,8 +135,7 @@ fn quoted(
         (tuple.source_port, tuple.destination_port) = (be16(ports, 0), be16(ports, 2));
     } else if tuple.icmp().is_some() {
         let icmp = upper.first_chunk::<8>().ok_or(DropReason::TransportHeader)?;
-        let has_id = matches!((number, icmp[0]), (protocol::ICMP, 0 | 8 | 13 | 14) | (protocol::ICMPV6, 128 | 129));
-        tuple.source_port = if has_id { be16(icmp, 4) } else { 0 };
+        tuple.source_port = if has_identifier(number, icmp[0]) { be16(icmp, 4) } else { 0 };
         tuple.destination_port = be16(icmp, 0);
     } else {
         tuple.source_port = 0;

@@ -351,6 +351,9 @@ pub struct Explain {
     /// L3 bytes
     #[arg(long, default_value_t = 64)]
     pub length: u32,
+    /// IPv4: it does not say Don't Fragment, and may leave in pieces
+    #[arg(long)]
+    pub may_be_cut: bool,
     /// Its frame's destination MAC: bridged, unless that is ours; default: it is routed
     #[arg(long, value_name = "MAC")]
     pub dst_mac: Option<Mac>,

@@ -24,6 +24,7 @@ pub async fn run(daemon: &Daemon, format: Format, explain: Explain) -> Result<()
         icmp_type: explain.icmp_type.map(u32::from),
         icmp_code: explain.icmp_code.map(u32::from),
         length: explain.length,
+        may_be_cut: explain.may_be_cut,
         destination_mac: explain.dst_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
         source_mac: explain.src_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
         bridge: explain.bridge.unwrap_or_default(),

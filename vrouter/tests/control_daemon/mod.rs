@@ -404,6 +404,7 @@ fn explain(generation: u64) -> v1::ExplainReply {
         name: name.into(),
         object: object.into(),
         detail: detail.into(),
+        ..v1::Step::default()
     };
     v1::ExplainReply {
         generation,
@@ -413,6 +414,7 @@ fn explain(generation: u64) -> v1::ExplainReply {
         ],
         verdict: "forward".into(),
         result: "vxlan to 172.31.0.2 vni 100".into(),
+        ..v1::ExplainReply::default()
     }
 }
 

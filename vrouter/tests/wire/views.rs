@@ -70,7 +70,10 @@ fn explain_says_what_happens() {
             }
         }
         let big = v1::ExplainRequest { length: 1500, ..from_ra("10.1.1.10", "10.1.1.20", 17, (5000, 7053)) };
-        assert_eq!(explain(lab, big).verdict, "mtu_exceeded");
+        assert_eq!(explain(lab, big.clone()).verdict, "mtu_exceeded");
+        let cut = explain(lab, v1::ExplainRequest { may_be_cut: true, ..big });
+        assert_eq!((cut.verdict.as_str(), cut.exit_tunnel_vrf.as_str()), ("forward", "red"));
+        assert!(cut.steps.iter().any(|step| step.name == "mtu" && step.detail.ends_with(": it leaves in pieces")));
     });
 }
 

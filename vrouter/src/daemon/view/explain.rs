@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use super::quotas::Quotas;
 use super::victims::rule_text;
-use super::{member_name, next_hop_of_flow, next_hop_text, place_text, read_address, underlay_text, vrf_name};
+use super::{
+    address_bytes, member_name, next_hop_of_flow, next_hop_text, place_text, read_address, underlay_text, vif_name,
+    vrf_name,
+};
+use crate::api::text::Prefix;
 use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::bridge;
@@ -15,7 +19,7 @@ use crate::datapath::table::{Decided, FlowKey, Flows};
 use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, Place, Tick};
 use crate::packet::tuple::{FlowTuple, protocol};
-use crate::packet::{ip, mss};
+use crate::packet::{ip, mss, transport};
 use crate::tables::acl::{Acl, Redirect};
 use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf, Watched};
 
@@ -30,9 +34,22 @@ pub fn explain(
     let mut steps = Steps { snapshot, steps: Vec::new() };
     let station = bridged(snapshot, request, &mut question, &mut steps)?;
     let hash = shared.flows.hash(&FlowKey::new(&question.tuple, question.place.into()));
+    let mut exit = None;
+    let everybody = matches!(station, Ok(Station::Unknown));
     let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
         Err(reason) => Verdict::Drop(reason),
         Ok(()) if let Err(reason) = station => Verdict::Drop(reason),
+        Ok(()) if everybody => {
+            let result = "to everybody in the bridge but its sender; each copy is judged for itself".into();
+            let verdict = "flood".into();
+            return Ok(v1::ExplainReply {
+                generation: snapshot.generation.0,
+                steps: steps.steps,
+                verdict,
+                result,
+                ..v1::ExplainReply::default()
+            });
+        }
         Ok(()) => {
             let answer = match live_flow(shared, &question, &mut steps) {
                 Live::No => as_new(snapshot, &question, &Quotas { shared, now }, &mut steps),
@@ -40,17 +57,47 @@ pub fn explain(
                 Live::Answered(asked) => Ok(decide(snapshot, &asked, &mut steps).turned(asked.place)),
             };
             match answer {
-                Ok(answer) => leave(snapshot, &question, hash, &answer, request.length, &mut steps),
+                Ok(answer) => {
+                    exit = Some(answer.exit);
+                    leave(snapshot, &question, hash, &answer, request, &mut steps)
+                }
                 Err(reason) => Verdict::Drop(reason),
             }
         }
     };
-    let (verdict, result) = match verdict {
-        Verdict::Forward(next_hop) => ("forward".into(), next_hop_of_flow(snapshot, next_hop, hash)),
-        Verdict::Local => ("local".into(), answerer(snapshot, question.place).into()),
-        Verdict::Drop(reason) => (reason.name().to_string(), reason.meaning().to_string()),
+    let reply = |verdict: &str, result| v1::ExplainReply {
+        generation: snapshot.generation.0,
+        steps: steps.steps,
+        verdict: verdict.into(),
+        result,
+        ..v1::ExplainReply::default()
     };
-    Ok(v1::ExplainReply { generation: snapshot.generation.0, steps: steps.steps, verdict, result })
+    Ok(match verdict {
+        Verdict::Forward(next_hop) => {
+            let reply = reply("forward", next_hop_of_flow(snapshot, next_hop, hash));
+            leaving(snapshot, next_hop, exit, reply)
+        }
+        Verdict::Local => reply("local", answerer(snapshot, question.place).into()),
+        Verdict::Drop(reason) => reply(reason.name(), reason.meaning().into()),
+    })
+}
+
+/// Adds where a packet leaves, for programs.
+fn leaving(
+    snapshot: &Snapshot,
+    next_hop: NextHopId,
+    exit: Option<Place>,
+    mut reply: v1::ExplainReply,
+) -> v1::ExplainReply {
+    match exit {
+        Some(Place::Vif(vif)) => reply.exit_vif = vif_name(snapshot, vif),
+        Some(Place::Tunnel(vrf)) => reply.exit_tunnel_vrf = vrf_name(snapshot, vrf),
+        None => {}
+    }
+    if let Some(NextHopKind::Tunnel(tunnel)) = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
+        reply.remote = address_bytes(tunnel.remote);
+    }
+    reply
 }
 
 fn read(snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<Question, String> {
@@ -87,8 +134,21 @@ fn read(snapshot: &Snapshot, request: &v1::ExplainRequest) -> Result<Question, S
     if tuple.icmp().is_some() {
         let kind = narrow("icmp_type", request.icmp_type.unwrap_or(if source.is_ipv4() { 8 } else { 128 }), 255)?;
         tuple.destination_port = kind << 8 | narrow("icmp_code", request.icmp_code.unwrap_or(0), 255)?;
+        if !transport::has_identifier(protocol, kind as u8) {
+            tuple.source_port = 0;
+        }
+    } else if tuple.ports().is_none() {
+        (tuple.source_port, tuple.destination_port) = (0, 0);
     }
     Ok(Question { place, vrf, tuple, forward: Named::Routed, answers: Named::Routed, kept: [None; 2] })
+}
+
+/// Whom a frame is for.
+enum Station {
+    /// Us, or a station that its question names.
+    Known,
+    /// One that nobody knows, in a bridge that sends such frames to everybody.
+    Unknown,
 }
 
 /// Names the stations of a packet whose frame is bridged; the reason if that cannot be.
@@ -97,13 +157,13 @@ fn bridged(
     request: &v1::ExplainRequest,
     question: &mut Question,
     steps: &mut Steps<'_>,
-) -> Result<Result<(), DropReason>, String> {
+) -> Result<Result<Station, DropReason>, String> {
     let mac = |name: &str, bytes: &[u8]| match (bytes.len(), bytes.try_into()) {
         (0, _) => Ok(None),
         (_, Ok(bytes)) => Ok(Some(Mac(bytes))),
         _ => Err(format!("{name}: a MAC address has 6 bytes")),
     };
-    let Some(to) = mac("destination_mac", &request.destination_mac)? else { return Ok(Ok(())) };
+    let Some(to) = mac("destination_mac", &request.destination_mac)? else { return Ok(Ok(Station::Known)) };
     let from = mac("source_mac", &request.source_mac)?;
     let vif = if let Place::Vif(vif) = question.place { snapshot.vifs.row(vif.index()) } else { None };
     let ours = match vif {
@@ -111,7 +171,7 @@ fn bridged(
         None => [snapshot.local.router_mac, snapshot.local.gateway_mac].contains(&to),
     };
     if ours {
-        return Ok(Ok(()));
+        return Ok(Ok(Station::Known));
     }
     let named = || snapshot.bridges.iter().map(|(_, bridge)| bridge).find(|bridge| *bridge.name == *request.bridge);
     let bridge = match vif {
@@ -122,6 +182,10 @@ fn bridged(
         steps.add("fdb", String::new(), format!("{to} is not ours, and there is no bridge"));
         return Ok(Err(DropReason::MacNotOurs));
     };
+    if bridge.floods_unknown && bridge.station(to).is_none() {
+        steps.add("fdb", format!("bridge {}", bridge.name), format!("no station has {to}: for everybody"));
+        return Ok(Ok(Station::Unknown));
+    }
     let back = from.or(vif.map(|vif| vif.mac)).and_then(|mac| bridge.station(mac));
     let leaves = [
         vif.map_or_else(|| back.is_some_and(|at| bridge::is_leaf(snapshot, at)), |vif| vif.leaf),
@@ -137,7 +201,7 @@ fn bridged(
     };
     steps.add("fdb", format!("bridge {}", bridge.name), detail);
     (question.forward, question.answers) = (Named::Bridged(station.ok()), Named::Bridged(back));
-    Ok(station.map(|_| ()))
+    Ok(station.map(|_| Station::Known))
 }
 
 /// Who has what is for an address of ours.
@@ -242,19 +306,25 @@ fn leave(
     question: &Question,
     hash: u64,
     answer: &Answer,
-    length: u32,
+    request: &v1::ExplainRequest,
     steps: &mut Steps<'_>,
 ) -> Verdict {
     let Verdict::Forward(next_hop) = answer.forward else { return answer.forward };
     let Some(row) = snapshot.next_hops.row(next_hop.index()) else { return Verdict::Drop(DropReason::NextHopGone) };
     let text = next_hop_text(snapshot, next_hop);
     steps.add("next_hop", text.clone(), format!("leaves at {}", place_text(snapshot, answer.exit)));
-    let length = if length == 0 { 64 } else { length };
+    let length = if request.length == 0 { 64 } else { request.length };
     if length > u32::from(row.mtu) {
         let apart = snapshot.fragmentation && question.tuple.source.is_ipv4();
-        let unless = if apart { ", but in pieces it may go unless it says Don't Fragment" } else { "" };
-        steps.add("mtu", text, format!("{length} bytes are more than {}{unless}", row.mtu));
-        return Verdict::Drop(DropReason::MtuExceeded);
+        let pieces = match (apart, request.may_be_cut) {
+            (true, true) => ": it leaves in pieces",
+            (true, false) => ", but in pieces it may go unless it says Don't Fragment",
+            (false, _) => "",
+        };
+        steps.add("mtu", text.clone(), format!("{length} bytes are more than {}{pieces}", row.mtu));
+        if !(apart && request.may_be_cut) {
+            return Verdict::Drop(DropReason::MtuExceeded);
+        }
     }
     if matches!(row.kind, NextHopKind::Tunnel(_)) && snapshot.mss_clamp && question.tuple.protocol == protocol::TCP {
         let most = mss::within(row.mtu, question.tuple.source.is_ipv6());
@@ -282,7 +352,14 @@ pub(super) struct Steps<'a> {
 
 impl Steps<'_> {
     pub(super) fn add(&mut self, name: &str, object: String, detail: String) {
-        self.steps.push(v1::Step { name: name.into(), object, detail });
+        self.steps.push(v1::Step { name: name.into(), object, detail, ..v1::Step::default() });
+    }
+
+    /// Says more of the last step, for programs.
+    fn say_more(&mut self, more: impl FnOnce(&mut v1::Step)) {
+        if let Some(step) = self.steps.last_mut() {
+            more(step);
+        }
     }
 
     /// Tells which of several ways the flow with this hash has, and returns it.
@@ -315,6 +392,10 @@ impl Steps<'_> {
             }
         };
         self.add(name, format!("vrf {}", vrf.name), detail);
+        self.say_more(|step| {
+            step.vrf = vrf.name.to_string();
+            step.prefix = found.map(|(length, _)| Prefix::around(destination, length).into());
+        });
     }
 }
 
@@ -331,6 +412,10 @@ impl Recorder for Steps<'_> {
         };
         let verdict = if permit { "permits" } else { "denies" };
         self.add(name, rule_text(Some(acl), rule), format!("{verdict} at {at}"));
+        self.say_more(|step| {
+            step.acl = acl.name.to_string();
+            step.rule = rule.map(|rule| rule as u32);
+        });
     }
 
     fn member(&mut self, way: &Resolved, kept: Option<Kept>) {
