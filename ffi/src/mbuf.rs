@@ -1,8 +1,18 @@
 //! One packet buffer.
 
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use crate::sys;
+
+/// How an mbuf goes back to its pool: known from the first pool on. So a program that opens no device, though it has code that could drop frames
+/// of one, is linked without DPDK and runs where there is none.
+static FREE: OnceLock<unsafe extern "C" fn(*mut sys::vr_mbuf)> = OnceLock::new();
+
+/// There is a pool: mbufs can be given back from now on. Before the first mbuf.
+pub(crate) fn there_is_a_pool() {
+    FREE.get_or_init(|| sys::vr_mbuf_free);
+}
 
 /// An owned buffer of one segment; drop gives it back to its pool. May move between threads.
 #[derive(Debug)]
@@ -196,7 +206,10 @@ impl Mbuf {
 impl Drop for Mbuf {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the owner gives its mbuf up; any thread may.
-        unsafe { sys::vr_mbuf_free(self.0.as_ptr()) }
+        // there is no mbuf without a pool
+        if let Some(free) = FREE.get() {
+            // SAFETY: the owner gives its mbuf up; any thread may.
+            unsafe { free(self.0.as_ptr()) }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::ptr::NonNull;
 
+use crate::mbuf::there_is_a_pool;
 use crate::{Eal, HEADROOM, Mbuf, sys};
 
 /// What a pool is made with.
@@ -68,6 +69,7 @@ impl Mempool {
         }
         // SAFETY: the EAL runs; the name is NUL-terminated and copied by DPDK.
         let raw = unsafe { sys::vr_pool_create(c_name.as_ptr(), size, cache, room) };
+        there_is_a_pool();
         NonNull::new(raw).map(|raw| Mempool { raw, size, room }).ok_or_else(|| MempoolError::Create {
             name: name.to_owned(),
             size,
