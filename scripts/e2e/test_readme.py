@@ -10,7 +10,8 @@ from lab.process import run
 
 # Users and groups that a reader has; this host has root.
 NAMES = re.compile(r"\b(user|group): (vrouter|frr|cni|netops)\b")
-README = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
+ROOT = pathlib.Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 def test_configurations_are_good(picture):
@@ -28,7 +29,8 @@ def test_vrctl_commands_work(picture):
     probe.ping(picture["red1"].netns, V4["2"])
     pods = pathlib.Path(picture.lab.folder) / "pods.yaml"
     pods.write_text("groups: [{name: pods, prefixes: [10.7.7.0/24]}]\n")
-    files = {"network.yaml": str(NETWORKS / "h1.yaml"), "pods.yaml": str(pods)}
+    office = (ROOT / "vrouter/examples/office").glob("*.yaml")
+    files = {"network.yaml": str(NETWORKS / "h1.yaml"), "pods.yaml": str(pods), **{path.name: str(path) for path in office}}
     lines = re.findall(r"^vrctl (.*)$", README, re.MULTILINE)
     assert len(lines) >= 8, lines
     for line in lines:

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod candidate;
 pub mod control;
 pub mod daemon;
 pub mod datapath;

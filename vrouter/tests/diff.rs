@@ -10,6 +10,8 @@ mod bfd;
 mod books;
 #[path = "diff/bridges.rs"]
 mod bridges;
+#[path = "diff/candidates.rs"]
+mod candidates;
 #[path = "diff/case.rs"]
 mod case;
 #[path = "diff/duel.rs"]

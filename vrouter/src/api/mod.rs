@@ -3,6 +3,7 @@
 
 mod changes;
 pub mod config;
+pub mod expect;
 pub mod position;
 mod scalar;
 pub mod text;

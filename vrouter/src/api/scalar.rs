@@ -82,39 +82,43 @@ pub fn protocol_or_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Prot
 }
 
 /// For serde: one scalar or a list of them.
-pub fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Ports>, D::Error> {
-    struct OneOrMany;
+pub fn one_or_many<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    struct OneOrMany<T>(PhantomData<T>);
 
-    impl<'de> Visitor<'de> for OneOrMany {
-        type Value = Vec<Ports>;
+    impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for OneOrMany<T> {
+        type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("ports or a list of ports")
+            f.write_str("one or a list")
         }
 
-        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Vec<Ports>, E> {
-            Scalar(PhantomData).visit_u64(number).map(|ports| vec![ports])
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Vec<T>, E> {
+            Scalar(PhantomData).visit_u64(number).map(|one| vec![one])
         }
 
-        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<Ports>, E> {
-            Scalar(PhantomData).visit_str(text).map(|ports| vec![ports])
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+            Scalar(PhantomData).visit_str(text).map(|one| vec![one])
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Ports>, A::Error> {
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
             let mut all = Vec::new();
-            while let Some(ports) = list.next_element()? {
-                all.push(ports);
+            while let Some(Read(one)) = list.next_element()? {
+                all.push(one);
             }
             Ok(all)
         }
     }
 
-    from.deserialize_any(OneOrMany)
+    from.deserialize_any(OneOrMany(PhantomData))
 }
 
 /// The schema of what [`one_or_many`] reads.
-pub fn one_or_many_schema(generator: &mut SchemaGenerator) -> Schema {
-    let one = generator.subschema_for::<Ports>();
+pub fn one_or_many_schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<T>();
     json_schema!({ "anyOf": [one, { "type": "array", "items": one }] })
 }
 

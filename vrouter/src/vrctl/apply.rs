@@ -5,13 +5,14 @@ use std::path::Path;
 
 use prost::Message;
 use serde_json::json;
-use vrouter::api::position::{FileError, Position};
+use vrouter::api::position::Position;
 use vrouter::api::v1;
 use vrouter::api::yaml::Network;
 
 use super::Failure;
 use super::args::{Apply, Sync};
 use super::connect::{Client, Daemon, connect};
+use super::offline::text_of;
 use super::output::{Format, count, print, print_value};
 use super::plan;
 use super::show::contract_kind;
@@ -21,13 +22,7 @@ use v1::apply_request::Step;
 const MESSAGE: usize = 1 << 20;
 
 pub async fn run(daemon: &Daemon, format: Format, apply: Apply) -> Result<(), Failure> {
-    let name = if apply.file.as_os_str() == "-" { "standard input".into() } else { apply.file.display().to_string() };
-    let text = read(&apply.file).map_err(|error| FileError {
-        file: name.clone(),
-        position: None,
-        field: String::new(),
-        reason: error.to_string(),
-    })?;
+    let (name, text) = text_of(&apply.file)?;
     let network = Network::parse(&name, &text)?;
     let (changes, positions): (Vec<_>, Vec<Position>) =
         network.changes().map_err(|fault| fault.of_file(&name))?.into_iter().unzip();
@@ -116,7 +111,7 @@ async fn wait(client: &mut Client, generation: u64, timeout_ms: u32) -> Result<u
     Ok(client.sync(v1::SyncRequest { generation, timeout_ms }).await?.into_inner().generation)
 }
 
-fn read(path: &Path) -> std::io::Result<String> {
+pub fn read(path: &Path) -> std::io::Result<String> {
     if path.as_os_str() != "-" {
         return std::fs::read_to_string(path);
     }

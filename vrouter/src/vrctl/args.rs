@@ -16,7 +16,7 @@ use super::output::Format;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the daemon refused
+  1  the daemon refused, or an expectation is not met
   2  wrong usage
   3  the daemon cannot be reached
   4  a file cannot be read or is wrong
@@ -30,6 +30,11 @@ Examples:
   vrctl --server tls://r1.example:7443 --cert me.pem --key me.key --ca ca.pem status
   vrctl drops --victims
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
+
+Without a daemon:
+  vrctl validate -f underlay.yaml -f network.yaml
+  vrctl test -f underlay.yaml -f network.yaml expectations.yaml
+  vrctl explain -f network.yaml --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --dport 80
 ";
 
 pub const GLOBAL: &str = "Global options";
@@ -74,12 +79,19 @@ pub enum Command {
     /// Go on as another program: objects, flows and sockets stay, ports stand still for a moment
     Upgrade(Upgrade),
     /// Tell what would happen to a packet, and why
-    Explain(Explain),
+    Explain(Box<Explain>),
+    /// Judge network files as a daemon would; asks no daemon
+    Validate(Validate),
+    /// Hold network files against expectations, by the code that forwards; asks no daemon
+    Test(Test),
     /// Print the JSON schema of network files
     Schema {
         /// Of the daemon's config file instead
         #[arg(long)]
         config: bool,
+        /// Of files of expectations instead
+        #[arg(long, conflicts_with = "config")]
+        expectations: bool,
     },
     /// Print completions for a shell
     #[command(after_help = "Example:\n  vrctl completions bash > /etc/bash_completion.d/vrctl\n")]
@@ -321,6 +333,9 @@ pub struct Upgrade {
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --dst-mac 02:00:00:00:00:02
 ")]
 pub struct Explain {
+    /// By the network of these files instead of the daemon's
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Vec<PathBuf>,
     /// The packet enters here
     #[arg(long, required_unless_present = "tunnel", conflicts_with = "tunnel")]
     pub vif: Option<String>,
@@ -363,4 +378,37 @@ pub struct Explain {
     /// The bridge that the tunnel leads into
     #[arg(long, requires = "dst_mac")]
     pub bridge: Option<String>,
+}
+#[derive(clap::Args)]
+pub struct Validate {
+    /// Network files, each made after the one before; - is the standard input
+    #[arg(short, long, value_name = "FILE", required = true)]
+    pub file: Vec<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct Test {
+    /// Network files, each made after the one before; - is the standard input
+    #[arg(short, long, value_name = "FILE", required = true)]
+    pub file: Vec<PathBuf>,
+    /// Files of expectations (their language: vrctl schema --expectations)
+    #[arg(value_name = "EXPECTATIONS", required = true)]
+    pub expectations: Vec<PathBuf>,
+    /// For other programs
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub report: Option<Report>,
+    /// Also say which rules and routes no packet touched
+    #[arg(long)]
+    pub coverage: bool,
+    /// With --coverage: fail if any is
+    #[arg(long, requires = "coverage")]
+    pub all_covered: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// Test Anything Protocol, version 13
+    Tap,
+    /// JUnit's XML
+    Junit,
 }

@@ -11,6 +11,7 @@ mod delete;
 mod drops;
 mod explain;
 mod flows;
+mod offline;
 mod output;
 mod owners;
 mod plan;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use vrouter::api::config::Config;
+use vrouter::api::expect::Expectations;
 use vrouter::api::position::FileError;
 use vrouter::api::yaml::Network;
 
@@ -38,6 +40,9 @@ enum Failure {
     /// The daemon said no.
     #[error("refused: {0}")]
     Refused(String),
+    /// An expectation is not met.
+    #[error("{0}")]
+    Unmet(String),
     /// The command makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -52,7 +57,7 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Failure::Refused(_) => 1,
+            Failure::Refused(_) | Failure::Unmet(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Unreachable(_) => 3,
             Failure::File(_) => 4,
@@ -112,9 +117,15 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Status => stats::status(&daemon, output).await,
         Command::Owners => owners::run(&daemon, output).await,
         Command::Upgrade(upgrade) => upgrade::run(&daemon, output, upgrade).await,
-        Command::Explain(explain) => explain::run(&daemon, output, explain).await,
-        Command::Schema { config } => {
-            let schema = if config { Config::schema() } else { Network::schema() };
+        Command::Explain(explain) => explain::run(&daemon, output, *explain).await,
+        Command::Validate(given) => offline::validate(output, &given),
+        Command::Test(given) => offline::test(output, &given),
+        Command::Schema { config, expectations } => {
+            let schema = match (config, expectations) {
+                (true, _) => Config::schema(),
+                (_, true) => Expectations::schema(),
+                _ => Network::schema(),
+            };
             print_value(if output == Format::Yaml { output } else { Format::Json }, schema.as_value());
             Ok(())
         }

@@ -44,8 +44,9 @@ pub const ARROWS: &[(&str, &[&str])] = &[
             "ffi",
         ],
     ),
+    ("candidate", &["ids", "drops", "packet", "tables", "api", "model", "datapath", "port", "flowtable", "daemon"]),
     // The tool's own modules, in its own crate.
-    ("vrctl", &["ids", "drops", "packet", "api"]),
+    ("vrctl", &["ids", "drops", "packet", "api", "candidate"]),
     ("bin/vrctl", &["ids", "drops", "packet", "api", "vrctl"]),
     ("bin/vrouter", &["ids", "drops", "api", "daemon", "flowtable"]),
 ];

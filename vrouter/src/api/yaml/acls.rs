@@ -56,10 +56,10 @@ pub struct Rule {
     pub destination: Option<AddressMatch>,
     /// One or a list; absent: any. Needs protocol tcp, udp, sctp or udplite.
     #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(schema_with = "one_or_many_schema")]
+    #[schemars(schema_with = "one_or_many_schema::<Ports>")]
     pub source_ports: Vec<Ports>,
     #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(schema_with = "one_or_many_schema")]
+    #[schemars(schema_with = "one_or_many_schema::<Ports>")]
     pub destination_ports: Vec<Ports>,
     /// Needs protocol icmp or icmpv6.
     #[serde(default)]

@@ -1,0 +1,146 @@
+//! A network that no daemon has: read from files, compiled by the model, and asked by the code that forwards, without a device, a thread or a
+//! clock.
+//!
+//! [`Candidate`] is the model and its snapshot; [`Bed`] is a worker on virtual wires that forwards by it; [`check`] holds it against
+//! expectations, and [`Coverage`] says what none of them touched. Neighbours of the underlay are taken to have answered.
+
+mod bed;
+mod coverage;
+mod packet;
+mod report;
+mod run;
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use bed::{Bed, Left, Outcome};
+pub use coverage::{Coverage, Item, What};
+pub use packet::Packet;
+pub use report::{junit, tap};
+pub use run::{Checked, Tested, check};
+
+use crate::api::position::{FileError, Position};
+use crate::api::v1;
+use crate::api::yaml::Network;
+use crate::ids::{Mac, VifId};
+use crate::model::{Limits, Model, NewPort, PortInfo};
+use crate::tables::{Snapshot, Vif, VifKind};
+
+/// L3 bytes of a port that no file tells of.
+const MTU: u16 = 1500;
+
+/// A network of files.
+pub struct Candidate {
+    snapshot: Arc<Snapshot>,
+    vifs: HashMap<String, VifId>,
+    /// With their names.
+    files: Vec<(String, Network)>,
+}
+
+impl Candidate {
+    /// Reads files, by name and text, and makes a batch of each, in this order. Ports that VIFs name and no file has are taken to be there.
+    ///
+    /// # Errors
+    /// The first fault: of the language, or of an object that the model refuses, at its place in its file.
+    pub fn read(files: &[(String, String)]) -> Result<Candidate, FileError> {
+        let read = |(name, text): &(String, String)| Ok((name.clone(), Network::parse(name, text)?));
+        let files: Vec<_> = files.iter().map(read).collect::<Result<_, FileError>>()?;
+        let mut model = model(&files);
+        for (name, network) in &files {
+            apply(&mut model, name, network)?;
+        }
+        let snapshot = with_neighbours(&mut model);
+        let vifs = snapshot.vifs.iter().map(|(_, vif)| (vif.name.to_string(), vif.id)).collect();
+        Ok(Candidate { snapshot, vifs, files })
+    }
+
+    /// What workers forward by.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The files and what is in them.
+    pub fn files(&self) -> &[(String, Network)] {
+        &self.files
+    }
+
+    /// How many objects there are in the files.
+    pub fn objects(&self) -> usize {
+        let objects = |network: &Network| network.changes().map_or(0, |changes| changes.len());
+        self.files.iter().map(|(_, network)| objects(network)).sum()
+    }
+
+    /// The VIF with this name.
+    pub fn vif(&self, name: &str) -> Option<&Vif> {
+        self.snapshot.vifs.row(self.vifs.get(name)?.index())
+    }
+
+    /// The tenant VIFs of a VRF, by name; `None`: there is no such VRF.
+    pub fn vifs_of(&self, vrf: &str) -> Option<Vec<&Vif>> {
+        let id = self.snapshot.vrfs.iter().find(|(_, row)| *row.name == *vrf)?.1.id;
+        let rows = self.snapshot.vifs.iter().map(|(_, vif)| vif);
+        let mut vifs: Vec<_> = rows.filter(|vif| vif.vrf == id && vif.kind == VifKind::Tenant).collect();
+        vifs.sort_by(|one, other| one.name.cmp(&other.name));
+        Some(vifs)
+    }
+}
+
+/// An empty model with the ports that VIFs name and no file has.
+fn model(files: &[(String, Network)]) -> Model {
+    let named = files.iter().flat_map(|(_, network)| &network.vifs);
+    let named: BTreeSet<&str> =
+        named.flat_map(|vif| [Some(vif.port.as_str()), vif.exception_port.as_deref()]).flatten().collect();
+    let added: BTreeSet<&str> =
+        files.iter().flat_map(|(_, network)| &network.ports).map(|port| port.name.as_str()).collect();
+    let ports: Vec<_> = named.difference(&added).enumerate().map(|(at, name)| port(at, name)).collect();
+    let limits = Limits::default();
+    let vifs = files.iter().map(|(_, network)| network.vifs.len()).sum::<usize>();
+    Model::new(Limits { ports: ports.len() + added.len(), vifs: vifs.max(limits.vifs), ..limits }, ports)
+}
+
+fn port(at: usize, name: &str) -> PortInfo {
+    PortInfo { name: name.into(), devargs: String::new(), mac: made_up(0x50, at), mtu: MTU, queues: 1 }
+}
+
+/// A MAC of our own making.
+fn made_up(kind: u8, at: usize) -> Mac {
+    let [.., a, b, c] = at.to_be_bytes();
+    Mac([2, 0, kind, a, b, c])
+}
+
+fn apply(model: &mut Model, name: &str, network: &Network) -> Result<(), FileError> {
+    let changes = network.changes().map_err(|fault| fault.of_file(name))?;
+    let (changes, positions): (Vec<v1::Change>, Vec<Position>) = changes.into_iter().unzip();
+    let mut open = |wanted: NewPort| {
+        let at = wanted.index.index();
+        let mtu = wanted.mtu.unwrap_or(MTU);
+        Ok(PortInfo { devargs: wanted.devargs.into(), mtu, ..port(at, wanted.name) })
+    };
+    model.apply_opening("", &changes, &mut open).map(|_| ()).map_err(|refused| {
+        let position = positions.get(refused.change as usize).copied();
+        let field = [refused.object, refused.field].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        FileError {
+            file: name.to_owned(),
+            position: position.filter(|position| position.line > 0),
+            field: field.join(": "),
+            reason: refused.reason,
+        }
+    })
+}
+
+/// Every neighbour that tunnels and gateways go by has answered.
+fn with_neighbours(model: &mut Model) -> Arc<Snapshot> {
+    let mut told: BTreeSet<(VifId, IpAddr)> = BTreeSet::new();
+    loop {
+        // one that answers can be the way to others
+        let new: Vec<_> = model.needed_neighbours().into_iter().filter(|key| !told.contains(key)).collect();
+        if new.is_empty() {
+            return model.snapshot();
+        }
+        for (vif, address) in new {
+            model.learn(vif, address, made_up(0x60, told.len()));
+            told.insert((vif, address));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What asks no daemon: `vrctl validate`, `vrctl test`, and files for `vrctl explain`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use vrouter::api::expect::Expectations;
+use vrouter::api::position::FileError;
+use vrouter::candidate::{Candidate, Checked, Item, Tested, What, check, junit, tap};
+
+use super::Failure;
+use super::apply::read;
+use super::args::{Report, Test, Validate};
+use super::explain::step_value;
+use super::output::{Format, count, print, print_value, table};
+
+/// Reads a file, or the standard input. Its name for errors, and its text.
+pub fn text_of(path: &Path) -> Result<(String, String), FileError> {
+    let name = if path.as_os_str() == "-" { "standard input".into() } else { path.display().to_string() };
+    match read(path) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => Err(FileError { file: name, position: None, field: String::new(), reason: error.to_string() }),
+    }
+}
+
+/// The network of these files.
+pub fn candidate(files: &[PathBuf]) -> Result<Candidate, FileError> {
+    let texts: Vec<_> = files.iter().map(|file| text_of(file)).collect::<Result<_, _>>()?;
+    Candidate::read(&texts)
+}
+
+pub fn validate(format: Format, given: &Validate) -> Result<(), Failure> {
+    let candidate = candidate(&given.file)?;
+    let (files, objects) = (candidate.files().len(), candidate.objects());
+    match format {
+        Format::Table => {
+            let word = if files == 1 { "file" } else { "files" };
+            print(&format!(
+                "{files} {word}, {} objects: a daemon without any would take them\n",
+                count(objects as u64)
+            ));
+        }
+        _ => print_value(format, &json!({ "files": files, "objects": objects, "valid": true })),
+    }
+    Ok(())
+}
+
+pub fn test(format: Format, given: &Test) -> Result<(), Failure> {
+    let candidate = candidate(&given.file)?;
+    let mut all: Vec<(String, Checked)> = Vec::new();
+    for path in &given.expectations {
+        let (name, text) = text_of(path)?;
+        let expectations = Expectations::parse(&name, &text)?;
+        let checked =
+            check(&candidate, &expectations.expect).map_err(|error| Failure::Refused(format!("no memory: {error}")))?;
+        all.push((name, checked));
+    }
+    let tests: Vec<(&str, &Tested)> =
+        all.iter().flat_map(|(name, checked)| checked.tests.iter().map(|test| (name.as_str(), test))).collect();
+    let items = items(&candidate, &all);
+    match given.report {
+        Some(Report::Tap) => print(&tap(&tests)),
+        Some(Report::Junit) => print(&junit(&tests)),
+        None if format == Format::Table => for_people(given, &tests, &items),
+        None => print_value(format, &value(given, &tests, &items)),
+    }
+    let failed = tests.iter().filter(|(_, test)| !test.holds()).count();
+    let untouched = items.iter().filter(|item| !item.is_touched).count();
+    if failed > 0 {
+        return Err(Failure::Unmet(format!("{failed} of {} expectations are not met", tests.len())));
+    }
+    if tests.is_empty() {
+        return Err(Failure::Unmet("there is no expectation".into()));
+    }
+    if given.all_covered && untouched > 0 {
+        return Err(Failure::Unmet(format!("{untouched} rules and routes are touched by no packet")));
+    }
+    Ok(())
+}
+
+/// Rules and routes, touched if one of the files' expectations did.
+fn items(candidate: &Candidate, all: &[(String, Checked)]) -> Vec<Item> {
+    let mut coverage = vrouter::candidate::Coverage::default();
+    for test in all.iter().flat_map(|(_, checked)| &checked.tests) {
+        coverage.add(&test.steps);
+        coverage.add(&test.reply_steps);
+    }
+    coverage.items(candidate)
+}
+
+fn for_people(given: &Test, tests: &[(&str, &Tested)], items: &[Item]) {
+    for (file, test) in tests.iter().filter(|(_, test)| !test.holds()) {
+        print(&format!("{}: {}\n", place(file, test), test.name));
+        test.faults.iter().for_each(|fault| print(&format!("  {fault}\n")));
+        for (what, steps) in [("the packet", &test.steps), ("its answer", &test.reply_steps)] {
+            if !steps.is_empty() {
+                let rows = steps.iter().map(|step| vec![step.name.clone(), step.object.clone(), step.detail.clone()]);
+                print(&table(&[what, "who decides", "what"], rows));
+            }
+        }
+        print("\n");
+    }
+    let held = tests.iter().filter(|(_, test)| test.holds()).count();
+    print(&format!("{held} of {} expectations are met\n", tests.len()));
+    if !given.coverage {
+        return;
+    }
+    for (what, word) in [(What::Rule, "rules"), (What::Route, "routes")] {
+        let of_kind = || items.iter().filter(move |item| item.what == what);
+        print(&format!(
+            "{} of {} {word} decided about a packet\n",
+            of_kind().filter(|item| item.is_touched).count(),
+            of_kind().count()
+        ));
+    }
+    items
+        .iter()
+        .filter(|item| !item.is_touched)
+        .for_each(|item| print(&format!("{}: {}: never\n", item.place, item.text)));
+}
+
+fn value(given: &Test, tests: &[(&str, &Tested)], items: &[Item]) -> Value {
+    let tests: Vec<_> = tests
+        .iter()
+        .map(|(file, test)| {
+            json!({
+                "name": test.name, "file": file, "line": test.position.line, "met": test.holds(), "faults": test.faults,
+                "steps": test.steps.iter().map(step_value).collect::<Vec<_>>(),
+                "reply_steps": test.reply_steps.iter().map(step_value).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    let mut value = json!({ "expectations": tests });
+    if given.coverage {
+        let item = |item: &Item| {
+            let what = if item.what == What::Rule { "rule" } else { "route" };
+            json!({ "what": what, "name": item.text, "place": item.place, "touched": item.is_touched })
+        };
+        value["coverage"] = items.iter().map(item).collect();
+    }
+    value
+}
+
+fn place(file: &str, test: &Tested) -> String {
+    format!("{file}:{}:{}", test.position.line, test.position.column)
+}
