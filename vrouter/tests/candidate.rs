@@ -243,3 +243,139 @@ fn a_bed_without_flows_explains() {
     let nowhere = bed.explain(&v1::ExplainRequest { place: None, ..request });
     assert!(nowhere.unwrap_err().starts_with("place:"));
 }
+
+/// A file and what is put in place of what, a packet, what it says would have to change, and what is changed then.
+struct Remedy {
+    packet: &'static str,
+    verdict: &'static str,
+    says: &'static str,
+    change: (&'static str, &'static str),
+    then: &'static str,
+}
+
+const REMEDIES: &[Remedy] = &[
+    Remedy {
+        packet: "web1 10.1.1.11 10.1.1.13 6 80",
+        verdict: "acl_to_vif",
+        says: "to let it pass: a rule of acl db (acl_to_vif) that permits tcp from 10.1.1.11 to 10.1.1.13 port 80",
+        change: (
+            "      - {action: deny, protocol: udp}\n",
+            "      - {action: deny, protocol: udp}\n      - {action: permit, protocol: tcp, source: 10.1.1.11, destination: 10.1.1.13, destination_ports: 80}\n",
+        ),
+        then: "forward",
+    },
+    Remedy {
+        packet: "web1 10.1.1.11 10.1.1.13 17 80",
+        verdict: "acl_to_vif",
+        says: "to let it pass: a rule before acl db rule 2 (acl_to_vif) that permits udp from 10.1.1.11 to 10.1.1.13 port 80",
+        change: (
+            "      - {action: deny, protocol: udp}\n",
+            "      - {action: permit, protocol: udp, source: 10.1.1.11, destination: 10.1.1.13, destination_ports: 80}\n      - {action: deny, protocol: udp}\n",
+        ),
+        then: "forward",
+    },
+    Remedy {
+        packet: "web1 10.1.1.11 10.1.1.13 6 5432",
+        verdict: "forward",
+        says: "to have it dropped: without acl db rule 0 (ask) it is acl db end that denies",
+        change: (
+            "      - {name: ask, action: permit, protocol: tcp, source: {group: webs}, destination_ports: 5432}\n",
+            "",
+        ),
+        then: "acl_to_vif",
+    },
+    Remedy {
+        packet: "web1 10.1.1.11 10.1.2.9 6 80",
+        verdict: "forward",
+        says: "to have it dropped: no ACL judges it yet",
+        change: ("name: web1,", "name: web1, acl_from_vif: db,"),
+        then: "acl_from_vif",
+    },
+    Remedy {
+        packet: "web2 10.1.1.12 10.1.1.11 17 53",
+        verdict: "forward",
+        says: "to have it dropped: not acl through rule 0 alone, acl through rule 1 permits it too",
+        change: (
+            "{action: permit, protocol: udp, destination_ports: 53, redirect: {vif: fw}}, {action: permit}",
+            "{action: permit, protocol: tcp}",
+        ),
+        then: "acl_from_vif",
+    },
+    Remedy {
+        packet: "web1 10.1.1.11 10.9.9.9 6 80",
+        verdict: "no_route",
+        says: "to let it pass: a route of vrf red to 10.9.9.9",
+        change: ("prefix: 10.1.2.0/24", "prefix: 10.9.9.9/32"),
+        then: "forward",
+    },
+    Remedy {
+        packet: "web1 10.1.1.11 10.1.3.1 6 80",
+        verdict: "route_drop",
+        says: "to let it pass: the route 10.1.3.0/24 of vrf red another way, or one that is more specific",
+        change: ("prefix: 10.1.2.0/24", "prefix: 10.1.3.1/32"),
+        then: "forward",
+    },
+    Remedy {
+        packet: "web1 10.1.1.99 10.1.1.12 6 80",
+        verdict: "source_spoofed",
+        says: "to let it pass: 10.1.1.99 among addresses or allowed_sources of vif web1, or spoofing_allowed there",
+        change: ("name: web1,", "name: web1, allowed_sources: [10.1.1.99/32],"),
+        then: "forward",
+    },
+];
+
+#[test]
+fn what_would_have_to_change_is_said_and_does_it() {
+    use vrouter::api::v1;
+    let explained = |tenants: &str, packet: &str| {
+        let candidate = Candidate::read(&[files()[0].clone(), ("t.yaml".into(), tenants.into())]).unwrap();
+        let [vif, source, destination, protocol, port] = packet.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{packet}")
+        };
+        let bytes = |address: &str| address.parse::<std::net::Ipv4Addr>().unwrap().octets().to_vec();
+        let request = v1::ExplainRequest {
+            source: bytes(source),
+            destination: bytes(destination),
+            protocol: protocol.parse().unwrap(),
+            source_port: 1000,
+            destination_port: port.parse().unwrap(),
+            place: Some(v1::explain_request::Place::Vif(vif.into())),
+            ..v1::ExplainRequest::default()
+        };
+        Bed::new(&candidate).unwrap().explain(&request).unwrap()
+    };
+    for Remedy { packet, verdict, says, change: (from, to), then } in REMEDIES {
+        let reply = explained(TENANTS, packet);
+        assert_eq!((reply.verdict.as_str(), reply.remedy.as_str()), (*verdict, *says), "{packet}");
+        let tenants = TENANTS.replacen(from, to, 1);
+        assert_ne!(tenants, TENANTS, "{packet}");
+        assert_eq!(explained(&tenants, packet).verdict, *then, "{packet}");
+    }
+    let beyond = Candidate::read(&files()).unwrap();
+    let big = v1::ExplainRequest {
+        source: vec![10, 1, 1, 11],
+        destination: vec![10, 1, 2, 9],
+        protocol: 17,
+        length: 1500,
+        place: Some(v1::explain_request::Place::Vif("web1".into())),
+        ..v1::ExplainRequest::default()
+    };
+    let bed = Bed::new(&beyond).unwrap();
+    let ask = |request: v1::ExplainRequest| bed.explain(&request).unwrap();
+    let says = "to let it pass: a packet of at most 1450 bytes, or one that may be cut (IPv4 without Don't Fragment)";
+    assert_eq!(ask(big.clone()).remedy, says);
+    assert_eq!(ask(v1::ExplainRequest { length: 1450, ..big.clone() }).verdict, "forward");
+    assert_eq!(ask(v1::ExplainRequest { may_be_cut: true, ..big.clone() }).verdict, "forward");
+    let mac = |from: [u8; 6]| v1::ExplainRequest {
+        destination_mac: vec![0, 0, 0x5e, 0, 1, 0],
+        source_mac: from.to_vec(),
+        length: 64,
+        ..big.clone()
+    };
+    let spoofed = ask(mac([2, 0, 0, 0, 0, 0x99]));
+    assert_eq!(
+        (spoofed.verdict.as_str(), ask(mac([2, 0, 0, 0, 0, 0x11])).verdict.as_str()),
+        ("mac_spoofed", "forward")
+    );
+    assert_eq!(spoofed.remedy, "to let it pass: spoofing_allowed at vif web1, or its guest's own MAC");
+}

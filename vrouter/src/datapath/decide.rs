@@ -254,7 +254,7 @@ pub(super) fn leave(snapshot: &Snapshot, next_hop: NextHopId) -> Result<Option<E
 }
 
 /// What ACLs judge of a flow.
-pub(super) fn tuple_of(question: &Question) -> Tuple {
+pub fn tuple_of(question: &Question) -> Tuple {
     Tuple {
         source: question.tuple.source,
         destination: question.tuple.destination,

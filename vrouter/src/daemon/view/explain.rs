@@ -1,18 +1,13 @@
 //! Explain: the decision that the datapath would take, with its steps.
 
-use std::net::IpAddr;
-
 use super::quotas::Quotas;
-use super::victims::rule_text;
-use super::{
-    address_bytes, member_name, next_hop_of_flow, next_hop_text, place_text, read_address, underlay_text, vif_name,
-    vrf_name,
-};
-use crate::api::text::Prefix;
+use super::remedy::remedy;
+use super::steps::Steps;
+use super::{address_bytes, next_hop_of_flow, next_hop_text, place_text, read_address, vif_name, vrf_name};
 use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::bridge;
-use crate::datapath::decide::{Answer, Question, Recorder, Silent, Stage, Verdict, decide};
+use crate::datapath::decide::{Answer, Question, Silent, Verdict, decide};
 use crate::datapath::named::{Named, question_of};
 use crate::datapath::packet_mode;
 use crate::datapath::table::{Decided, FlowKey, Flows};
@@ -20,8 +15,7 @@ use crate::drops::DropReason;
 use crate::ids::{Mac, NextHopId, Place, Tick};
 use crate::packet::tuple::{FlowTuple, protocol};
 use crate::packet::{ip, mss, transport};
-use crate::tables::acl::{Acl, Redirect};
-use crate::tables::{Kept, Member, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf, Watched};
+use crate::tables::{Kept, NextHopKind, Snapshot, Underlay};
 
 /// Answers a request; the error names field and reason. Any thread; no side effects.
 pub fn explain(
@@ -31,12 +25,14 @@ pub fn explain(
     now: Tick,
 ) -> Result<v1::ExplainReply, String> {
     let mut question = read(snapshot, request)?;
-    let mut steps = Steps { snapshot, steps: Vec::new() };
+    let mut steps = Steps::new(snapshot);
     let station = bridged(snapshot, request, &mut question, &mut steps)?;
     let hash = shared.flows.hash(&FlowKey::new(&question.tuple, question.place.into()));
-    let mut exit = None;
+    let (mut exit, mut decided) = (None, question);
     let everybody = matches!(station, Ok(Station::Unknown));
     let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
+        // looked at before anything else
+        _ if let Err(reason @ DropReason::MacSpoofed) = station => Verdict::Drop(reason),
         Err(reason) => Verdict::Drop(reason),
         Ok(()) if let Err(reason) = station => Verdict::Drop(reason),
         Ok(()) if everybody => {
@@ -44,7 +40,7 @@ pub fn explain(
             let verdict = "flood".into();
             return Ok(v1::ExplainReply {
                 generation: snapshot.generation.0,
-                steps: steps.steps,
+                steps: steps.into_all(),
                 verdict,
                 result,
                 ..v1::ExplainReply::default()
@@ -54,7 +50,10 @@ pub fn explain(
             let answer = match live_flow(shared, &question, &mut steps) {
                 Live::No => as_new(snapshot, &question, &Quotas { shared, now }, &mut steps),
                 Live::Asked(kept) => Ok(decide(snapshot, &Question { kept, ..question }, &mut steps)),
-                Live::Answered(asked) => Ok(decide(snapshot, &asked, &mut steps).turned(asked.place)),
+                Live::Answered(asked) => {
+                    decided = asked;
+                    Ok(decide(snapshot, &asked, &mut steps).turned(asked.place))
+                }
             };
             match answer {
                 Ok(answer) => {
@@ -65,9 +64,11 @@ pub fn explain(
             }
         }
     };
+    let remedy = remedy(&decided, verdict, &steps, request);
     let reply = |verdict: &str, result| v1::ExplainReply {
+        remedy,
         generation: snapshot.generation.0,
-        steps: steps.steps,
+        steps: steps.into_all(),
         verdict: verdict.into(),
         result,
         ..v1::ExplainReply::default()
@@ -166,6 +167,12 @@ fn bridged(
     let Some(to) = mac("destination_mac", &request.destination_mac)? else { return Ok(Ok(Station::Known)) };
     let from = mac("source_mac", &request.source_mac)?;
     let vif = if let Place::Vif(vif) = question.place { snapshot.vifs.row(vif.index()) } else { None };
+    if let (Some(vif), Some(from)) = (vif.filter(|vif| vif.sources.is_some()), from)
+        && from != vif.mac
+    {
+        steps.add("anti_spoofing", format!("vif {}", vif.name), format!("{from} is not the MAC of this VIF's guest"));
+        return Ok(Err(DropReason::MacSpoofed));
+    }
     let ours = match vif {
         Some(vif) => vif.our_mac == to && vif.routes(),
         None => [snapshot.local.router_mac, snapshot.local.gateway_mac].contains(&to),
@@ -322,6 +329,7 @@ fn leave(
             (false, _) => "",
         };
         steps.add("mtu", text.clone(), format!("{length} bytes are more than {}{pieces}", row.mtu));
+        steps.is_beyond(row.mtu);
         if !(apart && request.may_be_cut) {
             return Verdict::Drop(DropReason::MtuExceeded);
         }
@@ -342,125 +350,4 @@ fn leave(
     };
     steps.add("reverse", place_text(snapshot, question.place), answers);
     answer.forward
-}
-
-/// What was asked on the way.
-pub(super) struct Steps<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    steps: Vec<v1::Step>,
-}
-
-impl Steps<'_> {
-    pub(super) fn add(&mut self, name: &str, object: String, detail: String) {
-        self.steps.push(v1::Step { name: name.into(), object, detail, ..v1::Step::default() });
-    }
-
-    /// Says more of the last step, for programs.
-    fn say_more(&mut self, more: impl FnOnce(&mut v1::Step)) {
-        if let Some(step) = self.steps.last_mut() {
-            more(step);
-        }
-    }
-
-    /// Tells which of several ways the flow with this hash has, and returns it.
-    fn way<'t>(&mut self, tunnel: &'t Tunnel, hash: u64) -> &'t Underlay {
-        let way = tunnel.ways.of(hash);
-        let share = tunnel.ways.all().find(|(other, _)| std::ptr::eq(*other, way)).map_or(0, |(_, share)| share);
-        let count = tunnel.ways.all().count();
-        let failed =
-            self.snapshot.bfd_failed.iter().filter(|watched| Some(watched.vrf) == self.snapshot.local.underlay);
-        for watched in failed.filter(|watched| !watched.multihop || watched.remote == tunnel.remote) {
-            let kind = if watched.multihop { "multihop BFD session" } else { "BFD session" };
-            self.add(
-                "bfd",
-                watched.remote.to_string(),
-                format!("its {kind} has failed: no way by it while there is another"),
-            );
-        }
-        if count > 1 {
-            let detail = format!("by the flow's hash; one of {count} ways, with {share} of 256 shares");
-            self.add("way", underlay_text(self.snapshot, &way.underlay), detail);
-        }
-        &way.underlay
-    }
-
-    fn found(&mut self, name: &str, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {
-        let detail = match found {
-            None => format!("no route to {destination}"),
-            Some((length, next_hop)) => {
-                format!("{destination} matches a /{length}: {}", next_hop_text(self.snapshot, next_hop))
-            }
-        };
-        self.add(name, format!("vrf {}", vrf.name), detail);
-        self.say_more(|step| {
-            step.vrf = vrf.name.to_string();
-            step.prefix = found.map(|(length, _)| Prefix::around(destination, length).into());
-        });
-    }
-}
-
-impl Recorder for Steps<'_> {
-    fn route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {
-        self.found("route", vrf, destination, found);
-    }
-
-    fn acl(&mut self, stage: Stage, acl: &Acl, rule: Option<usize>, permit: bool) {
-        let (name, at) = match stage {
-            Stage::FromVif(vif) => ("acl_from_vif", place_text(self.snapshot, Place::Vif(vif))),
-            Stage::Vrf(vrf) => ("acl_vrf", format!("vrf {}", vrf_name(self.snapshot, vrf))),
-            Stage::ToVif(vif) => ("acl_to_vif", place_text(self.snapshot, Place::Vif(vif))),
-        };
-        let verdict = if permit { "permits" } else { "denies" };
-        self.add(name, rule_text(Some(acl), rule), format!("{verdict} at {at}"));
-        self.say_more(|step| {
-            step.acl = acl.name.to_string();
-            step.rule = rule.map(|rule| rule as u32);
-        });
-    }
-
-    fn member(&mut self, way: &Resolved, kept: Option<Kept>) {
-        let Some((group, id)) = way.chosen else { return };
-        let Some(NextHopKind::Group(group)) = self.snapshot.next_hops.row(group.index()).map(|row| &row.kind) else {
-            return;
-        };
-        let Some(member) = group.members().iter().find(|member| member.id == id) else { return };
-        let why = match kept {
-            Some(kept) if kept.member == id => "the flow keeps it by its name",
-            Some(kept) if kept.next_hop == member.next_hop => "the flow went this way before",
-            Some(kept) if group.members().iter().any(|member| member.id == kept.member && member.up) => {
-                "the flow's own is a backup"
-            }
-            Some(kept) if group.members().iter().any(|member| member.id == kept.member) => "the flow's own is down",
-            Some(_) => "the flow's own is gone",
-            None => "by the flow's hash, or as the place that asked",
-        };
-        let sum = |wanted: fn(&Member) -> bool| -> u32 {
-            group.members().iter().filter(|member| wanted(member)).map(|member| member.weight).sum()
-        };
-        let (all, up) = (sum(|_| true), sum(|member| member.up));
-        let detail = format!("{why}; weight {} of {all}, {up} of it up", member.weight);
-        for down in group.members().iter().filter(|member| !member.up) {
-            let row = self.snapshot.next_hops.row(down.next_hop.index()).map(|row| &row.kind);
-            let (Some(NextHopKind::Tunnel(tunnel)), Some(vrf)) = (row, self.snapshot.local.underlay) else { continue };
-            if self.snapshot.bfd_failed.contains(&Watched { vrf, remote: tunnel.remote, multihop: true }) {
-                let text =
-                    format!("{}: {}", member_name(self.snapshot, down.id), next_hop_text(self.snapshot, down.next_hop));
-                self.add("path", text, "down: the BFD session with its far end has failed".into());
-            }
-        }
-        let text = format!("{}: {}", member_name(self.snapshot, id), next_hop_text(self.snapshot, member.next_hop));
-        self.add("path", text, detail);
-    }
-
-    fn redirect(&mut self, to: Redirect) {
-        let object = match to {
-            Redirect::Vrf(vrf) => format!("vrf {}", vrf_name(self.snapshot, vrf)),
-            Redirect::Vif(vif) => place_text(self.snapshot, Place::Vif(vif)),
-        };
-        self.add("redirect", object, "goes there, whatever its route says".into());
-    }
-
-    fn reverse_route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {
-        self.found("reverse_route", vrf, destination, found);
-    }
 }

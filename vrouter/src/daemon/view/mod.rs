@@ -3,7 +3,9 @@
 pub mod explain;
 pub mod flows;
 mod quotas;
+mod remedy;
 pub mod stats;
+mod steps;
 pub mod victims;
 
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
 //! Quotas as a packet would meet them: who pays, how much is left, and whether a worker would refuse it. Nothing is spent.
 
-use super::explain::Steps;
+use super::steps::Steps;
 use super::{vif_name, vrf_name};
 use crate::datapath::Shared;
 use crate::datapath::quota::{Purse, Rate, Scope};

@@ -204,7 +204,8 @@ fn redirecting<'a>(rules: impl IntoIterator<Item = &'a Arc<Rule>>) -> usize {
 }
 
 impl Rule {
-    fn matches(&self, tuple: &Tuple) -> bool {
+    /// Whether it is about such a flow. Any thread; does not allocate.
+    pub fn matches(&self, tuple: &Tuple) -> bool {
         let within = |ranges: &[(u16, u16)], port: Option<u16>| {
             let holds = |port: u16| ranges.iter().any(|&(first, last)| (first..=last).contains(&port));
             ranges.is_empty() || port.is_some_and(holds)
