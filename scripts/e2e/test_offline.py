@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 from lab import probe
 from lab.picture import V4
 from lab.process import run
+from lab.wire import ARP, ICMP, IP, UDP, Ether, PcapNgWriter, Wire, wrpcap
 
 OFFICE = pathlib.Path(__file__).parents[2] / "vrouter/examples/office"
 
@@ -37,6 +38,36 @@ def test_what_files_promise_then_happens(picture):
                 probe.connect(netns, address, port).close()
             else:
                 probe.no_connection(netns, address, port)
+
+
+def test_captures_are_explained_frame_by_frame(picture):
+    h1, _ = picture.start_both()
+    red1 = Wire(picture["red1"].netns, "eth0")
+    frame = Ether(src=red1.mac, dst="00:00:5e:00:01:00")
+    frames = [frame / IP(src=V4["1"], dst=V4["2"]) / UDP(sport=5000, dport=9000) / b"forward", frame / IP(src=V4["1"], dst="10.9.9.9") / ICMP(),
+              frame / IP(src="10.1.1.99", dst=V4["2"]) / UDP(sport=5000, dport=9000), Ether(src=red1.mac, dst="ff:ff:ff:ff:ff:ff") / ARP(pdst=V4["2"]),
+              Ether(src="02:00:00:00:00:01", dst="00:00:5e:00:01:00") / IP(src=V4["1"], dst=V4["2"]) / UDP(), frame / IP(src=V4["1"], dst=V4["2"], chksum=1) / UDP()]
+    verdicts = ["forward", "no_route", "source_spoofed", None, "mac_spoofed", None]
+    folder = pathlib.Path(picture.lab.folder)
+    wrpcap(str(folder / "frames.pcap"), frames)
+    with PcapNgWriter(str(folder / "frames.pcapng")) as writer:
+        for one in frames:
+            writer.write(one)
+    for name in ("frames.pcap", "frames.pcapng"):
+        told = h1.ask("explain", "--vif", "red1", "--pcap", str(folder / name))["frames"]
+        assert [row.get("verdict") for row in told] == verdicts, told
+        assert told[0]["exit_tunnel_vrf"] == "red" and told[0]["packet"] == f"udp {V4['1']} port 5000 to {V4['2']} port 9000", told[0]
+        assert told[3]["unexplained"].startswith("ARP") and "ipv4_checksum" in told[5]["unexplained"], told
+    # and that is what happens
+    before = h1.drops()
+    red1.send(bytes(frames[1]))
+    h1.expect_drop("no_route", before)
+    before = h1.drops()
+    red1.send(bytes(frames[4]))
+    h1.expect_drop("mac_spoofed", before)
+    (folder / "nothing").write_bytes(b"no capture")
+    refused = run(f"{picture.bin}/vrctl", "--socket", h1.socket, "explain", "--vif", "red1", "--pcap", str(folder / "nothing"), check=False)
+    assert refused.returncode == 4 and "nothing: no capture" in refused.stderr, refused
 
 
 def test_no_dpdk_is_needed(picture):

@@ -1,8 +1,10 @@
 """What vrctl shows of live traffic is what happened."""
 
+import json
+
 from lab import probe
 from lab.picture import V4
-from lab.process import until
+from lab.process import Process, until
 from lab.wire import ICMP, IP, Ether, Wire
 
 
@@ -57,6 +59,29 @@ def test_a_victim_is_remembered_with_its_bytes(picture):
     assert victims[0]["vif"] == "red1" and victims[0]["length"] == len(frame), victims
     head = bytes.fromhex(victims[0]["head"].replace(" ", "").replace(":", ""))
     assert head == frame[:96][: len(head)] and len(head) == min(len(frame), 96), victims
+
+
+def test_drops_are_told_as_they_come(picture):
+    h1 = picture.start("h1")
+    red1 = Wire(picture["red1"].netns, "eth0")
+    frame = Ether(src=red1.mac, dst="00:00:5e:00:01:00")
+    told = Process((f"{picture.bin}/vrctl", "--socket", h1.socket, "drops", "--watch", "--vif", "red1", "-o", "json"), f"{picture.lab.folder}/told.log")
+
+    def lines(reason):
+        rows = [json.loads(line) for line in told.output().splitlines()]
+        return [row for row in rows if row["reason"] == reason]
+
+    def until_told(reason, packets):
+        until(lambda: sum(row["packets"] for row in lines(reason)) >= packets, 10, f"{packets} of {reason}: {told.output()}")
+        assert sum(row["packets"] for row in lines(reason)) == packets, told.output()
+    # what was before it looks is not told of: until it does, one a time
+    until(lambda: red1.send(bytes(frame / IP(src="10.1.1.99", dst=V4["2"]) / ICMP())) or lines("source_spoofed"), 10, "the first one")
+    for _ in range(3):
+        red1.send(bytes(frame / IP(src=V4["1"], dst="10.9.9.9") / ICMP(id=7)))
+    until_told("no_route", 3)
+    last = lines("no_route")[-1]
+    assert last["vif"] == "red1" and "10.9.9.9" in last["last"]["decoded"] and last["last"]["object"] == "vrf red", last
+    told.stop()
 
 
 def test_what_is_shown_can_be_applied_again(picture):

@@ -18,7 +18,7 @@ from scapy.layers.inet6 import (  # noqa: E402, F401
 from scapy.layers.l2 import ARP, GRE, Dot1AD, Dot1Q, Ether  # noqa: E402, F401
 from scapy.layers.vxlan import VXLAN  # noqa: E402
 from scapy.packet import Raw, bind_layers  # noqa: E402, F401
-from scapy.utils import PcapReader, wrpcap  # noqa: E402, F401
+from scapy.utils import PcapNgWriter, PcapReader, wrpcap  # noqa: E402, F401
 
 from lab.process import Failure, run, until  # noqa: E402
 

@@ -134,6 +134,57 @@ fn explain_by_files_needs_no_daemon() {
 }
 
 #[test]
+fn each_command_has_a_manual_page() {
+    let folder = Folder::new();
+    let (code, out, error) = told(&folder.file(""), "man .");
+    assert_eq!((code, out.as_str(), error.as_str()), (0, "", ""));
+    let page =
+        |name: &str| std::fs::read_to_string(folder.file(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let (_, help, _) = told(&folder.file(""), "--help");
+    let commands: Vec<_> =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty()).collect();
+    assert!(commands.len() >= 18, "{help}");
+    for command in commands {
+        let name = command.split_whitespace().next().unwrap();
+        if name != "help" {
+            assert!(page(&format!("vrctl-{name}.1")).contains(".SH SYNOPSIS"), "{name}");
+        }
+    }
+    assert!(page("vrctl.1").contains("Exit codes"));
+    let (code, _, error) = told(&folder.file(""), "man nowhere");
+    assert_eq!(code, 4);
+    assert!(error.starts_with("vrctl: nowhere: "), "{error}");
+}
+
+/// An Ethernet frame with a UDP packet of web1 to the database, as scapy makes it.
+const FRAME: &str = "00005e000100 020000010011 0800 4500001c00010000401164b70a01010b0a01010d 15380016 00080000";
+
+#[test]
+fn a_frame_is_explained_as_it_is() {
+    let by = |frame: &str, more: &[&str]| {
+        let args =
+            [&["explain", "-f", "staging.yaml", "-f", "tenants.yaml", "--vif", "web1", "--hex", frame], more].concat();
+        let output = vrctl(&office(), &args);
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, text) = by(FRAME, &["-o", "json"]);
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &value["verdict"]), (0, &"acl_to_vif".into()));
+    assert_eq!(
+        value["remedy"],
+        "to let it pass: a rule of acl to-db (acl_to_vif) that permits udp from 10.1.1.11 to 10.1.1.13 port 22"
+    );
+    assert!(by(FRAME, &[]).1.ends_with("permits udp from 10.1.1.11 to 10.1.1.13 port 22\n"));
+    let (code, text) = by(&FRAME.replace("020000010011", "020000010099"), &["-o", "json"]);
+    assert_eq!((code, text.contains("\"mac_spoofed\"")), (0, true), "{text}");
+    let (code, text) = by(&FRAME.replace("64b7", "64b8"), &[]);
+    assert_eq!(code, 1);
+    assert!(text.starts_with("vrctl: refused: dropped (ipv4_checksum): "), "{text}");
+    assert_eq!(by("00g0", &[]), (2, "vrctl: --hex: 'g' is no digit\n".into()));
+    assert_eq!(by(FRAME, &["--src", "10.1.1.11"]).0, 2);
+}
+
+#[test]
 fn what_cannot_be_read_or_holds_nothing_is_an_error() {
     let (code, _, error) = told(&office(), "validate -f nowhere.yaml");
     assert_eq!(code, 4);

@@ -93,6 +93,9 @@ pub enum Command {
         #[arg(long, conflicts_with = "config")]
         expectations: bool,
     },
+    /// Write a manual page of each command into a folder
+    #[command(after_help = "Example:\n  vrctl man /usr/local/share/man/man1\n")]
+    Man { folder: PathBuf },
     /// Print completions for a shell
     #[command(after_help = "Example:\n  vrctl completions bash > /etc/bash_completion.d/vrctl\n")]
     Completions { shell: Shell },
@@ -299,11 +302,14 @@ pub struct Drops {
     /// The last dropped frames, with their first bytes
     #[arg(long)]
     pub victims: bool,
+    /// Each second what was dropped meanwhile, with the last one of each kind, until it is ended
+    #[arg(long, conflicts_with = "victims")]
+    pub watch: bool,
     /// With --victims: at most so many; 0: all that are remembered
     #[arg(long, default_value_t = 20, requires = "victims")]
     pub limit: u32,
     /// All reasons and their meanings; asks no daemon
-    #[arg(long, conflicts_with_all = ["vif", "reason", "victims"])]
+    #[arg(long, conflicts_with_all = ["vif", "reason", "victims", "watch"])]
     pub reasons: bool,
 }
 
@@ -342,12 +348,18 @@ pub struct Explain {
     /// The packet comes out of a tunnel into this VRF
     #[arg(long, value_name = "VRF")]
     pub tunnel: Option<String>,
+    /// A frame, from its Ethernet header on, in hex
+    #[arg(long, conflicts_with = "pcap")]
+    pub hex: Option<String>,
+    /// The frames of a capture (pcap, pcapng), each as if no other had been
+    #[arg(long, value_name = "CAPTURE")]
+    pub pcap: Option<PathBuf>,
     /// From this address
-    #[arg(long, value_name = "ADDRESS")]
-    pub src: IpAddr,
+    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["hex", "pcap"], conflicts_with_all = ["hex", "pcap"])]
+    pub src: Option<IpAddr>,
     /// To this address
-    #[arg(long, value_name = "ADDRESS")]
-    pub dst: IpAddr,
+    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["hex", "pcap"], conflicts_with_all = ["hex", "pcap"])]
+    pub dst: Option<IpAddr>,
     /// Name or number
     #[arg(long, value_name = "PROTOCOL", default_value = "tcp")]
     pub proto: Protocol,
@@ -376,7 +388,7 @@ pub struct Explain {
     #[arg(long, value_name = "MAC", requires = "dst_mac")]
     pub src_mac: Option<Mac>,
     /// The bridge that the tunnel leads into
-    #[arg(long, requires = "dst_mac")]
+    #[arg(long)]
     pub bridge: Option<String>,
 }
 #[derive(clap::Args)]

@@ -1,5 +1,8 @@
 //! `vrctl drops`.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use vrouter::api::v1;
 use vrouter::drops::DropReason;
@@ -10,6 +13,8 @@ use super::connect::{Daemon, connect};
 use super::decode::head_line;
 use super::output::{Format, count, duration, hex, print, print_value, table};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 pub async fn run(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Failure> {
     if drops.reasons {
         reasons(format);
@@ -18,7 +23,70 @@ pub async fn run(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Fa
     if let Some(reason) = drops.reason.as_deref().filter(|reason| DropReason::named(reason).is_none()) {
         return Err(Failure::Usage(format!("there is no drop reason {reason}; `vrctl drops --reasons` lists them")));
     }
-    if drops.victims { victims(daemon, format, drops).await } else { counts(daemon, format, drops).await }
+    if drops.victims {
+        victims(daemon, format, drops).await
+    } else if drops.watch {
+        watch(daemon, format, &drops).await
+    } else {
+        counts(daemon, format, drops).await
+    }
+}
+
+/// Packets dropped, by reason and VIF.
+type Counts = BTreeMap<(String, String), u64>;
+
+/// Tells each second what was dropped meanwhile, and of each kind the last one and who decided, until it is ended.
+async fn watch(daemon: &Daemon, format: Format, drops: &Drops) -> Result<(), Failure> {
+    let mut client = connect(daemon).await?;
+    let mut before = wanted(client.stats(v1::StatsRequest {}).await?.into_inner(), drops);
+    if format == Format::Table {
+        print("what is dropped from now on, each second\n");
+    }
+    loop {
+        tokio::time::sleep(SECOND).await;
+        let now = wanted(client.stats(v1::StatsRequest {}).await?.into_inner(), drops);
+        for ((reason, vif), packets) in &now {
+            // the counters of a VIF end with it
+            let more = packets.saturating_sub(before.get(&(reason.clone(), vif.clone())).copied().unwrap_or(0));
+            if more == 0 {
+                continue;
+            }
+            let filter = v1::VictimsRequest { reason: reason.clone(), vif: vif.clone(), limit: 1 };
+            let last = client.victims(filter).await?.into_inner().victims.into_iter().next();
+            print(&rise(format, (reason, vif), more, last));
+        }
+        before = now;
+    }
+}
+
+/// What is asked for of all counters.
+fn wanted(stats: v1::StatsReply, drops: &Drops) -> Counts {
+    let mut counts = Counts::new();
+    for row in stats.drops {
+        let fits = drops.vif.as_ref().is_none_or(|vif| row.vif == *vif)
+            && drops.reason.as_ref().is_none_or(|reason| row.reason == *reason);
+        if fits {
+            *counts.entry((row.reason, row.vif)).or_default() += row.packets;
+        }
+    }
+    counts
+}
+
+/// One line.
+fn rise(format: Format, (reason, vif): (&str, &str), more: u64, last: Option<v1::Victim>) -> String {
+    if format != Format::Table {
+        let mut value = json!({ "reason": reason, "vif": vif, "packets": more, "meaning": meaning(reason) });
+        if let Some(last) = last {
+            value["last"] = json!({ "object": last.object, "decoded": head_line(&last.head), "head": hex(&last.head) });
+        }
+        return format!("{value}\n");
+    }
+    let at = if vif.is_empty() { String::new() } else { format!(" at vif {vif}") };
+    let last = last.map(|last| {
+        let by = if last.object.is_empty() { String::new() } else { format!(" by {}", last.object) };
+        format!("; the last one{by}: {}", head_line(&last.head))
+    });
+    format!("+{} {reason}{at}{}\n", count(more), last.unwrap_or_default())
 }
 
 async fn counts(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Failure> {

@@ -3,62 +3,151 @@
 use serde_json::{Value, json};
 use vrouter::api::text::{Prefix, address_bytes};
 use vrouter::api::v1;
-use vrouter::candidate::Bed;
+use vrouter::candidate::{Bed, Candidate};
 
 use super::Failure;
 use super::args::Explain;
-use super::connect::{Daemon, connect};
+use super::connect::{Client, Daemon, connect};
+use super::frames;
 use super::offline;
 use super::output::{Format, address, print, print_value, table};
 
+/// Who answers.
+enum Asked {
+    Daemon(Box<Client>),
+    Files(Box<Candidate>),
+}
+
+impl Asked {
+    async fn explain(&mut self, query: v1::ExplainRequest) -> Result<v1::ExplainReply, Failure> {
+        match self {
+            Asked::Daemon(client) => Ok(client.explain(query).await?.into_inner()),
+            Asked::Files(candidate) => {
+                let bed = Bed::new(candidate).map_err(|error| Failure::Refused(format!("no memory: {error}")))?;
+                bed.explain(&query).map_err(Failure::Refused)
+            }
+        }
+    }
+}
+
 pub async fn run(daemon: &Daemon, format: Format, explain: Explain) -> Result<(), Failure> {
     use v1::explain_request::Place;
-    let place = explain.vif.map(Place::Vif).or(explain.tunnel.map(Place::TunnelVrf));
-    if explain.src.is_ipv4() != explain.dst.is_ipv4() {
-        return Err(Failure::Usage("--src and --dst are of different IP versions".into()));
-    }
-    let query = v1::ExplainRequest {
-        source: address_bytes(explain.src),
-        destination: address_bytes(explain.dst),
-        protocol: explain.proto.0.into(),
-        source_port: explain.sport.into(),
-        destination_port: explain.dport.into(),
-        icmp_type: explain.icmp_type.map(u32::from),
-        icmp_code: explain.icmp_code.map(u32::from),
-        length: explain.length,
-        may_be_cut: explain.may_be_cut,
-        destination_mac: explain.dst_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
-        source_mac: explain.src_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
-        bridge: explain.bridge.unwrap_or_default(),
-        place,
-    };
-    let reply = if explain.file.is_empty() {
-        connect(daemon).await?.explain(query).await?.into_inner()
+    let place = explain.vif.clone().map(Place::Vif).or(explain.tunnel.clone().map(Place::TunnelVrf));
+    let mut asked = if explain.file.is_empty() {
+        Asked::Daemon(Box::new(connect(daemon).await?))
     } else {
-        let candidate = offline::candidate(&explain.file)?;
-        let bed = Bed::new(&candidate).map_err(|error| Failure::Refused(format!("no memory: {error}")))?;
-        bed.explain(&query).map_err(Failure::Refused)?
+        Asked::Files(Box::new(offline::candidate(&explain.file)?))
     };
+    if let Some(path) = &explain.pcap {
+        return each(&mut asked, format, frames::of_capture(path)?, &explain, place).await;
+    }
+    let query = match (&explain.hex, explain.src, explain.dst) {
+        (Some(hex), ..) => {
+            let frame = frames::of_hex(hex).map_err(Failure::Usage)?;
+            frames::request_of(&frame, frame.len()).map_err(Failure::Refused)?
+        }
+        (None, Some(src), Some(dst)) if src.is_ipv4() == dst.is_ipv4() => v1::ExplainRequest {
+            source: address_bytes(src),
+            destination: address_bytes(dst),
+            protocol: explain.proto.0.into(),
+            source_port: explain.sport.into(),
+            destination_port: explain.dport.into(),
+            icmp_type: explain.icmp_type.map(u32::from),
+            icmp_code: explain.icmp_code.map(u32::from),
+            length: explain.length,
+            may_be_cut: explain.may_be_cut,
+            destination_mac: explain.dst_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
+            source_mac: explain.src_mac.map(|mac| mac.0.to_vec()).unwrap_or_default(),
+            ..v1::ExplainRequest::default()
+        },
+        _ => return Err(Failure::Usage("--src and --dst are of different IP versions".into())),
+    };
+    let reply = asked.explain(at(query, &explain, place)).await?;
     match format {
-        Format::Table => {
-            let cells = |step: &v1::Step| vec![step.name.clone(), step.object.clone(), step.detail.clone()];
-            print(&table(&["step", "who decides", "what"], reply.steps.iter().map(cells)));
-            print(&format!("{}: {} (generation {})\n", reply.verdict, reply.result, reply.generation));
-        }
-        _ => {
-            let steps: Vec<_> = reply.steps.iter().map(step_value).collect();
-            let mut value = json!({
-                "generation": reply.generation, "steps": steps, "verdict": reply.verdict, "result": reply.result,
-            });
-            let remote = if reply.remote.is_empty() { String::new() } else { address(&reply.remote) };
-            let exits = [("exit_vif", reply.exit_vif), ("exit_tunnel_vrf", reply.exit_tunnel_vrf), ("remote", remote)];
-            for (name, exit) in exits.into_iter().filter(|(_, exit)| !exit.is_empty()) {
-                value[name] = exit.into();
-            }
-            print_value(format, &value);
-        }
+        Format::Table => print(&text(&reply)),
+        _ => print_value(format, &value(&reply)),
     }
     Ok(())
+}
+
+/// A question, with the place that was said.
+fn at(query: v1::ExplainRequest, explain: &Explain, place: Option<v1::explain_request::Place>) -> v1::ExplainRequest {
+    v1::ExplainRequest { bridge: explain.bridge.clone().unwrap_or_default(), place, ..query }
+}
+
+/// The frames of a capture, a line each.
+async fn each(
+    asked: &mut Asked,
+    format: Format,
+    captured: Vec<frames::Captured>,
+    explain: &Explain,
+    place: Option<v1::explain_request::Place>,
+) -> Result<(), Failure> {
+    let mut rows = Vec::with_capacity(captured.len());
+    for frame in &captured {
+        let query = frames::request_of(&frame.bytes, frame.length);
+        rows.push(match query {
+            Ok(query) => Ok((query.clone(), asked.explain(at(query, explain, place.clone())).await?)),
+            Err(why) => Err(why),
+        });
+    }
+    if format == Format::Table {
+        let rows = rows.iter().enumerate().map(|(at, row)| match row {
+            Ok((query, reply)) => vec![(at + 1).to_string(), ends(query), reply.verdict.clone(), reply.result.clone()],
+            Err(why) => vec![(at + 1).to_string(), String::new(), "-".into(), why.clone()],
+        });
+        print(&table(&["frame", "packet", "verdict", "result"], rows));
+        return Ok(());
+    }
+    let row = |(at, row): (usize, &Result<(v1::ExplainRequest, v1::ExplainReply), String>)| match row {
+        Ok((query, reply)) => {
+            let mut value = value(reply);
+            value["frame"] = (at + 1).into();
+            value["packet"] = ends(query).into();
+            value
+        }
+        Err(why) => json!({ "frame": at + 1, "unexplained": why }),
+    };
+    print_value(format, &json!({ "frames": rows.iter().enumerate().map(row).collect::<Vec<_>>() }));
+    Ok(())
+}
+
+/// "tcp 10.1.1.11:1000 > 10.1.1.12:80".
+fn ends(query: &v1::ExplainRequest) -> String {
+    let protocol = u8::try_from(query.protocol).map(vrouter::api::text::Protocol);
+    let protocol = protocol.map_or_else(|_| query.protocol.to_string(), |protocol| protocol.to_string());
+    let end = |bytes: &[u8], port: u32| match (query.icmp_type, port) {
+        (None, 1..) => format!("{} port {port}", address(bytes)),
+        _ => address(bytes),
+    };
+    let (from, to) = (end(&query.source, query.source_port), end(&query.destination, query.destination_port));
+    format!("{protocol} {from} to {to}")
+}
+
+fn text(reply: &v1::ExplainReply) -> String {
+    let cells = |step: &v1::Step| vec![step.name.clone(), step.object.clone(), step.detail.clone()];
+    let steps = table(&["step", "who decides", "what"], reply.steps.iter().map(cells));
+    let remedy = if reply.remedy.is_empty() { String::new() } else { format!("{}\n", reply.remedy) };
+    format!("{steps}{}: {} (generation {})\n{remedy}", reply.verdict, reply.result, reply.generation)
+}
+
+/// An answer for programs.
+fn value(reply: &v1::ExplainReply) -> Value {
+    let steps: Vec<_> = reply.steps.iter().map(step_value).collect();
+    let mut value = json!({
+        "generation": reply.generation, "steps": steps, "verdict": reply.verdict, "result": reply.result,
+    });
+    let remote = if reply.remote.is_empty() { String::new() } else { address(&reply.remote) };
+    let more = [
+        ("exit_vif", reply.exit_vif.clone()),
+        ("exit_tunnel_vrf", reply.exit_tunnel_vrf.clone()),
+        ("remote", remote),
+        ("remedy", reply.remedy.clone()),
+    ];
+    for (name, text) in more.into_iter().filter(|(_, text)| !text.is_empty()) {
+        value[name] = text.into();
+    }
+    value
 }
 
 /// A step for programs.

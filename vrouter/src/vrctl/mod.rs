@@ -11,6 +11,7 @@ mod delete;
 mod drops;
 mod explain;
 mod flows;
+mod frames;
 mod offline;
 mod output;
 mod owners;
@@ -129,6 +130,10 @@ async fn run(args: Args) -> Result<(), Failure> {
             print_value(if output == Format::Yaml { output } else { Format::Json }, schema.as_value());
             Ok(())
         }
+        Command::Man { folder } => clap_mangen::generate_to(Args::command(), &folder).map_err(|error| {
+            let (file, reason) = (folder.display().to_string(), error.to_string());
+            Failure::File(FileError { file, position: None, field: String::new(), reason })
+        }),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "vrctl", &mut script);
