@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Candidate;
+use super::{Candidate, Tested};
 use crate::api::text::Prefix;
 use crate::api::v1;
 
@@ -33,8 +33,17 @@ pub struct Item {
 }
 
 impl Coverage {
-    /// Takes in what decided about a packet.
-    pub fn add(&mut self, steps: &[v1::Step]) {
+    /// What decided about these packets and their answers.
+    pub fn of<'a>(tests: impl IntoIterator<Item = &'a Tested>) -> Coverage {
+        let mut coverage = Coverage::default();
+        for test in tests {
+            coverage.add(&test.steps);
+            coverage.add(&test.reply_steps);
+        }
+        coverage
+    }
+
+    fn add(&mut self, steps: &[v1::Step]) {
         for step in steps {
             if let Some(rule) = step.rule {
                 self.rules.insert((step.acl.clone(), rule));

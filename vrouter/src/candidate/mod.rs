@@ -18,7 +18,7 @@ pub use bed::{Bed, Left, Outcome};
 pub use coverage::{Coverage, Item, What};
 pub use packet::Packet;
 pub use report::{junit, tap};
-pub use run::{Checked, Tested, check};
+pub use run::{Tested, check};
 
 use crate::api::position::{FileError, Position};
 use crate::api::v1;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use vrouter::api::expect::Expectations;
 use vrouter::api::position::FileError;
-use vrouter::candidate::{Candidate, Checked, Item, Tested, What, check, junit, tap};
+use vrouter::candidate::{Candidate, Coverage, Item, Tested, What, check, junit, tap};
 
 use super::Failure;
 use super::apply::read;
@@ -46,7 +46,7 @@ pub fn validate(format: Format, given: &Validate) -> Result<(), Failure> {
 
 pub fn test(format: Format, given: &Test) -> Result<(), Failure> {
     let candidate = candidate(&given.file)?;
-    let mut all: Vec<(String, Checked)> = Vec::new();
+    let mut all: Vec<(String, Vec<Tested>)> = Vec::new();
     for path in &given.expectations {
         let (name, text) = text_of(path)?;
         let expectations = Expectations::parse(&name, &text)?;
@@ -55,8 +55,8 @@ pub fn test(format: Format, given: &Test) -> Result<(), Failure> {
         all.push((name, checked));
     }
     let tests: Vec<(&str, &Tested)> =
-        all.iter().flat_map(|(name, checked)| checked.tests.iter().map(|test| (name.as_str(), test))).collect();
-    let items = items(&candidate, &all);
+        all.iter().flat_map(|(name, tests)| tests.iter().map(|test| (name.as_str(), test))).collect();
+    let items = Coverage::of(tests.iter().map(|(_, test)| *test)).items(&candidate);
     match given.report {
         Some(Report::Tap) => print(&tap(&tests)),
         Some(Report::Junit) => print(&junit(&tests)),
@@ -75,16 +75,6 @@ pub fn test(format: Format, given: &Test) -> Result<(), Failure> {
         return Err(Failure::Unmet(format!("{untouched} rules and routes are touched by no packet")));
     }
     Ok(())
-}
-
-/// Rules and routes, touched if one of the files' expectations did.
-fn items(candidate: &Candidate, all: &[(String, Checked)]) -> Vec<Item> {
-    let mut coverage = vrouter::candidate::Coverage::default();
-    for test in all.iter().flat_map(|(_, checked)| &checked.tests) {
-        coverage.add(&test.steps);
-        coverage.add(&test.reply_steps);
-    }
-    coverage.items(candidate)
 }
 
 fn for_people(given: &Test, tests: &[(&str, &Tested)], items: &[Item]) {

@@ -141,7 +141,7 @@ impl Trial<'_> {
             reply: Some(Wanted::Drop),
             ..Expectation::default()
         };
-        let tests = check(self.candidate, &[At::nowhere(expectation)]).unwrap().tests;
+        let tests = check(self.candidate, &[At::nowhere(expectation)]).unwrap();
         let faults = tests.iter().flat_map(|test| &test.faults);
         let wrong: Vec<_> = faults.filter(|fault| fault.contains("please report")).collect();
         let chosen = tests[0].steps.iter().any(|step| step.name == "path");
