@@ -127,3 +127,38 @@ fn a_file_that_rests_on_something_older_is_refused() {
     assert_eq!(stale, "vrctl: refused: if_generation: generation 2, by operator, is newer than 1\n");
     done(&real, &["apply", "-f", &pods, "--if-generation", "2"]);
 }
+
+#[test]
+fn several_files_are_one_batch_whatever_their_order() {
+    let real = Real::start(Bounds::default());
+    let tenants = file(&real, "tenants.yaml", PODS);
+    let host = file(
+        &real,
+        "host.yaml",
+        "settings: {tcp_strict: true}\nroutes: [{vrf: red, prefix: 10.9.0.0/16, drop: true}]\n",
+    );
+    let applied = json_of(&real, &["apply", "-f", &host, "-f", &tenants]);
+    assert_eq!((&applied["generation"], &applied["changes"]), (&json!(1), &json!(7)));
+    // one is wrong: neither is made, and it is named
+    let wrong = file(
+        &real,
+        "wrong.yaml",
+        "vrfs: [{name: green}]\n\nroutes:\n  - {vrf: nowhere, prefix: 10.0.0.0/8, drop: true}\n",
+    );
+    let other = file(&real, "other.yaml", "vrfs: [{name: yellow}]\n");
+    let error = refused(&real, &["apply", "-f", &other, "-f", &wrong]);
+    assert!(error.contains(&format!("{wrong}:4:5: route")), "{error}");
+    let vrfs = json_of(&real, &["show", "vrfs"]);
+    let names: Vec<_> = vrfs["vrfs"].as_array().unwrap().iter().map(|vrf| vrf["name"].clone()).collect();
+    assert_eq!(names, ["blue", "red"]);
+    // what is in both is refused before the daemon is asked
+    let again = file(&real, "again.yaml", "vrfs: [{name: yellow}]\n");
+    let output = vrctl(&real.path(), &["apply", "-f", &other, "-f", &again]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(error.contains(&format!("{again}:1:8: vrf yellow: is already there, at {other}:1:8")), "{error}");
+    // with --replace all of them together are what their owner wants
+    let plan = json_of(&real, &["apply", "-f", &host, "-f", &tenants, "-f", &other, "--replace", "--dry-run"]);
+    let said = (&plan["created"], &plan["changed"], &plan["deleted"], &plan["unchanged"]);
+    assert_eq!(said, (&json!(1), &json!(0), &json!(0), &json!(7)));
+}

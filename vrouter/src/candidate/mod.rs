@@ -20,9 +20,9 @@ pub use packet::Packet;
 pub use report::{junit, tap};
 pub use run::{Tested, check};
 
-use crate::api::position::{FileError, Position};
+use crate::api::position::FileError;
 use crate::api::v1;
-use crate::api::yaml::Network;
+use crate::api::yaml::{Files, Network};
 use crate::ids::{Mac, VifId};
 use crate::model::{Limits, Model, NewPort, PortInfo};
 use crate::tables::{Snapshot, Vif, VifKind};
@@ -34,25 +34,22 @@ const MTU: u16 = 1500;
 pub struct Candidate {
     snapshot: Arc<Snapshot>,
     vifs: HashMap<String, VifId>,
-    /// With their names.
-    files: Vec<(String, Network)>,
+    files: Files,
+    objects: usize,
 }
 
 impl Candidate {
-    /// Reads files, by name and text, and makes a batch of each, in this order. Ports that VIFs name and no file has are taken to be there.
+    /// Reads files, by name and text, and makes one batch of them. Ports that VIFs name and no file has are taken to be there.
     ///
     /// # Errors
     /// The first fault: of the language, or of an object that the model refuses, at its place in its file.
     pub fn read(files: &[(String, String)]) -> Result<Candidate, FileError> {
-        let read = |(name, text): &(String, String)| Ok((name.clone(), Network::parse(name, text)?));
-        let files: Vec<_> = files.iter().map(read).collect::<Result<_, FileError>>()?;
-        let mut model = model(&files);
-        for (name, network) in &files {
-            apply(&mut model, name, network)?;
-        }
+        let files = Files::parse(files)?;
+        let mut model = model(files.all());
+        let objects = apply(&mut model, &files)?;
         let snapshot = with_neighbours(&mut model);
         let vifs = snapshot.vifs.iter().map(|(_, vif)| (vif.name.to_string(), vif.id)).collect();
-        Ok(Candidate { snapshot, vifs, files })
+        Ok(Candidate { snapshot, vifs, files, objects })
     }
 
     /// What workers forward by.
@@ -62,13 +59,12 @@ impl Candidate {
 
     /// The files and what is in them.
     pub fn files(&self) -> &[(String, Network)] {
-        &self.files
+        self.files.all()
     }
 
     /// How many objects there are in the files.
     pub fn objects(&self) -> usize {
-        let objects = |network: &Network| network.changes().map_or(0, |changes| changes.len());
-        self.files.iter().map(|(_, network)| objects(network)).sum()
+        self.objects
     }
 
     /// The VIF with this name.
@@ -109,23 +105,17 @@ fn made_up(kind: u8, at: usize) -> Mac {
     Mac([2, 0, kind, a, b, c])
 }
 
-fn apply(model: &mut Model, name: &str, network: &Network) -> Result<(), FileError> {
-    let changes = network.changes().map_err(|fault| fault.of_file(name))?;
-    let (changes, positions): (Vec<v1::Change>, Vec<Position>) = changes.into_iter().unzip();
+/// Returns how many objects there are.
+fn apply(model: &mut Model, files: &Files) -> Result<usize, FileError> {
+    let (changes, stand): (Vec<v1::Change>, Vec<_>) = files.changes()?.into_iter().unzip();
     let mut open = |wanted: NewPort| {
         let at = wanted.index.index();
         let mtu = wanted.mtu.unwrap_or(MTU);
         Ok(PortInfo { devargs: wanted.devargs.into(), mtu, ..port(at, wanted.name) })
     };
-    model.apply_opening("", &changes, &mut open).map(|_| ()).map_err(|refused| {
-        let position = positions.get(refused.change as usize).copied();
+    model.apply_opening("", &changes, &mut open).map(|_| changes.len()).map_err(|refused| {
         let field = [refused.object, refused.field].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-        FileError {
-            file: name.to_owned(),
-            position: position.filter(|position| position.line > 0),
-            field: field.join(": "),
-            reason: refused.reason,
-        }
+        files.fault(stand.get(refused.change as usize).copied(), field.join(": "), refused.reason)
     })
 }
 

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use prost::Message;
 use serde_json::json;
-use vrouter::api::position::Position;
 use vrouter::api::v1;
-use vrouter::api::yaml::Network;
+use vrouter::api::yaml::Files;
 
 use super::Failure;
 use super::args::{Apply, Sync};
@@ -22,12 +21,13 @@ use v1::apply_request::Step;
 const MESSAGE: usize = 1 << 20;
 
 pub async fn run(daemon: &Daemon, format: Format, apply: Apply) -> Result<(), Failure> {
-    let (name, text) = text_of(&apply.file)?;
-    let network = Network::parse(&name, &text)?;
-    let (changes, positions): (Vec<_>, Vec<Position>) =
-        network.changes().map_err(|fault| fault.of_file(&name))?.into_iter().unzip();
+    let texts: Vec<_> = apply.file.iter().map(|file| text_of(file)).collect::<Result<_, _>>()?;
+    let files = Files::parse(&texts)?;
+    let (changes, stand): (Vec<_>, Vec<_>) = files.changes()?.into_iter().unzip();
     if apply.check {
-        print(&format!("{name}: {} objects, no fault found without the daemon\n", count(changes.len() as u64)));
+        let names: Vec<_> = texts.iter().map(|(name, _)| name.as_str()).collect();
+        let objects = count(changes.len() as u64);
+        print(&format!("{}: {objects} objects, no fault found without the daemon\n", names.join(", ")));
         return Ok(());
     }
     let begin = v1::Begin {
@@ -40,8 +40,8 @@ pub async fn run(daemon: &Daemon, format: Format, apply: Apply) -> Result<(), Fa
     };
     commit(daemon, format, Batch { changes, begin, sync: apply.commit.sync }, |refused| {
         let of_object = !refused.object.is_empty();
-        let at = positions.get(refused.change as usize).filter(|position| of_object && position.line > 0);
-        at.map(|Position { line, column }| format!("{name}:{line}:{column}: ")).unwrap_or_default()
+        let at = stand.get(refused.change as usize).filter(|at| of_object && at.position.line > 0);
+        at.map(|at| format!("{}: ", files.text(*at))).unwrap_or_default()
     })
     .await
 }

@@ -60,7 +60,7 @@ pub enum Command {
     Add(Box<Add>),
     /// Delete an object
     Delete(Delete),
-    /// Put all objects of a YAML file, as one batch: all of it or nothing
+    /// Put all objects of YAML files, as one batch: all of it or nothing
     Apply(Apply),
     /// Wait until every worker forwards by the newest generation
     Sync(Sync),
@@ -187,9 +187,9 @@ Examples:
   vrctl apply -f pods.yaml --owner cni --replace --lease 30000
 ")]
 pub struct Apply {
-    /// The file; - is the standard input
-    #[arg(short, long, value_name = "FILE")]
-    pub file: PathBuf,
+    /// The file, or several, which are one batch; - is the standard input
+    #[arg(short, long, value_name = "FILE", required = true)]
+    pub file: Vec<PathBuf>,
     #[command(flatten)]
     pub commit: Commit,
     /// Only check the file, without the daemon
@@ -393,14 +393,14 @@ pub struct Explain {
 }
 #[derive(clap::Args)]
 pub struct Validate {
-    /// Network files, each made after the one before; - is the standard input
+    /// Network files, which are one batch; - is the standard input
     #[arg(short, long, value_name = "FILE", required = true)]
     pub file: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
 pub struct Test {
-    /// Network files, each made after the one before; - is the standard input
+    /// Network files, which are one batch; - is the standard input
     #[arg(short, long, value_name = "FILE", required = true)]
     pub file: Vec<PathBuf>,
     /// Files of expectations (their language: vrctl schema --expectations)

@@ -4,6 +4,7 @@
 mod acls;
 mod bfd;
 mod bridges;
+mod files;
 mod from_proto;
 mod hop_groups;
 mod objects;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use acls::{Acl, Action, AddressMatch, Group, Redirect, Rule};
 pub use bfd::{BfdLive, BfdSession};
 pub use bridges::{Bridge, FdbEntry, FrameVni, Vtep};
+pub use files::{Files, Stands};
 pub use hop_groups::{HashFields, NextHopGroup};
 pub use objects::{
     AdvertisedPrefix, HeaderModel, Label, Lifetimes, MplsTunnel, Neighbour, Port, Route, RouterAdvertisement, Settings,
