@@ -8,10 +8,11 @@ import time
 
 from lab import probe
 from lab.picture import FAR_MAC, NETWORKS, TENANTS, V4, V6, Picture, kernel_bridge
-from lab.process import Failure
+from lab.process import Failure, run
 from lab.space import Lab, remove
 from lab.wire import ARP, IP, TCP, Ether, Wire
 
+OFFICE = pathlib.Path(__file__).resolve().parents[2] / "vrouter/examples/office"
 GATEWAY_MAC = "00:00:5e:00:01:00"
 
 ON_A_TERMINAL = sys.stdout.isatty()
@@ -112,6 +113,22 @@ def segments(net):
     return ", ".join(rates)
 
 
+def tried_before(net):
+    """The same tenants on two hosts that differ, and a change that must not be."""
+    vrctl, folder = net.vrouters["h1"].bin / "vrctl", pathlib.Path(net.lab.folder)
+
+    def test(host, tenants, check=True):
+        return run(str(vrctl), "test", "-f", str(OFFICE / f"{host}.yaml"), "-f", str(tenants), str(OFFICE / "expectations.yaml"), check=check)
+    tenants = OFFICE / "tenants.yaml"
+    met = {host: test(host, tenants).stdout.strip() for host in ("staging", "production")}
+    wrong = folder / "wrong.yaml"
+    wrong.write_text(tenants.read_text().replace(", destination_ports: 5432", ""))
+    refused = test("production", wrong, check=False)
+    if refused.returncode != 1 or "not met" not in refused.stderr:
+        raise Failure(f"a change that opens all ports was taken: {refused.stdout}{refused.stderr}")
+    return f"staging and production: {met['production']}; all ports open: refused"
+
+
 def conservation(net):
     for vrouter in net.vrouters.values():
         vrouter.check_conservation()
@@ -131,6 +148,7 @@ CHECKS = [
     ("the reply of a permitted flow comes in", acl_lets_replies_in),
     ("a forged reply is refused", forged_reply),
     ("TCP with MTU 1500 over an underlay of 1500", segments),
+    ("the office example, tried before it runs", tried_before),
     ("every packet is accounted for", conservation),
 ]
 
