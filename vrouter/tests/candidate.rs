@@ -40,8 +40,16 @@ routes:
 vnis: [{vni: 100, vrf: red}]
 "#;
 
+/// Who begins nothing, and may be asked.
+const LOG: &str = r#"
+acls: [{name: quiet}]
+vifs: [{name: log, port: p7, vrf: red, mac: "02:00:00:00:00:17", addresses: [10.1.1.17], gateway_v4: 10.1.1.1, acl_from_vif: quiet}]
+"#;
+
 fn files() -> Vec<(String, String)> {
-    vec![("underlay.yaml".into(), UNDERLAY.into()), ("tenants.yaml".into(), TENANTS.into())]
+    [("underlay.yaml", UNDERLAY), ("tenants.yaml", TENANTS), ("log.yaml", LOG)]
+        .map(|(name, text)| (name.into(), text.into()))
+        .into()
 }
 
 fn candidate() -> Candidate {
@@ -79,6 +87,9 @@ expect:
   - {name: a station that there is not, from: web2, to: 10.1.1.99, mac: "02:00:00:00:00:99", result: unknown_unicast}
   - {name: a far web asks the database, from_tunnel: red, source: 10.1.2.9, to: db1, port: 5432, result: acl_to_vif}
   - {name: a far host pings, from_tunnel: red, source: 10.1.2.9, to: web1, leaves_by: web1}
+  - {name: who begins nothing answers, from_tunnel: red, source: 10.1.2.9, to: log, port: 514}
+  - {from: web1, to: log, port: 514}
+  - {from: log, to: web1, port: 514, result: acl_from_vif}
   - {name: answers alone are not let in, from: db1, to: web2, protocol: tcp, source_port: 5432, port: 49152}
   - {name: neither are they after a flow, from: web1, to: db1, protocol: udp, port: 9, result: acl_to_vif}
 "#;
@@ -89,7 +100,7 @@ fn what_the_network_does_is_met() {
     for test in &checked {
         assert!(test.holds(), "{}: {:#?}\n{:#?}", test.name, test.faults, test.steps);
     }
-    assert_eq!(checked.len(), 24, "two of the first and of the bridge, four of red");
+    assert_eq!(checked.len(), 28, "two of the first and of the bridge, five of red");
     let lines: Vec<_> = checked.iter().map(|test| test.position.line).collect();
     assert_eq!((lines[0], lines[1], lines[2]), (3, 3, 4));
 }

@@ -51,6 +51,8 @@ struct Became {
     frames: usize,
     /// Where its answers are expected: a VRF's tunnels.
     tunnel_vrf: String,
+    /// What becomes of its answers, by the decision about it.
+    answers: String,
     steps: Vec<v1::Step>,
 }
 
@@ -250,7 +252,8 @@ fn mac(expectation: &Expectation, from: Option<&Vif>, to: Option<&Vif>) -> Optio
     expectation.mac.or(neighbour.map(|(to, _)| to.mac))
 }
 
-/// The answer comes from where the packet went.
+/// The answer comes from where the packet went. What came out of a tunnel was not sent, and left no flow that an answer could be of: there the
+/// decision tells.
 fn reply(
     bed: &mut Bed<'_>,
     candidate: &Candidate,
@@ -258,6 +261,9 @@ fn reply(
     became: &Became,
     answer: &Packet,
 ) -> Result<Became, String> {
+    if case.from.is_none() {
+        return Ok(Became { verdict: became.answers.clone(), ..Became::default() });
+    }
     let exit = candidate.vif(&became.vif).filter(|vif| vif.kind == crate::tables::VifKind::Tenant);
     let mac = exit.zip(case.from).filter(|(to, from)| to.bridge.is_some() && to.bridge == from.bridge);
     let tunnel = (!became.tunnel_vrf.is_empty()).then_some(became.tunnel_vrf.as_str());
@@ -300,6 +306,7 @@ fn pass(
         remote: crate::daemon::view::read_address(&told.remote),
         frames: 1,
         tunnel_vrf: told.exit_tunnel_vrf,
+        answers: told.answers,
         steps: told.steps,
     };
     if let Some(vif) = vif {

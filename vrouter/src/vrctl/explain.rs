@@ -142,6 +142,7 @@ fn value(reply: &v1::ExplainReply) -> Value {
         ("exit_vif", reply.exit_vif.clone()),
         ("exit_tunnel_vrf", reply.exit_tunnel_vrf.clone()),
         ("remote", remote),
+        ("answers", reply.answers.clone()),
         ("remedy", reply.remedy.clone()),
     ];
     for (name, text) in more.into_iter().filter(|(_, text)| !text.is_empty()) {

@@ -28,7 +28,7 @@ pub fn explain(
     let mut steps = Steps::new(snapshot);
     let station = bridged(snapshot, request, &mut question, &mut steps)?;
     let hash = shared.flows.hash(&FlowKey::new(&question.tuple, question.place.into()));
-    let (mut exit, mut decided) = (None, question);
+    let (mut answered, mut decided) = (None, question);
     let everybody = matches!(station, Ok(Station::Unknown));
     let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
         // looked at before anything else
@@ -57,7 +57,7 @@ pub fn explain(
             };
             match answer {
                 Ok(answer) => {
-                    exit = Some(answer.exit);
+                    answered = Some(answer);
                     leave(snapshot, &question, hash, &answer, request, &mut steps)
                 }
                 Err(reason) => Verdict::Drop(reason),
@@ -76,7 +76,7 @@ pub fn explain(
     Ok(match verdict {
         Verdict::Forward(next_hop) => {
             let reply = reply("forward", next_hop_of_flow(snapshot, next_hop, hash));
-            leaving(snapshot, next_hop, exit, reply)
+            leaving(snapshot, next_hop, answered, reply)
         }
         Verdict::Local => reply("local", answerer(snapshot, question.place).into()),
         Verdict::Drop(reason) => reply(reason.name(), reason.meaning().into()),
@@ -87,13 +87,20 @@ pub fn explain(
 fn leaving(
     snapshot: &Snapshot,
     next_hop: NextHopId,
-    exit: Option<Place>,
+    answer: Option<Answer>,
     mut reply: v1::ExplainReply,
 ) -> v1::ExplainReply {
-    match exit {
-        Some(Place::Vif(vif)) => reply.exit_vif = vif_name(snapshot, vif),
-        Some(Place::Tunnel(vrf)) => reply.exit_tunnel_vrf = vrf_name(snapshot, vrf),
-        None => {}
+    if let Some(answer) = answer {
+        match answer.exit {
+            Place::Vif(vif) => reply.exit_vif = vif_name(snapshot, vif),
+            Place::Tunnel(vrf) => reply.exit_tunnel_vrf = vrf_name(snapshot, vrf),
+        }
+        reply.answers = match answer.reverse {
+            Verdict::Forward(_) => "forward",
+            Verdict::Local => "local",
+            Verdict::Drop(reason) => reason.name(),
+        }
+        .into();
     }
     if let Some(NextHopKind::Tunnel(tunnel)) = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind) {
         reply.remote = address_bytes(tunnel.remote);
