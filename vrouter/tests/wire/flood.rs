@@ -48,6 +48,15 @@ fn what_comes_by_a_tunnel_goes_to_vifs_only() {
 }
 
 #[test]
+fn congestion_on_the_way_is_told_to_everybody() {
+    scenario("flood-marked", lan, |lab| {
+        lab.put(UP, "fl.marked");
+        lab.run();
+        lab.expect(&[(RA, "fl.marked.out"), (RA2, "fl.marked.out"), (L2, "fl.marked.out")]);
+    });
+}
+
+#[test]
 fn gateways_are_answered_by_us_and_asked_no_further() {
     scenario("flood-gateway", lan, |lab| {
         lab.pass(RA, "arp.gateway", RA, "arp.gateway.reply");

@@ -1,7 +1,12 @@
 //! Sub-interfaces: VIFs that share a port, told apart by one VLAN tag or two.
 
+use std::collections::BTreeSet;
+
+use vrouter::api::v1;
 use vrouter::api::v1::object_key::Kind;
+use vrouter::control::Request;
 use vrouter::drops::DropReason;
+use vrouter::ids::PortIndex;
 
 use super::lab::{At, Lab, Setup, changes, scenario};
 use super::network::{self, RA, UP};
@@ -135,6 +140,35 @@ fn they_come_and_go_under_live_flows() {
         let mut moved = super::frames::frame("sub.nest.back.out").to_vec();
         moved[15] = 20;
         assert_eq!(lab.take(RA), [moved]);
+    });
+}
+
+#[test]
+fn a_path_by_one_goes_with_the_link_of_the_port_that_they_share() {
+    /// Where flows out of a tunnel to one address leave.
+    fn exits(lab: &mut Lab) -> BTreeSet<String> {
+        let query = |source_port| v1::ExplainRequest {
+            source: vec![10, 1, 1, 20],
+            destination: vec![10, 1, 9, 7],
+            protocol: 17,
+            source_port,
+            destination_port: 9,
+            place: Some(v1::explain_request::Place::TunnelVrf("red".into())),
+            ..v1::ExplainRequest::default()
+        };
+        (0..64)
+            .map(|port| lab.rig().ask(|reply| Request::Explain { query: query(port), reply }).unwrap().exit_vif)
+            .collect()
+    }
+    scenario("sub-link", a, |lab| {
+        lab.apply("routes: [{vrf: red, prefix: 10.1.9.0/24, via: {ecmp: [{vif: pod}, {vif: ra2}]}}]");
+        let both = BTreeSet::from(["pod".to_owned(), "ra2".into()]);
+        assert_eq!(exits(lab), both);
+        for (up, wanted) in [(false, BTreeSet::from(["ra2".into()])), (true, both.clone())] {
+            *lab.rig().links.lock().unwrap() = vec![(PortIndex(1), up)];
+            lab.advance(200);
+            assert_eq!(exits(lab), wanted, "the link is up: {up}");
+        }
     });
 }
 

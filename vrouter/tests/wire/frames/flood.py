@@ -46,6 +46,11 @@ frame = eth("rb", ALL, ARP(op=1, hwsrc=MAC["rb"], psrc=V4["rb"], pdst="10.1.1.99
 put("fl.back.vxlan", carried(frame, ("vxlan", 5000), back=True))
 put("fl.back.mpls", carried(frame, ("mpls", 5000), back=True))
 put("fl.back.out", frame)
+# congestion and DSCP of the outer header reach each copy
+packet = ip("rb", "255.255.255.255", id=10, tos=2) / UDP(sport=5000, dport=7053) / DATA
+put("fl.marked", carried(eth("rb", ALL, packet), ("vxlan", 5000), outer_tos=0xbb, back=True))
+packet = ip("rb", "255.255.255.255", id=10, tos=0xbb) / UDP(sport=5000, dport=7053) / DATA
+put("fl.marked.out", eth("rb", ALL, packet))
 # to a station that nobody knows
 put("fl.unknown.wire", carried(eth("ra", "gone", ip("ra", "rb", id=9) / UDP(sport=5000, dport=7053) / DATA), ("vxlan", 5000)))
 put("fl.unknown.back.out", eth("rb", "gone", ip("rb", "ra", id=9) / UDP(sport=5000, dport=7053) / DATA))
