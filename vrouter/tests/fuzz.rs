@@ -34,17 +34,29 @@ fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     paths.into_iter().map(|path| (path.clone(), std::fs::read(path).expect("readable"))).collect()
 }
 
+/// Threads that replay one target's inputs.
+const THREADS: usize = 2;
+
 /// Everything is made anew for each input: one that fails does so alone too.
 fn replay(name: &str) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
     // the frames alone are the other tests' too
-    for (number, seed) in (target.seeds)().iter().enumerate().step_by(8) {
-        assert!(catch_unwind(|| (target.run)(seed)).is_ok(), "{name}: seed {number}");
-    }
+    let seeds = (target.seeds)().into_iter().enumerate().step_by(8);
+    let seeds = seeds.map(|(number, seed)| (PathBuf::from(format!("seed {number}")), seed));
     let kept = corpus(name);
     assert!(kept.len() >= 10, "{name}: {} inputs are kept", kept.len());
-    let failed: Vec<_> = kept.iter().filter(|(_, bytes)| catch_unwind(|| (target.run)(bytes)).is_err()).collect();
-    assert!(failed.is_empty(), "{name}: {:#?}", failed.iter().map(|(path, _)| path).collect::<Vec<_>>());
+    let inputs: Vec<_> = seeds.chain(kept).collect();
+    let share = |first: usize| {
+        let mine = inputs.iter().skip(first).step_by(THREADS);
+        mine.filter(|(_, bytes)| catch_unwind(|| (target.run)(bytes)).is_err())
+            .map(|(path, _)| path)
+            .collect::<Vec<_>>()
+    };
+    let failed: Vec<_> = std::thread::scope(|scope| {
+        let shares: Vec<_> = (0..THREADS).map(|first| scope.spawn(move || share(first))).collect();
+        shares.into_iter().flat_map(|share| share.join().expect("panics are caught")).collect()
+    });
+    assert!(failed.is_empty(), "{name}: {failed:#?}");
 }
 
 #[test]
