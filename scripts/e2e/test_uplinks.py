@@ -21,8 +21,8 @@ PORT = 7000
 FLOWS = 32
 # Not the devices' own: a bridge keeps to itself what is for a MAC of its ports.
 MACS = {1: "02:cc:00:00:00:01", 2: "02:cc:00:00:00:02"}
-# What is lost when a link is cut: the daemon looks at links ten times a second. A busy machine may be late: beside a build 1.4 s were seen.
-LINK_SECONDS = 3
+# What is lost when a link is cut: the daemon looks at links ten times a second. A busy machine may be late.
+LINK_SECONDS = 1
 # When a neighbour falls silent: it is believed for 30 s after its last answer (RFC 4861, section 10), the last three of which it is asked.
 SILENCE_SECONDS = 31
 
