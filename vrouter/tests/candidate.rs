@@ -43,7 +43,9 @@ vnis: [{vni: 100, vrf: red}]
 /// Who begins nothing, and may be asked.
 const LOG: &str = r#"
 acls: [{name: quiet}]
-vifs: [{name: log, port: p7, vrf: red, mac: "02:00:00:00:00:17", addresses: [10.1.1.17], gateway_v4: 10.1.1.1, acl_from_vif: quiet}]
+vrfs: [{name: empty}]
+vifs:
+  - {name: log, port: p7, vrf: red, mac: "02:00:00:00:00:17", addresses: [10.1.1.17], gateway_v4: 10.1.1.1, acl_from_vif: quiet}
 "#;
 
 fn files() -> Vec<(String, String)> {
@@ -128,8 +130,29 @@ const FAIL: &[(&str, &str)] = &[
     ("{from_vrf: green, to: db1}", "from_vrf: there is no VRF green"),
     ("{from: web1, to_vrf: green}", "to_vrf: there is no VRF green"),
     ("{from_tunnel: green, source: 10.1.1.9, to: db1}", "from_tunnel: there is no VRF green"),
+    ("{from: web1, to: db1, protocol: gre, port: 1}", "port: its protocol has no ports"),
+    ("{from: web1, to: db1, protocol: gre, source_port: 1}", "source_port: its protocol has no ports"),
+    ("{from: web1, to: db1, port: 5432, icmp_type: 8}", "icmp_type: its protocol is not ICMP"),
+    ("{from: web1, to: db1, protocol: udp, icmp_code: 0}", "icmp_code: its protocol is not ICMP"),
+    ("{from: web1, to: 10.1.3.1, result: drop, leaves_by: db1}", "leaves_by: only of what is to be forwarded"),
+    ("{from: web1, to: 10.1.3.1, result: drop, remote: 172.31.9.2}", "remote: only of what is to be forwarded"),
+    ("{from: web1, to: 10.1.3.1, result: drop, pieces: 1}", "pieces: only of what is to be forwarded"),
+    ("{from: web1, to: 10.1.3.1, result: drop, reply: drop}", "reply: only of what is to be forwarded"),
+    (
+        "{from: web1, to: 10.1.3.1, result: drop, reply_leaves_by: db1}",
+        "reply_leaves_by: only of what is to be forwarded",
+    ),
+    ("{from_tunnel: red, source: 10.1.2.9, to: web1, pieces: 1}", "pieces: what comes out of a tunnel is explained"),
+    (
+        "{from_tunnel: red, source: 10.1.2.9, to: web1, mac: \"02:00:00:00:00:11\"}",
+        "mac: what comes out of a tunnel is explained",
+    ),
+    (
+        "{from_tunnel: red, source: 10.1.2.9, to: web1, reply_leaves_by: web1}",
+        "reply_leaves_by: what comes out of a tunnel is",
+    ),
     ("{from: web1, to: web1}", "it is about no packet"),
-    ("{from_vrf: underlay, to: db1, result: drop}", "it is about no packet"),
+    ("{from_vrf: empty, to: db1, result: drop}", "it is about no packet"),
     ("{from: web1, from_vrf: red, to: db1}", "exactly one of from, from_vrf and from_tunnel"),
     ("{to: db1}", "exactly one of from, from_vrf and from_tunnel"),
     ("{from: web1}", "exactly one of to and to_vrf"),

@@ -1,5 +1,6 @@
 //! A worker on virtual wires.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use flowtable::{Config, FlowTable, LayoutError, Region};
@@ -10,7 +11,8 @@ use crate::daemon::view::explain;
 use crate::datapath::{Shared, Worker, shared::Limits};
 use crate::drops::DropReason;
 use crate::ids::{Mac, PortIndex, Tick, WorkerIndex};
-use crate::packet::ether;
+use crate::packet::checksum::IpChecksum;
+use crate::packet::{ether, ip};
 use crate::port::wire::{WireEnd, wire};
 use crate::port::{Port, Rooms};
 use crate::tables::{Lifetimes, Snapshot, Vif};
@@ -55,6 +57,24 @@ pub struct Left {
     pub bytes: Vec<u8>,
 }
 
+impl Left {
+    /// The destination of its IP header: of what went into a tunnel, the far end. `None`: it has none.
+    pub fn destination(&self) -> Option<IpAddr> {
+        let header = ether::read(&self.bytes).ok()?;
+        let (mut kind, mut at) = (header.ethertype, ether::HEADER);
+        while [ether::VLAN, ether::SERVICE_VLAN].contains(&kind) {
+            let tag = self.bytes.get(at..at + ether::TAG)?;
+            (kind, at) = (u16::from_be_bytes([tag[2], tag[3]]), at + ether::TAG);
+        }
+        match kind {
+            ether::IPV4 => ip::read4(&self.bytes[at..], IpChecksum::Unknown).ok(),
+            ether::IPV6 => ip::read6(&self.bytes[at..]).ok(),
+            _ => None,
+        }
+        .map(|packet| packet.destination)
+    }
+}
+
 impl<'a> Bed<'a> {
     /// One without flows.
     ///
@@ -79,8 +99,8 @@ impl<'a> Bed<'a> {
         Ok(Bed { candidate, shared, worker, ends, rooms: Rooms::up_to(1, 1), now: Tick(1), told })
     }
 
-    /// So long that no flow, no budget and no note is left of what was.
-    pub fn forget(&mut self) {
+    /// Waits so long that no budget and no note is left of what was, and no flow: whether that is so.
+    pub fn forget(&mut self) -> bool {
         let Lifetimes { tcp_established, tcp_opening, tcp_closing, udp_unanswered, udp_answered, icmp } =
             self.candidate.snapshot().lifetimes;
         let lifetimes = [tcp_established, tcp_opening, tcp_closing, udp_unanswered, udp_answered, icmp];
@@ -98,6 +118,7 @@ impl<'a> Bed<'a> {
             }
         }
         self.now = Tick(self.now.0.wrapping_add(600));
+        used() == 0
     }
 
     /// What would happen to a packet, by the code that decides, with the flows that there are.

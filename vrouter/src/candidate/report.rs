@@ -16,7 +16,7 @@ pub fn tap(tests: &[(&str, &Tested)]) -> String {
         if test.holds() {
             continue;
         }
-        _ = writeln!(out, "  ---\n  at: {:?}\n  faults:", place(file, test));
+        _ = writeln!(out, "  ---\n  at: {:?}\n  faults:", test.place(file));
         for fault in &test.faults {
             _ = writeln!(out, "    - {fault:?}");
         }
@@ -55,11 +55,6 @@ pub fn junit(tests: &[(&str, &Tested)]) -> String {
     }
     out.push_str("</testsuites>\n");
     out
-}
-
-/// Where a test's expectation stands: "web.test.yaml:3:3".
-pub(super) fn place(file: &str, test: &Tested) -> String {
-    format!("{file}:{}:{}", test.position.line, test.position.column)
 }
 
 /// How a packet and its answer were decided, a line each.

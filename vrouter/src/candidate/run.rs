@@ -2,17 +2,23 @@
 
 use std::net::IpAddr;
 
-use super::{Bed, Candidate, Outcome, Packet};
+use super::{Bed, Candidate, Left, Outcome, Packet};
 use crate::api::expect::{Expectation, Wanted};
 use crate::api::position::{At, Position};
 use crate::api::text::{Protocol, address_bytes};
 use crate::api::v1;
 use crate::ids::Mac;
 use crate::packet::tuple::protocol;
-use crate::tables::Vif;
+use crate::tables::{Vif, VifKind};
 
 /// The source port that a packet has where none is said.
 const SOURCE_PORT: u16 = 49_152;
+
+/// Protocols that have ports.
+const WITH_PORTS: [u8; 4] = [protocol::TCP, protocol::UDP, protocol::SCTP, protocol::UDPLITE];
+/// Why fields are refused.
+const ONLY_FORWARDED: &str = "only of what is to be forwarded";
+const NOT_SENT: &str = "what comes out of a tunnel is explained, and not sent";
 
 /// One packet and what became of it.
 #[derive(Clone, Debug)]
@@ -31,6 +37,11 @@ impl Tested {
     /// Nothing is otherwise than expected.
     pub fn holds(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// Where its expectation stands: "expectations.yaml:3:3".
+    pub fn place(&self, file: &str) -> String {
+        format!("{file}:{}:{}", self.position.line, self.position.column)
     }
 }
 
@@ -67,7 +78,9 @@ pub fn check(candidate: &Candidate, expectations: &[At<Expectation>]) -> Result<
         for case in cases(candidate, expectation) {
             let tested = match case {
                 Ok(case) => {
-                    bed.forget();
+                    if !bed.forget() {
+                        bed = Bed::new(candidate)?;
+                    }
                     try_case(&mut bed, candidate, expectation, case)
                 }
                 Err((name, fault)) => Tested::failed(name, fault),
@@ -92,7 +105,10 @@ type Cased<'a> = Result<Case<'a>, (String, String)>;
 /// The packets of an expectation, in the order of its lists.
 fn cases<'a>(candidate: &'a Candidate, expectation: &Expectation) -> Vec<Cased<'a>> {
     let name = || expectation.name.clone().unwrap_or_else(|| "an expectation".into());
-    let ends = || Ok((senders(candidate, expectation)?, receivers(candidate, expectation)?));
+    let ends = || {
+        sense(expectation)?;
+        Ok((senders(candidate, expectation)?, receivers(candidate, expectation)?))
+    };
     match ends() {
         Err(fault) => vec![Err((name(), fault))],
         Ok((senders, receivers)) => {
@@ -105,6 +121,35 @@ fn cases<'a>(candidate: &'a Candidate, expectation: &Expectation) -> Vec<Cased<'
             let nothing = || vec![Err((name(), "it is about no packet: nobody sends, or only to himself".into()))];
             if all.is_empty() { nothing() } else { all }
         }
+    }
+}
+
+/// Refuses what would have no effect.
+fn sense(expectation: &Expectation) -> Result<(), String> {
+    let Expectation { port, source_port, icmp_type, icmp_code, pieces, mac, .. } = expectation;
+    let Expectation { leaves_by, remote, reply, reply_leaves_by, .. } = expectation;
+    let number = expectation.protocol.map(|protocol| protocol.0);
+    let has_ports = number.is_none_or(|number| WITH_PORTS.contains(&number));
+    let may_be_icmp = number.map_or(port.is_none(), |number| [protocol::ICMP, protocol::ICMPV6].contains(&number));
+    let leaves = matches!(expectation.result, Wanted::Forward | Wanted::Any);
+    let sent = expectation.from_tunnel.is_none();
+    let fields = [
+        ("port", port.is_some() && !has_ports, "its protocol has no ports"),
+        ("source_port", source_port.is_some() && !has_ports && !may_be_icmp, "its protocol has no ports"),
+        ("icmp_type", icmp_type.is_some() && !may_be_icmp, "its protocol is not ICMP"),
+        ("icmp_code", icmp_code.is_some() && !may_be_icmp, "its protocol is not ICMP"),
+        ("leaves_by", leaves_by.is_some() && !leaves, ONLY_FORWARDED),
+        ("remote", remote.is_some() && !leaves, ONLY_FORWARDED),
+        ("pieces", pieces.is_some() && !leaves, ONLY_FORWARDED),
+        ("reply", reply.is_some() && !leaves, ONLY_FORWARDED),
+        ("reply_leaves_by", reply_leaves_by.is_some() && !leaves, ONLY_FORWARDED),
+        ("pieces", pieces.is_some() && !sent, NOT_SENT),
+        ("mac", mac.is_some() && !sent, NOT_SENT),
+        ("reply_leaves_by", reply_leaves_by.is_some() && !sent, NOT_SENT),
+    ];
+    match fields.into_iter().find(|(_, senseless, _)| *senseless) {
+        Some((field, _, why)) => Err(format!("{field}: {why}")),
+        None => Ok(()),
     }
 }
 
@@ -264,7 +309,7 @@ fn reply(
     if case.from.is_none() {
         return Ok(Became { verdict: became.answers.clone(), ..Became::default() });
     }
-    let exit = candidate.vif(&became.vif).filter(|vif| vif.kind == crate::tables::VifKind::Tenant);
+    let exit = candidate.vif(&became.vif).filter(|vif| vif.kind == VifKind::Tenant);
     let mac = exit.zip(case.from).filter(|(to, from)| to.bridge.is_some() && to.bridge == from.bridge);
     let tunnel = (!became.tunnel_vrf.is_empty()).then_some(became.tunnel_vrf.as_str());
     pass(bed, candidate, exit.filter(|_| tunnel.is_none()), (answer, mac.map(|(_, from)| from.mac)), tunnel)
@@ -282,7 +327,7 @@ fn pass(
     let place = match (vif, tunnel) {
         (Some(vif), _) => Place::Vif(vif.name.to_string()),
         (None, Some(vrf)) => Place::TunnelVrf(vrf.to_owned()),
-        (None, None) => return Err("its answer would enter where there is neither a tenant's VIF nor a tunnel".into()),
+        (None, None) => return Err("from: neither a VIF nor a tunnel".into()),
     };
     let icmp = |half: u16| packet.is_icmp().then_some(u32::from(half));
     let request = v1::ExplainRequest {
@@ -310,8 +355,9 @@ fn pass(
         steps: told.steps,
     };
     if let Some(vif) = vif {
-        let outcome =
-            bed.send(vif, packet, mac.unwrap_or(vif.our_mac)).ok_or("it cannot be sent: its VIF has no port")?;
+        let outcome = bed
+            .send(vif, packet, mac.unwrap_or(vif.our_mac))
+            .ok_or("it cannot be sent: its VIF has no port, or it is too large")?;
         agree(&mut became, &outcome, candidate)?;
     }
     Ok(became)
@@ -342,6 +388,11 @@ fn agree(became: &mut Became, outcome: &Outcome, candidate: &Candidate) -> Resul
     let port_of = |vif: &str| candidate.vif(vif).map(|vif| vif.port);
     let elsewhere =
         outcome.left.iter().find(|left| !became.vif.is_empty() && port_of(&left.vif) != port_of(&became.vif));
+    let far = |left: &&Left| became.remote.is_some() && left.destination() != became.remote;
+    if let Some(left) = outcome.left.iter().find(far) {
+        let (told, seen) = (became.remote, left.destination());
+        return Err(format!("explain says to {told:?}, and it went to {seen:?}: please report this"));
+    }
     match elsewhere {
         Some(left) => Err(format!("explain says by {}, and it left by {}: please report this", became.vif, left.vif)),
         None => Ok(()),

@@ -79,7 +79,7 @@ pub fn test(format: Format, given: &Test) -> Result<(), Failure> {
 
 fn for_people(given: &Test, tests: &[(&str, &Tested)], items: &[Item]) {
     for (file, test) in tests.iter().filter(|(_, test)| !test.holds()) {
-        print(&format!("{}: {}\n", place(file, test), test.name));
+        print(&format!("{}: {}\n", test.place(file), test.name));
         test.faults.iter().for_each(|fault| print(&format!("  {fault}\n")));
         for (what, steps) in [("the packet", &test.steps), ("its answer", &test.reply_steps)] {
             if !steps.is_empty() {
@@ -128,8 +128,4 @@ fn value(given: &Test, tests: &[(&str, &Tested)], items: &[Item]) -> Value {
         value["coverage"] = items.iter().map(item).collect();
     }
     value
-}
-
-fn place(file: &str, test: &Tested) -> String {
-    format!("{file}:{}:{}", test.position.line, test.position.column)
 }
