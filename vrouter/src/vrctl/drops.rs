@@ -62,14 +62,14 @@ async fn watch(daemon: &Daemon, format: Format, drops: &Drops) -> Result<(), Fai
 /// What is asked for of all counters.
 fn wanted(stats: v1::StatsReply, drops: &Drops) -> Counts {
     let mut counts = Counts::new();
-    for row in stats.drops {
-        let fits = drops.vif.as_ref().is_none_or(|vif| row.vif == *vif)
-            && drops.reason.as_ref().is_none_or(|reason| row.reason == *reason);
-        if fits {
-            *counts.entry((row.reason, row.vif)).or_default() += row.packets;
-        }
+    for row in stats.drops.into_iter().filter(|row| fits(row, drops)) {
+        *counts.entry((row.reason, row.vif)).or_default() += row.packets;
     }
     counts
+}
+
+fn fits(row: &v1::DropCount, drops: &Drops) -> bool {
+    drops.vif.as_ref().is_none_or(|vif| row.vif == *vif) && drops.reason.as_ref().is_none_or(|it| row.reason == *it)
 }
 
 /// One line.
@@ -92,9 +92,7 @@ fn rise(format: Format, (reason, vif): (&str, &str), more: u64, last: Option<v1:
 async fn counts(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Failure> {
     let stats = connect(daemon).await?.stats(v1::StatsRequest {}).await?.into_inner();
     let mut rows = stats.drops;
-    rows.retain(|row| {
-        drops.vif.as_ref().is_none_or(|vif| row.vif == *vif) && drops.reason.as_ref().is_none_or(|it| row.reason == *it)
-    });
+    rows.retain(|row| fits(row, &drops));
     rows.sort_by(|a, b| (b.packets, &a.reason, &a.vif).cmp(&(a.packets, &b.reason, &b.vif)));
     let total: u64 = rows.iter().map(|row| row.packets).sum();
     match format {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use vrouter::api::text::{Prefix, address_bytes};
 use vrouter::api::v1;
-use vrouter::candidate::{Bed, Candidate};
+use vrouter::candidate::Bed;
 
 use super::Failure;
 use super::args::Explain;
@@ -13,19 +13,16 @@ use super::offline;
 use super::output::{Format, address, print, print_value, table};
 
 /// Who answers.
-enum Asked {
+enum Asked<'a> {
     Daemon(Box<Client>),
-    Files(Box<Candidate>),
+    Files(Box<Bed<'a>>),
 }
 
-impl Asked {
+impl Asked<'_> {
     async fn explain(&mut self, query: v1::ExplainRequest) -> Result<v1::ExplainReply, Failure> {
         match self {
             Asked::Daemon(client) => Ok(client.explain(query).await?.into_inner()),
-            Asked::Files(candidate) => {
-                let bed = Bed::new(candidate).map_err(|error| Failure::Refused(format!("no memory: {error}")))?;
-                bed.explain(&query).map_err(Failure::Refused)
-            }
+            Asked::Files(bed) => bed.explain(&query).map_err(Failure::Refused),
         }
     }
 }
@@ -33,10 +30,13 @@ impl Asked {
 pub async fn run(daemon: &Daemon, format: Format, explain: Explain) -> Result<(), Failure> {
     use v1::explain_request::Place;
     let place = explain.vif.clone().map(Place::Vif).or(explain.tunnel.clone().map(Place::TunnelVrf));
-    let mut asked = if explain.file.is_empty() {
-        Asked::Daemon(Box::new(connect(daemon).await?))
-    } else {
-        Asked::Files(Box::new(offline::candidate(&explain.file)?))
+    let candidate = if explain.file.is_empty() { None } else { Some(offline::candidate(&explain.file)?) };
+    let mut asked = match &candidate {
+        None => Asked::Daemon(Box::new(connect(daemon).await?)),
+        Some(candidate) => {
+            let bed = Bed::new(candidate).map_err(|error| Failure::Refused(format!("no memory: {error}")))?;
+            Asked::Files(Box::new(bed))
+        }
     };
     if let Some(path) = &explain.pcap {
         return each(&mut asked, format, frames::of_capture(path)?, &explain, place).await;
@@ -77,7 +77,7 @@ fn at(query: v1::ExplainRequest, explain: &Explain, place: Option<v1::explain_re
 
 /// The frames of a capture, a line each.
 async fn each(
-    asked: &mut Asked,
+    asked: &mut Asked<'_>,
     format: Format,
     captured: Vec<frames::Captured>,
     explain: &Explain,

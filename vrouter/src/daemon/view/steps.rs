@@ -20,7 +20,7 @@ pub(super) struct Steps<'a> {
     mtu: Option<u16>,
 }
 
-/// What an ACL said, the last one to deny.
+/// What an ACL said: by which rule, or by its end, which denies.
 pub(super) struct Judged {
     pub stage: Stage,
     pub acl: Acl,
