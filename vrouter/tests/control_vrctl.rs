@@ -498,3 +498,24 @@ fn what_changes_is_followed_line_by_line() {
     assert_eq!(serde_json::from_str::<Value>(&lost).unwrap(), json!({"generation": 3, "event": "lost"}));
     assert!(failed(&daemon.path(), 2, &["watch", "--after", "1", "--snapshot"]).contains("cannot be used with"));
 }
+
+#[test]
+fn hits_are_shown_by_rule_and_those_without() {
+    let daemon = Daemon::start(Bounds::default());
+    assert_eq!(
+        json_of(&daemon, &["hits"]),
+        json!({"rules": [
+            {"acl": "web", "rule": 0, "name": "https", "hits": 12_345},
+            {"acl": "web", "rule": 1, "name": "", "hits": 0},
+            {"acl": "web", "rule": null, "name": "", "hits": 7},
+        ]})
+    );
+    assert_eq!(
+        json_of(&daemon, &["hits", "web", "--unused"]),
+        json!({"rules": [{"acl": "web", "rule": 1, "name": "", "hits": 0}]})
+    );
+    assert!(daemon.asked().pop().unwrap().contains("acl: \"web\""));
+    let table = done(&daemon, &["hits"]);
+    assert!(table.contains("12_345") && table.contains("end"), "{table}");
+    assert!(failed(&daemon.path(), 1, &["hits", "nowhere"]).contains("refused: acl nowhere: is not there"));
+}

@@ -68,6 +68,8 @@ fn again(kind: &str, bytes: &[u8]) -> Vec<u8> {
         SyncReply,
         FlowsRequest,
         FlowsChunk,
+        HitsRequest,
+        HitsChunk,
         StatsRequest,
         StatsReply,
         VictimsRequest,

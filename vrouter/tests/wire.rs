@@ -46,6 +46,8 @@ mod gre;
 mod groups;
 #[path = "wire/headers.rs"]
 mod headers;
+#[path = "wire/hits.rs"]
+mod hits;
 #[path = "wire/hostile.rs"]
 mod hostile;
 #[path = "wire/jumbo.rs"]

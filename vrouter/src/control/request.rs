@@ -43,6 +43,11 @@ pub enum Request {
         filter: v1::FlowsRequest,
         reply: Reply<Result<Rows<v1::Flow>, v1::Refused>>,
     },
+    /// How often rules of ACLs have decided.
+    Hits {
+        filter: v1::HitsRequest,
+        reply: Reply<Result<Rows<v1::RuleHits>, v1::Refused>>,
+    },
     Stats {
         reply: Reply<v1::StatsReply>,
     },

@@ -235,6 +235,7 @@ impl VRouter for Calls {
     type ApplyStream = Chunks<v1::ApplyReply>;
     type ListStream = Chunks<v1::ListChunk>;
     type FlowsStream = Chunks<v1::FlowsChunk>;
+    type HitsStream = Chunks<v1::HitsChunk>;
     type WatchStream = Chunks<v1::Event>;
 
     async fn apply(&self, call: Call<Streaming<v1::ApplyRequest>>) -> Result<Response<Self::ApplyStream>, Status> {
@@ -273,6 +274,15 @@ impl VRouter for Calls {
         let flows = self.question(&caller, |reply| Request::Flows { filter, reply }).await?.map_err(refusal)?;
         let chunk = |flows| v1::FlowsChunk { flows };
         Ok(Response::new(chunks::stream(flows, chunk, self.bounds.stall, place, line)))
+    }
+
+    async fn hits(&self, call: Call<v1::HitsRequest>) -> Result<Response<Self::HitsStream>, Status> {
+        let (line, caller) = (line(&call)?, caller(&call)?);
+        let filter = call.into_inner();
+        let place = self.list_place(&caller)?;
+        let rules = self.question(&caller, |reply| Request::Hits { filter, reply }).await?.map_err(refusal)?;
+        let chunk = |rules| v1::HitsChunk { rules };
+        Ok(Response::new(chunks::stream(rules, chunk, self.bounds.stall, place, line)))
     }
 
     async fn watch(&self, call: Call<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

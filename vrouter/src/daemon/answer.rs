@@ -324,6 +324,11 @@ impl Control {
                 });
                 _ = reply.send(rows.map_err(|error| refused("flows", &error)));
             }
+            Request::Hits { filter, reply } => {
+                let rows = self.model.hits(&filter.acl);
+                let rows = rows.map(|rows| Box::new(rows.into_iter()) as crate::control::Rows<v1::RuleHits>);
+                _ = reply.send(rows.map_err(|error| refused("hits", &error)));
+            }
             Request::Stats { reply } => _ = reply.send(self.stats()),
             Request::Victims { filter, reply } => {
                 let rows = victims::victims(&self.shared, self.publisher.current(), &filter, tick_at(self.now));

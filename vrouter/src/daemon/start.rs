@@ -106,6 +106,7 @@ pub fn run(config: &Config, work: Work) -> Result<(), StartError> {
     let sizes = memory::flow_file_sizes(config, seed, clock.millis());
     let file = config.flow_table.file.as_deref().map(|path| Found::at(path, &sizes)).transpose()?;
     let mut model = Model::new(memory::model_limits(config), infos);
+    model.count_hits(config.worker_count());
     model.begin_after(file.as_ref().map(Found::generation).unwrap_or_default());
     if let Some(kept) = &kept {
         restore::restore(kept, &mut model, &mut devices, &mut ends)?;

@@ -4,8 +4,8 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Notes, Pac
 
 use super::classify::Classified;
 use super::counters::Counters;
-use super::decide::{Answer, Silent, Verdict, decide, leave, lost};
-use super::foresee::{Foreseen, ask_for_room};
+use super::decide::{Answer, Verdict, decide, leave, lost};
+use super::foresee::{Foreseen, Met, ask_for_room, asked};
 use super::fragments::{self, Heads};
 use super::lifetime::{self, state_bits};
 use super::named::{self, NO_HOP, Named, is_error, kept, key_of, question_of};
@@ -35,6 +35,8 @@ pub struct Lookup<'a> {
     pub heads: &'a mut Heads,
     pub accounts: &'a Accounts,
     pub counters: &'a Counters,
+    /// Its index.
+    pub worker: usize,
     pub now: Tick,
     /// New flows, by [`Work::charge`].
     pub budgets: &'a mut [Budget],
@@ -305,6 +307,7 @@ impl<'a> Lookup<'a> {
             }
         };
         let answer = &foreseen.answer;
+        foreseen.met.count(self.snapshot, self.worker, || asked(found, key));
         let next_hop = match answer.forward {
             Verdict::Local => return Fate::Punt(Why::ForUs(found.vrf)),
             Verdict::Drop(DropReason::NoRoute) => {
@@ -331,7 +334,7 @@ impl<'a> Lookup<'a> {
         named: [Named; 2],
         first: Option<Packet>,
     ) -> Result<Option<Handle>, DropReason> {
-        let Foreseen { answer, reverse, hashes } = foreseen;
+        let Foreseen { answer, reverse, hashes, .. } = foreseen;
         let context = key.context();
         let halves = (self.half(answer, 0, NONE), self.half(answer, 1, named[1].kept(NONE)));
         let purse = self.purse(answer.owner);
@@ -396,7 +399,8 @@ impl<'a> Lookup<'a> {
         let handle = if initiator { pair.handle } else { pair.handle.partner() };
         let named = [question.forward, question.answers];
         let had = [kept(&pair.forward.1), kept(&pair.reverse.1)];
-        let answer = decide(self.snapshot, &question, &mut Silent);
+        let mut met = Met::default();
+        let answer = decide(self.snapshot, &question, &mut met);
         if answer.forward == Verdict::Local {
             self.end(key, handle);
             return self.miss(found, key, charge);
@@ -419,6 +423,10 @@ impl<'a> Lookup<'a> {
         }
         // a flow that is refused is refused both ways
         let denied = matches!(answer.forward, Verdict::Drop(_));
+        if denied {
+            // it is judged packet by packet, as one without a flow is
+            met.count(self.snapshot, self.worker, || question);
+        }
         let reverse = if denied { answer.forward } else { answer.reverse };
         let answer = Answer { reverse, ..answer };
         // the next hop that is named stands also while the flow is refused: its answers are judged by it

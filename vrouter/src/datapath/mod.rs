@@ -398,6 +398,7 @@ impl Worker {
             heads,
             accounts,
             counters,
+            worker: index.index(),
             now,
             budgets,
             budget,

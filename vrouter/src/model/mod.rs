@@ -106,6 +106,36 @@ impl Model {
         snapshot.generation = snapshot.generation.max(generation);
     }
 
+    /// Rules of ACLs are counted by so many workers. Only before the first batch.
+    pub fn count_hits(&mut self, workers: usize) {
+        self.compiled.workers = workers;
+    }
+
+    /// What the rules of this ACL have decided, or of each (empty), in order, its end last. A rule keeps its count while it is said as it
+    /// is; with what an edit put in its place counting begins.
+    ///
+    /// # Errors
+    /// There is no such ACL.
+    pub fn hits(&mut self, acl: &str) -> Result<Vec<v1::RuleHits>, String> {
+        let mut names: Vec<_> =
+            self.state.acls.keys().filter(|name| acl.is_empty() || &***name == acl).cloned().collect();
+        if names.is_empty() && !acl.is_empty() {
+            return Err(format!("acl: there is no ACL {acl}"));
+        }
+        names.sort();
+        let mut rows = Vec::new();
+        for name in names {
+            let (rules, hits) = (&self.state.acls[&name].rules, self.compiled.hits(&name).unwrap_or_default());
+            rows.extend(hits.into_iter().enumerate().map(|(at, hits)| v1::RuleHits {
+                acl: name.to_string(),
+                rule: (at < rules.len()).then_some(at as u32),
+                name: rules.get(at).map(|rule| rule.name.to_string()).unwrap_or_default(),
+                hits,
+            }));
+        }
+        Ok(rows)
+    }
+
     /// Makes all changes of a batch, in order, and returns the snapshot of the next generation. Objects that name no owner
     /// are those of `owner` (empty: `operator`).
     ///

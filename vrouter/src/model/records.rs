@@ -382,7 +382,7 @@ impl Acl {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Rule {
     pub name: Arc<str>,
     pub permit: bool,
@@ -403,7 +403,7 @@ pub(crate) enum Redirect {
     Vif(Arc<str>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum AddressMatch {
     Any,
     Prefix(Prefix),

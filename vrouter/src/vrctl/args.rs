@@ -70,6 +70,8 @@ pub enum Command {
     Flows(Flows),
     /// Show dropped packets: each reason, per VIF, with its meaning
     Drops(Drops),
+    /// Show how often each rule of ACLs has decided
+    Hits(Hits),
     /// Show counters of VIFs, workers, ports and the flow table
     Stats,
     /// Show version, generation, limits and their memory
@@ -131,6 +133,23 @@ pub enum Kind {
     Ports,
     /// Sessions of BFD
     Bfd,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl hits
+  vrctl hits web --unused
+  vrctl hits -o json
+
+A rule counts each flow that it let begin, and each packet that it denied. It keeps its count while its ACL has it as it is.
+What live flows carried is in `vrctl flows`.
+")]
+pub struct Hits {
+    /// Of this ACL alone
+    pub acl: Option<String>,
+    /// Rules that have decided nothing yet
+    #[arg(long)]
+    pub unused: bool,
 }
 
 #[derive(clap::Args)]

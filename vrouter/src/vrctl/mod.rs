@@ -12,6 +12,7 @@ mod drops;
 mod explain;
 mod flows;
 mod frames;
+mod hits;
 mod offline;
 mod output;
 mod owners;
@@ -114,6 +115,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Watch(watch) => watch::run(&daemon, output, watch).await,
         Command::Flows(flows) => flows::run(&daemon, output, flows).await,
         Command::Drops(drops) => drops::run(&daemon, output, drops).await,
+        Command::Hits(hits) => hits::run(&daemon, output, hits).await,
         Command::Stats => stats::run(&daemon, output).await,
         Command::Status => stats::status(&daemon, output).await,
         Command::Owners => owners::run(&daemon, output).await,

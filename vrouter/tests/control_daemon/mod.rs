@@ -172,6 +172,10 @@ impl Control {
                 let flows = (0..if filter.limit == 0 { 2500 } else { filter.limit }).map(flow);
                 let _ = reply.send(Ok(Box::new(flows)));
             }
+            Request::Hits { filter, reply } => {
+                asked(format!("{filter:?}"));
+                _ = reply.send(hits(&filter.acl));
+            }
             Request::Stats { reply } => {
                 let _ = reply.send(stats(self.generation));
             }
@@ -416,6 +420,16 @@ fn explain(generation: u64) -> v1::ExplainReply {
         result: "vxlan to 172.31.0.2 vni 100".into(),
         ..v1::ExplainReply::default()
     }
+}
+
+/// The rules of one ACL.
+fn hits(acl: &str) -> Result<Rows<v1::RuleHits>, v1::Refused> {
+    if acl == "nowhere" {
+        return Err(refused(0, "acl nowhere", "", "is not there"));
+    }
+    let row = |rule, name: &str, hits| v1::RuleHits { acl: "web".into(), rule, name: name.into(), hits };
+    let rows = [row(Some(0), "https", 12_345), row(Some(1), "", 0), row(None, "", 7)];
+    Ok(Box::new(rows.into_iter()))
 }
 
 fn owners(generation: u64) -> v1::OwnersReply {

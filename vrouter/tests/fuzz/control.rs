@@ -106,6 +106,8 @@ fn ask(rig: &mut Rig, kind: u8, bytes: &[u8]) {
         6 => {
             let Ok(filter) = v1::VictimsRequest::decode(bytes) else { return };
             _ = rig.ask(|reply| Request::Victims { filter, reply });
+            let Ok(filter) = v1::HitsRequest::decode(bytes) else { return };
+            _ = rig.ask(|reply| Request::Hits { filter, reply }).map(Iterator::count);
         }
         _ => {
             let Ok(query) = v1::ExplainRequest::decode(bytes) else { return };

@@ -100,7 +100,9 @@ impl Setup {
         };
         let limits =
             Limits { ports: MOST_PORTS, vifs: self.vif_slots, neighbours: self.neighbours, ..Limits::default() };
-        Model::new(limits, (0..PORTS).map(port).collect())
+        let mut model = Model::new(limits, (0..PORTS).map(port).collect());
+        model.count_hits(workers);
+        model
     }
 
     fn flow_config(&self) -> Config {

@@ -3,13 +3,14 @@
 use crate::api::config::{Operation, Role};
 
 /// By the name of the call. A call that is not here needs the highest.
-pub const RPCS: [(&str, Role); 12] = [
+pub const RPCS: [(&str, Role); 13] = [
     ("Apply", Role::Write),
     ("KeepAlive", Role::Write),
     ("List", Role::Read),
     ("Watch", Role::Read),
     ("Sync", Role::Read),
     ("Flows", Role::Read),
+    ("Hits", Role::Read),
     ("Stats", Role::Read),
     ("Victims", Role::Read),
     ("Explain", Role::Read),

@@ -359,6 +359,7 @@ fn model(
         infos.push(info.map_err(|unopened| StartError::Unopened(port.name.clone(), unopened.reason))?);
     }
     let mut model = Model::new(memory::model_limits(config), infos);
+    model.count_hits(config.worker_count());
     model.begin_after(after);
     let mut open = |wanted: NewPort| openings.open(&wanted, false);
     restore::objects(image, Generation(image.generation + 1), &mut model, &mut open)?;

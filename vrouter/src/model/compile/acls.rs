@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::hits::{Counted, Splice};
 use super::{Compiled, Users};
 use crate::model::records::{self, Redirect};
 use crate::model::state::{Dirty, State};
@@ -14,6 +15,15 @@ use crate::tables::fib::PrefixSet;
 pub(super) struct CompiledAcl {
     record: Arc<records::Acl>,
     pub acl: Arc<Acl>,
+    /// By the versions before.
+    counted: Counted,
+}
+
+impl CompiledAcl {
+    /// What each rule has decided, and then the end.
+    pub fn hits(&mut self) -> Vec<u64> {
+        self.counted.read(self.acl.hits(), self.acl.len())
+    }
 }
 
 /// Compiles the groups and ACLs that changed, and the ACLs that use them; returns who uses those.
@@ -36,14 +46,23 @@ pub(super) fn compile(compiled: &mut Compiled, state: &State, dirty: &Dirty) -> 
     }
     let mut users = Users::default();
     for name in regrouped.iter().copied().chain(dirty.acls.iter().filter(|name| !regrouped.contains(name))) {
-        let before = compiled.acls.remove(name).filter(|_| !regrouped.contains(name));
+        let before = compiled.acls.remove(name);
         if let Some(record) = state.acls.get(name) {
             let rule = |rule: &Arc<records::Rule>| rule_of(state, rule, &compiled.groups);
-            let acl = match before {
-                Some(before) => edited(&before, record, rule),
-                None => Acl::new(name.clone(), record.rules.iter().map(rule).collect()),
+            let splice = before
+                .as_ref()
+                .map(|before| Splice::of(&before.record.rules, &record.rules, record.in_common(&before.record)));
+            let acl = match (&before, &splice) {
+                (Some(before), Some(splice)) if !regrouped.contains(name) => edited(&before.acl, record, splice, rule),
+                _ => Acl::new(name.clone(), record.rules.iter().map(rule).collect()),
             };
-            compiled.acls.insert(name.clone(), CompiledAcl { record: record.clone(), acl: Arc::new(acl) });
+            let mut counted = Counted::default();
+            if let (Some(before), Some(splice)) = (before, splice) {
+                counted = before.counted;
+                counted.edit(before.acl.hits(), before.acl.len(), splice);
+            }
+            let acl = Arc::new(acl.counted(compiled.workers));
+            compiled.acls.insert(name.clone(), CompiledAcl { record: record.clone(), acl, counted });
         }
         if let Some(of) = state.of_acl.get(name) {
             users.vrfs.extend(&of.vrfs);
@@ -62,11 +81,10 @@ pub(super) fn set_of<'a>(prefixes: impl IntoIterator<Item = &'a records::Prefix>
     set
 }
 
-/// Compiles what an edit changed: the rules between those that are the same at the beginning and at the end.
-fn edited(before: &CompiledAcl, record: &records::Acl, rule: impl Fn(&Arc<records::Rule>) -> Rule) -> Acl {
-    let (first, last) = record.in_common(&before.record);
-    let into = record.rules[first..record.rules.len() - last].iter().map(rule);
-    before.acl.spliced(first..before.record.rules.len() - last, into.collect())
+/// Compiles what an edit changed.
+fn edited(before: &Acl, record: &records::Acl, splice: &Splice, rule: impl Fn(&Arc<records::Rule>) -> Rule) -> Acl {
+    let into = record.rules[splice.from..splice.from + splice.into].iter().map(rule);
+    before.spliced(splice.from..splice.until, into.collect())
 }
 
 fn rule_of(state: &State, rule: &records::Rule, groups: &HashMap<Arc<str>, Arc<PrefixSet>>) -> Rule {

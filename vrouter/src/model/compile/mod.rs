@@ -7,6 +7,7 @@ mod acls;
 mod bfd;
 mod bridges;
 mod groups;
+mod hits;
 mod index;
 mod next_hops;
 mod reach;
@@ -36,6 +37,8 @@ const PUNTS_PER_SECOND: u32 = 1000;
 /// What was compiled so far.
 pub(super) struct Compiled {
     pub snapshot: Arc<Snapshot>,
+    /// Who counts what rules decide.
+    pub workers: usize,
     acls: HashMap<Arc<str>, CompiledAcl>,
     groups: HashMap<Arc<str>, Arc<PrefixSet>>,
     /// VIFs as they were when their rows were made.
@@ -77,6 +80,7 @@ impl Compiled {
         apply_settings(&mut snapshot, &state.settings);
         Compiled {
             snapshot: Arc::new(snapshot),
+            workers: 0,
             acls: HashMap::new(),
             groups: HashMap::new(),
             vifs: HashMap::new(),
@@ -134,6 +138,11 @@ impl Compiled {
         }
         self.snapshot = Arc::new(next);
         self.snapshot.clone()
+    }
+
+    /// What each rule of this ACL has decided, and then its end.
+    pub fn hits(&mut self, acl: &str) -> Option<Vec<u64>> {
+        self.acls.get_mut(acl).map(CompiledAcl::hits)
     }
 
     fn renew_needed(&mut self, state: &State, lost: bool, now: Generation) {

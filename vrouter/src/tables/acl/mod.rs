@@ -7,6 +7,7 @@ mod classes;
 #[cfg(test)]
 mod edit_tests;
 mod field;
+mod hits;
 mod index;
 mod numbers;
 mod prefixes;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use self::index::{Index, SIZES};
 use super::fib::{Bits, PrefixSet};
 use crate::ids::{VifId, VrfId};
+pub use hits::Hits;
 
 /// Rules that are walked rather than compiled: faster, and they cost no memory beside their own.
 const WALKED: usize = 16;
@@ -32,6 +34,7 @@ pub struct Acl {
     rules: Rules,
     /// How many of them redirect.
     redirecting: usize,
+    hits: Arc<Hits>,
 }
 
 #[derive(Clone)]
@@ -109,11 +112,12 @@ impl Acl {
         Acl {
             name,
             redirecting: redirecting(&rules),
+            hits: Arc::default(),
             rules: if few { Rules::Few(rules.into()) } else { Rules::Many(Arc::new(Index::new(&rules, SIZES))) },
         }
     }
 
-    /// The next version: `into` in place of some rules (none: they are added there). Control thread: what it costs rises with the
+    /// The next version, which counts nothing yet: `into` in place of some rules (none: they are added there). Control thread: what it costs rises with the
     /// distinct prefixes and ports of all rules, by nanoseconds each, and with `into`.
     ///
     /// # Panics
@@ -132,7 +136,7 @@ impl Acl {
             // Compiled anew when most of it is new, and when it has become much shorter.
             Rules::Many(index) if left > WALKED && left >= into.len() && !index.is_sparse(left + into.len()) => {
                 let index = Arc::new(index.spliced(replaced, &into));
-                Acl { name: self.name.clone(), rules: Rules::Many(index), redirecting }
+                Acl { name: self.name.clone(), rules: Rules::Many(index), redirecting, hits: Arc::default() }
             }
             _ => {
                 let mut rules: Vec<_> = self.rules().cloned().collect();
@@ -140,6 +144,17 @@ impl Acl {
                 Acl::of(self.name.clone(), rules)
             }
         }
+    }
+
+    /// The same, with numbers of its own in which so many workers count what its rules decide.
+    pub fn counted(self, workers: usize) -> Acl {
+        Acl { hits: Arc::new(Hits::new(self.len(), workers)), ..self }
+    }
+
+    /// What its rules have decided, since there is this version.
+    #[inline]
+    pub fn hits(&self) -> &Arc<Hits> {
+        &self.hits
     }
 
     /// The rules in order.

@@ -174,7 +174,12 @@ pub(super) fn sets(groups: &[Group]) -> Vec<Arc<PrefixSet>> {
 /// As [`Acl::new`], but compiled however few they are.
 pub(super) fn compiled(rules: &[SlowRule], groups: &[Arc<PrefixSet>], sizes: Sizes) -> Acl {
     let rules: Vec<_> = rules.iter().map(|rule| Arc::new(rule.compiled(groups))).collect();
-    Acl { name: "acl".into(), rules: Rules::Many(Arc::new(Index::new(&rules, sizes))), redirecting: 0 }
+    Acl {
+        name: "acl".into(),
+        rules: Rules::Many(Arc::new(Index::new(&rules, sizes))),
+        redirecting: 0,
+        hits: Arc::default(),
+    }
 }
 
 fn twins_agree(groups: &[Group], rules: &[SlowRule], tuples: &[Tuple]) -> Result<(), TestCaseError> {
