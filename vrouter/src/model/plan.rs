@@ -1,13 +1,11 @@
 //! Dry runs: what a batch would do, object by object.
 
-use serde_json::Value;
-
 use super::batch::Batch;
 use super::limits::NewPort;
 use super::owners::Name;
 use super::state::State;
 use super::{Model, PortInfo, bfd, events, list};
-use crate::api::yaml::Network;
+use crate::api::yaml::differing;
 use crate::api::{Item, Verb, v1};
 use crate::ids::Mac;
 use v1::change::Op;
@@ -16,8 +14,6 @@ use v1::object_key::Kind as Key;
 
 /// Objects that a plan tells.
 const STEPS: usize = 10_000;
-/// Fields of one of them.
-const FIELDS: usize = 64;
 /// The MTU of a device that is not opened.
 const MTU: u16 = 1500;
 
@@ -85,7 +81,7 @@ impl Model {
 }
 
 /// The object with this key, as it is listed.
-fn found(state: &State, key: &Key) -> Option<v1::Object> {
+pub(super) fn found(state: &State, key: &Key) -> Option<v1::Object> {
     let kind = match (key, Name::of_key(state, key)) {
         (Key::Route(key), _) => route(state, key)?,
         (_, Some(Name::Port(name))) => {
@@ -119,48 +115,4 @@ fn route(state: &State, key: &v1::RouteKey) -> Option<Kind> {
     let offers = state.offers(vrf, prefix).iter().filter(|offer| list::owner(state, offer.source) == key.owner);
     let offer = offers.min_by_key(|offer| state.rank(offer))?;
     Some(Kind::Route(list::route(state, &key.vrf, prefix, offer)))
-}
-
-/// The paths of the fields that two objects do not have alike.
-fn differing(before: &v1::Object, after: &v1::Object) -> Vec<String> {
-    let mut fields = Vec::new();
-    compare(&written(before), &written(after), String::new(), &mut fields);
-    fields.truncate(FIELDS);
-    fields
-}
-
-/// An object as YAML has it.
-fn written(object: &v1::Object) -> Value {
-    let mut network = Network::default();
-    let value = network.insert(object).ok().and_then(|()| serde_json::to_value(&network).ok());
-    let Some(Value::Object(sections)) = value else { return Value::Null };
-    let one = |section: Value| match section {
-        Value::Array(all) => all.into_iter().next(),
-        Value::Null => None,
-        one => Some(one),
-    };
-    sections.into_iter().find_map(|(_, section)| one(section)).unwrap_or_default()
-}
-
-fn compare(before: &Value, after: &Value, path: String, fields: &mut Vec<String>) {
-    if before == after || fields.len() >= FIELDS {
-        return;
-    }
-    match (before, after) {
-        (Value::Object(old), Value::Object(new)) => {
-            let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-            for name in names {
-                let of = |all: &serde_json::Map<String, Value>| all.get(name).cloned().unwrap_or_default();
-                let joint = if path.is_empty() { "" } else { "." };
-                compare(&of(old), &of(new), format!("{path}{joint}{name}"), fields);
-            }
-        }
-        (Value::Array(old), Value::Array(new)) => {
-            for at in 0..old.len().max(new.len()) {
-                let of = |all: &Vec<Value>| all.get(at).cloned().unwrap_or_default();
-                compare(&of(old), &of(new), format!("{path}[{at}]"), fields);
-            }
-        }
-        _ => fields.push(path),
-    }
 }
