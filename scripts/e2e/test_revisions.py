@@ -56,6 +56,20 @@ def test_a_change_that_cuts_traffic_is_undone_by_itself(picture):
     probe.no_ping(red1, V4["2"], count=1)
 
 
+def test_a_plan_tells_what_becomes_of_live_flows(picture):
+    h1, _ = picture.start_both()
+    red1, red2 = picture["red1"].netns, picture["red2"].netns
+    with probe.Server(red2, 8080), probe.connect(red1, V4["2"], 8080, seconds=5) as connection:
+        probe.echo(connection, b"before" * 100)
+        plan = h1.ask("apply", "-f", cut(picture), "--replace", "--dry-run", "--flows")
+        flows = plan["flows"]
+        assert flows["now_denied"] >= 1 and flows["now_permitted"] == 0, flows
+        assert any(cause["by"] == "vif red1" and cause["acl"] == "nothing" for cause in flows["causes"]), flows
+        probe.echo(connection, b"after" * 100)
+    told = h1.vrctl("apply", "-f", cut(picture), "--replace", "--dry-run", "--flows").stdout
+    assert "live flows it would deny" in told, told
+
+
 def test_what_was_not_confirmed_is_undone_after_a_kill(picture):
     h1 = picture.start("h1", more={"state_dir": state_dir(picture)})
     picture.start("h2")

@@ -232,6 +232,9 @@ fn check(begin: &v1::Begin) -> Result<(), String> {
     if !begin.kinds.is_empty() && !begin.replace {
         return Err("kinds: only what is replaced has kinds".into());
     }
+    if begin.flows && !begin.dry_run {
+        return Err("flows: only a dry run tells of them".into());
+    }
     if begin.message.len() > MESSAGE || begin.message.chars().any(char::is_control) {
         return Err(format!("message: has more than {MESSAGE} bytes or control characters"));
     }

@@ -1,19 +1,25 @@
 //! Dry runs: what a batch would do, object by object.
 
-use super::batch::Batch;
-use super::limits::NewPort;
+use std::sync::Arc;
+
+use super::batch::{Batch, Newest};
+use super::learning::Learning;
+use super::limits::{NewPort, Unopened};
 use super::owners::Name;
 use super::state::State;
 use super::{Model, PortInfo, bfd, events, list};
 use crate::api::yaml::differing;
 use crate::api::{Item, Verb, v1};
 use crate::ids::Mac;
+use crate::tables::Snapshot;
 use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
 /// Objects that a plan tells.
 const STEPS: usize = 10_000;
+/// Routes that are copied at most to see what becomes of flows.
+const COPIED: usize = 262_144;
 /// The MTU of a device that is not opened.
 const MTU: u16 = 1500;
 
@@ -23,16 +29,7 @@ impl Model {
     /// # Errors
     /// As when it would be made.
     pub fn plan(&mut self, batch: &Batch) -> Result<v1::Plan, v1::Refused> {
-        let mut open = |wanted: NewPort| {
-            Ok(PortInfo {
-                name: wanted.name.into(),
-                devargs: wanted.devargs.into(),
-                mac: Mac::default(),
-                mtu: wanted.mtu.unwrap_or(MTU),
-                queues: wanted.queues.unwrap_or(1),
-            })
-        };
-        self.make(batch, &mut open)?;
+        self.make(batch, &mut unopened)?;
         let (changes, beyond) = events::all(&self.state, STEPS);
         self.state.rollback();
         let mut plan = v1::Plan { generation: self.generation().0, ..v1::Plan::default() };
@@ -54,6 +51,29 @@ impl Model {
         let puts = batch.changes.iter().filter(is_put).count() as u64;
         plan.unchanged = puts.saturating_sub(plan.created + plan.changed);
         Ok(plan)
+    }
+
+    /// The snapshot that a batch would make, under the numbers that it would give; it is made in a copy of all objects.
+    ///
+    /// # Errors
+    /// As when it would be made; there are too many routes to copy.
+    pub fn foresee(&self, batch: &Batch) -> Result<Arc<Snapshot>, v1::Refused> {
+        if self.state.offers > COPIED {
+            let reason = format!("of more than {COPIED} routes no copy is made: there are {}", self.state.offers);
+            return Err(v1::Refused { field: "flows".into(), reason, ..v1::Refused::default() });
+        }
+        let mut copy = Model {
+            state: self.state.clone(),
+            compiled: self.compiled.clone(),
+            learning: Learning::default(),
+            newest: Newest::default(),
+            note: None,
+            noted: Vec::new(),
+            numbers: None,
+        };
+        // what it rests on was judged
+        copy.make(&Batch { if_generation: None, ..*batch }, &mut unopened)?;
+        Ok(copy.publish(""))
     }
 
     /// What a change that would be told does to what is there now.
@@ -78,6 +98,17 @@ impl Model {
             _ => v1::Planned::default(),
         }
     }
+}
+
+/// A port whose device is taken to open.
+fn unopened(wanted: NewPort) -> Result<PortInfo, Unopened> {
+    Ok(PortInfo {
+        name: wanted.name.into(),
+        devargs: wanted.devargs.into(),
+        mac: Mac::default(),
+        mtu: wanted.mtu.unwrap_or(MTU),
+        queues: wanted.queues.unwrap_or(1),
+    })
 }
 
 /// The object with this key, as it is listed.

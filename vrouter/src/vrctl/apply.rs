@@ -34,6 +34,7 @@ pub async fn run(daemon: &Daemon, format: Format, apply: Apply) -> Result<(), Fa
         replace: apply.replace,
         kinds: apply.only.iter().map(|&kind| contract_kind(kind).into()).collect(),
         dry_run: apply.dry_run,
+        flows: apply.flows,
         if_generation: apply.if_generation,
         lease_ms: apply.lease,
         ..apply.commit.begin()

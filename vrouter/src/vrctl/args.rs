@@ -208,6 +208,7 @@ pub struct Commit {
 Examples:
   vrctl apply -f network.yaml --sync
   vrctl apply -f network.yaml --replace --dry-run       # what would change
+  vrctl apply -f network.yaml --replace --dry-run --flows   # and which live flows would be denied, permitted, moved
   vrctl apply -f network.yaml -m 'web moves' --confirm 60s   # then vrctl confirm, or all is as it was
   vrctl apply -f pods.yaml --owner cni --replace --lease 30000
 ")]
@@ -229,6 +230,9 @@ pub struct Apply {
     /// Ask the daemon what would change, and change nothing
     #[arg(long, conflicts_with = "check")]
     pub dry_run: bool,
+    /// With --dry-run: also what would become of live flows
+    #[arg(long, requires = "dry_run")]
+    pub flows: bool,
     /// Only if nothing that the file may rest on has changed after this generation
     #[arg(long, value_name = "GENERATION")]
     pub if_generation: Option<u64>,

@@ -95,7 +95,7 @@ pub fn written(network: &Network, head: &[String]) -> String {
     add("acls", network.acls.iter().map(|it| brief(&it.value)).collect());
     add("bfd_sessions", network.bfd_sessions.iter().map(|it| brief(&it.value)).collect());
     let head: Vec<_> = head.iter().map(|text| Line::Comment(format!(" {text}"))).collect();
-    write::write(&head, &node(&Value::Object(sections)))
+    write::write(&head, &node(&Value::Object(sections), false))
 }
 
 /// An object's fields without those that say what their absence says.
@@ -129,17 +129,21 @@ fn is_absent(value: &Value) -> bool {
     value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
-fn node(value: &Value) -> Node {
+/// Fields whose numbers are text for programs.
+const PORTS: [&str; 2] = ["source_ports", "destination_ports"];
+
+fn node(value: &Value, of_ports: bool) -> Node {
     let entry = |key: Option<&String>, value| Entry {
         above: Vec::new(),
         key: key.map(|key| Scalar::of(key)),
         right: None,
-        value: node(value),
+        value: node(value, key.map_or(of_ports, |key| PORTS.contains(&key.as_str()))),
     };
     let entries = |all: Vec<Entry>| Entries { all, tail: Vec::new() };
     match value {
         Value::Array(all) => Node::List(entries(all.iter().map(|one| entry(None, one)).collect())),
         Value::Object(fields) => Node::Map(entries(fields.iter().map(|(key, one)| entry(Some(key), one)).collect())),
+        Value::String(text) if of_ports => Node::Scalar(Scalar::plain(text.clone())),
         Value::String(text) => Node::Scalar(Scalar::of(text)),
         other => Node::Scalar(Scalar::plain(other.to_string())),
     }

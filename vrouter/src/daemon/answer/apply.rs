@@ -29,8 +29,7 @@ impl Control {
             if_generation: begin.if_generation,
         };
         if begin.dry_run {
-            let checked = self.leases.check(&begin.owner, begin.lease_ms).map_err(|error| refused("", &error));
-            _ = reply.send(checked.and_then(|()| self.model.plan(&batch).map(Made::Plan)));
+            self.plan(&batch, &begin, reply);
             return;
         }
         let made = self.unconfirmed_of(&begin, &changes, by.clone()).and_then(|unconfirmed| {
