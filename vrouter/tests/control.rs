@@ -88,9 +88,14 @@ async fn batches_are_answered_in_order_and_refusals_do_not_end_the_stream() {
     ];
     let (replies, status) = answers(&daemon, steps).await;
     assert!(status.is_none(), "{status:?}");
-    let refused =
-        v1::Refused { change: 1, object: "vrf forbidden".into(), field: "name".into(), reason: "is forbidden".into() };
-    let applied = |generation| Applied(v1::Applied { generation, swept: 0 });
+    let refused = v1::Refused {
+        change: 1,
+        object: "vrf forbidden".into(),
+        field: "name".into(),
+        reason: "is forbidden".into(),
+        unconfirmed: 0,
+    };
+    let applied = |generation| Applied(v1::Applied { generation, ..v1::Applied::default() });
     assert_eq!(replies, [applied(1), Refused(refused), applied(2)]);
     assert_eq!(daemon.asked(), ["apply operator 3", "apply bgp 2", "apply operator 0"]);
     daemon.stop();

@@ -63,6 +63,8 @@ async fn who_reads_changes_nothing() {
     let who = format!("uid {} has the role read", rustix::process::geteuid().as_raw());
     denied(batch(&daemon, of("bgp"), vec![vrf()]).await, &format!("Apply needs the role write: {who}"));
     denied(reader.keep_alive(v1::KeepAliveRequest::default()).await, &format!("KeepAlive needs the role write: {who}"));
+    denied(reader.confirm(v1::ConfirmRequest::default()).await, &format!("Confirm needs the role write: {who}"));
+    reader.revisions(v1::RevisionsRequest::default()).await.unwrap();
     assert_eq!(daemon.asked(), asked, "the control thread does not hear of it");
     reader.status(v1::StatusRequest {}).await.unwrap();
 }
@@ -88,6 +90,10 @@ async fn who_writes_for_some_owners_is_none_of_the_others() {
     denied(writer.keep_alive(lease("cni")).await, "KeepAlive: ");
     assert_eq!(daemon.asked(), asked, "a batch is refused whole");
     writer.keep_alive(lease("bgp")).await.unwrap();
+    let confirm = |owner: &str| v1::ConfirmRequest { owner: owner.into(), generation: 0 };
+    denied(writer.confirm(confirm("cni")).await, "Confirm: ");
+    denied(writer.confirm(confirm("")).await, "not for operator");
+    writer.confirm(confirm("bgp")).await.unwrap();
 }
 
 #[tokio::test]

@@ -260,7 +260,7 @@ async fn what_a_newer_client_says_is_ignored_where_it_can_be_and_refused_where_i
     };
     let known = Object { vrf: Some(vrf.clone()), firewall: None, colour: 5 };
     let answer = asked(&real, change(Change { put: Some(known.clone()), rename: None })).await.unwrap();
-    assert_eq!(answer, Answer::Applied(v1::Applied { generation: 1, swept: 0 }));
+    assert_eq!(answer, Answer::Applied(v1::Applied { generation: 1, ..v1::Applied::default() }));
     let unknown = Object { vrf: None, firewall: Some(vrf), colour: 5 };
     let pause = ApplyRequest { pause: Some(Begin::default()), ..ApplyRequest::default() };
     for (steps, want) in [

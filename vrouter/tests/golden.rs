@@ -81,7 +81,11 @@ fn again(kind: &str, bytes: &[u8]) -> Vec<u8> {
         KeepAliveRequest,
         KeepAliveReply,
         OwnersRequest,
-        OwnersReply
+        OwnersReply,
+        ConfirmRequest,
+        ConfirmReply,
+        RevisionsRequest,
+        RevisionsReply
     )
 }
 
@@ -111,6 +115,7 @@ fn they_mean_what_they_meant() {
         dry_run: true,
         if_generation: Some(0),
         lease_ms: Some(0),
+        ..v1::Begin::default()
     };
     let step = v1::ApplyRequest::decode(&*bytes("apply-begin")).unwrap().step;
     assert_eq!(step, Some(v1::apply_request::Step::Begin(begin)));
@@ -122,6 +127,7 @@ fn they_mean_what_they_meant() {
         object: "vif web1".into(),
         field: "port".into(),
         reason: "there is no port p9".into(),
+        unconfirmed: 0,
     };
     let result = v1::ApplyReply::decode(&*bytes("refused")).unwrap().result;
     assert_eq!(result, Some(v1::apply_reply::Result::Refused(refused)));

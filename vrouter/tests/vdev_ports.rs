@@ -89,7 +89,7 @@ impl Router {
 
     fn try_apply(&mut self, changes: Vec<v1::Change>) -> Result<u64, v1::Refused> {
         let (begin, changes) = (v1::Begin::default(), changes.into());
-        self.ask(|reply| Request::Apply { begin, changes, reply }).map(|made| made.generation())
+        self.ask(|reply| Request::Apply { begin, changes, by: "a test".into(), reply }).map(|made| made.generation())
     }
 
     /// Every worker has it, and what it deleted is closed.

@@ -139,6 +139,10 @@ pub struct Limits {
     pub flows_v6: u32,
     /// New flows a VIF may set up a second.
     pub new_flows_per_second: u32,
+    /// Revisions of each owner that are kept; 0: none.
+    pub revisions: u32,
+    /// MiB of all together, and as many again of batches that wait to be confirmed; taken as they come.
+    pub revision_mb: u32,
 }
 
 /// Where flows are kept.
@@ -200,6 +204,8 @@ impl Default for Limits {
             flows_v4: 1 << 17,
             flows_v6: 1 << 15,
             new_flows_per_second: 100_000,
+            revisions: 10,
+            revision_mb: 64,
         }
     }
 }
@@ -359,6 +365,8 @@ impl Config {
             ("flows_v4", limits.flows_v4, 64, 1 << 28),
             ("flows_v6", limits.flows_v6, 64, 1 << 28),
             ("new_flows_per_second", limits.new_flows_per_second, 1, u32::MAX),
+            ("revisions", limits.revisions, 0, 1000),
+            ("revision_mb", limits.revision_mb, 1, 1024),
         ] {
             if !(least..=most).contains(&value) {
                 let reason = format!("{value} is not in {least} to {most}");

@@ -4,6 +4,7 @@
 mod changes;
 pub mod config;
 pub mod expect;
+pub mod layout;
 pub mod position;
 mod scalar;
 pub mod text;
@@ -44,6 +45,27 @@ impl v1::object::Kind {
             Kind::NextHopGroup(group) => Key::NextHopGroup(group.name.clone()),
             Kind::BfdSession(session) => Key::BfdSession(session.name.clone()),
         })
+    }
+
+    /// Of which kind it is.
+    pub fn of(&self) -> v1::Kind {
+        use v1::object::Kind;
+        match self {
+            Kind::Settings(_) => v1::Kind::Settings,
+            Kind::Vrf(_) => v1::Kind::Vrf,
+            Kind::Vif(_) => v1::Kind::Vif,
+            Kind::Route(_) => v1::Kind::Route,
+            Kind::Neighbour(_) => v1::Kind::Neighbour,
+            Kind::Vni(_) => v1::Kind::Vni,
+            Kind::Label(_) => v1::Kind::Label,
+            Kind::Acl(_) => v1::Kind::Acl,
+            Kind::Group(_) => v1::Kind::Group,
+            Kind::Port(_) => v1::Kind::Port,
+            Kind::Bridge(_) => v1::Kind::Bridge,
+            Kind::FdbEntry(_) => v1::Kind::FdbEntry,
+            Kind::NextHopGroup(_) => v1::Kind::NextHopGroup,
+            Kind::BfdSession(_) => v1::Kind::BfdSession,
+        }
     }
 }
 

@@ -92,6 +92,9 @@ fn check_state(config: &Config) -> ExitCode {
     for (kind, count) in image.counts() {
         println!("{kind:<16} {count:>12}");
     }
+    for (owner, it) in &image.unconfirmed {
+        println!("generation {} of owner {owner} waits to be confirmed", it.generation);
+    }
     if let Some((file, cut)) = recovered.cut() {
         println!(
             "{file}: {} bytes from byte {} on were being written, and will be cut off",

@@ -15,6 +15,10 @@ use v1::apply_request::Step;
 
 /// The longest lease: a week.
 const LEASE: u32 = 7 * 24 * 3600 * 1000;
+/// The longest time to confirm a batch: an hour.
+const CONFIRM: u32 = 3600 * 1000;
+/// Bytes of a batch's message.
+const MESSAGE: usize = 200;
 
 /// One call of `Apply`: at most one batch at a time is open.
 pub(super) struct Batches {
@@ -96,12 +100,24 @@ impl Batches {
             let Batch { mut begin, changes, _place, .. } = batch;
             if self.audit.is_kept() {
                 let (owner, replaces, what) = (begin.owner.clone(), begin.replace, Changes::of(&changes, &begin.owner));
-                let told = move |made: &_| told(made, replaces, &what);
+                let (message, confirm_ms) = (begin.message.clone(), begin.confirm_ms);
+                let told = move |made: &_| {
+                    let mut told = told(made, replaces, &what);
+                    if !message.is_empty() {
+                        told["message"] = message.into();
+                    }
+                    if confirm_ms > 0 {
+                        told["confirm_ms"] = confirm_ms.into();
+                    }
+                    told
+                };
                 reply = self.audit.hears(&self.caller, ("Apply", owner), reply, told);
             }
             let named = begin.if_generation;
             begin.if_generation = named.map(|named| self.rests_on(named));
-            requests.send(Request::Apply { begin, changes, reply }).await.map_err(|_| stop.untaken())?;
+            let wants = begin.keep_revision || begin.confirm_ms > 0;
+            let by = if wants { self.caller.to_string() } else { String::new() };
+            requests.send(Request::Apply { begin, changes, by, reply }).await.map_err(|_| stop.untaken())?;
             use v1::apply_reply::Result;
             let result = match answer.await.map_err(|_| stop.untaken())? {
                 Ok(Made::Applied(applied)) => {
@@ -215,6 +231,19 @@ fn check(begin: &v1::Begin) -> Result<(), String> {
     }
     if !begin.kinds.is_empty() && !begin.replace {
         return Err("kinds: only what is replaced has kinds".into());
+    }
+    if begin.flows && !begin.dry_run {
+        return Err("flows: only a dry run tells of them".into());
+    }
+    if begin.message.len() > MESSAGE || begin.message.chars().any(char::is_control) {
+        return Err(format!("message: has more than {MESSAGE} bytes or control characters"));
+    }
+    if begin.confirm_ms > CONFIRM {
+        return Err(format!("confirm_ms: {} is more than {CONFIRM}", begin.confirm_ms));
+    }
+    if begin.confirm_ms > 0 && (begin.take_over || begin.lease_ms.is_some()) {
+        let what = if begin.take_over { "take_over" } else { "lease_ms" };
+        return Err(format!("confirm_ms: cannot be undone together with {what}"));
     }
     lease(begin.lease_ms)
 }

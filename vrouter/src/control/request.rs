@@ -20,6 +20,8 @@ pub enum Request {
     Apply {
         begin: v1::Begin,
         changes: v1::Changes,
+        /// Who asks, for people.
+        by: String,
         reply: Reply<Result<Made, v1::Refused>>,
     },
     /// Objects of one kind or all, of one generation.
@@ -69,6 +71,16 @@ pub enum Request {
     },
     Owners {
         reply: Reply<v1::OwnersReply>,
+    },
+    /// What waits to be confirmed stays.
+    Confirm {
+        wanted: v1::ConfirmRequest,
+        reply: Reply<Result<v1::ConfirmReply, v1::Refused>>,
+    },
+    /// What is kept of owners' past.
+    Revisions {
+        wanted: v1::RevisionsRequest,
+        reply: Reply<v1::RevisionsReply>,
     },
 }
 

@@ -342,6 +342,33 @@ impl VRouter for Calls {
         self.ask(asked).await?.map(Response::new).map_err(refusal)
     }
 
+    async fn confirm(&self, call: Call<v1::ConfirmRequest>) -> Result<Response<v1::ConfirmReply>, Status> {
+        let (caller, mut wanted) = (caller(&call)?, call.into_inner());
+        if wanted.owner.is_empty() {
+            wanted.owner = OPERATOR.to_owned();
+        }
+        let owner = wanted.owner.clone();
+        let denied = |why| self.audit.denied(&caller, "Confirm", &owner, why);
+        caller.may_act_for("Confirm", &owner).map_err(denied)?;
+        let asked = |mut reply| {
+            if self.audit.is_kept() {
+                let told = |confirmed: &Result<v1::ConfirmReply, v1::Refused>| match confirmed {
+                    Ok(it) => serde_json::json!({ "result": "confirmed", "generation": it.generation }),
+                    Err(not) => serde_json::json!({ "result": "refused", "reason": not.reason }),
+                };
+                reply = self.audit.hears(&caller, ("Confirm", owner), reply, told);
+            }
+            Request::Confirm { wanted, reply }
+        };
+        self.ask(asked).await?.map(Response::new).map_err(refusal)
+    }
+
+    async fn revisions(&self, call: Call<v1::RevisionsRequest>) -> Result<Response<v1::RevisionsReply>, Status> {
+        let (whole, caller) = (self.whole(&call)?, caller(&call)?);
+        let wanted = call.into_inner();
+        self.question(&caller, |reply| Request::Revisions { wanted, reply }).await.map(|kept| large(kept, whole))
+    }
+
     async fn owners(&self, call: Call<v1::OwnersRequest>) -> Result<Response<v1::OwnersReply>, Status> {
         let (whole, caller) = (self.whole(&call)?, caller(&call)?);
         self.question(&caller, |reply| Request::Owners { reply }).await.map(|owners| large(owners, whole))

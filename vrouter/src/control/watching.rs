@@ -231,24 +231,7 @@ fn wants(kinds: &[v1::Kind], kind: v1::Kind) -> bool {
 }
 
 fn kind_of(object: &v1::Object) -> v1::Kind {
-    use v1::object::Kind;
-    match &object.kind {
-        None => v1::Kind::All,
-        Some(Kind::Settings(_)) => v1::Kind::Settings,
-        Some(Kind::Vrf(_)) => v1::Kind::Vrf,
-        Some(Kind::Vif(_)) => v1::Kind::Vif,
-        Some(Kind::Route(_)) => v1::Kind::Route,
-        Some(Kind::Neighbour(_)) => v1::Kind::Neighbour,
-        Some(Kind::Vni(_)) => v1::Kind::Vni,
-        Some(Kind::Label(_)) => v1::Kind::Label,
-        Some(Kind::Acl(_)) => v1::Kind::Acl,
-        Some(Kind::Group(_)) => v1::Kind::Group,
-        Some(Kind::Port(_)) => v1::Kind::Port,
-        Some(Kind::Bridge(_)) => v1::Kind::Bridge,
-        Some(Kind::FdbEntry(_)) => v1::Kind::FdbEntry,
-        Some(Kind::NextHopGroup(_)) => v1::Kind::NextHopGroup,
-        Some(Kind::BfdSession(_)) => v1::Kind::BfdSession,
-    }
+    object.kind.as_ref().map_or(v1::Kind::All, v1::object::Kind::of)
 }
 
 fn kind_of_change(change: &v1::Change) -> v1::Kind {

@@ -1,6 +1,7 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
 mod apply;
+mod confirm;
 mod due;
 mod owners;
 mod still;
@@ -24,13 +25,17 @@ pub use super::ports::Devices;
 use super::ports::Ports;
 use super::publish::Publisher;
 use super::quotas::Quotas;
+pub use super::revisions::RevisionLimits;
+use super::revisions::Revisions;
 use super::slow_path::SlowPath;
+use super::unconfirmed::Unconfirmed;
 use super::verdicts::Verdicts;
 use super::view::stats::{self, Baselines};
 use super::view::{explain, flows, victims};
 use super::wanted::Wanted;
 use crate::api::state::v1 as state;
 use crate::api::v1;
+use crate::control::access::Audit;
 use crate::control::log::{self, Log};
 use crate::control::{Listed, Reply, Request, Watching};
 use crate::datapath::Shared;
@@ -97,6 +102,9 @@ pub struct Control {
     ports: Ports,
     quotas: Quotas,
     leases: Leases,
+    unconfirmed: Unconfirmed,
+    revisions: Revisions,
+    audit: Audit,
     log: Arc<Log>,
     identity: Identity,
     flow_file: Option<v1::FlowFile>,
@@ -146,6 +154,9 @@ impl Control {
             ports: Ports::new(shared.clone(), devices),
             quotas: Quotas::default(),
             leases,
+            unconfirmed: Unconfirmed::default(),
+            revisions: Revisions::default(),
+            audit: Audit::default(),
             identity,
             flow_file: None,
             clock,
@@ -178,12 +189,10 @@ impl Control {
     }
 
     /// From now on batches are acknowledged when this ledger has kept them.
-    pub fn keep_in(&mut self, ledger: Ledger) {
+    pub fn keep_in(&mut self, mut ledger: Ledger) {
         self.model.number_batches();
-        // whoever was to be heard of before is, from now on
-        for (owner, length) in ledger.leases() {
-            self.leases.keep(owner, Some(*length), self.now);
-        }
+        let (owners, revisions) = (ledger.owners().clone(), ledger.take_revisions());
+        self.go_on_with_owners(&owners, revisions);
         self.ledger = Some(ledger);
     }
 
@@ -241,6 +250,7 @@ impl Control {
             self.watch_quotas(now);
             if !self.frozen {
                 self.end_leases(now);
+                self.roll_back(now);
             }
             self.publisher.reclaim();
             self.watch_workers(now);
@@ -296,8 +306,11 @@ impl Control {
         // an answer that nobody waits for any more is dropped
         match request {
             // unanswered: the server says why
-            Request::Apply { .. } if self.frozen => {}
-            Request::Apply { begin, changes, reply } => self.apply(begin, changes, reply),
+            Request::Apply { .. } | Request::Confirm { .. } if self.frozen => {}
+            Request::Apply { begin, changes, by, reply } => self.apply(begin, changes, by, reply),
+            Request::Confirm { wanted, reply } => self.confirm(&wanted, reply),
+            Request::Revisions { wanted, reply } => _ = reply.send(self.kept(&wanted.owner)),
+            Request::List { filter, reply } if filter.revision > 0 => _ = reply.send(self.list_revision(&filter)),
             Request::KeepAlive { wanted, reply } => self.keep_alive(wanted, reply),
             Request::Owners { reply } => _ = reply.send(self.owners()),
             Request::List { filter, reply } => _ = reply.send(self.list(&filter)),
@@ -427,10 +440,12 @@ impl Control {
         let used = self.model.used();
         let flows = [self.shared.flows.narrow().used(), self.shared.flows.wide().used()];
         let used = used.named().map(|(name, used)| (name, used as u64));
+        let kept = [self.revisions.count(), self.revisions.bytes() + self.unconfirmed.bytes()].map(|used| used as u64);
+        let kept = [("revisions", kept[0]), ("revision_bytes", kept[1])];
         let flows = [("flows_v4", u64::from(flows[0])), ("flows_v6", u64::from(flows[1]))];
         let mut limits = self.identity.limits.clone();
         for limit in &mut limits {
-            let found = used.iter().chain(&flows).find(|(name, _)| *name == limit.name);
+            let found = used.iter().chain(&flows).chain(&kept).find(|(name, _)| *name == limit.name);
             limit.used = found.map_or(0, |(_, used)| *used);
         }
         v1::StatusReply {
@@ -476,5 +491,5 @@ impl Control {
 /// A refusal of a call that is no batch; `error` is "field: reason".
 fn refused(object: &str, error: &str) -> v1::Refused {
     let (field, reason) = error.split_once(": ").unwrap_or(("", error));
-    v1::Refused { change: 0, object: object.into(), field: field.into(), reason: reason.into() }
+    v1::Refused { object: object.into(), field: field.into(), reason: reason.into(), ..v1::Refused::default() }
 }

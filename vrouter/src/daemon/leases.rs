@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 pub struct Leases {
     leases: BTreeMap<String, Lease>,
     most: usize,
-    /// When it was looked at them last.
-    looked: u64,
+    /// When it was looked at them last; absent: never yet.
+    looked: Option<u64>,
 }
 
 /// One owner's.
@@ -31,7 +31,7 @@ const DEAF: u64 = 500;
 impl Leases {
     /// None yet, and at most so many.
     pub fn new(most: usize) -> Leases {
-        Leases { leases: BTreeMap::new(), most, looked: 0 }
+        Leases { leases: BTreeMap::new(), most, looked: None }
     }
 
     /// That [`Leases::keep`] can be done.
@@ -64,8 +64,7 @@ impl Leases {
 
     /// Owners to take from: their leases have run out, and it was not tried since anything changed, nor just now.
     pub fn due(&mut self, now: u64, generation: u64) -> Vec<String> {
-        let since = now.saturating_sub(self.looked);
-        self.looked = now;
+        let since = now.saturating_sub(self.looked.replace(now).unwrap_or(now));
         let deaf = if since > DEAF { since } else { 0 };
         let mut due = Vec::new();
         for (owner, lease) in &mut self.leases {
@@ -105,8 +104,8 @@ mod tests {
     /// Looks at them every 100 ms until then, as the control thread does.
     fn until(leases: &mut Leases, now: u64, generation: u64) -> Vec<String> {
         let mut due = Vec::new();
-        while leases.looked < now {
-            due.extend(leases.due(now.min(leases.looked + 100), generation));
+        while leases.looked.is_none_or(|looked| looked < now) {
+            due.extend(leases.due(now.min(leases.looked.unwrap_or_default() + 100), generation));
         }
         due
     }
@@ -137,6 +136,16 @@ mod tests {
         assert!(leases.due(105_900, 1).is_empty(), "a batch took five seconds");
         assert!(until(&mut leases, 105_999, 1).is_empty());
         assert_eq!(until(&mut leases, 106_000, 1), ["cni"]);
+    }
+
+    /// As in a daemon that has just begun on a host that is up for long.
+    #[test]
+    fn nobody_was_deaf_before_the_first_look() {
+        let mut leases = Leases::new(1);
+        leases.keep("cni", Some(1000), 5_000_000);
+        assert!(leases.due(5_000_010, 1).is_empty() && leases.due(5_000_400, 1).is_empty());
+        assert!(leases.due(5_000_800, 1).is_empty());
+        assert_eq!(leases.due(5_001_000, 1), ["cni"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use flowtable::{FlowTable, LayoutError, Notes, Pages, Region};
 
 use super::flow_file::Sizes;
+use super::revisions::RevisionLimits;
 use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::log;
@@ -132,7 +133,18 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     row("sightings", sightings, sightings * size_of::<Sighting>() as u64);
     // what watchers follow: in memory a change is some times larger than it is sent
     row("watched_changes", log::CHANGES as u64, 4 * log::BYTES as u64);
+    let revisions = revision_limits(config);
+    // of each owner
+    row("revisions", revisions.of_owner as u64, 0);
+    // what waits to be confirmed takes as much again, and is larger in memory than it is sent
+    row("revision_bytes", revisions.bytes as u64, 5 * revisions.bytes as u64);
     Ok(rows)
+}
+
+/// What is kept of owners' past.
+pub fn revision_limits(config: &Config) -> RevisionLimits {
+    let limits = &config.limits.value;
+    RevisionLimits { of_owner: limits.revisions as usize, bytes: (limits.revision_mb as usize) << 20 }
 }
 
 fn flow_config(config: &Config, seed: u64, time_base: u64) -> flowtable::Config {

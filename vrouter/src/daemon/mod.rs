@@ -19,6 +19,7 @@ pub mod publish;
 mod quotas;
 #[cfg(feature = "dpdk")]
 mod restore;
+mod revisions;
 #[cfg(feature = "dpdk")]
 mod serving;
 pub mod slow_path;
@@ -26,6 +27,7 @@ pub mod slow_path;
 mod start;
 #[cfg(feature = "dpdk")]
 mod traffic;
+mod unconfirmed;
 #[cfg(feature = "dpdk")]
 mod upgrade;
 pub mod verdicts;

@@ -65,6 +65,8 @@ impl Begun {
         let generation = model.generation().0;
         let mut control = Control::new(shared.clone(), model, Box::new(devices), identity, clock);
         control.tell_of_flow_file(told);
+        control.keep_revisions(memory::revision_limits(config));
+        control.tell_audit(entrance.terms.audit.clone());
         Ok(Begun { entrance, control, generation, base, shared, workers, reach, users, cores, clock })
     }
 

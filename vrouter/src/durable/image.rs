@@ -22,6 +22,10 @@ pub struct Image {
     pub generation: u64,
     /// Owners that are to be heard of, and within how many milliseconds.
     pub leases: BTreeMap<String, u32>,
+    /// Batches that wait to be confirmed, by owner.
+    pub unconfirmed: BTreeMap<String, state::Unconfirmed>,
+    /// What goes from process to process: in a directory they have files.
+    pub revisions: Vec<state::Revision>,
     numbers: Numbers,
 }
 
@@ -53,6 +57,7 @@ impl Image {
         self.batches = batch.sequence;
         self.generation = self.generation.max(batch.generation);
         let owner: Arc<str> = if batch.owner.is_empty() { OPERATOR } else { &batch.owner }.into();
+        keep_unconfirmed(&mut self.unconfirmed, &owner, &batch);
         let said = batch.said.iter().flat_map(v1::Changes::iter).map(Item::into_change);
         for change in batch.changes.into_iter().chain(said) {
             match change.op.ok_or(Fault::Payload)? {
@@ -182,6 +187,16 @@ pub fn keep_lease(leases: &mut BTreeMap<String, u32>, owner: &str, lease_ms: Opt
         Some(0) => _ = leases.remove(owner),
         Some(length) => _ = leases.insert(owner.to_owned(), length),
         None => {}
+    }
+}
+
+/// Notes that a batch waits to be confirmed, or that none of its owner does any more.
+pub fn keep_unconfirmed(all: &mut BTreeMap<String, state::Unconfirmed>, owner: &str, batch: &state::Batch) {
+    if batch.settled {
+        all.remove(owner);
+    }
+    if let Some(unconfirmed) = &batch.unconfirmed {
+        all.insert(owner.to_owned(), unconfirmed.clone());
     }
 }
 

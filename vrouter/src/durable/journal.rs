@@ -9,7 +9,7 @@ use super::error::{DurableError, Fault, on};
 use super::files::{File, Files};
 use super::image::Image;
 use super::record::{self, Frame, Kind};
-use super::snapshot::{VERSION, begin, encode};
+use super::snapshot::{CONFIRMS, SAID, VERSION, begin, encode};
 use crate::api::state::v1 as state;
 use prost::Message;
 
@@ -144,12 +144,17 @@ impl Journal {
     pub fn add(&mut self, batch: &state::Batch) {
         match &batch.said {
             // who made the file shall read all of it
-            Some(said) if self.version < VERSION => {
+            Some(said) if self.version < SAID => {
                 let changes = batch.changes.iter().cloned().chain(Vec::from(said.clone())).collect();
                 self.put(Kind::Batch, &state::Batch { changes, said: None, ..batch.clone() });
             }
             _ => self.put(Kind::Batch, batch),
         }
+    }
+
+    /// Whether batches that wait to be confirmed may be added: who made the file would not know of them.
+    pub fn confirms(&self) -> bool {
+        self.version >= CONFIRMS
     }
 
     /// Adds that generations up to this one may be published.

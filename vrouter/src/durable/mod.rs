@@ -11,6 +11,8 @@
 //! 2. Journal N+1 is there before the closing record of N; it has batches after that was synced only.
 //! 3. Snapshot N+1 is there before snapshot N and journal N are removed.
 //!
+//! Beside them lie the files of [`revision`]s, on which nothing rests.
+//!
 //! There is no thread and no clock here.
 
 mod error;
@@ -19,13 +21,14 @@ mod image;
 mod journal;
 mod record;
 mod recover;
+pub mod revision;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use error::{DurableError, Fault};
 pub use files::{File, Files, Folder};
-pub use image::{Image, keep_lease};
+pub use image::{Image, keep_lease, keep_unconfirmed};
 pub use journal::{Cut, Journal, Room};
 pub use recover::{Recovered, begin_anew, compact, open, read};
 pub use snapshot::{pack, unpack};

@@ -22,6 +22,8 @@ pub enum Kind {
     Objects = 6,
     /// The last one of a snapshot.
     End = 7,
+    /// The only one of its file.
+    Revision = 8,
 }
 
 /// What is said beside the payload.
@@ -50,7 +52,7 @@ pub struct Record<'a> {
 impl Kind {
     fn of(number: u32) -> Option<Kind> {
         use Kind::*;
-        [Begin, Batch, Reserve, Mark, Closed, Objects, End].into_iter().find(|kind| *kind as u32 == number)
+        [Begin, Batch, Reserve, Mark, Closed, Objects, End, Revision].into_iter().find(|kind| *kind as u32 == number)
     }
 }
 

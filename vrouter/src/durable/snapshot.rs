@@ -11,8 +11,12 @@ use super::record::{self, Frame, Kind};
 use crate::api::state::v1 as state;
 
 /// The version of the files' layout.
-pub const VERSION: u32 = 2;
-/// Files of these versions are read as well: in a journal of version 1 a batch has its changes one by one.
+pub const VERSION: u32 = 3;
+/// From this version on batches may wait to be confirmed.
+pub(super) const CONFIRMS: u32 = 3;
+/// From this version on a batch has its changes as they came, not one by one.
+pub(super) const SAID: u32 = 2;
+/// Files of this version are read as well.
 const OLDEST: u32 = 1;
 /// Objects of a piece.
 const PIECE: usize = 1000;
@@ -78,6 +82,8 @@ fn pieces(
             generation,
             numbers: Some(image.numbers()),
             leases: image.leases.clone().into_iter().collect(),
+            unconfirmed: image.unconfirmed.clone().into_iter().collect(),
+            revisions: image.revisions.clone(),
         },
     );
     write(out.at, &out.bytes)?;
@@ -118,6 +124,8 @@ fn parse(bytes: &[u8], number: u64) -> Result<(u64, Image), (usize, Fault)> {
                 image.reserve(end.generation);
                 image.number(end.numbers.unwrap_or_default());
                 image.leases = end.leases.into_iter().collect();
+                image.unconfirmed = end.unconfirmed.into_iter().collect();
+                image.revisions = end.revisions;
                 let beyond = record.end != bytes.len();
                 return if beyond { Err((record.end, Fault::Beyond)) } else { Ok((begin.identity, image)) };
             }

@@ -249,6 +249,6 @@ fn make(
     Ok((front, behind))
 }
 
-fn owner(given: &str) -> &str {
+pub(super) fn owner(given: &str) -> &str {
     if given.is_empty() { OPERATOR } else { given }
 }

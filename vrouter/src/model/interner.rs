@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 /// Values with rising numbers that are never reused. A value without users stays until [`Interner::sweep`], so that taking the last
 /// use back and giving it again (an undone change) keeps its number.
+#[derive(Clone)]
 pub(crate) struct Interner<T> {
     numbers: HashMap<T, u32>,
     values: HashMap<u32, Interned<T>>,
@@ -18,13 +19,14 @@ pub(crate) struct Interner<T> {
     used: usize,
 }
 
+#[derive(Clone)]
 struct Interned<T> {
     value: T,
     users: u32,
 }
 
 /// What a sweep found.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Swept<T> {
     /// New numbers that have users.
     pub created: Vec<u32>,

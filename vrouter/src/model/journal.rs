@@ -17,6 +17,7 @@ use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, VifId, Vni, VrfId};
 use crate::tables::VifKind;
 
 /// A value before its change.
+#[derive(Clone)]
 pub(crate) enum Undo {
     Port(PortIndex, Option<Arc<Port>>),
     Settings(Arc<Settings>),

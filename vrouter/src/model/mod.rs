@@ -36,6 +36,7 @@ mod read;
 mod records;
 mod refusal;
 mod restore;
+mod revert;
 mod routes;
 mod state;
 mod sweep;
@@ -51,6 +52,7 @@ pub use describe::object as described;
 pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
 pub use quotas::{Alarms, Holder, quota_told};
+pub use revert::Reverted;
 
 use crate::api::state::v1 as told;
 use crate::api::{OPERATOR, v1};
@@ -312,5 +314,11 @@ impl Model {
 }
 
 fn refused(index: usize, object: String, refusal: Refusal) -> v1::Refused {
-    v1::Refused { change: index as u64, object, field: refusal.field, reason: refusal.reason.to_string() }
+    v1::Refused {
+        change: index as u64,
+        object,
+        field: refusal.field,
+        reason: refusal.reason.to_string(),
+        unconfirmed: 0,
+    }
 }

@@ -7,7 +7,7 @@ use super::state::{Dirty, State};
 use crate::api::state::v1 as told;
 
 /// The numbers that objects had in the process before, by name: who is made by that name gets them again.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Given {
     pub vrfs: HashMap<String, u32>,
     /// With their rows.

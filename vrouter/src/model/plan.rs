@@ -1,23 +1,25 @@
 //! Dry runs: what a batch would do, object by object.
 
-use serde_json::Value;
+use std::sync::Arc;
 
-use super::batch::Batch;
-use super::limits::NewPort;
+use super::batch::{Batch, Newest};
+use super::learning::Learning;
+use super::limits::{NewPort, Unopened};
 use super::owners::Name;
 use super::state::State;
 use super::{Model, PortInfo, bfd, events, list};
-use crate::api::yaml::Network;
+use crate::api::yaml::differing;
 use crate::api::{Item, Verb, v1};
 use crate::ids::Mac;
+use crate::tables::Snapshot;
 use v1::change::Op;
 use v1::object::Kind;
 use v1::object_key::Kind as Key;
 
 /// Objects that a plan tells.
 const STEPS: usize = 10_000;
-/// Fields of one of them.
-const FIELDS: usize = 64;
+/// Routes that are copied at most to see what becomes of flows.
+const COPIED: usize = 262_144;
 /// The MTU of a device that is not opened.
 const MTU: u16 = 1500;
 
@@ -27,16 +29,7 @@ impl Model {
     /// # Errors
     /// As when it would be made.
     pub fn plan(&mut self, batch: &Batch) -> Result<v1::Plan, v1::Refused> {
-        let mut open = |wanted: NewPort| {
-            Ok(PortInfo {
-                name: wanted.name.into(),
-                devargs: wanted.devargs.into(),
-                mac: Mac::default(),
-                mtu: wanted.mtu.unwrap_or(MTU),
-                queues: wanted.queues.unwrap_or(1),
-            })
-        };
-        self.make(batch, &mut open)?;
+        self.make(batch, &mut unopened)?;
         let (changes, beyond) = events::all(&self.state, STEPS);
         self.state.rollback();
         let mut plan = v1::Plan { generation: self.generation().0, ..v1::Plan::default() };
@@ -58,6 +51,29 @@ impl Model {
         let puts = batch.changes.iter().filter(is_put).count() as u64;
         plan.unchanged = puts.saturating_sub(plan.created + plan.changed);
         Ok(plan)
+    }
+
+    /// The snapshot that a batch would make, under the numbers that it would give; it is made in a copy of all objects.
+    ///
+    /// # Errors
+    /// As when it would be made; there are too many routes to copy.
+    pub fn foresee(&self, batch: &Batch) -> Result<Arc<Snapshot>, v1::Refused> {
+        if self.state.offers > COPIED {
+            let reason = format!("of more than {COPIED} routes no copy is made: there are {}", self.state.offers);
+            return Err(v1::Refused { field: "flows".into(), reason, ..v1::Refused::default() });
+        }
+        let mut copy = Model {
+            state: self.state.clone(),
+            compiled: self.compiled.clone(),
+            learning: Learning::default(),
+            newest: Newest::default(),
+            note: None,
+            noted: Vec::new(),
+            numbers: None,
+        };
+        // what it rests on was judged
+        copy.make(&Batch { if_generation: None, ..*batch }, &mut unopened)?;
+        Ok(copy.publish(""))
     }
 
     /// What a change that would be told does to what is there now.
@@ -84,8 +100,19 @@ impl Model {
     }
 }
 
+/// A port whose device is taken to open.
+fn unopened(wanted: NewPort) -> Result<PortInfo, Unopened> {
+    Ok(PortInfo {
+        name: wanted.name.into(),
+        devargs: wanted.devargs.into(),
+        mac: Mac::default(),
+        mtu: wanted.mtu.unwrap_or(MTU),
+        queues: wanted.queues.unwrap_or(1),
+    })
+}
+
 /// The object with this key, as it is listed.
-fn found(state: &State, key: &Key) -> Option<v1::Object> {
+pub(super) fn found(state: &State, key: &Key) -> Option<v1::Object> {
     let kind = match (key, Name::of_key(state, key)) {
         (Key::Route(key), _) => route(state, key)?,
         (_, Some(Name::Port(name))) => {
@@ -119,48 +146,4 @@ fn route(state: &State, key: &v1::RouteKey) -> Option<Kind> {
     let offers = state.offers(vrf, prefix).iter().filter(|offer| list::owner(state, offer.source) == key.owner);
     let offer = offers.min_by_key(|offer| state.rank(offer))?;
     Some(Kind::Route(list::route(state, &key.vrf, prefix, offer)))
-}
-
-/// The paths of the fields that two objects do not have alike.
-fn differing(before: &v1::Object, after: &v1::Object) -> Vec<String> {
-    let mut fields = Vec::new();
-    compare(&written(before), &written(after), String::new(), &mut fields);
-    fields.truncate(FIELDS);
-    fields
-}
-
-/// An object as YAML has it.
-fn written(object: &v1::Object) -> Value {
-    let mut network = Network::default();
-    let value = network.insert(object).ok().and_then(|()| serde_json::to_value(&network).ok());
-    let Some(Value::Object(sections)) = value else { return Value::Null };
-    let one = |section: Value| match section {
-        Value::Array(all) => all.into_iter().next(),
-        Value::Null => None,
-        one => Some(one),
-    };
-    sections.into_iter().find_map(|(_, section)| one(section)).unwrap_or_default()
-}
-
-fn compare(before: &Value, after: &Value, path: String, fields: &mut Vec<String>) {
-    if before == after || fields.len() >= FIELDS {
-        return;
-    }
-    match (before, after) {
-        (Value::Object(old), Value::Object(new)) => {
-            let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-            for name in names {
-                let of = |all: &serde_json::Map<String, Value>| all.get(name).cloned().unwrap_or_default();
-                let joint = if path.is_empty() { "" } else { "." };
-                compare(&of(old), &of(new), format!("{path}{joint}{name}"), fields);
-            }
-        }
-        (Value::Array(old), Value::Array(new)) => {
-            for at in 0..old.len().max(new.len()) {
-                let of = |all: &Vec<Value>| all.get(at).cloned().unwrap_or_default();
-                compare(&of(old), &of(new), format!("{path}[{at}]"), fields);
-            }
-        }
-        _ => fields.push(path),
-    }
 }

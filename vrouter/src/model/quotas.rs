@@ -89,7 +89,7 @@ pub(super) fn told_tenants(settings: &Settings) -> Vec<v1::TenantQuota> {
 }
 
 /// The numbers that tenants with quotas have or had: a name keeps its number, since flows may hold it, while there are others.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Numbers {
     by_name: HashMap<Arc<str>, TenantId>,
     names: Vec<Arc<str>>,

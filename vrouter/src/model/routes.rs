@@ -26,7 +26,7 @@ pub(crate) struct Offer {
 }
 
 /// The offers of one VRF. Most prefixes have one.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct RouteTable {
     v4: HashMap<(u32, u8), Offers>,
     v6: HashMap<(u128, u8), Offers>,
@@ -40,6 +40,7 @@ pub(crate) enum Left {
     Several,
 }
 
+#[derive(Clone)]
 enum Offers {
     One(Offer),
     Several(Vec<Offer>),

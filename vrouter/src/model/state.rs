@@ -23,6 +23,7 @@ use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, Tags, VifId, Vlan, 
 use crate::tables::{VifKind, Watched};
 
 /// The truth.
+#[derive(Clone)]
 pub(crate) struct State {
     pub limits: Limits,
     /// By [`PortIndex`], as many as the limit.
@@ -107,7 +108,7 @@ pub(crate) struct State {
 }
 
 /// What refers to a VRF.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct VrfUse {
     pub vifs: BTreeSet<VifId>,
     pub fabric_vifs: usize,
@@ -129,7 +130,7 @@ pub(crate) struct VrfUse {
 }
 
 /// What refers to a VIF.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct VifUse {
     pub routes: usize,
     pub static_neighbours: usize,
@@ -138,7 +139,7 @@ pub(crate) struct VifUse {
 }
 
 /// What refers to a bridge.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct BridgeUse {
     pub vifs: BTreeSet<VifId>,
     pub entries: usize,
@@ -147,14 +148,14 @@ pub(crate) struct BridgeUse {
 }
 
 /// What refers to an ACL.
-#[derive(Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct AclUse {
     pub vrfs: BTreeSet<VrfId>,
     pub vifs: BTreeSet<VifId>,
 }
 
 /// What to compile anew.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Dirty {
     pub ports: BTreeSet<PortIndex>,
     pub settings: bool,

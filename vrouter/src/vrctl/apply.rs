@@ -5,14 +5,14 @@ use std::path::Path;
 
 use prost::Message;
 use serde_json::json;
-use vrouter::api::v1;
 use vrouter::api::yaml::Files;
+use vrouter::api::{OPERATOR, v1};
 
 use super::Failure;
 use super::args::{Apply, Sync};
 use super::connect::{Client, Daemon, connect};
 use super::offline::text_of;
-use super::output::{Format, count, print, print_value};
+use super::output::{Format, count, duration, print, print_value};
 use super::plan;
 use super::show::contract_kind;
 use v1::apply_request::Step;
@@ -34,6 +34,7 @@ pub async fn run(daemon: &Daemon, format: Format, apply: Apply) -> Result<(), Fa
         replace: apply.replace,
         kinds: apply.only.iter().map(|&kind| contract_kind(kind).into()).collect(),
         dry_run: apply.dry_run,
+        flows: apply.flows,
         if_generation: apply.if_generation,
         lease_ms: apply.lease,
         ..apply.commit.begin()
@@ -73,10 +74,11 @@ pub async fn commit(
     let mut client = connect(daemon).await?;
     let Batch { changes, begin, sync } = batch;
     let (many, replace) = (changes.len(), begin.replace);
+    let (owner, confirm_ms) = (begin.owner.clone(), begin.confirm_ms);
     let steps = tokio_stream::iter(steps(begin, changes));
     let reply = client.apply(steps).await?.into_inner().message().await?;
     use v1::apply_reply::Result;
-    let v1::Applied { generation, swept } = match reply.and_then(|reply| reply.result) {
+    let v1::Applied { generation, swept, no_revision } = match reply.and_then(|reply| reply.result) {
         Some(Result::Applied(applied)) => applied,
         Some(Result::Plan(plan)) => return plan::show(format, &plan),
         Some(Result::Refused(refused)) => {
@@ -95,11 +97,25 @@ pub async fn commit(
             let what = if many == 1 { "change" } else { "changes" };
             let gone = if swept > 0 { format!(", {} swept", count(swept)) } else { String::new() };
             print(&format!("{} {what}{gone}, generation {generation}{synced}\n", count(many as u64)));
+            if confirm_ms > 0 {
+                let of = if owner == OPERATOR { String::new() } else { format!(" --owner {owner}") };
+                let time = duration(confirm_ms.into());
+                print(&format!("it is undone in {time} unless it is confirmed: vrctl confirm {generation}{of}\n"));
+            }
+            if !no_revision.is_empty() {
+                print(&format!("no revision is kept: {no_revision}\n"));
+            }
         }
         _ => {
             let mut told = json!({ "generation": generation, "changes": many, "synced": sync });
             if replace {
                 told["swept"] = swept.into();
+            }
+            if confirm_ms > 0 {
+                told["confirm_ms"] = confirm_ms.into();
+            }
+            if !no_revision.is_empty() {
+                told["no_revision"] = no_revision.into();
             }
             print_value(format, &told);
         }
@@ -121,7 +137,7 @@ pub fn read(path: &Path) -> std::io::Result<String> {
 }
 
 /// The steps of one batch.
-fn steps(begin: v1::Begin, changes: Vec<v1::Change>) -> impl Iterator<Item = v1::ApplyRequest> {
+pub fn steps(begin: v1::Begin, changes: Vec<v1::Change>) -> impl Iterator<Item = v1::ApplyRequest> {
     let mut changes = changes.into_iter().peekable();
     let pieces = std::iter::from_fn(move || {
         let (mut piece, mut bytes) = (Vec::new(), 0);

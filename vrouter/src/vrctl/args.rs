@@ -11,12 +11,15 @@ use vrouter::api::v1;
 use super::add::Add;
 use super::connect::Address;
 use super::delete::Delete;
+use super::diff::Diff;
+use super::export::{Export, Fmt};
 use super::output::Format;
+use super::revisions::{Confirm, Revisions, Rollback};
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  the daemon refused, or an expectation is not met
+  1  the daemon refused, an expectation is not met, or files differ (diff, fmt --check)
   2  wrong usage
   3  the daemon cannot be reached
   4  a file cannot be read or is wrong
@@ -82,6 +85,18 @@ pub enum Command {
     Upgrade(Upgrade),
     /// Tell what would happen to a packet, and why
     Explain(Box<Explain>),
+    /// Print objects as a network file, which makes the same objects again
+    Export(Export),
+    /// Tell what files would change, or how files or kept revisions differ
+    Diff(Diff),
+    /// Let a batch stay that is undone otherwise
+    Confirm(Confirm),
+    /// Show what is kept of owners' past, and what waits to be confirmed
+    Revisions(Revisions),
+    /// Make an owner's objects what they were after a batch of before
+    Rollback(Rollback),
+    /// Lay network files out in one form; asks no daemon
+    Fmt(Fmt),
     /// Judge network files as a daemon would; asks no daemon
     Validate(Validate),
     /// Hold network files against expectations, by the code that forwards; asks no daemon
@@ -180,6 +195,15 @@ pub struct Commit {
     /// Return when every worker forwards by the change
     #[arg(long, global = true)]
     pub sync: bool,
+    /// What for: kept with the revision, and in the audit log
+    #[arg(short, long, global = true, default_value = "", value_name = "TEXT", hide_default_value = true)]
+    pub message: String,
+    /// Undone unless it is confirmed within this time (60s, 5m, at most 1h), also if this client or the daemon is gone: vrctl confirm
+    #[arg(long, global = true, value_name = "TIME", value_parser = super::revisions::time)]
+    pub confirm: Option<u32>,
+    /// Keep no revision of what the owner has then
+    #[arg(long, global = true)]
+    pub no_revision: bool,
 }
 
 #[derive(clap::Args)]
@@ -203,6 +227,8 @@ pub struct Commit {
 Examples:
   vrctl apply -f network.yaml --sync
   vrctl apply -f network.yaml --replace --dry-run       # what would change
+  vrctl apply -f network.yaml --replace --dry-run --flows   # and which live flows would be denied, permitted, moved
+  vrctl apply -f network.yaml -m 'web moves' --confirm 60s   # then vrctl confirm, or all is as it was
   vrctl apply -f pods.yaml --owner cni --replace --lease 30000
 ")]
 pub struct Apply {
@@ -223,6 +249,9 @@ pub struct Apply {
     /// Ask the daemon what would change, and change nothing
     #[arg(long, conflicts_with = "check")]
     pub dry_run: bool,
+    /// With --dry-run: also what would become of live flows
+    #[arg(long, requires = "dry_run")]
+    pub flows: bool,
     /// Only if nothing that the file may rest on has changed after this generation
     #[arg(long, value_name = "GENERATION")]
     pub if_generation: Option<u64>,
@@ -234,7 +263,14 @@ pub struct Apply {
 impl Commit {
     /// A batch's beginning.
     pub fn begin(&self) -> v1::Begin {
-        v1::Begin { owner: self.owner.clone(), take_over: self.take_over, ..v1::Begin::default() }
+        v1::Begin {
+            owner: self.owner.clone(),
+            take_over: self.take_over,
+            message: self.message.clone(),
+            confirm_ms: self.confirm.unwrap_or(0),
+            keep_revision: !self.no_revision,
+            ..v1::Begin::default()
+        }
     }
 }
 

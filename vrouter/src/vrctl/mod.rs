@@ -8,8 +8,10 @@ mod args;
 mod connect;
 mod decode;
 mod delete;
+mod diff;
 mod drops;
 mod explain;
+mod export;
 mod flows;
 mod frames;
 mod hits;
@@ -17,6 +19,7 @@ mod offline;
 mod output;
 mod owners;
 mod plan;
+mod revisions;
 mod row_bfd;
 mod rows;
 mod show;
@@ -42,7 +45,7 @@ enum Failure {
     /// The daemon said no.
     #[error("refused: {0}")]
     Refused(String),
-    /// An expectation is not met.
+    /// An expectation is not met, or something differs.
     #[error("{0}")]
     Unmet(String),
     /// The command makes no sense.
@@ -121,6 +124,12 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Owners => owners::run(&daemon, output).await,
         Command::Upgrade(upgrade) => upgrade::run(&daemon, output, upgrade).await,
         Command::Explain(explain) => explain::run(&daemon, output, *explain).await,
+        Command::Export(given) => export::run(&daemon, output, given).await,
+        Command::Diff(given) => diff::run(&daemon, output, given).await,
+        Command::Confirm(given) => revisions::confirm(&daemon, output, given).await,
+        Command::Revisions(given) => revisions::run(&daemon, output, given).await,
+        Command::Rollback(given) => revisions::roll_back(&daemon, output, given).await,
+        Command::Fmt(given) => export::fmt(&given),
         Command::Validate(given) => offline::validate(output, &given),
         Command::Test(given) => offline::test(output, &given),
         Command::Schema { config, expectations } => {

@@ -5,6 +5,7 @@ use vrouter::api::v1;
 
 use super::Failure;
 use super::output::{Format, count, print, print_value};
+use super::verdicts;
 use super::watch::shown;
 
 pub fn show(format: Format, plan: &v1::Plan) -> Result<(), Failure> {
@@ -20,6 +21,11 @@ pub fn show(format: Format, plan: &v1::Plan) -> Result<(), Failure> {
             "truncated": plan.truncated,
             "steps": steps,
         });
+        let mut told = told;
+        if let Some((verdicts, moved)) = flows(plan) {
+            told["flows"] = verdicts::value(verdicts);
+            told["flows"]["moved"] = moved.into();
+        }
         print_value(format, &told);
         return Ok(());
     }
@@ -34,7 +40,20 @@ pub fn show(format: Format, plan: &v1::Plan) -> Result<(), Failure> {
     print(&format!(
         "would create {created}, change {changed}, delete {deleted}, leave {unchanged}, at generation {at}\n"
     ));
+    if let Some((verdicts, moved)) = flows(plan) {
+        let v1::VerdictsChanged { flows, now_denied, now_permitted, ended, .. } = verdicts;
+        print(&format!(
+            "of {flows} live flows it would deny {now_denied}, permit {now_permitted} that are denied, end {ended}, send {moved} another way\n"
+        ));
+        print(&verdicts::causes(verdicts));
+    }
     Ok(())
+}
+
+/// What would become of live flows, and of how many the way would be another one.
+fn flows(plan: &v1::Plan) -> Option<(&v1::VerdictsChanged, u64)> {
+    let flows = plan.flows.as_ref()?;
+    Some((flows.verdicts.as_ref()?, flows.moved))
 }
 
 struct Step {

@@ -12,9 +12,6 @@ use super::connect::{Daemon, connect};
 use super::output::{Format, print, print_value, table};
 use super::rows::Row;
 
-/// The owner of routes that come and go with their VIF, and cannot be put.
-const VIF_OWNER: &str = "vif";
-
 /// What the daemon listed.
 pub struct Listing {
     pub generation: u64,
@@ -22,7 +19,8 @@ pub struct Listing {
 }
 
 pub async fn run(daemon: &Daemon, format: Format, show: Show) -> Result<(), Failure> {
-    let mut listing = list(daemon, &show).await?;
+    let (kind, vrf) = (contract_kind(show.kind).into(), show.vrf.clone().unwrap_or_default());
+    let mut listing = list(daemon, v1::ListRequest { kind, vrf, ..v1::ListRequest::default() }).await?;
     if let Some(name) = &show.name {
         listing.keep(name);
         if listing.sections(show.kind).iter().all(|section| section.rows.is_empty()) {
@@ -47,7 +45,7 @@ pub async fn run(daemon: &Daemon, format: Format, show: Show) -> Result<(), Fail
             print_value(format, &value.into());
         }
         Format::Yaml => {
-            listing.keep_what_can_be_put();
+            listing.network.keep_what_was_put();
             let sections = listing.sections(show.kind).into_iter();
             let value = sections.map(|section| (section.name.to_owned(), section.value)).collect::<Map<_, _>>();
             print_value(format, &without_absent(value.into()).unwrap_or_else(|| json!({})));
@@ -56,9 +54,8 @@ pub async fn run(daemon: &Daemon, format: Format, show: Show) -> Result<(), Fail
     Ok(())
 }
 
-async fn list(daemon: &Daemon, show: &Show) -> Result<Listing, Failure> {
-    let kind = contract_kind(show.kind);
-    let filter = v1::ListRequest { kind: kind.into(), vrf: show.vrf.clone().unwrap_or_default() };
+/// Asks the daemon for objects.
+pub async fn list(daemon: &Daemon, filter: v1::ListRequest) -> Result<Listing, Failure> {
     let mut chunks = connect(daemon).await?.list(filter).await?.into_inner();
     let mut listing = Listing { generation: 0, network: Network::default() };
     while let Some(chunk) = chunks.message().await? {
@@ -153,22 +150,6 @@ impl Listing {
         named(&mut network.acls, name);
         named(&mut network.ports, name);
         named(&mut network.bfd_sessions, name);
-    }
-
-    /// Forgets what the daemon makes by itself, so that the rest is a file that `apply` accepts.
-    fn keep_what_can_be_put(&mut self) {
-        self.network.neighbours.retain(|neighbour| !neighbour.learnt);
-        self.network.routes.retain(|route| route.owner.as_deref() != Some(VIF_OWNER));
-        for port in &mut self.network.ports {
-            (port.value.mac, port.value.link_up) = (None, None);
-        }
-        for neighbour in &mut self.network.neighbours {
-            neighbour.value.state = None;
-        }
-        for session in &mut self.network.bfd_sessions {
-            let session = &mut session.value;
-            (session.state, session.diagnostic, session.failed, session.live) = (None, None, false, None);
-        }
     }
 }
 

@@ -15,12 +15,20 @@ pub fn text(told: &v1::VerdictsChanged) -> String {
         }
     }
     text += &format!("  ({} ms)", told.milliseconds);
-    for cause in &told.causes {
+    text += "\n";
+    text += &causes(told);
+    text.truncate(text.len() - 1);
+    text
+}
+
+/// A line for each cause.
+pub fn causes(told: &v1::VerdictsChanged) -> String {
+    let line = |cause: &v1::VerdictCause| {
         let acl = if cause.acl.is_empty() { String::new() } else { format!(" by acl {}", cause.acl) };
         let v1::VerdictCause { reason, by, now_denied, now_permitted, .. } = cause;
-        text += &format!("\n    {reason} {by}{acl}: {now_denied} denied now, {now_permitted} before");
-    }
-    text
+        format!("    {reason} {by}{acl}: {now_denied} denied now, {now_permitted} before\n")
+    };
+    told.causes.iter().map(line).collect()
 }
 
 /// As an event.

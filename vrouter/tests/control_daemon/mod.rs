@@ -132,14 +132,14 @@ impl Control {
     fn answer(&mut self, request: Request) {
         let asked = |text: String| self.asked.lock().unwrap().push(text);
         match request {
-            Request::Apply { begin, changes, reply } => {
+            Request::Apply { begin, changes, reply, .. } => {
                 asked(format!("apply {} {}", begin.owner, changes.len()));
                 let unkept = begin.owner == "unkept";
                 if begin.owner == "slow" {
                     std::thread::sleep(std::time::Duration::from_millis(300));
                 }
                 let applied = |generation| {
-                    let applied = v1::Applied { generation, swept: 0 };
+                    let applied = v1::Applied { generation, ..v1::Applied::default() };
                     if unkept { Made::Unkept(applied, "EIO".into()) } else { Made::Applied(applied) }
                 };
                 let _ = reply.send(self.apply(&begin.owner, changes.into()).map(applied));
@@ -195,6 +195,10 @@ impl Control {
                 asked(format!("{wanted:?}"));
                 let _ = reply.send(Ok(v1::KeepAliveReply { lease_ms: wanted.lease_ms(), expired: false }));
             }
+            Request::Confirm { wanted, reply } => {
+                _ = reply.send(Ok(v1::ConfirmReply { generation: wanted.generation, ..v1::ConfirmReply::default() }));
+            }
+            Request::Revisions { reply, .. } => _ = reply.send(v1::RevisionsReply::default()),
             Request::Owners { reply } => _ = reply.send(owners(self.generation)),
             Request::Status { reply } => _ = reply.send(status(self.generation)),
         }
@@ -257,7 +261,7 @@ fn status(generation: u64) -> v1::StatusReply {
 }
 
 fn refused(at: usize, object: &str, field: &str, reason: &str) -> v1::Refused {
-    v1::Refused { change: at as u64, object: object.into(), field: field.into(), reason: reason.into() }
+    v1::Refused { change: at as u64, object: object.into(), field: field.into(), reason: reason.into(), unconfirmed: 0 }
 }
 
 fn key(object: &v1::Object) -> String {

@@ -54,7 +54,7 @@ pub fn run(bytes: &[u8]) {
 
 fn batch(rig: &mut Rig, begin: v1::Begin, changes: v1::Changes) {
     let before = (list(rig), rig.shared.snapshot.load_full());
-    let result = rig.ask(|reply| Request::Apply { begin, changes, reply });
+    let result = rig.ask(|reply| Request::Apply { begin, changes, by: "a test".into(), reply });
     let after = rig.shared.snapshot.load_full();
     match result {
         Ok(Made::Unkept(..)) => unreachable!("nothing is kept"),
@@ -210,7 +210,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
             [
                 &[0][..],
                 &one,
-                &message(4, v1::ListRequest { kind: number as i32 % 12, vrf: "red".into() }.encode_to_vec()),
+                &message(
+                    4,
+                    v1::ListRequest { kind: number as i32 % 12, vrf: "red".into(), revision: 0 }.encode_to_vec(),
+                ),
             ]
             .concat(),
         );

@@ -24,7 +24,7 @@ pub fn up1(workers: usize) -> Lab {
 }
 
 fn session(lab: &mut Lab) -> v1::BfdSession {
-    let filter = v1::ListRequest { kind: v1::Kind::BfdSession.into(), vrf: String::new() };
+    let filter = v1::ListRequest { kind: v1::Kind::BfdSession.into(), ..v1::ListRequest::default() };
     let mut listed = lab.rig().ask(|reply| Request::List { filter, reply }).unwrap();
     match listed.objects.next().expect("a session").kind {
         Some(Kind::BfdSession(session)) => *session,

@@ -230,7 +230,7 @@ impl Rig {
 
     /// A batch as its Begin wants it.
     pub fn batch(&mut self, begin: v1::Begin, changes: Vec<v1::Change>) -> Result<Made, v1::Refused> {
-        self.ask(|reply| Request::Apply { begin, changes: changes.into(), reply })
+        self.ask(|reply| Request::Apply { begin, changes: changes.into(), by: "a test".into(), reply })
     }
 
     pub fn try_apply(&mut self, changes: Vec<v1::Change>) -> Result<u64, v1::Refused> {

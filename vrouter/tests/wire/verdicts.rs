@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vrouter::api::v1;
-use vrouter::control::{Course, Request, Wanted};
+use vrouter::control::{Course, Made, Request, Wanted};
 use vrouter::daemon::verdicts::Verdicts;
 
 use super::frames::frame;
@@ -308,5 +308,43 @@ fn the_first_packet_of_an_established_flow_after_sync_obeys() {
             let told = lab.rig().stats().verdicts.unwrap();
             assert_eq!((told.now_denied, told.now_permitted), if permitted { (0, 2) } else { (2, 0) }, "{told:?}");
         }
+    });
+}
+
+/// A plan changes nothing, and tells of flows what the walk after the change tells.
+#[test]
+fn a_plan_tells_what_the_change_then_does() {
+    scenario("verdicts-plan", three, |lab| {
+        let verdicts = lab.rig().control.give_verdicts();
+        let plan = |lab: &mut Lab, yaml: &str| {
+            let begin = v1::Begin { dry_run: true, flows: true, ..v1::Begin::default() };
+            let (reply, mut answer) = tokio::sync::oneshot::channel();
+            let changes = super::lab::changes(yaml).into();
+            let before = lab.rig().shared.snapshot.load_full();
+            lab.rig().control.answer(Request::Apply { begin, changes, by: String::new(), reply });
+            assert!(answer.try_recv().is_err(), "flows are looked at first");
+            assert!(verdicts.step_at(lab.now, u32::MAX));
+            let Ok(Made::Plan(plan)) = answer.try_recv().unwrap() else { panic!("a plan") };
+            assert!(Arc::ptr_eq(&before, &lab.rig().shared.snapshot.load_full()), "nothing is made");
+            let flows = plan.flows.expect("flows");
+            let told = flows.verdicts.expect("verdicts");
+            ([told.flows, told.now_denied, told.now_permitted, told.unchanged, told.ended], flows.moved)
+        };
+        for yaml in [
+            "acls: [{name: in, rules: []}]",
+            "acls: [{name: out, rules: [{action: permit, destination: 10.1.1.20/32}]}]",
+            "acls: [{name: in, rules: [{action: permit}]}, {name: out, rules: []}]",
+            "acls: [{name: out, rules: [{action: permit}]}]",
+        ] {
+            let planned = plan(lab, yaml);
+            lab.apply(yaml);
+            assert_eq!((Some(planned.0), planned.1), (walked(&verdicts, lab.now), 0), "{yaml}");
+            lab.now += 1000;
+        }
+        // routes too, which are not looked for afterwards
+        let route = |via: &str| format!("routes: [{{vrf: red, prefix: 10.1.1.20/32, via: {{{via}}}}}]");
+        assert_eq!(plan(lab, &route("drop: true")), ([3, 1, 0, 2, 0], 0));
+        assert_eq!(plan(lab, &route("vif: ra2")), ([3, 0, 0, 3, 0], 1));
+        assert_eq!(plan(lab, "vrfs: [{name: another}]"), ([3, 0, 0, 3, 0], 0));
     });
 }

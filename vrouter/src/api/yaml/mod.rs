@@ -4,14 +4,16 @@
 mod acls;
 mod bfd;
 mod bridges;
+mod differ;
 mod files;
 mod from_proto;
 mod hop_groups;
 mod objects;
 mod owned;
+mod part;
 mod quotas;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod to_proto;
 
 use std::collections::HashMap;
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use acls::{Acl, Action, AddressMatch, Group, Redirect, Rule};
 pub use bfd::{BfdLive, BfdSession};
 pub use bridges::{Bridge, FdbEntry, FrameVni, Vtep};
+pub use differ::{differing, field_of};
 pub use files::{Files, Stands};
 pub use hop_groups::{HashFields, NextHopGroup};
 pub use objects::{

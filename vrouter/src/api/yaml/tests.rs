@@ -499,7 +499,7 @@ fn at<T: std::fmt::Debug + super::Owned>(of: impl Strategy<Value = T>) -> impl S
 }
 
 prop_compose! {
-    fn network()(
+    pub(crate) fn network()(
         settings in some(settings().prop_map(At::nowhere)), ports in at(port()), vrfs in at(vrf()), vifs in at(vif()), routes in at(route()),
         neighbours in at(neighbour()),
         bridges in at(bridge()), fdb in at(fdb_entry()), next_hop_groups in at(next_hop_group()),

@@ -3,9 +3,10 @@
 use crate::api::config::{Operation, Role};
 
 /// By the name of the call. A call that is not here needs the highest.
-pub const RPCS: [(&str, Role); 13] = [
+pub const RPCS: [(&str, Role); 15] = [
     ("Apply", Role::Write),
     ("KeepAlive", Role::Write),
+    ("Confirm", Role::Write),
     ("List", Role::Read),
     ("Watch", Role::Read),
     ("Sync", Role::Read),
@@ -15,6 +16,7 @@ pub const RPCS: [(&str, Role); 13] = [
     ("Victims", Role::Read),
     ("Explain", Role::Read),
     ("Owners", Role::Read),
+    ("Revisions", Role::Read),
     ("Status", Role::Read),
     ("Upgrade", Role::Admin),
 ];

@@ -34,7 +34,7 @@ impl Control {
         };
         if new {
             let generation = self.model.generation().0;
-            self.keep(state::Batch { generation, owner, lease_ms, ..state::Batch::default() }, told);
+            self.keep(state::Batch { generation, owner, lease_ms, ..state::Batch::default() }, None, told);
         } else {
             told(None);
         }
@@ -45,14 +45,14 @@ impl Control {
             return Err(refused("", "owner: a name is 1 to 63 of A-Z a-z 0-9 . _ - and does not start with -"));
         }
         self.leases.check(owner, lease_ms).map_err(|error| refused("", &error))?;
-        self.ledger.as_mut().filter(|_| new).map_or(Ok(()), |ledger| ledger.admit(&v1::Changes::default(), 0))
+        self.ledger.as_mut().filter(|_| new).map_or(Ok(()), |ledger| ledger.admit(&v1::Changes::default(), 0, 0))
     }
 
     /// What owners have who stayed away goes.
     pub(super) fn end_leases(&mut self, now: u64) {
         for owner in self.leases.due(now, self.model.generation().0) {
             if let Some(ledger) = &mut self.ledger
-                && let Err(refused) = ledger.admit(&v1::Changes::default(), self.model.owned_by(&owner))
+                && let Err(refused) = ledger.admit(&v1::Changes::default(), self.model.owned_by(&owner), 0)
             {
                 tracing::warn!(
                     owner,
@@ -63,13 +63,14 @@ impl Control {
                 continue;
             }
             let Some(accepted) = self.model.expire(&owner) else { continue };
-            let applied = v1::Applied { generation: accepted.snapshot.generation.0, swept: accepted.swept() };
-            tracing::info!(owner, objects = applied.swept, "the lease has run out");
+            let (generation, swept) = (accepted.snapshot.generation.0, accepted.swept());
+            tracing::info!(owner, objects = swept, "the lease has run out");
             self.numbers = self.model.take_numbers();
             self.publish_batch(accepted.snapshot);
-            let generation = applied.generation;
-            let batch = state::Batch { generation, owner, changes: accepted.front, ..state::Batch::default() };
-            self.keep(batch, |_| {});
+            // what waited to be confirmed is gone with all else
+            let settled = self.unconfirmed.settle(&owner).is_some();
+            let batch = state::Batch { generation, owner, changes: accepted.front, settled, ..state::Batch::default() };
+            self.keep(batch, None, |_| {});
         }
     }
 

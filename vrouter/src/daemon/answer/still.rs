@@ -1,13 +1,12 @@
 //! Standing still for an upgrade: what there is goes to another process, and changes are not taken meanwhile.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crossbeam::channel::{Receiver, Sender};
 
 use super::Control;
 use crate::api::v1;
-use crate::daemon::ledger::{self, Ledger};
+use crate::daemon::ledger::{self, Ledger, Owners};
 use crate::durable::Image;
 use crate::ids::{Mac, PortIndex, VifId};
 
@@ -49,14 +48,14 @@ impl Control {
         self.frozen = true;
     }
 
-    /// Goes on with what another process knew: neighbours that the model has from it, and who was to be heard of.
-    pub fn go_on_with(&mut self, neighbours: &[(VifId, IpAddr, Mac)], leases: &BTreeMap<String, u32>) {
+    /// Goes on with what another process knew: neighbours that the model has from it, who was to be heard of, what waited to be confirmed, and
+    /// revisions.
+    pub fn go_on_with(&mut self, neighbours: &[(VifId, IpAddr, Mac)], image: &Image) {
         for (vif, address, mac) in neighbours {
             self.slow.local().go_on_with(*vif, *address, *mac, self.now);
         }
-        for (owner, length) in leases {
-            self.leases.keep(owner, Some(*length), self.now);
-        }
+        let owners = Owners { leases: image.leases.clone(), unconfirmed: image.unconfirmed.clone() };
+        self.go_on_with_owners(&owners, image.revisions.clone());
     }
 
     /// Does what was asked.
@@ -82,12 +81,15 @@ impl Control {
         if let Some(refuses) = self.ledger.as_ref().map(|ledger| ledger.told().refuses).filter(|why| !why.is_empty()) {
             return Err(format!("the state directory cannot be written: {refuses}"));
         }
-        let leases: BTreeMap<String, u32> =
+        let leases =
             self.leases.owners().filter_map(|owner| Some((owner.to_owned(), self.leases.of(owner)?.length))).collect();
+        let owners = Owners { leases, unconfirmed: self.unconfirmed.all() };
         let batches = self.ledger.as_ref().map(|ledger| ledger.batches());
         let generation = self.model.generation().0 + AHEAD;
-        let image = ledger::image(batches.unwrap_or_default(), generation, self.model.kept(), leases);
-        let image = image.map_err(|error| error.to_string())?;
+        let image = ledger::image(batches.unwrap_or_default(), generation, self.model.kept(), owners);
+        let mut image = image.map_err(|error| error.to_string())?;
+        // in a directory they are there already
+        image.revisions = if batches.is_none() { self.revisions.all() } else { Vec::new() };
         let ports = image.numbers().ports.into_iter();
         let ports = ports.filter_map(|port| Some((port.name.clone(), self.model.port_index(&port.name)?))).collect();
         let neighbours = self.model.list(v1::Kind::Neighbour, "").into_iter().filter_map(|object| {

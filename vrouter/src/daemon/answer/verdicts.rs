@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Control;
+use super::{Control, refused};
+use crate::api::v1;
+use crate::control::{Made, Reply};
 use crate::daemon::verdicts::Verdicts;
+use crate::model::Batch;
 use crate::tables::Snapshot;
 
 impl Control {
@@ -11,6 +14,35 @@ impl Control {
     pub fn give_verdicts(&mut self) -> Arc<Verdicts> {
         self.steps_verdicts = false;
         self.verdicts.clone()
+    }
+
+    /// Judges a batch only; with what it would do to live flows, if that is asked for.
+    pub(super) fn plan(&mut self, batch: &Batch, begin: &v1::Begin, reply: Reply<Result<Made, v1::Refused>>) {
+        let checked = self.leases.check(&begin.owner, begin.lease_ms).map_err(|error| refused("", &error));
+        let plan = match checked.and_then(|()| self.model.plan(batch)) {
+            Ok(plan) if begin.flows => plan,
+            judged => {
+                // an answer that nobody waits for any more is dropped
+                _ = reply.send(judged.map(Made::Plan));
+                return;
+            }
+        };
+        let after = match self.model.foresee(batch) {
+            Ok(after) => after,
+            Err(refused) => {
+                _ = reply.send(Err(refused));
+                return;
+            }
+        };
+        if !self.verdicts.has_room() {
+            _ = reply.send(Err(refused("", "flows: other plans look at them already")));
+            return;
+        }
+        let now = self.now.max(self.clock.millis());
+        self.verdicts.ask(self.publisher.current(), &after, now, move |verdicts, moved| {
+            let flows = Some(v1::FlowsPlanned { verdicts: Some(verdicts), moved });
+            _ = reply.send(Ok(Made::Plan(v1::Plan { flows, ..plan })));
+        });
     }
 
     /// Has it begun if this snapshot, which is to be published, permits something else.

@@ -1,13 +1,12 @@
 //! Makes snapshots of journals, from the files. A thread of its own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
-use super::{Bind, Kept, Shared};
+use super::{Bind, Kept, Owners, Shared};
 use crate::durable::{self, DurableError, Files, Image, Journal};
 
 /// Between attempts at a snapshot that could not be made.
@@ -70,8 +69,8 @@ impl Binder {
                 Err(error) => self.failed(&error),
             },
             Bind::Closed(number) => self.closed = Some(number),
-            Bind::Anew { number, batches, generation, model, leases } => {
-                let image = image(batches, generation, *model, leases);
+            Bind::Anew { number, batches, generation, model, owners } => {
+                let image = image(batches, generation, *model, owners);
                 let anew =
                     image.and_then(|image| durable::begin_anew(&*self.files, self.identity, number, &image, self.step));
                 self.shared.renewing.store(false, Ordering::Release);
@@ -109,14 +108,10 @@ impl Binder {
 }
 
 /// An image of what a model says.
-pub fn image(
-    batches: u64,
-    generation: u64,
-    (objects, numbers): Kept,
-    leases: BTreeMap<String, u32>,
-) -> Result<Image, DurableError> {
+pub fn image(batches: u64, generation: u64, (objects, numbers): Kept, owners: Owners) -> Result<Image, DurableError> {
     let mut image = Image::default();
-    (image.batches, image.generation, image.leases) = (batches, generation, leases);
+    (image.batches, image.generation) = (batches, generation);
+    (image.leases, image.unconfirmed) = (owners.leases, owners.unconfirmed);
     for (owner, object) in objects {
         let file = "the model".to_owned();
         image.put(owner, object).map_err(|fault| DurableError::Corrupt { file, offset: 0, fault })?;

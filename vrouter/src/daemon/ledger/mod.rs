@@ -25,7 +25,7 @@ pub use scribe::Scribe;
 
 use crate::api::state::v1 as state;
 use crate::api::v1;
-use crate::durable::{self, DurableError, Files, Folder, Journal, Recovered, Room};
+use crate::durable::{self, DurableError, Files, Folder, Journal, Recovered, Room, revision};
 use crate::model::Model;
 
 /// Space is taken in such steps.
@@ -68,6 +68,8 @@ pub struct Opened {
     batches: u64,
     step: u64,
     path: String,
+    /// Of owners' past, oldest first.
+    revisions: Vec<state::Revision>,
 }
 
 /// Locks and reads a directory; makes one that is not there, with this identity.
@@ -103,7 +105,11 @@ impl Opened {
     pub fn of(files: Arc<dyn Files>, identity: u64, step: u64) -> Result<Opened, DurableError> {
         let (recovered, journal, room) = durable::open(&*files, identity, step)?;
         let batches = recovered.image.batches;
-        Ok(Opened { recovered, files, journal, room, batches, step, path: String::new() })
+        let (revisions, damaged) = revision::all(&*files, recovered.identity)?;
+        for (file, why) in damaged {
+            tracing::warn!(file, why, "a kept revision cannot be read: it is left out, and its file left where it is");
+        }
+        Ok(Opened { recovered, files, journal, room, batches, step, path: String::new(), revisions })
     }
 
     /// The first generation that was never published.
@@ -133,7 +139,9 @@ impl Opened {
         let (bind, bound) = unbounded();
         let identity = self.recovered.identity;
         let number = self.journal.number;
-        let scribe = Scribe::new(ordered, self.journal, bind.clone(), shared.clone());
+        let confirms = self.journal.confirms();
+        let place = (self.files.clone(), identity);
+        let scribe = Scribe::new(ordered, self.journal, place, bind.clone(), shared.clone());
         // a chain of journals is what a daemon left that died while it made a snapshot of them
         let unbound = (number > self.recovered.snapshot).then(|| number - 1);
         let binder = Binder::new(bound, self.files, identity, self.step, shared.clone(), unbound);
@@ -148,7 +156,9 @@ impl Opened {
             grown,
             asked: 0,
             tried: None,
-            leases: self.recovered.image.leases,
+            owners: Owners { leases: self.recovered.image.leases, unconfirmed: self.recovered.image.unconfirmed },
+            revisions: self.revisions,
+            confirms,
             path: self.path,
         };
         Ok((ledger, scribe, binder))
@@ -163,10 +173,19 @@ const RESERVE: u64 = 16;
 /// Who waits for a batch to be kept: told why not, or nothing.
 type Told = Box<dyn FnOnce(Option<String>) + Send>;
 
+/// What becomes of revisions with a batch.
+#[derive(Debug)]
+pub struct Revised {
+    pub new: state::Revision,
+    /// Generations of those that go for it.
+    pub gone: Vec<u64>,
+}
+
 /// What [`Scribe`] does, in order.
 enum Order {
     Keep {
         batch: Box<state::Batch>,
+        revised: Option<Revised>,
         told: Told,
     },
     Reserve(u64),
@@ -183,7 +202,15 @@ enum Bind {
     /// The journal with this number is closed.
     Closed(u64),
     /// The journal failed.
-    Anew { number: u64, batches: u64, generation: u64, model: Box<Kept>, leases: BTreeMap<String, u32> },
+    Anew { number: u64, batches: u64, generation: u64, model: Box<Kept>, owners: Owners },
+}
+
+/// What is kept of owners beside their objects.
+#[derive(Clone, Debug, Default)]
+pub struct Owners {
+    /// Milliseconds.
+    pub leases: BTreeMap<String, u32>,
+    pub unconfirmed: BTreeMap<String, state::Unconfirmed>,
 }
 
 /// What [`Model::kept`] says.
@@ -220,14 +247,18 @@ pub struct Ledger {
     asked: u64,
     /// When it was tried last to begin anew (milliseconds).
     tried: Option<u64>,
-    /// Milliseconds, by owner.
-    leases: BTreeMap<String, u32>,
+    owners: Owners,
+    /// Of owners' past, until the control thread takes them.
+    revisions: Vec<state::Revision>,
+    /// The journal may have batches that wait to be confirmed: no older program made it.
+    confirms: bool,
     path: String,
 }
 
 impl Ledger {
-    /// Takes space for a batch, which may delete so many objects that its changes do not name. The refusal of one that could not be kept.
-    pub fn admit(&mut self, changes: &v1::Changes, swept: usize) -> Result<(), v1::Refused> {
+    /// Takes space for a batch, which may delete so many objects that its changes do not name, and has so many bytes beside them. The refusal of
+    /// one that could not be kept.
+    pub fn admit(&mut self, changes: &v1::Changes, swept: usize, beside: usize) -> Result<(), v1::Refused> {
         self.go_on();
         let refused = |reason: String| v1::Refused { reason, ..v1::Refused::default() };
         if let Some(why) = &*self.shared.failed.lock() {
@@ -235,18 +266,37 @@ impl Ledger {
                 "the state directory failed ({why}); changes are taken again when a new snapshot is written"
             )));
         }
-        self.room.reserve(bound(changes) + SWEPT * swept as u64).map_err(|error| {
+        self.room.reserve(bound(changes) + SWEPT * swept as u64 + beside as u64).map_err(|error| {
             refused(format!("the state directory has no space for this batch: {error}; nothing was changed"))
         })
     }
 
-    /// Hands a batch over that was made; `told` is called once it is kept, or with why it is not.
-    pub fn keep(&mut self, batch: state::Batch, told: impl FnOnce(Option<String>) + Send + 'static) {
-        durable::keep_lease(&mut self.leases, &batch.owner, batch.lease_ms);
+    /// That a batch that waits to be confirmed can be kept. Where an older program made the journal, another one is begun.
+    ///
+    /// # Errors
+    /// It is not there yet.
+    pub fn may_wait(&mut self) -> Result<(), &'static str> {
+        self.go_on();
+        if self.confirms {
+            return Ok(());
+        }
+        self.bind();
+        Err("the state directory's journal, which an older program began, is closed first: try again in a moment")
+    }
+
+    /// Hands a batch over that was made, with a revision that it makes; `told` is called once it is kept, or with why it is not.
+    pub fn keep(
+        &mut self,
+        batch: state::Batch,
+        revised: Option<Revised>,
+        told: impl FnOnce(Option<String>) + Send + 'static,
+    ) {
+        durable::keep_lease(&mut self.owners.leases, &batch.owner, batch.lease_ms);
+        durable::keep_unconfirmed(&mut self.owners.unconfirmed, &batch.owner, &batch);
         self.batches += 1;
         let batch = state::Batch { sequence: self.batches, ..batch };
         self.room.take(batch.encoded_len() as u64);
-        self.order(Order::Keep { batch: Box::new(batch), told: Box::new(told) });
+        self.order(Order::Keep { batch: Box::new(batch), revised, told: Box::new(told) });
         self.bind_if_grown();
     }
 
@@ -270,14 +320,19 @@ impl Ledger {
                 batches,
                 generation: self.reserved,
                 model: Box::new(model.kept()),
-                leases: self.leases.clone(),
+                owners: self.owners.clone(),
             });
         }
     }
 
-    /// Owners that are to be heard of, and within how many milliseconds.
-    pub fn leases(&self) -> &BTreeMap<String, u32> {
-        &self.leases
+    /// Leases, and batches that wait to be confirmed.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// Revisions of before, oldest first; once.
+    pub fn take_revisions(&mut self) -> Vec<state::Revision> {
+        std::mem::take(&mut self.revisions)
     }
 
     /// Batches that were handed over.
@@ -299,7 +354,7 @@ impl Ledger {
     /// From now on batches go to a journal that was made, if one was.
     fn go_on(&mut self) {
         let Some((journal, room, anew)) = self.shared.made.lock().take() else { return };
-        (self.room, self.asked) = (room, 0);
+        (self.room, self.asked, self.confirms) = (room, 0, true);
         if anew {
             *self.shared.failed.lock() = None;
             self.tried = None;
@@ -311,7 +366,14 @@ impl Ledger {
     fn bind_if_grown(&mut self) {
         let snapshot = self.shared.snapshot.load(Ordering::Relaxed);
         let enough = self.grown.max(2 * snapshot).max(self.asked);
-        if self.room.taken() < enough || self.shared.binding.swap(true, Ordering::AcqRel) {
+        if self.room.taken() >= enough {
+            self.bind();
+        }
+    }
+
+    /// Asks for the next journal, unless one is being made a snapshot of.
+    fn bind(&mut self) {
+        if self.shared.binding.swap(true, Ordering::AcqRel) {
             return;
         }
         // where it cannot be done it is tried again when there is more

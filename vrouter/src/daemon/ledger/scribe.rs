@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, Sender};
 
-use super::{Bind, Order, Shared, Told};
-use crate::durable::Journal;
+use super::{Bind, Order, Revised, Shared, Told};
+use crate::durable::{Files, Journal, revision};
 
 /// Batches that share a sync, at most, and about how many bytes.
 const GROUP: usize = 256;
@@ -15,8 +15,12 @@ const BYTES: usize = 64 << 20;
 pub struct Scribe {
     orders: Receiver<Order>,
     journal: Journal,
+    /// Where revisions have their files, and the directory's identity.
+    place: (Arc<dyn Files>, u64),
     bind: Sender<Bind>,
     shared: Arc<Shared>,
+    /// What is written after the next sync.
+    revised: Vec<Revised>,
     /// Who is told after the next sync.
     waiting: Vec<Told>,
     /// Something was added since the last sync.
@@ -24,8 +28,14 @@ pub struct Scribe {
 }
 
 impl Scribe {
-    pub(super) fn new(orders: Receiver<Order>, journal: Journal, bind: Sender<Bind>, shared: Arc<Shared>) -> Scribe {
-        Scribe { orders, journal, bind, shared, waiting: Vec::new(), added: false }
+    pub(super) fn new(
+        orders: Receiver<Order>,
+        journal: Journal,
+        place: (Arc<dyn Files>, u64),
+        bind: Sender<Bind>,
+        shared: Arc<Shared>,
+    ) -> Scribe {
+        Scribe { orders, journal, place, bind, shared, revised: Vec::new(), waiting: Vec::new(), added: false }
     }
 
     /// Until the ledger is gone and all that it handed over is written.
@@ -57,8 +67,9 @@ impl Scribe {
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::Keep { batch, told } => {
+            Order::Keep { batch, revised, told } => {
                 self.journal.add(&batch);
+                self.revised.extend(revised);
                 self.waiting.push(told);
                 self.added = true;
             }
@@ -102,7 +113,20 @@ impl Scribe {
                 }
             },
         };
+        for revised in std::mem::take(&mut self.revised).into_iter().filter(|_| unkept.is_none()) {
+            self.revise(&revised);
+        }
         self.waiting.drain(..).for_each(|told| told(unkept.clone()));
+    }
+
+    /// The batch that a revision is of is kept: now the revision is. Nothing rests on it.
+    fn revise(&self, revised: &Revised) {
+        let (files, identity) = &self.place;
+        if let Err(error) = revision::keep(&**files, *identity, &revised.new) {
+            let generation = revised.new.generation;
+            tracing::warn!(%error, generation, "a revision is not kept: it does not outlive the daemon");
+        }
+        revision::forget(&**files, &revised.gone);
     }
 
     fn fail(&self, error: &std::io::Error) {

@@ -123,7 +123,7 @@ impl Rig {
 
     fn batch(&mut self, begin: v1::Begin, changes: Vec<v1::Change>) -> oneshot::Receiver<Result<Made, v1::Refused>> {
         let (reply, answer) = oneshot::channel();
-        self.control.answer(Request::Apply { begin, changes: changes.into(), reply });
+        self.control.answer(Request::Apply { begin, changes: changes.into(), by: "a test".into(), reply });
         answer
     }
 
@@ -276,6 +276,140 @@ fn a_lease_outlives_the_daemon_and_what_it_takes_is_gone_for_good() {
     rig.control.answer(Request::KeepAlive { wanted, reply: oneshot::channel().0 });
     (0..20).for_each(|_| rig.pass(100));
     assert_eq!((rig.vrfs(), vrfs(&disk)), (1, 1), "it went, and is not kept");
+}
+
+/// A batch of bgp's that is to be confirmed.
+fn unconfirmed(confirm_ms: u32) -> v1::Begin {
+    v1::Begin { owner: "bgp".into(), confirm_ms, message: "try".into(), keep_revision: true, ..v1::Begin::default() }
+}
+
+fn confirm(rig: &mut Rig, generation: u64) -> oneshot::Receiver<Result<v1::ConfirmReply, v1::Refused>> {
+    let (reply, answer) = oneshot::channel();
+    rig.control.answer(Request::Confirm { wanted: v1::ConfirmRequest { owner: "bgp".into(), generation }, reply });
+    answer
+}
+
+fn past(rig: &mut Rig) -> v1::RevisionsReply {
+    let (reply, mut answer) = oneshot::channel();
+    rig.control.answer(Request::Revisions { wanted: v1::RevisionsRequest::default(), reply });
+    answer.try_recv().unwrap()
+}
+
+/// Every crash of the disk, as a disk.
+fn crashed(disk: &Disk) -> Vec<Disk> {
+    disk.history().last().unwrap().crashes().iter().map(Disk::of).collect()
+}
+
+#[test]
+fn what_is_not_confirmed_is_undone_also_by_the_next_daemon() {
+    let disk = Disk::default();
+    let mut rig = Rig::on(&disk, 1 << 20);
+    _ = rig.apply(&["red"]);
+    let mut answer = rig.batch(unconfirmed(60_000), vec![put(v1::object::Kind::Vrf(vrf("blue")))]);
+    rig.scribe.step();
+    let generation = answer.try_recv().unwrap().unwrap().generation();
+    let refused = rig.apply(&["green"]).try_recv().unwrap().unwrap_err();
+    assert_eq!((&*refused.object, refused.unconfirmed), ("owner bgp", generation), "{refused:?}");
+    let others = v1::Begin { owner: "cni".into(), ..v1::Begin::default() };
+    assert!(
+        rig.batch(others, vec![put(v1::object::Kind::Vrf(vrf("pods")))]).try_recv().is_err(),
+        "it waits to be kept"
+    );
+    rig.scribe.step();
+    assert_eq!(rig.vrfs(), 3);
+    // killed: the next one knows, whether it has a journal or a snapshot
+    for disk in crashed(&disk) {
+        let mut rig = Rig::on(&disk, 1 << 20);
+        assert_eq!(rig.vrfs(), 3);
+        let waits = past(&mut rig).unconfirmed.remove(0);
+        assert_eq!((&*waits.owner, waits.generation, &*waits.message), ("bgp", generation, "try"));
+        assert!((1..=60_000).contains(&waits.remaining_ms), "{waits:?}");
+        (0..590).for_each(|_| rig.pass(100));
+        assert_eq!(rig.vrfs(), 3, "its time is not over");
+        (0..15).for_each(|_| rig.pass(100));
+        assert_eq!((rig.vrfs(), vrfs(&disk)), (2, 2), "it is, and what is kept says so");
+        assert_eq!(past(&mut rig).unconfirmed, []);
+        let mut rig = Rig::on(&disk, 1 << 20);
+        (0..650).for_each(|_| rig.pass(100));
+        assert_eq!((rig.vrfs(), past(&mut rig).unconfirmed.len()), (2, 0), "once");
+        assert!(rig.apply(&["green"]).try_recv().is_err(), "it may go on");
+    }
+}
+
+#[test]
+fn what_is_confirmed_stays_and_is_a_revision() {
+    let disk = Disk::default();
+    let mut rig = Rig::on(&disk, 1 << 20);
+    let mut answer = rig.batch(unconfirmed(1000), vec![put(v1::object::Kind::Vrf(vrf("blue")))]);
+    rig.scribe.step();
+    let generation = answer.try_recv().unwrap().unwrap().generation();
+    let wrong = confirm(&mut rig, generation + 1).try_recv().unwrap().unwrap_err();
+    assert_eq!(wrong.reason, format!("it is generation {generation} that waits"));
+    let mut confirmed = confirm(&mut rig, 0);
+    assert!(confirmed.try_recv().is_err(), "not kept");
+    rig.scribe.step();
+    assert_eq!(confirmed.try_recv().unwrap().unwrap().generation, generation);
+    for disk in crashed(&disk) {
+        let mut rig = Rig::on(&disk, 1 << 20);
+        (0..20).for_each(|_| rig.pass(100));
+        assert_eq!(rig.vrfs(), 1, "it stays");
+        let kept = past(&mut rig).revisions;
+        assert_eq!(kept.iter().map(|it| (it.generation, &*it.message)).collect::<Vec<_>>(), [(generation, "try")]);
+    }
+    assert_eq!(confirm(&mut rig, 0).try_recv().unwrap().unwrap_err().reason, "nothing waits to be confirmed");
+}
+
+#[test]
+fn what_waits_outlives_a_new_snapshot_and_a_failure() {
+    let disk = Disk::default();
+    let mut rig = Rig::on(&disk, 1 << 20);
+    _ = rig.batch(unconfirmed(3_600_000), vec![put(v1::object::Kind::Vrf(vrf("blue")))]);
+    rig.step();
+    // begun anew from the model
+    disk.fail(disk.operations(), Failure::Dead);
+    let others = v1::Begin { owner: "cni".into(), ..v1::Begin::default() };
+    _ = rig.batch(others, vec![put(v1::object::Kind::Vrf(vrf("pods")))]);
+    rig.scribe.step();
+    disk.mend();
+    (0..6).for_each(|_| rig.step());
+    let mut rig = Rig::on(&disk, 3000);
+    assert_eq!(past(&mut rig).unconfirmed.len(), 1);
+    // and from the journal
+    for round in 0..60 {
+        let others = v1::Begin { owner: "cni".into(), ..v1::Begin::default() };
+        _ = rig.batch(others, vec![put(v1::object::Kind::Vrf(vrf(&format!("pods{}", round % 4))))]);
+        rig.pass(100);
+    }
+    let mut rig = Rig::on(&disk, 3000);
+    assert_eq!(past(&mut rig).unconfirmed.len(), 1);
+}
+
+#[test]
+fn revisions_have_files_and_a_damaged_one_is_left_out() {
+    let disk = Disk::default();
+    let mut rig = Rig::on(&disk, 1 << 20);
+    let said = |name: &str| v1::Begin { confirm_ms: 0, message: name.into(), ..unconfirmed(0) };
+    let names: Vec<_> = (0..12).map(|at| format!("v{at}")).collect();
+    for name in &names {
+        let renamed = v1::Vrf { tenant: name.clone(), ..vrf("v") };
+        _ = rig.batch(said(name), vec![put(v1::object::Kind::Vrf(renamed))]);
+    }
+    // a controller that asks for none has none
+    _ = rig.apply(&["quick"]);
+    rig.step();
+    let told = |rig: &mut Rig| past(rig).revisions.into_iter().map(|it| (it.message, it.objects)).collect::<Vec<_>>();
+    let newest: Vec<_> = (2..12).rev().map(|at| (names[at].clone(), 1)).collect();
+    assert_eq!(told(&mut rig), newest, "the last ten");
+    let files: Vec<_> = disk.list().unwrap().into_iter().filter(|name| name.starts_with("revision-")).collect();
+    assert_eq!(files.len(), 10, "{files:?}");
+    assert_eq!(told(&mut Rig::on(&disk, 1 << 20)), newest);
+    let mut bytes = disk.read(&files[3]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    disk.create(&files[3]).unwrap().write_at(0, &bytes).unwrap();
+    let mut rig = Rig::on(&disk, 1 << 20);
+    assert_eq!(told(&mut rig).len(), 9);
+    assert_eq!(rig.vrfs(), 2, "all else is there");
 }
 
 #[test]

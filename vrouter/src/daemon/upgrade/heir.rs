@@ -301,7 +301,7 @@ fn begin(
         told,
         (reach, users, cores.to_vec(), clock),
     )?;
-    begun.control().go_on_with(&neighbours, &image.leases);
+    begun.control().go_on_with(&neighbours, &image);
     Ok((begun, batch))
 }
 

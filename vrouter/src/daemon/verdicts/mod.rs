@@ -8,6 +8,7 @@
 mod causes;
 mod walk;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,12 +34,13 @@ pub struct Verdicts {
     line: Mutex<Line>,
     changed: Condvar,
     /// Held by whoever walks.
-    walk: Mutex<Option<Walk>>,
+    walk: Mutex<Option<(Walk, Option<Asks>)>>,
 }
 
 #[derive(Default)]
 struct Line {
     waiting: Option<Span>,
+    questions: VecDeque<(Span, Asks)>,
     last: Option<v1::VerdictsChanged>,
 }
 
@@ -52,7 +54,15 @@ struct Span {
     since: u64,
     /// Live flows then.
     flows: u64,
+    /// Routes count too, not policies alone.
+    looks_at_all: bool,
 }
+
+/// Who asks what a change that is not made would do to flows: told it, with how many would go another way.
+type Asks = Box<dyn FnOnce(v1::VerdictsChanged, u64) + Send>;
+
+/// Questions that may wait.
+const QUESTIONS: usize = 4;
 
 impl Verdicts {
     /// Nothing to tell yet; reports go into this log.
@@ -70,13 +80,34 @@ impl Verdicts {
                 span.changes += 1;
             }
             None => {
-                let (before, after) = (before.clone(), after.clone());
-                let flows = [self.shared.flows.narrow().used(), self.shared.flows.wide().used()];
-                let flows = flows.into_iter().map(u64::from).sum();
-                line.waiting = Some(Span { before, after, changes: 1, since: now, flows });
+                line.waiting = Some(self.span(before, after, now, false));
             }
         }
         self.changed.notify_one();
+    }
+
+    /// Whether one more may ask.
+    pub fn has_room(&self) -> bool {
+        self.line.lock().questions.len() < QUESTIONS
+    }
+
+    /// What live flows would meet by this snapshot, which is not to be: told when all were looked at.
+    pub fn ask(
+        &self,
+        before: &Arc<Snapshot>,
+        after: &Arc<Snapshot>,
+        now: u64,
+        told: impl FnOnce(v1::VerdictsChanged, u64) + Send + 'static,
+    ) {
+        let span = self.span(before, after, now, true);
+        self.line.lock().questions.push_back((span, Box::new(told)));
+        self.changed.notify_one();
+    }
+
+    fn span(&self, before: &Arc<Snapshot>, after: &Arc<Snapshot>, since: u64, looks_at_all: bool) -> Span {
+        let flows = [self.shared.flows.narrow().used(), self.shared.flows.wide().used()];
+        let flows = flows.into_iter().map(u64::from).sum();
+        Span { before: before.clone(), after: after.clone(), changes: 1, since, flows, looks_at_all }
     }
 
     /// What was told last.
@@ -90,7 +121,7 @@ impl Verdicts {
         while !stop.load(Ordering::Relaxed) {
             if !self.step_at(clock.millis(), PIECE) {
                 let mut line = self.line.lock();
-                if line.waiting.is_none() {
+                if line.waiting.is_none() && line.questions.is_empty() {
                     self.changed.wait_for(&mut line, SLEEP);
                 }
             }
@@ -101,14 +132,20 @@ impl Verdicts {
     pub fn step_at(&self, now: u64, places: u32) -> bool {
         let mut walk = self.walk.lock();
         if walk.is_none() {
-            let span = self.line.lock().waiting.take();
-            *walk = span.map(Walk::new);
+            let mut line = self.line.lock();
+            let next = line.waiting.take().map(|span| (span, None));
+            let next = next.or_else(|| line.questions.pop_front().map(|(span, asks)| (span, Some(asks))));
+            *walk = next.map(|(span, asks)| (Walk::new(span), asks));
         }
-        let Some(going) = &mut *walk else { return false };
+        let Some((going, _)) = &mut *walk else { return false };
         if going.step(&self.shared, places)
-            && let Some(done) = walk.take()
+            && let Some((done, asks)) = walk.take()
         {
-            self.tell(done.report(now));
+            let moved = done.moved();
+            match asks {
+                None => self.tell(done.report(now)),
+                Some(asks) => asks(done.report(now), moved),
+            }
         }
         true
     }

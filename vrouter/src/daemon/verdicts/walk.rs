@@ -10,7 +10,7 @@ use crate::datapath::named::question_of;
 use crate::datapath::table::{Decided, FlowPair};
 use crate::datapath::victims::Culprit;
 use crate::drops::DropReason;
-use crate::ids::{Generation, Place, Tick};
+use crate::ids::{Generation, NextHopId, Place, Tick};
 use crate::tables::Snapshot;
 
 /// Ticks by which a worker's clock may be behind the control thread's.
@@ -21,13 +21,16 @@ pub(super) struct Walk {
     span: Span,
     next: u32,
     found: v1::VerdictsChanged,
+    /// Permitted before and after, by other next hops.
+    moved: u64,
     causes: Causes,
 }
 
 /// What the next packet of a flow meets.
 #[derive(Clone, Copy)]
 enum Meets {
-    Permit,
+    /// By this next hop.
+    Permit(NextHopId),
     Deny(DropReason, Culprit),
     /// No flow any more.
     End,
@@ -36,7 +39,7 @@ enum Meets {
 impl Walk {
     /// From the first place on.
     pub fn new(span: Span) -> Walk {
-        Walk { span, next: 0, found: v1::VerdictsChanged::default(), causes: Causes::default() }
+        Walk { span, next: 0, found: v1::VerdictsChanged::default(), moved: 0, causes: Causes::default() }
     }
 
     /// Looks at so many places. True: there are no more.
@@ -49,6 +52,11 @@ impl Walk {
         }
         self.next = end;
         end == shared.pairs()
+    }
+
+    /// Permitted flows that go another way.
+    pub fn moved(&self) -> u64 {
+        self.moved
     }
 
     /// What was found, at this time (milliseconds).
@@ -69,7 +77,7 @@ impl Walk {
 
     fn look(&mut self, pair: &FlowPair) {
         let young = self.is_young(pair);
-        if !self.is_concerned(pair) {
+        if !self.span.looks_at_all && !self.is_concerned(pair) {
             self.found.unchanged += u64::from(!young);
             return;
         }
@@ -77,19 +85,21 @@ impl Walk {
         let after = meets(&self.span.after, pair).unwrap_or(Meets::End);
         match (before, after) {
             // what is refused was not begun by the change: it was there
-            (Meets::Permit, Meets::Deny(reason, culprit)) => {
+            (Meets::Permit(_), Meets::Deny(reason, culprit)) => {
                 self.found.now_denied += 1;
                 self.causes.denies(reason, culprit);
             }
             _ if young => {}
-            (Meets::Deny(reason, culprit), Meets::Permit) => {
+            (Meets::Deny(reason, culprit), Meets::Permit(_)) => {
                 self.found.now_permitted += 1;
                 self.causes.denied(reason, culprit);
             }
             (_, Meets::End) => self.found.ended += 1,
-            (Meets::Permit, Meets::Permit) | (Meets::Deny(..), Meets::Deny(..)) | (Meets::End, _) => {
+            (Meets::Permit(old), Meets::Permit(new)) => {
                 self.found.unchanged += 1;
+                self.moved += u64::from(old != new);
             }
+            (Meets::Deny(..), Meets::Deny(..)) | (Meets::End, _) => self.found.unchanged += 1,
         }
     }
 
@@ -121,7 +131,7 @@ impl Walk {
 fn meets(snapshot: &Snapshot, pair: &FlowPair) -> Option<Meets> {
     let answer = decide(snapshot, &question_of(snapshot, pair, None)?, &mut Silent);
     Some(match answer.forward {
-        Verdict::Forward(_) => Meets::Permit,
+        Verdict::Forward(next_hop) => Meets::Permit(next_hop),
         Verdict::Drop(reason) => Meets::Deny(reason, answer.culprit),
         Verdict::Local => Meets::End,
     })

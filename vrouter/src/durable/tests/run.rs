@@ -73,6 +73,7 @@ pub fn message(n: u64) -> state::Batch {
         numbers: Some(numbers),
         lease_ms: None,
         said,
+        ..state::Batch::default()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::tables::acl::{self, Acl, AddressMatch, Rule};
 use crate::tables::fib::PrefixSet;
 
 /// An ACL, and the record that it was compiled from.
+#[derive(Clone)]
 pub(super) struct CompiledAcl {
     record: Arc<records::Acl>,
     pub acl: Arc<Acl>,

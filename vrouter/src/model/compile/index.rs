@@ -18,7 +18,7 @@ use crate::model::state::State;
 pub(super) type Way = (NextHopId, IpAddr);
 
 /// The next hops that are compiled.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Index {
     by_vif: HashMap<VifId, HashSet<NextHopId>>,
     gateways: HashMap<VrfId, HashSet<NextHopId>>,

@@ -35,6 +35,7 @@ use index::Index;
 const PUNTS_PER_SECOND: u32 = 1000;
 
 /// What was compiled so far.
+#[derive(Clone)]
 pub(super) struct Compiled {
     pub snapshot: Arc<Snapshot>,
     /// Who counts what rules decide.

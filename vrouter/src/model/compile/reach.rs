@@ -10,7 +10,7 @@ use crate::model::state::State;
 use crate::tables::{Snapshot, Vrf};
 
 /// Routes between VRFs, by their next hops.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Reach {
     /// VRFs that routes of this VRF lead into, and the other way round.
     into: BTreeMap<VrfId, BTreeSet<VrfId>>,

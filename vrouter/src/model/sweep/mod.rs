@@ -73,6 +73,11 @@ impl<'a> Sweep<'a> {
         Sweep { spare: Some(spare), ..Sweep::new(state, owner, &[], batch::Said::default()) }
     }
 
+    /// The same of a batch that says these, for as much as can go: not what is to be spared.
+    pub fn sparing(state: &State, owner: &'a str, changes: batch::Said, spare: &'a [Name]) -> Sweep<'a> {
+        Sweep { spare: Some(spare), ..Sweep::new(state, owner, &[], changes) }
+    }
+
     /// Deletes what nothing refers to, and returns these deletes.
     pub fn front(&mut self, state: &mut State) -> Vec<v1::Change> {
         let Some(number) = self.number else { return Vec::new() };
@@ -117,6 +122,26 @@ impl<'a> Sweep<'a> {
             })?);
         }
         Ok(made)
+    }
+
+    /// Deletes as much of the rest as can go; of what stays what it is, and what refers to it, for people.
+    pub fn behind_as_far(&mut self, state: &mut State) -> (Vec<v1::Change>, Vec<String>) {
+        let (mut made, mut stays) = (Vec::new(), Vec::new());
+        for name in std::mem::take(&mut self.names) {
+            if state.owned.get(&name).copied() != self.number {
+                continue;
+            }
+            let object = described(state, &name);
+            let spared = self.spare.is_some_and(|spare| spare.contains(&name));
+            match if spared { Err(Reason::InUse("a rule".into()).at("")) } else { self.delete(state, &name) } {
+                Ok(change) => made.push(change),
+                Err(refusal) => {
+                    let by = refer::first(state, &name).map(|by| format!("{by} refers to it"));
+                    stays.push(format!("{object}: {}", by.unwrap_or_else(|| refusal.reason.to_string())));
+                }
+            }
+        }
+        (made, stays)
     }
 
     /// Those that can go.

@@ -9,5 +9,6 @@ mod ports;
 pub(crate) mod properties;
 pub(crate) mod random;
 mod refusals;
+mod revert;
 mod several_owners;
 mod stamps;

@@ -63,7 +63,7 @@ pub(crate) fn happen(model: &mut Model, event: &Event) -> bool {
 }
 
 /// A fresh model of what a model lists, neighbours learnt and lost again.
-fn rebuilt(model: &Model) -> Model {
+pub(super) fn rebuilt(model: &Model) -> Model {
     let mut fresh = Model::new(*model.limits(), ports());
     let (mut learnt, mut batch) = (Vec::new(), Vec::new());
     for object in model.list(v1::Kind::All, "") {

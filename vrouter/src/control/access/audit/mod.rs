@@ -82,6 +82,17 @@ impl Audit {
         channel.write(Value::Object(entry).to_string());
     }
 
+    /// The daemon did something of its own accord, to an owner's objects: what, and what came of it.
+    pub fn own(&self, what: &str, owner: &str, result: Value) {
+        let Some(channel) = &self.0 else { return };
+        let time = line::time(SystemTime::now());
+        let mut entry = json!({ "time": time, "rpc": what, "by": "the daemon", "owner": owner });
+        if let (Some(entry), Value::Object(more)) = (entry.as_object_mut(), result) {
+            entry.extend(more);
+        }
+        channel.write(entry.to_string());
+    }
+
     /// In place of `reply`: what came of a call is written down when the control thread says it, though who asked may have hung up by then.
     pub fn hears<T: Send + 'static>(
         &self,
