@@ -18,7 +18,7 @@ pub(super) struct Splice {
 }
 
 /// Counts of one ACL's rules as they are now, without those of its newest version.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Counted {
     /// Of versions that nobody has any more: by rule, then the end.
     sums: Vec<u64>,
