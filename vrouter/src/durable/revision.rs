@@ -36,11 +36,14 @@ pub fn forget(files: &dyn Files, generations: &[u64]) {
     generations.iter().for_each(|generation| _ = files.remove(&name(*generation)));
 }
 
+/// What was read, and the names of files that do not check, with what is wrong.
+pub type Read = (Vec<state::Revision>, Vec<(String, String)>);
+
 /// All that check, oldest first, and the names of those that do not, with what is wrong.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn all(files: &dyn Files, identity: u64) -> Result<(Vec<state::Revision>, Vec<(String, String)>), DurableError> {
+pub fn all(files: &dyn Files, identity: u64) -> Result<Read, DurableError> {
     let (mut revisions, mut damaged) = (Vec::new(), Vec::new());
     for name in files.list().map_err(on("the directory"))? {
         let Some(generation) = name.strip_prefix("revision-").and_then(|number| number.parse::<u64>().ok()) else {

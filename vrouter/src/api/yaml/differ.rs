@@ -72,7 +72,7 @@ impl Network {
     /// What can be seen to be wrong with one of them.
     pub fn turned_into(&self, other: &Network) -> Result<v1::Plan, super::Fault> {
         let mut plan = v1::Plan::default();
-        let mut before: Vec<(Vec<u8>, Option<v1::Object>)> = keyed(self)?;
+        let mut before = keyed(self)?;
         before.sort_by(|one, other| one.0.cmp(&other.0));
         let mut others = Vec::new();
         for (key, after) in keyed(other)? {
@@ -98,8 +98,11 @@ impl Network {
     }
 }
 
+/// Objects by their keys, until they are taken.
+type Keyed = Vec<(Vec<u8>, Option<v1::Object>)>;
+
 /// Objects by what tells them from all others.
-fn keyed(network: &Network) -> Result<Vec<(Vec<u8>, Option<v1::Object>)>, super::Fault> {
+fn keyed(network: &Network) -> Result<Keyed, super::Fault> {
     use prost::Message;
     let one = |(change, _): (v1::Change, _)| match change.op {
         Some(v1::change::Op::Put(object)) => {
