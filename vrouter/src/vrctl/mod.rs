@@ -120,6 +120,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Upgrade(upgrade) => upgrade::run(&daemon, output, upgrade).await,
         Command::Explain(explain) => explain::run(&daemon, output, *explain).await,
         Command::Validate(given) => offline::validate(output, &given),
+        Command::Expand(given) => offline::expand(output, &given),
         Command::Test(given) => offline::test(output, &given),
         Command::Schema { config, expectations } => {
             let schema = match (config, expectations) {
