@@ -33,7 +33,8 @@ pub use objects::{
 };
 use owned::Owned;
 pub use projects::{
-    Chain, Encap, Host, Instance, Interface, Placed, Policy, Pool, Project, Side, Tag, VERSION, VirtualNetwork,
+    Chain, Encap, FrameNumbers, Host, Instance, Interface, Placed, Policy, Pool, Project, Side, Tag, VERSION,
+    VirtualNetwork,
 };
 pub use quotas::{Alarm, Quota, TenantQuota};
 

@@ -71,6 +71,9 @@ pub fn redirect(scope: &Scope, policy: &At<Policy>) -> Result<Option<Redirect>, 
             }
         }
     }
+    if from == to && scope.networks[from].given.bridge.is_some() {
+        return Err(refused("chain", Wrong::ChainBridged(from.to_owned())));
+    }
     let left = |instance: &Instance| scope.pair(instance)[0];
     let here = |member: &Member| matches!(member.place, Place::Here { .. });
     if let Some(instance) = chain.instances.iter().find(|instance| here(left(instance))) {

@@ -2,7 +2,7 @@
 //! on which host. They expand into plain objects, before anything is checked or sent; the model knows none of them.
 //!
 //! - A **project** is a tenant and a scope of names: `web` of `acme` is the object `acme.web`.
-//! - A **network** is a VRF with its ACL; an **interface** that is on this host is a VIF, one on another host a route by tunnel to each address.
+//! - A **network** is a VRF with its ACL, and a bridge if it is to be; an **interface** that is on this host is a VIF, one on another host a route by tunnel to each address.
 //! - A **tag** is an address group `acme.tag.web`; a network's addresses are the group `acme.network.web`.
 //! - A **policy** is a rule of the ACLs of the networks that it is about, and routes between those that it joins.
 //! - A **chain** is the redirect of such a rule.
@@ -10,6 +10,7 @@
 //! What the expansion makes is a function of what files say, not of the order in which they say it, but for policies: of these the first that
 //! fits decides.
 
+mod bridges;
 mod chains;
 mod objects;
 mod policies;
@@ -23,7 +24,9 @@ mod wrong;
 
 use std::collections::{HashMap, HashSet};
 
-pub use sections::{Chain, Encap, Host, Instance, Interface, Placed, Policy, Pool, Project, Side, Tag, VirtualNetwork};
+pub use sections::{
+    Chain, Encap, FrameNumbers, Host, Instance, Interface, Placed, Policy, Pool, Project, Side, Tag, VirtualNetwork,
+};
 
 use super::{Network, TenantQuota};
 use crate::api::position::{At, Fault};
@@ -74,6 +77,7 @@ fn made(files: &[Network]) -> Result<(Vec<Network>, Vec<TenantQuota>), Refused> 
         policies::add(scope, made)?;
         let joined = chains::joined(scope, &site)?;
         objects::add(scope, &site, &joined, made)?;
+        bridges::add(scope, made)?;
         if let Some(quota) = scope.project.quota {
             if !has_settings {
                 return Err(scope.refused(scope.project.position, "quota", Wrong::QuotaWithoutSettings));

@@ -98,7 +98,7 @@ fn vif(scope: &Scope, network: &VirtualNetwork, member: &Member, at: (Option<&st
         inner_vlan: None,
         exception_port: None,
         router_advertisement: None,
-        bridge: None,
+        bridge: network.given.bridge.map(|_| network.vrf.clone()),
         leaf: false,
         quota: member.given.quota,
         alarms: Vec::new(),

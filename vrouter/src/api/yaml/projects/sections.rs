@@ -55,6 +55,22 @@ pub struct VirtualNetwork {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 16, max = 0xf_ffff))]
     pub label: Option<u32>,
+    /// It is an L2 network too: a bridge with the VRF's name, of which its interfaces are stations. What policies cannot judge, as it is
+    /// neither IP nor ARP, is dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<FrameNumbers>,
+}
+
+/// What carries a bridge's frames between hosts, on all of them, beside what carries packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FrameNumbers {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 0xff_ffff))]
+    pub vni: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 16, max = 0xf_ffff))]
+    pub label: Option<u32>,
 }
 
 /// Addresses of a network.
@@ -95,7 +111,7 @@ pub struct Interface {
     pub quota: Option<Quota>,
 }
 
-/// A label of interfaces, which name it, and of prefixes.
+/// A label of interfaces, which name it, and of prefixes; of nobody yet, too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tag {

@@ -104,8 +104,9 @@ fn projects_are_plain_objects() {
     assert_eq!(sorted(&made).len(), sorted(&wanted).len(), "{}", told(&made));
     // and the same again in another order of files
     assert_eq!(sorted(&made), sorted(&merged(&[TENANTS, SITE]).unwrap()));
-    // a file alone, and what is plain already
-    assert_eq!(merged(&[SITE, TENANTS]).unwrap(), made);
+    // one file of both, as in the daemon's configuration; and what is plain already
+    let one = Network::parse("one.yaml", &[SITE, TENANTS].concat()).unwrap();
+    assert_eq!(sorted(&made), sorted(&one));
     assert_eq!(made.expanded().unwrap(), made);
 }
 
@@ -441,4 +442,36 @@ fn a_chain_that_cannot_be_is_refused() {
         "{error}"
     );
     assert!(merged(&[&cross]).is_ok(), "on one host they may");
+}
+
+#[test]
+fn a_network_that_is_l2_too_has_a_bridge() {
+    let text = TENANTS.replace("vni: 100}", "vni: 100, bridge: {vni: 1100, label: 1100}}");
+    let two = SITE.replace("settings: {vtep: 192.0.2.1}", "this_host: two\nsettings: {}");
+    let made = merged(&[&two, &text]).unwrap();
+    let plain = "
+bridges: [{name: retail.acme.web, vrf: retail.acme.web, ip_only: true, vteps: [{vxlan: {remote: 192.0.2.1, vni: 1100}}]}]
+fdb:
+  - {bridge: retail.acme.web, mac: 02:00:00:00:00:11, vxlan: {remote: 192.0.2.1, vni: 1100}, addresses: [10.1.1.11]}
+  - {bridge: retail.acme.web, mac: 02:00:00:00:00:12, vxlan: {remote: 192.0.2.1, vni: 1100}, addresses: [10.1.1.12]}
+labels: [{label: 1100, bridge: retail.acme.web}]
+vnis: [{vni: 1100, bridge: retail.acme.web}]
+";
+    let plain = Network::parse("plain.yaml", plain).unwrap();
+    assert_eq!((&made.bridges, &made.fdb, &made.labels), (&plain.bridges, &plain.fdb, &plain.labels));
+    assert_eq!(made.vnis.last(), plain.vnis.last());
+    let one = merged(&[SITE, &text]).unwrap();
+    assert!(one.vifs.iter().all(|vif| vif.bridge.as_deref() == Some("retail.acme.web")) && one.fdb.is_empty());
+    assert_eq!(one.bridges[0].vteps, []);
+    let error = merged(&[&two, &text.replace("bridge: {vni: 1100, ", "bridge: {")]).unwrap_err().to_string();
+    assert!(
+        error
+            .ends_with("network web: bridge.vni: is needed by tunnels to host one: give the bridge of network web one"),
+        "{error}"
+    );
+    let within = CHAINED
+        .replace("vni: 1}", "vni: 1, bridge: {}}")
+        .replace("right, network: b, addresses: [10.0.2.20]", "right, network: a, addresses: [10.0.1.21]");
+    let error = merged(&[&within.replace("to: {network: b}", "to: {network: a}")]).unwrap_err().to_string();
+    assert!(error.contains("policy through: chain: a has a bridge, whose frames no chain takes"), "{error}");
 }

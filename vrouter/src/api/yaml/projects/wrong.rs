@@ -54,6 +54,8 @@ pub enum Wrong {
         "is needed by tunnels to host {host}: give network {network} one, or an entry of `{plain}` with its VRF {vrf}"
     )]
     NoNumber { host: String, network: String, plain: &'static str, vrf: String },
+    #[error("is needed by tunnels to host {host}: give the bridge of network {network} one")]
+    NoFrameNumber { host: String, network: String },
     #[error("is needed, as the VTEP is an IPv6 address")]
     NoRouterMac,
     #[error("needs `settings` in one of the files, which have quotas of tenants")]
@@ -74,6 +76,8 @@ pub enum Wrong {
     NoInstance,
     #[error("interface {interface} is not in network {network}, which policy {policy} names")]
     ChainNetwork { interface: String, network: String, policy: String },
+    #[error("{0} has a bridge, whose frames no chain takes: its sides are two networks then")]
+    ChainBridged(String),
     #[error("interfaces {0} and {1} are on different hosts")]
     ChainSplit(String, String),
     #[error(
