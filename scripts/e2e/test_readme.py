@@ -30,7 +30,9 @@ def test_vrctl_commands_work(picture):
     pods = pathlib.Path(picture.lab.folder) / "pods.yaml"
     pods.write_text("groups: [{name: pods, prefixes: [10.7.7.0/24]}]\n")
     office = (ROOT / "vrouter/examples/office").glob("*.yaml")
+    cloud = (ROOT / "vrouter/examples/cloud").glob("*.yaml")
     files = {"network.yaml": str(NETWORKS / "h1.yaml"), "pods.yaml": str(pods), **{path.name: str(path) for path in office}}
+    files |= {f"cloud/{path.name}": str(path) for path in cloud}
     lines = re.findall(r"^vrctl (.*)$", README, re.MULTILINE)
     assert len(lines) >= 8, lines
     for line in lines:

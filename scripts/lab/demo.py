@@ -13,6 +13,7 @@ from lab.space import Lab, remove
 from lab.wire import ARP, IP, TCP, Ether, Wire
 
 OFFICE = pathlib.Path(__file__).resolve().parents[2] / "vrouter/examples/office"
+CLOUD = OFFICE.parent / "cloud"
 GATEWAY_MAC = "00:00:5e:00:01:00"
 
 ON_A_TERMINAL = sys.stdout.isatty()
@@ -129,6 +130,20 @@ def tried_before(net):
     return f"staging and production: {met['production']}; all ports open: refused"
 
 
+def one_tenants_file(net):
+    """Projects with policies and a service chain: the same file over the underlay of staging and over that of production."""
+    vrctl = str(net.vrouters["h1"].bin / "vrctl")
+    met = []
+    for name, hosts, expected in (
+        ("staging", ["staging"], ["web", "data"]), ("node 1", ["node1", "production"], ["web"]), ("node 2", ["node2", "production"], ["data"]),
+    ):
+        files = [argument for file in [*hosts, "tenants"] for argument in ("-f", str(CLOUD / f"{file}.yaml"))]
+        run(vrctl, "validate", *files)
+        told = run(vrctl, "test", *files, *(str(CLOUD / f"{file}.yaml") for file in expected)).stdout
+        met.append(f"{name} {told.split(' ')[0]}")
+    return "expectations met: " + ", ".join(met)
+
+
 def conservation(net):
     for vrouter in net.vrouters.values():
         vrouter.check_conservation()
@@ -149,6 +164,7 @@ CHECKS = [
     ("a forged reply is refused", forged_reply),
     ("TCP with MTU 1500 over an underlay of 1500", segments),
     ("the office example, tried before it runs", tried_before),
+    ("the cloud example: one tenants' file for staging and production", one_tenants_file),
     ("every packet is accounted for", conservation),
 ]
 

@@ -99,6 +99,61 @@ fn the_pipeline_refuses_a_bad_change_and_says_why() {
 }
 
 #[test]
+fn one_tenants_file_is_good_for_staging_and_production() {
+    let cloud = office().with_file_name("cloud");
+    for (hosts, expectations, met) in [
+        ("-f staging.yaml", "web.yaml data.yaml", 17),
+        ("-f node1.yaml -f production.yaml", "web.yaml", 13),
+        ("-f node2.yaml -f production.yaml", "data.yaml", 4),
+    ] {
+        let (code, out, error) = told(&cloud, &format!("validate {hosts} -f tenants.yaml"));
+        assert_eq!((code, error.as_str()), (0, ""), "{hosts}: {out}");
+        let (code, out, error) = told(&cloud, &format!("test {hosts} -f tenants.yaml {expectations}"));
+        assert_eq!((code, error.as_str()), (0, ""), "{hosts}: {out}");
+        assert_eq!(out, format!("{met} of {met} expectations are met\n"), "{hosts}");
+    }
+    // in the files' order or any other, as what is printed and as it is
+    let (_, one, _) = told(&cloud, "expand -f node1.yaml -f production.yaml -f tenants.yaml");
+    let folder = Folder::new();
+    std::fs::write(folder.file("plain.yaml"), &one).unwrap();
+    let (code, again, error) = told(&folder.file(""), "expand -f plain.yaml");
+    assert_eq!((code, error.as_str(), &again), (0, "", &one));
+    let (_, json, _) = told(&cloud, "expand -f node1.yaml -f production.yaml -f tenants.yaml -o json");
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["acls"][1]["rules"][2]["name"], "policy web-to-db", "{value:#}");
+    assert!(value.get("projects").is_none() && value.get("hosts").is_none());
+}
+
+#[test]
+fn a_fault_of_a_project_is_told_where_it_stands_and_rules_are_called_after_policies() {
+    let cloud = office().with_file_name("cloud");
+    let folder = Folder::new();
+    let wrong = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(cloud.join("tenants.yaml")).unwrap();
+        assert!(text.contains(from), "{from}");
+        std::fs::write(folder.file("t.yaml"), text.replacen(from, to, 1)).unwrap();
+        told(&cloud, &format!("validate -f staging.yaml -f {}", folder.file("t.yaml").display()))
+    };
+    let (code, _, error) = wrong("to: {tag: front}", "to: {tag: fronts}");
+    let want = "t.yaml:24:9: project acme: policy browse: to.tag: there is no tag fronts, did you mean front?\n";
+    assert_eq!(code, 4);
+    assert!(error.ends_with(want), "{error}");
+    // the model's own word, about an object that was made
+    let (code, _, error) = wrong("vni: 102", "vni: 101");
+    assert_eq!(code, 4);
+    assert!(error.contains("t.yaml:8:9: vni 101: is already there"), "{error}");
+    let line = "explain -f staging.yaml -f tenants.yaml --vif acme.cache --src 10.1.1.20 --dst 10.1.2.13 --dport";
+    let (_, out, _) = told(&cloud, &format!("{line} 6379"));
+    assert!(out.contains("acl acme.web rule 3 (policy cache-fill)"), "{out}");
+    let (_, out, _) = told(&cloud, &format!("{line} 22"));
+    assert!(out.contains("acl_vrf"), "{out}");
+    let (_, out, _) = told(&cloud, "schema");
+    let schema: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(schema["$id"], "urn:vrouter:network:1");
+    assert!(schema["$defs"]["Policy"]["properties"]["chain"].is_object(), "{schema:#}");
+}
+
+#[test]
 fn reports_and_fields_for_programs_are_stable() {
     let line = "test -f staging.yaml -f tenants.yaml expectations.yaml";
     let (code, out, _) = told(&office(), &format!("{line} -o json --coverage"));

@@ -36,6 +36,7 @@ Examples:
 
 Without a daemon:
   vrctl validate -f underlay.yaml -f network.yaml
+  vrctl expand -f underlay.yaml -f tenants.yaml
   vrctl test -f underlay.yaml -f network.yaml expectations.yaml
   vrctl explain -f network.yaml --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --dport 80
 ";
@@ -99,6 +100,8 @@ pub enum Command {
     Fmt(Fmt),
     /// Judge network files as a daemon would; asks no daemon
     Validate(Validate),
+    /// Print the plain objects that projects of network files are expanded into; asks no daemon
+    Expand(Expand),
     /// Hold network files against expectations, by the code that forwards; asks no daemon
     Test(Test),
     /// Print the JSON schema of network files
@@ -448,6 +451,16 @@ pub struct Explain {
 }
 #[derive(clap::Args)]
 pub struct Validate {
+    /// Network files, which are one batch; - is the standard input
+    #[arg(short, long, value_name = "FILE", required = true)]
+    pub file: Vec<PathBuf>,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Example:
+  vrctl expand -f site.yaml -f tenants.yaml > objects.yaml     # can be applied as it is
+")]
+pub struct Expand {
     /// Network files, which are one batch; - is the standard input
     #[arg(short, long, value_name = "FILE", required = true)]
     pub file: Vec<PathBuf>,

@@ -105,6 +105,8 @@ fn keep_kinds(network: &mut Network, kinds: &[Kind]) {
         groups: if of(Kind::Groups) { all.groups } else { Vec::new() },
         acls: if of(Kind::Acls) { all.acls } else { Vec::new() },
         bfd_sessions: if of(Kind::Bfd) { all.bfd_sessions } else { Vec::new() },
+        // a daemon has plain objects only
+        ..Network::default()
     };
 }
 

@@ -131,6 +131,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Rollback(given) => revisions::roll_back(&daemon, output, given).await,
         Command::Fmt(given) => export::fmt(&given),
         Command::Validate(given) => offline::validate(output, &given),
+        Command::Expand(given) => offline::expand(output, &given),
         Command::Test(given) => offline::test(output, &given),
         Command::Schema { config, expectations } => {
             let schema = match (config, expectations) {

@@ -1,17 +1,18 @@
-//! What asks no daemon: `vrctl validate`, `vrctl test`, and files for `vrctl explain`.
+//! What asks no daemon: `vrctl validate`, `vrctl expand`, `vrctl test`, and files for `vrctl explain`.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use vrouter::api::expect::Expectations;
 use vrouter::api::position::FileError;
+use vrouter::api::yaml::Files;
 use vrouter::candidate::{Candidate, Coverage, Item, Tested, What, check, junit, tap};
 
 use super::Failure;
 use super::apply::read;
-use super::args::{Report, Test, Validate};
+use super::args::{Expand, Report, Test, Validate};
 use super::explain::step_value;
-use super::output::{Format, count, print, print_value, table};
+use super::output::{Format, count, print, print_value, table, without_absent};
 
 /// Reads a file, or the standard input. Its name for errors, and its text.
 pub fn text_of(path: &Path) -> Result<(String, String), FileError> {
@@ -41,6 +42,16 @@ pub fn validate(format: Format, given: &Validate) -> Result<(), Failure> {
         }
         _ => print_value(format, &json!({ "files": files, "objects": objects, "valid": true })),
     }
+    Ok(())
+}
+
+/// Prints plain objects; as YAML unless it is to be JSON.
+pub fn expand(format: Format, given: &Expand) -> Result<(), Failure> {
+    let texts: Vec<_> = given.file.iter().map(|file| text_of(file)).collect::<Result<_, _>>()?;
+    let network = Files::parse(&texts)?.merged()?;
+    let value = serde_json::to_value(&network).unwrap_or_default();
+    let format = if format == Format::Json { format } else { Format::Yaml };
+    print_value(format, &without_absent(value).unwrap_or_else(|| json!({})));
     Ok(())
 }
 

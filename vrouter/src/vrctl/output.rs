@@ -32,6 +32,20 @@ pub fn print_value(format: Format, value: &Value) {
     print(&text);
 }
 
+/// Without nulls and empty lists, which mean the same as absence.
+pub fn without_absent(value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Array(all) if all.is_empty() => None,
+        Value::Array(all) => Some(all.into_iter().filter_map(without_absent).collect()),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().filter_map(|(name, value)| Some((name, without_absent(value)?)));
+            Some(Value::Object(fields.collect()))
+        }
+        other => Some(other),
+    }
+}
+
 /// A table as text; without rows it says so. Rows of several lines are set apart.
 pub fn table(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     const LINE: LineStyle = LineStyle::none().fill('─').junction('─');

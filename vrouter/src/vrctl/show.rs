@@ -9,7 +9,7 @@ use vrouter::api::yaml::Network;
 use super::Failure;
 use super::args::{Kind, Show};
 use super::connect::{Daemon, connect};
-use super::output::{Format, print, print_value, table};
+use super::output::{Format, print, print_value, table, without_absent};
 use super::rows::Row;
 
 /// What the daemon listed.
@@ -159,19 +159,5 @@ fn section<T: Row + Serialize>(name: &'static str, all: &[At<T>]) -> Section {
         columns: T::COLUMNS,
         rows: all.iter().map(|one| one.cells()).collect(),
         value: serde_json::to_value(all).unwrap_or(Value::Null),
-    }
-}
-
-/// Without nulls and empty lists, which mean the same as absence.
-fn without_absent(value: Value) -> Option<Value> {
-    match value {
-        Value::Null => None,
-        Value::Array(all) if all.is_empty() => None,
-        Value::Array(all) => Some(all.into_iter().filter_map(without_absent).collect()),
-        Value::Object(fields) => {
-            let fields = fields.into_iter().filter_map(|(name, value)| Some((name, without_absent(value)?)));
-            Some(Value::Object(fields.collect()))
-        }
-        other => Some(other),
     }
 }

@@ -71,6 +71,15 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "ports: 80-90,100",
         "vrfs:\n  - name: >-\n      folded\n    acl: |\n      kept\n",
     ];
-    let texts = documents.chain(lab.map(str::to_owned)).chain([network::a(), network::b_dynamic(), CONFIG.into()]);
+    let cloud = include_str!("../../examples/cloud/tenants.yaml");
+    let hosts = include_str!("../../examples/cloud/production.yaml");
+    // of production, the one that has the firewall
+    let one_file = format!("this_host: node1\nsettings: {{}}\n{hosts}{cloud}");
+    let projects = [cloud.to_owned(), one_file];
+    let texts = projects.into_iter().chain(documents).chain(lab.map(str::to_owned)).chain([
+        network::a(),
+        network::b_dynamic(),
+        CONFIG.into(),
+    ]);
     texts.chain(odd.map(str::to_owned)).map(String::into_bytes).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use prost::Message;
 
-use super::Network;
+use super::{Network, projects};
 use crate::api::position::{FileError, Position};
 use crate::api::v1;
 
@@ -19,16 +19,18 @@ pub struct Stands {
 }
 
 impl Files {
-    /// Reads files, by name and text.
+    /// Reads files, by name and text. Projects are expanded into plain objects by what all files say of hosts.
     ///
     /// # Errors
     /// The first fault of the language.
     pub fn parse(files: &[(String, String)]) -> Result<Files, FileError> {
-        let read = |(name, text): &(String, String)| Ok((name.clone(), Network::parse(name, text)?));
-        files.iter().map(read).collect::<Result<_, _>>().map(Files)
+        let read = |(name, text): &(String, String)| Network::parse(name, text);
+        let mut networks: Vec<_> = files.iter().map(read).collect::<Result<_, _>>()?;
+        projects::expand(&mut networks).map_err(|(file, fault)| fault.of_file(&files[file].0))?;
+        Ok(Files(files.iter().map(|(name, _)| name.clone()).zip(networks).collect()))
     }
 
-    /// The files, in their order.
+    /// The files, in their order, with plain objects only.
     pub fn all(&self) -> &[(String, Network)] {
         &self.0
     }
@@ -48,6 +50,17 @@ impl Files {
             // of one kind each file's stay together
             all.sort_by_key(|(change, _)| rank(change));
         }
+        Ok(all)
+    }
+
+    /// All of them as one network of plain objects.
+    ///
+    /// # Errors
+    /// What is wrong in one of them, or is in two.
+    pub fn merged(&self) -> Result<Network, FileError> {
+        self.changes()?;
+        let mut all = Network::default();
+        self.0.iter().for_each(|(_, network)| all.append(network.clone()));
         Ok(all)
     }
 

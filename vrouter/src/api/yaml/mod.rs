@@ -11,6 +11,7 @@ mod hop_groups;
 mod objects;
 mod owned;
 mod part;
+mod projects;
 mod quotas;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -34,16 +35,32 @@ pub use objects::{
     TunnelHeaders, Via, Vif, VifKind, Vni, VniTunnel, Vrf,
 };
 use owned::Owned;
+pub use projects::{
+    Chain, Encap, FrameNumbers, Host, Instance, Interface, Placed, Policy, Pool, Project, Side, Tag, VERSION,
+    VirtualNetwork,
+};
 pub use quotas::{Alarm, Quota, TenantQuota};
 
 use super::position::{At, Fault, FileError, Position, read_yaml};
 use super::text::TextError;
 use super::v1;
 
-/// A network: objects by kind. Each list is optional; objects may refer to one another in any order.
+/// A network: objects by kind, and projects, which are expanded into such. Each list is optional; objects may refer to one another in any order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
+    /// Of the language that the file is written in; default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<At<u32>>,
+    /// What tenants want: expanded into the objects below.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<At<Project>>,
+    /// The hosts of a site; without any, all interfaces are here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<At<Host>>,
+    /// Which of `hosts` this is; default the one whose VTEP is that of `settings`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub this_host: Option<At<String>>,
     pub settings: Option<At<Settings>>,
     pub ports: Vec<At<Port>>,
     pub vrfs: Vec<At<Vrf>>,
@@ -71,6 +88,9 @@ impl Network {
     /// Puts of all objects in the order of their references (what is referred to comes first), each with its place in the file; or what
     /// can be seen to be wrong without the daemon.
     pub fn changes(&self) -> Result<Vec<(v1::Change, Position)>, Fault> {
+        if self.has_sections() {
+            return self.expanded()?.changes();
+        }
         self.check()?;
         let mut changes = Vec::with_capacity(self.routes.len() + 64);
         put(&mut changes, &self.ports)?;
@@ -88,6 +108,39 @@ impl Network {
         put(&mut changes, &self.vnis)?;
         put(&mut changes, &self.labels)?;
         Ok(changes)
+    }
+
+    /// The plain objects of all that is said here.
+    ///
+    /// # Errors
+    /// What is wrong with a project.
+    pub fn expanded(&self) -> Result<Network, Fault> {
+        let mut network = self.clone();
+        projects::expand(std::slice::from_mut(&mut network)).map_err(|(_, fault)| fault)?;
+        Ok(network)
+    }
+
+    /// Whether anything is said that is no plain object.
+    fn has_sections(&self) -> bool {
+        self.version.is_some() || self.this_host.is_some() || !self.projects.is_empty() || !self.hosts.is_empty()
+    }
+
+    /// Adds all objects of another one behind those that are here; settings stay if there are any.
+    pub fn append(&mut self, more: Network) {
+        self.settings = self.settings.take().or(more.settings);
+        self.ports.extend(more.ports);
+        self.vrfs.extend(more.vrfs);
+        self.bridges.extend(more.bridges);
+        self.vifs.extend(more.vifs);
+        self.next_hop_groups.extend(more.next_hop_groups);
+        self.routes.extend(more.routes);
+        self.neighbours.extend(more.neighbours);
+        self.fdb.extend(more.fdb);
+        self.vnis.extend(more.vnis);
+        self.labels.extend(more.labels);
+        self.groups.extend(more.groups);
+        self.acls.extend(more.acls);
+        self.bfd_sessions.extend(more.bfd_sessions);
     }
 
     /// Refuses duplicate keys.
@@ -148,9 +201,11 @@ impl Network {
         Ok(())
     }
 
-    /// The JSON schema of the language.
+    /// The JSON schema of the language, which names its version.
     pub fn schema() -> schemars::Schema {
-        schemars::schema_for!(Network)
+        let mut schema = schemars::schema_for!(Network);
+        schema.insert("$id".to_owned(), format!("urn:vrouter:network:{VERSION}").into());
+        schema
     }
 }
 

@@ -16,6 +16,10 @@ const PREFERENCE: u32 = 100;
 macro_rules! each_list {
     ($network:ident, $all:ident => $what:expr) => {{
         let Network {
+            version: _,
+            projects: _,
+            hosts: _,
+            this_host: _,
             settings: _,
             ports,
             vrfs,

@@ -514,7 +514,7 @@ prop_compose! {
         bfd_sessions in at(bfd_session()),
         acls in at((name(), list(rule())).prop_map(|(name, rules)| Acl { name, rules, owner: None })),
     ) -> Network {
-        Network { settings, ports, vrfs, bridges, vifs, next_hop_groups, routes, neighbours, fdb, vnis, labels, groups, acls, bfd_sessions }
+        Network { settings, ports, vrfs, bridges, vifs, next_hop_groups, routes, neighbours, fdb, vnis, labels, groups, acls, bfd_sessions, ..Network::default() }
     }
 }
 
