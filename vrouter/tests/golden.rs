@@ -72,6 +72,8 @@ fn again(kind: &str, bytes: &[u8]) -> Vec<u8> {
         StatsReply,
         VictimsRequest,
         VictimsReply,
+        CaptureRequest,
+        CaptureChunk,
         ExplainRequest,
         ExplainReply,
         StatusRequest,

@@ -1,6 +1,7 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
 mod apply;
+mod capture;
 mod due;
 mod owners;
 mod still;
@@ -17,6 +18,7 @@ use crossbeam::channel::Receiver;
 use tokio::sync::mpsc;
 
 use super::bfd::Bfd;
+use super::captures::Captures;
 use super::clock::{Clock, tick_at};
 use super::leases::Leases;
 use super::ledger::Ledger;
@@ -96,6 +98,7 @@ pub struct Control {
     baselines: Baselines,
     ports: Ports,
     quotas: Quotas,
+    captures: Captures,
     leases: Leases,
     log: Arc<Log>,
     identity: Identity,
@@ -145,6 +148,7 @@ impl Control {
             model,
             ports: Ports::new(shared.clone(), devices),
             quotas: Quotas::default(),
+            captures: Captures::default(),
             leases,
             identity,
             flow_file: None,
@@ -225,6 +229,7 @@ impl Control {
         }
         self.hear_of_sessions();
         self.stand_still();
+        self.end_captures();
         let sightings = self.learn_stations(now);
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
@@ -329,6 +334,7 @@ impl Control {
                 let rows = victims::victims(&self.shared, self.publisher.current(), &filter, tick_at(self.now));
                 _ = reply.send(rows.map_err(|error| refused("victims", &error)));
             }
+            Request::Capture { wanted, reply } => _ = reply.send(self.capture(&wanted)),
             Request::Explain { query, reply } => {
                 let answer = explain::explain(&self.shared, self.publisher.current(), &query, tick_at(self.now));
                 _ = reply.send(answer.map_err(|error| refused("explain", &error)));
@@ -422,10 +428,11 @@ impl Control {
         let used = self.model.used();
         let flows = [self.shared.flows.narrow().used(), self.shared.flows.wide().used()];
         let used = used.named().map(|(name, used)| (name, used as u64));
-        let flows = [("flows_v4", u64::from(flows[0])), ("flows_v6", u64::from(flows[1]))];
+        let captures = self.captures.count() as u64;
+        let live = [("flows_v4", u64::from(flows[0])), ("flows_v6", u64::from(flows[1])), ("captures", captures)];
         let mut limits = self.identity.limits.clone();
         for limit in &mut limits {
-            let found = used.iter().chain(&flows).find(|(name, _)| *name == limit.name);
+            let found = used.iter().chain(&live).find(|(name, _)| *name == limit.name);
             limit.used = found.map_or(0, |(_, used)| *used);
         }
         v1::StatusReply {

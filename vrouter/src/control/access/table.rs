@@ -3,7 +3,7 @@
 use crate::api::config::{Operation, Role};
 
 /// By the name of the call. A call that is not here needs the highest.
-pub const RPCS: [(&str, Role); 12] = [
+pub const RPCS: [(&str, Role); 13] = [
     ("Apply", Role::Write),
     ("KeepAlive", Role::Write),
     ("List", Role::Read),
@@ -12,6 +12,7 @@ pub const RPCS: [(&str, Role); 12] = [
     ("Flows", Role::Read),
     ("Stats", Role::Read),
     ("Victims", Role::Read),
+    ("Capture", Role::Admin),
     ("Explain", Role::Read),
     ("Owners", Role::Read),
     ("Status", Role::Read),
@@ -21,11 +22,15 @@ pub const RPCS: [(&str, Role); 12] = [
 /// Calls in which a client sends any number of messages.
 pub const STREAMED: [&str; 1] = ["Apply"];
 
+/// Calls that a rule may grant by name to who has not their role.
+pub const GRANTED: [(&str, Operation); 1] = [("Capture", Operation::Capture)];
+
 /// What needs more than its call does, and what it is called.
-pub const OPERATIONS: [(Operation, Role, &str); 3] = [
+pub const OPERATIONS: [(Operation, Role, &str); 4] = [
     (Operation::Settings, Role::Admin, "settings"),
     (Operation::Ports, Role::Admin, "ports"),
     (Operation::TakeOver, Role::Admin, "take_over"),
+    (Operation::Capture, Role::Admin, "capture"),
 ];
 
 /// The least role of a call.
