@@ -5,6 +5,7 @@ mod add_bfd;
 mod add_bridge;
 mod apply;
 mod args;
+mod capture;
 mod connect;
 mod decode;
 mod delete;
@@ -15,6 +16,7 @@ mod frames;
 mod offline;
 mod output;
 mod owners;
+mod pcapng;
 mod plan;
 mod row_bfd;
 mod rows;
@@ -114,6 +116,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Watch(watch) => watch::run(&daemon, output, watch).await,
         Command::Flows(flows) => flows::run(&daemon, output, flows).await,
         Command::Drops(drops) => drops::run(&daemon, output, drops).await,
+        Command::Capture(capture) => capture::run(&daemon, output, capture).await,
         Command::Stats => stats::run(&daemon, output).await,
         Command::Status => stats::status(&daemon, output).await,
         Command::Owners => owners::run(&daemon, output).await,
