@@ -1,5 +1,7 @@
 """vrctl capture beside real traffic: its files as tshark, capinfos and tcpdump read them, and what becomes of it when its client goes."""
 
+import json
+import os
 import re
 import signal
 
@@ -64,7 +66,7 @@ def test_a_ping_is_there_as_it_came_and_as_it_left(picture):
         assert IP(bytes(header)).chksum == there, row
     # nobody complains about the file, which says what each interface had
     assert re.search(r"Number of packets:\s+12", run("capinfos", "-M", taken.path).stdout), run("capinfos", taken.path).stdout
-    assert run("tcpdump", "-n", "-r", taken.path, "icmp").stdout.count("ICMP") == 6
+    assert run("tcpdump", "-Z", "root", "-n", "-r", taken.path, "icmp").stdout.count("ICMP") == 6
 
 
 def pings(netns, count, *options):
@@ -139,6 +141,7 @@ def test_a_client_that_stands_still_delays_nobody(picture):
     for _ in range(10):
         pings(picture["red1"].netns, 200, "-q", "-i", "0.002", "-s", "1200")
     taken.process.signal(signal.SIGCONT)
+    until(lambda: os.path.getsize(taken.path) > 1000 * 1200, 10, "what waited to be read")
     told = taken.end()
     captured, lost = (int(number.replace("_", "")) for number in re.search(r"([\d_]+) frames captured, ([\d_]+) lost", told).groups())
     assert lost > 0 and captured > 1000, told
@@ -166,3 +169,20 @@ def test_what_tcpdump_chooses_is_chosen(picture):
             rows = frames(type("File", (), {"path": f"{everything.path}.chosen"}), "frame")
         assert sorted(ours) == sorted(row["frame"] for row in rows) and ours, (text, len(ours), len(rows))
 
+
+
+def test_a_trace_tells_the_ways_that_packets_take(picture):
+    h1, _ = picture.start_both()
+    probe.ping(picture["red1"].netns, V4["2"])
+    command = (f"{picture.bin}/vrctl", "--socket", h1.socket, "trace", "-o", "json", "-c", "8", "--vif", "red1", "icmp")
+    trace = Process(command, f"{picture.lab.folder}/trace.log")
+    until(lambda: "waiting for 8 packets" in trace.output(), 10, "the trace to begin")
+    pings(picture["red1"].netns, 3)
+    picture["red1"].run("ping", "-c", "5", "-i", "0.1", "-W", "1", "10.9.9.9", check=False)
+    assert trace.exit_code() == 0, trace.output()
+    told = json.loads(trace.output().split("\n", 1)[1])
+    ways = [(way["packets"], way["vif"], way["verdict"]) for way in told["ways"]]
+    assert ways == [(5, "red1", "no_route"), (3, "red1", "forward")] and told["lost"] == 0, told
+    lost, sent = told["ways"]
+    assert any(step["name"] == "route" and step["object"] == "vrf red" for step in lost["steps"]), lost
+    assert "vxlan vni 100" in sent["result"] and V4["2"] in sent["example"], sent

@@ -550,3 +550,24 @@ fn a_capture_goes_to_a_file_which_a_refusal_does_not_touch() {
     let there = failed(&path, 4, &["capture", "-c", "1", "-w", "/dev/null/no"]);
     assert!(there.contains("/dev/null/no"), "{there}");
 }
+
+#[test]
+fn a_trace_groups_packets_by_their_way() {
+    let daemon = Daemon::start(Bounds::default());
+    let output = vrctl(&daemon.path(), &["trace", "-c", "3", "--vif", "web1", "tcp"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    let first = "3 packets, 162 bytes, entered by web1; the first: tcp 10.1.1.10:1000 > 10.9.9.9:80\n";
+    assert!(told.starts_with(first), "{told}");
+    assert!(
+        told.contains("acl web rule 2 (allow-http)") && told.contains("forward: vxlan to 172.31.0.2 vni 100"),
+        "{told}"
+    );
+    let asked = daemon.asked();
+    assert!(asked.last().unwrap().contains("explain: true"), "{asked:?}");
+    let output = vrctl(&daemon.path(), &["trace", "-c", "2", "-o", "json"]);
+    let value: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    let way = &value["ways"][0];
+    assert_eq!((&way["packets"], &way["verdict"], &value["lost"]), (&json!(2), &json!("forward"), &json!(7)));
+    assert_eq!(way["steps"][0]["name"], "route");
+}

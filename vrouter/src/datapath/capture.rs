@@ -31,8 +31,6 @@ pub struct CaptureRing {
 
 /// A copy of a frame.
 pub struct Copied {
-    /// For which capture.
-    pub number: u64,
     pub seen: Seen,
     /// The row of counters of the VIF that it entered by.
     pub entered: usize,
@@ -123,7 +121,7 @@ impl WorkerEnd {
 
     fn copied(&self, capture: &Capture, frame: &Frame, (seen, entered, vif): Sight) -> Option<Copied> {
         let copy = self.captures[capture.ring].copy(frame, capture.most)?;
-        Some(Copied { number: capture.number, seen, entered, vif, length: frame.len() as u16, frame: copy })
+        Some(Copied { seen, entered, vif, length: frame.len() as u16, frame: copy })
     }
 
     /// Has a port send frames, which entered by VIFs with these rows, so many by each. Those that it takes are seen to leave by this VIF.

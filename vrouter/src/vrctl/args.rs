@@ -9,9 +9,11 @@ use vrouter::api::text::{Mac, Prefix, Protocol};
 use vrouter::api::v1;
 
 use super::add::Add;
+use super::capture::Capture;
 use super::connect::Address;
 use super::delete::Delete;
 use super::output::Format;
+use super::trace::Trace;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -30,6 +32,7 @@ Examples:
   vrctl --server tls://r1.example:7443 --cert me.pem --key me.key --ca ca.pem status
   vrctl drops --victims
   vrctl capture --vif web1 -w web1.pcapng tcp port 80
+  vrctl trace --vif web1 -c 100
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
 
 Without a daemon:
@@ -73,6 +76,8 @@ pub enum Command {
     Drops(Drops),
     /// Copy packets as they pass, with all their bytes
     Capture(Capture),
+    /// Tell what becomes of the next packets, step by step, grouped by the way that they take
+    Trace(Trace),
     /// Show counters of VIFs, workers, ports and the flow table
     Stats,
     /// Show version, generation, limits and their memory
@@ -314,61 +319,6 @@ pub struct Drops {
     /// All reasons and their meanings; asks no daemon
     #[arg(long, conflicts_with_all = ["vif", "reason", "victims", "watch"])]
     pub reasons: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Point {
-    /// As ports receive them
-    Rx,
-    /// As ports send them, with all headers; also what the vRouter sends of itself
-    Tx,
-    /// Those that are dropped, with the reason and who decided
-    Drop,
-}
-
-#[derive(clap::Args)]
-#[command(after_help = "Examples:
-  vrctl capture | wireshark -k -i -
-  vrctl capture --at drop                              # on a terminal: a line each
-  vrctl capture --at drop --vif web1 -w drops.pcapng --seconds 60
-  vrctl capture --vif uplink -c 100 -w - vxlan 100 and host 10.1.1.20 | tshark -r -
-  vrctl capture -o json tcp port 80 or 443 | jq -r .flow
-
-The filter is in tcpdump's language, pcap-filter(7): [src|dst] host, net, port and portrange, ether host, proto, ip, ip6, arp, rarp, tcp, udp,
-sctp, icmp, icmp6, vlan [ID], broadcast, multicast, less, greater, with and, or, not and parentheses; bytes by their place (tcp[13]) and names of
-hosts and ports are not in it. Its own are vxlan [VNI], geneve [VNI] and mpls [LABEL] (over UDP or GRE); what follows them in the
-text is about what is in the tunnel, as what follows vlan is about what is behind the tag.
-
-A file is pcapng: each VIF is an interface, each frame has its direction, and in its comment the drop's reason and who decided, VRF and 5-tuple,
-and at tx where it entered. A frame's time is that of its copy being taken from the worker, once in about a millisecond. Workers wait for
-nobody: what is too much at once is lost to the capture alone, and counted. At most 4 captures are on at a time. It needs the role admin, or a
-rule with `also: [capture]`, as packets are the tenants' own.
-")]
-pub struct Capture {
-    /// Where packets are looked at
-    #[arg(long, value_name = "POINT", value_delimiter = ',', default_value = "rx,tx")]
-    pub at: Vec<Point>,
-    /// Only what enters here (rx, drop) or leaves here (tx)
-    #[arg(long, value_name = "NAME")]
-    pub vif: Option<String>,
-    /// Write a pcapng file; - is the standard output, as without it if that is no terminal
-    #[arg(short, long, value_name = "FILE")]
-    pub write: Option<PathBuf>,
-    /// Print a line for each, also if the standard output is no terminal
-    #[arg(short, long, conflicts_with = "write")]
-    pub lines: bool,
-    /// Bytes of a packet at most; 0: all
-    #[arg(short, long, default_value_t = 0, value_name = "BYTES")]
-    pub snaplen: u32,
-    /// End after so many packets; 0: when it is ended
-    #[arg(short, long, default_value_t = 0, value_name = "PACKETS")]
-    pub count: u64,
-    /// End after so many seconds; 0: when it is ended
-    #[arg(long, default_value_t = 0)]
-    pub seconds: u32,
-    /// Which packets; none: all
-    #[arg(trailing_var_arg = true)]
-    pub filter: Vec<String>,
 }
 
 #[derive(clap::Args)]

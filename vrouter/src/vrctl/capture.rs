@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -11,11 +11,65 @@ use vrouter::api::position::FileError;
 use vrouter::api::v1;
 
 use super::Failure;
-use super::args::{Capture, Point};
 use super::connect::{Daemon, connect};
 use super::decode::head_line;
 use super::output::{Format, count, hex};
 use super::pcapng::{Pcapng, comment};
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Point {
+    /// As ports receive them
+    Rx,
+    /// As ports send them, with all headers; also what the vRouter sends of itself
+    Tx,
+    /// Those that are dropped, with the reason and who decided
+    Drop,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl capture | wireshark -k -i -
+  vrctl capture --at drop                              # on a terminal: a line each
+  vrctl capture --at drop --vif web1 -w drops.pcapng --seconds 60
+  vrctl capture --vif uplink -c 100 -w - vxlan 100 and host 10.1.1.20 | tshark -r -
+  vrctl capture -o json tcp port 80 or 443 | jq -r .flow
+
+The filter is in tcpdump's language, pcap-filter(7): [src|dst] host, net, port and portrange, ether host, proto, ip, ip6, arp, rarp, tcp, udp,
+sctp, icmp, icmp6, vlan [ID], broadcast, multicast, less, greater, with and, or, not and parentheses; bytes by their place (tcp[13]) and names of
+hosts and ports are not in it. Its own are vxlan [VNI], geneve [VNI] and mpls [LABEL] (over UDP or GRE); what follows them in the
+text is about what is in the tunnel, as what follows vlan is about what is behind the tag.
+
+A file is pcapng: each VIF is an interface, each frame has its direction, and in its comment the drop's reason and who decided, VRF and 5-tuple,
+and at tx where it entered. A frame's time is that of its copy being taken from the worker, once in about a millisecond. Workers wait for
+nobody: what is too much at once is lost to the capture alone, and counted. At most 4 captures are on at a time. It needs the role admin, or a
+rule with `also: [capture]`, as packets are the tenants' own.
+")]
+pub struct Capture {
+    /// Where packets are looked at
+    #[arg(long, value_name = "POINT", value_delimiter = ',', default_value = "rx,tx")]
+    pub at: Vec<Point>,
+    /// Only what enters here (rx, drop) or leaves here (tx)
+    #[arg(long, value_name = "NAME")]
+    pub vif: Option<String>,
+    /// Write a pcapng file; - is the standard output, as without it if that is no terminal
+    #[arg(short, long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Print a line for each, also if the standard output is no terminal
+    #[arg(short, long, conflicts_with = "write")]
+    pub lines: bool,
+    /// Bytes of a packet at most; 0: all
+    #[arg(short, long, default_value_t = 0, value_name = "BYTES")]
+    pub snaplen: u32,
+    /// End after so many packets; 0: when it is ended
+    #[arg(short, long, default_value_t = 0, value_name = "PACKETS")]
+    pub count: u64,
+    /// End after so many seconds; 0: when it is ended
+    #[arg(long, default_value_t = 0)]
+    pub seconds: u32,
+    /// Which packets; none: all
+    #[arg(trailing_var_arg = true)]
+    pub filter: Vec<String>,
+}
 
 type Out = BufWriter<Box<dyn Write>>;
 
@@ -35,6 +89,7 @@ pub async fn run(daemon: &Daemon, format: Format, capture: Capture) -> Result<()
         snaplen: capture.snaplen,
         packets: capture.count,
         duration_ms: capture.seconds.saturating_mul(1000),
+        explain: false,
     };
     let (mut term, mut int) = (end_of(SignalKind::terminate())?, end_of(SignalKind::interrupt())?);
     let kind = Kind::of(format, &capture)?;

@@ -22,6 +22,7 @@ mod row_bfd;
 mod rows;
 mod show;
 mod stats;
+mod trace;
 mod upgrade;
 mod verdicts;
 mod watch;
@@ -117,6 +118,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Flows(flows) => flows::run(&daemon, output, flows).await,
         Command::Drops(drops) => drops::run(&daemon, output, drops).await,
         Command::Capture(capture) => capture::run(&daemon, output, capture).await,
+        Command::Trace(trace) => trace::run(&daemon, output, trace).await,
         Command::Stats => stats::run(&daemon, output).await,
         Command::Status => stats::status(&daemon, output).await,
         Command::Owners => owners::run(&daemon, output).await,

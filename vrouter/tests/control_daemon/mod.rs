@@ -410,6 +410,7 @@ fn capture(wanted: &v1::CaptureRequest) -> Result<Taken, NotCaptured> {
         "full" => return Err(NotCaptured::Full(4)),
         _ => {}
     }
+    let explained = wanted.explain.then(|| explain(1));
     let (mut started, mut told, packets, silent) = (false, 0, wanted.packets, wanted.vif == "silent");
     let dropped = victims().remove(0);
     Ok(Box::new(move || {
@@ -423,6 +424,7 @@ fn capture(wanted: &v1::CaptureRequest) -> Result<Taken, NotCaptured> {
         let packet = v1::CapturedPacket {
             time_ns: 1_700_000_000_000_000_000 + told,
             point: v1::CapturePoint::Drop.into(),
+            explained: explained.clone(),
             vif: dropped.vif.clone(),
             length: dropped.length,
             data: dropped.head.clone(),

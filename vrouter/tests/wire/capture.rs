@@ -214,6 +214,7 @@ fn who_goes_ends_it_and_nothing_is_copied_any_more() {
         lab.advance(300);
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         assert_eq!(all(&mut one).0.len(), 2);
+        lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         drop(one);
         lab.advance(300);
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
@@ -275,5 +276,39 @@ fn what_a_port_refuses_is_a_drop_and_was_not_sent() {
         assert_eq!(dropped.len(), 1);
         assert_eq!((&*dropped[0].reason, &*dropped[0].vif), ("tx_refused", "ra"), "of whom it entered by");
         assert_eq!(dropped[0].data.len(), sent[0].data.len(), "as far as it was written");
+    });
+}
+
+/// A trace: each with what is said of it as it was received.
+#[test]
+fn what_becomes_of_each_is_told_step_by_step() {
+    let asked = |filter: &str| v1::CaptureRequest { explain: true, ..of(&[RX, TX], filter) };
+    scenario("capture-explain", Lab::a, |lab| {
+        let mut traced = begin(lab, asked(""));
+        lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        lab.pass(UP, "udp4.vxlan.back", RA, "udp4.vxlan.back.out");
+        lab.dropped(BA, "bad.mac-spoofed", DropReason::MacSpoofed);
+        lab.pass(RA, "arp.gateway", RA, "arp.gateway.reply");
+        let (packets, _) = all(&mut traced);
+        let (rx, tx): (Vec<_>, Vec<_>) = packets.iter().partition(|packet| packet.point() == RX);
+        assert!(tx.iter().all(|packet| packet.explained.is_none()));
+        let of_frame = |name: &str| {
+            let packet = rx.iter().find(|packet| packet.data == frame(name)).expect("it was received");
+            packet.explained.clone().expect("it is explained")
+        };
+        let out = of_frame("udp4.vxlan");
+        assert_eq!((&*out.verdict, &*out.exit_tunnel_vrf), ("forward", "red"), "{out:?}");
+        assert!(out.steps.iter().any(|step| step.name == "route" && step.object == "vrf red"), "{out:?}");
+        let back = of_frame("udp4.vxlan.back");
+        assert_eq!((&*back.verdict, &*back.exit_vif), ("forward", "ra"), "out of its tunnel: {back:?}");
+        assert_eq!(of_frame("bad.mac-spoofed").verdict, "mac_spoofed");
+        assert_eq!(of_frame("arp.gateway").verdict, "local");
+    });
+    scenario("capture-explain-sub", sub::a, |lab| {
+        let mut traced = begin(lab, asked("vlan 10"));
+        lab.pass(RA, "sub.pod", UP, "sub.pod.wire");
+        let (packets, _) = all(&mut traced);
+        let explained = packets[0].explained.clone().expect("it is explained");
+        assert_eq!((&*packets[0].vif, &*explained.verdict), ("pod", "forward"), "{explained:?}");
     });
 }

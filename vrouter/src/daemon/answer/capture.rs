@@ -10,7 +10,7 @@ impl Control {
         let (capture, open) = self.captures.begin(&self.shared, self.publisher.current(), wanted)?;
         tracing::info!(number = capture.number, vif = wanted.vif, filter = wanted.filter, "a capture begins");
         let snapshot = self.model.capture(self.captures.all());
-        let mut taker = Taker::new(self.shared.clone(), (snapshot.generation, &capture), wanted, open);
+        let mut taker = Taker::new(self.shared.clone(), (snapshot.generation, &capture), wanted, (open, self.clock));
         self.publisher.publish(snapshot);
         Ok(Box::new(move || taker.take()))
     }

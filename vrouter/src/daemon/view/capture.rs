@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::trace::trace;
 use super::victims::culprit;
 use super::{vif_name, vrf_name};
 use crate::api::text::Protocol;
 use crate::api::v1;
+use crate::daemon::clock::Clock;
 use crate::datapath::Shared;
 use crate::datapath::act::take_tags;
 use crate::datapath::capture::{Copied, Seen};
@@ -17,7 +19,7 @@ use crate::ids::{Generation, VifId};
 use crate::packet::ether;
 use crate::packet::tuple::FlowTuple;
 use crate::port::Frame;
-use crate::tables::{Capture, Snapshot};
+use crate::tables::{Capture, Snapshot, Vif};
 
 /// Frames, and bytes of them, that are told at once.
 const FRAMES: usize = 256;
@@ -28,9 +30,10 @@ pub struct Taker {
     shared: Arc<Shared>,
     /// That has the capture first.
     generation: Generation,
-    number: u64,
     ring: usize,
     snaplen: usize,
+    /// By which time each is explained, if it is.
+    explains: Option<Clock>,
     /// How many are to come yet, and whether that was told.
     left: u64,
     over: bool,
@@ -61,15 +64,15 @@ impl Taker {
         shared: Arc<Shared>,
         (generation, capture): (Generation, &Capture),
         wanted: &v1::CaptureRequest,
-        open: Arc<AtomicBool>,
+        (open, clock): (Arc<AtomicBool>, Clock),
     ) -> Taker {
         let no_end = |given: u64| if given == 0 { u64::MAX } else { given };
         let mut taker = Taker {
             shared,
             generation,
-            number: capture.number,
             ring: capture.ring,
             snaplen: no_end(wanted.snaplen.into()) as usize,
+            explains: wanted.explain.then_some(clock),
             left: no_end(wanted.packets),
             over: false,
             most: Duration::from_millis(no_end(wanted.duration_ms.into())),
@@ -120,13 +123,12 @@ impl Taker {
                     break;
                 }
                 let Some(copied) = end.captures[self.ring].copies.pop() else { break };
-                if copied.number == self.number {
-                    let by_slot = self.by_slot.1.get(copied.entered).copied().flatten();
-                    let packet = told(&snapshot, (copied, by_slot), worker as u32, self.snaplen);
-                    bytes += packet.data.len();
-                    self.left -= 1;
-                    packets.push(packet);
-                }
+                let by_slot = self.by_slot.1.get(copied.entered).copied().flatten();
+                let whole = Whole { shared: &self.shared, snapshot: &snapshot, explains: self.explains };
+                let packet = whole.told((copied, by_slot), worker as u32, self.snaplen);
+                bytes += packet.data.len();
+                self.left -= 1;
+                packets.push(packet);
             }
         }
         (packets, all)
@@ -146,57 +148,70 @@ impl Taker {
     }
 }
 
-/// A copy; `entered`: the VIF of its row of counters.
-fn told(
-    snapshot: &Snapshot,
-    (copied, entered): (Copied, Option<VifId>),
-    worker: u32,
-    snaplen: usize,
-) -> v1::CapturedPacket {
-    let Copied { seen, vif, length, frame, .. } = copied;
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let name = |vif: Option<VifId>| vif.map(|vif| vif_name(snapshot, vif)).unwrap_or_default();
-    let bytes = frame.bytes();
-    let mut packet = v1::CapturedPacket {
-        time_ns: time.as_nanos() as u64,
-        length: length.into(),
-        data: bytes[..bytes.len().min(snaplen)].to_vec(),
-        worker,
-        ..v1::CapturedPacket::default()
-    };
-    match seen {
-        Seen::Rx => {
-            packet.set_point(v1::CapturePoint::Rx);
-            packet.vif = name(vif);
-        }
-        Seen::Tx => {
-            packet.set_point(v1::CapturePoint::Tx);
-            (packet.vif, packet.entered) = (name(vif), name(entered));
-        }
-        Seen::Drop(reason, who) => {
-            packet.set_point(v1::CapturePoint::Drop);
-            packet.vif = name(vif.or(entered));
-            (packet.reason, packet.object) = (reason.name().into(), culprit(snapshot, who));
-        }
-    }
-    // as it was received: what leaves says for itself what it is
-    if let (Seen::Rx | Seen::Drop(..), Some(vif)) = (seen, vif)
-        && let Some((vrf, flow)) = flow(snapshot, vif, frame, seen == Seen::Rx)
-    {
-        (packet.vrf, packet.flow) = (vrf, flow);
-    }
-    packet
+/// What copies are told by.
+struct Whole<'a> {
+    shared: &'a Shared,
+    snapshot: &'a Snapshot,
+    explains: Option<Clock>,
 }
 
-/// The VRF and 5-tuple of a frame that entered by this VIF, if it can be classified; `tagged`: a sub-interface's has its tags yet.
-fn flow(snapshot: &Snapshot, vif: VifId, mut frame: Frame, tagged: bool) -> Option<(String, String)> {
-    let row = snapshot.vifs.row(vif.index())?;
-    if let Some(branch) = snapshot.branches.of(row.port).filter(|_| tagged) {
-        let (outer, inner) = ether::vlans(frame.bytes())?;
-        let (_, tags) = snapshot.branches.find(branch.port, outer, inner)?;
-        take_tags(&mut frame, tags);
+impl Whole<'_> {
+    /// A copy; `entered`: the VIF of its row of counters.
+    fn told(&self, (copied, entered): (Copied, Option<VifId>), worker: u32, snaplen: usize) -> v1::CapturedPacket {
+        let Copied { seen, vif, length, mut frame, .. } = copied;
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = |vif: Option<VifId>| vif.map(|vif| vif_name(self.snapshot, vif)).unwrap_or_default();
+        let bytes = frame.bytes();
+        let mut packet = v1::CapturedPacket {
+            time_ns: time.as_nanos() as u64,
+            length: length.into(),
+            data: bytes[..bytes.len().min(snaplen)].to_vec(),
+            worker,
+            ..v1::CapturedPacket::default()
+        };
+        match seen {
+            Seen::Rx => {
+                packet.set_point(v1::CapturePoint::Rx);
+                packet.vif = name(vif);
+            }
+            Seen::Tx => {
+                packet.set_point(v1::CapturePoint::Tx);
+                (packet.vif, packet.entered) = (name(vif), name(entered));
+            }
+            Seen::Drop(reason, who) => {
+                packet.set_point(v1::CapturePoint::Drop);
+                packet.vif = name(vif.or(entered));
+                (packet.reason, packet.object) = (reason.name().into(), culprit(self.snapshot, who));
+            }
+        }
+        // as it was received: what leaves says for itself what it is
+        let row = vif.filter(|_| seen != Seen::Tx).and_then(|vif| self.snapshot.vifs.row(vif.index()));
+        if let Some(row) = row {
+            if seen == Seen::Rx {
+                take_own_tags(self.snapshot, row, &mut frame);
+            }
+            (packet.vrf, packet.flow) = flow(self.snapshot, row, &frame).unwrap_or_default();
+            if let (Seen::Rx, Some(clock)) = (seen, self.explains) {
+                packet.explained = Some(trace(self.shared, self.snapshot, row, &frame, clock.tick()));
+            }
+        }
+        packet
     }
-    let found = classify(snapshot, row, &frame).ok()?;
+}
+
+/// Takes off the tags by which a frame entered by a sub-interface.
+fn take_own_tags(snapshot: &Snapshot, row: &Vif, frame: &mut Frame) {
+    let branch = snapshot.branches.of(row.port);
+    let found = branch.zip(ether::vlans(frame.bytes()));
+    let found = found.and_then(|(branch, (outer, inner))| snapshot.branches.find(branch.port, outer, inner));
+    if let Some((_, tags)) = found {
+        take_tags(frame, tags);
+    }
+}
+
+/// The VRF and 5-tuple of a frame that entered by this VIF, if it can be classified.
+fn flow(snapshot: &Snapshot, row: &Vif, frame: &Frame) -> Option<(String, String)> {
+    let found = classify(snapshot, row, frame).ok()?;
     let tuple = found.packet.tuple().unwrap_or_else(|| found.packet.ends());
     Some((vrf_name(snapshot, found.vrf), tuple_text(&tuple)))
 }

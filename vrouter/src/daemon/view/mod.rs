@@ -7,6 +7,7 @@ mod quotas;
 mod remedy;
 pub mod stats;
 mod steps;
+mod trace;
 pub mod victims;
 
 use std::net::IpAddr;
