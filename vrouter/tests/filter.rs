@@ -96,7 +96,7 @@ fn broken(frame: &[u8], random: &mut u64) -> Vec<u8> {
         *random ^= *random >> 7;
         *random ^= *random << 17;
         let at = *random as usize % broken.len().min(100);
-        broken[at] ^= 1 << (*random >> 40) % 8;
+        broken[at] ^= 1 << ((*random >> 40) % 8);
     }
     broken
 }

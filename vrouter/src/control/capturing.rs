@@ -78,7 +78,7 @@ impl Taker {
 
 /// What the audit log says of who captured what.
 pub(super) fn told(wanted: &v1::CaptureRequest) -> Value {
-    let points: Vec<&str> = wanted.points().map(|point| point_name(point)).collect();
+    let points: Vec<&str> = wanted.points().map(point_name).collect();
     json!({ "at": points, "vif": wanted.vif, "filter": wanted.filter, "snaplen": wanted.snaplen })
 }
 
