@@ -39,7 +39,7 @@ fn begin(lab: &mut Lab, wanted: v1::CaptureRequest) -> Taken {
 
 /// What there is by now, and how many were lost.
 fn all(taken: &mut Taken) -> (Vec<CapturedPacket>, u64) {
-    let chunks: Vec<_> = std::iter::from_fn(|| taken()).collect();
+    let chunks: Vec<_> = std::iter::from_fn(taken).collect();
     let lost = chunks.last().map_or(0, |chunk| chunk.lost);
     (chunks.into_iter().flat_map(|chunk| chunk.packets).collect(), lost)
 }

@@ -13,6 +13,8 @@ pub const RARP: u16 = 0x8035;
 const TAGS: [u16; 3] = [ether::VLAN, ether::SERVICE_VLAN, 0x9100];
 /// IPv6's fragment header.
 const FRAGMENT: u8 = 44;
+/// Tags before a tunnel's outer header that are passed.
+const UNDERLAY_TAGS: usize = 2;
 /// Labels of a stack that are gone through.
 const LABELS: usize = 4;
 
@@ -127,7 +129,8 @@ impl Layer {
         }
         // the underlay may have tags, which a tunnel does not mind
         let mut outer = *self;
-        while let Some((_, Some(next))) = outer.tagged(frame) {
+        for _ in 0..UNDERLAY_TAGS {
+            let Some((_, Some(next))) = outer.tagged(frame) else { break };
             outer = next;
         }
         match step {
