@@ -9,7 +9,7 @@ from lab.picture import NETWORKS, V4
 from lab.process import run
 
 # Users and groups that a reader has; this host has root.
-NAMES = re.compile(r"\b(user|group): (vrouter|frr|cni|netops)\b")
+NAMES = re.compile(r"\b(user|group): (vrouter|frr|cni|netops|noc)\b")
 ROOT = pathlib.Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 

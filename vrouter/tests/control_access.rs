@@ -59,6 +59,8 @@ async fn who_reads_changes_nothing() {
     reader.status(v1::StatusRequest {}).await.unwrap();
     reader.list(v1::ListRequest::default()).await.unwrap();
     reader.watch(v1::WatchRequest::default()).await.unwrap();
+    let denied_capture = reader.capture(v1::CaptureRequest::default()).await;
+    denied(denied_capture, "Capture needs the role admin: uid");
     let asked = daemon.asked();
     let who = format!("uid {} has the role read", rustix::process::geteuid().as_raw());
     denied(batch(&daemon, of("bgp"), vec![vrf()]).await, &format!("Apply needs the role write: {who}"));
@@ -104,6 +106,44 @@ async fn a_right_is_granted_by_name() {
     batch(&daemon, of("cni"), vec![port()]).await.unwrap();
     let daemon = Daemon::start(terms(vec![own(Role::Write)], None));
     denied(batch(&daemon, of("cni"), vec![port()]).await, "Apply with ports needs the role admin");
+}
+
+/// What tenants send is not everybody's; and who looked is written down.
+#[tokio::test]
+async fn captures_are_granted_by_name_and_written_down() {
+    let folder = control_daemon::Folder::new();
+    let path = folder.file("audit.log");
+    let (audit, writer) = Audit::to(Some(&path)).unwrap();
+    let noc = config::Rule { also: vec![Operation::Capture], ..own(Role::Read) };
+    let daemon = Daemon::start(Terms { audit, ..terms(vec![noc], None) });
+    let mut client = client(&daemon.path()).await;
+    let wanted = |vif: &str| v1::CaptureRequest {
+        points: vec![v1::CapturePoint::Drop.into()],
+        vif: vif.into(),
+        filter: "tcp".into(),
+        packets: 2,
+        ..v1::CaptureRequest::default()
+    };
+    let mut chunks = client.capture(wanted("web1")).await.unwrap().into_inner();
+    let mut seen = Vec::new();
+    while let Some(chunk) = chunks.message().await.unwrap() {
+        seen.push((chunk.started, chunk.packets.len(), chunk.last));
+    }
+    assert_eq!(seen, [(true, 0, false), (false, 1, false), (false, 1, true)]);
+    let refused = client.capture(wanted("nowhere")).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, "capture: vif: there is no VIF nowhere"));
+    let full = client.capture(wanted("full")).await.unwrap_err();
+    assert_eq!((full.code(), full.message()), (Code::ResourceExhausted, "4 captures are on already"));
+    denied(batch(&daemon, of("cni"), vec![vrf()]).await, "Apply needs the role write");
+    drop((client, daemon));
+    writer.run(&AtomicBool::new(true));
+    let log = entries(&path);
+    let captures: Vec<_> = log.iter().filter(|line| line["rpc"] == "Capture").collect();
+    let results: Vec<_> = captures.iter().map(|line| line["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["captures", "refused", "refused"]);
+    let said = [&captures[0]["vif"], &captures[0]["filter"], &captures[0]["at"]];
+    assert_eq!(said, [&serde_json::json!("web1"), &serde_json::json!("tcp"), &serde_json::json!(["drop"])]);
+    assert_eq!(captures[2]["reason"], "4 captures are on already");
 }
 
 /// The audit log's lines.

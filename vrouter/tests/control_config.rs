@@ -38,7 +38,7 @@ access:
   rules:
     - {user: frr, role: write, owners: [bgp]}
     - {user: 1000, role: write, also: [ports, settings, take_over]}
-    - {certificate: 'spiffe://cluster/monitor', role: read}
+    - {certificate: 'spiffe://cluster/monitor', role: read, also: [capture]}
 control:
   tls: {listen: '[::1]:7443', certificate: /c.pem, key: /k.pem, client_ca: /a.pem}
   audit: {}
@@ -51,6 +51,7 @@ privileges: {paths: [/run/guests], keep: [SYS_ADMIN]}
     assert_eq!(frr.owners.as_deref(), Some(&["bgp".to_owned()][..]));
     assert_eq!(ada.user, Some(Account::Number(1000)));
     assert_eq!(ada.also, [Operation::Ports, Operation::Settings, Operation::TakeOver]);
+    assert_eq!(monitor.also, [Operation::Capture]);
     assert_eq!((monitor.certificate.as_deref(), monitor.position.line), (Some("spiffe://cluster/monitor"), 7));
     let control = config.control;
     assert_eq!(control.tls.unwrap().listen, "[::1]:7443".parse().unwrap());
@@ -73,7 +74,11 @@ const IMPOSSIBLE: &[(&str, &str)] = &[
     ),
     ("access: {rules: [{user: a, group: b, role: read}]}", "names not exactly one"),
     ("access: {rules: [{user: a, role: read, owners: [x]}]}", "access.rules[0].owners: is for the role write"),
-    ("access: {rules: [{user: a, role: admin, also: [ports]}]}", "access.rules[0].also: is for the role write"),
+    (
+        "access: {rules: [{user: a, role: admin, also: [ports]}]}",
+        "access.rules[0].also: is for the roles write and read",
+    ),
+    ("access: {rules: [{user: a, role: read, also: [ports]}]}", "access.rules[0].also: is for the role write, but"),
     (
         "access: {rules: [{user: a, role: write, owners: ['a b']}]}",
         "access.rules[0].owners: \"a b\" is no owner's name",

@@ -519,3 +519,76 @@ fn hits_are_shown_by_rule_and_those_without() {
     assert!(table.contains("12_345") && table.contains("end"), "{table}");
     assert!(failed(&daemon.path(), 1, &["hits", "nowhere"]).contains("refused: acl nowhere: is not there"));
 }
+
+/// The file's first block, as any reader of pcapng knows it.
+const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+
+#[test]
+fn a_capture_is_a_file_in_a_pipe_and_lines_where_asked() {
+    let daemon = Daemon::start(Bounds::default());
+    let path = daemon.path();
+    let output =
+        vrctl(&path, &["capture", "--at", "drop,rx", "--vif", "web1", "-c", "2", "-s", "96", "tcp", "port", "80"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(output.stdout.starts_with(&PCAPNG));
+    let comment = b"dropped: no_route by vrf red, vrf red, tcp 10.1.1.10:1000 > 10.9.9.9:80";
+    assert_eq!(output.stdout.windows(comment.len()).filter(|part| part == comment).count(), 2);
+    let told = "vrctl: capturing at drop, rx of vif web1\nvrctl: 2 frames captured, 7 lost\n";
+    assert_eq!(text(&output.stderr), told);
+    let asked = daemon.asked();
+    let asked = asked.last().unwrap();
+    for part in ["points: [Drop, Rx]", "vif: \"web1\"", "filter: \"tcp port 80\"", "snaplen: 96", "packets: 2"] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+    let lines = text(&vrctl(&path, &["capture", "-l", "-c", "1"]).stdout);
+    assert!(lines.contains(" web1 drop 02:00:00:00:00:01 > 02:00:00:00:00:fe, IPv4 10.1.1.10 > 10.9.9.9"), "{lines}");
+    assert!(lines.ends_with("(dropped: no_route by vrf red, vrf red, tcp 10.1.1.10:1000 > 10.9.9.9:80)\n"), "{lines}");
+    let lines = text(&vrctl(&path, &["capture", "-o", "json", "-c", "2"]).stdout);
+    let values: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((values.len(), &values[1]["reason"], &values[0]["point"]), (2, &json!("no_route"), &json!("drop")));
+}
+
+#[test]
+fn a_capture_goes_to_a_file_which_a_refusal_does_not_touch() {
+    let daemon = Daemon::start(Bounds::default());
+    let path = daemon.path();
+    let file = daemon.folder.file("drops.pcapng");
+    let name = file.to_str().unwrap();
+    let refused = failed(&path, 1, &["capture", "--vif", "nowhere", "-w", name]);
+    assert_eq!(refused, "vrctl: refused: capture: vif: there is no VIF nowhere\n");
+    assert_eq!(
+        failed(&path, 1, &["capture", "--vif", "full", "-w", name]),
+        "vrctl: refused: 4 captures are on already\n"
+    );
+    assert!(!file.exists());
+    let output = vrctl(&path, &["capture", "-c", "3", "-w", name]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0), "{}", text(&output.stderr));
+    let bytes = std::fs::read(&file).unwrap();
+    let read = pcap_file::pcapng::PcapNgReader::new(&bytes[..]);
+    let mut read = read.unwrap();
+    let blocks: Vec<_> = std::iter::from_fn(|| read.next_block().map(|block| block.unwrap().into_owned())).collect();
+    assert_eq!(blocks.len(), 5, "an interface, its frames, what it had");
+    let there = failed(&path, 4, &["capture", "-c", "1", "-w", "/dev/null/no"]);
+    assert!(there.contains("/dev/null/no"), "{there}");
+}
+
+#[test]
+fn a_trace_groups_packets_by_their_way() {
+    let daemon = Daemon::start(Bounds::default());
+    let output = vrctl(&daemon.path(), &["trace", "-c", "3", "--vif", "web1", "tcp"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let told = text(&output.stdout);
+    let first = "3 packets, 162 bytes, entered by web1; the first: tcp 10.1.1.10:1000 > 10.9.9.9:80\n";
+    assert!(told.starts_with(first), "{told}");
+    assert!(
+        told.contains("acl web rule 2 (allow-http)") && told.contains("forward: vxlan to 172.31.0.2 vni 100"),
+        "{told}"
+    );
+    let asked = daemon.asked();
+    assert!(asked.last().unwrap().contains("explain: true"), "{asked:?}");
+    let output = vrctl(&daemon.path(), &["trace", "-c", "2", "-o", "json"]);
+    let value: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    let way = &value["ways"][0];
+    assert_eq!((&way["packets"], &way["verdict"], &value["lost"]), (&json!(2), &json!("forward"), &json!(7)));
+    assert_eq!(way["steps"][0]["name"], "route");
+}

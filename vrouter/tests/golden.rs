@@ -74,6 +74,8 @@ fn again(kind: &str, bytes: &[u8]) -> Vec<u8> {
         StatsReply,
         VictimsRequest,
         VictimsReply,
+        CaptureRequest,
+        CaptureChunk,
         ExplainRequest,
         ExplainReply,
         StatusRequest,

@@ -16,6 +16,8 @@ mod bfd;
 mod books;
 #[path = "wire/bridge.rs"]
 mod bridge;
+#[path = "wire/capture.rs"]
+mod capture;
 #[path = "wire/change.rs"]
 mod change;
 #[path = "wire/corners.rs"]

@@ -10,6 +10,7 @@
 mod accept;
 pub mod access;
 mod apply;
+mod capturing;
 mod chunks;
 mod connections;
 pub mod log;
@@ -19,7 +20,7 @@ mod socket;
 pub mod upgrade;
 mod watching;
 
-pub use request::{Listed, Made, Reply, Request, Rows, Watching};
+pub use request::{Listed, Made, NotCaptured, Reply, Request, Rows, Taken, Watching};
 pub use server::{Bounds, ServeError, serve};
 pub use socket::{Leave, Socket, SocketError};
 pub use watching::{Course, Wanted};

@@ -14,6 +14,20 @@ pub type Reply<T> = oneshot::Sender<T>;
 /// pulled on another thread, at the client's pace.
 pub type Rows<T> = Box<dyn Iterator<Item = T> + Send>;
 
+/// What is captured: each call takes what there is by now, `None` if that is nothing. Another thread calls it, some hundred times a second;
+/// dropped, it ends the capture.
+pub type Taken = Box<dyn FnMut() -> Option<v1::CaptureChunk> + Send>;
+
+/// Why nothing is captured.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum NotCaptured {
+    /// There are so many captures.
+    #[error("{0} captures are on already")]
+    Full(usize),
+    #[error("it cannot be done: {}", .0.reason)]
+    Refused(v1::Refused),
+}
+
 /// A call to the control thread. Those that may name something that is not there are answered with a refusal.
 pub enum Request {
     /// One committed batch, to be applied whole or not at all, or to be judged only; the answer may come after those to later requests.
@@ -56,6 +70,11 @@ pub enum Request {
     Victims {
         filter: v1::VictimsRequest,
         reply: Reply<Result<v1::VictimsReply, v1::Refused>>,
+    },
+    /// Frames as they pass, from now on.
+    Capture {
+        wanted: v1::CaptureRequest,
+        reply: Reply<Result<Taken, NotCaptured>>,
     },
     Explain {
         query: v1::ExplainRequest,

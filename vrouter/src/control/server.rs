@@ -14,6 +14,7 @@ use tower::util::MapResponse;
 use super::accept::{Line, Reception};
 use super::access::{Audit, Caller, Of, Place, Terms};
 use super::apply::{Batches, lease};
+use super::capturing::{self, Taker};
 use super::connections::Whole;
 use super::request::{Request, Rows};
 use super::socket::Socket;
@@ -237,6 +238,7 @@ impl VRouter for Calls {
     type FlowsStream = Chunks<v1::FlowsChunk>;
     type HitsStream = Chunks<v1::HitsChunk>;
     type WatchStream = Chunks<v1::Event>;
+    type CaptureStream = Chunks<v1::CaptureChunk>;
 
     async fn apply(&self, call: Call<Streaming<v1::ApplyRequest>>) -> Result<Response<Self::ApplyStream>, Status> {
         let (replies, stream) = mpsc::channel(16);
@@ -310,6 +312,21 @@ impl VRouter for Calls {
         let filter = call.into_inner();
         let victims = self.question(&caller, |reply| Request::Victims { filter, reply }).await?;
         victims.map(|victims| large(victims, whole)).map_err(refusal)
+    }
+
+    async fn capture(&self, call: Call<v1::CaptureRequest>) -> Result<Response<Self::CaptureStream>, Status> {
+        let (line, caller, wanted) = (line(&call)?, caller(&call)?, call.into_inner());
+        let (audit, told) = (self.audit.clone(), capturing::told(&wanted));
+        let asked = |reply| {
+            let heard = move |taken: &Result<_, _>| capturing::outcome(told, taken);
+            let kept = audit.is_kept();
+            let reply = if kept { audit.hears(&caller, ("Capture", String::new()), reply, heard) } else { reply };
+            Request::Capture { wanted, reply }
+        };
+        let taken = self.question(&caller, asked).await?.map_err(capturing::status)?;
+        let (to, chunks) = mpsc::channel(1);
+        tokio::spawn(Taker { stall: self.bounds.stall, to, line }.run(taken, self.stop.clone()));
+        Ok(Response::new(ReceiverStream::new(chunks)))
     }
 
     async fn explain(&self, call: Call<v1::ExplainRequest>) -> Result<Response<v1::ExplainReply>, Status> {
@@ -422,7 +439,7 @@ fn caller<T>(call: &Call<T>) -> Result<Arc<Caller>, Status> {
 }
 
 /// The refusal of a question: `object: field: reason`, without what is empty.
-fn refusal(refused: v1::Refused) -> Status {
+pub(super) fn refusal(refused: v1::Refused) -> Status {
     let parts = [refused.object, refused.field, refused.reason];
     Status::invalid_argument(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": "))
 }

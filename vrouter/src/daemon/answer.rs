@@ -1,6 +1,7 @@
 //! The control thread: the one owner of the model. It answers the socket's calls, carries the slow path, and publishes.
 
 mod apply;
+mod capture;
 mod confirm;
 mod due;
 mod owners;
@@ -18,6 +19,7 @@ use crossbeam::channel::Receiver;
 use tokio::sync::mpsc;
 
 use super::bfd::Bfd;
+use super::captures::Captures;
 use super::clock::{Clock, tick_at};
 use super::leases::Leases;
 use super::ledger::Ledger;
@@ -101,6 +103,7 @@ pub struct Control {
     baselines: Baselines,
     ports: Ports,
     quotas: Quotas,
+    captures: Captures,
     leases: Leases,
     unconfirmed: Unconfirmed,
     revisions: Revisions,
@@ -153,6 +156,7 @@ impl Control {
             model,
             ports: Ports::new(shared.clone(), devices),
             quotas: Quotas::default(),
+            captures: Captures::default(),
             leases,
             unconfirmed: Unconfirmed::default(),
             revisions: Revisions::default(),
@@ -234,6 +238,7 @@ impl Control {
         }
         self.hear_of_sessions();
         self.stand_still();
+        self.end_captures();
         let sightings = self.learn_stations(now);
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
@@ -347,6 +352,7 @@ impl Control {
                 let rows = victims::victims(&self.shared, self.publisher.current(), &filter, tick_at(self.now));
                 _ = reply.send(rows.map_err(|error| refused("victims", &error)));
             }
+            Request::Capture { wanted, reply } => _ = reply.send(self.capture(&wanted)),
             Request::Explain { query, reply } => {
                 let answer = explain::explain(&self.shared, self.publisher.current(), &query, tick_at(self.now));
                 _ = reply.send(answer.map_err(|error| refused("explain", &error)));
@@ -442,10 +448,11 @@ impl Control {
         let used = used.named().map(|(name, used)| (name, used as u64));
         let kept = [self.revisions.count(), self.revisions.bytes() + self.unconfirmed.bytes()].map(|used| used as u64);
         let kept = [("revisions", kept[0]), ("revision_bytes", kept[1])];
-        let flows = [("flows_v4", u64::from(flows[0])), ("flows_v6", u64::from(flows[1]))];
+        let captures = self.captures.count() as u64;
+        let live = [("flows_v4", u64::from(flows[0])), ("flows_v6", u64::from(flows[1])), ("captures", captures)];
         let mut limits = self.identity.limits.clone();
         for limit in &mut limits {
-            let found = used.iter().chain(&flows).chain(&kept).find(|(name, _)| *name == limit.name);
+            let found = used.iter().chain(&live).chain(&kept).find(|(name, _)| *name == limit.name);
             limit.used = found.map_or(0, |(_, used)| *used);
         }
         v1::StatusReply {

@@ -8,6 +8,7 @@ use crate::api::config::Config;
 use crate::api::v1;
 use crate::control::log;
 use crate::datapath::assembly;
+use crate::datapath::capture;
 use crate::datapath::counters::Counters;
 use crate::datapath::flood::COPIES;
 use crate::datapath::fragments;
@@ -17,7 +18,7 @@ use crate::datapath::sight;
 use crate::datapath::split::{LARGE_PIECES, PIECES};
 use crate::model;
 use crate::port::{BURST, Frame, HEADROOM, LARGE_ROOM, ROOM};
-use crate::tables::Sighting;
+use crate::tables::{CAPTURES, Sighting};
 
 /// Bytes of a route in the model and in the FIB, measured over a full table.
 const ROUTE: u64 = 256;
@@ -82,7 +83,7 @@ pub fn model_limits(config: &Config) -> model::Limits {
     }
 }
 
-/// Every limit, its value, and the memory that it costs when used up (of flows, counters and buffers: from the start on).
+/// Every limit, its value, and the memory that it costs when used up (of flows, counters and buffers, but those of captures: from the start on).
 pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     let mut rows = Vec::new();
     let mut row = |name: &str, value: u64, bytes: u64| {
@@ -129,6 +130,9 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
     // three rings of punts, injections, copies; pieces
     let large = workers * (5 * punt::LARGE + LARGE_PIECES) as u64;
     row("large_frames", large, large * LARGE_ROOM as u64);
+    let captured = workers * (CAPTURES * capture::WAITING) as u64;
+    let large = workers * (CAPTURES * punt::LARGE * LARGE_ROOM) as u64;
+    row("captures", CAPTURES as u64, captured * (ROOM + size_of::<capture::Copied>()) as u64 + large);
     let sightings = workers * sight::RING as u64;
     row("sightings", sightings, sightings * size_of::<Sighting>() as u64);
     // what watchers follow: in memory a change is some times larger than it is sent

@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod bfd;
+mod captures;
 pub mod clock;
 #[cfg(feature = "dpdk")]
 pub mod devices;

@@ -2,8 +2,8 @@
 //! by a sub-interface has its tags put on last, and waits in one of a few queues of this worker's until its burst is whole.
 
 use super::act;
-use super::counters::Counters;
 use super::finish::TxQueue;
+use super::shared::WorkerEnd;
 use super::{Worker, vif_of};
 use crate::drops::DropReason;
 use crate::ids::{PortIndex, VifId};
@@ -15,7 +15,7 @@ use crate::tables::Snapshot;
 const QUEUES: usize = 16;
 
 /// What a frame leaves by: what is known, the devices, and the books.
-pub type Way<'a> = (&'a Snapshot, &'a mut [Option<Box<dyn Port>>], &'a Counters);
+pub type Way<'a> = (&'a Snapshot, &'a mut [Option<Box<dyn Port>>], &'a WorkerEnd);
 
 /// Frames on their way out of sub-interfaces.
 pub struct BranchQueues([BranchQueue; QUEUES]);
@@ -43,41 +43,44 @@ impl BranchQueues {
         slot: usize,
         way: Way,
     ) {
-        let (snapshot, ends, counters) = way;
+        let (snapshot, ends, end) = way;
         let Some((tags, length)) = snapshot.branches.of(branch).map(|branch| ether::tags(branch.tags)) else {
-            counters.drop(slot, DropReason::NextHopGone, frames.len() as u64);
-            return frames.for_each(drop);
+            end.counters.drop(slot, DropReason::NextHopGone, frames.len() as u64);
+            return frames.for_each(|frame| end.see_drop(snapshot, &frame, DropReason::NextHopGone, slot));
         };
         let queue = &mut self.0[branch.index() % QUEUES];
         if queue.branch != Some(branch) {
-            queue.flush((snapshot, &mut *ends, counters));
+            queue.flush((snapshot, &mut *ends, end));
             queue.branch = Some(branch);
         }
         for mut frame in frames {
             match act::put_tags(&mut frame, &tags[..length]) {
                 Ok(()) => queue.waiting.push(&mut std::iter::once(frame), slot),
-                Err(reason) => counters.drop(slot, reason, 1),
+                Err(reason) => {
+                    end.counters.drop(slot, reason, 1);
+                    end.see_drop(snapshot, &frame, reason, slot);
+                }
             }
             if queue.waiting.room() == 0 {
-                queue.flush((snapshot, &mut *ends, counters));
+                queue.flush((snapshot, &mut *ends, end));
             }
         }
     }
 
     /// Sends what waits.
-    pub fn flush(&mut self, (snapshot, ends, counters): Way) {
+    pub fn flush(&mut self, (snapshot, ends, end): Way) {
         for queue in self.0.iter_mut().filter(|queue| queue.branch.is_some()) {
-            queue.flush((snapshot, &mut *ends, counters));
+            queue.flush((snapshot, &mut *ends, end));
         }
     }
 }
 
 impl BranchQueue {
-    fn flush(&mut self, (snapshot, ends, counters): Way) {
+    fn flush(&mut self, (snapshot, ends, end): Way) {
         let branch = self.branch.take().and_then(|branch| snapshot.branches.of(branch));
         let vif = branch.and_then(|branch| snapshot.vifs.row(branch.vif.index()));
         let device = branch.and_then(|branch| ends.get_mut(branch.port.index()));
-        self.waiting.flush(device.unwrap_or(&mut None), vif, counters);
+        self.waiting.flush(device.unwrap_or(&mut None), vif, (snapshot, end));
     }
 }
 

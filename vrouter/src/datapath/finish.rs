@@ -4,7 +4,7 @@ use flowtable::FlowTable;
 
 use super::assembly::Assembly;
 use super::branches::BranchQueues;
-use super::counters::Counters;
+use super::capture::Seen;
 use super::held::Held;
 use super::punt::{Budget, Punt, RING, Ring, TunnelId, TunnelSource, Why};
 use super::quota::{Accounts, Purse, Rate};
@@ -16,7 +16,10 @@ use crate::drops::DropReason;
 use crate::ids::{Place, PortIndex, Tick};
 use crate::packet::ether;
 use crate::port::{BURST, Frame, Port};
-use crate::tables::{Snapshot, Vif, VifKind};
+use crate::tables::{Points, Snapshot, Vif, VifKind};
+
+/// What there is to look up, and where it is written down.
+pub type Books<'a> = (&'a Snapshot, &'a WorkerEnd);
 
 /// Frames on their way out of one port, and the counter rows of the VIFs that they entered by.
 pub struct TxQueue {
@@ -33,20 +36,25 @@ impl Default for TxQueue {
 
 impl TxQueue {
     /// Hands the frames to the port; what it refuses is a counted drop.
-    pub fn flush(&mut self, port: &mut Option<Box<dyn Port>>, vif: Option<&Vif>, counters: &Counters) {
+    pub fn flush(&mut self, port: &mut Option<Box<dyn Port>>, vif: Option<&Vif>, (snapshot, end): Books) {
         if self.frames.is_empty() {
             return;
         }
         let Some(port) = port else {
-            self.settle(0, DropReason::NextHopGone, counters);
+            self.settle(0, DropReason::NextHopGone, (snapshot, end));
             return;
         };
-        let report = port.tx(&mut self.frames);
+        let report = if snapshot.captures.at.have(Points::TX) {
+            end.send_seen(snapshot, &mut **port, (&mut self.frames, &self.slots), vif.map(|vif| vif.id))
+        } else {
+            port.tx(&mut self.frames)
+        };
+        let counters = &end.counters;
         counters.worker.sent.add(report.frames as u64);
         let slot = vif.map_or(counters.no_vif(), |vif| vif.slot);
         counters.vif(slot).tx_packets.add(report.frames as u64);
         counters.vif(slot).tx_bytes.add(report.bytes as u64);
-        self.settle(report.frames, port.refusal(), counters);
+        self.settle(report.frames, port.refusal(), (snapshot, end));
     }
 
     /// Room for frames before the next flush.
@@ -80,17 +88,18 @@ impl TxQueue {
         can
     }
 
-    /// The first `sent` frames are forwarded, the others dropped for this reason. Empties the queue.
-    fn settle(&mut self, mut sent: usize, reason: DropReason, counters: &Counters) {
+    /// The first `sent` frames are forwarded, the others, which are left, dropped for this reason. Empties the queue.
+    fn settle(&mut self, mut sent: usize, reason: DropReason, (snapshot, end): Books) {
+        let mut left = self.frames.drain(..);
         for (slot, count) in self.slots.drain(..) {
             let forwarded = count.min(sent);
             sent -= forwarded;
-            counters.vif(slot).forwarded.add(forwarded as u64);
+            end.counters.vif(slot).forwarded.add(forwarded as u64);
             if count > forwarded {
-                counters.drop(slot, reason, (count - forwarded) as u64);
+                end.counters.drop(slot, reason, (count - forwarded) as u64);
+                left.by_ref().take(count - forwarded).for_each(|frame| end.see_drop(snapshot, &frame, reason, slot));
             }
         }
-        self.frames.clear();
     }
 }
 
@@ -156,12 +165,12 @@ impl Outbox<'_> {
             if self.snapshot.branches.of(branch).is_none() {
                 return self.drop(work, &frame, DropReason::NextHopGone, Culprit::Frame);
             }
-            let way = (self.snapshot, &mut *self.ports, &self.end.counters);
+            let way = (self.snapshot, &mut *self.ports, self.end);
             return self.branches.send(branch, &mut std::iter::once(frame), work.slot, way);
         };
         queue.push(&mut std::iter::once(frame), work.slot);
         if queue.room() == 0 {
-            queue.flush(&mut self.ports[port], vif_of(self.snapshot, port), &self.end.counters);
+            queue.flush(&mut self.ports[port], vif_of(self.snapshot, port), (self.snapshot, self.end));
         }
     }
 
@@ -188,6 +197,9 @@ impl Outbox<'_> {
     pub(super) fn drop(&self, work: &Work, frame: &Frame, reason: DropReason, culprit: Culprit) {
         self.end.counters.drop(work.slot, reason, 1);
         self.end.victims.remember(reason, self.now, work.vif, culprit, frame.bytes());
+        if self.snapshot.captures.at.have(Points::DROP) {
+            self.end.capture(self.snapshot, frame, (Seen::Drop(reason, culprit), work.slot, work.vif));
+        }
     }
 
     /// A copy of a dropped packet, so that the slow path can tell its sender; none when the budget is spent.

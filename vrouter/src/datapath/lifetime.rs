@@ -4,6 +4,7 @@ use flowtable::{Batch, FlowTable, Glance, Outline, Pairs};
 
 use super::quota::{Accounts, Owner, Scope};
 use super::table::{FlowKey, FlowPair};
+use super::{Shared, Worker};
 use crate::ids::Tick;
 use crate::packet::transport::tcp;
 use crate::packet::tuple::protocol;
@@ -96,6 +97,28 @@ fn lifetime(tag: u16, state: State, lifetimes: &Lifetimes) -> u32 {
 #[inline]
 fn idle(pair: &Outline, now: Tick) -> u32 {
     now.since(Tick(pair.forward.last_seen)).min(now.since(Tick(pair.reverse.last_seen)))
+}
+
+impl Worker {
+    /// A tenth of a second more: a hundredth of the table is due, shared by the workers.
+    pub(super) fn owe_ageing(&mut self, now: Tick) {
+        if now != self.now {
+            let capacity = self.shared.flows.narrow().capacity().max(self.shared.flows.wide().capacity());
+            let due = capacity / (100 * self.shared.workers.len() as u32) + 1;
+            self.age_debt = (self.age_debt + due).min(capacity);
+            self.now = now;
+        }
+    }
+
+    pub(super) fn age(&mut self) {
+        let step = self.age_debt.min(64);
+        if step > 0 {
+            self.age_debt -= step;
+            let lifetimes = &self.snapshot.lifetimes;
+            let Shared { flows, accounts, .. } = &*self.shared;
+            age(flows, accounts, &mut self.age_cursors, step, lifetimes, self.now);
+        }
+    }
 }
 
 /// Scans up to `budget` pairs of each family from the cursors and removes what has been idle too long. Any worker.

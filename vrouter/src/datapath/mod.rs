@@ -8,6 +8,7 @@ mod assemble;
 pub mod assembly;
 mod branches;
 pub mod bridge;
+pub mod capture;
 pub mod classify;
 pub mod counters;
 pub mod decide;
@@ -49,7 +50,7 @@ use flowtable::Counter;
 use crate::drops::DropReason;
 use crate::ids::{Context, NextHopId, Place, PortIndex, Tick, VifId, WorkerIndex};
 use crate::port::{BURST, Frame, Port};
-use crate::tables::{Rewrite, Snapshot, VifKind};
+use crate::tables::{Points, Rewrite, Snapshot, VifKind};
 use assembly::Assembly;
 use classify::vif_of;
 use counters::Counters;
@@ -248,6 +249,9 @@ impl Worker {
         self.turns.spent = 0;
         self.undone = report.undone;
         self.grace.receive(report.frames);
+        if self.snapshot.captures.at.have(Points::RX) {
+            self.capture_received(port);
+        }
         if self.snapshot.branches.are_on(port) {
             self.receive_tagged(port);
         } else {
@@ -304,7 +308,8 @@ impl Worker {
     /// Forwards the plain packets at the front of what was received, the first of which the lane has at `at`. Returns how many.
     fn plain(&mut self, at: usize, slot: usize) -> usize {
         let Worker { snapshot, grace, received, lane, shared, counter, ports, now, index, .. } = self;
-        let counters = &shared.workers[index.index()].counters;
+        let end = &shared.workers[index.index()];
+        let counters = &end.counters;
         let mut rewrites = [&Rewrite::NOTHING; BURST];
         let overlook = grace.overlook();
         let (taken, port) =
@@ -317,13 +322,13 @@ impl Worker {
         // the usual case: all of it goes one way, in the vector that it is in
         if let Some(port) = port
             && taken == received.len()
-            && ports.send_all(port, received, slot, snapshot, counters)
+            && ports.send_all(port, received, slot, snapshot, end)
         {
             return taken;
         }
         while let Some(port) = left.first().map(|first| first.port) {
             let run = left.iter().take_while(|next| next.port == port).count();
-            ports.send(port, &mut received.drain(..run), slot, snapshot, counters);
+            ports.send(port, &mut received.drain(..run), slot, snapshot, end);
             left = &left[run..];
         }
         taken
@@ -431,7 +436,7 @@ impl Worker {
         let current = self.shared.snapshot.load();
         if !Arc::ptr_eq(&current, &self.snapshot) {
             let end = &self.shared.workers[self.index.index()];
-            self.ports.turn(&self.snapshot, &current, &end.ports, &end.counters);
+            self.ports.turn(&self.snapshot, &current, end);
             let before = std::mem::replace(&mut self.snapshot, Arc::clone(&current));
             self.grace.begin(before, &self.snapshot, self.now);
         }
@@ -439,26 +444,6 @@ impl Worker {
         // release: the reference to the older snapshot is gone before the control thread sees the newer generation
         let seen = &self.counters().worker.generation;
         seen.store(self.grace.in_force(&self.snapshot), std::sync::atomic::Ordering::Release);
-    }
-
-    /// A tenth of a second more: a hundredth of the table is due, shared by the workers.
-    fn owe_ageing(&mut self, now: Tick) {
-        if now != self.now {
-            let capacity = self.shared.flows.narrow().capacity().max(self.shared.flows.wide().capacity());
-            let due = capacity / (100 * self.shared.workers.len() as u32) + 1;
-            self.age_debt = (self.age_debt + due).min(capacity);
-            self.now = now;
-        }
-    }
-
-    fn age(&mut self) {
-        let step = self.age_debt.min(64);
-        if step > 0 {
-            self.age_debt -= step;
-            let lifetimes = &self.snapshot.lifetimes;
-            let Shared { flows, accounts, .. } = &*self.shared;
-            lifetime::age(flows, accounts, &mut self.age_cursors, step, lifetimes, self.now);
-        }
     }
 
     fn counters(&self) -> &Counters {
@@ -494,7 +479,6 @@ impl Worker {
     }
 
     fn flush(&mut self) {
-        let end = &self.shared.workers[self.index.index()];
-        self.ports.flush(&self.snapshot, &end.counters);
+        self.ports.flush(&self.snapshot, &self.shared.workers[self.index.index()]);
     }
 }

@@ -8,8 +8,8 @@ use crossbeam::queue::ArrayQueue;
 
 use super::branches::BranchQueues;
 use super::classify::vif_of;
-use super::counters::Counters;
 use super::finish::TxQueue;
+use super::shared::WorkerEnd;
 use crate::ids::{Generation, PortIndex};
 use crate::port::{Frame, Port};
 use crate::tables::{PortRow, Snapshot};
@@ -77,10 +77,11 @@ impl Ports {
 
     /// Goes from one snapshot's ports to the next one's: gives back what the new one does not name, after what waits has been sent
     /// there, and takes what it does.
-    pub fn turn(&mut self, old: &Snapshot, new: &Snapshot, rings: &PortRings, counters: &Counters) {
+    pub fn turn(&mut self, old: &Snapshot, new: &Snapshot, end: &WorkerEnd) {
+        let rings = &end.ports;
         if !Arc::ptr_eq(&old.branches, &new.branches) || !Arc::ptr_eq(&old.ports, &new.ports) {
             // a sub-interface's number may be another's from now on
-            self.branches.flush((old, &mut self.ends, counters));
+            self.branches.flush((old, &mut self.ends, end));
         }
         if Arc::ptr_eq(&old.ports, &new.ports) {
             return;
@@ -92,16 +93,16 @@ impl Ports {
             let known = old.ports.get(at).is_some_and(|row: &PortRow| row.there);
             let early =
                 self.early.iter().position(|coming| coming.port.index() == at && coming.since <= new.generation);
-            let end = match early {
+            let given = match early {
                 // it came and went between two snapshots of this worker
                 Some(early) => Some(self.early.swap_remove(early).end),
                 None if known => {
-                    self.tx[at].flush(&mut self.ends[at], vif_of(old, at), counters);
+                    self.tx[at].flush(&mut self.ends[at], vif_of(old, at), (old, end));
                     self.ends[at].take()
                 }
                 None => continue,
             };
-            let gone = rings.gone.push(GonePort { port: PortIndex(at as u16), end });
+            let gone = rings.gone.push(GonePort { port: PortIndex(at as u16), end: given });
             assert!(gone.is_ok(), "a port's number was used again too early");
             debug_assert!(row.vif.is_none(), "a VIF without a port");
         }
@@ -120,13 +121,13 @@ impl Ports {
         frames: &mut Vec<Frame>,
         slot: usize,
         snapshot: &Snapshot,
-        counters: &Counters,
+        end: &WorkerEnd,
     ) -> bool {
         let port = port.index();
         let Some(queue) = self.tx.get_mut(port).filter(|_| !frames.is_empty()) else { return false };
         let sent = queue.exchange(frames, slot);
         if sent && queue.room() == 0 {
-            queue.flush(&mut self.ends[port], vif_of(snapshot, port), counters);
+            queue.flush(&mut self.ends[port], vif_of(snapshot, port), (snapshot, end));
         }
         sent
     }
@@ -139,28 +140,28 @@ impl Ports {
         frames: &mut Drain<Frame>,
         slot: usize,
         snapshot: &Snapshot,
-        counters: &Counters,
+        end: &WorkerEnd,
     ) {
         let branch = port;
         let port = port.index();
         let Some(queue) = self.tx.get_mut(port) else {
-            return self.branches.send(branch, frames, slot, (snapshot, &mut self.ends, counters));
+            return self.branches.send(branch, frames, slot, (snapshot, &mut self.ends, end));
         };
         loop {
             queue.push(frames, slot);
             if queue.room() > 0 {
                 break;
             }
-            queue.flush(&mut self.ends[port], vif_of(snapshot, port), counters);
+            queue.flush(&mut self.ends[port], vif_of(snapshot, port), (snapshot, end));
         }
     }
 
     /// Sends what waits for each port.
-    pub fn flush(&mut self, snapshot: &Snapshot, counters: &Counters) {
+    pub fn flush(&mut self, snapshot: &Snapshot, end: &WorkerEnd) {
         for (port, (queue, device)) in self.tx.iter_mut().zip(&mut self.ends).enumerate() {
-            queue.flush(device, vif_of(snapshot, port), counters);
+            queue.flush(device, vif_of(snapshot, port), (snapshot, end));
         }
-        self.branches.flush((snapshot, &mut self.ends, counters));
+        self.branches.flush((snapshot, &mut self.ends, end));
     }
 
     fn renew_polled(&mut self) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use flowtable::{FlowTable, Notes};
 
+use super::capture::CaptureRing;
 use super::counters::Counters;
 use super::flood::COPIES;
 use super::fragments;
@@ -15,7 +16,7 @@ use super::quota::Accounts;
 use super::table::FlowPair;
 use super::victims::Victims;
 use crate::port::Rooms;
-use crate::tables::Snapshot;
+use crate::tables::{CAPTURES, Snapshot};
 
 /// The one shared state. The control thread publishes snapshots; workers write the flow table and their own ends.
 pub struct Shared {
@@ -53,6 +54,8 @@ pub struct WorkerEnd {
     /// For copies of frames to everybody in a bridge.
     pub copies: Rooms,
     pub ports: PortRings,
+    /// For copies of frames that are looked at, by [`Capture::ring`](crate::tables::Capture::ring).
+    pub captures: [CaptureRing; CAPTURES],
 }
 
 impl Shared {
@@ -73,6 +76,7 @@ impl Shared {
             rings: Rings::default(),
             copies: Rooms::filled(COPIES, LARGE),
             ports: PortRings::new(limit),
+            captures: Default::default(),
         };
         let pairs = flows.narrow().capacity().max(flows.wide().capacity());
         let (accounts, notes) = (Accounts::new(vif_slots, &flows), Notes::new(fragments::buckets(pairs)));

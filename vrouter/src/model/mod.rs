@@ -16,6 +16,7 @@
 
 mod batch;
 mod bfd;
+mod capture;
 mod change;
 mod compile;
 mod describe;

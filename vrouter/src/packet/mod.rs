@@ -6,6 +6,7 @@ pub mod bfd;
 pub mod checksum;
 pub mod ecn;
 pub mod ether;
+pub mod filter;
 pub mod ip;
 pub mod mss;
 pub mod neighbour;

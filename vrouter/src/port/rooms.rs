@@ -32,12 +32,17 @@ impl Rooms {
     /// All of them, made at once.
     pub fn filled(most: usize, large: usize) -> Rooms {
         let rooms = Rooms::up_to(most, large);
-        for class in [Some(&rooms.usual), rooms.large.as_ref()].into_iter().flatten() {
+        rooms.fill();
+        rooms
+    }
+
+    /// Makes those that there are not yet. Not on a worker.
+    pub fn fill(&self) {
+        for class in [Some(&self.usual), self.large.as_ref()].into_iter().flatten() {
             let made: Vec<Box<Room>> = std::iter::from_fn(|| class.make()).collect();
             // it has a place for each of them
             made.into_iter().for_each(|room| drop(class.idle.push(room)));
         }
-        rooms
     }
 
     /// A frame with these bytes; `None`: every room for so many is in use, or they don't fit. Never allocates.

@@ -9,12 +9,14 @@ use vrouter::api::text::{Mac, Prefix, Protocol};
 use vrouter::api::v1;
 
 use super::add::Add;
+use super::capture::Capture;
 use super::connect::Address;
 use super::delete::Delete;
 use super::diff::Diff;
 use super::export::{Export, Fmt};
 use super::output::Format;
 use super::revisions::{Confirm, Revisions, Rollback};
+use super::trace::Trace;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -32,6 +34,8 @@ Examples:
   vrctl flows --vif web1 --proto tcp -o json
   vrctl --server tls://r1.example:7443 --cert me.pem --key me.key --ca ca.pem status
   vrctl drops --victims
+  vrctl capture --vif web1 -w web1.pcapng tcp port 80
+  vrctl trace --vif web1 -c 100
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
 
 Without a daemon:
@@ -76,6 +80,10 @@ pub enum Command {
     Drops(Drops),
     /// Show how often each rule of ACLs has decided
     Hits(Hits),
+    /// Copy packets as they pass, with all their bytes
+    Capture(Capture),
+    /// Tell what becomes of the next packets, step by step, grouped by the way that they take
+    Trace(Trace),
     /// Show counters of VIFs, workers, ports and the flow table
     Stats,
     /// Show version, generation, limits and their memory

@@ -5,6 +5,7 @@ mod add_bfd;
 mod add_bridge;
 mod apply;
 mod args;
+mod capture;
 mod connect;
 mod decode;
 mod delete;
@@ -18,12 +19,14 @@ mod hits;
 mod offline;
 mod output;
 mod owners;
+mod pcapng;
 mod plan;
 mod revisions;
 mod row_bfd;
 mod rows;
 mod show;
 mod stats;
+mod trace;
 mod upgrade;
 mod verdicts;
 mod watch;
@@ -119,6 +122,8 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Flows(flows) => flows::run(&daemon, output, flows).await,
         Command::Drops(drops) => drops::run(&daemon, output, drops).await,
         Command::Hits(hits) => hits::run(&daemon, output, hits).await,
+        Command::Capture(capture) => capture::run(&daemon, output, capture).await,
+        Command::Trace(trace) => trace::run(&daemon, output, trace).await,
         Command::Stats => stats::run(&daemon, output).await,
         Command::Status => stats::status(&daemon, output).await,
         Command::Owners => owners::run(&daemon, output).await,

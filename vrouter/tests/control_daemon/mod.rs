@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use vrouter::api::v1;
 use vrouter::control::access::Terms;
 use vrouter::control::log::Log;
-use vrouter::control::{Listed, Made, Reply, Request, Rows, Socket, Watching, serve};
+use vrouter::control::{Listed, Made, NotCaptured, Reply, Request, Rows, Socket, Taken, Watching, serve};
 
 /// A folder of its own, gone at the end.
 pub struct Folder(PathBuf);
@@ -182,6 +182,10 @@ impl Control {
             Request::Victims { filter, reply } => {
                 let all = victims().into_iter().filter(|it| filter.reason.is_empty() || it.reason == filter.reason);
                 let _ = reply.send(Ok(v1::VictimsReply { victims: all.collect() }));
+            }
+            Request::Capture { wanted, reply } => {
+                asked(format!("{wanted:?}"));
+                _ = reply.send(capture(&wanted));
             }
             Request::Explain { query, reply } => {
                 asked(format!("{query:?}"));
@@ -405,6 +409,41 @@ fn victims() -> Vec<v1::Victim> {
         worker: 0,
     };
     vec![victim("no_route", &head), victim("frame_too_short", &head[..10])]
+}
+
+/// As many frames as are wanted, one at a time.
+fn capture(wanted: &v1::CaptureRequest) -> Result<Taken, NotCaptured> {
+    match &*wanted.vif {
+        "nowhere" => return Err(NotCaptured::Refused(refused(0, "capture", "vif", "there is no VIF nowhere"))),
+        "full" => return Err(NotCaptured::Full(4)),
+        _ => {}
+    }
+    let explained = wanted.explain.then(|| explain(1));
+    let (mut started, mut told, packets, silent) = (false, 0, wanted.packets, wanted.vif == "silent");
+    let dropped = victims().remove(0);
+    Ok(Box::new(move || {
+        if !std::mem::replace(&mut started, true) {
+            return Some(v1::CaptureChunk { started: true, ..v1::CaptureChunk::default() });
+        }
+        if silent {
+            return None;
+        }
+        told += 1;
+        let packet = v1::CapturedPacket {
+            time_ns: 1_700_000_000_000_000_000 + told,
+            point: v1::CapturePoint::Drop.into(),
+            explained: explained.clone(),
+            vif: dropped.vif.clone(),
+            length: dropped.length,
+            data: dropped.head.clone(),
+            reason: dropped.reason.clone(),
+            object: dropped.object.clone(),
+            vrf: "red".into(),
+            flow: "tcp 10.1.1.10:1000 > 10.9.9.9:80".into(),
+            ..v1::CapturedPacket::default()
+        };
+        Some(v1::CaptureChunk { packets: vec![packet], lost: 7, started: false, last: told == packets })
+    }))
 }
 
 fn explain(generation: u64) -> v1::ExplainReply {

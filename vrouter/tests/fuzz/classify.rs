@@ -1,8 +1,9 @@
-//! Bytes to classify: each VIF reads each frame, and what it says of it is true of the bytes.
+//! Bytes to classify: each VIF reads each frame, and what it says of it is true of the bytes. Filters of captures are held against it too.
 
 use std::sync::{Arc, LazyLock};
 
 use vrouter::datapath::classify::{Classified, Exit, classify};
+use vrouter::packet::filter::Filter;
 use vrouter::port::{Frame, HEADROOM, ROOM};
 use vrouter::tables::Snapshot;
 
@@ -12,6 +13,18 @@ use crate::network;
 
 static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| model::of(&network::a()).snapshot());
 
+/// Between them they read all that filters can read.
+static FILTERS: LazyLock<Vec<(Filter, Filter)>> = LazyLock::new(|| {
+    let texts = [
+        "vxlan and vlan and host 10.1.1.1 or port 80 or ether multicast",
+        "geneve 100 and (tcp or udp port 53) or net fd01::/16",
+        "mpls and mpls and arp host 10.0.0.1 or proto 47 or sctp portrange 1-1000",
+        "vlan and vlan and vxlan and geneve and mpls and vlan and ip6 host ::1",
+    ];
+    let both = |text: &str| Ok((Filter::parse(text)?, Filter::parse(&format!("not ({text})"))?));
+    texts.iter().map(|text| both(text)).collect::<Result<_, vrouter::packet::filter::FilterError>>().unwrap()
+});
+
 /// The whole input is a frame, but for its first byte: which VIF it enters by.
 pub fn run(bytes: &[u8]) {
     let mut input = Input(bytes);
@@ -20,6 +33,9 @@ pub fn run(bytes: &[u8]) {
     let vifs: Vec<_> = SNAPSHOT.vifs.iter().map(|(_, vif)| vif).collect();
     let vif = vifs[usize::from(vif) % vifs.len()];
     let length = frame.len();
+    for (filter, negated) in &*FILTERS {
+        assert!(filter.matches(frame.bytes()) != negated.matches(frame.bytes()));
+    }
     match classify(&SNAPSHOT, vif, &frame) {
         Ok(Classified { vrf, l3, packet, fixed, .. }) => {
             assert!(SNAPSHOT.vrfs.row(vrf.index()).is_some(), "a VRF that is there");

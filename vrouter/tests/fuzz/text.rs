@@ -1,10 +1,11 @@
-//! Bytes as YAML: the network language and the daemon's configuration. What is taken can be written to a daemon or is refused there,
+//! Bytes as YAML: the network language and the daemon's configuration; and as a capture's filter. What is taken can be written to a daemon or is refused there,
 //! and read back it says the same.
 
 use vrouter::api::config::Config;
 use vrouter::api::v1;
 use vrouter::api::yaml::Network;
 use vrouter::model::Model;
+use vrouter::packet::filter::Filter;
 
 use super::model::{self, LIMITS, ports};
 use crate::network;
@@ -13,6 +14,9 @@ pub fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Err(error) = Config::parse("fuzz.yaml", text, &[0, 1]) {
         assert!(!error.to_string().is_empty());
+    }
+    if let Err(error) = Filter::parse(text) {
+        assert!((1..=text.len() + 1).contains(&error.column), "{error}: {text:?}");
     }
     let network = match Network::parse("fuzz.yaml", text) {
         Ok(network) => network,

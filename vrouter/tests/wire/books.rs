@@ -38,6 +38,8 @@ pub fn held(rig: &mut Rig) -> u64 {
         assert!(full(&end.rings.underlay) && full(&end.rings.tenant), "punts are left in a ring");
         assert!(end.rings.injections.is_empty(), "injections are left in a ring");
         assert_eq!(end.copies.in_use(), 0, "copies are somewhere still");
+        let captured = end.captures.iter().map(|ring| ring.rooms.in_use() - ring.copies.len()).sum::<usize>();
+        assert_eq!(captured, 0, "captured copies are somewhere still");
     }
     assert!(rig.shared.accounts.agree_with(&rig.shared.flows), "flows are charged to whom they are not");
     let mut stats = rig.stats();

@@ -11,7 +11,7 @@ use super::network::{self, RA, RA2, UP};
 const TO_ALL: &str = "bridges: [{name: lan, vrf: red, suppress_off: true, vteps: [{vxlan: {remote: 10.0.0.2, vni: 5000}}, {mpls_udp: {remote: 10.0.0.3, label: 5003}}]}]\n\
 neighbours: [{vif: up0, address: 10.0.0.3, mac: \"52:00:00:00:0c:00\"}]\n";
 
-fn lan(workers: usize) -> Lab {
+pub fn lan(workers: usize) -> Lab {
     let mut lab = a(workers);
     lab.apply(TO_ALL);
     lab.advance(100);

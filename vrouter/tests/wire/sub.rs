@@ -20,7 +20,7 @@ routes:
 "#;
 const WHO: [&str; 4] = ["ra", "pod", "pod2", "nest"];
 
-fn a(workers: usize) -> Lab {
+pub fn a(workers: usize) -> Lab {
     // VIF ba of blue has the address that pod2 has
     let ba = network::a().lines().find(|line| line.contains("name: ba")).expect("ba").to_owned() + "\n";
     let network = network::a().replace(&ba, "").replace("routes:\n", PODS);

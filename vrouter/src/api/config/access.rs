@@ -33,7 +33,7 @@ pub struct Rule {
     /// Whose objects a client of role write may put, delete and lease. Default: everybody's.
     #[serde(default)]
     pub owners: Option<Vec<String>>,
-    /// What a client of role write may do besides.
+    /// What a client of role write may do besides; one of role read may be granted `capture` alone.
     #[serde(default)]
     pub also: Vec<Operation>,
 }
@@ -68,6 +68,8 @@ pub enum Operation {
     Ports,
     /// Take objects over from other owners.
     TakeOver,
+    /// Capture packets: what tenants send and receive, with all its bytes.
+    Capture,
 }
 
 impl fmt::Display for Account {
@@ -105,8 +107,11 @@ impl Access {
             if rule.role != Role::Write && rule.owners.is_some() {
                 return fault(".owners", "is for the role write: who reads writes as nobody, an admin as everybody");
             }
-            if rule.role != Role::Write && !rule.also.is_empty() {
-                return fault(".also", "is for the role write");
+            if rule.role == Role::Admin && !rule.also.is_empty() {
+                return fault(".also", "is for the roles write and read: an admin may do all");
+            }
+            if rule.role == Role::Read && rule.also.iter().any(|operation| *operation != Operation::Capture) {
+                return fault(".also", "is for the role write, but for capture");
             }
             if let Some(owner) = rule.owners.iter().flatten().find(|owner| super::check_name(owner).is_err()) {
                 return fault(".owners", &format!("{owner:?} is no owner's name"));

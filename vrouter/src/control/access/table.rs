@@ -3,7 +3,7 @@
 use crate::api::config::{Operation, Role};
 
 /// By the name of the call. A call that is not here needs the highest.
-pub const RPCS: [(&str, Role); 15] = [
+pub const RPCS: [(&str, Role); 16] = [
     ("Apply", Role::Write),
     ("KeepAlive", Role::Write),
     ("Confirm", Role::Write),
@@ -14,6 +14,7 @@ pub const RPCS: [(&str, Role); 15] = [
     ("Hits", Role::Read),
     ("Stats", Role::Read),
     ("Victims", Role::Read),
+    ("Capture", Role::Admin),
     ("Explain", Role::Read),
     ("Owners", Role::Read),
     ("Revisions", Role::Read),
@@ -24,11 +25,15 @@ pub const RPCS: [(&str, Role); 15] = [
 /// Calls in which a client sends any number of messages.
 pub const STREAMED: [&str; 1] = ["Apply"];
 
+/// Calls that a rule may grant by name to who has not their role.
+pub const GRANTED: [(&str, Operation); 1] = [("Capture", Operation::Capture)];
+
 /// What needs more than its call does, and what it is called.
-pub const OPERATIONS: [(Operation, Role, &str); 3] = [
+pub const OPERATIONS: [(Operation, Role, &str); 4] = [
     (Operation::Settings, Role::Admin, "settings"),
     (Operation::Ports, Role::Admin, "ports"),
     (Operation::TakeOver, Role::Admin, "take_over"),
+    (Operation::Capture, Role::Admin, "capture"),
 ];
 
 /// The least role of a call.

@@ -120,6 +120,14 @@ fn each_role_may_what_those_before_it_may() {
     }
     let reader = caller(Grant { role: Some(Role::Read), ..Grant::default() });
     assert_eq!(
+        reader.may_call("Capture").unwrap_err(),
+        "Capture needs the role admin: user frr (uid 92) has the role read"
+    );
+    let also = vec![Operation::Capture];
+    let granted = caller(Grant { role: Some(Role::Read), also, ..Grant::default() });
+    granted.may_call("Capture").unwrap();
+    assert!(granted.may_call("Upgrade").is_err() && granted.may_call("Apply").is_err());
+    assert_eq!(
         reader.may_call("Apply").unwrap_err(),
         "Apply needs the role write: user frr (uid 92) has the role read"
     );

@@ -1,11 +1,13 @@
 //! What people and programs ask of the live state: read from the shared state and a snapshot, by any thread, without the model.
 
+pub mod capture;
 pub mod explain;
 pub mod flows;
 mod quotas;
 mod remedy;
 pub mod stats;
 mod steps;
+mod trace;
 pub mod victims;
 
 use std::net::IpAddr;
@@ -33,6 +35,11 @@ pub fn read_address(bytes: &[u8]) -> Option<IpAddr> {
 /// A VIF's name; "" when it is gone.
 pub fn vif_name(snapshot: &Snapshot, vif: VifId) -> String {
     snapshot.vifs.row(vif.index()).map(|vif| vif.name.to_string()).unwrap_or_default()
+}
+
+/// The number of the VIF with this name.
+pub fn vif_number(snapshot: &Snapshot, name: &str) -> Option<VifId> {
+    snapshot.vifs.iter().find(|(_, vif)| &*vif.name == name).map(|(_, vif)| vif.id)
 }
 
 /// A VRF's name; "" when it is gone.

@@ -45,7 +45,8 @@ pub fn victims(
     Ok(v1::VictimsReply { victims: rows })
 }
 
-fn culprit(snapshot: &Snapshot, culprit: Culprit) -> String {
+/// Who decided, for people.
+pub fn culprit(snapshot: &Snapshot, culprit: Culprit) -> String {
     let vif = |vif: crate::ids::VifId| snapshot.vifs.row(vif.index());
     match culprit {
         Culprit::Frame => String::new(),
