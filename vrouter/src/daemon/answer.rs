@@ -4,6 +4,7 @@ mod apply;
 mod capture;
 mod confirm;
 mod due;
+mod hits;
 mod owners;
 mod still;
 mod verdicts;
@@ -342,11 +343,7 @@ impl Control {
                 });
                 _ = reply.send(rows.map_err(|error| refused("flows", &error)));
             }
-            Request::Hits { filter, reply } => {
-                let rows = self.model.hits(&filter.acl);
-                let rows = rows.map(|rows| Box::new(rows.into_iter()) as crate::control::Rows<v1::RuleHits>);
-                _ = reply.send(rows.map_err(|error| refused("hits", &error)));
-            }
+            Request::Hits { filter, reply } => _ = reply.send(self.hits(&filter)),
             Request::Stats { reply } => _ = reply.send(self.stats()),
             Request::Victims { filter, reply } => {
                 let rows = victims::victims(&self.shared, self.publisher.current(), &filter, tick_at(self.now));

@@ -45,7 +45,12 @@ impl Captures {
         wanted: &v1::CaptureRequest,
     ) -> Result<(Capture, Arc<AtomicBool>), NotCaptured> {
         let refused = |field: &str, reason: String| {
-            NotCaptured::Refused(v1::Refused { change: 0, object: "capture".into(), field: field.into(), reason })
+            NotCaptured::Refused(v1::Refused {
+                object: "capture".into(),
+                field: field.into(),
+                reason,
+                ..v1::Refused::default()
+            })
         };
         let mut points = Points::default();
         for point in &wanted.points {

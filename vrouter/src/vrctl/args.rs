@@ -14,6 +14,7 @@ use super::connect::Address;
 use super::delete::Delete;
 use super::diff::Diff;
 use super::export::{Export, Fmt};
+use super::hits::Hits;
 use super::output::Format;
 use super::revisions::{Confirm, Revisions, Rollback};
 use super::trace::Trace;
@@ -159,23 +160,6 @@ pub enum Kind {
     Ports,
     /// Sessions of BFD
     Bfd,
-}
-
-#[derive(clap::Args)]
-#[command(after_help = "Examples:
-  vrctl hits
-  vrctl hits web --unused
-  vrctl hits -o json
-
-A rule counts each flow that it let begin, and each packet that it denied. It keeps its count while its ACL has it as it is.
-What live flows carried is in `vrctl flows`.
-")]
-pub struct Hits {
-    /// Of this ACL alone
-    pub acl: Option<String>,
-    /// Rules that have decided nothing yet
-    #[arg(long)]
-    pub unused: bool,
 }
 
 #[derive(clap::Args)]

@@ -4,9 +4,25 @@ use serde_json::json;
 use vrouter::api::v1;
 
 use super::Failure;
-use super::args::Hits;
 use super::connect::{Daemon, connect};
 use super::output::{Format, count, print, print_value, table};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  vrctl hits
+  vrctl hits web --unused
+  vrctl hits -o json
+
+A rule counts each flow that it let begin, and each packet that it denied. It keeps its count while its ACL has it as it is.
+What live flows carried is in `vrctl flows`.
+")]
+pub struct Hits {
+    /// Of this ACL alone
+    pub acl: Option<String>,
+    /// Rules that have decided nothing yet
+    #[arg(long)]
+    pub unused: bool,
+}
 
 pub async fn run(daemon: &Daemon, format: Format, Hits { acl, unused }: Hits) -> Result<(), Failure> {
     let filter = v1::HitsRequest { acl: acl.unwrap_or_default() };
