@@ -39,14 +39,14 @@ def test_a_change_that_cuts_traffic_is_undone_by_itself(picture):
     picture.start("h2")
     red1 = picture["red1"].netns
     probe.ping(red1, V4["2"])
-    h1.vrctl("apply", "-f", cut(picture), "--replace", "--confirm", "2s", "--sync", "-m", "by mistake")
+    h1.vrctl("apply", "-f", cut(picture), "--replace", "--confirm", "6s", "--sync", "-m", "by mistake")
     began = time.monotonic()
     probe.no_ping(red1, V4["2"], count=1)
     refused = h1.vrctl("add", "vrf", "green", check=False)
     assert refused.returncode == 1 and "waits to be confirmed" in refused.stderr, refused
-    until(lambda: answered(red1, V4["2"]), 10, "traffic to come back by itself")
+    until(lambda: answered(red1, V4["2"]), 20, "traffic to come back by itself")
     took = time.monotonic() - began
-    assert 1.0 < took < 8, took
+    assert 4.0 < took < 15, took
     assert waiting(h1) == []
     probe.ping(red1, V4["2"])
     # what is confirmed stays

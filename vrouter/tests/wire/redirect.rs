@@ -159,6 +159,22 @@ fn a_rule_redirects_by_the_routes_of_another_vrf() {
     });
 }
 
+/// Answers enter where the flow was sent, and rest on what is so where it began.
+#[test]
+fn answers_notice_a_change_where_their_flow_began() {
+    scenario("redirect-began", service, |lab| {
+        lab.apply("acls: [{name: by, rules: [{action: permit, protocol: udp, redirect: {vrf: svc}}]}]");
+        lab.apply(&network::ra("acl_from_vif: by, acl_to_vif: nothing"));
+        lab.apply("routes: [{vrf: svc, prefix: 10.1.1.20/32, via: {vif: left}}]");
+        lab.pass(RA, "svc4", LEFT, "svc4.left");
+        lab.pass(LEFT, "svc4.back.from-left", RA, "svc4.back.out");
+        lab.apply("vrfs: [{name: red, acl: nothing}]");
+        lab.dropped(LEFT, "svc4.back.from-left", DropReason::AclVrf);
+        lab.apply("vrfs: [{name: red}]");
+        lab.pass(LEFT, "svc4.back.from-left", RA, "svc4.back.out");
+    });
+}
+
 #[test]
 fn a_route_leads_by_way_of_a_service() {
     scenario("redirect-by-route", service, |lab| {
