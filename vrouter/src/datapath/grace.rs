@@ -18,16 +18,12 @@ use crate::ids::{Context, Place, Tick, VrfId};
 use crate::port::BURST;
 use crate::tables::{NextHop, Rewrite, Snapshot};
 
-/// Turns without a frame, after which nothing waits that could overflow; and after which nothing will either, where the change concerns all flows of a
-/// VIF or VRF: the first decisions by tables that no cache has yet take several times what later ones do, so that who keeps up now may not then.
+/// Turns without a frame, after which nothing waits that could overflow.
 const IDLE: u32 = 16;
-const LONG_IDLE: u32 = 4096;
 /// The frames, or turns, by which it is judged whether many flows are still outdated: then more than one frame in [`FEW`] is of one.
 const FRAMES: u32 = 512;
 const TURNS: u32 = 64;
 const FEW: u32 = 8;
-/// Frames at least, by which a change that concerns all flows is judged.
-const LEAST: u32 = 32;
 /// Ticks that it may take; a tick is a tenth of a second.
 const LONGEST: u32 = 2;
 
@@ -36,8 +32,6 @@ pub(super) struct Grace {
     /// What is in force, as far as packets may still go by it.
     before: Option<Arc<Snapshot>>,
     since: Tick,
-    /// A change since then concerns all flows of a VIF or VRF.
-    broad: bool,
     turns: u32,
     frames: u32,
     /// Frames among them of outdated flows.
@@ -162,34 +156,25 @@ impl<'a> Overlook<'a> {
     }
 }
 
-/// Turns without a frame that end it.
-fn idle(broad: bool) -> u32 {
-    if broad { LONG_IDLE } else { IDLE }
-}
-
 impl Grace {
     /// That of a worker which has been idle.
     pub fn new() -> Grace {
         Grace {
             before: None,
             since: Tick(0),
-            broad: false,
             turns: 0,
             frames: 0,
             outdated: cell::Cell::new(0),
-            empty: LONG_IDLE,
+            empty: IDLE,
             full: false,
             passed: cell::Cell::new(0),
         }
     }
 
     /// A newer snapshot is taken in place of this one. The control thread holds every one that is not in force yet, so that none is freed here.
-    pub fn begin(&mut self, before: Arc<Snapshot>, current: &Snapshot, now: Tick) {
-        let broad = current.broad > before.generation;
-        if self.before.is_some() {
-            self.broad |= broad;
-        } else if self.empty < idle(broad) {
-            *self = Grace { before: Some(before), since: now, broad, empty: self.empty, ..Grace::new() };
+    pub fn begin(&mut self, before: Arc<Snapshot>, now: Tick) {
+        if self.before.is_none() && self.empty < IDLE {
+            *self = Grace { before: Some(before), since: now, empty: self.empty, ..Grace::new() };
         }
     }
 
@@ -230,15 +215,14 @@ impl Grace {
         self.turns += 1;
         self.frames = self.frames.saturating_add(frames as u32);
         let late = now.0.wrapping_sub(self.since.0) >= LONGEST || urged() > before.generation.0;
-        if late || self.empty >= idle(self.broad) || self.is_calm() {
+        if late || self.empty >= IDLE || self.is_calm() {
             self.before = None;
         }
     }
 
     /// Whether few of the last frames were of outdated flows, if there were enough to tell.
     fn is_calm(&mut self) -> bool {
-        let few = self.broad && self.frames < LEAST;
-        if self.frames < FRAMES && (self.turns < TURNS || few) {
+        if self.frames < FRAMES && self.turns < TURNS {
             return false;
         }
         let calm = self.outdated.take() * FEW <= self.frames;

@@ -438,7 +438,7 @@ impl Worker {
             let end = &self.shared.workers[self.index.index()];
             self.ports.turn(&self.snapshot, &current, end);
             let before = std::mem::replace(&mut self.snapshot, Arc::clone(&current));
-            self.grace.begin(before, &self.snapshot, self.now);
+            self.grace.begin(before, self.now);
         }
         drop(current);
         // release: the reference to the older snapshot is gone before the control thread sees the newer generation

@@ -20,8 +20,6 @@ pub struct Snapshot {
     pub generation: Generation,
     /// Of the last change of what is permitted to live flows: of an ACL of a VIF or VRF, of which one it has, or of the VRF that a VIF is in.
     pub judged: Generation,
-    /// Of the last change that may concern all flows of a VIF, a VRF or a next-hop group: more than those that one route leads.
-    pub broad: Generation,
     pub local: LocalHost,
     /// By [`PortIndex`], as many as the limit of ports.
     pub ports: Arc<Vec<PortRow>>,

@@ -128,10 +128,6 @@ impl Compiled {
         self.index.reach.raise(&mut next, &mut touched);
         self.index.reach.settle(sent);
         bfd::touch(self, state, &dirty, &mut touched);
-        let policies = touched.judged || !touched.vrfs.is_empty() || !touched.policies.is_empty();
-        if policies || !touched.groups.is_empty() || !dirty.hop_groups.is_empty() {
-            next.broad = next.generation;
-        }
         next_hops::compile(self, state, &dirty, &hops, &mut next, touched);
         bfd::compile(state, &dirty, fabric, &mut next);
         compile_names(state, &dirty, &mut next);
