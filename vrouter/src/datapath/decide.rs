@@ -94,18 +94,6 @@ pub enum Stage {
     ToVif(VifId),
 }
 
-impl Stage {
-    /// The ACL that stands there.
-    #[inline]
-    pub fn acl(self, snapshot: &Snapshot) -> Option<&Acl> {
-        match self {
-            Stage::FromVif(vif) => snapshot.vifs.row(vif.index())?.from_vif.as_deref(),
-            Stage::Vrf(vrf) => snapshot.vrfs.row(vrf.index())?.acl.as_deref(),
-            Stage::ToVif(vif) => snapshot.vifs.row(vif.index())?.to_vif.as_deref(),
-        }
-    }
-}
-
 /// Records nothing.
 pub struct Silent;
 

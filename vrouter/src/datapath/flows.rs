@@ -4,8 +4,8 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Notes, Pac
 
 use super::classify::Classified;
 use super::counters::Counters;
-use super::decide::{Answer, Verdict, decide, leave, lost};
-use super::foresee::{Foreseen, Met, ask_for_room, asked};
+use super::decide::{Answer, Silent, Verdict, decide, leave, lost};
+use super::foresee::{Counting, Foreseen, ask_for_room, take_back};
 use super::fragments::{self, Heads};
 use super::lifetime::{self, state_bits};
 use super::named::{self, NO_HOP, Named, is_error, kept, key_of, question_of};
@@ -106,7 +106,8 @@ impl<'a> Lookup<'a> {
                 {
                     let may = self.admit(found).is_ok() && self.may_decide(found, work.charge);
                     *self.decided += u32::from(may);
-                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, (key, work.hash));
+                    let hashed = (key, work.hash);
+                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, hashed, self.worker);
                     *foreseen = may.then(decide);
                 }
             }
@@ -121,6 +122,11 @@ impl<'a> Lookup<'a> {
                     }
                     (_, Some(found), _) if found.packet.fragment => self.pass_head(found, work),
                     _ => {}
+                }
+                if let (Some(foreseen), Some(found), Some(key)) = (foreseen, &work.classified, &work.key)
+                    && !foreseen.is_taken()
+                {
+                    take_back(self.snapshot, found, key, self.worker);
                 }
             }
         }
@@ -302,12 +308,13 @@ impl<'a> Lookup<'a> {
             Some(foreseen) => foreseen,
             None => {
                 *self.decided += 1;
-                now = Foreseen::decided(self.snapshot, self.flows, found, (key, self.flows.hash(key)));
+                let hashed = (key, self.flows.hash(key));
+                now = Foreseen::decided(self.snapshot, self.flows, found, hashed, self.worker);
                 &now
             }
         };
         let answer = &foreseen.answer;
-        foreseen.met.count(self.snapshot, self.worker, || asked(found, key));
+        foreseen.take();
         let next_hop = match answer.forward {
             Verdict::Local => return Fate::Punt(Why::ForUs(found.vrf)),
             Verdict::Drop(DropReason::NoRoute) => {
@@ -399,8 +406,7 @@ impl<'a> Lookup<'a> {
         let handle = if initiator { pair.handle } else { pair.handle.partner() };
         let named = [question.forward, question.answers];
         let had = [kept(&pair.forward.1), kept(&pair.reverse.1)];
-        let mut met = Met::default();
-        let answer = decide(self.snapshot, &question, &mut met);
+        let answer = decide(self.snapshot, &question, &mut Silent);
         if answer.forward == Verdict::Local {
             self.end(key, handle);
             return self.miss(found, key, charge);
@@ -425,7 +431,7 @@ impl<'a> Lookup<'a> {
         let denied = matches!(answer.forward, Verdict::Drop(_));
         if denied {
             // it is judged packet by packet, as one without a flow is
-            met.count(self.snapshot, self.worker, || question);
+            decide(self.snapshot, &question, &mut Counting { worker: self.worker, more: 1 });
         }
         let reverse = if denied { answer.forward } else { answer.reverse };
         let answer = Answer { reverse, ..answer };

@@ -134,19 +134,7 @@ impl Control {
         match request {
             Request::Apply { begin, changes, reply, .. } => {
                 asked(format!("apply {} {}", begin.owner, changes.len()));
-                let unkept = begin.owner == "unkept";
-                if begin.owner == "slow" {
-                    std::thread::sleep(std::time::Duration::from_millis(300));
-                }
-                let applied = |generation| {
-                    let applied = v1::Applied { generation, ..v1::Applied::default() };
-                    if unkept { Made::Unkept(applied, "EIO".into()) } else { Made::Applied(applied) }
-                };
-                let _ = reply.send(self.apply(&begin.owner, changes.into()).map(applied));
-                let generation = self.generation;
-                for (_, reply) in self.waiters.extract_if(.., |(wanted, _)| *wanted <= generation) {
-                    let _ = reply.send(generation);
-                }
+                self.take(&begin, changes, reply);
             }
             Request::List { filter, reply } => {
                 asked(format!("list {} {}", filter.kind().as_str_name(), filter.vrf));
@@ -205,6 +193,22 @@ impl Control {
             Request::Revisions { reply, .. } => _ = reply.send(v1::RevisionsReply::default()),
             Request::Owners { reply } => _ = reply.send(owners(self.generation)),
             Request::Status { reply } => _ = reply.send(status(self.generation)),
+        }
+    }
+
+    fn take(&mut self, begin: &v1::Begin, changes: v1::Changes, reply: Reply<Result<Made, v1::Refused>>) {
+        let unkept = begin.owner == "unkept";
+        if begin.owner == "slow" {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+        let applied = |generation| {
+            let applied = v1::Applied { generation, ..v1::Applied::default() };
+            if unkept { Made::Unkept(applied, "EIO".into()) } else { Made::Applied(applied) }
+        };
+        let _ = reply.send(self.apply(&begin.owner, changes.into()).map(applied));
+        let generation = self.generation;
+        for (_, reply) in self.waiters.extract_if(.., |(wanted, _)| *wanted <= generation) {
+            let _ = reply.send(generation);
         }
     }
 

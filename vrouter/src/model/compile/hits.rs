@@ -141,7 +141,7 @@ mod tests {
                         let (old, _, became) = &held[held.len() - 1];
                         let before = &held[held.len() - 2].2;
                         let at = usize::from(which) % (before.len() + 1);
-                        old.add(worker, (at < before.len()).then_some(at));
+                        old.add(worker, (at < before.len()).then_some(at), 1);
                         match before.get(at) {
                             None => end += 1,
                             Some((name, _)) if became.iter().any(|rule| rule.0 == *name) => {
@@ -152,7 +152,7 @@ mod tests {
                         continue;
                     }
                     let at = usize::from(which) % (rules.len() + 1);
-                    newest.add(worker, (at < rules.len()).then_some(at));
+                    newest.add(worker, (at < rules.len()).then_some(at), 1);
                     match rules.get_mut(at) {
                         Some(rule) => rule.1 += 1,
                         None => end += 1,
