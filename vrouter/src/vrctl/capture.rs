@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -71,6 +73,9 @@ pub struct Capture {
     pub filter: Vec<String>,
 }
 
+/// How long frames are written yet after a signal to end.
+const REST: Duration = Duration::from_millis(100);
+
 type Out = BufWriter<Box<dyn Write>>;
 
 /// Where frames go.
@@ -97,11 +102,16 @@ pub async fn run(daemon: &Daemon, format: Format, capture: Capture) -> Result<()
     let mut chunks = connect(daemon).await?.capture(request).await?.into_inner();
     let mut sink = kind.open(capture.write.as_deref(), (capture.snaplen, &filter))?;
     let (mut packets, mut lost) = (0, 0);
+    let told = async {
+        tokio::select! { _ = term.recv() => (), _ = int.recv() => () }
+        // what passed before is on its way yet
+        tokio::time::sleep(REST).await;
+    };
+    let mut told = pin!(told);
     let ended = loop {
         let chunk = tokio::select! {
             chunk = chunks.message() => chunk,
-            _ = term.recv() => break Ok(()),
-            _ = int.recv() => break Ok(()),
+            () = &mut told => break Ok(()),
         };
         let chunk = match chunk {
             Ok(Some(chunk)) => chunk,
