@@ -108,7 +108,9 @@ pub fn limits(config: &Config) -> Result<Vec<v1::Limit>, LayoutError> {
             "vifs" => workers * Counters::bytes(slots) as u64 + Accounts::bytes(slots) as u64 + value as u64 * OBJECT,
             "routes" => value as u64 * ROUTE,
             "neighbours" => value as u64 * (OBJECT + ROUTE),
-            "fdb_entries" | "fdb_addresses" | "learnt" | "acl_rules" | "group_prefixes" => value as u64 * ROUTE,
+            // each worker counts them, in two versions while one gives way to the other
+            "acl_rules" => value as u64 * (ROUTE + workers * 2 * size_of::<u64>() as u64),
+            "fdb_entries" | "fdb_addresses" | "learnt" | "group_prefixes" => value as u64 * ROUTE,
             _ => value as u64 * OBJECT,
         };
         row(name, value as u64, bytes);
