@@ -159,19 +159,17 @@ fn a_rule_redirects_by_the_routes_of_another_vrf() {
     });
 }
 
-/// Answers enter where the flow was sent, and rest on what is so where it began.
+/// Answers enter where the flow was sent, and go by routes of where it began.
 #[test]
 fn answers_notice_a_change_where_their_flow_began() {
     scenario("redirect-began", service, |lab| {
         lab.apply("acls: [{name: by, rules: [{action: permit, protocol: udp, redirect: {vrf: svc}}]}]");
-        lab.apply(&network::ra("acl_from_vif: by, acl_to_vif: nothing"));
-        lab.apply("routes: [{vrf: svc, prefix: 10.1.1.20/32, via: {vif: left}}]");
-        lab.pass(RA, "svc4", LEFT, "svc4.left");
-        lab.pass(LEFT, "svc4.back.from-left", RA, "svc4.back.out");
-        lab.apply("vrfs: [{name: red, acl: nothing}]");
-        lab.dropped(LEFT, "svc4.back.from-left", DropReason::AclVrf);
-        lab.apply("vrfs: [{name: red}]");
-        lab.pass(LEFT, "svc4.back.from-left", RA, "svc4.back.out");
+        lab.apply(&network::ra("acl_from_vif: by, acl_to_vif: nothing, allowed_sources: [10.1.5.0/24]"));
+        lab.apply("routes: [{vrf: svc, prefix: 10.1.1.20/32, via: {vif: left}}, {vrf: red, prefix: 10.1.5.0/24, via: {vif: ra}}]");
+        lab.pass(RA, "svc4.behind", LEFT, "svc4.behind.left");
+        lab.pass(LEFT, "svc4.behind.back.from-left", RA, "svc4.behind.back.out");
+        lab.apply("routes: [{vrf: red, prefix: 10.1.5.5/32, drop: true}]");
+        lab.dropped(LEFT, "svc4.behind.back.from-left", DropReason::RouteDrop);
     });
 }
 

@@ -56,6 +56,13 @@ quoted = IP(bytes(hop(there["4"], 3)))
 error = IP(src="10.1.1.1", dst=V4["ra"], id=806) / ICMP(type=3, code=3) / Raw(bytes(quoted)[:28])
 put("svc4.error.from-left", sent("left", error))
 put("svc4.error.out", got("ra", hop(error)))
+# of a host behind ra
+p = ip("10.1.5.5", "rb", id=808) / UDP(**SEND) / DATA
+put("svc4.behind", sent("ra", p))
+put("svc4.behind.left", got("left", hop(p)))
+p = ip("rb", "10.1.5.5", id=809) / UDP(**BACK) / DATA
+put("svc4.behind.back.from-left", sent("left", hop(p, 2)))
+put("svc4.behind.back.out", got("ra", hop(p, 3)))
 # the gateway is asked by nobody's way but its own
 p = ip("ra", "10.1.1.1", id=807) / ICMP(id=7, seq=1) / DATA
 put("svc4.gateway", sent("ra", p))
