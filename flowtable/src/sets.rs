@@ -17,17 +17,20 @@ impl Set512 {
         self.0[number / 64] >> (number % 64) & 1 != 0
     }
 
-    /// The numbers in it, rising.
+    /// The lowest number in it for which this holds.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.0.iter().enumerate().flat_map(|(at, &word)| {
-            let mut rest = word;
-            std::iter::from_fn(move || {
-                let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+    pub fn find(&self, mut holds: impl FnMut(usize) -> bool) -> Option<usize> {
+        for (at, word) in self.0.iter().enumerate() {
+            let mut rest = *word;
+            while rest != 0 {
+                let number = at * 64 + rest.trailing_zeros() as usize;
+                if holds(number) {
+                    return Some(number);
+                }
                 rest &= rest - 1;
-                Some(at * 64 + bit)
-            })
-        })
+            }
+        }
+        None
     }
 }
 
@@ -217,7 +220,7 @@ mod tests {
             let rows = [&*choice[0], &*choice[1], &*choice[2]];
             let not = draw(&mut state) & draw(&mut state);
             let asked = |word: usize| if word == 0 { !not & ((1 << columns.len()) - 1) } else { 0 };
-            let first = |at: usize, common: &Set512| common.iter().next().map(|number| (at, number));
+            let first = |at: usize, common: &Set512| common.find(|_| true).map(|number| (at, number));
             let expected = slowly(&columns, not, rows);
             assert_eq!(first_common(&columns, asked, sets, rows, first), expected);
             assert_eq!(walk(&columns, asked, sets, rows, first, common), expected);

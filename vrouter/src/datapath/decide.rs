@@ -274,26 +274,11 @@ pub(super) fn judge(
     recorder: &mut impl Recorder,
 ) -> Result<Option<Away>, (DropReason, Culprit)> {
     let tuple = tuple_of(question);
-    let mut ask = |stage: Stage, acl: Option<&Acl>, asked: usize| {
-        let Some(acl) = acl else { return Ok(None) };
-        let judgement = acl.judge(&tuple);
-        recorder.acl(stage, acl, judgement.rule, judgement.permit);
-        let rule = redirect::number(&judgement);
-        match (judgement.permit, stage) {
-            (true, _) => {
-                let to = acl.redirect(&judgement).filter(|_| may_redirect);
-                let to = to.filter(|to| redirect::may(snapshot, question.place, stage, *to));
-                Ok(to.map(|to| Away::new(to, stage, rule, Some((*way, asked)))))
-            }
-            (false, Stage::FromVif(vif)) => Err((DropReason::AclFromVif, Culprit::AclFromVif(vif, rule))),
-            (false, Stage::Vrf(vrf)) => Err((DropReason::AclVrf, Culprit::AclVrf(vrf, rule))),
-            (false, Stage::ToVif(vif)) => Err((DropReason::AclToVif, Culprit::AclToVif(vif, rule))),
-        }
-    };
+    let asking = (snapshot, question, &tuple, way, may_redirect);
     if let Place::Vif(source) = question.place
         && away.is_none()
         && let Some(vif) = snapshot.vifs.row(source.index())
-        && let Some(away) = ask(Stage::FromVif(source), vif.from_vif.as_deref(), 0)?
+        && let Some(away) = ask(asking, Stage::FromVif(source), vif.from_vif.as_deref(), 0, recorder)?
     {
         return Ok(Some(away));
     }
@@ -303,13 +288,41 @@ pub(super) fn judge(
             continue;
         }
         let row = snapshot.vrfs.row(vrf.index());
-        if let Some(away) = ask(Stage::Vrf(vrf), row.and_then(|row| row.acl.as_deref()), at + 1)? {
+        if let Some(away) = ask(asking, Stage::Vrf(vrf), row.and_then(|row| row.acl.as_deref()), at + 1, recorder)? {
             return Ok(Some(away));
         }
     }
     match exit_vif {
-        Some(vif) => ask(Stage::ToVif(vif.id), vif.to_vif.as_deref(), usize::MAX),
+        Some(vif) => ask(asking, Stage::ToVif(vif.id), vif.to_vif.as_deref(), usize::MAX, recorder),
         None => Ok(None),
+    }
+}
+
+/// What is the same for all ACLs that are asked about a flow: which flow, the way that it goes, and whether it may be sent elsewhere.
+type Asking<'a> = (&'a Snapshot, &'a Question, &'a Tuple, &'a Resolved, bool);
+
+/// Asks the ACL that stands there, if one does; so many were asked before.
+#[inline(always)]
+fn ask(
+    (snapshot, question, tuple, way, may_redirect): Asking,
+    stage: Stage,
+    acl: Option<&Acl>,
+    asked: usize,
+    recorder: &mut impl Recorder,
+) -> Result<Option<Away>, (DropReason, Culprit)> {
+    let Some(acl) = acl else { return Ok(None) };
+    let judgement = acl.judge(tuple);
+    recorder.acl(stage, acl, judgement.rule, judgement.permit);
+    let rule = redirect::number(&judgement);
+    match (judgement.permit, stage) {
+        (true, _) => {
+            let to = acl.redirect(&judgement).filter(|_| may_redirect);
+            let to = to.filter(|to| redirect::may(snapshot, question.place, stage, *to));
+            Ok(to.map(|to| Away::new(to, stage, rule, Some((*way, asked)))))
+        }
+        (false, Stage::FromVif(vif)) => Err((DropReason::AclFromVif, Culprit::AclFromVif(vif, rule))),
+        (false, Stage::Vrf(vrf)) => Err((DropReason::AclVrf, Culprit::AclVrf(vrf, rule))),
+        (false, Stage::ToVif(vif)) => Err((DropReason::AclToVif, Culprit::AclToVif(vif, rule))),
     }
 }
 

@@ -51,7 +51,7 @@ impl Heads {
 /// A fragment without ports.
 #[inline]
 pub(super) fn is_later(found: &Classified) -> bool {
-    found.packet.upper == Upper::Fragment
+    matches!(found.packet.upper, Upper::Fragment)
 }
 
 /// What the fragments of one packet have in common, at one place of entry, as a key.

@@ -46,7 +46,7 @@ impl Ip {
             source: self.source,
             destination: self.destination,
             protocol: self.protocol,
-            fragment: self.upper == Upper::Fragment,
+            fragment: matches!(self.upper, Upper::Fragment),
             source_port,
             destination_port,
         })

@@ -124,8 +124,8 @@ impl Index {
             classes,
             |at, common| {
                 let group = &*self.groups[at];
-                let allows = |&rule: &usize| !group.icmp.contains(rule) || group.rules[rule].allows_icmp(tuple.icmp);
-                let rule = common.iter().find(allows)?;
+                let allows = |rule: usize| !group.icmp.contains(rule) || group.rules[rule].allows_icmp(tuple.icmp);
+                let rule = common.find(allows)?;
                 Some((self.starts[at] as usize + rule, group.permit.contains(rule)))
             },
         )
