@@ -285,3 +285,37 @@ async fn what_a_newer_client_says_is_ignored_where_it_can_be_and_refused_where_i
     let gone = v1::Change { op: Some(Op::Delete(key)) };
     assert_eq!(generation(real.batch(by("cni"), vec![gone]).await), 2);
 }
+
+#[tokio::test]
+async fn what_others_refer_to_is_undone_when_they_do_not_any_more() {
+    let real = Real::start(Bounds::default());
+    let begin = v1::Begin { confirm_ms: 400, ..by("cni") };
+    generation(real.batch(begin, vec![vrf("red"), vrf("blue")]).await);
+    let vni = v1::Vni { vni: 7, vrf: "red".into(), ..v1::Vni::default() };
+    real.apply(vec![v1::Change { op: Some(Op::Put(v1::Object::from(Kind::Vni(vni)))) }]).await;
+    // as much as can be, and the rest is to be
+    until_there_are(&real, &["red"]).await;
+    let past = client(&real.path()).await.revisions(v1::RevisionsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(past.unconfirmed[0].remaining_ms, 0);
+    let key = Some(Key::Vni(7));
+    real.apply(vec![v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind: key })) }]).await;
+    until_there_are(&real, &[]).await;
+}
+
+/// Waits until there are these VRFs and no others.
+async fn until_there_are(real: &Real, vrfs: &[&str]) {
+    let filter = v1::ListRequest { kind: v1::Kind::Vrf.into(), ..v1::ListRequest::default() };
+    for _ in 0..400 {
+        let mut chunks = client(&real.path()).await.list(filter.clone()).await.unwrap().into_inner();
+        let objects = chunks.message().await.unwrap().map(|chunk| chunk.objects).unwrap_or_default();
+        let names = objects.into_iter().filter_map(|object| match object.kind {
+            Some(Kind::Vrf(vrf)) => Some(vrf.name),
+            _ => None,
+        });
+        if names.eq(vrfs.iter().map(|name| (*name).to_owned())) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never {vrfs:?}");
+}

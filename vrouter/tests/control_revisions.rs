@@ -1,15 +1,14 @@
 //! Batches that are confirmed or undone, kept revisions, and files of them, by vrctl against the real model.
 
 mod control_daemon;
+#[path = "control_daemon/program.rs"]
+mod program;
 
-use std::path::Path;
-use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use control_daemon::client;
 use control_daemon::real::Real;
-use serde_json::{Value, json};
-use vrouter::api::v1;
+use program::{done, json_of, vrctl};
+use serde_json::json;
 use vrouter::control::Bounds;
 
 const NETWORK: &str = "\
@@ -27,23 +26,6 @@ acls:
       - {action: permit, protocol: tcp, destination_ports: [80, 8000-8099]}
 ";
 
-fn vrctl(socket: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vrctl")).env("VROUTER_SOCKET", socket).args(args).output().unwrap()
-}
-
-#[track_caller]
-fn done(real: &Real, args: &[&str]) -> String {
-    let output = vrctl(&real.path(), args);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!((output.status.code(), &*error), (Some(0), ""), "{args:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[track_caller]
-fn json_of(real: &Real, args: &[&str]) -> Value {
-    serde_json::from_str(&done(real, &[args, &["-o", "json"]].concat())).unwrap()
-}
-
 /// What it prints and says when it ends with 1.
 #[track_caller]
 fn not(real: &Real, args: &[&str]) -> (String, String) {
@@ -60,7 +42,7 @@ fn file(real: &Real, name: &str, text: &str) -> String {
 }
 
 fn vrfs(real: &Real) -> Vec<String> {
-    let shown = json_of(real, &["show", "vrfs"]);
+    let shown = json_of(&real.path(), &["show", "vrfs"]);
     shown["vrfs"].as_array().unwrap().iter().map(|vrf| vrf["name"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -76,9 +58,9 @@ fn until(what: &str, is: impl Fn() -> bool) {
 fn what_is_not_confirmed_is_undone_and_watchers_are_told() {
     let real = Real::start(Bounds::default());
     let network = file(&real, "network.yaml", NETWORK);
-    done(&real, &["apply", "-f", &network]);
+    done(&real.path(), &["apply", "-f", &network]);
     let less = file(&real, "less.yaml", "vrfs: [{name: red, tenant: other}]\n");
-    let told = done(&real, &["apply", "-f", &less, "--replace", "--confirm", "1500ms", "-m", "try"]);
+    let told = done(&real.path(), &["apply", "-f", &less, "--replace", "--confirm", "1500ms", "-m", "try"]);
     assert!(told.ends_with("it is undone in 1.5s unless it is confirmed: vrctl confirm 2\n"), "{told}");
     assert_eq!(vrfs(&real), ["red"]);
     let (_, refused) = not(&real, &["add", "vrf", "green"]);
@@ -86,32 +68,32 @@ fn what_is_not_confirmed_is_undone_and_watchers_are_told() {
         refused.contains("owner operator: generation 2 waits to be confirmed, and is rolled back in "),
         "{refused}"
     );
-    done(&real, &["add", "vrf", "pods", "--owner", "cni"]);
-    let waits = json_of(&real, &["revisions"])["unconfirmed"][0].clone();
+    done(&real.path(), &["add", "vrf", "pods", "--owner", "cni"]);
+    let waits = json_of(&real.path(), &["revisions"])["unconfirmed"][0].clone();
     assert_eq!(
         (&waits["owner"], &waits["generation"], &waits["message"]),
         (&json!("operator"), &json!(2), &json!("try"))
     );
     until("it is undone", || vrfs(&real) == ["blue", "pods", "red"]);
-    assert_eq!(json_of(&real, &["diff", "-f", &network])["same"], json!(true));
+    assert_eq!(json_of(&real.path(), &["diff", "-f", &network])["same"], json!(true));
     let (_, late) = not(&real, &["confirm", "2"]);
     assert!(late.contains("nothing waits to be confirmed"), "{late}");
-    let events = done(&real, &["watch", "vrfs", "--after", "3", "--until", "4"]);
+    let events = done(&real.path(), &["watch", "vrfs", "--after", "3", "--until", "4"]);
     assert!(events.contains("4  put      vrf blue") && events.contains("vrf red  acme"), "{events}");
-    done(&real, &["add", "vrf", "green"]);
+    done(&real.path(), &["add", "vrf", "green"]);
 }
 
 #[test]
 fn what_is_confirmed_stays() {
     let real = Real::start(Bounds::default());
     let network = file(&real, "network.yaml", NETWORK);
-    done(&real, &["apply", "-f", &network, "--confirm", "1s", "--owner", "cni"]);
+    done(&real.path(), &["apply", "-f", &network, "--confirm", "1s", "--owner", "cni"]);
     let (_, other) = not(&real, &["confirm"]);
     assert!(other.contains("owner operator: generation: nothing waits to be confirmed"), "{other}");
-    assert_eq!(done(&real, &["confirm", "1", "--owner", "cni"]), "generation 1 stays\n");
+    assert_eq!(done(&real.path(), &["confirm", "1", "--owner", "cni"]), "generation 1 stays\n");
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(vrfs(&real), ["blue", "red"]);
-    assert_eq!(json_of(&real, &["revisions"])["revisions"][0]["generation"], json!(1));
+    assert_eq!(json_of(&real.path(), &["revisions"])["revisions"][0]["generation"], json!(1));
     let wrong = vrctl(&real.path(), &["apply", "-f", &network, "--owner", "cni", "--confirm", "1s", "--take-over"]);
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("confirm_ms: cannot be undone together with take_over"));
     let theirs = file(&real, "theirs.yaml", "vrfs: [{name: green, owner: bgp}]\n");
@@ -119,49 +101,19 @@ fn what_is_confirmed_stays() {
     assert!(theirs.contains("owner: is bgp: what is to be confirmed changes objects of operator alone"), "{theirs}");
 }
 
-#[tokio::test]
-async fn what_others_refer_to_is_undone_when_they_do_not_any_more() {
-    let real = Real::start(Bounds::default());
-    let vrf = |name: &str| v1::object::Kind::Vrf(v1::Vrf { name: name.into(), ..v1::Vrf::default() });
-    let put = |kind: v1::object::Kind| v1::Change { op: Some(v1::change::Op::Put(kind.into())) };
-    let begin = v1::Begin { owner: "cni".into(), confirm_ms: 400, ..v1::Begin::default() };
-    real.batch(begin, vec![put(vrf("red")), put(vrf("blue"))]).await;
-    real.apply(vec![put(v1::object::Kind::Vni(v1::Vni { vni: 7, vrf: "red".into(), ..v1::Vni::default() }))]).await;
-    let names = || async {
-        let filter = v1::ListRequest { kind: v1::Kind::Vrf.into(), ..v1::ListRequest::default() };
-        let chunk = client(&real.path()).await.list(filter).await.unwrap().into_inner().message().await.unwrap();
-        let name = |object: v1::Object| match object.kind {
-            Some(v1::object::Kind::Vrf(vrf)) => vrf.name,
-            other => panic!("{other:?}"),
-        };
-        chunk.map(|chunk| chunk.objects.into_iter().map(name).collect::<Vec<_>>()).unwrap_or_default()
-    };
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(names().await, ["red"], "as much as could be");
-    let past = client(&real.path()).await.revisions(v1::RevisionsRequest::default()).await.unwrap().into_inner();
-    assert_eq!(past.unconfirmed[0].remaining_ms, 0, "the rest is to be undone");
-    let key = v1::object_key::Kind::Vni(7);
-    real.apply(vec![v1::Change { op: Some(v1::change::Op::Delete(v1::ObjectKey { kind: Some(key) })) }]).await;
-    let end = Instant::now() + Duration::from_secs(20);
-    while !names().await.is_empty() {
-        assert!(Instant::now() < end);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[test]
 fn revisions_are_told_compared_and_come_back() {
     let real = Real::start(Bounds::default());
     let network = file(&real, "network.yaml", NETWORK);
-    done(&real, &["apply", "-f", &network, "-m", "first"]);
+    done(&real.path(), &["apply", "-f", &network, "-m", "first"]);
     let second = file(
         &real,
         "second.yaml",
         &NETWORK.replace("acme", "other").replace("  - {vni: 100, vrf: blue}\n", "  - {vni: 101, vrf: blue}\n"),
     );
-    done(&real, &["apply", "-f", &second, "--replace", "-m", "second"]);
-    done(&real, &["add", "vrf", "quick", "--no-revision"]);
-    let told = json_of(&real, &["revisions"]);
+    done(&real.path(), &["apply", "-f", &second, "--replace", "-m", "second"]);
+    done(&real.path(), &["add", "vrf", "quick", "--no-revision"]);
+    let told = json_of(&real.path(), &["revisions"]);
     let row = |at: usize| {
         let row = &told["revisions"][at];
         (
@@ -176,7 +128,7 @@ fn revisions_are_told_compared_and_come_back() {
         ((Some(2), "second".into(), Some(4), Some(1)), (Some(1), "first".into(), Some(4), Some(1)))
     );
     assert!(told["revisions"][0]["by"].as_str().unwrap().contains("uid"), "{told}");
-    let table = done(&real, &["revisions"]);
+    let table = done(&real.path(), &["revisions"]);
     assert!(table.contains("operator") && table.contains("second") && table.contains("ago"), "{table}");
 
     let (text, error) = not(&real, &["diff", "--generation", "1", "2"]);
@@ -190,48 +142,48 @@ fn revisions_are_told_compared_and_come_back() {
     let (_, none) = not(&real, &["diff", "--generation", "9"]);
     assert_eq!(none, "vrctl: refused: revision: none of generation 9 is kept\n");
 
-    let plan = json_of(&real, &["rollback", "1", "--dry-run"]);
+    let plan = json_of(&real.path(), &["rollback", "1", "--dry-run"]);
     assert_eq!(
         (&plan["created"], &plan["changed"], &plan["deleted"], &plan["unchanged"]),
         (&json!(1), &json!(1), &json!(2), &json!(3))
     );
-    done(&real, &["rollback", "1"]);
-    assert_eq!(json_of(&real, &["diff", "-f", &network])["same"], json!(true));
-    let told = json_of(&real, &["revisions", "--owner", "operator"]);
+    done(&real.path(), &["rollback", "1"]);
+    assert_eq!(json_of(&real.path(), &["diff", "-f", &network])["same"], json!(true));
+    let told = json_of(&real.path(), &["revisions", "--owner", "operator"]);
     assert_eq!(told["revisions"][0]["message"], json!("rollback to generation 1: first"));
     // and may be undone itself
-    done(&real, &["rollback", "2", "--confirm", "300ms"]);
-    until("the rollback is undone", || json_of(&real, &["show", "vnis"])["vnis"][0]["vni"] == json!(100));
+    done(&real.path(), &["rollback", "2", "--confirm", "300ms"]);
+    until("the rollback is undone", || json_of(&real.path(), &["show", "vnis"])["vnis"][0]["vni"] == json!(100));
 }
 
 #[test]
 fn what_is_exported_makes_the_same_objects_again() {
     let real = Real::start(Bounds::default());
     let network = file(&real, "network.yaml", NETWORK);
-    done(&real, &["apply", "-f", &network]);
+    done(&real.path(), &["apply", "-f", &network]);
     let pods =
         file(&real, "pods.yaml", "vrfs: [{name: pods}]\nroutes: [{vrf: pods, prefix: 10.5.0.0/16, drop: true}]\n");
-    done(&real, &["apply", "-f", &pods, "--owner", "cni"]);
-    let all = done(&real, &["export"]);
+    done(&real.path(), &["apply", "-f", &pods, "--owner", "cni"]);
+    let all = done(&real.path(), &["export"]);
     assert!(all.contains("  - {name: pods, owner: cni}\n") && all.contains("  - {name: blue}\n"), "{all}");
     let exported = file(&real, "all.yaml", &all);
     let other = Real::start(Bounds::default());
-    done(&other, &["apply", "-f", &exported]);
+    done(&other.path(), &["apply", "-f", &exported]);
     for kind in ["vrfs", "routes", "vnis", "acls", "ports"] {
-        assert_eq!(json_of(&other, &["show", kind])[kind], json_of(&real, &["show", kind])[kind]);
+        assert_eq!(json_of(&other.path(), &["show", kind])[kind], json_of(&real.path(), &["show", kind])[kind]);
     }
-    assert_eq!(done(&other, &["export"]), all);
+    assert_eq!(done(&other.path(), &["export"]), all);
     // laid out as it should be
-    assert_eq!(done(&real, &["fmt", "--check", &exported]), "");
+    assert_eq!(done(&real.path(), &["fmt", "--check", &exported]), "");
 
-    let cni = done(&real, &["export", "--owner", "cni"]);
+    let cni = done(&real.path(), &["export", "--owner", "cni"]);
     assert_eq!(
         cni,
         "# Again: vrctl apply --owner cni -f FILE\n\nvrfs:\n  - {name: pods}\nroutes:\n  - {vrf: pods, prefix: 10.5.0.0/16, via: {drop: true}}\n"
     );
-    let red = done(&real, &["export", "--vrf", "red"]);
+    let red = done(&real.path(), &["export", "--vrf", "red"]);
     assert!(red.contains("name: web") && !red.contains("blue") && !red.contains("pods"), "{red}");
-    assert!(done(&real, &["export", "acls"]).ends_with(&NETWORK[NETWORK.find("acls:").unwrap()..]));
+    assert!(done(&real.path(), &["export", "acls"]).ends_with(&NETWORK[NETWORK.find("acls:").unwrap()..]));
     assert_eq!(not(&real, &["export", "--vrf", "nowhere"]).1, "vrctl: refused: vrf nowhere: is not there\n");
 }
 
@@ -243,10 +195,10 @@ fn files_are_laid_out_and_compared_without_a_daemon() {
     let wild = file(&real, "wild.yaml", &other);
     assert_eq!(not(&real, &["fmt", "--check", &good, &wild]).1, format!("vrctl: laid out otherwise: {wild}\n"));
     assert_eq!(std::fs::read_to_string(&wild).unwrap(), other, "nothing is written");
-    assert_eq!(done(&real, &["fmt", &good, &wild]), format!("{wild}\n"));
+    assert_eq!(done(&real.path(), &["fmt", &good, &wild]), format!("{wild}\n"));
     assert_eq!(std::fs::read_to_string(&wild).unwrap(), NETWORK);
-    done(&real, &["fmt", "--check", &good, &wild]);
-    assert_eq!(done(&real, &["diff", "--from", &good, "-f", &wild]), "no difference\n");
+    done(&real.path(), &["fmt", "--check", &good, &wild]);
+    assert_eq!(done(&real.path(), &["diff", "--from", &good, "-f", &wild]), "no difference\n");
     let less = file(&real, "less.yaml", "vrfs: [{name: red}]\n");
     let (text, _) = not(&real, &["diff", "--from", &good, "-f", &less]);
     assert!(text.contains("    tenant: \"acme\" -> null\n") && text.contains("- acl web"), "{text}");

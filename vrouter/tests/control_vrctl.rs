@@ -1,12 +1,15 @@
 //! `vrctl` as a process against a daemon's socket: exit codes, the fields of its JSON, and what it asks the daemon.
 
 mod control_daemon;
+#[path = "control_daemon/program.rs"]
+mod program;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use control_daemon::{Daemon, Folder};
+use program::{done, json_of, vrctl};
 use serde_json::{Value, json};
 use vrouter::control::Bounds;
 
@@ -26,24 +29,8 @@ settings: {vtep: 172.31.0.1}
 vnis: [{vni: 100, vrf: red}]
 ";
 
-fn vrctl(socket: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_vrctl")).env("VROUTER_SOCKET", socket).args(args).output().unwrap()
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// What a command prints; it must succeed.
-fn done(daemon: &Daemon, args: &[&str]) -> String {
-    let output = vrctl(&daemon.path(), args);
-    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
-    assert_eq!(text(&output.stderr), "");
-    text(&output.stdout)
-}
-
-fn json_of(daemon: &Daemon, args: &[&str]) -> Value {
-    serde_json::from_str(&done(daemon, &[args, &["-o", "json"]].concat())).unwrap()
 }
 
 /// What a command says when it fails with this exit code.
@@ -64,7 +51,7 @@ fn programmed() -> Daemon {
     let daemon = Daemon::start(Bounds::default());
     let network = file(&daemon.folder, NETWORK);
     assert_eq!(
-        json_of(&daemon, &["apply", "-f", &network, "--sync"]),
+        json_of(&daemon.path(), &["apply", "-f", &network, "--sync"]),
         json!({"generation": 1, "changes": 8, "synced": true})
     );
     daemon
@@ -75,39 +62,39 @@ fn a_file_is_applied_and_shown_again() {
     let daemon = programmed();
     assert_eq!(daemon.asked(), ["apply operator 8"]);
     assert_eq!(
-        json_of(&daemon, &["show", "vrfs"]),
+        json_of(&daemon.path(), &["show", "vrfs"]),
         json!({"generation": 1, "vrfs": [
             {"name": "blue", "tenant": null, "flows": true, "acl": null, "proxy_by_default_route": false, "allowed_vteps": []},
             {"name": "red", "tenant": "acme", "flows": true, "acl": null, "proxy_by_default_route": false, "allowed_vteps": []},
         ]})
     );
-    let vif = &json_of(&daemon, &["show", "vif", "web1"])["vifs"][0];
+    let vif = &json_of(&daemon.path(), &["show", "vif", "web1"])["vifs"][0];
     assert_eq!((&vif["mac"], &vif["addresses"]), (&json!("02:00:00:00:00:01"), &json!(["10.1.1.10"])));
     assert_eq!(
-        json_of(&daemon, &["show", "routes", "10.1.1.20", "--vrf", "red"])["routes"],
+        json_of(&daemon.path(), &["show", "routes", "10.1.1.20", "--vrf", "red"])["routes"],
         json!([{"vrf": "red", "prefix": "10.1.1.20/32", "owner": "operator", "preference": null,
             "via": {"vxlan": {"remote": "172.31.0.2", "vni": 100, "mac": "02:ac:1f:00:02:01"}}}])
     );
-    assert_eq!(json_of(&daemon, &["show", "routes", "--vrf", "blue"])["routes"], json!([]));
-    assert_eq!(json_of(&daemon, &["show", "settings"])["settings"]["vtep"], "172.31.0.1");
-    assert_eq!(json_of(&daemon, &["show", "labels"]), json!({"generation": 1, "labels": []}));
-    assert_eq!(json_of(&daemon, &["show", "acls"])["acls"][0]["rules"][0]["destination_ports"], json!(["80"]));
-    assert!(done(&daemon, &["show", "acls"]).contains("0  permit tcp from any to any port 80"));
-    assert!(done(&daemon, &["show", "routes"]).contains("vxlan 172.31.0.2 vni 100 mac 02:ac:1f:00:02:01"));
-    assert_eq!(done(&daemon, &["show", "labels"]), "none\n");
+    assert_eq!(json_of(&daemon.path(), &["show", "routes", "--vrf", "blue"])["routes"], json!([]));
+    assert_eq!(json_of(&daemon.path(), &["show", "settings"])["settings"]["vtep"], "172.31.0.1");
+    assert_eq!(json_of(&daemon.path(), &["show", "labels"]), json!({"generation": 1, "labels": []}));
+    assert_eq!(json_of(&daemon.path(), &["show", "acls"])["acls"][0]["rules"][0]["destination_ports"], json!(["80"]));
+    assert!(done(&daemon.path(), &["show", "acls"]).contains("0  permit tcp from any to any port 80"));
+    assert!(done(&daemon.path(), &["show", "routes"]).contains("vxlan 172.31.0.2 vni 100 mac 02:ac:1f:00:02:01"));
+    assert_eq!(done(&daemon.path(), &["show", "labels"]), "none\n");
     assert!(failed(&daemon.path(), 1, &["show", "vrf", "green"]).contains("green is not there"));
-    let all = done(&daemon, &["show", "all"]);
+    let all = done(&daemon.path(), &["show", "all"]);
     assert!(["vrfs:\n", "vifs:\n", "routes:\n", "acls:\n"].iter().all(|title| all.contains(title)), "{all}");
 }
 
 #[test]
 fn what_is_shown_as_yaml_can_be_applied_again() {
     let daemon = programmed();
-    let shown = done(&daemon, &["show", "all", "-o", "yaml"]);
+    let shown = done(&daemon.path(), &["show", "all", "-o", "yaml"]);
     assert!(!shown.contains("owner: vif") && shown.contains("owner: operator"), "{shown}");
     let other = Daemon::start(Bounds::default());
-    done(&other, &["apply", "-f", &file(&other.folder, &shown)]);
-    assert_eq!(done(&other, &["show", "all", "-o", "yaml"]), shown);
+    done(&other.path(), &["apply", "-f", &file(&other.folder, &shown)]);
+    assert_eq!(done(&other.path(), &["show", "all", "-o", "yaml"]), shown);
 }
 
 /// What is shown, by which name, how it is added and deleted. `?` is a space within an argument.
@@ -176,15 +163,15 @@ fn every_kind_is_added_shown_and_deleted() {
         let (add, delete) = (words("add", add), words("delete", delete));
         let add: Vec<_> = add.iter().map(String::as_str).collect();
         let delete: Vec<_> = delete.iter().map(String::as_str).collect();
-        assert_eq!(json_of(&daemon, &add)["changes"], 1);
+        assert_eq!(json_of(&daemon.path(), &add)["changes"], 1);
         assert_eq!(
-            json_of(&daemon, &["show", kinds, name])[kinds.replace('-', "_")].as_array().unwrap().len(),
+            json_of(&daemon.path(), &["show", kinds, name])[kinds.replace('-', "_")].as_array().unwrap().len(),
             1,
             "{add:?}"
         );
         assert!(failed(&daemon.path(), 1, &add).contains("is already there"), "{add:?}");
-        done(&daemon, &[&add[..], &["--replace", "--sync"]].concat());
-        assert!(done(&daemon, &delete).starts_with("1 change, generation "));
+        done(&daemon.path(), &[&add[..], &["--replace", "--sync"]].concat());
+        assert!(done(&daemon.path(), &delete).starts_with("1 change, generation "));
         assert!(failed(&daemon.path(), 1, &delete).contains("is not there"), "{delete:?}");
     }
 }
@@ -192,12 +179,12 @@ fn every_kind_is_added_shown_and_deleted() {
 #[test]
 fn settings_are_set_by_flags_and_shown() {
     let daemon = Daemon::start(Bounds::default());
-    done(&daemon, &["add", "settings", "--vtep", "172.31.0.1", "--lifetimes", "{icmp: 5}"]);
-    assert_eq!(json_of(&daemon, &["show", "settings"])["settings"]["lifetimes"]["icmp"], 5);
+    done(&daemon.path(), &["add", "settings", "--vtep", "172.31.0.1", "--lifetimes", "{icmp: 5}"]);
+    assert_eq!(json_of(&daemon.path(), &["show", "settings"])["settings"]["lifetimes"]["icmp"], 5);
     let off = |settings: &serde_json::Value| [&settings["mss_clamp"], &settings["fragmentation"]].map(|on| on == false);
-    assert_eq!(off(&json_of(&daemon, &["show", "settings"])["settings"]), [false, false]);
-    done(&daemon, &["add", "settings", "--vtep", "172.31.0.1", "--no-mss-clamp", "--no-fragmentation"]);
-    assert_eq!(off(&json_of(&daemon, &["show", "settings"])["settings"]), [true, true]);
+    assert_eq!(off(&json_of(&daemon.path(), &["show", "settings"])["settings"]), [false, false]);
+    done(&daemon.path(), &["add", "settings", "--vtep", "172.31.0.1", "--no-mss-clamp", "--no-fragmentation"]);
+    assert_eq!(off(&json_of(&daemon.path(), &["show", "settings"])["settings"]), [true, true]);
 }
 
 #[test]
@@ -206,13 +193,13 @@ fn a_router_is_added_by_its_flag_and_shown() {
     let given = "{prefixes: [{prefix: 'fd00::/64', on_link: false}], lifetime: 0, max_interval: 30}";
     let add =
         ["add", "vif", "web9", "--port", "p2", "--vrf", "red", "--mac", "02:00:00:00:00:09", "--gateway-v6", "fd00::1"];
-    done(&daemon, &[&add[..], &["--router-advertisement", given]].concat());
-    let shown = &json_of(&daemon, &["show", "vif", "web9"])["vifs"][0]["router_advertisement"];
+    done(&daemon.path(), &[&add[..], &["--router-advertisement", given]].concat());
+    let shown = &json_of(&daemon.path(), &["show", "vif", "web9"])["vifs"][0]["router_advertisement"];
     let prefix = json!({"prefix": "fd00::/64", "on_link": false, "autonomous": true, "valid_lifetime": null,
         "preferred_lifetime": null});
     let expected = json!({"managed": false, "other": false, "prefixes": [prefix], "lifetime": 0, "max_interval": 30});
     assert_eq!(*shown, expected);
-    assert!(done(&daemon, &["show", "vif", "web9"]).contains("fd00::/64"));
+    assert!(done(&daemon.path(), &["show", "vif", "web9"]).contains("fd00::/64"));
     assert!(
         failed(&daemon.path(), 2, &[&add[..], &["--router-advertisement", "{prefix: x}"]].concat()).contains("prefix")
     );
@@ -222,22 +209,25 @@ fn a_router_is_added_by_its_flag_and_shown() {
 fn a_bfd_session_is_added_shown_and_deleted() {
     let daemon = programmed();
     done(
-        &daemon,
+        &daemon.path(),
         &["add", "bfd", "spine", "--vrf", "red", "--remote", "10.0.0.2", "--min-tx", "50", "--multiplier", "5"],
     );
-    done(&daemon, &["add", "bfd", "far", "--vrf", "red", "--remote", "fd00::2", "--multihop", "--min-ttl", "60"]);
-    let shown = &json_of(&daemon, &["show", "bfd", "spine"])["bfd_sessions"];
+    done(
+        &daemon.path(),
+        &["add", "bfd", "far", "--vrf", "red", "--remote", "fd00::2", "--multihop", "--min-ttl", "60"],
+    );
+    let shown = &json_of(&daemon.path(), &["show", "bfd", "spine"])["bfd_sessions"];
     let expected = json!([{"name": "spine", "vrf": "red", "remote": "10.0.0.2", "multihop": false, "local": null, "min_tx": 50,
         "multiplier": 5, "admin_down": false, "failed": false}]);
     assert_eq!(*shown, expected);
-    let table = done(&daemon, &["show", "bfd"]);
+    let table = done(&daemon.path(), &["show", "bfd"]);
     assert!(table.contains("multihop") && table.contains("on the link"), "{table}");
     assert!(
         failed(&daemon.path(), 2, &["add", "bfd", "x", "--vrf", "red", "--remote", "10.0.0.3", "--min-ttl", "9"])
             .contains("--multihop")
     );
-    done(&daemon, &["delete", "bfd", "spine"]);
-    assert_eq!(json_of(&daemon, &["show", "bfd"])["bfd_sessions"].as_array().unwrap().len(), 1);
+    done(&daemon.path(), &["delete", "bfd", "spine"]);
+    assert_eq!(json_of(&daemon.path(), &["show", "bfd"])["bfd_sessions"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -273,7 +263,7 @@ fn a_refused_file_points_at_the_object_and_leaves_nothing() {
     let network = file(&daemon.folder, "vrfs:\n  - name: red\n  - name: forbidden\n");
     let got = failed(&daemon.path(), 1, &["apply", "-f", &network]);
     assert_eq!(got, format!("vrctl: refused: {network}:3:5: vrf forbidden: name: is forbidden\n"));
-    assert_eq!(json_of(&daemon, &["show", "vrfs"]), json!({"generation": 0, "vrfs": []}));
+    assert_eq!(json_of(&daemon.path(), &["show", "vrfs"]), json!({"generation": 0, "vrfs": []}));
 }
 
 #[test]
@@ -295,13 +285,13 @@ fn a_large_file_from_the_standard_input_is_one_batch() {
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value, json!({"generation": 1, "changes": 30_001, "synced": false}));
     assert_eq!(daemon.asked(), ["apply bgp 30001"]);
-    assert_eq!(json_of(&daemon, &["show", "routes"])["routes"].as_array().unwrap().len(), 30_000);
+    assert_eq!(json_of(&daemon.path(), &["show", "routes"])["routes"].as_array().unwrap().len(), 30_000);
 }
 
 #[test]
 fn flows_are_filtered_by_the_daemon_and_all_come() {
     let daemon = Daemon::start(Bounds::default());
-    let flows = json_of(&daemon, &["flows"]);
+    let flows = json_of(&daemon.path(), &["flows"]);
     assert_eq!(flows["flows"].as_array().unwrap().len(), 2500);
     assert_eq!(
         flows["flows"][1],
@@ -314,7 +304,7 @@ fn flows_are_filtered_by_the_daemon_and_all_come() {
         })
     );
     let table = done(
-        &daemon,
+        &daemon.path(),
         &[
             "flows",
             "--vrf",
@@ -353,18 +343,18 @@ fn flows_are_filtered_by_the_daemon_and_all_come() {
 #[test]
 fn drops_are_told_with_reason_vif_and_meaning() {
     let daemon = Daemon::start(Bounds::default());
-    let drops = json_of(&daemon, &["drops"]);
+    let drops = json_of(&daemon.path(), &["drops"]);
     assert_eq!(drops["packets"], 10);
     assert_eq!(
         drops["drops"][0],
         json!({"reason": "rx_missed", "vif": "", "packets": 7, "meaning": "The device had no free rx descriptor."})
     );
-    let of_web1 = json_of(&daemon, &["drops", "--vif", "web1", "--reason", "no_route"]);
+    let of_web1 = json_of(&daemon.path(), &["drops", "--vif", "web1", "--reason", "no_route"]);
     assert_eq!(of_web1["drops"].as_array().unwrap().len(), 1);
-    let table = done(&daemon, &["drops"]);
+    let table = done(&daemon.path(), &["drops"]);
     assert!(table.contains("No route to the destination.") && table.ends_with("10 packets\n"), "{table}");
 
-    let victims = json_of(&daemon, &["drops", "--victims", "--reason", "no_route"]);
+    let victims = json_of(&daemon.path(), &["drops", "--victims", "--reason", "no_route"]);
     let victims = victims["victims"].as_array().unwrap();
     assert_eq!(victims.len(), 1);
     assert_eq!(
@@ -372,7 +362,7 @@ fn drops_are_told_with_reason_vif_and_meaning() {
         "02:00:00:00:00:01 > 02:00:00:00:00:fe, IPv4 10.1.1.10 > 10.9.9.9 ttl 64, tcp 1000 > 80"
     );
     assert!(victims[0]["head"].as_str().unwrap().starts_with("0200000000fe"));
-    let told = done(&daemon, &["drops", "--victims"]);
+    let told = done(&daemon.path(), &["drops", "--victims"]);
     assert!(told.contains("1.2s ago  no_route at vif web1 by vrf red  (54 bytes, worker 0)\n"), "{told}");
     assert!(told.contains("    0000  02 00 00 00 00 fe 02 00 00 00 00 01 08 00 45 00\n"), "{told}");
     assert!(told.contains("cut in the Ethernet header"), "{told}");
@@ -386,7 +376,7 @@ fn drops_are_told_with_reason_vif_and_meaning() {
 #[test]
 fn stats_status_sync_and_explain_have_stable_fields() {
     let daemon = Daemon::start(Bounds::default());
-    let stats = json_of(&daemon, &["stats"]);
+    let stats = json_of(&daemon.path(), &["stats"]);
     assert_eq!(stats["vifs"][0]["rx_bytes"], 600);
     assert_eq!(stats["workers"][0]["busy_polls"], 10);
     assert_eq!(stats["flows"]["capacity_v4"], 1024);
@@ -396,25 +386,25 @@ fn stats_status_sync_and_explain_have_stable_fields() {
     assert_eq!(stats["verdicts"]["causes"][0]["acl"], "guest");
     let text = "generation 9  verdicts of 100 flows since 7: 4 denied now, 0 permitted now, 96 as before, 2 gone meanwhile  (0 ms)\n    \
                 acl_vrf vrf red by acl guest: 4 denied now, 0 before\n";
-    let told = done(&daemon, &["stats"]);
+    let told = done(&daemon.path(), &["stats"]);
     assert!(told.contains(text), "{told}");
-    assert!(done(&daemon, &["stats"]).contains("received 17 + originated 0 + copied 0 = sent 7 + dropped 10"));
+    assert!(done(&daemon.path(), &["stats"]).contains("received 17 + originated 0 + copied 0 = sent 7 + dropped 10"));
     assert_eq!(
-        json_of(&daemon, &["status"]),
+        json_of(&daemon.path(), &["status"]),
         json!({"version": "0.1.0", "generation": 0, "uptime_ms": 61_000, "workers": 2, "idle": "backoff",
             "flow_file": {"path": "/dev/shm/flows", "adopted": 1200, "dropped": {"place_gone": 3}, "rebuilt": "", "milliseconds": 12},
             "state_dir": {"path": "/var/lib/vrouter", "batches": 1200, "refuses": "EIO"},
             "limits": [{"name": "vrfs", "value": 8, "used": 1, "bytes": 4096}]})
     );
     assert!(
-        done(&daemon, &["status"]).starts_with("vrouter 0.1.0, up 1m01s, generation 0, 2 workers, idle: backoff\nflows in /dev/shm/flows: adopted 1_200 in 12 ms, dropped 3 place_gone\nstate in /var/lib/vrouter: no changes are taken: EIO\n")
+        done(&daemon.path(), &["status"]).starts_with("vrouter 0.1.0, up 1m01s, generation 0, 2 workers, idle: backoff\nflows in /dev/shm/flows: adopted 1_200 in 12 ms, dropped 3 place_gone\nstate in /var/lib/vrouter: no changes are taken: EIO\n")
     );
-    assert_eq!(json_of(&daemon, &["sync"]), json!({"generation": 0, "synced": true}));
+    assert_eq!(json_of(&daemon.path(), &["sync"]), json!({"generation": 0, "synced": true}));
     assert!(failed(&daemon.path(), 1, &["sync", "--generation", "9", "--timeout", "20"]).contains("not every worker"));
 
     let explain =
         ["explain", "--vif", "web1", "--src", "10.1.1.10", "--dst", "10.1.1.20", "--proto", "icmp", "--icmp-type", "8"];
-    let value = json_of(&daemon, &explain);
+    let value = json_of(&daemon.path(), &explain);
     assert_eq!(value["verdict"], "forward");
     assert_eq!(
         value["steps"][1],
@@ -422,7 +412,7 @@ fn stats_status_sync_and_explain_have_stable_fields() {
     );
     let asked = daemon.asked().pop().unwrap();
     assert!(asked.contains("Vif(\"web1\")") && asked.contains("icmp_type: Some(8)"), "{asked}");
-    assert!(done(&daemon, &explain).ends_with("forward: vxlan to 172.31.0.2 vni 100 (generation 0)\n"));
+    assert!(done(&daemon.path(), &explain).ends_with("forward: vxlan to 172.31.0.2 vni 100 (generation 0)\n"));
     let nowhere = ["explain", "--vif", "nowhere", "--src", "1.1.1.1", "--dst", "2.2.2.2"];
     assert!(failed(&daemon.path(), 1, &nowhere).contains("vif nowhere: is not there"));
     failed(&daemon.path(), 2, &["explain", "--vif", "a", "--src", "1.1.1.1", "--dst", "::1"]);
@@ -477,14 +467,14 @@ fn schema_completions_and_help_need_no_daemon() {
 #[test]
 fn what_changes_is_followed_line_by_line() {
     let daemon = programmed();
-    done(&daemon, &["delete", "vni", "100"]);
-    done(&daemon, &["add", "vrf", "green", "--owner", "cni"]);
-    let told = done(&daemon, &["watch", "--after", "1", "--until", "3"]);
+    done(&daemon.path(), &["delete", "vni", "100"]);
+    done(&daemon.path(), &["add", "vrf", "green", "--owner", "cni"]);
+    let told = done(&daemon.path(), &["watch", "--after", "1", "--until", "3"]);
     let lines: Vec<_> = told.lines().collect();
     assert_eq!(lines[0], "2  deleted  vni 100  (by operator)");
     assert!(lines[1].starts_with("3  put      vrf green  ") && lines[1].ends_with("(by cni)"), "{told}");
     assert_eq!(lines.len(), 2);
-    let told = done(&daemon, &["watch", "vrfs", "--after", "1", "--until", "3", "-o", "json"]);
+    let told = done(&daemon.path(), &["watch", "vrfs", "--after", "1", "--until", "3", "-o", "json"]);
     let values: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(values.len(), 1, "{told}");
     assert_eq!(
@@ -492,9 +482,9 @@ fn what_changes_is_followed_line_by_line() {
         json!({"generation": 3, "event": "put", "kind": "vrf", "owner": "cni", "object":
             {"name": "green", "tenant": null, "flows": true, "acl": null, "proxy_by_default_route": false, "allowed_vteps": []}})
     );
-    let listed = done(&daemon, &["watch", "acls", "groups", "--snapshot", "--until", "0"]);
+    let listed = done(&daemon.path(), &["watch", "acls", "groups", "--snapshot", "--until", "0"]);
     assert!(listed.starts_with("3  listed   acl web  "), "{listed}");
-    let lost = done(&daemon, &["watch", "--after", "99", "--until", "3", "-o", "json"]);
+    let lost = done(&daemon.path(), &["watch", "--after", "99", "--until", "3", "-o", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&lost).unwrap(), json!({"generation": 3, "event": "lost"}));
     assert!(failed(&daemon.path(), 2, &["watch", "--after", "1", "--snapshot"]).contains("cannot be used with"));
 }
@@ -503,7 +493,7 @@ fn what_changes_is_followed_line_by_line() {
 fn hits_are_shown_by_rule_and_those_without() {
     let daemon = Daemon::start(Bounds::default());
     assert_eq!(
-        json_of(&daemon, &["hits"]),
+        json_of(&daemon.path(), &["hits"]),
         json!({"rules": [
             {"acl": "web", "rule": 0, "name": "https", "hits": 12_345},
             {"acl": "web", "rule": 1, "name": "", "hits": 0},
@@ -511,11 +501,11 @@ fn hits_are_shown_by_rule_and_those_without() {
         ]})
     );
     assert_eq!(
-        json_of(&daemon, &["hits", "web", "--unused"]),
+        json_of(&daemon.path(), &["hits", "web", "--unused"]),
         json!({"rules": [{"acl": "web", "rule": 1, "name": "", "hits": 0}]})
     );
     assert!(daemon.asked().pop().unwrap().contains("acl: \"web\""));
-    let table = done(&daemon, &["hits"]);
+    let table = done(&daemon.path(), &["hits"]);
     assert!(table.contains("12_345") && table.contains("end"), "{table}");
     assert!(failed(&daemon.path(), 1, &["hits", "nowhere"]).contains("refused: acl nowhere: is not there"));
 }

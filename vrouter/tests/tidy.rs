@@ -4,6 +4,8 @@
 
 #[path = "tidy/checks.rs"]
 mod checks;
+#[path = "tidy/faults.rs"]
+mod faults;
 #[path = "tidy/features.rs"]
 mod features;
 #[path = "tidy/source.rs"]
@@ -117,6 +119,13 @@ fn features_name_tests_that_exist() {
     let sources = files().into_iter().filter(|path| path.ends_with(".rs") || path.ends_with(".py"));
     let sources: Vec<_> = sources.map(|path| (path.clone(), text(&path))).collect();
     nothing(features::absent(&tests, &sources));
+}
+
+#[test]
+fn planted_faults_are_caught_without_programs() {
+    let patches = files().into_iter().filter(|path| path.starts_with("vrouter/tests/faults/"));
+    let text_of = |path: &str| root().join(path).exists().then(|| text(path));
+    nothing(patches.flat_map(|path| faults::caught_without_programs(&path, &text(&path), text_of)).collect());
 }
 
 // ------------------------------------------------------------------------------------ each rule sees a planted fault
@@ -246,6 +255,20 @@ fn empty_names_are_seen() {
         "vrouter/src/a.rs",
         "struct Lcore; mod commons; fn getter() {} // struct Manager\nuse core_affinity;",
     );
+}
+
+#[test]
+fn a_fault_that_wants_a_program_is_seen() {
+    let patch =
+        |test: &str| format!("It is wrong.\ncaught by: cargo test -p vrouter --test {test} -- a_test\n--- a/x\n");
+    let text_of = |path: &str| match path {
+        "vrouter/tests/with.rs" => Some("mod program;\n".to_owned()),
+        "vrouter/tests/without.rs" => Some("fn f() {}\n".to_owned()),
+        _ => None,
+    };
+    let about = |test: &str| faults::caught_without_programs("p", &patch(test), text_of);
+    assert!(about("with")[0].contains("starts programs") && about("gone")[0].contains("there is no"));
+    nothing(about("without"));
 }
 
 #[test]

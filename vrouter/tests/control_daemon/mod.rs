@@ -318,24 +318,12 @@ fn deleted(key: &v1::ObjectKey, owner: &str) -> String {
 
 fn listed(object: &v1::Object, filter: &v1::ListRequest) -> bool {
     use v1::object::Kind;
-    let kind = match object.kind.as_ref().unwrap() {
-        Kind::Settings(_) => v1::Kind::Settings,
-        Kind::Vrf(_) => v1::Kind::Vrf,
-        Kind::Vif(_) => v1::Kind::Vif,
-        Kind::Route(route) if !filter.vrf.is_empty() && route.key.as_ref().unwrap().vrf != filter.vrf => return false,
-        Kind::Route(_) => v1::Kind::Route,
-        Kind::Neighbour(_) => v1::Kind::Neighbour,
-        Kind::Vni(_) => v1::Kind::Vni,
-        Kind::Label(_) => v1::Kind::Label,
-        Kind::Acl(_) => v1::Kind::Acl,
-        Kind::Group(_) => v1::Kind::Group,
-        Kind::Port(_) => v1::Kind::Port,
-        Kind::Bridge(_) => v1::Kind::Bridge,
-        Kind::FdbEntry(_) => v1::Kind::FdbEntry,
-        Kind::NextHopGroup(_) => v1::Kind::NextHopGroup,
-        Kind::BfdSession(_) => v1::Kind::BfdSession,
+    let object = object.kind.as_ref().unwrap();
+    let in_vrf = match object {
+        Kind::Route(route) => filter.vrf.is_empty() || route.key.as_ref().unwrap().vrf == filter.vrf,
+        _ => true,
     };
-    filter.kind() == v1::Kind::All || filter.kind() == kind
+    in_vrf && (filter.kind() == v1::Kind::All || filter.kind() == object.of())
 }
 
 fn flow(at: u32) -> v1::Flow {
