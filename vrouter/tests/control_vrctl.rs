@@ -347,10 +347,12 @@ fn drops_are_told_with_reason_vif_and_meaning() {
     assert_eq!(drops["packets"], 10);
     assert_eq!(
         drops["drops"][0],
-        json!({"reason": "rx_missed", "vif": "", "packets": 7, "meaning": "The device had no free rx descriptor."})
+        json!({"reason": "rx_missed", "vif": "", "vrf": "", "packets": 7, "meaning": "The device had no free rx descriptor."})
     );
     let of_web1 = json_of(&daemon.path(), &["drops", "--vif", "web1", "--reason", "no_route"]);
     assert_eq!(of_web1["drops"].as_array().unwrap().len(), 1);
+    let of_red = json_of(&daemon.path(), &["drops", "--vrf", "red"]);
+    assert_eq!((of_red["packets"].as_u64(), of_red["drops"].as_array().unwrap().len()), (Some(3), 2));
     let table = done(&daemon.path(), &["drops"]);
     assert!(table.contains("No route to the destination.") && table.ends_with("10 packets\n"), "{table}");
 
@@ -363,7 +365,7 @@ fn drops_are_told_with_reason_vif_and_meaning() {
     );
     assert!(victims[0]["head"].as_str().unwrap().starts_with("0200000000fe"));
     let told = done(&daemon.path(), &["drops", "--victims"]);
-    assert!(told.contains("1.2s ago  no_route at vif web1 by vrf red  (54 bytes, worker 0)\n"), "{told}");
+    assert!(told.contains("1.2s ago  no_route at vif web1 in vrf red by vrf red  (54 bytes, worker 0)\n"), "{told}");
     assert!(told.contains("    0000  02 00 00 00 00 fe 02 00 00 00 00 01 08 00 45 00\n"), "{told}");
     assert!(told.contains("cut in the Ethernet header"), "{told}");
 

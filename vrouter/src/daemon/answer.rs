@@ -426,14 +426,16 @@ impl Control {
         for row in &reply.ports {
             let port = self.model.port_index(&row.port);
             let vif = port.and_then(|port| crate::datapath::classify::vif_of(snapshot, port.index()));
-            let vif = vif.map(|vif| vif.name.to_string()).unwrap_or_default();
+            let named = |vif: &crate::tables::Vif| (vif.name.to_string(), super::view::vrf_name(snapshot, vif.vrf));
+            let (vif, vrf) = vif.map(named).unwrap_or_default();
             let lost = [
                 (DropReason::RxMissed, row.missed),
                 (DropReason::RxNoMbuf, row.no_mbuf),
                 (DropReason::RxErrors, row.errors),
             ];
             for (reason, packets) in lost.into_iter().filter(|(_, packets)| *packets > 0) {
-                reply.drops.push(v1::DropCount { reason: reason.name().into(), vif: vif.clone(), packets });
+                let (vif, vrf) = (vif.clone(), vrf.clone());
+                reply.drops.push(v1::DropCount { reason: reason.name().into(), vif, packets, vrf });
             }
         }
         reply

@@ -69,7 +69,7 @@ fn forget(gone: &Gone, snapshot: &Snapshot, end: &WorkerEnd, now: Tick) {
         end.counters.vif(slot).fragments_released.add(1);
         end.counters.worker.fragments_released.add(1);
         end.counters.drop(slot, gone.reason, 1);
-        end.victims.remember(gone.reason, now, vif, Culprit::Frame, &[]);
+        end.victims.remember(gone.reason, now, (vif, None), Culprit::Frame, &[]);
     }
 }
 

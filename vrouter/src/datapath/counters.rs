@@ -78,6 +78,11 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_add(more), Relaxed);
     }
 
+    /// Counts from there on; the owning thread only.
+    pub fn set(&self, count: u64) {
+        self.0.store(count, Relaxed);
+    }
+
     /// The count; any thread.
     pub fn count(&self) -> u64 {
         self.0.load(Relaxed)

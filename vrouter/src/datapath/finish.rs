@@ -11,6 +11,7 @@ use super::quota::{Accounts, Purse, Rate};
 use super::segment::Onward;
 use super::shared::WorkerEnd;
 use super::victims::Culprit;
+use super::vrf_drops::Of;
 use super::{Fate, Work, act, exception, vif_of};
 use crate::drops::DropReason;
 use crate::ids::{Place, PortIndex, Tick};
@@ -196,7 +197,11 @@ impl Outbox<'_> {
 
     pub(super) fn drop(&self, work: &Work, frame: &Frame, reason: DropReason, culprit: Culprit) {
         self.end.counters.drop(work.slot, reason, 1);
-        self.end.victims.remember(reason, self.now, work.vif, culprit, frame.bytes());
+        let tunnel = work.tunnel();
+        if let (Some(vif), Some(vrf)) = (work.vif, tunnel) {
+            self.end.vrf_drops.add(Of { vif, vrf, reason }, |vrf| self.snapshot.vrfs.row(vrf.index()).is_some());
+        }
+        self.end.victims.remember(reason, self.now, (work.vif, tunnel), culprit, frame.bytes());
         if self.snapshot.captures.at.have(Points::DROP) {
             self.end.capture(self.snapshot, frame, (Seen::Drop(reason, culprit), work.slot, work.vif));
         }

@@ -41,6 +41,7 @@ pub mod split;
 pub mod table;
 mod turns;
 pub mod victims;
+pub mod vrf_drops;
 mod work;
 
 use std::sync::Arc;

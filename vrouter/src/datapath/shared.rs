@@ -15,6 +15,7 @@ use super::punt::{LARGE, Rings};
 use super::quota::Accounts;
 use super::table::FlowPair;
 use super::victims::Victims;
+use super::vrf_drops::VrfDrops;
 use crate::port::Rooms;
 use crate::tables::{CAPTURES, Snapshot};
 
@@ -50,6 +51,7 @@ pub struct Limits {
 pub struct WorkerEnd {
     pub counters: Counters,
     pub victims: Victims,
+    pub vrf_drops: VrfDrops,
     pub rings: Rings,
     /// For copies of frames to everybody in a bridge.
     pub copies: Rooms,
@@ -73,6 +75,7 @@ impl Shared {
         let end = || WorkerEnd {
             counters: Counters::new(vif_slots),
             victims: Victims::default(),
+            vrf_drops: VrfDrops::default(),
             rings: Rings::default(),
             copies: Rooms::filled(COPIES, LARGE),
             ports: PortRings::new(limit),

@@ -21,6 +21,8 @@ pub struct Victim {
     pub when: Tick,
     /// Where it entered.
     pub vif: Option<VifId>,
+    /// What its tunnel is for, if it came by one.
+    pub tunnel: Option<VrfId>,
     pub culprit: Culprit,
     /// Bytes of the frame.
     pub length: u16,
@@ -59,17 +61,26 @@ impl Default for Victims {
 }
 
 impl Victims {
-    /// Remembers a dropped frame; the owning worker only.
-    pub fn remember(&self, reason: DropReason, when: Tick, vif: Option<VifId>, culprit: Culprit, frame: &[u8]) {
+    /// Remembers a dropped frame: the VIF where it entered, and the VRF that its tunnel is for. The owning worker only.
+    pub fn remember(
+        &self,
+        reason: DropReason,
+        when: Tick,
+        from: (Option<VifId>, Option<VrfId>),
+        culprit: Culprit,
+        frame: &[u8],
+    ) {
         let turn = self.next.load(Ordering::Relaxed);
         let words = &self.rows[turn as usize % ROWS].0;
         // Odd first, and the release fence keeps the stores below behind it: a reader that sees any of them sees the odd version
         // when it looks again.
         words[0].store(turn * 2 + 1, Ordering::Relaxed);
         std::sync::atomic::fence(Ordering::Release);
-        let vif = vif.map_or(u32::MAX, |vif| vif.0);
+        let vif = from.0.map_or(u32::MAX, |vif| vif.0);
+        let tunnel = from.1.map_or(u32::MAX, |vrf| vrf.0);
         words[1].store(u64::from(when.0) << 32 | u64::from(vif), Ordering::Relaxed);
-        words[2].store((reason as u64) << 56 | frame.len() as u64 & 0xffff, Ordering::Relaxed);
+        words[2]
+            .store((reason as u64) << 56 | u64::from(tunnel) << 16 | frame.len() as u64 & 0xffff, Ordering::Relaxed);
         words[3].store(culprit.to_word(), Ordering::Relaxed);
         for (word, chunk) in words[4..].iter().zip(frame.chunks(8)) {
             let mut bytes = [0; 8];
@@ -99,11 +110,12 @@ impl Row {
         }
         let length = words[2] as u16;
         let head = words[4..].iter().flat_map(|word| word.to_le_bytes()).take(usize::from(length)).collect();
-        let vif = words[1] as u32;
+        let (vif, tunnel) = (words[1] as u32, (words[2] >> 16) as u32);
         let victim = Victim {
             reason: DropReason::numbered((words[2] >> 56) as u8)?,
             when: Tick((words[1] >> 32) as u32),
             vif: (vif != u32::MAX).then_some(VifId(vif)),
+            tunnel: (tunnel != u32::MAX).then_some(VrfId(tunnel)),
             culprit: Culprit::from_word(words[3]),
             length,
             head,
@@ -152,13 +164,22 @@ mod tests {
         assert!(victims.read().is_empty());
         for i in 0..ROWS as u32 + 10 {
             let culprit = Culprit::AclToVif(VifId(i), (i % 2 == 0).then_some(i as u16));
-            victims.remember(DropReason::AclToVif, Tick(i), Some(VifId(i)), culprit, &vec![i as u8; i as usize + 60]);
+            victims.remember(
+                DropReason::AclToVif,
+                Tick(i),
+                (Some(VifId(i)), (i % 3 == 0).then_some(VrfId(i + 1))),
+                culprit,
+                &vec![i as u8; i as usize + 60],
+            );
         }
         let rows = victims.read();
         assert_eq!(rows.len(), ROWS);
         let newest = ROWS as u32 + 9;
         assert_eq!(rows[0].when, Tick(newest));
         assert_eq!(rows[0].vif, Some(VifId(newest)));
+        let tunnels: Vec<_> = rows[..3].iter().map(|row| row.tunnel).collect();
+        let expected = [newest, newest - 1, newest - 2].map(|i| (i % 3 == 0).then_some(VrfId(i + 1)));
+        assert_eq!(tunnels, expected);
         assert_eq!(rows[0].culprit, Culprit::AclToVif(VifId(newest), None));
         assert_eq!(rows[1].culprit, Culprit::AclToVif(VifId(newest - 1), Some(newest as u16 - 1)));
         assert_eq!((rows[0].length, rows[0].head.len()), (newest as u16 + 60, HEAD));
@@ -175,7 +196,7 @@ mod tests {
                     victims.remember(
                         DropReason::NoRoute,
                         Tick(i % 251),
-                        Some(vif),
+                        (Some(vif), None),
                         Culprit::Frame,
                         &[(i % 251) as u8; HEAD],
                     );

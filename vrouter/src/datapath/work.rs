@@ -9,7 +9,7 @@ use super::table::FlowKey;
 use super::victims::Culprit;
 use super::{Fate, bridge};
 use crate::drops::DropReason;
-use crate::ids::{Place, Tick, VifId};
+use crate::ids::{Place, Tick, VifId, VrfId};
 use crate::port::Frame;
 use crate::tables::Snapshot;
 
@@ -43,6 +43,14 @@ impl Work {
             found: None,
             originated: false,
             fate: Fate::Pending,
+        }
+    }
+
+    /// The VRF that its tunnel is for, if it came by one, as far as that is known.
+    pub(super) fn tunnel(&self) -> Option<VrfId> {
+        match self.classified.as_ref()?.place {
+            Place::Tunnel(vrf) => Some(vrf),
+            Place::Vif(_) => None,
         }
     }
 

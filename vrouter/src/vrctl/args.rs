@@ -346,6 +346,9 @@ pub struct Drops {
     /// Of packets that entered here
     #[arg(long)]
     pub vif: Option<String>,
+    /// Of packets of this VRF: of the VIF where they entered, or of what their tunnel is for
+    #[arg(long)]
+    pub vrf: Option<String>,
     /// For this reason
     #[arg(long)]
     pub reason: Option<String>,
@@ -359,7 +362,7 @@ pub struct Drops {
     #[arg(long, default_value_t = 20, requires = "victims")]
     pub limit: u32,
     /// All reasons and their meanings; asks no daemon
-    #[arg(long, conflicts_with_all = ["vif", "reason", "victims", "watch"])]
+    #[arg(long, conflicts_with_all = ["vif", "vrf", "reason", "victims", "watch"])]
     pub reasons: bool,
 }
 

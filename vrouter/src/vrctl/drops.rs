@@ -32,8 +32,8 @@ pub async fn run(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Fa
     }
 }
 
-/// Packets dropped, by reason and VIF.
-type Counts = BTreeMap<(String, String), u64>;
+/// Packets dropped, by reason, VIF and VRF.
+type Counts = BTreeMap<(String, String, String), u64>;
 
 /// Tells each second what was dropped meanwhile, and of each kind the last one and who decided, until it is ended.
 async fn watch(daemon: &Daemon, format: Format, drops: &Drops) -> Result<(), Failure> {
@@ -45,15 +45,16 @@ async fn watch(daemon: &Daemon, format: Format, drops: &Drops) -> Result<(), Fai
     loop {
         tokio::time::sleep(SECOND).await;
         let now = wanted(client.stats(v1::StatsRequest {}).await?.into_inner(), drops);
-        for ((reason, vif), packets) in &now {
+        for (of, packets) in &now {
             // the counters of a VIF end with it
-            let more = packets.saturating_sub(before.get(&(reason.clone(), vif.clone())).copied().unwrap_or(0));
+            let more = packets.saturating_sub(before.get(of).copied().unwrap_or(0));
             if more == 0 {
                 continue;
             }
-            let filter = v1::VictimsRequest { reason: reason.clone(), vif: vif.clone(), limit: 1 };
+            let (reason, vif, vrf) = of.clone();
+            let filter = v1::VictimsRequest { reason, vif, vrf, limit: 1 };
             let last = client.victims(filter).await?.into_inner().victims.into_iter().next();
-            print(&rise(format, (reason, vif), more, last));
+            print(&rise(format, of, more, last));
         }
         before = now;
     }
@@ -63,25 +64,28 @@ async fn watch(daemon: &Daemon, format: Format, drops: &Drops) -> Result<(), Fai
 fn wanted(stats: v1::StatsReply, drops: &Drops) -> Counts {
     let mut counts = Counts::new();
     for row in stats.drops.into_iter().filter(|row| fits(row, drops)) {
-        *counts.entry((row.reason, row.vif)).or_default() += row.packets;
+        *counts.entry((row.reason, row.vif, row.vrf)).or_default() += row.packets;
     }
     counts
 }
 
 fn fits(row: &v1::DropCount, drops: &Drops) -> bool {
-    drops.vif.as_ref().is_none_or(|vif| row.vif == *vif) && drops.reason.as_ref().is_none_or(|it| row.reason == *it)
+    let is = |wanted: &Option<String>, it: &str| wanted.as_ref().is_none_or(|wanted| wanted == it);
+    is(&drops.vif, &row.vif) && is(&drops.vrf, &row.vrf) && is(&drops.reason, &row.reason)
 }
 
 /// One line.
-fn rise(format: Format, (reason, vif): (&str, &str), more: u64, last: Option<v1::Victim>) -> String {
+fn rise(format: Format, (reason, vif, vrf): &(String, String, String), more: u64, last: Option<v1::Victim>) -> String {
     if format != Format::Table {
-        let mut value = json!({ "reason": reason, "vif": vif, "packets": more, "meaning": meaning(reason) });
+        let mut value =
+            json!({ "reason": reason, "vif": vif, "vrf": vrf, "packets": more, "meaning": meaning(reason) });
         if let Some(last) = last {
             value["last"] = json!({ "object": last.object, "decoded": head_line(&last.head), "head": hex(&last.head) });
         }
         return format!("{value}\n");
     }
-    let at = if vif.is_empty() { String::new() } else { format!(" at vif {vif}") };
+    let at = |what: &str, name: &str| if name.is_empty() { String::new() } else { format!(" {what} {name}") };
+    let at = at("at vif", vif) + &at("in vrf", vrf);
     let last = last.map(|last| {
         let by = if last.object.is_empty() { String::new() } else { format!(" by {}", last.object) };
         format!("; the last one{by}: {}", head_line(&last.head))
@@ -93,19 +97,20 @@ async fn counts(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Fai
     let stats = connect(daemon).await?.stats(v1::StatsRequest {}).await?.into_inner();
     let mut rows = stats.drops;
     rows.retain(|row| fits(row, &drops));
-    rows.sort_by(|a, b| (b.packets, &a.reason, &a.vif).cmp(&(a.packets, &b.reason, &b.vif)));
+    rows.sort_by(|a, b| (b.packets, &a.reason, &a.vif, &a.vrf).cmp(&(a.packets, &b.reason, &b.vif, &b.vrf)));
     let total: u64 = rows.iter().map(|row| row.packets).sum();
     match format {
         Format::Table => {
             let cells = |row: &v1::DropCount| {
-                let vif = if row.vif.is_empty() { "-" } else { &row.vif };
-                vec![row.reason.clone(), vif.into(), count(row.packets), meaning(&row.reason).into()]
+                let or_none = |name: &str| if name.is_empty() { "-".into() } else { name.to_owned() };
+                let (vif, vrf) = (or_none(&row.vif), or_none(&row.vrf));
+                vec![row.reason.clone(), vif, vrf, count(row.packets), meaning(&row.reason).into()]
             };
-            print(&table(&["reason", "vif", "packets", "meaning"], rows.iter().map(cells)));
+            print(&table(&["reason", "vif", "vrf", "packets", "meaning"], rows.iter().map(cells)));
             print(&format!("{} packets\n", count(total)));
         }
         _ => {
-            let row = |row: &v1::DropCount| json!({ "reason": row.reason, "vif": row.vif, "packets": row.packets, "meaning": meaning(&row.reason) });
+            let row = |row: &v1::DropCount| json!({ "reason": row.reason, "vif": row.vif, "vrf": row.vrf, "packets": row.packets, "meaning": meaning(&row.reason) });
             let rows: Vec<_> = rows.iter().map(row).collect();
             print_value(format, &json!({ "generation": stats.generation, "packets": total, "drops": rows }));
         }
@@ -117,6 +122,7 @@ async fn victims(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Fa
     let filter = v1::VictimsRequest {
         reason: drops.reason.unwrap_or_default(),
         vif: drops.vif.unwrap_or_default(),
+        vrf: drops.vrf.unwrap_or_default(),
         limit: drops.limit,
     };
     let victims = connect(daemon).await?.victims(filter).await?.into_inner().victims;
@@ -135,7 +141,7 @@ async fn victims(daemon: &Daemon, format: Format, drops: Drops) -> Result<(), Fa
 /// A victim for people: who, why, what it was, and its bytes.
 fn told(victim: &v1::Victim) -> String {
     let mut text = format!("{} ago  {}", duration(victim.age_ms), victim.reason);
-    for (what, name) in [(" at vif ", &victim.vif), (" by ", &victim.object)] {
+    for (what, name) in [(" at vif ", &victim.vif), (" in vrf ", &victim.vrf), (" by ", &victim.object)] {
         if !name.is_empty() {
             text += what;
             text += name;
@@ -156,6 +162,7 @@ fn value(victim: &v1::Victim) -> Value {
     json!({
         "reason": victim.reason,
         "vif": victim.vif,
+        "vrf": victim.vrf,
         "object": victim.object,
         "length": victim.length,
         "head": hex(&victim.head),

@@ -181,7 +181,7 @@ fn value(stats: &v1::StatsReply) -> Value {
             "fragments_held": it.fragments_held, "fragments_released": it.fragments_released,
         })
     };
-    let drop = |it: &v1::DropCount| json!({ "reason": it.reason, "vif": it.vif, "packets": it.packets });
+    let drop = |it: &v1::DropCount| json!({ "reason": it.reason, "vif": it.vif, "vrf": it.vrf, "packets": it.packets });
     let worker = |it: &v1::WorkerStats| {
         json!({
             "worker": it.worker, "polls": it.polls, "busy_polls": it.busy_polls, "rx_packets": it.rx_packets,

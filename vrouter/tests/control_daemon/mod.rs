@@ -352,7 +352,12 @@ fn flow(at: u32) -> v1::Flow {
 }
 
 fn stats(generation: u64) -> v1::StatsReply {
-    let drop = |reason: &str, vif: &str, packets| v1::DropCount { reason: reason.into(), vif: vif.into(), packets };
+    let drop = |reason: &str, (vif, vrf): (&str, &str), packets| v1::DropCount {
+        reason: reason.into(),
+        vif: vif.into(),
+        packets,
+        vrf: vrf.into(),
+    };
     v1::StatsReply {
         learning: None,
         generation,
@@ -363,7 +368,11 @@ fn stats(generation: u64) -> v1::StatsReply {
             dropped: 5,
             ..Default::default()
         }],
-        drops: vec![drop("no_route", "web1", 2), drop("no_route", "web2", 1), drop("rx_missed", "", 7)],
+        drops: vec![
+            drop("no_route", ("web1", "red"), 2),
+            drop("no_route", ("web2", "red"), 1),
+            drop("rx_missed", ("", ""), 7),
+        ],
         workers: vec![v1::WorkerStats { worker: 0, polls: 100, busy_polls: 10, rx_packets: 10, ..Default::default() }],
         flows: Some(v1::FlowTableStats { capacity_v4: 1024, used_v4: 3, ..Default::default() }),
         ports: vec![v1::PortStats { port: "p0".into(), link_up: true, rx_packets: 10, ..Default::default() }],
@@ -399,6 +408,7 @@ fn victims() -> Vec<v1::Victim> {
         head: head.to_vec(),
         age_ms: 1200,
         worker: 0,
+        vrf: "red".into(),
     };
     vec![victim("no_route", &head), victim("frame_too_short", &head[..10])]
 }

@@ -221,7 +221,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let prefix = Some(v1::Prefix { address: vec![10, 1, 1, 0], length: 24 });
     let flows =
         v1::FlowsRequest { vrf: "red".into(), vif: "ra".into(), source: prefix, port: Some(53), ..Default::default() };
-    let victims = v1::VictimsRequest { reason: "no_route".into(), vif: "ra".into(), limit: 3 };
+    let victims = v1::VictimsRequest { reason: "no_route".into(), vif: "ra".into(), limit: 3, vrf: "red".into() };
     let explain = v1::ExplainRequest {
         place: Some(v1::explain_request::Place::Vif("ra".into())),
         source: vec![10, 1, 1, 10],

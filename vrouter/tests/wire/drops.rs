@@ -1,5 +1,8 @@
 //! Every drop reason, provoked with bytes from scapy.
 
+use vrouter::api::v1;
+use vrouter::api::v1::object_key::Kind as Key;
+use vrouter::control::Request;
 use vrouter::drops::DropReason;
 
 use super::frames::frame;
@@ -120,6 +123,51 @@ fn bad_fabric_frames_are_dropped_by_reason() {
             lab.dropped(UP, name, reason);
         }
         assert!(lab.rig().flows(Default::default()).is_empty());
+    });
+}
+
+/// What comes out of tunnels is told by the VRF that it was for, in which it may be another tenant's than what came before by the same port.
+#[test]
+fn drops_are_told_by_vrf() {
+    scenario("drops-by-vrf", Lab::a, |lab| {
+        lab.apply("acls: [{name: nothing, rules: []}]\nvrfs: [{name: red, acl: nothing}, {name: gone, acl: nothing}]");
+        lab.apply("labels: [{label: 2000, vrf: gone}]\nroutes: [{vrf: gone, prefix: 10.1.1.10/32, via: {vif: ba}}]");
+        (0..3).for_each(|_| lab.dropped(UP, "udp4.vxlan.back", DropReason::AclVrf));
+        (0..2).for_each(|_| lab.dropped(UP, "udp4.blue.back", DropReason::AclVrf));
+        lab.dropped(RA, "udp4.vxlan", DropReason::AclVrf);
+        // for nobody, as far as is known
+        lab.dropped(UP, "vxlan.vni-unknown", DropReason::VniUnknown);
+        lab.dropped((0, 5), "udp4.vxlan", DropReason::NoVif);
+        let told = |lab: &mut Lab| {
+            let rows = lab.rig().stats().drops.into_iter();
+            let mut rows: Vec<_> = rows.map(|row| (row.reason, row.vif, row.vrf, row.packets)).collect();
+            rows.sort();
+            rows
+        };
+        let row =
+            |reason: &str, vif: &str, vrf: &str, packets| (reason.to_owned(), vif.to_owned(), vrf.to_owned(), packets);
+        let others = [
+            row("acl_vrf", "ra", "red", 1),
+            row("acl_vrf", "up0", "gone", 2),
+            row("acl_vrf", "up0", "red", 3),
+            row("no_vif", "", "", 1),
+            row("vni_unknown", "up0", "underlay", 1),
+        ];
+        assert_eq!(told(lab), others);
+        let victims = |lab: &mut Lab, vif: &str, vrf: &str| {
+            let filter = v1::VictimsRequest { vif: vif.into(), vrf: vrf.into(), ..v1::VictimsRequest::default() };
+            let victims = lab.rig().ask(|reply| Request::Victims { filter, reply }).unwrap().victims;
+            assert!(victims.iter().all(|row| row.vrf == vrf));
+            victims.len()
+        };
+        assert_eq!((victims(lab, "up0", "red"), victims(lab, "", "red"), victims(lab, "", "gone")), (3, 4, 2));
+        // of a VRF that is no more nobody's name is told
+        lab.apply("labels: [{label: 2000, vrf: blue}]");
+        let prefix = Some(v1::Prefix { address: vec![10, 1, 1, 10], length: 32 });
+        lab.rig().delete(Key::Route(v1::RouteKey { vrf: "gone".into(), prefix, owner: String::new() }));
+        lab.rig().delete(Key::Vrf("gone".into()));
+        let [a, _, c, d, e] = others;
+        assert_eq!(told(lab), [a, c, row("acl_vrf", "up0", "underlay", 2), d, e]);
     });
 }
 

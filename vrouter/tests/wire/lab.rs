@@ -510,7 +510,7 @@ impl Lab {
         let after = self.rigs[from.0].stats().drops;
         let count = |rows: &[v1::DropCount], row: &v1::DropCount| {
             rows.iter()
-                .find(|other| (&other.vif, &other.reason) == (&row.vif, &row.reason))
+                .find(|other| (&other.vif, &other.vrf, &other.reason) == (&row.vif, &row.vrf, &row.reason))
                 .map_or(0, |row| row.packets)
         };
         let more = after.iter().filter(|row| row.packets > count(&before, row));

@@ -196,7 +196,7 @@ fn victims_are_remembered_with_who_decided() {
         lab.dropped(UP, "vxlan.vni-unknown", DropReason::VniUnknown);
         lab.dropped(BA, "bad.mac-spoofed", DropReason::MacSpoofed);
         let mut ask = |reason: &str, vif: &str, limit| {
-            let filter = v1::VictimsRequest { reason: reason.into(), vif: vif.into(), limit };
+            let filter = v1::VictimsRequest { reason: reason.into(), vif: vif.into(), limit, vrf: String::new() };
             lab.rig().ask(|reply| Request::Victims { filter, reply }).map(|reply| reply.victims)
         };
         assert_eq!(ask("", "", 0).unwrap().len(), 3);

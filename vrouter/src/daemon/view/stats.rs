@@ -1,11 +1,13 @@
 //! Counters as the API tells them.
 
-use super::vif_name;
+use std::collections::BTreeMap;
+
+use super::vrf_name;
 use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::counters::Counters;
 use crate::drops::DropReason;
-use crate::ids::VifId;
+use crate::ids::{VifId, VrfId};
 use crate::tables::Snapshot;
 
 /// What the VIFs' rows of counters held when their present owners came: rows are reused.
@@ -79,7 +81,7 @@ impl Sums {
     }
 }
 
-/// VIF counters, drops by reason and VIF, workers, the flow table, conservation; ports are added by whoever has devices.
+/// VIF counters, drops by reason, VIF and VRF, workers, the flow table, conservation; ports are added by whoever has devices.
 pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapshot: &Snapshot) -> v1::StatsReply {
     let mut vifs = Vec::new();
     let mut drops = Vec::new();
@@ -89,11 +91,24 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
     for sums in &rows {
         nameless.iter_mut().zip(&sums.drops).for_each(|(sum, more)| *sum += more);
     }
+    let tunnelled = tunnelled(shared);
     for (_, vif) in snapshot.vifs.iter() {
         let sums = rows[vif.slot].clone().since(&baselines.rows[vif.slot].sums);
         for (&reason, &packets) in DropReason::ALL.iter().zip(&sums.drops).filter(|(_, packets)| **packets > 0) {
-            drops.push(v1::DropCount { reason: reason.name().into(), vif: vif_name(snapshot, vif.id), packets });
             nameless[reason as usize] -= packets;
+            let of = (vif.id, reason as u8);
+            let by_vrf = tunnelled.range((of, VrfId(0))..=(of, VrfId(u32::MAX)));
+            let there = by_vrf.filter(|((_, vrf), _)| snapshot.vrfs.row(vrf.index()).is_some());
+            let mut rest = packets;
+            for ((_, vrf), packets) in there.map(|(of, packets)| (of, *packets)).chain([(&(of, vif.vrf), u64::MAX)]) {
+                // counted beside the sum of all
+                let packets = packets.min(rest);
+                rest -= packets;
+                if packets > 0 {
+                    let (vif, vrf) = (vif.name.to_string(), vrf_name(snapshot, *vrf));
+                    drops.push(v1::DropCount { reason: reason.name().into(), vif, packets, vrf });
+                }
+            }
         }
         let [rx_packets, rx_bytes, tx_packets, tx_bytes, books @ ..] = sums.traffic;
         let [forwarded, punted, returned, pieces, copied, fragments_held, fragments_released] = books;
@@ -116,7 +131,7 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
         });
     }
     for (&reason, &packets) in DropReason::ALL.iter().zip(&nameless).filter(|(_, packets)| **packets > 0) {
-        drops.push(v1::DropCount { reason: reason.name().into(), vif: String::new(), packets });
+        drops.push(v1::DropCount { reason: reason.name().into(), packets, ..v1::DropCount::default() });
     }
     v1::StatsReply {
         learning: None,
@@ -130,6 +145,15 @@ pub fn stats(shared: &Shared, slow: &SlowPath<'_>, baselines: &Baselines, snapsh
         verdicts: None,
         conservation: Some(conservation(shared, slow)),
     }
+}
+
+/// Drops of what came out of tunnels, all workers together: by VIF and reason, and the VRF.
+fn tunnelled(shared: &Shared) -> BTreeMap<((VifId, u8), VrfId), u64> {
+    let mut sums = BTreeMap::new();
+    for (of, frames) in shared.workers.iter().flat_map(|end| end.vrf_drops.read()) {
+        *sums.entry(((of.vif, of.reason as u8), of.vrf)).or_default() += frames;
+    }
+    sums
 }
 
 fn workers(shared: &Shared) -> Vec<v1::WorkerStats> {

@@ -23,12 +23,17 @@ pub fn victims(
     for (worker, end) in shared.workers.iter().enumerate() {
         for victim in end.victims.read() {
             let vif = victim.vif.map(|vif| vif_name(snapshot, vif)).unwrap_or_default();
+            let row = victim.vif.and_then(|vif| snapshot.vifs.row(vif.index()));
+            let vrf = victim.tunnel.or(row.map(|row| row.vrf));
+            let vrf = vrf.map(|vrf| vrf_name(snapshot, vrf)).unwrap_or_default();
             let wanted = (request.reason.is_empty() || request.reason == victim.reason.name())
-                && (request.vif.is_empty() || request.vif == vif);
+                && (request.vif.is_empty() || request.vif == vif)
+                && (request.vrf.is_empty() || request.vrf == vrf);
             if wanted {
                 rows.push(v1::Victim {
                     reason: victim.reason.name().into(),
                     vif,
+                    vrf,
                     object: culprit(snapshot, victim.culprit),
                     length: victim.length.into(),
                     head: victim.head,
