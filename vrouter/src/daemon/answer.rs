@@ -424,15 +424,12 @@ impl Control {
         });
         reply.ports.retain(|row| self.model.port_index(&row.port).is_some());
         for row in &reply.ports {
-            let port = self.model.port_index(&row.port);
-            let vif = port.and_then(|port| crate::datapath::classify::vif_of(snapshot, port.index()));
+            let vif_of = crate::datapath::classify::vif_of;
+            let vif = self.model.port_index(&row.port).and_then(|port| vif_of(snapshot, port.index()));
             let named = |vif: &crate::tables::Vif| (vif.name.to_string(), super::view::vrf_name(snapshot, vif.vrf));
             let (vif, vrf) = vif.map(named).unwrap_or_default();
-            let lost = [
-                (DropReason::RxMissed, row.missed),
-                (DropReason::RxNoMbuf, row.no_mbuf),
-                (DropReason::RxErrors, row.errors),
-            ];
+            use DropReason::{RxErrors, RxMissed, RxNoMbuf};
+            let lost = [(RxMissed, row.missed), (RxNoMbuf, row.no_mbuf), (RxErrors, row.errors)];
             for (reason, packets) in lost.into_iter().filter(|(_, packets)| *packets > 0) {
                 let (vif, vrf) = (vif.clone(), vrf.clone());
                 reply.drops.push(v1::DropCount { reason: reason.name().into(), vif, packets, vrf });
