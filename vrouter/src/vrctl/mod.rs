@@ -6,6 +6,7 @@ mod add_bridge;
 mod apply;
 mod args;
 mod capture;
+mod compare;
 mod connect;
 mod decode;
 mod delete;
