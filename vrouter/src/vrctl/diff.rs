@@ -173,7 +173,7 @@ fn told(step: &Planned) -> Result<(String, Value), Failure> {
     let (kind, name, _) = after.or(before).unwrap_or(("object", String::new(), Value::Null));
     let mut text = format!("{sign} {kind} {name}\n");
     if let Planned { before: Some(_), after: Some(after), .. } = step {
-        text = format!("{sign} {kind} {}\n", key_of(after));
+        text = format!("{}\n", format!("{sign} {kind} {}", key_of(after)).trim_end());
         for Difference { field, what } in differences(&values[0], &values[1]) {
             text += &format!("    {field}: {what}\n");
         }

@@ -83,7 +83,7 @@ fn step(planned: &v1::Planned) -> Result<Step, Failure> {
     let text = match (&planned.after, &before_value, &after_value) {
         (Some(after), Some(before), Some(value)) => {
             let fields: Vec<_> = differences(before, value).into_iter().map(|one| one.field).collect();
-            format!("{sign} {kind} {}  ({})", key_of(after), fields.join(", "))
+            format!("{}  ({})", format!("{sign} {kind} {}", key_of(after)).trim_end(), fields.join(", "))
         }
         _ => format!("{sign} {kind} {name}"),
     };
