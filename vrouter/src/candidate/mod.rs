@@ -19,7 +19,7 @@ pub use bed::{Bed, Left, Outcome};
 pub use coverage::{Coverage, Item, What};
 pub use packet::Packet;
 pub use report::{junit, tap};
-pub use run::{Tested, check};
+pub use run::{Tested, check, check_each};
 
 use crate::api::position::FileError;
 use crate::api::v1;

@@ -15,6 +15,7 @@ use super::compare::{Difference, differences};
 use super::connect::{Daemon, connect};
 use super::offline::text_of;
 use super::output::{Format, print, print_value};
+use super::progress::Progress;
 use super::revisions::{kept, objects};
 use super::show::{contract_kind, list};
 use super::watch::{key_of, shown};
@@ -117,8 +118,10 @@ async fn beside_daemon(daemon: &Daemon, diff: &Diff) -> Result<v1::Plan, Failure
     let (changes, stand): (Vec<_>, Vec<_>) = files.changes()?.into_iter().unzip();
     let kinds = diff.only.iter().map(|&kind| contract_kind(kind).into()).collect();
     let begin = v1::Begin { owner: diff.owner.clone(), replace: true, kinds, dry_run: true, ..v1::Begin::default() };
-    let steps = tokio_stream::iter(steps(begin, changes));
+    let progress = Progress::of("connecting");
+    let steps = tokio_stream::iter(steps(begin, changes, progress.bar()));
     let reply = connect(daemon).await?.apply(steps).await?.into_inner().message().await?;
+    drop(progress);
     match reply.and_then(|reply| reply.result) {
         Some(Answer::Plan(plan)) => Ok(plan),
         Some(Answer::Refused(refused)) => {

@@ -11,6 +11,7 @@ use super::connect::{Client, Daemon, connect};
 use super::frames;
 use super::offline;
 use super::output::{Format, address, print, print_value, table};
+use super::progress::Progress;
 
 /// Who answers.
 enum Asked<'a> {
@@ -85,13 +86,18 @@ async fn each(
     candidate: Option<&Candidate>,
 ) -> Result<(), Failure> {
     let mut rows = Vec::with_capacity(captured.len());
+    let progress = Progress::of("explaining");
+    let bar = progress.bar();
+    bar.count("frames", captured.len());
     for frame in &captured {
         let query = frames::request_of(&frame.bytes, frame.length);
         rows.push(match query {
             Ok(query) => Ok((query.clone(), asked.explain(at(query, explain, place.clone())).await?)),
             Err(why) => Err(why),
         });
+        bar.advance(1);
     }
+    drop(progress);
     if format == Format::Table {
         let rows = rows.iter().enumerate().map(|(at, row)| match row {
             Ok((query, reply)) => vec![(at + 1).to_string(), ends(query), reply.verdict.clone(), reply.result.clone()],

@@ -22,6 +22,7 @@ mod output;
 mod owners;
 mod pcapng;
 mod plan;
+mod progress;
 mod revisions;
 mod row_bfd;
 mod rows;

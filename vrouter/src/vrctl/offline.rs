@@ -7,13 +7,14 @@ use vrouter::api::expect::Expectations;
 use vrouter::api::position::FileError;
 use vrouter::api::v1;
 use vrouter::api::yaml::Files;
-use vrouter::candidate::{Candidate, Coverage, Item, Tested, What, check, junit, tap};
+use vrouter::candidate::{Candidate, Coverage, Item, Tested, What, check_each, junit, tap};
 
 use super::Failure;
 use super::apply::read;
 use super::args::{Expand, Report, Test, Validate};
 use super::explain::{step_table, step_value};
 use super::output::{Format, count, print, print_value, without_absent};
+use super::progress::Progress;
 
 /// Reads a file, or the standard input. Its name for errors, and its text.
 pub fn text_of(path: &Path) -> Result<(String, String), FileError> {
@@ -27,6 +28,7 @@ pub fn text_of(path: &Path) -> Result<(String, String), FileError> {
 /// The network of these files.
 pub fn candidate(files: &[PathBuf]) -> Result<Candidate, FileError> {
     let texts: Vec<_> = files.iter().map(|file| text_of(file)).collect::<Result<_, _>>()?;
+    let _progress = Progress::of("making a network of files");
     Candidate::read(&texts)
 }
 
@@ -61,10 +63,12 @@ pub fn test(format: Format, given: &Test) -> Result<(), Failure> {
     let mut all: Vec<(String, Vec<Tested>)> = Vec::new();
     for path in &given.expectations {
         let (name, text) = text_of(path)?;
+        let progress = Progress::of("reading expectations");
         let expectations = Expectations::parse(&name, &text)?;
-        let checked =
-            check(&candidate, &expectations.expect).map_err(|error| Failure::Refused(format!("no memory: {error}")))?;
-        all.push((name, checked));
+        let bar = progress.bar();
+        bar.count("expectations", expectations.expect.len());
+        let checked = check_each(&candidate, &expectations.expect, || bar.advance(1));
+        all.push((name, checked.map_err(|error| Failure::Refused(format!("no memory: {error}")))?));
     }
     let tests: Vec<(&str, &Tested)> =
         all.iter().flat_map(|(name, tests)| tests.iter().map(|test| (name.as_str(), test))).collect();
