@@ -19,6 +19,7 @@ VARIES = (
     (r"time=?\s*\d+(\.\d+)? ?ms", "TIME"),
     (r"in \dm\d\ds unless", "in TIME unless"),
     (r"generation \d+", "generation N"),
+    (r"of \d+ live flows", "of N live flows"),
     (r"^( operator +)\d+ ", r"\1N "),
     (r"\btcp \d+ > ", "tcp PORT > "),
     (r"\d+\.\d KiB", "SIZE"),
