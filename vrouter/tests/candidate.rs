@@ -209,7 +209,7 @@ fn rules_and_routes_that_decided_are_told_from_those_that_did_not() {
     let count = |what| all.iter().filter(|item| item.what == what).count();
     assert_eq!((count(What::Rule), count(What::Route)), (5, 3));
     let place = |text: &str| all.iter().find(|item| item.text == text).unwrap().place.clone();
-    assert_eq!(place("acl db rule 2"), "tenants.yaml:3:5");
+    assert_eq!(place("acl db rule 2"), "tenants.yaml:7:9");
     assert!(place("route 10.1.3.0/24 in vrf red").starts_with("tenants.yaml:"));
     // the ACL's end is no rule; the answer's way counts
     assert_eq!(items("expect: [{from: web1, to: db1, protocol: tcp, port: 80, result: drop}]").1, [""; 0]);
@@ -240,7 +240,8 @@ fn reports_for_programs_say_each_test_and_each_fault() {
     let text = "expect:\n- {name: \"a < b & \\\"c\\\" #1\", from: web1, to: db1, port: 5432}\n- {from: blue1, to: db1, port: 5432}\n";
     let checked = checked(text);
     let tests: Vec<_> = checked.iter().map(|test| ("e.yaml", test)).collect();
-    let tap = tap(&tests);
+    let candidate = candidate();
+    let tap = tap(&candidate, &tests);
     assert!(
         tap.starts_with(
             "TAP version 13\n1..2\nok 1 - a < b & \"c\" \\#1\nnot ok 2 - blue1 to db1 by tcp/5432: forward\n  ---\n"
@@ -251,7 +252,9 @@ fn reports_for_programs_say_each_test_and_each_fault() {
         tap.contains("at: \"e.yaml:3:3\"") && tap.contains("dropped (no_route)") && tap.ends_with("  ...\n"),
         "{tap}"
     );
-    let junit = junit(&tests);
+    assert!(tap.contains("route: vrf blue: no route to 10.1.1.13 (tenants.yaml:10:21)"), "{tap}");
+    let junit = junit(&candidate, &tests);
+    assert!(junit.contains("no route to 10.1.1.13 (tenants.yaml:10:21)"), "{junit}");
     assert!(junit.contains("<testsuites tests=\"2\" failures=\"1\">"), "{junit}");
     assert!(junit.contains("name=\"a &lt; b &amp; &quot;c&quot; #1\""), "{junit}");
     assert!(junit.contains("line=\"3\">") && junit.contains("<failure message=\"it is dropped (no_route)"), "{junit}");
@@ -277,6 +280,81 @@ fn a_bed_without_flows_explains() {
     assert_eq!((route.vrf.as_str(), prefix.address, prefix.length), ("red", vec![10, 1, 2, 0], 24));
     let nowhere = bed.explain(&v1::ExplainRequest { place: None, ..request });
     assert!(nowhere.unwrap_err().starts_with("place:"));
+}
+
+/// Projects: a policy for both ends, one for a prefix, and what is without any.
+const SHOP: &str = "\
+projects:
+  - name: shop
+    networks:
+      - {name: web, pools: [{prefix: 10.1.1.0/24}]}
+      - {name: db, pools: [{prefix: 10.1.2.0/24}]}
+    tags: [{name: base}]
+    interfaces:
+      - {name: web1, network: web, addresses: [10.1.1.11]}
+      - {name: web2, network: web, addresses: [10.1.1.12]}
+      - {name: db1, network: db, addresses: [10.1.2.11], tags: [base]}
+    policies:
+      - {name: not, from: {prefix: 10.1.1.12/32}, action: deny}
+      - name: ask
+        from: {network: web}
+        to: {tag: base}
+        protocol: tcp
+        ports: 5432
+";
+
+/// Where what decided stands, step by step: name, object, file and line.
+fn stands(files: &[(&str, &str)], from: &str, to: &str, port: u16) -> Vec<String> {
+    let files: Vec<_> = files.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
+    let candidate = Candidate::read(&files).unwrap_or_else(|error| panic!("{error}"));
+    let text = format!("expect: [{{from: {from}, to: {to}, protocol: tcp, port: {port}, result: any}}]");
+    let expectations = Expectations::parse("e.yaml", &text).unwrap();
+    let tested = check(&candidate, &expectations.expect).unwrap().remove(0);
+    let line = |step| {
+        let at = candidate.stands(step)?;
+        Some(format!("{} {}:{}", step.name, candidate.files()[at.file].0, at.position.line))
+    };
+    tested.steps.iter().filter_map(line).collect()
+}
+
+#[test]
+fn what_decided_is_told_by_file_and_line() {
+    let files: Vec<_> = [("underlay.yaml", UNDERLAY), ("tenants.yaml", TENANTS), ("log.yaml", LOG)].into();
+    let of = |from: &str, to: &str, port| stands(&files, from, to, port);
+    // the VIF, its route, and the rule in its ACL
+    let asked = of("web1", "db1", 5432);
+    assert_eq!(asked[..3], ["anti_spoofing tenants.yaml:13", "route tenants.yaml:15", "acl_to_vif tenants.yaml:5"]);
+    // the end of an ACL is where the ACL stands
+    assert_eq!(of("web1", "db1", 80)[2], "acl_to_vif tenants.yaml:3");
+    assert_eq!(of("log", "web1", 514).last().unwrap(), "acl_from_vif log.yaml:2");
+    // a route of a file, and the VRF where there is none
+    assert_eq!(of("web1", "10.1.3.1", 80)[1..], ["route tenants.yaml:21"]);
+    assert_eq!(of("web1", "10.9.9.9", 80)[1..], ["route tenants.yaml:10"]);
+    // a route that another one is preferred to
+    let two = format!("{TENANTS}neighbours: []\n").replacen(
+        "  - {vrf: red, prefix: 10.1.3.0/24, drop: true}\n",
+        "  - {vrf: red, prefix: 10.1.3.0/24, drop: true, owner: a}\n  - {vrf: red, prefix: 10.1.3.0/24, drop: true, preference: 200, owner: b}\n",
+        1,
+    );
+    let files = [("underlay.yaml", UNDERLAY), ("tenants.yaml", &two)];
+    assert_eq!(stands(&files, "web1", "10.1.3.1", 80)[1..], ["route tenants.yaml:22"]);
+}
+
+#[test]
+fn what_a_project_decided_is_told_by_its_policy_s_line() {
+    let of = |from: &str, port| stands(&[("shop.yaml", SHOP)], from, "shop.db1", port);
+    let asked = of("shop.web1", 5432);
+    let want = [
+        "anti_spoofing shop.yaml:8", // the interface
+        "route shop.yaml:4",         // of the network to the other one
+        "route shop.yaml:10",
+        "acl_vrf shop.yaml:13",
+        "acl_vrf shop.yaml:13",
+    ];
+    assert_eq!(asked[..5], want, "{asked:?}");
+    assert_eq!(of("shop.web2", 5432).last().unwrap(), "acl_vrf shop.yaml:12");
+    // nothing fits: the network's end
+    assert_eq!(of("shop.web1", 80).last().unwrap(), "acl_vrf shop.yaml:4");
 }
 
 /// A file and what is put in place of what, a packet, what it says would have to change, and what is changed then.

@@ -81,6 +81,8 @@ fn the_pipeline_refuses_a_bad_change_and_says_why() {
         "{out}"
     );
     assert!(out.contains("acl to-db rule 0 (ask)") && out.contains("10 of 11 expectations are met"), "{out}");
+    let denied = out.lines().find(|line| line.contains("acl to-db rule 0 (ask)")).unwrap();
+    assert!(denied.ends_with(" tenants.yaml:13:9"), "{denied}");
     // networks that must not meet, joined
     let joined =
         changed("tenants.yaml", "vifs:\n", "routes:\n  - {vrf: staff, prefix: 10.1.1.0/24, via: {vrf: shop}}\nvifs:\n");
@@ -95,7 +97,7 @@ fn the_pipeline_refuses_a_bad_change_and_says_why() {
     );
     let (code, out, error) = stopped(&more);
     assert_eq!((code, error.as_str()), (1, "vrctl: 1 rules and routes are touched by no packet\n"), "{out}");
-    assert!(out.ends_with("tenants.yaml:11:5: acl to-db rule 2 (old): never\n"), "{out}");
+    assert!(out.ends_with("tenants.yaml:15:9: acl to-db rule 2 (old): never\n"), "{out}");
 }
 
 #[test]
@@ -165,6 +167,7 @@ fn reports_and_fields_for_programs_are_stable() {
     );
     let step = first["steps"].as_array().unwrap().iter().find(|step| step["name"] == "acl_to_vif").unwrap();
     assert_eq!((&step["acl"], &step["rule"]), (&"to-db".into(), &0.into()));
+    assert_eq!((&step["file"], &step["line"]), (&"tenants.yaml".into(), &13.into()));
     assert_eq!(value["coverage"][1]["touched"], true);
     let (_, out, _) = told(&office(), &format!("{line} --report tap"));
     assert!(out.starts_with("TAP version 13\n1..11\nok 1 - web servers ask the database: web1 to db\n"), "{out}");
@@ -181,9 +184,16 @@ fn explain_by_files_needs_no_daemon() {
     let (code, out, error) = told(&office(), &format!("{line} 22"));
     assert_eq!((code, error.as_str()), (0, ""));
     assert!(out.contains("acl to-db end") && out.contains("acl_to_vif: "), "{out}");
+    assert!(out.starts_with(" STEP ") && out.lines().next().unwrap().ends_with(" WHERE"), "{out}");
+    assert!(out.lines().any(|line| line.contains("denies at vif db") && line.ends_with(" tenants.yaml:11:5")), "{out}");
     let (_, out, _) = told(&office(), &format!("{line} 5432 -o json"));
     let value: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&value["verdict"], &value["exit_vif"], value.get("remote")), (&"forward".into(), &"db".into(), None));
+    let steps = value["steps"].as_array().unwrap();
+    let rule = steps.iter().find(|step| step["name"] == "acl_to_vif").unwrap();
+    assert_eq!((&rule["file"], &rule["line"]), (&"tenants.yaml".into(), &13.into()), "{rule}");
+    let route = steps.iter().find(|step| step["name"] == "route").unwrap();
+    assert_eq!((&route["file"], &route["line"]), (&"tenants.yaml".into(), &19.into()), "{route}");
     let (code, _, error) = told(&office(), "explain -f tenants.yaml --vif web9 --src 10.1.1.11 --dst 10.1.1.13");
     assert_eq!((code, error.as_str()), (1, "vrctl: refused: vif: there is no VIF web9\n"));
 }

@@ -27,7 +27,7 @@ pub struct Item {
     pub what: What,
     /// "acl web rule 2 (allow-dns)", "route 10.1.0.0/16 in vrf red".
     pub text: String,
-    /// Where the route, or the rule's ACL, stands: "network.yaml:12:3".
+    /// Where it stands: "network.yaml:12:3"; what a policy was expanded into at its policy.
     pub place: String,
     pub is_touched: bool,
 }
@@ -64,7 +64,7 @@ impl Coverage {
                     items.push(Item {
                         what: What::Rule,
                         text: format!("acl {} rule {at}{name}", acl.name),
-                        place: format!("{file}:{}:{}", acl.position.line, acl.position.column),
+                        place: format!("{file}:{}:{}", rule.position.line, rule.position.column),
                         is_touched: self.rules.contains(&(acl.name.clone(), at as u32)),
                     });
                 }

@@ -7,25 +7,27 @@
 mod bed;
 mod coverage;
 mod packet;
+mod places;
 mod report;
 mod run;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use bed::{Bed, Left, Outcome};
 pub use coverage::{Coverage, Item, What};
 pub use packet::Packet;
 pub use report::{junit, tap};
-pub use run::{Tested, check};
+pub use run::{Tested, check, check_each};
 
 use crate::api::position::FileError;
 use crate::api::v1;
-use crate::api::yaml::{Files, Network};
+use crate::api::yaml::{Files, Network, Stands};
 use crate::ids::{Mac, VifId};
 use crate::model::{Limits, Model, NewPort, PortInfo};
 use crate::tables::{Snapshot, Vif, VifKind};
+use places::Places;
 
 /// L3 bytes of a port that no file tells of.
 const MTU: u16 = 1500;
@@ -36,6 +38,8 @@ pub struct Candidate {
     vifs: HashMap<String, VifId>,
     files: Files,
     objects: usize,
+    /// Made when somebody asks.
+    places: OnceLock<Places>,
 }
 
 impl Candidate {
@@ -49,7 +53,7 @@ impl Candidate {
         let objects = apply(&mut model, &files)?;
         let snapshot = with_neighbours(&mut model);
         let vifs = snapshot.vifs.iter().map(|(_, vif)| (vif.name.to_string(), vif.id)).collect();
-        Ok(Candidate { snapshot, vifs, files, objects })
+        Ok(Candidate { snapshot, vifs, files, objects, places: OnceLock::new() })
     }
 
     /// What workers forward by.
@@ -60,6 +64,18 @@ impl Candidate {
     /// The files and what is in them.
     pub fn files(&self) -> &[(String, Network)] {
         self.files.all()
+    }
+
+    /// Where what decided in a step stands: the rule, or its ACL where the end of that decided; the route, or the VIF whose it is; the VIF; the VRF
+    /// that has no route. What was expanded from a project stands where its policy, interface or network does. `None`: in no file.
+    pub fn stands(&self, step: &v1::Step) -> Option<Stands> {
+        let places = self.places.get_or_init(|| Places::of(self.files.all()));
+        places.of_step(step).filter(|at| at.position.line > 0)
+    }
+
+    /// The same for people: "network.yaml:12:3"; empty: in no file.
+    pub fn place(&self, step: &v1::Step) -> String {
+        self.stands(step).map(|at| self.files.text(at)).unwrap_or_default()
     }
 
     /// How many objects there are in the files.

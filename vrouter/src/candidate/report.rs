@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::Tested;
+use super::{Candidate, Tested};
 use crate::api::v1;
 
-/// The Test Anything Protocol, version 13. `file` is that of the expectations.
-pub fn tap(tests: &[(&str, &Tested)]) -> String {
+/// The Test Anything Protocol, version 13. Tests stand beside the file of their expectations.
+pub fn tap(candidate: &Candidate, tests: &[(&str, &Tested)]) -> String {
     let mut out = format!("TAP version 13\n1..{}\n", tests.len());
     for (at, (file, test)) in tests.iter().enumerate() {
         let word = if test.holds() { "ok" } else { "not ok" };
@@ -21,7 +21,7 @@ pub fn tap(tests: &[(&str, &Tested)]) -> String {
             _ = writeln!(out, "    - {fault:?}");
         }
         _ = writeln!(out, "  steps:");
-        for line in steps(test) {
+        for line in steps(candidate, test) {
             _ = writeln!(out, "    - {line:?}");
         }
         _ = writeln!(out, "  ...");
@@ -30,7 +30,7 @@ pub fn tap(tests: &[(&str, &Tested)]) -> String {
 }
 
 /// JUnit's XML: a suite of each file.
-pub fn junit(tests: &[(&str, &Tested)]) -> String {
+pub fn junit(candidate: &Candidate, tests: &[(&str, &Tested)]) -> String {
     let failed = |tests: &[&(&str, &Tested)]| tests.iter().filter(|(_, test)| !test.holds()).count();
     let all: Vec<_> = tests.iter().collect();
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -46,7 +46,7 @@ pub fn junit(tests: &[(&str, &Tested)]) -> String {
                 _ = writeln!(out, "{head}/>");
                 continue;
             }
-            let body: Vec<_> = test.faults.iter().cloned().chain(steps(test)).collect();
+            let body: Vec<_> = test.faults.iter().cloned().chain(steps(candidate, test)).collect();
             let message = escaped(&test.faults.join("; "));
             _ = writeln!(out, "{head}>\n      <failure message=\"{message}\">{}</failure>", escaped(&body.join("\n")));
             _ = writeln!(out, "    </testcase>");
@@ -57,9 +57,13 @@ pub fn junit(tests: &[(&str, &Tested)]) -> String {
     out
 }
 
-/// How a packet and its answer were decided, a line each.
-fn steps(test: &Tested) -> Vec<String> {
-    let line = |head: &str, step: &v1::Step| format!("{head}{}: {}: {}", step.name, step.object, step.detail);
+/// How a packet and its answer were decided, a line each, with where in the files it stands.
+fn steps(candidate: &Candidate, test: &Tested) -> Vec<String> {
+    let line = |head: &str, step: &v1::Step| {
+        let place = Some(candidate.place(step)).filter(|place| !place.is_empty());
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        format!("{head}{}: {}: {}{place}", step.name, step.object, step.detail)
+    };
     let there = test.steps.iter().map(|step| line("", step));
     there.chain(test.reply_steps.iter().map(|step| line("answer: ", step))).collect()
 }

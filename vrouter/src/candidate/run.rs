@@ -72,6 +72,18 @@ struct Became {
 /// # Errors
 /// There is no memory for a flow table.
 pub fn check(candidate: &Candidate, expectations: &[At<Expectation>]) -> Result<Vec<Tested>, flowtable::LayoutError> {
+    check_each(candidate, expectations, || {})
+}
+
+/// The same; `done` hears of each expectation when all its packets have been tried.
+///
+/// # Errors
+/// There is no memory for a flow table.
+pub fn check_each(
+    candidate: &Candidate,
+    expectations: &[At<Expectation>],
+    mut done: impl FnMut(),
+) -> Result<Vec<Tested>, flowtable::LayoutError> {
     let mut bed = Bed::new(candidate)?;
     let mut tests = Vec::new();
     for expectation in expectations {
@@ -87,6 +99,7 @@ pub fn check(candidate: &Candidate, expectations: &[At<Expectation>]) -> Result<
             };
             tests.push(Tested { position: expectation.position, ..tested });
         }
+        done();
     }
     Ok(tests)
 }

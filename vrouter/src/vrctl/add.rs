@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::Subcommand;
 use serde::de::DeserializeOwned;
-use vrouter::api::position::read_yaml;
+use vrouter::api::position::{At, read_yaml};
 use vrouter::api::text::{Mac, Prefix};
 use vrouter::api::v1;
 use vrouter::api::yaml::{
@@ -352,7 +352,9 @@ fn object(object: Object) -> Result<v1::object::Kind, (String, String)> {
         Object::Vni { vni, vrf, bridge } => Vni { vni, vrf, bridge, owner: None }.to_proto(),
         Object::Label { label, vrf, vif, bridge } => Label { label, vrf, vif, bridge, owner: None }.to_proto(),
         Object::Group { name, prefix } => Group { name, prefixes: prefix, owner: None }.to_proto(),
-        Object::Acl { name, rule } => Acl { name, rules: rule, owner: None }.to_proto(),
+        Object::Acl { name, rule } => {
+            Acl { name, rules: rule.into_iter().map(At::nowhere).collect(), owner: None }.to_proto()
+        }
         Object::Settings(settings) => Settings::from(settings).to_proto(),
     }
 }

@@ -14,6 +14,7 @@ use super::connect::{Client, Daemon, connect};
 use super::offline::text_of;
 use super::output::{Format, count, duration, print, print_value};
 use super::plan;
+use super::progress::{Bar, Progress};
 use super::show::contract_kind;
 use v1::apply_request::Step;
 
@@ -22,8 +23,10 @@ const MESSAGE: usize = 1 << 20;
 
 pub async fn run(daemon: &Daemon, format: Format, apply: Apply) -> Result<(), Failure> {
     let texts: Vec<_> = apply.file.iter().map(|file| text_of(file)).collect::<Result<_, _>>()?;
+    let progress = Progress::of("reading files");
     let files = Files::parse(&texts)?;
     let (changes, stand): (Vec<_>, Vec<_>) = files.changes()?.into_iter().unzip();
+    drop(progress);
     if apply.check {
         let names: Vec<_> = texts.iter().map(|(name, _)| name.as_str()).collect();
         let objects = count(changes.len() as u64);
@@ -75,8 +78,10 @@ pub async fn commit(
     let Batch { changes, begin, sync } = batch;
     let (many, replace) = (changes.len(), begin.replace);
     let (owner, confirm_ms) = (begin.owner.clone(), begin.confirm_ms);
-    let steps = tokio_stream::iter(steps(begin, changes));
+    let progress = Progress::of("connecting");
+    let steps = tokio_stream::iter(steps(begin, changes, progress.bar()));
     let reply = client.apply(steps).await?.into_inner().message().await?;
+    drop(progress);
     use v1::apply_reply::Result;
     let v1::Applied { generation, swept, no_revision } = match reply.and_then(|reply| reply.result) {
         Some(Result::Applied(applied)) => applied,
@@ -89,6 +94,7 @@ pub async fn commit(
         None => return Err(Failure::Unreachable("the daemon hung up before it answered".into())),
     };
     if sync {
+        let _progress = Progress::of("waiting for every worker");
         wait(&mut client, generation, 0).await?;
     }
     match format {
@@ -136,8 +142,9 @@ pub fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// The steps of one batch.
-pub fn steps(begin: v1::Begin, changes: Vec<v1::Change>) -> impl Iterator<Item = v1::ApplyRequest> {
+/// The steps of one batch; `bar` says how many changes of it were taken.
+pub fn steps(begin: v1::Begin, changes: Vec<v1::Change>, bar: Bar) -> impl Iterator<Item = v1::ApplyRequest> {
+    bar.count("sending changes", changes.len());
     let mut changes = changes.into_iter().peekable();
     let pieces = std::iter::from_fn(move || {
         let (mut piece, mut bytes) = (Vec::new(), 0);
@@ -149,10 +156,13 @@ pub fn steps(begin: v1::Begin, changes: Vec<v1::Change>) -> impl Iterator<Item =
         }
         (!piece.is_empty()).then_some(Step::Changes(v1::Changes::from(piece)))
     });
-    std::iter::once(Step::Begin(begin))
-        .chain(pieces)
-        .chain([Step::Commit(v1::Commit {})])
-        .map(|step| v1::ApplyRequest { step: Some(step) })
+    let steps = std::iter::once(Step::Begin(begin)).chain(pieces).chain([Step::Commit(v1::Commit {})]);
+    let told = steps.inspect(move |step| match step {
+        Step::Changes(piece) => bar.advance(piece.len()),
+        Step::Commit(_) => bar.stage("waiting for the daemon"),
+        Step::Begin(_) => {}
+    });
+    told.map(|step| v1::ApplyRequest { step: Some(step) })
 }
 
 #[cfg(test)]
@@ -168,7 +178,8 @@ mod tests {
         };
         let changes: Vec<_> = (0..1000).map(change).collect();
         let messages: Vec<_> =
-            steps(v1::Begin { owner: "me".into(), ..v1::Begin::default() }, changes.clone()).collect();
+            steps(v1::Begin { owner: "me".into(), ..v1::Begin::default() }, changes.clone(), Progress::of("").bar())
+                .collect();
         let mut sent = Vec::new();
         for message in &messages[1..messages.len() - 1] {
             let Some(Step::Changes(piece)) = &message.step else { panic!("{message:?}") };

@@ -390,9 +390,10 @@ pub struct Upgrade {
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --proto tcp --sport 1000 --dport 80
   vrctl explain --tunnel red --src 10.1.1.20 --dst 10.1.1.10 --proto icmp --icmp-type 8
   vrctl explain --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --dst-mac 02:00:00:00:00:02
+  vrctl explain -f network.yaml --vif web1 --src 10.1.1.10 --dst 10.1.1.20 --dport 80
 ")]
 pub struct Explain {
-    /// By the network of these files instead of the daemon's
+    /// By the network of these files instead of the daemon's; also tells where in them stands what decides
     #[arg(short, long, value_name = "FILE")]
     pub file: Vec<PathBuf>,
     /// The packet enters here

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use v1::Planned;
 use v1::apply_reply::Result as Answer;
 use vrouter::api::v1;
 use vrouter::api::yaml::{Files, Network, field_of};
@@ -10,12 +11,14 @@ use vrouter::api::yaml::{Files, Network, field_of};
 use super::Failure;
 use super::apply::steps;
 use super::args::Kind;
+use super::compare::{Difference, differences};
 use super::connect::{Daemon, connect};
 use super::offline::text_of;
 use super::output::{Format, print, print_value};
+use super::progress::Progress;
 use super::revisions::{kept, objects};
 use super::show::{contract_kind, list};
-use super::watch::shown;
+use super::watch::{key_of, shown};
 
 #[derive(clap::Args)]
 #[command(after_help = "Exit code 0: no difference, 1: there is one, or the daemon refused; as diff(1).
@@ -115,8 +118,10 @@ async fn beside_daemon(daemon: &Daemon, diff: &Diff) -> Result<v1::Plan, Failure
     let (changes, stand): (Vec<_>, Vec<_>) = files.changes()?.into_iter().unzip();
     let kinds = diff.only.iter().map(|&kind| contract_kind(kind).into()).collect();
     let begin = v1::Begin { owner: diff.owner.clone(), replace: true, kinds, dry_run: true, ..v1::Begin::default() };
-    let steps = tokio_stream::iter(steps(begin, changes));
+    let progress = Progress::of("connecting");
+    let steps = tokio_stream::iter(steps(begin, changes, progress.bar()));
     let reply = connect(daemon).await?.apply(steps).await?.into_inner().message().await?;
+    drop(progress);
     match reply.and_then(|reply| reply.result) {
         Some(Answer::Plan(plan)) => Ok(plan),
         Some(Answer::Refused(refused)) => {
@@ -159,7 +164,7 @@ fn tell(format: Format, plan: &v1::Plan) -> Result<(), Failure> {
 }
 
 /// One object: for people, with each field that differs, and for programs.
-fn told(step: &v1::Planned) -> Result<(String, Value), Failure> {
+fn told(step: &Planned) -> Result<(String, Value), Failure> {
     let of = |object: &Option<v1::Object>| object.as_ref().map(shown).transpose();
     let (before, after) = (of(&step.before)?, of(&step.after)?);
     let (sign, word) = match (&before, &after) {
@@ -170,10 +175,15 @@ fn told(step: &v1::Planned) -> Result<(String, Value), Failure> {
     let values = [&before, &after].map(|shown| shown.as_ref().map(|(.., value)| value.clone()).unwrap_or_default());
     let (kind, name, _) = after.or(before).unwrap_or(("object", String::new(), Value::Null));
     let mut text = format!("{sign} {kind} {name}\n");
+    if let Planned { before: Some(_), after: Some(after), .. } = step {
+        text = format!("{}\n", format!("{sign} {kind} {}", key_of(after)).trim_end());
+        for Difference { field, what } in differences(&values[0], &values[1]) {
+            text += &format!("    {field}: {what}\n");
+        }
+    }
     let mut fields = Vec::new();
     for field in &step.fields {
         let [old, new] = [0, 1].map(|at: usize| field_of(&values[at], field));
-        text += &format!("    {field}: {old} -> {new}\n");
         fields.push(json!({ "field": field, "before": old, "after": new }));
     }
     let [before, after] = values;

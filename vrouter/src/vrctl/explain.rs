@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use vrouter::api::text::{Prefix, address_bytes};
 use vrouter::api::v1;
-use vrouter::candidate::Bed;
+use vrouter::candidate::{Bed, Candidate};
 
 use super::Failure;
 use super::args::Explain;
@@ -11,6 +11,7 @@ use super::connect::{Client, Daemon, connect};
 use super::frames;
 use super::offline;
 use super::output::{Format, address, print, print_value, table};
+use super::progress::Progress;
 
 /// Who answers.
 enum Asked<'a> {
@@ -39,7 +40,7 @@ pub async fn run(daemon: &Daemon, format: Format, explain: Explain) -> Result<()
         }
     };
     if let Some(path) = &explain.pcap {
-        return each(&mut asked, format, frames::of_capture(path)?, &explain, place).await;
+        return each(&mut asked, format, frames::of_capture(path)?, &explain, place, candidate.as_ref()).await;
     }
     let query = match (&explain.hex, explain.src, explain.dst) {
         (Some(hex), ..) => {
@@ -64,8 +65,8 @@ pub async fn run(daemon: &Daemon, format: Format, explain: Explain) -> Result<()
     };
     let reply = asked.explain(at(query, &explain, place)).await?;
     match format {
-        Format::Table => print(&text(&reply)),
-        _ => print_value(format, &value(&reply)),
+        Format::Table => print(&text(&reply, candidate.as_ref())),
+        _ => print_value(format, &value(&reply, candidate.as_ref())),
     }
     Ok(())
 }
@@ -82,15 +83,21 @@ async fn each(
     captured: Vec<frames::Captured>,
     explain: &Explain,
     place: Option<v1::explain_request::Place>,
+    candidate: Option<&Candidate>,
 ) -> Result<(), Failure> {
     let mut rows = Vec::with_capacity(captured.len());
+    let progress = Progress::of("explaining");
+    let bar = progress.bar();
+    bar.count("frames", captured.len());
     for frame in &captured {
         let query = frames::request_of(&frame.bytes, frame.length);
         rows.push(match query {
             Ok(query) => Ok((query.clone(), asked.explain(at(query, explain, place.clone())).await?)),
             Err(why) => Err(why),
         });
+        bar.advance(1);
     }
+    drop(progress);
     if format == Format::Table {
         let rows = rows.iter().enumerate().map(|(at, row)| match row {
             Ok((query, reply)) => vec![(at + 1).to_string(), ends(query), reply.verdict.clone(), reply.result.clone()],
@@ -101,7 +108,7 @@ async fn each(
     }
     let row = |(at, row): (usize, &Result<(v1::ExplainRequest, v1::ExplainReply), String>)| match row {
         Ok((query, reply)) => {
-            let mut value = value(reply);
+            let mut value = value(reply, candidate);
             value["frame"] = (at + 1).into();
             value["packet"] = ends(query).into();
             value
@@ -124,16 +131,25 @@ fn ends(query: &v1::ExplainRequest) -> String {
     format!("{protocol} {from} to {to}")
 }
 
-fn text(reply: &v1::ExplainReply) -> String {
-    let cells = |step: &v1::Step| vec![step.name.clone(), step.object.clone(), step.detail.clone()];
-    let steps = table(&["step", "who decides", "what"], reply.steps.iter().map(cells));
+fn text(reply: &v1::ExplainReply, candidate: Option<&Candidate>) -> String {
+    let steps = step_table("step", &reply.steps, candidate);
     let remedy = if reply.remedy.is_empty() { String::new() } else { format!("{}\n", reply.remedy) };
     format!("{steps}{}: {} (generation {})\n{remedy}", reply.verdict, reply.result, reply.generation)
 }
 
+/// Steps for people; of files with where what decided stands.
+pub fn step_table(title: &str, steps: &[v1::Step], candidate: Option<&Candidate>) -> String {
+    let cells = |step: &v1::Step| {
+        let place = candidate.map(|candidate| candidate.place(step));
+        [step.name.clone(), step.object.clone(), step.detail.clone()].into_iter().chain(place).collect()
+    };
+    let titles = [title, "who decides", "what", "where"];
+    table(&titles[..3 + usize::from(candidate.is_some())], steps.iter().map(cells))
+}
+
 /// An answer for programs.
-fn value(reply: &v1::ExplainReply) -> Value {
-    let steps: Vec<_> = reply.steps.iter().map(step_value).collect();
+fn value(reply: &v1::ExplainReply, candidate: Option<&Candidate>) -> Value {
+    let steps: Vec<_> = reply.steps.iter().map(|step| step_value(step, candidate)).collect();
     let mut value = json!({
         "generation": reply.generation, "steps": steps, "verdict": reply.verdict, "result": reply.result,
     });
@@ -151,8 +167,8 @@ fn value(reply: &v1::ExplainReply) -> Value {
     value
 }
 
-/// A step for programs.
-pub fn step_value(step: &v1::Step) -> Value {
+/// A step for programs; of files with file and line of what decided.
+pub fn step_value(step: &v1::Step, candidate: Option<&Candidate>) -> Value {
     let mut value = json!({ "name": step.name, "object": step.object, "detail": step.detail });
     if !step.acl.is_empty() {
         value["acl"] = step.acl.clone().into();
@@ -162,6 +178,10 @@ pub fn step_value(step: &v1::Step) -> Value {
         value["vrf"] = step.vrf.clone().into();
         let prefix = step.prefix.as_ref().and_then(|prefix| Prefix::try_from(prefix).ok());
         value["prefix"] = prefix.map(|prefix| prefix.to_string()).into();
+    }
+    if let Some((candidate, at)) = candidate.and_then(|candidate| Some((candidate, candidate.stands(step)?))) {
+        value["file"] = candidate.files()[at.file].0.clone().into();
+        value["line"] = at.position.line.into();
     }
     value
 }

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use vrouter::api::expect::Expectations;
 use vrouter::api::position::FileError;
+use vrouter::api::v1;
 use vrouter::api::yaml::Files;
-use vrouter::candidate::{Candidate, Coverage, Item, Tested, What, check, junit, tap};
+use vrouter::candidate::{Candidate, Coverage, Item, Tested, What, check_each, junit, tap};
 
 use super::Failure;
 use super::apply::read;
 use super::args::{Expand, Report, Test, Validate};
-use super::explain::step_value;
-use super::output::{Format, count, print, print_value, table, without_absent};
+use super::explain::{step_table, step_value};
+use super::output::{Format, count, print, print_value, without_absent};
+use super::progress::Progress;
 
 /// Reads a file, or the standard input. Its name for errors, and its text.
 pub fn text_of(path: &Path) -> Result<(String, String), FileError> {
@@ -26,6 +28,7 @@ pub fn text_of(path: &Path) -> Result<(String, String), FileError> {
 /// The network of these files.
 pub fn candidate(files: &[PathBuf]) -> Result<Candidate, FileError> {
     let texts: Vec<_> = files.iter().map(|file| text_of(file)).collect::<Result<_, _>>()?;
+    let _progress = Progress::of("making a network of files");
     Candidate::read(&texts)
 }
 
@@ -60,19 +63,21 @@ pub fn test(format: Format, given: &Test) -> Result<(), Failure> {
     let mut all: Vec<(String, Vec<Tested>)> = Vec::new();
     for path in &given.expectations {
         let (name, text) = text_of(path)?;
+        let progress = Progress::of("reading expectations");
         let expectations = Expectations::parse(&name, &text)?;
-        let checked =
-            check(&candidate, &expectations.expect).map_err(|error| Failure::Refused(format!("no memory: {error}")))?;
-        all.push((name, checked));
+        let bar = progress.bar();
+        bar.count("expectations", expectations.expect.len());
+        let checked = check_each(&candidate, &expectations.expect, || bar.advance(1));
+        all.push((name, checked.map_err(|error| Failure::Refused(format!("no memory: {error}")))?));
     }
     let tests: Vec<(&str, &Tested)> =
         all.iter().flat_map(|(name, tests)| tests.iter().map(|test| (name.as_str(), test))).collect();
     let items = Coverage::of(tests.iter().map(|(_, test)| *test)).items(&candidate);
     match given.report {
-        Some(Report::Tap) => print(&tap(&tests)),
-        Some(Report::Junit) => print(&junit(&tests)),
-        None if format == Format::Table => for_people(given, &tests, &items),
-        None => print_value(format, &value(given, &tests, &items)),
+        Some(Report::Tap) => print(&tap(&candidate, &tests)),
+        Some(Report::Junit) => print(&junit(&candidate, &tests)),
+        None if format == Format::Table => for_people(given, &candidate, &tests, &items),
+        None => print_value(format, &value(given, &candidate, &tests, &items)),
     }
     let failed = tests.iter().filter(|(_, test)| !test.holds()).count();
     let untouched = items.iter().filter(|item| !item.is_touched).count();
@@ -88,14 +93,13 @@ pub fn test(format: Format, given: &Test) -> Result<(), Failure> {
     Ok(())
 }
 
-fn for_people(given: &Test, tests: &[(&str, &Tested)], items: &[Item]) {
+fn for_people(given: &Test, candidate: &Candidate, tests: &[(&str, &Tested)], items: &[Item]) {
     for (file, test) in tests.iter().filter(|(_, test)| !test.holds()) {
         print(&format!("{}: {}\n", test.place(file), test.name));
         test.faults.iter().for_each(|fault| print(&format!("  {fault}\n")));
         for (what, steps) in [("the packet", &test.steps), ("its answer", &test.reply_steps)] {
             if !steps.is_empty() {
-                let rows = steps.iter().map(|step| vec![step.name.clone(), step.object.clone(), step.detail.clone()]);
-                print(&table(&[what, "who decides", "what"], rows));
+                print(&step_table(what, steps, Some(candidate)));
             }
         }
         print("\n");
@@ -119,14 +123,14 @@ fn for_people(given: &Test, tests: &[(&str, &Tested)], items: &[Item]) {
         .for_each(|item| print(&format!("{}: {}: never\n", item.place, item.text)));
 }
 
-fn value(given: &Test, tests: &[(&str, &Tested)], items: &[Item]) -> Value {
+fn value(given: &Test, candidate: &Candidate, tests: &[(&str, &Tested)], items: &[Item]) -> Value {
+    let steps = |all: &[v1::Step]| all.iter().map(|step| step_value(step, Some(candidate))).collect::<Vec<_>>();
     let tests: Vec<_> = tests
         .iter()
         .map(|(file, test)| {
             json!({
                 "name": test.name, "file": file, "line": test.position.line, "met": test.holds(), "faults": test.faults,
-                "steps": test.steps.iter().map(step_value).collect::<Vec<_>>(),
-                "reply_steps": test.reply_steps.iter().map(step_value).collect::<Vec<_>>(),
+                "steps": steps(&test.steps), "reply_steps": steps(&test.reply_steps),
             })
         })
         .collect();

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use vrouter::api::v1;
 
 use super::Failure;
+use super::compare::differences;
 use super::output::{Format, count, print, print_value};
 use super::verdicts;
-use super::watch::shown;
+use super::watch::{key_of, shown};
 
 pub fn show(format: Format, plan: &v1::Plan) -> Result<(), Failure> {
     let steps = plan.steps.iter().map(step).collect::<Result<Vec<_>, Failure>>()?;
@@ -69,16 +70,22 @@ fn step(planned: &v1::Planned) -> Result<Step, Failure> {
         (_, None) => ("-", "delete"),
         _ => ("~", "change"),
     };
-    let fields = if planned.fields.is_empty() { String::new() } else { format!("  ({})", planned.fields.join(", ")) };
     let value = |shown: &Option<(&str, String, Value)>| shown.as_ref().map(|(.., value)| value.clone());
     let (before_value, after_value) = (value(&before), value(&after));
     let (kind, name, _) = after.or(before).unwrap_or(("object", String::new(), Value::Null));
-    let value = json!({
+    let told = json!({
         "step": word,
         "kind": kind,
-        "before": before_value,
-        "after": after_value,
+        "before": &before_value,
+        "after": &after_value,
         "fields": planned.fields,
     });
-    Ok(Step { text: format!("{sign} {kind} {name}{fields}"), value })
+    let text = match (&planned.after, &before_value, &after_value) {
+        (Some(after), Some(before), Some(value)) => {
+            let fields: Vec<_> = differences(before, value).into_iter().map(|one| one.field).collect();
+            format!("{}  ({})", format!("{sign} {kind} {}", key_of(after)).trim_end(), fields.join(", "))
+        }
+        _ => format!("{sign} {kind} {name}"),
+    };
+    Ok(Step { text, value: told })
 }

@@ -402,7 +402,7 @@ fn paths(all: &[Via]) -> String {
 }
 
 /// A rule in words: `permit tcp from any to 10.1.1.0/24 port 80 (http)`.
-fn rule(rule: &Rule) -> String {
+pub fn rule(rule: &Rule) -> String {
     let side = |by: &Option<AddressMatch>, ports: &[_]| {
         let by = match by {
             None => "any".into(),

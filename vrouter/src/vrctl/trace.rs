@@ -127,6 +127,6 @@ fn value(way: &Way) -> Value {
         "example": way.example,
         "verdict": way.explained.verdict,
         "result": way.explained.result,
-        "steps": way.explained.steps.iter().map(step_value).collect::<Vec<_>>(),
+        "steps": way.explained.steps.iter().map(|step| step_value(step, None)).collect::<Vec<_>>(),
     })
 }

@@ -7,6 +7,7 @@ use super::Failure;
 use super::args::Upgrade;
 use super::connect::{Daemon, connect};
 use super::output::{Format, count, print, print_value, table};
+use super::progress::Progress;
 
 pub async fn run(daemon: &Daemon, format: Format, Upgrade { binary, timeout }: Upgrade) -> Result<(), Failure> {
     // a path of this host, unless it is another one's
@@ -15,7 +16,9 @@ pub async fn run(daemon: &Daemon, format: Format, Upgrade { binary, timeout }: U
         Daemon::Tls(_) => binary,
     };
     let request = v1::UpgradeRequest { binary: binary.display().to_string(), timeout_ms: timeout * 1000 };
+    let progress = Progress::of("the next program gets ready");
     let reply = connect(daemon).await?.upgrade(request).await?.into_inner();
+    drop(progress);
     if format == Format::Table {
         print(&told(&reply));
         return Ok(());

@@ -94,6 +94,12 @@ pub fn shown(object: &v1::Object) -> Result<(&'static str, String, Value), Failu
     ))
 }
 
+/// What an object is called, without what else it says.
+pub fn key_of(object: &v1::Object) -> String {
+    let key = object.kind.as_ref().and_then(v1::object::Kind::key);
+    key.map(|kind| deleted(&v1::ObjectKey { kind: Some(kind) }).1).unwrap_or_default()
+}
+
 fn deleted(key: &v1::ObjectKey) -> (&'static str, String) {
     use v1::object_key::Kind as Key;
     let ip = |bytes: &[u8]| address(bytes).map(|address| address.to_string()).unwrap_or_default();

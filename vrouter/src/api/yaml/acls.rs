@@ -7,6 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::api::position::At;
 use crate::api::scalar::{one_or_many, one_or_many_schema, protocol_or_any};
 use crate::api::text::{Ports, Prefix, Protocol};
 
@@ -27,7 +28,7 @@ pub struct Group {
 pub struct Acl {
     pub name: String,
     #[serde(default)]
-    pub rules: Vec<Rule>,
+    pub rules: Vec<At<Rule>>,
     /// Whose it is; default: who applies the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,

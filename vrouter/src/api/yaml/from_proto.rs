@@ -8,6 +8,7 @@ use super::objects::{
 };
 use super::quotas;
 use super::v1;
+use crate::api::position::At;
 use crate::api::text::{self, Ports, Prefix, Protocol, TextError};
 
 type Result<T> = std::result::Result<T, TextError>;
@@ -335,7 +336,7 @@ impl TryFrom<&v1::Acl> for Acl {
     fn try_from(acl: &v1::Acl) -> Result<Acl> {
         Ok(Acl {
             name: acl.name.clone(),
-            rules: acl.rules.iter().map(Rule::try_from).collect::<Result<_>>()?,
+            rules: acl.rules.iter().map(|rule| Rule::try_from(rule).map(At::nowhere)).collect::<Result<_>>()?,
             owner: None,
         })
     }

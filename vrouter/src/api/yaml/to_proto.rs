@@ -396,7 +396,8 @@ impl ToProto for Group {
 
 impl ToProto for Acl {
     fn to_proto(&self) -> Result<Kind, Wrong> {
-        Ok(Kind::Acl(v1::Acl { name: self.name.clone(), rules: self.rules.iter().map(v1::Rule::from).collect() }))
+        let rules = self.rules.iter().map(|rule| v1::Rule::from(&rule.value)).collect();
+        Ok(Kind::Acl(v1::Acl { name: self.name.clone(), rules }))
     }
 }
 

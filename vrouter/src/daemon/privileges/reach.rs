@@ -46,11 +46,12 @@ impl Reach {
         write.extend(devices());
         write.extend(mounted("hugetlbfs", &std::fs::read_to_string("/proc/mounts").unwrap_or_default()));
         write.extend(dpdk_folders());
-        write.extend(folder_of(&config.socket));
         let audit = config.control.audit.as_ref().and_then(|audit| audit.file.as_deref());
-        write.extend(audit.and_then(folder_of));
+        let files = [Some(config.socket.as_path()), audit, config.flow_table.file.as_deref()];
+        // a name alone is one in the folder where we are
+        let files = files.into_iter().flatten().filter_map(|file| std::path::absolute(file).ok());
+        write.extend(files.filter_map(|file| folder_of(&file)));
         write.extend(config.state_dir.clone());
-        write.extend(config.flow_table.file.as_deref().and_then(folder_of));
         if config.ports.iter().any(|port| port.devargs.trim_start().starts_with("net_af_xdp")) {
             make(Path::new(XDP));
         }

@@ -33,13 +33,13 @@ pub fn add(scope: &Scope, made: &mut Network) -> Result<(), Refused> {
             if concerns(&policy.from, name) || concerns(&policy.to, name) {
                 // who begins is there where it is sent elsewhere
                 let redirect = redirect.clone().filter(|_| policy.from.network.as_deref() == Some(name));
-                of_network.push(Rule { redirect, ..rule.clone() });
+                of_network.push(At { value: Rule { redirect, ..rule.clone() }, position: policy.position });
             }
         }
         let own = || Some(AddressMatch::Group { group: scope.object(&["network", name]) });
         let tagged = Some(AddressMatch::Group { group: scope.object(&["tagged", name]) });
-        of_network.push(plain("tagged", Action::Deny, None, tagged));
-        of_network.push(plain("within", Action::Permit, own(), own()));
+        let last = [plain("tagged", Action::Deny, None, tagged), plain("within", Action::Permit, own(), own())];
+        of_network.extend(last.map(|value| At { value, position: network.given.position }));
         let acl = Acl { name: network.vrf.clone(), rules: of_network, owner: None };
         made.acls.push(At { value: acl, position: network.given.position });
     }
