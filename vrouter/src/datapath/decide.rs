@@ -13,6 +13,8 @@ use crate::packet::tuple::FlowTuple;
 use crate::tables::acl::{Acl, Redirect, Tuple};
 use crate::tables::{Group, Kept, Member, NextHopKind, Resolved, Shadow, Snapshot, Unresolved, Vif, Vrf};
 
+pub use crate::tables::acl::Stage;
+
 /// A flow as its initiator sends it.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
@@ -86,8 +88,6 @@ pub trait Recorder {
     /// A way was chosen: which, of which group, and for a live flow what it had.
     fn member(&mut self, way: &Resolved, kept: Option<Kept>);
 }
-
-pub use crate::tables::acl::Stage;
 
 /// Whose ACLs are asked: each place has its own, or another one instead.
 pub trait Policies: Copy {

@@ -49,7 +49,8 @@ fn difference(snapshot: &Snapshot, shadow: &Shadow, question: &Question, live: &
     let refuses = |side: &Side| matches!(side.answer.forward, Verdict::Drop(_));
     // who refuses it decides, or who sends it elsewhere
     let by_live = refuses(live) || (!refuses(other) && other.away.is_none());
-    let decisive = if by_live { live } else { other }.decisive().map(|(stage, _)| stage);
+    let (first, second) = if by_live { (live, other) } else { (other, live) };
+    let decisive = first.decisive().or_else(|| second.decisive()).map(|(stage, _)| stage);
     let own = |stage| acl_of(snapshot, stage);
     let permits = if refuses(live) { other } else { live };
     let exit = (permits.answer.forward != Verdict::Local).then_some(permits.answer.exit);

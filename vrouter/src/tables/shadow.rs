@@ -1,6 +1,5 @@
 //! Shadow: ACLs that are tried beside those in force, and what workers found them to judge otherwise.
 
-use std::mem::size_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -95,7 +94,7 @@ impl Shadow {
 }
 
 impl Found {
-    /// Nothing yet, with room for so many workers' differences: [`Found::bytes`].
+    /// Nothing yet, with room for so many workers' differences: half a megabyte each.
     pub fn new(workers: usize) -> Found {
         let empty = || FoundBy {
             differences: ArrayQueue::new(DIFFERENCES),
@@ -103,11 +102,6 @@ impl Found {
             lost: AtomicU64::new(0),
         };
         Found { workers: (0..workers).map(|_| empty()).collect() }
-    }
-
-    /// What that takes.
-    pub fn bytes(workers: usize) -> usize {
-        workers * (size_of::<FoundBy>() + DIFFERENCES * (size_of::<Difference>() + size_of::<usize>()))
     }
 
     /// One more decision was judged by both. That worker only.
@@ -125,6 +119,11 @@ impl Found {
         if by.differences.push(difference).is_err() {
             add(&by.lost);
         }
+    }
+
+    /// How many workers it is for.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
     }
 
     /// Takes so many of each worker's. Control thread.

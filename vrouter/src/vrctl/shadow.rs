@@ -101,8 +101,9 @@ pub fn begun(format: Format, changes: u64, shadowed: &v1::Shadowed) {
     let v1::Shadowed { generation, vifs, vrfs } = shadowed;
     if format == Format::Table {
         let [vifs, vrfs] = [vifs, vrfs].map(|number| count(*number));
+        let what = if changes == 1 { "change" } else { "changes" };
         print(&format!(
-            "{} changes are tried from generation {generation} on: {vifs} VIFs and {vrfs} VRFs have other ACLs by them\n",
+            "{} {what}, tried from generation {generation} on: {vifs} VIFs and {vrfs} VRFs have other ACLs by the candidate\n",
             count(changes)
         ));
     } else {
@@ -117,7 +118,8 @@ fn show(format: Format, report: &v1::ShadowReportReply) {
     }
     let v1::ShadowReportReply { owner, by, message, judged, now_permitted, now_denied, moved, .. } = report;
     let said = if message.is_empty() { String::new() } else { format!(" ({message})") };
-    print(&format!("{} changes of {owner}{said}, by {by}, since {}\n", count(report.changes), ago(report.since_ms)));
+    let what = if report.changes == 1 { "change" } else { "changes" };
+    print(&format!("{} {what} of {owner}{said}, by {by}, {}\n", count(report.changes), ago(report.since_ms)));
     if let Some(v1::Refused { object, field, reason, .. }) = &report.stands_still {
         let parts: Vec<_> = [object, field, reason].into_iter().filter(|part| !part.is_empty()).cloned().collect();
         print(&format!("it stands still, as it does not fit the network any more: {}\n", parts.join(": ")));

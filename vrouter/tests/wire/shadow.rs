@@ -9,7 +9,7 @@ use vrouter::tables::DIFFERENCES;
 
 use super::frames::frame;
 use super::lab::{Lab, Setup, changes, scenario};
-use super::network::{self, RA, UP};
+use super::network::{self, RA, RA2, UP};
 
 /// Tries these objects; who else has a shadow on is told.
 fn try_as(lab: &mut Lab, owner: &str, yaml: &str) -> Result<v1::Shadowed, v1::Refused> {
@@ -133,19 +133,44 @@ fn the_verdict_in_force_holds_and_the_report_says_who() {
 #[test]
 fn what_the_candidate_counts_and_charges_is_nothing() {
     scenario("shadow-hits", guarded, |lab| {
-        let hits = |lab: &mut Lab| {
-            let filter = v1::HitsRequest { acl: "out".into() };
+        lab.apply("acls: [{name: red, rules: [{action: permit}]}]");
+        lab.apply("vrfs: [{name: red, acl: red}]");
+        let hits = |lab: &mut Lab, acl: &str| {
+            let filter = v1::HitsRequest { acl: acl.into() };
             let rows = lab.rig().ask(|reply| Request::Hits { filter, reply }).expect("it is there");
             rows.map(|row| row.hits).collect::<Vec<_>>()
         };
-        shadow(lab, "acls: [{name: out, rules: []}]");
+        shadow(lab, "acls: [{name: out, rules: [{action: permit}]}]");
         (0..4).for_each(|_| lab.put(RA, "udp4.vxlan"));
         lab.run();
         assert_eq!(lab.take(UP).len(), 4);
         lab.dropped(RA, "ping4.out", DropReason::AclFromVif);
-        assert_eq!(hits(lab), [0, 1, 1, 0]);
-        assert_eq!(sums(lab), ([0, 1, 0], 2));
+        // an ACL that both ask, too
+        assert_eq!((hits(lab, "out"), hits(lab, "red")), (vec![0, 1, 1, 0], vec![1, 0]));
+        assert_eq!(sums(lab), ([1, 0, 0], 2));
         assert_eq!(lab.rig().flows(v1::FlowsRequest::default()).len(), 1);
+    });
+}
+
+#[test]
+fn packets_of_a_live_flow_that_is_denied_are_judged_too() {
+    scenario("shadow-denied", guarded, |lab| {
+        lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        shadow(lab, "acls: [{name: out, rules: [{name: all, action: permit}]}]");
+        // it goes on, and is no new one
+        lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        assert_eq!(sums(lab), ([0, 0, 0], 0));
+        lab.apply("acls: [{name: out, rules: []}]");
+        for count in 1..=3 {
+            lab.dropped(RA, "udp4.vxlan", DropReason::AclFromVif);
+            assert_eq!(sums(lab), ([count, 0, 0], count));
+        }
+        rows(
+            lab,
+            &[
+                "permitted: vif ra > tunnel red, 17 7053: acl_from_vif acl_from_vif vif ra out end | permit acl_from_vif vif ra out 0all: 3",
+            ],
+        );
     });
 }
 
@@ -229,10 +254,14 @@ acls: [{name: by, rules: [{action: permit}]}]
         );
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         lab.pass(RA, "web.out.S", UP, "web.out.S.wire");
-        assert_eq!(sums(lab), ([0, 0, 1], 2));
+        // what no route leads to may be sent elsewhere
+        lab.apply("routes: [{vrf: red, prefix: 10.1.1.21/32, drop: true}]");
+        lab.dropped(RA, "udp4.mpls", DropReason::RouteDrop);
+        assert_eq!(sums(lab), ([1, 0, 1], 3));
         rows(
             lab,
             &[
+                "permitted: vif ra > vif left, 17 7053: route_drop acl_from_vif vif ra none | permit acl_from_vif vif ra by 0through to vif left: 1",
                 "moved: vif ra > tunnel red, 17 7053: permit acl_from_vif vif ra by 0 | permit acl_from_vif vif ra by 0through to vif left: 1",
             ],
         );
@@ -364,6 +393,25 @@ fn only_policies_are_tried_and_one_at_a_time() {
         shadow(lab, "acls: [{name: out, rules: [{action: permit}]}]");
         lab.dropped(RA, "ping4.out", DropReason::AclFromVif);
         assert_eq!(sums(lab), ([1, 0, 0], 1));
+    });
+}
+
+#[test]
+fn bridged_flows_and_what_is_for_us_are_judged_too() {
+    scenario("shadow-bridged", super::bridge::a, |lab| {
+        lab.apply("acls: [{name: all, rules: [{action: permit}]}]");
+        lab.apply("vrfs: [{name: red, acl: all}]");
+        shadow(lab, "acls: [{name: all, rules: []}]");
+        lab.pass(RA, "br.local", RA2, "br.local");
+        // each of them, as there is no flow
+        for _ in 0..2 {
+            lab.pass(RA, "echo4.gateway", RA, "echo4.gateway.reply");
+        }
+        assert_eq!(sums(lab), ([0, 3, 0], 3));
+        let told = report(lab);
+        let mut ends: Vec<_> = told.rows.iter().map(|row| (&*row.source, &*row.destination, row.count)).collect();
+        ends.sort_unstable();
+        assert_eq!(ends, [("vif ra", "local", 2), ("vif ra", "vif ra2", 1)]);
     });
 }
 

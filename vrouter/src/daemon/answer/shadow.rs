@@ -46,8 +46,8 @@ impl Control {
     }
 
     pub(super) fn shadow_report(&mut self) -> Result<v1::ShadowReportReply, v1::Refused> {
-        while self.hear_of_shadow() > 0 {}
-        let trial = self.trial.as_ref().ok_or_else(no_shadow)?;
+        let trial = self.trial.as_mut().ok_or_else(no_shadow)?;
+        trial.hear_all(self.publisher.current(), wall_millis());
         Ok(trial.report(self.model.generation()))
     }
 
@@ -69,6 +69,11 @@ impl Control {
         let mut begin = v1::Begin { confirm_ms: wanted.confirm_ms, ..trial.begin.clone() };
         if !wanted.message.is_empty() {
             begin.message.clone_from(&wanted.message);
+        }
+        if begin.take_over && begin.confirm_ms > 0 {
+            let refused = refused("shadow", "confirm_ms: cannot be undone together with take_over");
+            _ = reply.send(Err(NotPromoted::Refused(refused)));
+            return;
         }
         if let Err(why) = may(&mut begin, &trial.changes) {
             _ = reply.send(Err(NotPromoted::Denied(why)));

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use crate::api::v1;
 use crate::ids::Generation;
 use crate::model::{Batch, Model};
-use crate::tables::{Found, Shadow, Snapshot};
+use crate::tables::{DIFFERENCES, Found, Shadow, Snapshot};
 use rows::Rows;
 
-/// Differences of each worker that are taken in a turn: about a millisecond's work.
+/// Differences that are taken in a turn: about a millisecond's work.
 const TURN: usize = 512;
 
 /// Control thread.
@@ -81,10 +81,19 @@ impl Trial {
         model.policies_since() > self.at
     }
 
-    /// Takes what workers found, at this time (milliseconds since 1970); returns how much.
+    /// Takes what workers found, at this time (milliseconds since 1970), or a turn's part of it; returns how much.
     pub fn hear(&mut self, snapshot: &Snapshot, now_ms: u64) -> usize {
+        self.take(TURN.div_ceil(self.found.workers().max(1)), snapshot, now_ms)
+    }
+
+    /// Takes all that was found until now.
+    pub fn hear_all(&mut self, snapshot: &Snapshot, now_ms: u64) {
+        self.take(DIFFERENCES, snapshot, now_ms);
+    }
+
+    fn take(&mut self, of_each: usize, snapshot: &Snapshot, now_ms: u64) -> usize {
         let mut heard = 0;
-        for difference in self.found.take(TURN) {
+        for difference in self.found.take(of_each) {
             self.rows.add(snapshot, &difference, now_ms);
             heard += 1;
         }
