@@ -13,7 +13,7 @@ pub const STEPS: [(&str, &[&str]); 7] = [
         "flows",
         &["datapath/table.rs", "datapath/flows.rs", "datapath/lifetime.rs", "datapath/lane.rs", "flowtable/src/"],
     ),
-    ("decide", &["datapath/decide.rs", "datapath/foresee.rs"]),
+    ("decide", &["datapath/decide.rs", "datapath/foresee.rs", "datapath/shadow.rs"]),
     ("act", &["datapath/act.rs", "datapath/headers.rs"]),
     ("tx", &["datapath/finish.rs", "datapath/ports.rs"]),
 ];

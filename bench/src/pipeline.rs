@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use flowtable::{Config, FlowTable, Region};
 use parking_lot::Mutex;
+use vrouter::api::v1;
 use vrouter::api::yaml::Network;
 use vrouter::datapath::shared::Limits;
 use vrouter::datapath::{Shared, Worker};
 use vrouter::ids::{Mac, Tick, WorkerIndex};
-use vrouter::model::{self, Model, PortInfo};
+use vrouter::model::{self, Batch, Model, PortInfo};
 use vrouter::port::{BURST, Frame, Port, RxReport, TxReport};
-use vrouter::tables::Snapshot;
+use vrouter::tables::{Found, Snapshot};
 
 /// Buffers that go round between source and sink.
 const BUFFERS: usize = 256;
@@ -71,6 +72,12 @@ pub struct Pipeline {
     shared: Arc<Shared>,
 }
 
+/// Puts of the objects of a network.
+fn changes(network: &str) -> Vec<v1::Change> {
+    let network = Network::parse("bench", network).expect("a network");
+    network.changes().expect("changes").into_iter().map(|(change, _)| change).collect()
+}
+
 /// Which side the packets come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Side {
@@ -92,6 +99,19 @@ impl Pipeline {
     /// # Panics
     /// When the network is refused.
     pub fn with_pairs(network: &str, side: Side, packets: Vec<Vec<u8>>, pairs: u32) -> Pipeline {
+        Pipeline::with_shadow((network, None), side, packets, pairs)
+    }
+
+    /// The same where policies are tried beside those of the network.
+    ///
+    /// # Panics
+    /// When the network or the policies are refused.
+    pub fn with_shadow(
+        (network, candidate): (&str, Option<&str>),
+        side: Side,
+        packets: Vec<Vec<u8>>,
+        pairs: u32,
+    ) -> Pipeline {
         let port = |name: &str, last| PortInfo {
             name: name.into(),
             devargs: String::new(),
@@ -101,11 +121,15 @@ impl Pipeline {
         };
         let mut model =
             Model::new(model::Limits::default(), vec![port("tenant", 1), port("fabric", 2), port("second", 3)]);
-        let network = Network::parse("bench", network).expect("a network");
-        let changes: Vec<_> = network.changes().expect("changes").into_iter().map(|(change, _)| change).collect();
-        model.apply("bench", &changes).expect("a network that is accepted");
+        model.apply("bench", &changes(network)).expect("a network that is accepted");
         for (vif, address) in model.needed_neighbours() {
             model.learn(vif, address, Mac([2, 0, 0, 0, 0, 0xee]));
+        }
+        if let Some(candidate) = candidate {
+            let changes = changes(candidate);
+            let batch = Batch { owner: "bench", changes: changes.as_slice().into(), ..Batch::default() };
+            let shadow = model.shadow(&batch, &Arc::new(Found::new(1))).expect("policies that can be tried");
+            model.judge_by_shadow(Some(Arc::new(shadow)));
         }
         let sizes = Config { narrow_pairs: pairs, wide_pairs: pairs, seed: 7, time_base: 0 };
         let region = Region::heap(sizes.bytes().expect("sizes")).expect("memory");

@@ -51,6 +51,17 @@ pub struct Scenario {
     pub flows: bool,
     /// Every packet is of a flow that the table has not, and the table is full.
     pub new_flows: bool,
+    /// A candidate of as many rules is tried.
+    pub shadow: Option<Candidate>,
+}
+
+/// What a shadow would do to all packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidate {
+    /// The same.
+    Agrees,
+    /// Deny them.
+    Denies,
 }
 
 const STEADY: Scenario = Scenario {
@@ -61,6 +72,7 @@ const STEADY: Scenario = Scenario {
     rules: 1000,
     flows: true,
     new_flows: false,
+    shadow: None,
 };
 
 /// Every scenario.
@@ -75,6 +87,8 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "route", direction: Direction::Route, ..STEADY },
     Scenario { name: "route-packet-mode", direction: Direction::Route, rules: 0, flows: false, ..STEADY },
     Scenario { name: "new-flows", new_flows: true, ..STEADY },
+    Scenario { name: "new-flows-shadow", new_flows: true, shadow: Some(Candidate::Agrees), ..STEADY },
+    Scenario { name: "new-flows-shadow-differs", new_flows: true, shadow: Some(Candidate::Denies), ..STEADY },
 ];
 
 impl Scenario {
@@ -115,14 +129,28 @@ routes:
 "
         );
         if self.rules > 0 {
-            text += "acls:\n  - name: web\n    rules:\n";
-            for rule in 1..self.rules {
-                let (net, subnet) = (rule / 256, rule % 256);
-                text += &format!("      - {{action: deny, protocol: tcp, destination: 20.{net}.{subnet}.0/24}}\n");
-            }
-            text += "      - {action: permit}\n";
+            text += &self.acl("tcp", "permit");
         }
         text
+    }
+
+    /// The ACL of what the tenant sends: all rules but the last are of this protocol.
+    fn acl(&self, protocol: &str, last: &str) -> String {
+        let mut text = "acls:\n  - name: web\n    rules:\n".to_owned();
+        for rule in 1..self.rules {
+            let (net, subnet) = (rule / 256, rule % 256);
+            text += &format!("      - {{action: deny, protocol: {protocol}, destination: 20.{net}.{subnet}.0/24}}\n");
+        }
+        text + &format!("      - {{action: {last}}}\n")
+    }
+
+    /// The objects that are tried, if any are. No rule of theirs is one in force.
+    pub fn candidate(&self) -> Option<String> {
+        let last = match self.shadow? {
+            Candidate::Agrees => "permit",
+            Candidate::Denies => "deny",
+        };
+        Some(self.acl("sctp", last))
     }
 
     /// The packet of flow `n`, below 8 M: a frame of 60 bytes on the tenants' side, with IPv6 of 80.

@@ -30,9 +30,12 @@ def test_vrctl_commands_work(picture):
     probe.ping(picture["red1"].netns, V4["2"])
     pods = pathlib.Path(picture.lab.folder) / "pods.yaml"
     pods.write_text("groups: [{name: pods, prefixes: [10.7.7.0/24]}]\n")
+    candidate = pathlib.Path(picture.lab.folder) / "candidate.yaml"
+    candidate.write_text("acls: [{name: tried, rules: [{action: permit}]}]\n")
     office = (ROOT / "vrouter/examples/office").glob("*.yaml")
     cloud = (ROOT / "vrouter/examples/cloud").glob("*.yaml")
-    files = {"network.yaml": str(NETWORKS / "h1.yaml"), "pods.yaml": str(pods), **{path.name: str(path) for path in office}}
+    files = {"network.yaml": str(NETWORKS / "h1.yaml"), "pods.yaml": str(pods), "candidate.yaml": str(candidate)}
+    files |= {path.name: str(path) for path in office}
     files |= {f"cloud/{path.name}": str(path) for path in cloud}
     lines = re.findall(r"^vrctl (.*)$", README, re.MULTILINE)
     assert len(lines) >= 8, lines

@@ -87,7 +87,12 @@ fn again(kind: &str, bytes: &[u8]) -> Vec<u8> {
         ConfirmRequest,
         ConfirmReply,
         RevisionsRequest,
-        RevisionsReply
+        RevisionsReply,
+        ShadowReportRequest,
+        ShadowReportReply,
+        PromoteShadowRequest,
+        DiscardShadowRequest,
+        DiscardShadowReply
     )
 }
 

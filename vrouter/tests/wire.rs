@@ -92,6 +92,8 @@ mod redirect;
 mod router;
 #[path = "wire/scapy.rs"]
 mod scapy;
+#[path = "wire/shadow.rs"]
+mod shadow;
 #[path = "wire/skew.rs"]
 mod skew;
 #[path = "wire/split.rs"]

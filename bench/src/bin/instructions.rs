@@ -106,7 +106,8 @@ fn run(name: &str, bursts: usize) -> Result<(), String> {
     }
     let (flows, room) = if scenario.new_flows { (NEW_FLOWS, ROOM) } else { (FLOWS, 1 << 12) };
     let packets = (0..flows).map(|flow| scenario.packet(flow)).collect();
-    let mut pipeline = Pipeline::with_pairs(&scenario.network(), scenario.side(), packets, room);
+    let (network, candidate) = (scenario.network(), scenario.candidate());
+    let mut pipeline = Pipeline::with_shadow((&network, candidate.as_deref()), scenario.side(), packets, room);
     let warm = if scenario.new_flows { 2 * ROOM as usize } else { FLOWS };
     (0..warm.div_ceil(BURST)).for_each(|_| {
         pipeline.burst();
@@ -135,7 +136,7 @@ fn run(name: &str, bursts: usize) -> Result<(), String> {
 fn check(path: &Path) -> Result<(), String> {
     let figures = read(path)?;
     let (mut bad, mut drift) = (Vec::new(), 0.0);
-    println!("{:<20} {:>8} {:>8} {:>8} {:>8}", "", "first", "figure", "now", "");
+    println!("{:<24} {:>8} {:>8} {:>8} {:>8}", "", "first", "figure", "now", "");
     for scenario in scenarios::ALL {
         let name = scenario.name;
         let known = figures.scenarios.get(name).and_then(|list| Some((list.first()?, list.last()?)));
@@ -146,7 +147,7 @@ fn check(path: &Path) -> Result<(), String> {
         let more = now / last.instructions - 1.0;
         drift += now / first.instructions - 1.0;
         println!(
-            "{name:<20} {:>8.1} {:>8.1} {now:>8.1} {:>+7.1} %",
+            "{name:<24} {:>8.1} {:>8.1} {now:>8.1} {:>+7.1} %",
             first.instructions,
             last.instructions,
             more * 100.0
@@ -156,7 +157,7 @@ fn check(path: &Path) -> Result<(), String> {
         }
     }
     let drift = drift / scenarios::ALL.len() as f64;
-    println!("{:<20} {:>+7.1} % since the first figures, on average", "drift", drift * 100.0);
+    println!("{:<24} {:>+7.1} % since the first figures, on average", "drift", drift * 100.0);
     if drift > DRIFT {
         bad.push(format!("drifted by {:.1} % since the first figures", drift * 100.0));
     }
@@ -171,7 +172,7 @@ fn write(path: &Path, why: &str) -> Result<(), String> {
         let now = (per_packet(scenario.name)? * 10.0).round() / 10.0;
         let list = figures.scenarios.entry(scenario.name.into()).or_default();
         let moved = list.last().is_none_or(|last| (now / last.instructions - 1.0).abs() > 0.005);
-        println!("{:<20} {now:>8.1}{}", scenario.name, if moved { "" } else { "  as before" });
+        println!("{:<24} {now:>8.1}{}", scenario.name, if moved { "" } else { "  as before" });
         if moved {
             list.push(Figure { instructions: now, why: why.into() });
         }

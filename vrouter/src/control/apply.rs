@@ -115,24 +115,14 @@ impl Batches {
             }
             let named = begin.if_generation;
             begin.if_generation = named.map(|named| self.rests_on(named));
-            let wants = begin.keep_revision || begin.confirm_ms > 0;
+            let wants = begin.keep_revision || begin.confirm_ms > 0 || begin.shadow;
             let by = if wants { self.caller.to_string() } else { String::new() };
             requests.send(Request::Apply { begin, changes, by, reply }).await.map_err(|_| stop.untaken())?;
-            use v1::apply_reply::Result;
-            let result = match answer.await.map_err(|_| stop.untaken())? {
-                Ok(Made::Applied(applied)) => {
-                    self.rested = named.map(|named| (named, applied.generation));
-                    Result::Applied(applied)
-                }
-                Ok(Made::Unkept(applied, why)) => {
-                    let generation = applied.generation;
-                    let text = format!("generation {generation} is made, but does not outlive the daemon: {why}");
-                    return Err(Status::data_loss(text));
-                }
-                Ok(Made::Plan(plan)) => Result::Plan(plan),
-                Err(refused) => Result::Refused(refused),
-            };
-            return Ok(Some(v1::ApplyReply { result: Some(result) }));
+            let made = answer.await.map_err(|_| stop.untaken())?;
+            if let Ok(Made::Applied(applied)) = &made {
+                self.rested = named.map(|named| (named, applied.generation));
+            }
+            return reply_of(made).map(Some);
         }
     }
 
@@ -194,8 +184,32 @@ impl Batch {
     }
 }
 
+/// What became of a batch, for its client.
+pub(super) fn reply_of(made: Result<Made, v1::Refused>) -> Result<v1::ApplyReply, Status> {
+    use v1::apply_reply::Result;
+    let result = match made {
+        Ok(Made::Applied(applied)) => Result::Applied(applied),
+        Ok(Made::Unkept(v1::Applied { generation, .. }, why)) => {
+            let text = format!("generation {generation} is made, but does not outlive the daemon: {why}");
+            return Err(Status::data_loss(text));
+        }
+        Ok(Made::Plan(plan)) => Result::Plan(plan),
+        Ok(Made::Shadowed(shadowed)) => Result::Shadowed(shadowed),
+        Err(refused) => Result::Refused(refused),
+    };
+    Ok(v1::ApplyReply { result: Some(result) })
+}
+
 /// What became of a batch, for the audit log.
 fn told(made: &Result<Made, v1::Refused>, replaces: bool, changes: &Changes) -> Value {
+    let mut fields = outcome(made);
+    fields.insert("replace".into(), json!(replaces));
+    changes.tell(&mut fields);
+    fields.into()
+}
+
+/// The same, whatever it says.
+pub(super) fn outcome(made: &Result<Made, v1::Refused>) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut tell = |name: &str, value: Value| fields.insert(name.into(), value);
     match made {
@@ -213,15 +227,17 @@ fn told(made: &Result<Made, v1::Refused>, replaces: bool, changes: &Changes) -> 
             tell("result", "planned".into());
             tell("generation", json!(plan.generation));
         }
+        Ok(Made::Shadowed(shadowed)) => {
+            tell("result", "shadowed".into());
+            tell("generation", json!(shadowed.generation));
+        }
         Err(refused) => {
             tell("result", "refused".into());
             let v1::Refused { object, field, reason, .. } = refused;
             tell("reason", json!(format!("{object}: {field}: {reason}")));
         }
     }
-    tell("replace", json!(replaces));
-    changes.tell(&mut fields);
-    fields.into()
+    fields
 }
 
 /// Errors: what makes no sense, for people.
@@ -235,17 +251,28 @@ fn check(begin: &v1::Begin) -> Result<(), String> {
     if begin.flows && !begin.dry_run {
         return Err("flows: only a dry run tells of them".into());
     }
-    if begin.message.len() > MESSAGE || begin.message.chars().any(char::is_control) {
-        return Err(format!("message: has more than {MESSAGE} bytes or control characters"));
-    }
-    if begin.confirm_ms > CONFIRM {
-        return Err(format!("confirm_ms: {} is more than {CONFIRM}", begin.confirm_ms));
+    check_commit(&begin.message, begin.confirm_ms)?;
+    if begin.shadow && (begin.dry_run || begin.lease_ms.is_some() || begin.confirm_ms > 0) {
+        let given = [(begin.dry_run, "dry_run"), (begin.lease_ms.is_some(), "lease_ms"), (true, "confirm_ms")];
+        let what = given.into_iter().find(|(given, _)| *given).map_or("", |(_, what)| what);
+        return Err(format!("shadow: what is tried is not made, as {what} wants"));
     }
     if begin.confirm_ms > 0 && (begin.take_over || begin.lease_ms.is_some()) {
         let what = if begin.take_over { "take_over" } else { "lease_ms" };
         return Err(format!("confirm_ms: cannot be undone together with {what}"));
     }
     lease(begin.lease_ms)
+}
+
+/// What is said of how a batch is committed.
+pub(super) fn check_commit(message: &str, confirm_ms: u32) -> Result<(), String> {
+    if message.len() > MESSAGE || message.chars().any(char::is_control) {
+        return Err(format!("message: has more than {MESSAGE} bytes or control characters"));
+    }
+    if confirm_ms > CONFIRM {
+        return Err(format!("confirm_ms: {confirm_ms} is more than {CONFIRM}"));
+    }
+    Ok(())
 }
 
 /// That a lease is no longer than it may be.

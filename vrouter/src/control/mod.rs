@@ -16,11 +16,12 @@ mod connections;
 pub mod log;
 mod request;
 mod server;
+mod shadowing;
 mod socket;
 pub mod upgrade;
 mod watching;
 
-pub use request::{Listed, Made, NotCaptured, Reply, Request, Rows, Taken, Watching};
+pub use request::{Listed, Made, May, NotCaptured, NotPromoted, Reply, Request, Rows, Taken, Watching};
 pub use server::{Bounds, ServeError, serve};
 pub use socket::{Leave, Socket, SocketError};
 pub use watching::{Course, Wanted};

@@ -18,6 +18,17 @@ pub type Rows<T> = Box<dyn Iterator<Item = T> + Send>;
 /// dropped, it ends the capture.
 pub type Taken = Box<dyn FnMut() -> Option<v1::CaptureChunk> + Send>;
 
+/// What the client may not do of this batch, if anything; the control thread asks it.
+pub type May = Box<dyn FnOnce(&mut v1::Begin, &v1::Changes) -> Result<(), String> + Send>;
+
+/// Why a shadow is not promoted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NotPromoted {
+    /// The client may not say what it says: why.
+    Denied(String),
+    Refused(v1::Refused),
+}
+
 /// Why nothing is captured.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NotCaptured {
@@ -76,6 +87,22 @@ pub enum Request {
         wanted: v1::CaptureRequest,
         reply: Reply<Result<Taken, NotCaptured>>,
     },
+    /// What the shadow has found.
+    ShadowReport {
+        reply: Reply<Result<v1::ShadowReportReply, v1::Refused>>,
+    },
+    /// The shadow's batch is to be made.
+    PromoteShadow {
+        wanted: v1::PromoteShadowRequest,
+        /// Who asks, for people, and what it may do.
+        by: String,
+        may: May,
+        reply: Reply<Result<Made, NotPromoted>>,
+    },
+    DiscardShadow {
+        wanted: v1::DiscardShadowRequest,
+        reply: Reply<Result<v1::DiscardShadowReply, v1::Refused>>,
+    },
     Explain {
         query: v1::ExplainRequest,
         reply: Reply<Result<v1::ExplainReply, v1::Refused>>,
@@ -111,6 +138,8 @@ pub enum Made {
     Unkept(v1::Applied, String),
     /// It was judged only.
     Plan(v1::Plan),
+    /// It is tried.
+    Shadowed(v1::Shadowed),
 }
 
 impl Made {
@@ -118,7 +147,7 @@ impl Made {
     pub fn unkept(&self) -> Option<&str> {
         match self {
             Made::Unkept(_, why) => Some(why),
-            Made::Applied(_) | Made::Plan(_) => None,
+            Made::Applied(_) | Made::Plan(_) | Made::Shadowed(_) => None,
         }
     }
 
@@ -127,6 +156,7 @@ impl Made {
         match self {
             Made::Applied(applied) | Made::Unkept(applied, _) => applied.generation,
             Made::Plan(plan) => plan.generation,
+            Made::Shadowed(shadowed) => shadowed.generation,
         }
     }
 }

@@ -20,7 +20,7 @@ use super::request::{Request, Rows};
 use super::socket::Socket;
 use super::upgrade::{self, Order, Upgrades};
 use super::watching::{Follower, Wanted};
-use super::{chunks, connections};
+use super::{chunks, connections, shadowing};
 use crate::api::{OPERATOR, v1};
 use v1::v_router_server::{VRouter, VRouterServer};
 
@@ -340,9 +340,7 @@ impl VRouter for Calls {
     async fn keep_alive(&self, call: Call<v1::KeepAliveRequest>) -> Result<Response<v1::KeepAliveReply>, Status> {
         let (caller, mut wanted) = (caller(&call)?, call.into_inner());
         lease(wanted.lease_ms).map_err(Status::invalid_argument)?;
-        if wanted.owner.is_empty() {
-            wanted.owner = OPERATOR.to_owned();
-        }
+        own(&mut wanted.owner);
         let (owner, length) = (wanted.owner.clone(), wanted.lease_ms);
         let denied = |why| self.audit.denied(&caller, "KeepAlive", &owner, why);
         caller.may_act_for("KeepAlive", &owner).map_err(denied)?;
@@ -361,9 +359,7 @@ impl VRouter for Calls {
 
     async fn confirm(&self, call: Call<v1::ConfirmRequest>) -> Result<Response<v1::ConfirmReply>, Status> {
         let (caller, mut wanted) = (caller(&call)?, call.into_inner());
-        if wanted.owner.is_empty() {
-            wanted.owner = OPERATOR.to_owned();
-        }
+        own(&mut wanted.owner);
         let owner = wanted.owner.clone();
         let denied = |why| self.audit.denied(&caller, "Confirm", &owner, why);
         caller.may_act_for("Confirm", &owner).map_err(denied)?;
@@ -396,6 +392,33 @@ impl VRouter for Calls {
         self.question(&caller, |reply| Request::Status { reply }).await.map(Response::new)
     }
 
+    async fn shadow_report(
+        &self,
+        call: Call<v1::ShadowReportRequest>,
+    ) -> Result<Response<v1::ShadowReportReply>, Status> {
+        let (whole, caller) = (self.whole(&call)?, caller(&call)?);
+        let report = self.question(&caller, |reply| Request::ShadowReport { reply }).await?;
+        report.map(|report| large(report, whole)).map_err(refusal)
+    }
+
+    async fn promote_shadow(&self, call: Call<v1::PromoteShadowRequest>) -> Result<Response<v1::ApplyReply>, Status> {
+        let (caller, mut wanted) = (caller(&call)?, call.into_inner());
+        own(&mut wanted.owner);
+        shadowing::check(&caller, &self.audit, &wanted)?;
+        let made = self.ask(|reply| shadowing::promote((&caller, &self.audit), wanted, reply)).await?;
+        shadowing::promoted(made)
+    }
+
+    async fn discard_shadow(
+        &self,
+        call: Call<v1::DiscardShadowRequest>,
+    ) -> Result<Response<v1::DiscardShadowReply>, Status> {
+        let (caller, mut wanted) = (caller(&call)?, call.into_inner());
+        own(&mut wanted.owner);
+        shadowing::may_act_for(&caller, &self.audit, "DiscardShadow", &wanted.owner)?;
+        shadowing::discarded(self.ask(|reply| shadowing::discard((&caller, &self.audit), wanted, reply)).await?)
+    }
+
     async fn upgrade(&self, call: Call<v1::UpgradeRequest>) -> Result<Response<v1::UpgradeReply>, Status> {
         let caller = caller(&call)?;
         let (binary, prepare) = upgrade::wanted(call.into_inner()).map_err(Status::invalid_argument)?;
@@ -416,6 +439,13 @@ impl VRouter for Calls {
         // it is answered also while all else ends
         let made: Result<_, upgrade::NotUpgraded> = answer.await.map_err(|_| stopping())?;
         Ok(Response::new(made?))
+    }
+}
+
+/// The owner that is meant where none is named.
+fn own(owner: &mut String) {
+    if owner.is_empty() {
+        *owner = OPERATOR.to_owned();
     }
 }
 

@@ -6,7 +6,9 @@ mod confirm;
 mod due;
 mod hits;
 mod owners;
+mod shadow;
 mod still;
+mod told;
 mod verdicts;
 
 use std::collections::BTreeMap;
@@ -30,6 +32,7 @@ use super::publish::Publisher;
 use super::quotas::Quotas;
 pub use super::revisions::RevisionLimits;
 use super::revisions::Revisions;
+use super::shadow::Trial;
 use super::slow_path::SlowPath;
 use super::unconfirmed::Unconfirmed;
 use super::verdicts::Verdicts;
@@ -40,13 +43,13 @@ use crate::api::state::v1 as state;
 use crate::api::v1;
 use crate::control::access::Audit;
 use crate::control::log::{self, Log};
-use crate::control::{Listed, Reply, Request, Watching};
+use crate::control::{Reply, Request, Watching};
 use crate::datapath::Shared;
 use crate::datapath::sight;
 use crate::drops::DropReason;
 use crate::local;
 use crate::model::Model;
-use crate::tables::{BfdStand, Snapshot, Watched};
+use crate::tables::{BfdStand, Watched};
 pub use still::{Ask, Frozen, Known};
 
 /// Punts of each class that are taken before calls get their turn.
@@ -105,6 +108,8 @@ pub struct Control {
     ports: Ports,
     quotas: Quotas,
     captures: Captures,
+    /// The shadow that is on.
+    trial: Option<Trial>,
     leases: Leases,
     unconfirmed: Unconfirmed,
     revisions: Revisions,
@@ -158,6 +163,7 @@ impl Control {
             ports: Ports::new(shared.clone(), devices),
             quotas: Quotas::default(),
             captures: Captures::default(),
+            trial: None,
             leases,
             unconfirmed: Unconfirmed::default(),
             revisions: Revisions::default(),
@@ -240,7 +246,7 @@ impl Control {
         self.hear_of_sessions();
         self.stand_still();
         self.end_captures();
-        let sightings = self.learn_stations(now);
+        let heard = self.learn_stations(now) + self.hear_of_shadow();
         let mut snapshot = self.publisher.current().clone();
         let (model, publisher) = (&mut self.model, &mut self.publisher);
         let (mut learnt, wanted) = (false, &mut self.wanted);
@@ -276,7 +282,7 @@ impl Control {
         if let Some(ledger) = &mut self.ledger {
             ledger.step(&self.model, now);
         }
-        taken + sightings > 0
+        taken + heard > 0
     }
 
     /// How BFD's sessions stand goes into the model, before anything that takes longer.
@@ -313,6 +319,7 @@ impl Control {
         match request {
             // unanswered: the server says why
             Request::Apply { .. } | Request::Confirm { .. } if self.frozen => {}
+            Request::PromoteShadow { .. } | Request::DiscardShadow { .. } if self.frozen => {}
             Request::Apply { begin, changes, by, reply } => self.apply(begin, changes, by, reply),
             Request::Confirm { wanted, reply } => self.confirm(&wanted, reply),
             Request::Revisions { wanted, reply } => _ = reply.send(self.kept(&wanted.owner)),
@@ -350,6 +357,9 @@ impl Control {
                 _ = reply.send(rows.map_err(|error| refused("victims", &error)));
             }
             Request::Capture { wanted, reply } => _ = reply.send(self.capture(&wanted)),
+            Request::ShadowReport { reply } => _ = reply.send(self.shadow_report()),
+            Request::PromoteShadow { wanted, by, may, reply } => self.promote(&wanted, (by, may), reply),
+            Request::DiscardShadow { wanted, reply } => _ = reply.send(self.discard(&wanted)),
             Request::Explain { query, reply } => {
                 let answer = explain::explain(&self.shared, self.publisher.current(), &query, tick_at(self.now));
                 _ = reply.send(answer.map_err(|error| refused("explain", &error)));
@@ -359,7 +369,9 @@ impl Control {
     }
 
     /// What a batch made is there for all.
-    fn publish_batch(&mut self, snapshot: Arc<Snapshot>) {
+    fn publish_batch(&mut self) {
+        self.renew_shadow();
+        let snapshot = self.model.snapshot();
         // before the snapshot: who has it has its ends
         for port in self.ports.commit(self.publisher.current(), &snapshot) {
             self.model.port_closed(port);
@@ -374,29 +386,6 @@ impl Control {
 
     fn want_neighbours(&mut self) {
         self.wanted.renew(&mut self.model, &mut self.slow, &mut self.publisher);
-    }
-
-    fn list(&self, filter: &v1::ListRequest) -> Result<Listed, v1::Refused> {
-        let kind = v1::Kind::try_from(filter.kind).map_err(|_| refused("list", "kind: unknown"))?;
-        if !filter.vrf.is_empty() && self.model.vrf_id(&filter.vrf).is_none() {
-            return Err(refused("list", &format!("vrf: there is no VRF {}", filter.vrf)));
-        }
-        let mut objects = self.model.list(kind, &filter.vrf);
-        let probing = self.slow.probing();
-        for object in &mut objects {
-            if let Some(v1::object::Kind::BfdSession(session)) = &mut object.kind {
-                session.live = self.model.watched(&session.name).and_then(|watched| self.bfd.live(&watched));
-            }
-            if let Some(v1::object::Kind::Neighbour(row)) = &mut object.kind
-                && row.learnt
-                && let Some(key) = &row.key
-                && let (Some(vif), Ok(address)) = (self.model.vif_id(&key.vif), crate::api::text::address(&key.address))
-                && probing.contains(&(vif, address))
-            {
-                row.state = "probing".into();
-            }
-        }
-        Ok(Listed { generation: self.model.generation().0, objects: Box::new(objects.into_iter()) })
     }
 
     /// All counters.
@@ -436,31 +425,6 @@ impl Control {
             }
         }
         reply
-    }
-
-    fn status(&self) -> v1::StatusReply {
-        let used = self.model.used();
-        let flows = [self.shared.flows.narrow().used(), self.shared.flows.wide().used()];
-        let used = used.named().map(|(name, used)| (name, used as u64));
-        let kept = [self.revisions.count(), self.revisions.bytes() + self.unconfirmed.bytes()].map(|used| used as u64);
-        let kept = [("revisions", kept[0]), ("revision_bytes", kept[1])];
-        let captures = self.captures.count() as u64;
-        let live = [("flows_v4", u64::from(flows[0])), ("flows_v6", u64::from(flows[1])), ("captures", captures)];
-        let mut limits = self.identity.limits.clone();
-        for limit in &mut limits {
-            let found = used.iter().chain(&live).chain(&kept).find(|(name, _)| *name == limit.name);
-            limit.used = found.map_or(0, |(_, used)| *used);
-        }
-        v1::StatusReply {
-            version: env!("CARGO_PKG_VERSION").into(),
-            generation: self.model.generation().0,
-            limits,
-            uptime_ms: self.now.saturating_sub(self.started),
-            workers: self.shared.workers.len() as u32,
-            idle: self.identity.idle.clone(),
-            flow_file: self.flow_file.clone(),
-            state_dir: self.ledger.as_ref().map(Ledger::told),
-        }
     }
 
     fn wake_waiters(&mut self) {

@@ -23,6 +23,7 @@ mod restore;
 mod revisions;
 #[cfg(feature = "dpdk")]
 mod serving;
+mod shadow;
 pub mod slow_path;
 #[cfg(feature = "dpdk")]
 mod start;

@@ -1,6 +1,7 @@
 //! The decision about a flow: route and ACLs on the snapshot. Pure; the slow path and `explain` both ask it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::named::Named;
 use super::redirect::{self, Away};
@@ -10,7 +11,9 @@ use crate::ids::{MemberId, NextHopId, Place, VifId, VrfId};
 use crate::packet::ip::is_link_local;
 use crate::packet::tuple::FlowTuple;
 use crate::tables::acl::{Acl, Redirect, Tuple};
-use crate::tables::{Group, Kept, Member, NextHopKind, Resolved, Snapshot, Unresolved, Vif, Vrf};
+use crate::tables::{Group, Kept, Member, NextHopKind, Resolved, Shadow, Snapshot, Unresolved, Vif, Vrf};
+
+pub use crate::tables::acl::Stage;
 
 /// A flow as its initiator sends it.
 #[derive(Clone, Copy, Debug)]
@@ -86,12 +89,34 @@ pub trait Recorder {
     fn member(&mut self, way: &Resolved, kept: Option<Kept>);
 }
 
-/// Where an ACL stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    FromVif(VifId),
-    Vrf(VrfId),
-    ToVif(VifId),
+/// Whose ACLs are asked: each place has its own, or another one instead.
+pub trait Policies: Copy {
+    fn acl<'a>(self, stage: Stage, own: Option<&'a Arc<Acl>>) -> Option<&'a Acl>
+    where
+        Self: 'a;
+}
+
+/// Those that the snapshot has in force.
+#[derive(Clone, Copy)]
+pub struct InForce;
+
+impl Policies for InForce {
+    #[inline(always)]
+    fn acl<'a>(self, _: Stage, own: Option<&'a Arc<Acl>>) -> Option<&'a Acl>
+    where
+        Self: 'a,
+    {
+        own.map(|acl| &**acl)
+    }
+}
+
+impl Policies for &Shadow {
+    fn acl<'a>(self, stage: Stage, own: Option<&'a Arc<Acl>>) -> Option<&'a Acl>
+    where
+        Self: 'a,
+    {
+        Shadow::acl(self, stage).unwrap_or(own).map(|acl| &**acl)
+    }
 }
 
 /// Records nothing.
@@ -107,25 +132,42 @@ impl Recorder for Silent {
 
 /// Decides about a flow. Any thread; no side effects but the recorder's.
 pub fn decide(snapshot: &Snapshot, question: &Question, recorder: &mut impl Recorder) -> Answer {
+    decide_by(snapshot, InForce, question, recorder)
+}
+
+/// The same by these policies.
+#[inline(always)]
+pub(super) fn decide_by(
+    snapshot: &Snapshot,
+    policies: impl Policies,
+    question: &Question,
+    recorder: &mut impl Recorder,
+) -> Answer {
     let found = by_route(snapshot, question, recorder);
     let ours = || found.is_ok_and(|way| matches!(leave(snapshot, way.next_hop), Ok(None)));
-    if let Some(away) = redirect::by_sender(snapshot, question, ours, recorder) {
-        return redirected(snapshot, question, &away, recorder);
+    if let Some(away) = redirect::by_sender(snapshot, policies, question, ours, recorder) {
+        return redirected(snapshot, policies, question, &away, recorder);
     }
-    match go(snapshot, question, &found, None, recorder) {
+    match go(snapshot, policies, question, &found, None, recorder) {
         Ok(answer) => answer,
-        Err(away) => redirected(snapshot, question, &away, recorder),
+        Err(away) => redirected(snapshot, policies, question, &away, recorder),
     }
 }
 
 /// The decision about a flow that a rule sends elsewhere.
 #[inline(never)]
-fn redirected(snapshot: &Snapshot, question: &Question, away: &Away, recorder: &mut impl Recorder) -> Answer {
+fn redirected(
+    snapshot: &Snapshot,
+    policies: impl Policies,
+    question: &Question,
+    away: &Away,
+    recorder: &mut impl Recorder,
+) -> Answer {
     let found = match question.forward {
         Named::Routed => away.resolve(snapshot, question, recorder),
         Named::Label(_) | Named::Bridged(_) => Err((DropReason::RedirectNotRouted, away.culprit())),
     };
-    match go(snapshot, question, &found, Some(away), recorder) {
+    match go(snapshot, policies, question, &found, Some(away), recorder) {
         Ok(answer) => answer,
         // rules are followed once
         Err(_) => refused(question, (DropReason::NextHopGone, away.culprit())),
@@ -136,6 +178,7 @@ fn redirected(snapshot: &Snapshot, question: &Question, away: &Away, recorder: &
 #[inline(always)]
 fn go(
     snapshot: &Snapshot,
+    policies: impl Policies,
     question: &Question,
     found: &Found,
     away: Option<&Away>,
@@ -160,7 +203,7 @@ fn go(
         return Ok(refused(question, (DropReason::SourceSpoofed, Culprit::Frame)));
     }
     let follow = left.is_some() && away.is_none();
-    match judge(snapshot, question, (way, away, follow), left.and_then(|exit| exit.vif), recorder) {
+    match judge(snapshot, policies, question, (way, away, follow), left.and_then(|exit| exit.vif), recorder) {
         Ok(None) => {}
         Ok(Some(away)) => return Err(away),
         Err(denied) => {
@@ -268,17 +311,18 @@ pub fn tuple_of(question: &Question) -> Tuple {
 /// must permit, as far as the first that redirects, unless none may (false). Of a flow that goes `away` those that were not asked before.
 pub(super) fn judge(
     snapshot: &Snapshot,
+    policies: impl Policies,
     question: &Question,
     (way, away, may_redirect): (&Resolved, Option<&Away>, bool),
     exit_vif: Option<&Vif>,
     recorder: &mut impl Recorder,
 ) -> Result<Option<Away>, (DropReason, Culprit)> {
     let tuple = tuple_of(question);
-    let asking = (snapshot, question, &tuple, way, may_redirect);
+    let asking = (snapshot, policies, question, &tuple, way, may_redirect);
     if let Place::Vif(source) = question.place
         && away.is_none()
         && let Some(vif) = snapshot.vifs.row(source.index())
-        && let Some(away) = ask(asking, Stage::FromVif(source), vif.from_vif.as_deref(), 0, recorder)?
+        && let Some(away) = ask(asking, Stage::FromVif(source), vif.from_vif.as_ref(), 0, recorder)?
     {
         return Ok(Some(away));
     }
@@ -288,29 +332,29 @@ pub(super) fn judge(
             continue;
         }
         let row = snapshot.vrfs.row(vrf.index());
-        if let Some(away) = ask(asking, Stage::Vrf(vrf), row.and_then(|row| row.acl.as_deref()), at + 1, recorder)? {
+        if let Some(away) = ask(asking, Stage::Vrf(vrf), row.and_then(|row| row.acl.as_ref()), at + 1, recorder)? {
             return Ok(Some(away));
         }
     }
     match exit_vif {
-        Some(vif) => ask(asking, Stage::ToVif(vif.id), vif.to_vif.as_deref(), usize::MAX, recorder),
+        Some(vif) => ask(asking, Stage::ToVif(vif.id), vif.to_vif.as_ref(), usize::MAX, recorder),
         None => Ok(None),
     }
 }
 
-/// What is the same for all ACLs that are asked about a flow: which flow, the way that it goes, and whether it may be sent elsewhere.
-type Asking<'a> = (&'a Snapshot, &'a Question, &'a Tuple, &'a Resolved, bool);
+/// What is the same for all ACLs that are asked about a flow: whose they are, which flow, the way that it goes, and whether it may be sent elsewhere.
+type Asking<'a, P> = (&'a Snapshot, P, &'a Question, &'a Tuple, &'a Resolved, bool);
 
 /// Asks the ACL that stands there, if one does; so many were asked before.
 #[inline(always)]
-fn ask(
-    (snapshot, question, tuple, way, may_redirect): Asking,
+fn ask<P: Policies>(
+    (snapshot, policies, question, tuple, way, may_redirect): Asking<P>,
     stage: Stage,
-    acl: Option<&Acl>,
+    own: Option<&Arc<Acl>>,
     asked: usize,
     recorder: &mut impl Recorder,
 ) -> Result<Option<Away>, (DropReason, Culprit)> {
-    let Some(acl) = acl else { return Ok(None) };
+    let Some(acl) = policies.acl(stage, own) else { return Ok(None) };
     let judgement = acl.judge(tuple);
     recorder.acl(stage, acl, judgement.rule, judgement.permit);
     let rule = redirect::number(&judgement);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::bridge;
 use super::classify::{Bridged, Classified, Exit, check_source, read_ip};
-use super::decide::{Question, Silent, judge};
+use super::decide::{InForce, Question, Silent, judge};
 use super::finish::Outbox;
 use super::named::Named;
 use super::punt::{TunnelSource, Why};
@@ -191,7 +191,7 @@ impl Outbox<'_> {
         let (forward, answers) = (Named::Routed, Named::Routed);
         let question = Question { place, vrf, tuple, forward, answers, kept: [None; 2] };
         let way = Resolved::without_route(vrf, NextHopId(0));
-        match judge(self.snapshot, &question, (&way, None, true), vif, &mut Silent)? {
+        match judge(self.snapshot, InForce, &question, (&way, None, true), vif, &mut Silent)? {
             None => Ok(()),
             Some(away) => Err((DropReason::RedirectNotRouted, away.culprit())),
         }

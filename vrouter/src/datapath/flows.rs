@@ -5,7 +5,7 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Notes, Pac
 use super::classify::Classified;
 use super::counters::Counters;
 use super::decide::{Answer, Silent, Verdict, decide, leave, lost};
-use super::foresee::{Counting, Foreseen, ask_for_room, take_back};
+use super::foresee::{Counting, Foreseen, ask_for_room, asked, take_back};
 use super::fragments::{self, Heads};
 use super::lifetime::{self, state_bits};
 use super::named::{self, NO_HOP, Named, is_error, kept, key_of, question_of};
@@ -315,6 +315,7 @@ impl<'a> Lookup<'a> {
         };
         let answer = &foreseen.answer;
         foreseen.take();
+        self.judge_by_shadow(|| asked(found, key), answer);
         let next_hop = match answer.forward {
             Verdict::Local => return Fate::Punt(Why::ForUs(found.vrf)),
             Verdict::Drop(DropReason::NoRoute) => {
@@ -432,6 +433,7 @@ impl<'a> Lookup<'a> {
         if denied {
             // it is judged packet by packet, as one without a flow is
             decide(self.snapshot, &question, &mut Counting { worker: self.worker, more: 1 });
+            self.judge_by_shadow(|| question, &answer);
         }
         let reverse = if denied { answer.forward } else { answer.reverse };
         let answer = Answer { reverse, ..answer };

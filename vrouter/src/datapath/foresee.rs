@@ -61,7 +61,7 @@ pub fn take_back(snapshot: &Snapshot, found: &Classified, key: &FlowKey, worker:
 
 /// What is asked about a packet without a flow.
 #[inline(always)]
-fn asked(found: &Classified, key: &FlowKey) -> Question {
+pub(super) fn asked(found: &Classified, key: &FlowKey) -> Question {
     let (tuple, _) = key.parts();
     let (place, vrf, forward, answers) = (found.place, found.vrf, found.named(true), found.answers());
     Question { place, vrf, tuple, forward, answers, kept: [None; 2] }

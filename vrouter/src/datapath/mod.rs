@@ -35,6 +35,7 @@ pub mod quota;
 pub mod redirect;
 mod room;
 mod segment;
+mod shadow;
 pub mod shared;
 pub mod sight;
 pub mod split;

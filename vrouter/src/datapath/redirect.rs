@@ -1,6 +1,6 @@
 //! Redirect: a rule sends a flow another way than its routes do.
 
-use super::decide::{Question, Recorder, Stage, choose, tuple_of};
+use super::decide::{Policies, Question, Recorder, Stage, choose, tuple_of};
 use super::named::Named;
 use super::victims::Culprit;
 use crate::drops::DropReason;
@@ -68,12 +68,14 @@ impl Away {
 /// What the ACL of the VIF that it came by redirects, wherever routes lead, unless that is to us.
 pub(super) fn by_sender(
     snapshot: &Snapshot,
+    policies: impl Policies,
     question: &Question,
     ours: impl FnOnce() -> bool,
     recorder: &mut impl Recorder,
 ) -> Option<Away> {
     let (Place::Vif(from), Named::Routed) = (question.place, question.forward) else { return None };
-    let acl = snapshot.vifs.row(from.index())?.from_vif.as_deref().filter(|acl| acl.redirects())?;
+    let own = snapshot.vifs.row(from.index())?.from_vif.as_ref();
+    let acl = policies.acl(Stage::FromVif(from), own).filter(|acl| acl.redirects())?;
     let judgement = acl.judge(&tuple_of(question));
     let redirect = acl.redirect(&judgement).filter(|_| !ours())?;
     recorder.acl(Stage::FromVif(from), acl, judgement.rule, judgement.permit);

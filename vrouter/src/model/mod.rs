@@ -39,6 +39,7 @@ mod refusal;
 mod restore;
 mod revert;
 mod routes;
+mod shadow;
 mod state;
 mod sweep;
 #[cfg(test)]

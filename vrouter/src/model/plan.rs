@@ -101,7 +101,7 @@ impl Model {
 }
 
 /// A port whose device is taken to open.
-fn unopened(wanted: NewPort) -> Result<PortInfo, Unopened> {
+pub(super) fn unopened(wanted: NewPort) -> Result<PortInfo, Unopened> {
     Ok(PortInfo {
         name: wanted.name.into(),
         devargs: wanted.devargs.into(),

@@ -170,6 +170,8 @@ pub(crate) enum Reason {
     IcmpType,
     #[error("only a rule that permits redirects")]
     NeedsPermit,
+    #[error("a shadow holds policies only: ACLs, address groups, and which ACLs VIFs and VRFs have")]
+    PoliciesOnly,
     #[error("VIF {0} is no service")]
     NotAService(String),
     #[error("the limit of {limit} {what} is reached")]

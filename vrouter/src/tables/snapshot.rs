@@ -9,8 +9,8 @@ use hashbrown::HashMap;
 use super::acl::Acl;
 use super::fib::{Fib, PrefixSet};
 use super::{
-    BfdSession, Branches, Bridge, Captures, NextHop, Quota, RouterAdvertisement, Rows, Stripes, Tenant, TenantId,
-    TunnelHeaders, Watched,
+    BfdSession, Branches, Bridge, Captures, NextHop, Quota, RouterAdvertisement, Rows, Shadow, Stripes, Tenant,
+    TenantId, TunnelHeaders, Watched,
 };
 use crate::ids::{BridgeId, Generation, Label, Mac, NextHopId, PortIndex, VifId, Vlan, Vni, VrfId};
 
@@ -54,6 +54,8 @@ pub struct Snapshot {
     pub tenants: Rows<Tenant>,
     /// Who looks at frames; nobody costs nothing but a test of [`Captures::at`] a burst.
     pub captures: Captures,
+    /// Policies that are tried: new flows are judged by them too.
+    pub shadow: Option<Arc<Shadow>>,
 }
 
 /// Who we are in the underlay and to tenants.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use prost::Message;
-use serde_json::json;
+use serde_json::{Value, json};
 use vrouter::api::yaml::Files;
 use vrouter::api::{OPERATOR, v1};
 
@@ -15,6 +15,7 @@ use super::offline::text_of;
 use super::output::{Format, count, duration, print, print_value};
 use super::plan;
 use super::progress::{Bar, Progress};
+use super::shadow;
 use super::show::contract_kind;
 use v1::apply_request::Step;
 
@@ -38,6 +39,7 @@ pub async fn run(daemon: &Daemon, format: Format, apply: Apply) -> Result<(), Fa
         kinds: apply.only.iter().map(|&kind| contract_kind(kind).into()).collect(),
         dry_run: apply.dry_run,
         flows: apply.flows,
+        shadow: apply.shadow,
         if_generation: apply.if_generation,
         lease_ms: apply.lease,
         ..apply.commit.begin()
@@ -76,16 +78,47 @@ pub async fn commit(
 ) -> Result<(), Failure> {
     let mut client = connect(daemon).await?;
     let Batch { changes, begin, sync } = batch;
-    let (many, replace) = (changes.len(), begin.replace);
+    if begin.shadow {
+        shadow::check_known(&mut client).await?;
+    }
     let (owner, confirm_ms) = (begin.owner.clone(), begin.confirm_ms);
+    let told = Told { changes: Some(changes.len() as u64), replace: begin.replace, owner, confirm_ms, sync };
     let progress = Progress::of("connecting");
     let steps = tokio_stream::iter(steps(begin, changes, progress.bar()));
     let reply = client.apply(steps).await?.into_inner().message().await?;
     drop(progress);
+    answer(&mut client, format, reply.and_then(|reply| reply.result), &told, place).await
+}
+
+/// What was asked for, as far as the answer to it is told.
+pub struct Told {
+    /// Absent: whatever the daemon had.
+    pub changes: Option<u64>,
+    pub replace: bool,
+    pub owner: String,
+    pub confirm_ms: u32,
+    pub sync: bool,
+}
+
+/// Prints what became of a batch. `place` tells where a refused change comes from.
+pub async fn answer(
+    client: &mut Client,
+    format: Format,
+    reply: Option<v1::apply_reply::Result>,
+    told: &Told,
+    place: impl Fn(&v1::Refused) -> String,
+) -> Result<(), Failure> {
     use v1::apply_reply::Result;
-    let v1::Applied { generation, swept, no_revision } = match reply.and_then(|reply| reply.result) {
+    let v1::Applied { generation, swept, no_revision } = match reply {
         Some(Result::Applied(applied)) => applied,
         Some(Result::Plan(plan)) => return plan::show(format, &plan),
+        Some(Result::Shadowed(shadowed)) => {
+            if told.sync {
+                wait(client, shadowed.generation, 0).await?;
+            }
+            shadow::begun(format, told.changes.unwrap_or_default(), &shadowed);
+            return Ok(());
+        }
         Some(Result::Refused(refused)) => {
             let parts = [&refused.object, &refused.field, &refused.reason];
             let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).map(String::as_str).collect();
@@ -93,40 +126,49 @@ pub async fn commit(
         }
         None => return Err(Failure::Unreachable("the daemon hung up before it answered".into())),
     };
-    if sync {
+    if told.sync {
         let _progress = Progress::of("waiting for every worker");
-        wait(&mut client, generation, 0).await?;
+        wait(client, generation, 0).await?;
     }
     match format {
         Format::Table => {
-            let synced = if sync { ", every worker forwards by it" } else { "" };
-            let what = if many == 1 { "change" } else { "changes" };
+            let synced = if told.sync { ", every worker forwards by it" } else { "" };
+            let many = match told.changes {
+                Some(1) => "1 change".to_owned(),
+                Some(many) => format!("{} changes", count(many)),
+                None => "all changes".to_owned(),
+            };
             let gone = if swept > 0 { format!(", {} swept", count(swept)) } else { String::new() };
-            print(&format!("{} {what}{gone}, generation {generation}{synced}\n", count(many as u64)));
-            if confirm_ms > 0 {
-                let of = if owner == OPERATOR { String::new() } else { format!(" --owner {owner}") };
-                let time = duration(confirm_ms.into());
+            print(&format!("{many}{gone}, generation {generation}{synced}\n"));
+            if told.confirm_ms > 0 {
+                let of = if told.owner == OPERATOR { String::new() } else { format!(" --owner {}", told.owner) };
+                let time = duration(told.confirm_ms.into());
                 print(&format!("it is undone in {time} unless it is confirmed: vrctl confirm {generation}{of}\n"));
             }
             if !no_revision.is_empty() {
                 print(&format!("no revision is kept: {no_revision}\n"));
             }
         }
-        _ => {
-            let mut told = json!({ "generation": generation, "changes": many, "synced": sync });
-            if replace {
-                told["swept"] = swept.into();
-            }
-            if confirm_ms > 0 {
-                told["confirm_ms"] = confirm_ms.into();
-            }
-            if !no_revision.is_empty() {
-                told["no_revision"] = no_revision.into();
-            }
-            print_value(format, &told);
-        }
+        _ => print_value(format, &value(generation, swept, no_revision, told)),
     }
     Ok(())
+}
+
+fn value(generation: u64, swept: u64, no_revision: String, told: &Told) -> Value {
+    let mut value = json!({ "generation": generation, "synced": told.sync });
+    if let Some(changes) = told.changes {
+        value["changes"] = changes.into();
+    }
+    if told.replace {
+        value["swept"] = swept.into();
+    }
+    if told.confirm_ms > 0 {
+        value["confirm_ms"] = told.confirm_ms.into();
+    }
+    if !no_revision.is_empty() {
+        value["no_revision"] = no_revision.into();
+    }
+    value
 }
 
 async fn wait(client: &mut Client, generation: u64, timeout_ms: u32) -> Result<u64, Failure> {

@@ -17,6 +17,7 @@ use super::export::{Export, Fmt};
 use super::hits::Hits;
 use super::output::Format;
 use super::revisions::{Confirm, Revisions, Rollback};
+use super::shadow::Shadow;
 use super::trace::Trace;
 
 const EXIT_CODES: &str = "\
@@ -105,6 +106,8 @@ pub enum Command {
     Revisions(Revisions),
     /// Make an owner's objects what they were after a batch of before
     Rollback(Rollback),
+    /// Tell what policies that are tried would change, and make or discard them
+    Shadow(Shadow),
     /// Lay network files out in one form; asks no daemon
     Fmt(Fmt),
     /// Judge network files as a daemon would; asks no daemon
@@ -224,6 +227,7 @@ Examples:
   vrctl apply -f network.yaml --replace --dry-run       # what would change
   vrctl apply -f network.yaml --replace --dry-run --flows   # and which live flows would be denied, permitted, moved
   vrctl apply -f network.yaml -m 'web moves' --confirm 60s   # then vrctl confirm, or all is as it was
+  vrctl apply -f candidate.yaml --shadow                # then vrctl shadow report, promote or discard
   vrctl apply -f pods.yaml --owner cni --replace --lease 30000
 ")]
 pub struct Apply {
@@ -247,6 +251,9 @@ pub struct Apply {
     /// With --dry-run: also what would become of live flows
     #[arg(long, requires = "dry_run")]
     pub flows: bool,
+    /// Try the file's policies: judge new flows by them too, and change nothing; vrctl shadow report
+    #[arg(long, conflicts_with_all = ["check", "dry_run", "lease", "confirm"])]
+    pub shadow: bool,
     /// Only if nothing that the file may rest on has changed after this generation
     #[arg(long, value_name = "GENERATION")]
     pub if_generation: Option<u64>,

@@ -26,6 +26,7 @@ mod progress;
 mod revisions;
 mod row_bfd;
 mod rows;
+mod shadow;
 mod show;
 mod stats;
 mod trace;
@@ -136,6 +137,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Confirm(given) => revisions::confirm(&daemon, output, given).await,
         Command::Revisions(given) => revisions::run(&daemon, output, given).await,
         Command::Rollback(given) => revisions::roll_back(&daemon, output, given).await,
+        Command::Shadow(given) => shadow::run(&daemon, output, given).await,
         Command::Fmt(given) => export::fmt(&given),
         Command::Validate(given) => offline::validate(output, &given),
         Command::Expand(given) => offline::expand(output, &given),

@@ -186,7 +186,7 @@ pub async fn objects(daemon: &Daemon, revision: u64) -> Result<Vec<v1::Object>, 
 }
 
 /// How long ago a time was (milliseconds since 1970).
-fn ago(time_ms: u64) -> String {
+pub fn ago(time_ms: u64) -> String {
     let then = UNIX_EPOCH + Duration::from_millis(time_ms);
     let since = SystemTime::now().duration_since(then).unwrap_or_default();
     format!("{} ago", duration(since.as_millis() as u64))

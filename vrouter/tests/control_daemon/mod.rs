@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use vrouter::api::v1;
 use vrouter::control::access::Terms;
 use vrouter::control::log::Log;
-use vrouter::control::{Listed, Made, NotCaptured, Reply, Request, Rows, Socket, Taken, Watching, serve};
+use vrouter::control::{Listed, Made, NotCaptured, NotPromoted, Reply, Request, Rows, Socket, Taken, Watching, serve};
 
 /// A folder of its own, gone at the end.
 pub struct Folder(PathBuf);
@@ -175,6 +175,9 @@ impl Control {
                 asked(format!("{wanted:?}"));
                 _ = reply.send(capture(&wanted));
             }
+            shadow @ (Request::ShadowReport { .. } | Request::PromoteShadow { .. } | Request::DiscardShadow { .. }) => {
+                no_shadow(shadow);
+            }
             Request::Explain { query, reply } => {
                 asked(format!("{query:?}"));
                 let _ = reply.send(if query.place == Some(v1::explain_request::Place::Vif("nowhere".into())) {
@@ -245,6 +248,16 @@ impl Control {
         self.generation += 1;
         self.log.add(self.generation, owner.into(), Some(told));
         Ok(self.generation)
+    }
+}
+
+fn no_shadow(request: Request) {
+    let none = refused(0, "shadow", "", "none is on");
+    match request {
+        Request::ShadowReport { reply } => _ = reply.send(Err(none)),
+        Request::PromoteShadow { reply, .. } => _ = reply.send(Err(NotPromoted::Refused(none))),
+        Request::DiscardShadow { reply, .. } => _ = reply.send(Err(none)),
+        _ => {}
     }
 }
 

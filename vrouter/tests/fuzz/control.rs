@@ -63,6 +63,11 @@ fn batch(rig: &mut Rig, begin: v1::Begin, changes: v1::Changes) {
             assert!(before.0 == list(rig), "a dry run left a trace: {plan:?}");
             assert!(std::sync::Arc::ptr_eq(&before.1, &after));
         }
+        Ok(Made::Shadowed(shadowed)) => {
+            assert_eq!((shadowed.generation, after.generation.0), (before.1.generation.0 + 1, shadowed.generation));
+            assert!(before.0 == list(rig), "a shadow left a trace: {shadowed:?}");
+            assert!(after.shadow.is_some());
+        }
         Ok(Made::Applied(v1::Applied { generation, .. })) => {
             assert_eq!((generation, after.generation.0), (before.1.generation.0 + 1, generation));
             model::check(&after);

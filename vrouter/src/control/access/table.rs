@@ -3,7 +3,7 @@
 use crate::api::config::{Operation, Role};
 
 /// By the name of the call. A call that is not here needs the highest.
-pub const RPCS: [(&str, Role); 16] = [
+pub const RPCS: [(&str, Role); 19] = [
     ("Apply", Role::Write),
     ("KeepAlive", Role::Write),
     ("Confirm", Role::Write),
@@ -19,6 +19,9 @@ pub const RPCS: [(&str, Role); 16] = [
     ("Owners", Role::Read),
     ("Revisions", Role::Read),
     ("Status", Role::Read),
+    ("ShadowReport", Role::Read),
+    ("PromoteShadow", Role::Write),
+    ("DiscardShadow", Role::Write),
     ("Upgrade", Role::Admin),
 ];
 

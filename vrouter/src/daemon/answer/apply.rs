@@ -20,6 +20,26 @@ impl Control {
         if begin.owner.is_empty() {
             begin.owner = OPERATOR.to_owned();
         }
+        if begin.shadow {
+            _ = reply.send(self.try_policies(begin, changes, by).map(Made::Shadowed));
+            return;
+        }
+        if begin.dry_run {
+            self.plan(&begin, &changes, reply);
+            return;
+        }
+        // an answer that nobody waits for any more is dropped
+        self.make_and_keep(begin, changes, by, move |made| _ = reply.send(made));
+    }
+
+    /// Makes a batch, whose owner is filled in; `told` is called when it is kept, or refused. True: it is made.
+    pub(super) fn make_and_keep(
+        &mut self,
+        begin: v1::Begin,
+        changes: v1::Changes,
+        by: String,
+        told: impl FnOnce(Result<Made, v1::Refused>) + Send + 'static,
+    ) -> bool {
         let kinds: Vec<v1::Kind> = begin.kinds().collect();
         let batch = Batch {
             owner: &begin.owner,
@@ -28,10 +48,6 @@ impl Control {
             replace: begin.replace.then_some(&kinds),
             if_generation: begin.if_generation,
         };
-        if begin.dry_run {
-            self.plan(&batch, &begin, reply);
-            return;
-        }
         let made = self.unconfirmed_of(&begin, &changes, by.clone()).and_then(|unconfirmed| {
             let accepted = self.make(&batch, &changes, begin.lease_ms, unconfirmed.as_ref())?;
             Ok((accepted, unconfirmed))
@@ -56,16 +72,18 @@ impl Control {
                 let batch =
                     state::Batch { generation, owner, said, lease_ms, unconfirmed, settled, ..state::Batch::default() };
                 let applied = v1::Applied { generation, swept, no_revision };
-                // an answer that nobody waits for any more is dropped
                 self.keep(batch, revised, move |unkept| {
-                    let made = match unkept {
+                    told(Ok(match unkept {
                         None => Made::Applied(applied),
                         Some(why) => Made::Unkept(applied, why),
-                    };
-                    _ = reply.send(Ok(made));
+                    }));
                 });
+                true
             }
-            Err(refused) => _ = reply.send(Err(refused)),
+            Err(refused) => {
+                told(Err(refused));
+                false
+            }
         }
     }
 
@@ -105,7 +123,7 @@ impl Control {
         };
         self.numbers = self.model.take_numbers();
         self.leases.keep(batch.owner, lease_ms, self.now);
-        self.publish_batch(accepted.snapshot.clone());
+        self.publish_batch();
         Ok(accepted)
     }
 }

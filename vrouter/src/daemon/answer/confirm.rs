@@ -197,7 +197,7 @@ impl Control {
     fn rolled_back(&mut self, (owner, unconfirmed): (&str, u64), accepted: Option<Accepted>, left: &[String]) {
         let changes = accepted.map(|accepted| {
             self.numbers = self.model.take_numbers();
-            self.publish_batch(accepted.snapshot);
+            self.publish_batch();
             accepted.front
         });
         let generation = self.model.generation().0;

@@ -66,7 +66,7 @@ impl Control {
             let (generation, swept) = (accepted.snapshot.generation.0, accepted.swept());
             tracing::info!(owner, objects = swept, "the lease has run out");
             self.numbers = self.model.take_numbers();
-            self.publish_batch(accepted.snapshot);
+            self.publish_batch();
             // what waited to be confirmed is gone with all else
             let settled = self.unconfirmed.settle(&owner).is_some();
             let batch = state::Batch { generation, owner, changes: accepted.front, settled, ..state::Batch::default() };

@@ -17,7 +17,15 @@ impl Control {
     }
 
     /// Judges a batch only; with what it would do to live flows, if that is asked for.
-    pub(super) fn plan(&mut self, batch: &Batch, begin: &v1::Begin, reply: Reply<Result<Made, v1::Refused>>) {
+    pub(super) fn plan(&mut self, begin: &v1::Begin, changes: &v1::Changes, reply: Reply<Result<Made, v1::Refused>>) {
+        let kinds: Vec<v1::Kind> = begin.kinds().collect();
+        let batch = &Batch {
+            owner: &begin.owner,
+            changes: changes.into(),
+            take_over: begin.take_over,
+            replace: begin.replace.then_some(&kinds),
+            if_generation: begin.if_generation,
+        };
         let checked = self.leases.check(&begin.owner, begin.lease_ms).map_err(|error| refused("", &error));
         let plan = match checked.and_then(|()| self.model.plan(batch)) {
             Ok(plan) if begin.flows => plan,

@@ -32,7 +32,7 @@ pub(super) fn compile(compiled: &mut Compiled, state: &State, dirty: &Dirty) -> 
     let mut regrouped: HashSet<&Arc<str>> = HashSet::new();
     for name in &dirty.groups {
         match state.groups.get(name) {
-            Some(group) => compiled.groups.insert(name.clone(), Arc::new(set_of(&group.prefixes))),
+            Some(group) => compiled.groups.insert(name.clone(), Arc::new(group_of(group))),
             None => compiled.groups.remove(name),
         };
         regrouped.extend(state.of_group.get(name).into_iter().flatten());
@@ -71,6 +71,41 @@ pub(super) fn compile(compiled: &mut Compiled, state: &State, dirty: &Dirty) -> 
         }
     }
     users
+}
+
+/// The ACLs that changed, compiled beside those in force, and who uses them. Nothing counts what they decide.
+pub(super) fn beside(compiled: &Compiled, state: &State, dirty: &Dirty) -> (HashMap<Arc<str>, Arc<Acl>>, Users) {
+    let (mut groups, mut changed) = (compiled.groups.clone(), HashSet::new());
+    for name in &dirty.groups {
+        if let Some(group) = state.groups.get(name) {
+            groups.insert(name.clone(), Arc::new(group_of(group)));
+        }
+        changed.extend(state.of_group.get(name).into_iter().flatten());
+    }
+    let (mut acls, mut users) = (HashMap::new(), Users::default());
+    for name in changed.iter().copied().chain(dirty.acls.iter().filter(|name| !changed.contains(name))) {
+        let Some(record) = state.acls.get(name) else { continue };
+        let rule = |rule: &Arc<records::Rule>| rule_of(state, rule, &groups);
+        let acl = match compiled.acls.get(name).filter(|_| !changed.contains(name)) {
+            Some(before) => {
+                let splice = Splice::of(&before.record.rules, &record.rules, record.in_common(&before.record));
+                edited(&before.acl, record, &splice, rule)
+            }
+            None => Acl::new(name.clone(), record.rules.iter().map(rule).collect()),
+        };
+        acls.insert(name.clone(), Arc::new(acl));
+        if let Some(of) = state.of_acl.get(name) {
+            users.vrfs.extend(&of.vrfs);
+            users.vifs.extend(&of.vifs);
+        }
+    }
+    (acls, users)
+}
+
+fn group_of(group: &records::Group) -> PrefixSet {
+    let mut set = set_of(&group.prefixes);
+    set.name = Some(group.name.clone());
+    set
 }
 
 /// A set of these prefixes.

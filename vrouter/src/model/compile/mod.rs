@@ -12,6 +12,7 @@ mod index;
 mod next_hops;
 mod reach;
 mod rows;
+mod shadow;
 mod template;
 mod tunnels;
 
@@ -47,6 +48,8 @@ pub(super) struct Compiled {
     settings: Arc<Settings>,
     pub tenants: Numbers,
     index: Index,
+    /// When policies, or who has which, changed last.
+    pub policies: Generation,
     /// The neighbours that gateways and tunnels go by, in order, without static ones.
     pub needed: Vec<(VifId, IpAddr)>,
     /// When that last changed, or one of them was lost.
@@ -88,6 +91,7 @@ impl Compiled {
             settings: state.settings.clone(),
             tenants: Numbers::default(),
             index: Index::default(),
+            policies: Generation(0),
             needed: Vec::new(),
             needed_since: Generation(0),
         }
@@ -98,6 +102,9 @@ impl Compiled {
         let mut next = (*self.snapshot).clone();
         next.generation.0 += 1;
         let mut touched = Touched::default();
+        if !(dirty.acls.is_empty() && dirty.groups.is_empty() && dirty.vifs.is_empty() && dirty.vrfs.is_empty()) {
+            self.policies = next.generation;
+        }
         let turns = self.index.turns();
         let neighbours = !dirty.neighbours.is_empty();
         let mut lost = dirty.neighbours.iter().filter(|key| !state.neighbours.contains_key(*key));

@@ -93,6 +93,14 @@ pub struct Tuple {
     pub icmp: Option<(u8, u8)>,
 }
 
+/// Where an ACL stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    FromVif(VifId),
+    Vrf(VrfId),
+    ToVif(VifId),
+}
+
 /// An ACL's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {

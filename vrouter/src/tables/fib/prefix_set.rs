@@ -1,12 +1,15 @@
 //! Sets of prefixes.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Fib;
 
 /// A set of prefixes of both families, for membership tests.
 #[derive(Clone, Default)]
 pub struct PrefixSet {
+    /// Of an address group, for people.
+    pub name: Option<Arc<str>>,
     v4: Fib<u32, ()>,
     v6: Fib<u128, ()>,
     few: Few,
