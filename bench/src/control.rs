@@ -143,6 +143,7 @@ impl Batches {
                 Err(format!("{}: {}: {}", refused.object, refused.field, refused.reason).into())
             }
             v1::apply_reply::Result::Plan(_) => Err("a plan, which nobody asked for".into()),
+            v1::apply_reply::Result::Shadowed(_) => Err("a shadow, which nobody asked for".into()),
         }
     }
 }

@@ -219,11 +219,11 @@ fn tell_budget(names: &[String], json: bool) -> Result<(), String> {
         println!("{}", serde_json::to_string(&told).map_err(|error| error.to_string())?);
         return Ok(());
     }
-    println!("{:<20} {:>9} {}", "", "all", steps.iter().map(|step| format!("{step:>9}")).collect::<Vec<_>>().join(" "));
+    println!("{:<24} {:>9} {}", "", "all", steps.iter().map(|step| format!("{step:>9}")).collect::<Vec<_>>().join(" "));
     for (name, costs) in told {
         let costs: Vec<f64> = costs.into_iter().map(|(_, cost)| cost).collect();
         let each: Vec<String> = costs.iter().map(|cost| format!("{cost:>9.1}")).collect();
-        println!("{name:<20} {:>9.1} {}", costs.iter().sum::<f64>(), each.join(" "));
+        println!("{name:<24} {:>9.1} {}", costs.iter().sum::<f64>(), each.join(" "));
     }
     Ok(())
 }
