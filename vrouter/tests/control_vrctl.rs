@@ -509,6 +509,12 @@ fn hits_are_shown_by_rule_and_those_without() {
     assert!(daemon.asked().pop().unwrap().contains("acl: \"web\""));
     let table = done(&daemon.path(), &["hits"]);
     assert!(table.contains("12_345") && table.contains("end"), "{table}");
+    let row = |last: u64| json!({"vrf": "red", "prefix": format!("10.1.1.{last}/32"), "hits": last});
+    let others = json!({"vrf": "", "prefix": null, "hits": 7});
+    assert_eq!(json_of(&daemon.path(), &["hits", "--routes"]), json!({"routes": [row(10), row(20), others]}));
+    let table = done(&daemon.path(), &["hits", "--routes", "--vrf", "red"]);
+    assert!(table.contains("10.1.1.20/32") && table.contains("(others)"), "{table}");
+    assert!(failed(&daemon.path(), 2, &["hits", "web", "--routes"]).contains("cannot be used with"));
     assert!(failed(&daemon.path(), 1, &["hits", "nowhere"]).contains("refused: acl nowhere: is not there"));
 }
 

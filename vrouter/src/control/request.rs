@@ -75,6 +75,11 @@ pub enum Request {
         filter: v1::HitsRequest,
         reply: Reply<Result<Rows<v1::RuleHits>, v1::Refused>>,
     },
+    /// How often routes have.
+    RouteHits {
+        filter: v1::HitsRequest,
+        reply: Reply<Result<Rows<v1::RouteHits>, v1::Refused>>,
+    },
     Stats {
         reply: Reply<v1::StatsReply>,
     },

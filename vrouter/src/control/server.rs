@@ -282,9 +282,16 @@ impl VRouter for Calls {
         let (line, caller) = (line(&call)?, caller(&call)?);
         let filter = call.into_inner();
         let place = self.list_place(&caller)?;
+        let stall = self.bounds.stall;
+        if filter.routes {
+            let routes =
+                self.question(&caller, |reply| Request::RouteHits { filter, reply }).await?.map_err(refusal)?;
+            let chunk = |routes| v1::HitsChunk { routes, ..v1::HitsChunk::default() };
+            return Ok(Response::new(chunks::stream(routes, chunk, stall, place, line)));
+        }
         let rules = self.question(&caller, |reply| Request::Hits { filter, reply }).await?.map_err(refusal)?;
-        let chunk = |rules| v1::HitsChunk { rules };
-        Ok(Response::new(chunks::stream(rules, chunk, self.bounds.stall, place, line)))
+        let chunk = |rules| v1::HitsChunk { rules, ..v1::HitsChunk::default() };
+        Ok(Response::new(chunks::stream(rules, chunk, stall, place, line)))
     }
 
     async fn watch(&self, call: Call<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

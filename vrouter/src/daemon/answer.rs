@@ -351,6 +351,7 @@ impl Control {
                 _ = reply.send(rows.map_err(|error| refused("flows", &error)));
             }
             Request::Hits { filter, reply } => _ = reply.send(self.hits(&filter)),
+            Request::RouteHits { filter, reply } => _ = reply.send(self.route_hits(&filter)),
             Request::Stats { reply } => _ = reply.send(self.stats()),
             Request::Victims { filter, reply } => {
                 let rows = victims::victims(&self.shared, self.publisher.current(), &filter, tick_at(self.now));

@@ -199,7 +199,7 @@ impl Outbox<'_> {
         self.end.counters.drop(work.slot, reason, 1);
         let tunnel = work.tunnel();
         if let (Some(vif), Some(vrf)) = (work.vif, tunnel) {
-            self.end.vrf_drops.add(Of { vif, vrf, reason }, |vrf| self.snapshot.vrfs.row(vrf.index()).is_some());
+            self.end.vrf_drops.add(self.snapshot, Of { vif, vrf, reason });
         }
         self.end.victims.remember(reason, self.now, (work.vif, tunnel), culprit, frame.bytes());
         if self.snapshot.captures.at.have(Points::DROP) {

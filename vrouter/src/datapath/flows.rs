@@ -13,6 +13,7 @@ use super::packet_mode;
 use super::punt::{Budget, Why};
 use super::quota::{Accounts, Owner, Purse, Rate};
 use super::room::Eviction;
+use super::route_hits::RouteHits;
 use super::table::{Decided, FlowKey, FlowPair, Flows};
 use super::victims::Culprit;
 use super::{Fate, Work};
@@ -37,6 +38,7 @@ pub struct Lookup<'a> {
     pub counters: &'a Counters,
     /// Its index.
     pub worker: usize,
+    pub routes: &'a RouteHits,
     pub now: Tick,
     /// New flows, by [`Work::charge`].
     pub budgets: &'a mut [Budget],
@@ -96,6 +98,11 @@ pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
 }
 
 impl<'a> Lookup<'a> {
+    /// For one decision.
+    fn counting(&self) -> Counting<'a> {
+        Counting { snapshot: self.snapshot, worker: self.worker, routes: self.routes, more: 1 }
+    }
+
     /// Decides every frame that is pending, in order.
     pub fn decide_all(&mut self, burst: &mut [Work]) {
         for burst in burst.chunks_mut(BURST) {
@@ -107,7 +114,7 @@ impl<'a> Lookup<'a> {
                     let may = self.admit(found).is_ok() && self.may_decide(found, work.charge);
                     *self.decided += u32::from(may);
                     let hashed = (key, work.hash);
-                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, hashed, self.worker);
+                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, hashed, self.counting());
                     *foreseen = may.then(decide);
                 }
             }
@@ -126,7 +133,7 @@ impl<'a> Lookup<'a> {
                 if let (Some(foreseen), Some(found), Some(key)) = (foreseen, &work.classified, &work.key)
                     && !foreseen.is_taken()
                 {
-                    take_back(self.snapshot, found, key, self.worker);
+                    take_back(self.snapshot, found, key, self.counting());
                 }
             }
         }
@@ -309,7 +316,7 @@ impl<'a> Lookup<'a> {
             None => {
                 *self.decided += 1;
                 let hashed = (key, self.flows.hash(key));
-                now = Foreseen::decided(self.snapshot, self.flows, found, hashed, self.worker);
+                now = Foreseen::decided(self.snapshot, self.flows, found, hashed, self.counting());
                 &now
             }
         };
@@ -432,7 +439,7 @@ impl<'a> Lookup<'a> {
         let denied = matches!(answer.forward, Verdict::Drop(_));
         if denied {
             // it is judged packet by packet, as one without a flow is
-            decide(self.snapshot, &question, &mut Counting { worker: self.worker, more: 1 });
+            decide(self.snapshot, &question, &mut self.counting());
             self.judge_by_shadow(|| question, &answer);
         }
         let reverse = if denied { answer.forward } else { answer.reverse };

@@ -7,6 +7,7 @@ use flowtable::FlowTable;
 
 use super::classify::Classified;
 use super::decide::{Answer, Question, Recorder, Stage, decide};
+use super::route_hits::RouteHits;
 use super::table::{FlowKey, Flows};
 use crate::ids::NextHopId;
 use crate::tables::acl::{Acl, Redirect};
@@ -23,16 +24,16 @@ pub struct Foreseen {
 }
 
 impl Foreseen {
-    /// The decision about a packet without a flow, which the worker of this index has counted.
+    /// The decision about a packet without a flow, which is counted.
     #[inline(always)]
     pub fn decided(
         snapshot: &Snapshot,
         flows: &FlowTable,
         found: &Classified,
         (key, hash): (&FlowKey, u64),
-        worker: usize,
+        mut counting: Counting,
     ) -> Foreseen {
-        let answer = decide(snapshot, &asked(found, key), &mut Counting { worker, more: 1 });
+        let answer = decide(snapshot, &asked(found, key), &mut counting);
         Foreseen::new(flows, (key, hash), answer)
     }
 
@@ -55,8 +56,8 @@ impl Foreseen {
 /// What was decided ahead and did not come, as a packet before it made the flow, or its budget was spent, is counted no more.
 #[cold]
 #[inline(never)]
-pub fn take_back(snapshot: &Snapshot, found: &Classified, key: &FlowKey, worker: usize) {
-    decide(snapshot, &asked(found, key), &mut Counting { worker, more: -1 });
+pub fn take_back(snapshot: &Snapshot, found: &Classified, key: &FlowKey, counting: Counting) {
+    decide(snapshot, &asked(found, key), &mut Counting { more: -counting.more, ..counting });
 }
 
 /// What is asked about a packet without a flow.
@@ -67,14 +68,22 @@ pub(super) fn asked(found: &Classified, key: &FlowKey) -> Question {
     Question { place, vrf, tuple, forward, answers, kept: [None; 2] }
 }
 
-/// Counts the rules that it meets: so many decisions more by the worker of this index.
-pub struct Counting {
+/// Counts the rules and routes that it meets: so many decisions more by the worker of this index.
+pub struct Counting<'a> {
+    pub snapshot: &'a Snapshot,
     pub worker: usize,
+    pub routes: &'a RouteHits,
     pub more: i64,
 }
 
-impl Recorder for Counting {
-    fn route(&mut self, _: &Vrf, _: IpAddr, _: Option<(u8, NextHopId)>) {}
+impl Recorder for Counting<'_> {
+    /// Also where a rule then sends the flow elsewhere: the route was what it was decided by so far.
+    #[inline(always)]
+    fn route(&mut self, vrf: &Vrf, destination: IpAddr, found: Option<(u8, NextHopId)>) {
+        if let Some((length, _)) = found {
+            self.routes.add(self.snapshot, (vrf.id, destination, length), self.more);
+        }
+    }
     #[inline(always)]
     fn acl(&mut self, _: Stage, acl: &Acl, rule: Option<usize>, _: bool) {
         acl.hits().add(self.worker, rule, self.more);

@@ -12,6 +12,7 @@ use super::grace::{Overlook, View};
 use super::headers::{self, Inner};
 use super::lifetime::LABELLED;
 use super::packet_mode::Routes;
+use super::route_hits::RouteHits;
 use super::table::Decided;
 use crate::ids::{Generation, PortIndex, Tick};
 use crate::packet::ether;
@@ -103,7 +104,13 @@ impl Lane {
     }
 
     /// Classify and lookup: reads the frames, at most a burst, and asks for their entries, or finds their routes.
-    pub fn see(&mut self, snapshot: &Snapshot, gate: &mut Gate, flows: &FlowTable, frames: &[Frame]) {
+    pub fn see(
+        &mut self,
+        snapshot: &Snapshot,
+        gate: &mut Gate,
+        (flows, hits): (&FlowTable, &RouteHits),
+        frames: &[Frame],
+    ) {
         let cells = &mut self.cells[..frames.len()];
         let (modes, families) = match gate {
             Gate::Closed => {
@@ -123,7 +130,7 @@ impl Lane {
             }
         }
         if self.modes.routes {
-            at_level(Routes { snapshot, flows, cells, only: self.only });
+            at_level(Routes { snapshot, flows, cells, only: self.only, hits });
         }
     }
 

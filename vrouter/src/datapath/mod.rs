@@ -34,12 +34,14 @@ pub mod punt;
 pub mod quota;
 pub mod redirect;
 mod room;
+pub mod route_hits;
 mod segment;
 mod shadow;
 pub mod shared;
 pub mod sight;
 pub mod split;
 pub mod table;
+mod tally;
 mod turns;
 pub mod victims;
 pub mod vrf_drops;
@@ -285,11 +287,12 @@ impl Worker {
     /// The path of a burst: plain packets by the lane, others by the slower steps, in the order in which they came.
     fn run(&mut self, vif: VifId, slot: usize) {
         while !self.received.is_empty() {
-            let Worker { snapshot, received, lane, shared, undone, .. } = self;
+            let Worker { snapshot, received, lane, shared, undone, index, .. } = self;
+            let hits = &shared.workers[index.index()].route_hits;
             let (generation, frames) = (snapshot.generation, received.len());
             let row = snapshot.vifs.row(vif.index());
             let mut gate = row.filter(|_| !*undone).map_or(Gate::Closed, |vif| Gate::of(snapshot, vif));
-            lane.see(snapshot, &mut gate, &shared.flows, received);
+            lane.see(snapshot, &mut gate, (&shared.flows, hits), received);
             // frames that the slower steps are given at least: more each time that the lane takes none
             let (mut at, mut least) = (0, 1);
             // a newer snapshot: the rest is looked at again
@@ -391,7 +394,8 @@ impl Worker {
         // slow path: a miss, or a hit whose ground has changed, is decided by route and ACLs and installed both ways
         let Worker { snapshot, burst, shared, eviction, flow_budgets: budgets, now, index, heads, .. } = self;
         let Shared { flows, notes, accounts, new_flows_per_second: budget, .. } = &**shared;
-        let counters = &shared.workers[index.index()].counters;
+        let end = &shared.workers[index.index()];
+        let (counters, routes) = (&end.counters, &end.route_hits);
         if !again {
             burst.iter_mut().for_each(|work| work.spend_fragment(snapshot, accounts, *now));
         }
@@ -406,6 +410,7 @@ impl Worker {
             accounts,
             counters,
             worker: index.index(),
+            routes,
             now,
             budgets,
             budget,

@@ -2,6 +2,8 @@
 //! side by side. What a route leads to other than a tunnel or a VIF without flows is left to [`fate`], which decides the same of what is taken
 //! here.
 
+use std::net::IpAddr;
+
 use flowtable::{FlowTable, Kernel, Sought};
 
 use super::Fate;
@@ -10,6 +12,7 @@ use super::decide::{Question, lost};
 use super::lane::{Cell, Family};
 use super::named::Named;
 use super::punt::Why;
+use super::route_hits::RouteHits;
 use super::table::FlowKey;
 use super::victims::Culprit;
 use crate::drops::DropReason;
@@ -88,6 +91,7 @@ pub(super) struct Routes<'a> {
     pub cells: &'a mut [Cell],
     /// What all of them are, if they are alike.
     pub only: Option<Family>,
+    pub hits: &'a RouteHits,
 }
 
 impl Kernel for Routes<'_> {
@@ -95,8 +99,8 @@ impl Kernel for Routes<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Routes { snapshot, flows, cells, only } = self;
-        let mut exits = Exits { snapshot, flows, last: (u32::MAX, Exit::Other) };
+        let Routes { snapshot, flows, cells, only, hits } = self;
+        let mut exits = Exits { snapshot, flows, hits, last: (u32::MAX, Exit::Other) };
         match only {
             Some(Family::Routed4) => return look_up::<u32, true>(&mut exits, cells),
             Some(Family::Routed6) => return look_up::<u128, true>(&mut exits, cells),
@@ -118,16 +122,26 @@ fn look_up<A: Destination, const ALL: bool>(exits: &mut Exits, cells: &mut [Cell
     }
     let Some(first) = cells.iter().find(|cell| ALL || cell.family == A::FAMILY) else { return };
     let context = first.words[A::CONTEXT] as u32;
+    let is_together = |cell: &Cell| cell.words[A::CONTEXT] as u32 == context && cell.entrance.fixed == Cell::ROUTED;
     let mut routes = [None; BURST];
     if let Some(vrf) = exits.vrf(context) {
         A::fib(vrf).lookup_batch(&destinations[..cells.len()], &mut routes[..cells.len()]);
+        // one of them, in turn, for all: so that it costs each next to nothing
+        let at = exits.hits.turn(cells.len());
+        let cell = &cells[at];
+        if let Some((length, _)) = routes[at]
+            && (ALL || cell.family == A::FAMILY)
+            && is_together(cell)
+        {
+            exits.hits.add(exits.snapshot, (vrf.id, destinations[at].address(), length), cells.len() as i64);
+        }
     }
     for (cell, route) in cells.iter_mut().zip(&routes) {
         if !ALL && cell.family != A::FAMILY {
             continue;
         }
-        let together = cell.words[A::CONTEXT] as u32 == context && cell.entrance.fixed == Cell::ROUTED;
-        let next_hop = if together { route.map(|(_, next_hop)| next_hop) } else { next_hop_of::<A>(exits, cell) };
+        let next_hop =
+            if is_together(cell) { route.map(|(_, next_hop)| next_hop) } else { next_hop_of::<A>(exits, cell) };
         exits.give::<A>(cell, next_hop);
     }
 }
@@ -148,6 +162,7 @@ trait Destination: Bits {
     /// Which word of a cell holds the context.
     const CONTEXT: usize;
     fn of(cell: &Cell) -> Self;
+    fn address(self) -> IpAddr;
     fn fib(vrf: &Vrf) -> &Fib<Self>;
     fn hash(flows: &FlowTable, cell: &Cell) -> u64;
 }
@@ -159,6 +174,11 @@ impl Destination for u32 {
     #[inline(always)]
     fn of(cell: &Cell) -> u32 {
         cell.words[0] as u32
+    }
+
+    #[inline(always)]
+    fn address(self) -> IpAddr {
+        IpAddr::V4(self.into())
     }
 
     #[inline(always)]
@@ -182,6 +202,11 @@ impl Destination for u128 {
     }
 
     #[inline(always)]
+    fn address(self) -> IpAddr {
+        IpAddr::V6(self.into())
+    }
+
+    #[inline(always)]
     fn fib(vrf: &Vrf) -> &Fib<u128> {
         &vrf.v6
     }
@@ -196,6 +221,7 @@ impl Destination for u128 {
 struct Exits<'a> {
     snapshot: &'a Snapshot,
     flows: &'a FlowTable,
+    hits: &'a RouteHits,
     /// The next hop asked last: packets that follow each other often have the same one.
     last: (u32, Exit),
 }

@@ -13,6 +13,7 @@ use super::fragments;
 use super::ports::PortRings;
 use super::punt::{LARGE, Rings};
 use super::quota::Accounts;
+use super::route_hits::RouteHits;
 use super::table::FlowPair;
 use super::victims::Victims;
 use super::vrf_drops::VrfDrops;
@@ -52,6 +53,7 @@ pub struct WorkerEnd {
     pub counters: Counters,
     pub victims: Victims,
     pub vrf_drops: VrfDrops,
+    pub route_hits: RouteHits,
     pub rings: Rings,
     /// For copies of frames to everybody in a bridge.
     pub copies: Rooms,
@@ -76,6 +78,7 @@ impl Shared {
             counters: Counters::new(vif_slots),
             victims: Victims::default(),
             vrf_drops: VrfDrops::default(),
+            route_hits: RouteHits::default(),
             rings: Rings::default(),
             copies: Rooms::filled(COPIES, LARGE),
             ports: PortRings::new(limit),

@@ -164,6 +164,13 @@ impl Control {
                 asked(format!("{filter:?}"));
                 _ = reply.send(hits(&filter.acl));
             }
+            Request::RouteHits { filter, reply } => {
+                asked(format!("{filter:?}"));
+                let prefix = |last| Some(v1::Prefix { address: vec![10, 1, 1, last], length: 32 });
+                let row = |last: u8| v1::RouteHits { vrf: "red".into(), prefix: prefix(last), hits: last.into() };
+                let rest = v1::RouteHits { hits: 7, ..v1::RouteHits::default() };
+                _ = reply.send(Ok(Box::new([row(10), row(20), rest].into_iter())));
+            }
             Request::Stats { reply } => {
                 let _ = reply.send(stats(self.generation));
             }

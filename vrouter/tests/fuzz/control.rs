@@ -112,6 +112,8 @@ fn ask(rig: &mut Rig, kind: u8, bytes: &[u8]) {
             let Ok(filter) = v1::VictimsRequest::decode(bytes) else { return };
             _ = rig.ask(|reply| Request::Victims { filter, reply });
             let Ok(filter) = v1::HitsRequest::decode(bytes) else { return };
+            let routes = filter.clone();
+            _ = rig.ask(|reply| Request::RouteHits { filter: routes, reply }).map(Iterator::count);
             _ = rig.ask(|reply| Request::Hits { filter, reply }).map(Iterator::count);
         }
         _ => {

@@ -136,7 +136,7 @@ fn what_the_candidate_counts_and_charges_is_nothing() {
         lab.apply("acls: [{name: red, rules: [{action: permit}]}]");
         lab.apply("vrfs: [{name: red, acl: red}]");
         let hits = |lab: &mut Lab, acl: &str| {
-            let filter = v1::HitsRequest { acl: acl.into() };
+            let filter = v1::HitsRequest { acl: acl.into(), ..v1::HitsRequest::default() };
             let rows = lab.rig().ask(|reply| Request::Hits { filter, reply }).expect("it is there");
             rows.map(|row| row.hits).collect::<Vec<_>>()
         };
@@ -480,7 +480,7 @@ fn decided(acls: &str) -> Vec<(bool, Option<u32>)> {
     lab.apply(acls);
     lab.apply(&network::ra("acl_from_vif: out"));
     let hits = |lab: &mut Lab| {
-        let filter = v1::HitsRequest { acl: "out".into() };
+        let filter = v1::HitsRequest { acl: "out".into(), ..v1::HitsRequest::default() };
         lab.rig().ask(|reply| Request::Hits { filter, reply }).expect("it is there").collect::<Vec<_>>()
     };
     let one = |port| {
