@@ -5,7 +5,7 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Notes, Pac
 use super::classify::Classified;
 use super::counters::Counters;
 use super::decide::{Answer, Silent, Verdict, decide, leave, lost};
-use super::foresee::{Counting, Foreseen, ask_for_room, asked, take_back};
+use super::foresee::{Foreseen, ask_for_room, asked, take_back};
 use super::fragments::{self, Heads};
 use super::lifetime::{self, state_bits};
 use super::named::{self, NO_HOP, Named, is_error, kept, key_of, question_of};
@@ -98,11 +98,6 @@ pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
 }
 
 impl<'a> Lookup<'a> {
-    /// For one decision.
-    fn counting(&self) -> Counting<'a> {
-        Counting { snapshot: self.snapshot, worker: self.worker, routes: self.routes, more: 1 }
-    }
-
     /// Decides every frame that is pending, in order.
     pub fn decide_all(&mut self, burst: &mut [Work]) {
         for burst in burst.chunks_mut(BURST) {

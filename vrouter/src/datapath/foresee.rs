@@ -7,6 +7,7 @@ use flowtable::FlowTable;
 
 use super::classify::Classified;
 use super::decide::{Answer, Question, Recorder, Stage, decide};
+use super::flows::Lookup;
 use super::route_hits::RouteHits;
 use super::table::{FlowKey, Flows};
 use crate::ids::NextHopId;
@@ -74,6 +75,14 @@ pub struct Counting<'a> {
     pub worker: usize,
     pub routes: &'a RouteHits,
     pub more: i64,
+}
+
+impl<'a> Lookup<'a> {
+    /// For one decision.
+    #[inline(always)]
+    pub(super) fn counting(&self) -> Counting<'a> {
+        Counting { snapshot: self.snapshot, worker: self.worker, routes: self.routes, more: 1 }
+    }
 }
 
 impl Recorder for Counting<'_> {

@@ -94,7 +94,7 @@ impl<const WORDS: usize> Row<WORDS> {
         let (key, count) = (self.key(), self.count.count());
         // pairs with the writer's fence: words of another key come with its odd version
         fence(Ordering::Acquire);
-        let is_whole = version != 0 && version % 2 == 0 && self.version.load(Ordering::Relaxed) == version;
+        let is_whole = version != 0 && version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version;
         is_whole.then_some((key, count))
     }
 }

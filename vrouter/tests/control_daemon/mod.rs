@@ -166,14 +166,9 @@ impl Control {
             }
             Request::RouteHits { filter, reply } => {
                 asked(format!("{filter:?}"));
-                let prefix = |last| Some(v1::Prefix { address: vec![10, 1, 1, last], length: 32 });
-                let row = |last: u8| v1::RouteHits { vrf: "red".into(), prefix: prefix(last), hits: last.into() };
-                let rest = v1::RouteHits { hits: 7, ..v1::RouteHits::default() };
-                _ = reply.send(Ok(Box::new([row(10), row(20), rest].into_iter())));
+                _ = reply.send(Ok(Box::new(route_hits().into_iter())));
             }
-            Request::Stats { reply } => {
-                let _ = reply.send(stats(self.generation));
-            }
+            Request::Stats { reply } => _ = reply.send(stats(self.generation)),
             Request::Victims { filter, reply } => {
                 let all = victims().into_iter().filter(|it| filter.reason.is_empty() || it.reason == filter.reason);
                 let _ = reply.send(Ok(v1::VictimsReply { victims: all.collect() }));
@@ -187,11 +182,9 @@ impl Control {
             }
             Request::Explain { query, reply } => {
                 asked(format!("{query:?}"));
-                let _ = reply.send(if query.place == Some(v1::explain_request::Place::Vif("nowhere".into())) {
-                    Err(refused(0, "vif nowhere", "", "is not there"))
-                } else {
-                    Ok(explain(self.generation))
-                });
+                let nowhere = query.place == Some(v1::explain_request::Place::Vif("nowhere".into()));
+                let refused = || refused(0, "vif nowhere", "", "is not there");
+                let _ = reply.send(if nowhere { Err(refused()) } else { Ok(explain(self.generation)) });
             }
             Request::KeepAlive { wanted, reply } => {
                 asked(format!("{wanted:?}"));
@@ -488,6 +481,12 @@ fn explain(generation: u64) -> v1::ExplainReply {
 }
 
 /// The rules of one ACL.
+fn route_hits() -> [v1::RouteHits; 3] {
+    let prefix = |last| Some(v1::Prefix { address: vec![10, 1, 1, last], length: 32 });
+    let row = |last: u8| v1::RouteHits { vrf: "red".into(), prefix: prefix(last), hits: last.into() };
+    [row(10), row(20), v1::RouteHits { hits: 7, ..v1::RouteHits::default() }]
+}
+
 fn hits(acl: &str) -> Result<Rows<v1::RuleHits>, v1::Refused> {
     if acl == "nowhere" {
         return Err(refused(0, "acl nowhere", "", "is not there"));
