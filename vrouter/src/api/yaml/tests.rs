@@ -512,7 +512,7 @@ prop_compose! {
         })),
         groups in at((name(), list(prefix())).prop_map(|(name, prefixes)| Group { name, prefixes, owner: None })),
         bfd_sessions in at(bfd_session()),
-        acls in at((name(), list(rule())).prop_map(|(name, rules)| Acl { name, rules, owner: None })),
+        acls in at((name(), list(rule().prop_map(At::nowhere))).prop_map(|(name, rules)| Acl { name, rules, owner: None })),
     ) -> Network {
         Network { settings, ports, vrfs, bridges, vifs, next_hop_groups, routes, neighbours, fdb, vnis, labels, groups, acls, bfd_sessions, ..Network::default() }
     }
