@@ -11,7 +11,7 @@ const BUCKET: usize = 8;
 
 /// A worker's counters, by keys of so many words, not all of which are zero.
 pub struct Tally<const WORDS: usize> {
-    rows: Box<[Row<WORDS>]>,
+    buckets: Box<[[Row<WORDS>; BUCKET]]>,
     /// What found no row.
     rest: Counter,
 }
@@ -26,21 +26,21 @@ struct Row<const WORDS: usize> {
 impl<const WORDS: usize> Tally<WORDS> {
     /// With so many rows, a power of two.
     pub fn new(rows: usize) -> Tally<WORDS> {
-        let row = |_| Row {
+        let row = |_: usize| Row {
             version: AtomicU64::new(0),
             key: [const { AtomicU64::new(0) }; WORDS],
             count: Counter::default(),
         };
-        Tally { rows: (0..rows.next_power_of_two().max(BUCKET)).map(row).collect(), rest: Counter::default() }
+        let buckets = rows.div_ceil(BUCKET).next_power_of_two();
+        Tally { buckets: (0..buckets).map(|_| std::array::from_fn(row)).collect(), rest: Counter::default() }
     }
 
     /// Adds to a key's count; the owning worker only. `is_there`: whether what a key names is there yet; asked only where no row is left.
     #[inline(always)]
     pub fn add(&self, key: [u64; WORDS], more: i64, is_there: impl Fn([u64; WORDS]) -> bool) {
-        let mixed =
-            key.iter().fold(0_u64, |mixed, word| (mixed ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
-        let bucket = mixed as usize & (self.rows.len() - 1) & !(BUCKET - 1);
-        let rows = &self.rows[bucket..bucket + BUCKET];
+        let folded = key.iter().fold(0_u64, |folded, word| folded.rotate_left(32) ^ word);
+        let mixed = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let rows = &self.buckets[mixed as usize & (self.buckets.len() - 1)];
         match rows.iter().find(|row| row.key() == key) {
             Some(row) => row.count.add(more as u64),
             None => self.begin(rows, key, more, is_there),
@@ -59,7 +59,7 @@ impl<const WORDS: usize> Tally<WORDS> {
 
     /// The counts so far; any thread. A row that is being written is left out.
     pub fn read(&self) -> impl Iterator<Item = ([u64; WORDS], u64)> + '_ {
-        self.rows.iter().filter_map(Row::read)
+        self.buckets.iter().flatten().filter_map(Row::read)
     }
 
     /// What was counted of keys that found no row; any thread.
