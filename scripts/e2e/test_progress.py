@@ -68,8 +68,16 @@ def test_many_expectations_are_counted_for_who_waits(picture):
 
 
 def test_nothing_is_told_of_what_is_short(picture):
-    code, printed, told = at_terminal(f"{picture.bin}/vrctl", "test", *NETWORK, expectations(picture, 10))
-    assert (code, printed, told) == (0, "10 of 10 expectations are met\n", ""), told
+    command = (f"{picture.bin}/vrctl", "test", *NETWORK, expectations(picture, 2))
+    # what others make long on a busy machine is told of
+    for _ in range(20):
+        began = time.monotonic()
+        code, printed, told = at_terminal(*command)
+        took = time.monotonic() - began
+        assert (code, printed) == (0, "2 of 2 expectations are met\n"), printed
+        if took < 0.9:
+            break
+    assert took < 0.9 and told == "", (took, told)
 
 
 def test_a_batch_a_capture_and_an_upgrade_are_told(picture):

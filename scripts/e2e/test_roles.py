@@ -35,6 +35,8 @@ READS = (
     ("export", "red1"),
     ("revisions", "user root"),
     ("diff --generation GENERATION", "no difference"),
+    ("hits --routes", "10.1.1.1/32"),
+    ("shadow report", "operator"),
 )
 # What needs more, each with what is said of it.
 CHANGES = (
@@ -44,6 +46,9 @@ CHANGES = (
     ("apply -f FILE --replace --dry-run", READER_SAYS),
     ("diff -f FILE", READER_SAYS),
     ("confirm", READER_SAYS),
+    ("apply -f FILE --shadow", READER_SAYS),
+    ("shadow promote", READER_SAYS),
+    ("shadow discard", READER_SAYS),
     ("rollback GENERATION", READER_SAYS),
     ("capture -c 1 --lines", ADMIN_SAYS),
     ("trace -c 1", ADMIN_SAYS),
@@ -99,14 +104,18 @@ def test_every_command_is_a_reader_s_or_refused(picture):
     shown = pathlib.Path(f"/proc/{h1.process.pid}/status").read_text()
     assert f"Uid:\t{DAEMON}\t" in shown, shown
     words = {"GENERATION": h1.ask("revisions")["revisions"][0]["generation"], "FILE": NETWORKS / "h1.yaml"}
-    before = h1.ask("export")
+    candidate = pathlib.Path(picture.lab.folder) / "candidate.yaml"
+    candidate.write_text("acls: [{name: tried, rules: []}]\n")
+    h1.vrctl("apply", "--shadow", "-f", str(candidate))
+    before = h1.ask("export")["network"]
     for line, part in READS:
         done = asks(h1, READER, GROUP, line, **words)
         assert (done.returncode, done.stderr) == (0, "") and part in done.stdout, (line, done)
     for line, part in CHANGES:
         done = asks(h1, READER, GROUP, line, **words)
         assert (done.returncode, done.stdout) == (1, "") and part in done.stderr, (line, done)
-    assert h1.ask("export") == before, "something was changed"
+    after = h1.ask("export")["network"]
+    assert after == before, f"something was changed: {before} became {after}"
     # all commands that there are
     listed = re.search(r"\nCommands:\n(.*?)\n\n", h1.vrctl("--help").stdout, re.DOTALL).group(1)
     commands = {line.split()[0] for line in listed.splitlines()}
