@@ -265,9 +265,11 @@ def judged(row, windows, devargs, share):
     books = {name: more(lambda stats, name=name: int(stats["conservation"][name])) for name in ("received", "sent", "dropped")}
     drops = {}
     for start, end in windows:
-        old = {(drop["reason"], drop["vif"]): int(drop["packets"]) for drop in start["drops"]}
+        def of(drop):
+            return drop["reason"], drop["vif"], drop.get("vrf", "")
+        old = {of(drop): int(drop["packets"]) for drop in start["drops"]}
         for drop in end["drops"]:
-            new = int(drop["packets"]) - old.get((drop["reason"], drop["vif"]), 0)
+            new = int(drop["packets"]) - old.get(of(drop), 0)
             if new:
                 drops[f"{drop['reason']} {drop['vif']}"] = drops.get(f"{drop['reason']} {drop['vif']}", 0) + new
     hits, misses, again = (more(lambda stats, name=name: worker(stats, name)) for name in ("flow_hits", "flow_misses", "revalidated"))

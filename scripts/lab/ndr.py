@@ -149,7 +149,7 @@ def find(row, make, ports, command, most, precision, seconds):
             known, trials = search(trial, most, loss, precision, least=known)
             found["rates"].append({"loss": loss, "rate": known, "trials": trials})
         if ports:
-            found["drops"] = {f"{drop['reason']} {drop['vif']}": int(drop["packets"]) for drop in bed.stats()["drops"]}
+            found["drops"] = {f"{drop['reason']} {drop['vif']} {drop['vrf']}": int(drop["packets"]) for drop in bed.stats()["drops"]}
     return found
 
 

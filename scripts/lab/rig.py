@@ -192,7 +192,7 @@ def vrouter(scratch, bin, pcap, count, direction, tunnel, flows, seconds):
     process.stop()
 
     def reasons(stats):
-        return {(row["reason"], row["vif"]): int(row["packets"]) for row in stats["drops"]}
+        return {(row["reason"], row["vif"], row["vrf"]): int(row["packets"]) for row in stats["drops"]}
     known = reasons(before)
     drops = {what: count - known.get(what, 0) for what, count in reasons(after).items() if count > known.get(what, 0)}
     received = int(after["conservation"]["received"]) - int(before["conservation"]["received"])

@@ -141,8 +141,12 @@ impl Product {
     }
 
     pub fn drops(&mut self) -> Drops {
-        let rows = self.lab.rig().stats().drops.into_iter();
-        rows.map(|row| ((row.vif, row.reason), row.packets)).collect()
+        let mut drops = Drops::new();
+        // all VRFs' of a fabric VIF
+        for row in self.lab.rig().stats().drops {
+            *drops.entry((row.vif, row.reason)).or_default() += row.packets;
+        }
+        drops
     }
 
     pub fn flows(&mut self) -> Vec<v1::Flow> {
