@@ -24,7 +24,7 @@ struct Row<const WORDS: usize> {
 }
 
 impl<const WORDS: usize> Tally<WORDS> {
-    /// With so many rows, a power of two.
+    /// With so many rows, or what makes the number of buckets a power of two.
     pub fn new(rows: usize) -> Tally<WORDS> {
         let row = |_: usize| Row {
             version: AtomicU64::new(0),

@@ -16,8 +16,8 @@ use super::output::{Format, count, print, print_value, table};
   vrctl hits -o json
 
 A rule counts each flow that it let begin, and each packet that it denied. It keeps its count while its ACL has it as it is.
-A route counts the same decisions that were made by it, while it is there; where flows are off, packets, of which one in each burst is counted
-for all of it. Those that have none are not listed. What live flows carried is in `vrctl flows`.
+A route counts the same decisions that were made by it, and packets for the vRouter itself; where flows are off, packets, of which one in each burst
+is counted for all of it. Those that have none are not listed. What live flows carried is in `vrctl flows`.
 ")]
 pub struct Hits {
     /// Of this ACL alone

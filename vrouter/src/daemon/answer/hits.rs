@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Control, refused};
 use crate::api::v1;
 use crate::control::Rows;
-use crate::daemon::view::vrf_name;
+use crate::daemon::view::{address_bytes, vrf_name};
 use crate::datapath::route_hits::Of;
 use crate::tables::Snapshot;
 
@@ -45,11 +45,7 @@ impl Control {
 fn named(snapshot: &Snapshot, sums: BTreeMap<Of, u64>) -> Vec<v1::RouteHits> {
     let there = sums.into_iter().filter(|(of, hits)| *hits > 0 && of.is_there(snapshot));
     let row = |(of, hits): (Of, u64)| {
-        let address = match of.address {
-            std::net::IpAddr::V4(address) => address.octets().to_vec(),
-            std::net::IpAddr::V6(address) => address.octets().to_vec(),
-        };
-        let prefix = Some(v1::Prefix { address, length: of.length.into() });
+        let prefix = Some(v1::Prefix { address: address_bytes(of.address), length: of.length.into() });
         v1::RouteHits { vrf: vrf_name(snapshot, of.vrf), prefix, hits }
     };
     let mut rows: Vec<_> = there.map(row).collect();
