@@ -190,3 +190,9 @@ def test_a_trace_tells_the_ways_that_packets_take(picture):
     lost, sent = told["ways"]
     assert any(step["name"] == "route" and step["object"] == "vrf red" for step in lost["steps"]), lost
     assert "vxlan vni 100" in sent["result"] and V4["2"] in sent["example"], sent
+    for way in (lost, sent):
+        stages = {stage["stage"]: stage for stage in way["cycles"]["stages"]}
+        # no lane: ICMP
+        assert set(stages) == {"rx", "lane_lookup", "classify", "lookup", "decide", "act", "finish"}, way
+        whole = sum(stage["mean"] * stage["packets"] for stage in stages.values()) / way["packets"]
+        assert whole > 0 and abs(whole - way["cycles"]["mean"]) < 1, way

@@ -64,6 +64,9 @@ impl Captures {
         if wanted.points.is_empty() {
             points = Points::RX.and(Points::TX);
         }
+        if wanted.explain && points.have(Points::RX) {
+            points = points.and(Points::STAGES);
+        }
         let filter = Filter::parse(&wanted.filter).map_err(|error| refused("filter", error.to_string()))?;
         let vif = if wanted.vif.is_empty() {
             None

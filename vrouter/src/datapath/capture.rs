@@ -7,6 +7,7 @@ use crossbeam::queue::ArrayQueue;
 use super::counters::Counter;
 use super::punt::LARGE;
 use super::shared::WorkerEnd;
+use super::stages::{Stage, Taken};
 use super::victims::Culprit;
 use super::{Worker, vif_of};
 use crate::drops::DropReason;
@@ -40,6 +41,8 @@ pub struct Copied {
     pub length: u16,
     /// Its first bytes: checksums that are left to a device are in them.
     pub frame: Frame,
+    /// rx, where a trace looks: what its burst took.
+    pub taken: Taken,
 }
 
 /// Where a frame was seen.
@@ -81,7 +84,7 @@ impl CaptureRing {
         Some(copy)
     }
 
-    fn hand_over(&self, copied: Option<Copied>) {
+    pub(super) fn hand_over(&self, copied: Option<Copied>) {
         // there is a place for each room
         if copied.is_none_or(|copied| self.copies.push(copied).is_err()) {
             self.lost.add(1);
@@ -106,7 +109,10 @@ impl WorkerEnd {
     #[cold]
     #[inline(never)]
     pub(super) fn capture(&self, snapshot: &Snapshot, frame: &Frame, sight: Sight) {
-        for capture in snapshot.captures.at(sight.0.point()).filter(|it| wants(snapshot, it, frame, sight)) {
+        let at_once = |it: &&Capture| !(sight.0 == Seen::Rx && it.points.have(Points::STAGES));
+        for capture in
+            snapshot.captures.at(sight.0.point()).filter(at_once).filter(|it| wants(snapshot, it, frame, sight))
+        {
             let ring = &self.captures[capture.ring];
             ring.hand_over(self.copied(capture, frame, sight));
         }
@@ -121,7 +127,7 @@ impl WorkerEnd {
 
     fn copied(&self, capture: &Capture, frame: &Frame, (seen, entered, vif): Sight) -> Option<Copied> {
         let copy = self.captures[capture.ring].copy(frame, capture.most)?;
-        Some(Copied { seen, entered, vif, length: frame.len() as u16, frame: copy })
+        Some(Copied { seen, entered, vif, length: frame.len() as u16, frame: copy, taken: Taken::default() })
     }
 
     /// Has a port send frames, which entered by VIFs with these rows, so many by each. Those that it takes are seen to leave by this VIF.
@@ -155,10 +161,12 @@ impl Worker {
     /// Copies what is wanted of what a port received, before anything has changed it.
     #[cold]
     #[inline(never)]
-    pub(super) fn capture_received(&self, port: usize) {
-        let (snapshot, end) = (&self.snapshot, &self.shared.workers[self.index.index()]);
+    pub(super) fn capture_received(&mut self, port: usize) {
+        self.stages.over(Stage::Rx, self.received.len());
+        let Worker { snapshot, shared, index, stages, received, .. } = self;
+        let end = &shared.workers[index.index()];
         let untagged = vif_of(snapshot, port).map(|vif| vif.id);
-        for frame in &self.received {
+        for (at, frame) in received.iter().enumerate() {
             let of_branch = || {
                 let (outer, inner) = ether::vlans(frame.bytes())?;
                 snapshot.branches.find(PortIndex(port as u16), outer, inner).map(|(vif, _)| vif)
@@ -166,7 +174,11 @@ impl Worker {
             let vif = if snapshot.branches.are_on(port) { of_branch().or(untagged) } else { untagged };
             let row = vif.and_then(|vif| snapshot.vifs.row(vif.index()));
             let entered = row.map_or(end.counters.no_vif(), |row| row.slot);
-            end.capture(snapshot, frame, (Seen::Rx, entered, vif));
+            let sight = (Seen::Rx, entered, vif);
+            end.capture(snapshot, frame, sight);
+            let traces = snapshot.captures.at(Points::STAGES).filter(|it| wants(snapshot, it, frame, sight));
+            traces.for_each(|trace| stages.wait(trace, at, end.copied(trace, frame, sight)));
         }
+        stages.go_on();
     }
 }

@@ -9,9 +9,11 @@
 
 use std::cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flowtable::Standing;
 
+use super::Worker;
 use super::lane::Cell;
 use super::table::Decided;
 use crate::ids::{Context, Place, Tick, VrfId};
@@ -228,5 +230,23 @@ impl Grace {
         let calm = self.outdated.take() * FEW <= self.frames;
         (self.turns, self.frames) = (0, 0);
         calm
+    }
+}
+
+impl Worker {
+    /// Takes the current snapshot, and says which one is in force. The one before is freed by the control thread, which holds it until a newer
+    /// one is in force with every worker.
+    pub(super) fn take_snapshot(&mut self) {
+        let current = self.shared.snapshot.load();
+        if !Arc::ptr_eq(&current, &self.snapshot) {
+            let end = &self.shared.workers[self.index.index()];
+            self.ports.turn(&self.snapshot, &current, end);
+            let before = std::mem::replace(&mut self.snapshot, Arc::clone(&current));
+            self.grace.begin(before, self.now);
+        }
+        drop(current);
+        // release: the reference to the older snapshot is gone before the control thread sees the newer generation
+        let seen = &self.counters().worker.generation;
+        seen.store(self.grace.in_force(&self.snapshot), Ordering::Release);
     }
 }

@@ -40,6 +40,7 @@ mod shadow;
 pub mod shared;
 pub mod sight;
 pub mod split;
+pub mod stages;
 pub mod table;
 mod tally;
 mod turns;
@@ -72,6 +73,7 @@ use quota::{Purse, TUNNEL_ROWS};
 use room::Eviction;
 use segment::Onward;
 pub use shared::Shared;
+use stages::{Stage, Stages};
 use turns::{COPY, DECISION, LONGER_WAY, Turns};
 use victims::Culprit;
 pub use work::Work;
@@ -111,6 +113,8 @@ pub struct Worker {
     eviction: Eviction,
     age_cursors: (u32, u32),
     age_debt: u32,
+    /// What a burst takes, while a trace looks.
+    stages: Stages,
 }
 
 /// What becomes of a frame.
@@ -197,6 +201,7 @@ impl Worker {
             eviction: Eviction::from(start(shared.flows.narrow().capacity())),
             age_cursors: (start(shared.flows.narrow().capacity()), start(shared.flows.wide().capacity())),
             age_debt: 0,
+            stages: Stages::new(),
             shared,
         }
     }
@@ -238,9 +243,13 @@ impl Worker {
 
     fn receive(&mut self, port: usize) -> usize {
         let Some(device) = &mut self.ports.ends[port] else { return 0 };
+        if self.snapshot.captures.at.have(Points::STAGES) {
+            self.stages.begin();
+        }
         let report = device.rx(&mut self.received);
         let received = report.frames + report.multi_segment;
         if received == 0 {
+            self.stages.none();
             return report.handed_over;
         }
         let counters = self.counters();
@@ -260,6 +269,9 @@ impl Worker {
             self.receive_tagged(port);
         } else {
             self.enter(port, vif_of(&self.snapshot, port).map(|vif| vif.id));
+        }
+        if self.stages.are_on() {
+            self.end_stages(report.frames);
         }
         self.charge(port);
         received + report.handed_over
@@ -287,12 +299,13 @@ impl Worker {
     /// The path of a burst: plain packets by the lane, others by the slower steps, in the order in which they came.
     fn run(&mut self, vif: VifId, slot: usize) {
         while !self.received.is_empty() {
-            let Worker { snapshot, received, lane, shared, undone, index, .. } = self;
+            let Worker { snapshot, received, lane, shared, undone, index, stages, .. } = self;
             let hits = &shared.workers[index.index()].route_hits;
             let (generation, frames) = (snapshot.generation, received.len());
             let row = snapshot.vifs.row(vif.index());
             let mut gate = row.filter(|_| !*undone).map_or(Gate::Closed, |vif| Gate::of(snapshot, vif));
             lane.see(snapshot, &mut gate, (&shared.flows, hits), received);
+            stages.over(Stage::LaneLookup, frames);
             // frames that the slower steps are given at least: more each time that the lane takes none
             let (mut at, mut least) = (0, 1);
             // a newer snapshot: the rest is looked at again
@@ -312,7 +325,7 @@ impl Worker {
 
     /// Forwards the plain packets at the front of what was received, the first of which the lane has at `at`. Returns how many.
     fn plain(&mut self, at: usize, slot: usize) -> usize {
-        let Worker { snapshot, grace, received, lane, shared, counter, ports, now, index, .. } = self;
+        let Worker { snapshot, grace, received, lane, shared, counter, ports, now, index, stages, .. } = self;
         let end = &shared.workers[index.index()];
         let counters = &end.counters;
         let mut rewrites = [&Rewrite::NOTHING; BURST];
@@ -323,6 +336,8 @@ impl Worker {
             counters.worker.overlooked.add(grace.passed().into());
         }
         counters.worker.flow_hits.add(lane.hits(at, taken) as u64);
+        stages.over(Stage::LaneRewrite, taken);
+        stages.pass(taken, false);
         let mut left = &rewrites[..taken];
         // the usual case: all of it goes one way, in the vector that it is in
         if let Some(port) = port
@@ -348,6 +363,7 @@ impl Worker {
                 .filter(|frame| frame.undone.is_any())
                 .for_each(|frame| _ = frame.finish());
         }
+        self.stages.pass(frames, true);
         self.frames.extend(self.received.drain(..frames));
         self.burst.extend(std::iter::repeat_n(Work::new(vif, slot), frames));
         self.turns.spent += LONGER_WAY * frames as u32;
@@ -372,14 +388,16 @@ impl Worker {
     /// `again`: they went this far before, and waited.
     fn steps(&mut self, again: bool) {
         for first in [true, false] {
-            let Worker { snapshot, frames, burst, shared, .. } = self;
+            let Worker { snapshot, frames, burst, shared, stages, .. } = self;
             // classify: every frame -> place, VRF, inner packet, or an exit
             for (frame, work) in frames.iter().zip(burst.iter_mut()) {
                 work.classify(snapshot, frame, shared.vif_slots);
             }
+            stages.over(Stage::Classify, frames.len());
             // lookup: hash all, prefetch all buckets, then compare
             prepare(snapshot, &shared.flows, burst);
             let newest = lookup(&shared.flows, burst);
+            stages.over(Stage::Lookup, frames.len());
             if newest <= snapshot.generation.0 || !first {
                 break;
             }
@@ -422,9 +440,11 @@ impl Worker {
         .decide_all(burst);
         self.grace.note(*outdated);
         self.turns.spent += DECISION * count;
-        let Worker { snapshot, frames, burst, .. } = self;
+        let Worker { snapshot, frames, burst, stages, .. } = self;
+        stages.over(Stage::Decide, frames.len());
         // act: rewrite, decap, encap, TTL, or a drop with its reason
         act::act(snapshot, frames, burst);
+        stages.over(Stage::Act, frames.len());
         // tx: grouped by port; drops counted, punts copied
         self.finish();
     }
@@ -435,22 +455,6 @@ impl Worker {
         let end = &shared.workers[index.index()];
         let lost = told.tell(snapshot, (frames, burst), &end.rings.sightings, *now);
         end.counters.worker.unheard.add(lost);
-    }
-
-    /// Takes the current snapshot, and says which one is in force. The one before is freed by the control thread, which holds it until a newer
-    /// one is in force with every worker.
-    fn take_snapshot(&mut self) {
-        let current = self.shared.snapshot.load();
-        if !Arc::ptr_eq(&current, &self.snapshot) {
-            let end = &self.shared.workers[self.index.index()];
-            self.ports.turn(&self.snapshot, &current, end);
-            let before = std::mem::replace(&mut self.snapshot, Arc::clone(&current));
-            self.grace.begin(before, self.now);
-        }
-        drop(current);
-        // release: the reference to the older snapshot is gone before the control thread sees the newer generation
-        let seen = &self.counters().worker.generation;
-        seen.store(self.grace.in_force(&self.snapshot), std::sync::atomic::Ordering::Release);
     }
 
     fn counters(&self) -> &Counters {

@@ -9,6 +9,7 @@ mod frame;
 pub mod handover;
 pub mod listener;
 mod rooms;
+pub mod stopwatch;
 pub mod traffic;
 pub mod wire;
 

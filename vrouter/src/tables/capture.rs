@@ -19,6 +19,8 @@ impl Points {
     pub const TX: Points = Points(2);
     /// Those that are dropped.
     pub const DROP: Points = Points(4);
+    /// Beside rx: with what the frame's burst takes, stage by stage.
+    pub const STAGES: Points = Points(8);
 
     /// Whether these have any of those.
     #[inline]

@@ -18,6 +18,11 @@ use super::output::{Format, print, print_value, table};
 It is what `vrctl explain` says of each packet as it was received, by the tables and flows a millisecond or so later: the first packet of a flow
 may be told as one of a live flow. Packets of one way have the verdict in common, and in each step who decided. The filter is that of
 `vrctl capture`, and so is the role that it needs.
+
+Below a way are the cycles of the time stamp counter that a packet of it took, by stage, mean and most: a stage's cycles are shared alike by the
+packets of the burst that went through it. A packet of a live flow that is plain goes by the lane: rx, lane_lookup, lane_rewrite, finish. Any
+other goes by rx, lane_lookup, classify, lookup (its flow), decide (quota, route, path, ACLs, next hop), act (headers), finish (queues, the
+ports' tx, drops). While a trace is on each burst leaves before the next is received.
 ")]
 pub struct Trace {
     /// Only what enters here
@@ -34,12 +39,80 @@ pub struct Trace {
     pub filter: Vec<String>,
 }
 
+/// What packets took of their workers.
+#[derive(Default)]
+struct Cost {
+    /// Packets of which it is known.
+    packets: u64,
+    stages: Vec<StageCost>,
+}
+
+struct StageCost {
+    stage: String,
+    /// Packets that went through it, their shares in sum, and the largest one.
+    packets: u64,
+    cycles: f64,
+    most: f64,
+    /// Packets of their bursts, in sum.
+    burst: u64,
+}
+
+impl Cost {
+    fn add(&mut self, stages: &[v1::StageCycles]) {
+        self.packets += u64::from(!stages.is_empty());
+        for v1::StageCycles { stage, cycles, packets } in stages {
+            let at = self.stages.iter().position(|known| known.stage == *stage).unwrap_or_else(|| {
+                let known = StageCost { stage: stage.clone(), packets: 0, cycles: 0.0, most: 0.0, burst: 0 };
+                self.stages.push(known);
+                self.stages.len() - 1
+            });
+            let (known, share) = (&mut self.stages[at], *cycles as f64 / f64::from((*packets).max(1)));
+            known.packets += 1;
+            known.cycles += share;
+            known.most = known.most.max(share);
+            known.burst += u64::from(*packets);
+        }
+    }
+
+    /// Of a packet on average.
+    fn mean(&self) -> f64 {
+        self.stages.iter().map(|stage| stage.cycles).sum::<f64>() / self.packets.max(1) as f64
+    }
+
+    fn text(&self) -> String {
+        if self.packets == 0 {
+            return String::new();
+        }
+        let cells = |stage: &StageCost| {
+            let (packets, bursts) = (stage.packets.to_string(), stage.burst as f64 / stage.packets as f64);
+            let mean = format!("{:.0}", stage.cycles / stage.packets as f64);
+            vec![stage.stage.clone(), mean, format!("{:.0}", stage.most), packets, format!("{bursts:.1}")]
+        };
+        let heads = ["stage", "cycles a packet", "most", "packets", "of bursts of"];
+        format!("{:.0} cycles a packet\n{}", self.mean(), table(&heads, self.stages.iter().map(cells)))
+    }
+
+    fn value(&self) -> Value {
+        let stages = self.stages.iter().map(|stage| {
+            json!({
+                "stage": stage.stage,
+                "packets": stage.packets,
+                "mean": stage.cycles / stage.packets as f64,
+                "most": stage.most,
+                "burst": stage.burst as f64 / stage.packets as f64,
+            })
+        });
+        json!({ "mean": self.mean(), "stages": stages.collect::<Vec<_>>() })
+    }
+}
+
 /// Packets that took one way: entered at one VIF, and the same objects decided the same.
 struct Way {
     vif: String,
     explained: v1::ExplainReply,
     packets: u64,
     bytes: u64,
+    cost: Cost,
     /// The first one's: its 5-tuple, or what its first bytes say.
     example: String,
 }
@@ -90,10 +163,13 @@ fn enter(ways: &mut Vec<Way>, packet: v1::CapturedPacket) {
     if let Some(way) = same {
         way.packets += 1;
         way.bytes += bytes;
+        way.cost.add(&packet.stages);
         return;
     }
+    let mut cost = Cost::default();
+    cost.add(&packet.stages);
     let example = if packet.flow.is_empty() { head_line(&packet.data) } else { packet.flow };
-    ways.push(Way { vif: packet.vif, explained, packets: 1, bytes, example });
+    ways.push(Way { vif: packet.vif, explained, packets: 1, bytes, cost, example });
 }
 
 /// The same verdict, for the same steps by the same objects; what they found may differ from flow to flow.
@@ -106,7 +182,7 @@ fn is_same(one: &v1::ExplainReply, other: &v1::ExplainReply) -> bool {
 }
 
 fn text(way: &Way) -> String {
-    let Way { vif, explained, packets, bytes, example } = way;
+    let Way { vif, explained, packets, bytes, cost, example } = way;
     let plural = if *packets == 1 { "packet" } else { "packets" };
     let vif = if vif.is_empty() { "no vif" } else { vif };
     let cells = |step: &v1::Step| vec![step.name.clone(), step.object.clone(), step.detail.clone()];
@@ -116,7 +192,10 @@ fn text(way: &Way) -> String {
         table(&["step", "who decides", "what"], explained.steps.iter().map(cells))
     };
     let end = format!("{}: {}", explained.verdict, explained.result);
-    format!("{packets} {plural}, {bytes} bytes, entered by {vif}; the first: {example}\n{steps}{end}\n\n")
+    format!(
+        "{packets} {plural}, {bytes} bytes, entered by {vif}; the first: {example}\n{steps}{end}\n{}\n",
+        cost.text()
+    )
 }
 
 fn value(way: &Way) -> Value {
@@ -127,6 +206,7 @@ fn value(way: &Way) -> Value {
         "example": way.example,
         "verdict": way.explained.verdict,
         "result": way.explained.result,
+        "cycles": way.cost.value(),
         "steps": way.explained.steps.iter().map(|step| step_value(step, None)).collect::<Vec<_>>(),
     })
 }

@@ -19,6 +19,8 @@ pub const ARROWS: &[(&str, &[&str])] = &[
     // A frame may own an mbuf.
     ("port/frame", &["ids", "drops", "packet", "port", "ffi"]),
     ("port/dpdk", &["ids", "drops", "packet", "port", "ffi"]),
+    // The time stamp counter.
+    ("port/stopwatch", &["ffi"]),
     ("tables", &["ids", "drops", "packet", "flowtable"]),
     ("local", &["ids", "drops", "packet", "tables"]),
     ("api", &["ids", "drops", "packet"]),

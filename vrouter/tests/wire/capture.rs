@@ -302,6 +302,14 @@ fn what_becomes_of_each_is_told_step_by_step() {
         let back = of_frame("udp4.vxlan.back");
         assert_eq!((&*back.verdict, &*back.exit_vif), ("forward", "ra"), "out of its tunnel: {back:?}");
         assert_eq!(of_frame("bad.mac-spoofed").verdict, "mac_spoofed");
+        const SLOWER: [&str; 7] = ["rx", "lane_lookup", "classify", "lookup", "decide", "act", "finish"];
+        const LANE: [&str; 4] = ["rx", "lane_lookup", "lane_rewrite", "finish"];
+        for packet in &rx {
+            let live = packet.data == frame("udp4.vxlan.back");
+            let way = if live { &LANE[..] } else { &SLOWER };
+            assert!(stages(packet).into_iter().eq(way.iter().map(|stage| (*stage, 1))), "{packet:?}");
+        }
+        assert!(tx.iter().all(|packet| packet.stages.is_empty()));
         assert_eq!(of_frame("arp.gateway").verdict, "local");
     });
     scenario("capture-explain-sub", sub::a, |lab| {
@@ -311,4 +319,46 @@ fn what_becomes_of_each_is_told_step_by_step() {
         let explained = packets[0].explained.clone().expect("it is explained");
         assert_eq!((&*packets[0].vif, &*explained.verdict), ("pod", "forward"), "{explained:?}");
     });
+}
+
+/// The stages of a packet's way, and how many packets shared each.
+fn stages(packet: &CapturedPacket) -> Vec<(&str, u32)> {
+    packet.stages.iter().map(|spent| (&*spent.stage, spent.packets)).collect()
+}
+
+/// A burst of plain packets of live flows and one of a new flow among them: each shares what it went through.
+#[test]
+fn cycles_are_told_by_the_stages_of_each_ones_way() {
+    let lab = &mut Lab::a(1);
+    lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+    let asked = |vif: &str| v1::CaptureRequest { explain: true, vif: vif.into(), ..of(&[RX], "udp") };
+    let (mut traced, mut others) = (begin(lab, asked("ra")), begin(lab, asked("ba")));
+    lab.put(RA, "udp4.vxlan");
+    lab.put(RA, "udp4.vxlan");
+    lab.put(RA, "udp4.mpls");
+    lab.put(RA, "udp4.vxlan");
+    lab.run();
+    lab.take(UP);
+    let (packets, _) = all(&mut traced);
+    let lane = [("rx", 4), ("lane_lookup", 4), ("lane_rewrite", 3), ("finish", 4)];
+    let slower =
+        [("rx", 4), ("lane_lookup", 4), ("classify", 1), ("lookup", 1), ("decide", 1), ("act", 1), ("finish", 4)];
+    let told: Vec<_> = packets.iter().map(stages).collect();
+    assert_eq!(told, [&lane[..], &lane[..], &slower[..], &lane[..]]);
+    // the shares of those who went through a stage are one another's
+    let cycles = |packet: usize, stage: &str| {
+        let found = packets[packet].stages.iter().find(|spent| spent.stage == stage);
+        found.map(|spent| spent.cycles)
+    };
+    assert!(cycles(0, "lane_rewrite") > Some(0) && cycles(0, "lane_rewrite") == cycles(3, "lane_rewrite"));
+    assert!(cycles(2, "decide") > Some(0) && cycles(2, "finish") == cycles(0, "finish"));
+    assert!(all(&mut others).0.is_empty(), "it entered elsewhere");
+    drop((traced, others));
+    lab.advance(300);
+    // nobody looks: a capture without explanations has none
+    let mut plain = begin(lab, of(&[RX], ""));
+    lab.put(RA, "udp4.vxlan");
+    lab.run();
+    lab.take(UP);
+    assert!(all(&mut plain).0[0].stages.is_empty());
 }

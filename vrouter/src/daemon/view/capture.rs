@@ -15,6 +15,7 @@ use crate::datapath::Shared;
 use crate::datapath::act::take_tags;
 use crate::datapath::capture::{Copied, Seen};
 use crate::datapath::classify::classify;
+use crate::datapath::stages::{Stage, Taken};
 use crate::ids::{Generation, VifId};
 use crate::packet::ether;
 use crate::packet::tuple::FlowTuple;
@@ -158,7 +159,7 @@ struct Whole<'a> {
 impl Whole<'_> {
     /// A copy; `entered`: the VIF of its row of counters.
     fn told(&self, (copied, entered): (Copied, Option<VifId>), worker: u32, snaplen: usize) -> v1::CapturedPacket {
-        let Copied { seen, vif, length, mut frame, .. } = copied;
+        let Copied { seen, vif, length, mut frame, taken, .. } = copied;
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = |vif: Option<VifId>| vif.map(|vif| vif_name(self.snapshot, vif)).unwrap_or_default();
         let bytes = frame.bytes();
@@ -172,7 +173,7 @@ impl Whole<'_> {
         match seen {
             Seen::Rx => {
                 packet.set_point(v1::CapturePoint::Rx);
-                packet.vif = name(vif);
+                (packet.vif, packet.stages) = (name(vif), stages(&taken));
             }
             Seen::Tx => {
                 packet.set_point(v1::CapturePoint::Tx);
@@ -197,6 +198,17 @@ impl Whole<'_> {
         }
         packet
     }
+}
+
+/// Those that were on a frame's way.
+fn stages(taken: &Taken) -> Vec<v1::StageCycles> {
+    let was = Stage::ALL.iter().zip(taken).filter(|(_, spent)| spent.frames > 0);
+    was.map(|(stage, spent)| v1::StageCycles {
+        stage: stage.name().into(),
+        cycles: spent.cycles.into(),
+        packets: spent.frames.into(),
+    })
+    .collect()
 }
 
 /// Takes off the tags by which a frame entered by a sub-interface.
