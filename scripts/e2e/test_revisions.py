@@ -66,7 +66,7 @@ def test_a_plan_tells_what_becomes_of_live_flows(picture):
         assert flows["now_denied"] >= 1 and flows["now_permitted"] == 0, flows
         assert any(cause["by"] == "vif red1" and cause["acl"] == "nothing" for cause in flows["causes"]), flows
         probe.echo(connection, b"after" * 100)
-    told = h1.vrctl("apply", "-f", cut(picture), "--replace", "--dry-run", "--flows").stdout
+    told = h1.vrctl("plan", "-f", cut(picture), "--replace").stdout
     assert "live flows it would deny" in told, told
 
 

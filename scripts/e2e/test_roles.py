@@ -44,6 +44,7 @@ CHANGES = (
     ("delete vrf red", READER_SAYS),
     ("apply -f FILE", READER_SAYS),
     ("apply -f FILE --replace --dry-run", READER_SAYS),
+    ("plan -f FILE", READER_SAYS),
     ("diff -f FILE", READER_SAYS),
     ("confirm", READER_SAYS),
     ("apply -f FILE --shadow", READER_SAYS),

@@ -16,6 +16,7 @@ use super::diff::Diff;
 use super::export::{Export, Fmt};
 use super::hits::Hits;
 use super::output::Format;
+use super::plan::Plan;
 use super::revisions::{Confirm, Revisions, Rollback};
 use super::shadow::Shadow;
 use super::trace::Trace;
@@ -72,6 +73,8 @@ pub enum Command {
     Delete(Delete),
     /// Put all objects of YAML files, as one batch: all of it or nothing
     Apply(Apply),
+    /// Tell what files would change, and what would become of live flows; nothing is changed
+    Plan(Plan),
     /// Wait until every worker forwards by the newest generation
     Sync(Sync),
     /// Follow what changes, a line each, until it is ended

@@ -120,6 +120,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         Command::Add(add) => add::run(&daemon, output, *add).await,
         Command::Delete(delete) => delete::run(&daemon, output, delete).await,
         Command::Apply(apply) => apply::run(&daemon, output, apply).await,
+        Command::Plan(plan) => apply::run(&daemon, output, plan.into()).await,
         Command::Sync(sync) => apply::sync(&daemon, output, sync).await,
         Command::Watch(watch) => watch::run(&daemon, output, watch).await,
         Command::Flows(flows) => flows::run(&daemon, output, flows).await,

@@ -1,13 +1,65 @@
-//! What a dry run answers.
+//! `vrctl plan`, and what a dry run answers.
+
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use vrouter::api::v1;
 
 use super::Failure;
+use super::args::{Apply, Commit, Kind};
 use super::compare::differences;
 use super::output::{Format, count, print, print_value};
 use super::verdicts;
 use super::watch::{key_of, shown};
+
+#[derive(clap::Args)]
+#[command(
+    after_help = "It is `vrctl apply --dry-run --flows`: the daemon makes the change beside what is there, tells what would differ, and forgets it.
+
+Examples:
+  vrctl plan -f network.yaml --replace
+  vrctl plan -f acls.yaml -o json | jq '.flows.now_denied'
+"
+)]
+pub struct Plan {
+    /// The file, or several, which are one batch; - is the standard input
+    #[arg(short, long, value_name = "FILE", required = true)]
+    file: Vec<PathBuf>,
+    /// Whose objects these are, where they do not say it themselves
+    #[arg(long, default_value = "operator", value_name = "NAME")]
+    owner: String,
+    /// Change what other owners have, and make it this owner's
+    #[arg(long)]
+    take_over: bool,
+    /// The file is all that --owner wants: what is his and not in it goes
+    #[arg(long)]
+    replace: bool,
+    /// With --replace: of these kinds only
+    #[arg(long, value_name = "KIND", requires = "replace")]
+    only: Vec<Kind>,
+    /// Only if nothing that the file may rest on has changed after this generation
+    #[arg(long, value_name = "GENERATION")]
+    if_generation: Option<u64>,
+}
+
+impl From<Plan> for Apply {
+    fn from(plan: Plan) -> Apply {
+        let Plan { file, owner, take_over, replace, only, if_generation } = plan;
+        let commit = Commit { owner, take_over, sync: false, message: String::new(), confirm: None, no_revision: true };
+        Apply {
+            file,
+            commit,
+            check: false,
+            replace,
+            only,
+            dry_run: true,
+            flows: true,
+            shadow: false,
+            if_generation,
+            lease: None,
+        }
+    }
+}
 
 pub fn show(format: Format, plan: &v1::Plan) -> Result<(), Failure> {
     let steps = plan.steps.iter().map(step).collect::<Result<Vec<_>, Failure>>()?;
