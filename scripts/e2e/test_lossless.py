@@ -4,7 +4,7 @@ import json
 import pathlib
 import sys
 
-from lab import lossless
+from lab import lossless, speed
 from lab.order import alone
 from lab.process import run
 
@@ -46,7 +46,7 @@ def test_every_row_runs_and_a_stall_is_seen(picture):
 def found(**changes):
     """What a row found in a second at a million frames a second, in which nothing was lost, but for this."""
     row = {"sent": 1_000_000, "missed": 0, "dropped": {}, "lost": 0, "reordered": 0, "repeated": 0, "strays": 0, "stolen_ms": 0.0, "waited_ms": 0.0,
-           "seconds": 1.0, "core": 1.0}
+           "seconds": 1.0, "core": 1.0, "missed_slow": 0, "slow_ms": 0.0}
     assert set(changes) <= {*row, "changes", "stalls", "stall_ms", "how"}
     return row | changes
 
@@ -58,6 +58,8 @@ def test_a_row_holds_only_when_every_frame_came_in_order(picture):
             ("churn", {}, None), ("churn", {"missed": 3, "lost": 3}, "3 lost"), ("churn", {"lost": 1}, "1 lost"),
             ("churn", {"dropped": {"acl": 2}, "lost": 2}, "2 lost"), ("churn", {"reordered": 1}, "1 reordered"), ("churn", {"repeated": 1}, "1 repeated"),
             ("churn", {"strays": 1}, "1 came where only changes lead"),
+            ("churn", {"missed": 3, "lost": 3, "missed_slow": 2}, "1 lost"), ("churn", {"missed": 3, "lost": 3, "missed_slow": 3, "slow_ms": 399.0}, None),
+            ("churn", {"slow_ms": 401.0}, "the machine was slow for 401 ms of 1 s"),
             ("churn", {"changes": {"per_second": 9499, "wanted_per_second": 10_000}}, "9499 per_second instead of 10000"),
             ("churn", {"changes": {"per_second": 9500, "wanted_per_second": 10_000}}, None),
             ("acl", {"changes": {"turns": 50, "wanted_turns": 60.2}}, "50 turns instead of 60"),
@@ -75,6 +77,22 @@ def test_only_so_much_is_the_machine_s_doing_as_it_took_time(picture):
     del picture
     for changes, may_be in (({}, False), ({"missed": 100, "lost": 100}, False), ({"missed": 900, "lost": 900, "stolen_ms": 1.5}, True),
                             ({"missed": 900, "lost": 900, "waited_ms": 1.5}, True), ({"missed": 3000, "lost": 3000, "waited_ms": 1.5}, False),
+                            ({"missed": 3000, "lost": 3000, "missed_slow": 2100, "waited_ms": 1.5}, True),
                             # less than the ring holds
                             ({"missed": 100, "lost": 100, "waited_ms": 0.5}, False), ({"dropped": {"acl": 1}, "lost": 1, "stolen_ms": 1.5}, False)):
         assert lossless.may_be_the_machine(found(**changes), 1_000_000) == may_be, changes
+
+
+def test_slow_spells_of_the_machine_are_told_from_single_interrupts(picture):
+    del picture
+    ms = 1_000_000
+
+    def piece(at, took):
+        return at * 2 * ms, took * ms // 100
+    # a piece takes 0.03 ms; three in a row take more, then one alone, which is an interrupt
+    pieces = [piece(at, {50: 5, 51: 30, 52: 6, 80: 50}.get(at, 3)) for at in range(100)]
+    [spell] = speed.spells(pieces)
+    assert (spell.begin_ns, spell.end_ns, round(spell.lowest, 3)) == (sum(pieces[49]), pieces[53][0], 0.1), spell
+    assert speed.spells([]) == [] and speed.spells(pieces[:50]) == []
+    overflows = [{"at_ns": at * ms, "lasted_ns": 0, "frames": frames} for at, frames in ((90, 1), (100, 2), (105, 4), (107, 8), (109, 16), (150, 32))]
+    assert speed.within(overflows, [spell], 2 * ms) == 2 + 4 + 8, "in it, and while what waited is made up for"

@@ -5,6 +5,9 @@ which more than 0.1 % is lost, in trials of seconds. At half of it each row runs
 the machine itself loses; beside tables that load and go, random changes of routes, ACLs that are replaced, groups that flap, all by clients
 of the control socket (bench/src/bin/control.rs); and with stalls of the worker, planted from outside, of which the loss must be seen. A row
 holds when every frame came, in order, and none where only the changes lead. Exit code 1 when one does not.
+
+Beside it runs lab/speed.py, which knows when the machine itself was slow. Sources know when their rings were full: what was missed in such a spell is told,
+and is not the worker's.
 """
 
 import argparse
@@ -14,7 +17,7 @@ import shlex
 import sys
 import time
 
-from lab import ndr, numbered, report, rig
+from lab import ndr, numbered, report, rig, speed
 from lab.numbered import HUGE_MIB, MEMBERS, Numbered, SETTLE_SECONDS, ring_ms
 from lab.process import Failure, Process, until
 from lab.stall import Stalls, pauses
@@ -26,6 +29,8 @@ SECONDS, TRIAL_SECONDS = 60, 2
 TOLERATED = 0.001
 # Of the rate that the search begins with, which is a little above what the worker takes at most.
 PRECISION, ABOVE = 0.02, 1.3
+# Of a row's time: in more of it the machine may not be slow, or the row says nothing.
+MOST_SLOW = 0.4
 # Of the changes that a row asks for.
 LEAST_CHANGES = 0.95
 # Times that a row runs at most, where what it lost may be the machine's doing.
@@ -68,8 +73,8 @@ class Changes:
 def run_row(row, given, scratch, rate, name):
     """One time of a row, as a dict."""
     ways = {"flap-2": 2, "flap-4": 4}.get(row, 1)
-    with Numbered(given.bin, scratch, name, rate, ways) as traffic:
-        before = traffic.quiet()
+    with Numbered(given.bin, scratch, name, rate, ways) as traffic, speed.Meter(scratch.folder, CLIENT_CORE) as meter:
+        before, began = traffic.quiet(), time.monotonic_ns()
         more = {}
         if words := client_words(row, given):
             changes = Changes(given, scratch, traffic.bed.socket, words)
@@ -84,13 +89,28 @@ def run_row(row, given, scratch, rate, name):
         else:
             time.sleep(given.seconds)
         time.sleep(SETTLE_SECONDS)
-        found = traffic.counts().since(before) | more
+        found = traffic.counts().since(before) | more | slow(meter.stop(), traffic.overflows(began), began, rate)
     return {"group": "lossless", "row": row, "rate": rate, **found, "faults": faults(row, found, rate)}
+
+
+def slow(spells, overflows, began, rate):
+    """When the machine was slow after `began`, and what was missed then."""
+    spells = [spell for spell in spells if spell.end_ns > began]
+    return {"slow_spells": len(spells), "slow_ms": sum(spell.milliseconds for spell in spells),
+            "slow_lowest": min((spell.lowest for spell in spells), default=1), "missed_slow": speed.within(overflows, spells, drain_ns(rate)),
+            "overflows": overflows[:1000]}
+
+
+def drain_ns(rate):
+    """Until a worker that can do twice as much has made up for a full ring, and for as much again."""
+    return int(2 * ring_ms(rate) * 1e6)
 
 
 def faults(row, found, rate):
     """Why it does not hold, in words; none: it does."""
-    lost, why = loss(found), []
+    lost, why = loss(found) - found["missed_slow"], []
+    if found["slow_ms"] > MOST_SLOW * found["seconds"] * 1000:
+        why.append(f"the machine was slow for {found['slow_ms']:.0f} ms of {found['seconds']:.0f} s")
     if row == "stall":
         expected = found["stalls"] * (found["stall_ms"] - ring_ms(rate)) * rate * (1 - numbered.TOUCHED) / 1000
         taken = found["waited_ms"] if found["how"] == "taking-the-core" else (1 - found["core"]) * found["seconds"] * 1000
@@ -118,20 +138,21 @@ def loss(found):
 
 def may_be_the_machine(found, rate):
     """Whether all that was lost may have been so while others had the worker's core: the machine's host, or other processes."""
-    gone = found["stolen_ms"] + found["waited_ms"]
-    return 0 < loss(found) <= gone * rate / 1000 and gone >= ring_ms(rate) and not found["dropped"]
+    gone, lost = found["stolen_ms"] + found["waited_ms"], loss(found) - found["missed_slow"]
+    return 0 < lost <= gone * rate / 1000 and gone >= ring_ms(rate) and not found["dropped"]
 
 
 def search(given, scratch):
     """The rates at which more than TOLERATED and at which anything is first lost, as a dict."""
     def trial(rate, forgiving=True):
         trial.number += 1
-        with Numbered(given.bin, scratch, f"trial{trial.number}", rate) as traffic:
-            before = traffic.quiet(1.1)
+        with Numbered(given.bin, scratch, f"trial{trial.number}", rate) as traffic, speed.Meter(scratch.folder, CLIENT_CORE) as meter:
+            before, began = traffic.quiet(1.1), time.monotonic_ns()
             time.sleep(given.trial_seconds)
             found = traffic.counts().since(before)
-        # what fell due while others had the core is not the worker's
-        gone = (found["stolen_ms"] + found["waited_ms"]) * rate / 1000 if forgiving else 0
+            found |= slow(meter.stop(), traffic.overflows(began), began, rate)
+        # what fell due while others had the core, or the machine was slow, is not the worker's
+        gone = (found["stolen_ms"] + found["waited_ms"]) * rate / 1000 + found["missed_slow"] if forgiving else 0
         return rate, found["sent"], found["sent"] - int(max(0, min(found["sent"], loss(found)) - gone))
     trial.number = 0
     with Numbered(given.bin, scratch, "most", None) as traffic:
@@ -164,6 +185,9 @@ def line(found):
     took = ", ".join(f"{time:.0f} us ({name[:-3]})" for name, time in found["latency"].items())
     parts.append(f"frames took {took}, where the ring holds {ring_ms(rate) * 1000:.0f} us")
     parts.append(f"decided again {found['decided_again']}, by the change before {found['overlooked']}, misses {found['misses']}")
+    if found["slow_spells"]:
+        parts.append(f"the machine was slow {found['slow_spells']} times, {found['slow_ms']:.0f} ms in all, down to {found['slow_lowest']:.0%} of its speed; "
+                     f"{found['missed_slow']} were missed then")
     parts.append(f"worker busy in {found['busy']:.1%} of its polls, by {found['frames_a_poll']:.1f} frames; it had "
                  f"{found['core']:.1%} of its core; stolen {found['stolen_ms']:.0f} ms, "
                  f"waited {found['waited_ms']:.1f} ms")

@@ -193,6 +193,13 @@ class Numbered:
             polls=int(worker["polls"]), busy_polls=int(worker["busy_polls"]), stolen_ms=stolen, waited_ms=waited, cpu_ms=cpu, at=at,
         )
 
+    def overflows(self, since_ns):
+        """Times after this one, by CLOCK_MONOTONIC, in which a source's ring was found full."""
+        stats = self.bed.stats()
+        told = (overflow for name in SOURCES for overflow in port(stats, name)["traffic"]["overflows"])
+        told = ({name: int(value) for name, value in overflow.items()} for overflow in told)
+        return sorted((overflow for overflow in told if overflow["at_ns"] >= since_ns), key=lambda overflow: overflow["at_ns"])
+
     def quiet(self, seconds=5):
         """Returns what is counted once nothing has been lost for half a second, or after so long: what was lost while flows began is of no row."""
         end, before = time.monotonic() + seconds, self.counts()

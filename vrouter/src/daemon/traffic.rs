@@ -2,6 +2,7 @@
 
 use crate::api::v1;
 use crate::port::traffic::latency::{longest, quantile};
+use crate::port::traffic::overflows::Overflow;
 use crate::port::traffic::{TrafficDevice, counts::Totals};
 
 /// A source's or sink's row.
@@ -22,8 +23,20 @@ pub fn stats(port: &str, device: &TrafficDevice) -> v1::PortStats {
             reordered: totals.late,
             repeated: totals.repeated,
             latency: Some(latency(&totals, device)),
+            overflows: overflows(&totals, device),
         }),
     }
+}
+
+fn overflows(totals: &Totals, device: &TrafficDevice) -> Vec<v1::Overflow> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+    let told = |overflow: &Overflow| v1::Overflow {
+        at_ns: now.saturating_sub(device.ago(overflow.first)),
+        lasted_ns: device.nanoseconds(overflow.last.saturating_sub(overflow.first)),
+        frames: overflow.frames,
+    };
+    totals.overflows.iter().map(told).collect()
 }
 
 fn latency(totals: &Totals, device: &TrafficDevice) -> v1::Latency {

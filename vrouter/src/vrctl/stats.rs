@@ -244,6 +244,7 @@ fn quota_value(it: &v1::QuotaUse) -> Value {
 
 /// What was sent to a source or sink.
 fn traffic_value(seen: &v1::TrafficStats) -> Value {
+    let overflow = |it: &v1::Overflow| json!({ "at_ns": it.at_ns, "lasted_ns": it.lasted_ns, "frames": it.frames });
     let latency = seen.latency.clone().unwrap_or_default();
     let bucket = |it: &v1::LatencyBucket| json!({ "longest_ns": it.longest_ns, "frames": it.frames });
     json!({
@@ -253,5 +254,6 @@ fn traffic_value(seen: &v1::TrafficStats) -> Value {
             "p50_ns": latency.p50_ns, "p99_ns": latency.p99_ns, "p999_ns": latency.p999_ns,
             "longest_ns": latency.longest_ns, "buckets": latency.buckets.iter().map(bucket).collect::<Vec<_>>(),
         },
+        "overflows": seen.overflows.iter().map(overflow).collect::<Vec<_>>(),
     })
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::latency::BUCKETS;
+use super::overflows::{Overflow, Overflows};
 
 /// One end's numbers, in frames unless said otherwise.
 #[derive(Default)]
@@ -11,6 +12,8 @@ pub struct Counts {
     pub made: Number,
     /// Fell due while the ring was full.
     pub missed: Number,
+    /// When they were.
+    pub overflows: Overflows,
     /// Sent to this end: all of them, and their bytes without FCS.
     pub taken: Number,
     pub bytes: Number,
@@ -62,6 +65,8 @@ impl Counts {
 pub struct Totals {
     pub made: u64,
     pub missed: u64,
+    /// When frames were missed: the last times of each end, in cycles.
+    pub overflows: Vec<Overflow>,
     pub taken: u64,
     pub bytes: u64,
     pub stamped: u64,
@@ -79,6 +84,7 @@ impl Totals {
         Totals {
             made: sum(|end| &end.made),
             missed: sum(|end| &end.missed),
+            overflows: ends.iter().flat_map(|end| end.overflows.kept()).collect(),
             taken: sum(|end| &end.taken),
             bytes: sum(|end| &end.bytes),
             stamped: sum(|end| &end.stamped),

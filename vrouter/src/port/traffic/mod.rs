@@ -9,6 +9,7 @@ pub mod args;
 pub mod counts;
 pub mod latency;
 pub mod order;
+pub mod overflows;
 pub mod pace;
 pub mod profile;
 mod sink;
@@ -93,6 +94,11 @@ impl TrafficDevice {
     /// What its ends counted.
     pub fn totals(&self) -> Totals {
         Totals::of(&self.ends)
+    }
+
+    /// How long ago it was so many cycles, in nanoseconds.
+    pub fn ago(&self, cycles: u64) -> u64 {
+        self.nanoseconds((self.cycles.now)().saturating_sub(cycles))
     }
 
     /// Cycles as nanoseconds.

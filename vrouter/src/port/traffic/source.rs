@@ -69,6 +69,7 @@ impl Source {
                 let missed = pace.arrive(now, self.most);
                 if missed > 0 {
                     counts.missed.add(missed);
+                    counts.overflows.add(now, missed);
                 }
                 pace.waiting()
             }

@@ -12,6 +12,7 @@ use smoltcp::wire::{
 };
 
 use super::args::parse;
+use super::overflows::Overflow;
 use super::profile::{IMIX, Profile, Sizes, Tunnel, TunnelKind};
 use super::stamp::Stamp;
 use super::*;
@@ -265,6 +266,8 @@ fn a_paced_source_waits_in_its_ring_and_its_stamps_say_since_when() {
     }
     let totals = device.totals();
     assert_eq!((came, totals.made, totals.missed), (1024, 1 + 10 + 1024, 976));
+    assert_eq!(totals.overflows, [Overflow { first: NOW.get(), last: NOW.get(), frames: 976 }]);
+    assert_eq!(device.ago(NOW.get() - 5000), 5000);
     // then one more, which tells the sink of the gap
     NOW.set(NOW.get() + 1000);
     to.tx(&mut burst(&mut port));
