@@ -3,7 +3,10 @@
 //! A worker that took a newer snapshot keeps the one before for a while. When a full burst comes, that is when packets wait, those whose flow is
 //! outdated by the newer snapshot alone still go as it was decided. So what time there is to spare goes into decisions, and no
 //! packet waits for those of others. What Sync waits for, that the worker forwards by the newer snapshot and by nothing else, it says once that
-//! is over: when few packets ask for a decision, when nothing comes, when the control thread urges, or after two ticks.
+//! is over: when few packets ask for a decision, when nothing comes, when the control thread urges, or after six ticks.
+//!
+//! Changes that go on and on are put in force one after the other: what there was after three ticks takes the place of what was before after six, so
+//! that flows have three ticks at least to be decided by it, and are not all outdated at once then.
 //!
 //! What a newer snapshot cuts is never passed over, nor is what was outdated before, or leads to a port that is another one's by now.
 
@@ -26,14 +29,16 @@ const IDLE: u32 = 16;
 const FRAMES: u32 = 512;
 const TURNS: u32 = 64;
 const FEW: u32 = 8;
-/// Ticks that it may take; a tick is a tenth of a second.
-const LONGEST: u32 = 2;
+/// Ticks that flows have to be decided by a change, if there are others; a change is in force after twice as many. A tick is a tenth of a second.
+const HALF: u32 = 3;
 
 /// A worker's own.
 pub(super) struct Grace {
     /// What is in force, as far as packets may still go by it.
     before: Option<Arc<Snapshot>>,
     since: Tick,
+    /// What there was [`HALF`] ticks after that: in force next.
+    half: Option<Arc<Snapshot>>,
     turns: u32,
     frames: u32,
     /// Frames among them of outdated flows.
@@ -164,6 +169,7 @@ impl Grace {
         Grace {
             before: None,
             since: Tick(0),
+            half: None,
             turns: 0,
             frames: 0,
             outdated: cell::Cell::new(0),
@@ -210,16 +216,30 @@ impl Grace {
         passed
     }
 
-    /// The end of a turn that moved so many frames. `urged`: the newest generation that somebody waits for in vain.
-    pub fn turn(&mut self, frames: usize, now: Tick, urged: impl Fn() -> u64) {
+    /// The end of a turn that moved so many frames, by the `current` snapshot. `urged`: the newest generation that somebody waits for in vain.
+    pub fn turn(&mut self, frames: usize, now: Tick, current: &Arc<Snapshot>, urged: impl Fn() -> u64) {
         self.empty = if frames == 0 { self.empty.saturating_add(1) } else { 0 };
         let Some(before) = &self.before else { return };
         self.turns += 1;
         self.frames = self.frames.saturating_add(frames as u32);
-        let late = now.0.wrapping_sub(self.since.0) >= LONGEST || urged() > before.generation.0;
-        if late || self.empty >= IDLE || self.is_calm() {
-            self.before = None;
+        let waited = now.0.wrapping_sub(self.since.0);
+        let late = waited >= 2 * HALF || urged() > before.generation.0;
+        if self.empty >= IDLE || self.is_calm() {
+            (self.before, self.half) = (None, None);
+        } else if late {
+            self.advance(now, current, urged());
+        } else if waited >= HALF && self.half.is_none() {
+            self.half = Some(Arc::clone(current));
         }
+    }
+
+    /// Something newer is in force: what was current a while ago, if that does for whoever urged and there was another change since; else all of it.
+    #[cold]
+    fn advance(&mut self, now: Tick, current: &Arc<Snapshot>, urged: u64) {
+        let does = |half: &Arc<Snapshot>| urged <= half.generation.0 && half.generation < current.generation;
+        self.before = self.half.take().filter(does);
+        self.half = self.before.is_some().then(|| Arc::clone(current));
+        self.since = Tick(now.0.wrapping_sub(HALF));
     }
 
     /// Whether few of the last frames were of outdated flows, if there were enough to tell.

@@ -31,7 +31,7 @@ fn ask(lab: &mut Lab, wanted: v1::CaptureRequest) -> Result<Taken, NotCaptured> 
 fn begin(lab: &mut Lab, wanted: v1::CaptureRequest) -> Taken {
     let mut taken = ask(lab, wanted).unwrap_or_else(|not| panic!("{not}"));
     lab.run();
-    lab.advance(300);
+    lab.advance(700);
     let chunk = taken().expect("every worker has polled");
     assert!(chunk.started && chunk.packets.is_empty());
     taken
@@ -211,12 +211,12 @@ fn who_goes_ends_it_and_nothing_is_copied_any_more() {
         let (mut one, two) = (begin(lab, of(&[RX, DROP], "")), begin(lab, of(&[TX], "")));
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         drop(two);
-        lab.advance(300);
+        lab.advance(700);
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         assert_eq!(all(&mut one).0.len(), 2);
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         drop(one);
-        lab.advance(300);
+        lab.advance(700);
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         assert_eq!(lab.rig().shared.snapshot.load().captures.at, Default::default());
         // a ring's next capture has none of the one before
@@ -225,7 +225,7 @@ fn who_goes_ends_it_and_nothing_is_copied_any_more() {
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
         assert_eq!(all(&mut next).0.len(), 1);
         drop(next);
-        lab.advance(300);
+        lab.advance(700);
         let waiting = |lab: &mut Lab| {
             let rings = lab.rig().shared.workers.iter().flat_map(|end| &end.captures);
             rings.map(|ring| ring.copies.len()).sum::<usize>()
@@ -244,10 +244,10 @@ fn so_many_at_once_and_what_makes_no_sense_is_refused() {
         let full = |lab: &mut Lab| ask(lab, of(&[RX], "")).err();
         assert_eq!(full(lab), Some(NotCaptured::Full(CAPTURES)));
         open.pop();
-        lab.advance(300);
+        lab.advance(700);
         open.push(begin(lab, of(&[RX], "")));
         drop(open.remove(1));
-        lab.advance(300);
+        lab.advance(700);
         for (wanted, field, reason) in [
             (of(&[], "port http"), "filter", "column 6: \"http\" is no port (0 to 65535)"),
             (v1::CaptureRequest { vif: "web9".into(), ..of(&[], "") }, "vif", "there is no VIF web9"),
@@ -354,7 +354,7 @@ fn cycles_are_told_by_the_stages_of_each_ones_way() {
     assert!(cycles(2, "decide") > Some(0) && cycles(2, "finish") == cycles(0, "finish"));
     assert!(all(&mut others).0.is_empty(), "it entered elsewhere");
     drop((traced, others));
-    lab.advance(300);
+    lab.advance(700);
     // nobody looks: a capture without explanations has none
     let mut plain = begin(lab, of(&[RX], ""));
     lab.put(RA, "udp4.vxlan");
