@@ -125,34 +125,35 @@ pub struct Outbox<'a> {
 impl Outbox<'_> {
     /// Empties the burst.
     pub fn finish(&mut self, frames: &mut Vec<Frame>, burst: &mut Vec<Work>) {
-        for (frame, work) in frames.drain(..).zip(burst.drain(..)) {
+        for (frame, work) in frames.drain(..).zip(&*burst) {
             self.carry_out(frame, work);
         }
+        burst.clear();
     }
 
-    pub(super) fn carry_out(&mut self, frame: Frame, work: Work) {
+    pub(super) fn carry_out(&mut self, frame: Frame, work: &Work) {
         match work.fate {
-            Fate::Send(port) => self.send(port.index(), frame, &work),
-            Fate::Split(next_hop) => self.split(&frame, &work, next_hop),
-            Fate::Segment(onward) => self.segment(&frame, &work, onward),
-            Fate::Drop(reason, culprit) => self.drop(&work, &frame, reason, culprit),
+            Fate::Send(port) => self.send(port.index(), frame, work),
+            Fate::Split(next_hop) => self.split(&frame, work, next_hop),
+            Fate::Segment(onward) => self.segment(&frame, work, onward),
+            Fate::Drop(reason, culprit) => self.drop(work, &frame, reason, culprit),
             Fate::DropAndTell(reason, culprit, why) => {
-                self.drop(&work, &frame, reason, culprit);
-                self.tell(&work, &frame, why);
+                self.drop(work, &frame, reason, culprit);
+                self.tell(work, &frame, why);
             }
-            Fate::Punt(why) => self.punt_classified(&work, &frame, why),
+            Fate::Punt(why) => self.punt_classified(work, &frame, why),
             Fate::PuntUnread { place, why, tunnel, from, l3 } => {
                 let punt = Copied { place, why, tunnel, from, l3 };
-                self.punt(&work, &frame, punt);
+                self.punt(work, &frame, punt);
             }
-            Fate::Except { port, learn } => self.except(port.index(), frame, &work, learn),
-            Fate::Flood(flood) => self.flood(frame, &work, flood),
-            Fate::Hold => self.hold(frame, &work),
-            Fate::Assemble { l3, unless } => self.assemble(frame, &work, l3, unless),
+            Fate::Except { port, learn } => self.except(port.index(), frame, work, learn),
+            Fate::Flood(flood) => self.flood(frame, work, flood),
+            Fate::Hold => self.hold(frame, work),
+            Fate::Assemble { l3, unless } => self.assemble(frame, work, l3, unless),
             // every frame was decided; these cannot be here, and if they were, nothing may vanish
             Fate::Pending | Fate::Forward(_) | Fate::Carry { .. } => {
                 debug_assert!(false, "a frame without fate");
-                self.drop(&work, &frame, DropReason::NextHopGone, Culprit::Frame);
+                self.drop(work, &frame, DropReason::NextHopGone, Culprit::Frame);
             }
         }
     }

@@ -173,7 +173,7 @@ impl Outbox<'_> {
             Ok(()) => bridge::carry(self.snapshot, &mut frame, (next_hop, flood.place), (0, flood.length), work),
             Err((reason, culprit)) => Fate::Drop(reason, culprit),
         };
-        self.carry_out(frame, Work { fate, ..*work });
+        self.carry_out(frame, &Work { fate, ..*work });
     }
 
     /// Whether the ACLs let a flooded packet pass, each packet by itself: those of its sender and of its VRF; and of whom it goes to, if that is

@@ -4,17 +4,17 @@ use flowtable::{Entry, FlowTable, Half, Handle, InsertError, NOWHERE, Notes, Pac
 
 use super::classify::Classified;
 use super::counters::Counters;
-use super::decide::{Answer, Silent, Verdict, decide, leave, lost};
+use super::decide::{Answer, Verdict, leave, lost};
 use super::foresee::{Foreseen, ask_for_room, asked, take_back};
 use super::fragments::{self, Heads};
 use super::lifetime::{self, state_bits};
-use super::named::{self, NO_HOP, Named, is_error, kept, key_of, question_of};
+use super::named::{NO_HOP, Named, is_error, key_of};
 use super::packet_mode;
 use super::punt::{Budget, Why};
 use super::quota::{Accounts, Owner, Purse, Rate};
 use super::room::Eviction;
 use super::route_hits::RouteHits;
-use super::table::{Decided, FlowKey, FlowPair, Flows};
+use super::table::{Decided, FlowKey, Flows};
 use super::victims::Culprit;
 use super::{Fate, Work};
 use crate::drops::DropReason;
@@ -25,7 +25,7 @@ use crate::port::BURST;
 use crate::tables::{Group, Kept, Snapshot};
 
 /// What a half has that never had a next hop.
-const NONE: Kept = Kept { member: MemberId(0), next_hop: NO_HOP };
+pub(super) const NONE: Kept = Kept { member: MemberId(0), next_hop: NO_HOP };
 
 /// What the stages of one burst share.
 pub struct Lookup<'a> {
@@ -100,37 +100,46 @@ pub fn lookup(flows: &FlowTable, burst: &mut [Work]) -> u64 {
 impl<'a> Lookup<'a> {
     /// Decides every frame that is pending, in order.
     pub fn decide_all(&mut self, burst: &mut [Work]) {
+        let is_new = |work: &Work| matches!(work.fate, Fate::Pending) && work.found.is_none();
         for burst in burst.chunks_mut(BURST) {
-            let mut foreseen = [const { None }; BURST];
-            for (work, foreseen) in burst.iter().zip(&mut foreseen) {
-                if let (Fate::Pending, None, Some(found), Some(key)) =
-                    (work.fate, work.found, &work.classified, &work.key)
-                {
-                    let may = self.admit(found).is_ok() && self.may_decide(found, work.charge);
-                    *self.decided += u32::from(may);
-                    let hashed = (key, work.hash);
-                    let decide = || Foreseen::decided(self.snapshot, self.flows, found, hashed, self.counting());
-                    *foreseen = may.then(decide);
-                }
+            if burst.iter().any(is_new) {
+                self.decide_foreseen(burst);
+            } else {
+                burst.iter_mut().for_each(|work| self.decide_in_turn(work, None));
             }
-            ask_for_room(self.flows, &foreseen);
-            for (work, foreseen) in burst.iter_mut().zip(&foreseen) {
-                match (work.fate, &work.classified, &work.key) {
-                    (Fate::Pending, Some(found), _) if found.packet.fragment => {
-                        self.decide_fragment(work, foreseen.as_ref());
-                    }
-                    (Fate::Pending, Some(found), Some(key)) => {
-                        work.fate = self.decide_one(found, key, work, foreseen.as_ref());
-                    }
-                    (_, Some(found), _) if found.packet.fragment => self.pass_head(found, work),
-                    _ => {}
-                }
-                if let (Some(foreseen), Some(found), Some(key)) = (foreseen, &work.classified, &work.key)
-                    && !foreseen.is_taken()
-                {
-                    take_back(self.snapshot, found, key, self.counting());
-                }
+        }
+    }
+
+    /// Of a burst in which some have no flow: these are decided first.
+    fn decide_foreseen(&mut self, burst: &mut [Work]) {
+        let mut foreseen = [const { None }; BURST];
+        for (work, foreseen) in burst.iter().zip(&mut foreseen) {
+            if let (Fate::Pending, None, Some(found), Some(key)) = (work.fate, work.found, &work.classified, &work.key)
+            {
+                let may = self.admit(found).is_ok() && self.may_decide(found, work.charge);
+                *self.decided += u32::from(may);
+                let hashed = (key, work.hash);
+                let decide = || Foreseen::decided(self.snapshot, self.flows, found, hashed, self.counting());
+                *foreseen = may.then(decide);
             }
+        }
+        ask_for_room(self.flows, &foreseen);
+        for (work, foreseen) in burst.iter_mut().zip(&foreseen) {
+            self.decide_in_turn(work, foreseen.as_ref());
+            if let (Some(foreseen), Some(found), Some(key)) = (foreseen, &work.classified, &work.key)
+                && !foreseen.is_taken()
+            {
+                take_back(self.snapshot, found, key, self.counting());
+            }
+        }
+    }
+
+    fn decide_in_turn(&mut self, work: &mut Work, foreseen: Option<&Foreseen>) {
+        match (work.fate, &work.classified, &work.key) {
+            (Fate::Pending, Some(found), _) if found.packet.fragment => self.decide_fragment(work, foreseen),
+            (Fate::Pending, Some(found), Some(key)) => work.fate = self.decide_one(found, key, work, foreseen),
+            (_, Some(found), _) if found.packet.fragment => self.pass_head(found, work),
+            _ => {}
         }
     }
 
@@ -210,7 +219,14 @@ impl<'a> Lookup<'a> {
 
     /// Counts a packet to the flow that has just been decided. (An ICMP error is neither traffic of the flow that it quotes nor an answer
     /// to it.)
-    fn use_entry(&self, found: &Classified, key: &FlowKey, handle: Handle, verdict: u8, next_hop: NextHopId) -> Fate {
+    pub(super) fn use_entry(
+        &self,
+        found: &Classified,
+        key: &FlowKey,
+        handle: Handle,
+        verdict: u8,
+        next_hop: NextHopId,
+    ) -> Fate {
         if !is_error(found) {
             let bits = state_bits(found.packet.tcp_flags());
             self.flows.touch(key, handle, u32::from(found.packet.length), self.now.0, bits);
@@ -259,7 +275,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// A packet without a flow: judged by its own tuple, and both halves installed.
-    fn miss(&mut self, found: &Classified, key: &FlowKey, charge: usize) -> Fate {
+    pub(super) fn miss(&mut self, found: &Classified, key: &FlowKey, charge: usize) -> Fate {
         self.set_up(found, key, charge, None)
     }
 
@@ -290,7 +306,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// Ends a flow pair, unless it has ended.
-    fn end(&self, key: &FlowKey, handle: Handle) {
+    pub(super) fn end(&self, key: &FlowKey, handle: Handle) {
         self.flows.end(self.accounts, key, handle);
     }
 
@@ -337,7 +353,7 @@ impl<'a> Lookup<'a> {
     /// Installs the pair of a decision; room is made by eviction. A pair that has its reverse key already is stale and gives way when the
     /// answers' route leads to this initiator; else the packet is from a wrong place, goes its way, and gets no flow (`Ok(None)`). The first
     /// packet, if there is one, is counted to it.
-    fn install(
+    pub(super) fn install(
         &mut self,
         key: &FlowKey,
         foreseen: &Foreseen,
@@ -393,103 +409,9 @@ impl<'a> Lookup<'a> {
         Err(refused)
     }
 
-    /// Decides again about a flow whose ground has changed. The ACLs are asked with the initiator's tuple and place, whichever
-    /// direction's packet came; each direction asks the FIB for its own destination.
-    fn revalidate(&mut self, found: &Classified, key: &FlowKey, pair: FlowPair, charge: usize) -> Fate {
-        self.counters.worker.revalidated.add(1);
-        *self.decided += 1;
-        let initiator = pair.forward.0 == *key;
-        // an ICMP error may come by another label than the flow that it quotes
-        let says = (!is_error(found)).then(|| (initiator, found.named(initiator), found.answers()));
-        let Some(question) = question_of(self.snapshot, &pair, says) else {
-            // the initiator's place is gone: its flow with it
-            self.end(key, pair.handle);
-            return self.miss(found, key, charge);
-        };
-        let handle = if initiator { pair.handle } else { pair.handle.partner() };
-        let named = [question.forward, question.answers];
-        let had = [kept(&pair.forward.1), kept(&pair.reverse.1)];
-        let answer = decide(self.snapshot, &question, &mut Silent);
-        if answer.forward == Verdict::Local {
-            self.end(key, handle);
-            return self.miss(found, key, charge);
-        }
-        let moved =
-            matches!(answer.forward, Verdict::Forward(_)) && Context::from(answer.exit) != pair.reverse.0.context();
-        if moved {
-            return self.rekey(found, key, &pair, &answer, named, charge);
-        }
-        // packets may come with a label that names their next hop, then without; bridged, then routed
-        let halves = [(pair.handle, &pair.forward.1), (pair.handle.partner(), &pair.reverse.1)];
-        for ((half, had), named) in halves.into_iter().zip(named) {
-            let (had, bits) = (had.state & named::BITS, named.bits());
-            if had & !bits != 0 {
-                self.flows.clear_state(key, half, had & !bits);
-            }
-            if bits & !had != 0 {
-                self.flows.set_state(key, half, bits);
-            }
-        }
-        // a flow that is refused is refused both ways
-        let denied = matches!(answer.forward, Verdict::Drop(_));
-        if denied {
-            // it is judged packet by packet, as one without a flow is
-            decide(self.snapshot, &question, &mut self.counting());
-            self.judge_by_shadow(|| question, &answer);
-        }
-        let reverse = if denied { answer.forward } else { answer.reverse };
-        let answer = Answer { reverse, ..answer };
-        // the next hop that is named stands also while the flow is refused: its answers are judged by it
-        let halves = (self.half(&answer, 0, named[0].kept(had[0])), self.half(&answer, 1, named[1].kept(had[1])));
-        self.flows.update(key, pair.handle, halves.0);
-        self.flows.update(key, pair.handle.partner(), halves.1);
-        let mine = if initiator { halves.0 } else { halves.1 };
-        match self.use_entry(found, key, handle, mine.verdict, NextHopId(mine.next_hop)) {
-            Fate::Drop(DropReason::NoRoute, _) if initiator => {
-                Fate::DropAndTell(DropReason::NoRoute, answer.culprit, Why::NoRoute(found.vrf))
-            }
-            Fate::Drop(reason, _) if denied => Fate::Drop(reason, answer.culprit),
-            fate => fate,
-        }
-    }
-
-    /// The flow leaves by another place now: its answers will enter there, so the pair gets a new reverse key.
-    fn rekey(
-        &mut self,
-        found: &Classified,
-        key: &FlowKey,
-        old: &FlowPair,
-        answer: &Answer,
-        named: [Named; 2],
-        charge: usize,
-    ) -> Fate {
-        let forward = old.forward.0;
-        self.end(&forward, old.handle);
-        let foreseen = Foreseen::new(self.flows, (&forward, self.flows.hash(&forward)), *answer);
-        let handle = match self.install(&forward, &foreseen, named, None) {
-            Ok(Some(handle)) => handle,
-            Ok(None) => return self.miss(found, key, charge),
-            Err(reason) => return Fate::Drop(reason, Culprit::Frame),
-        };
-        // the connection goes on where it was, with what was counted of it
-        for (handle, was) in [(handle, &old.forward.1), (handle.partner(), &old.reverse.1)] {
-            self.flows.set_state(&forward, handle, was.state & !named::BITS);
-            self.flows.carry(&forward, handle, was.packets, was.bytes);
-        }
-        let half = if *key == forward {
-            (handle, self.half(answer, 0, NONE))
-        } else if *key == foreseen.reverse {
-            (handle.partner(), self.half(answer, 1, NONE))
-        } else {
-            // an answer from the place where the flow no longer leaves
-            return self.miss(found, key, charge);
-        };
-        self.use_entry(found, key, half.0, half.1.verdict, NextHopId(half.1.next_hop))
-    }
-
     /// One direction's verdict (0: the initiator's) as an entry holds it; a drop keeps the next hop whose change may lift it, and the
     /// member, with which the flow then goes on.
-    fn half(&self, answer: &Answer, direction: usize, before: Kept) -> Half {
+    pub(super) fn half(&self, answer: &Answer, direction: usize, before: Kept) -> Half {
         let (next_hop, member, verdict) = match [answer.forward, answer.reverse][direction] {
             Verdict::Forward(next_hop) => (next_hop, answer.members[direction], 0),
             Verdict::Drop(reason) => (before.next_hop, before.member, reason as u8 + 1),

@@ -33,6 +33,7 @@ pub mod ports;
 pub mod punt;
 pub mod quota;
 pub mod redirect;
+mod revalidate;
 mod room;
 pub mod route_hits;
 mod segment;
@@ -233,8 +234,8 @@ impl Worker {
         moved += self.resume();
         self.flush();
         self.age();
-        let Worker { grace, shared, now, .. } = self;
-        grace.turn(moved, *now, || shared.urged.load(std::sync::atomic::Ordering::Relaxed));
+        let Worker { grace, shared, now, snapshot, .. } = self;
+        grace.turn(moved, *now, snapshot, || shared.urged.load(std::sync::atomic::Ordering::Relaxed));
         let counters = &self.counters().worker;
         counters.polls.add(1);
         counters.busy_polls.add(u64::from(moved > 0));

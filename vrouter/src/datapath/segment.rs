@@ -80,7 +80,7 @@ impl Outbox<'_> {
             };
             segments.dress(&mut segment.bytes_mut()[l3 - from..], number);
             let work = self.one_segment(&mut segment, work, onward);
-            self.carry_out(segment, work);
+            self.carry_out(segment, &work);
         }
     }
 

@@ -61,7 +61,7 @@ impl Outbox<'_> {
             let classified = Classified { l3: 0, packet: read, remarked: false, ..*found };
             let mut work = Work { originated: true, classified: Some(classified), ..*work };
             work.fate = act::forward(self.snapshot, &mut piece, &classified, next_hop, &work);
-            self.carry_out(piece, work);
+            self.carry_out(piece, &work);
         }
     }
 }
