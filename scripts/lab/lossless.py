@@ -2,7 +2,7 @@
 
 Sources of our own, whose rings hold 1,024 frames, number every frame; sinks say which did not come, or came late. First the rate is searched at
 which more than 0.1 % is lost, in trials of seconds. At half of it each row runs so long, in a daemon of its own: without changes, which is what
-the machine itself loses; beside tables that load and go, random changes of routes, ACLs that are replaced, groups that flap, all by clients
+the machine itself loses, also while a process of its own keeps the other core busy; beside tables that load and go, random changes of routes, ACLs that are replaced, groups that flap, all by clients
 of the control socket (bench/src/bin/control.rs); and with stalls of the worker, planted from outside, of which the loss must be seen. A row
 holds when every frame came, in order, and none where only the changes lead. Exit code 1 when one does not.
 
@@ -18,6 +18,7 @@ import sys
 import time
 
 from lab import ndr, numbered, report, rig, speed
+from lab.busy import Busy
 from lab.numbered import HUGE_MIB, MEMBERS, Numbered, SETTLE_SECONDS, ring_ms
 from lab.process import Failure, Process, until
 from lab.stall import Stalls, pauses
@@ -37,7 +38,7 @@ LEAST_CHANGES = 0.95
 TIMES = 3
 STALL_MS = 1
 CLIENT_SECONDS = 300
-ROWS = ("nothing", "load", "load-other", "churn", "acl", "flap-2", "flap-4", "stall")
+ROWS = ("nothing", "busy", "load", "load-other", "churn", "acl", "flap-2", "flap-4", "stall")
 
 
 def client_words(row, given):
@@ -86,6 +87,9 @@ def run_row(row, given, scratch, rate, name):
             time.sleep(given.seconds)
             count, how = stalls.stop()
             more = {"stalls": count, "stall_ms": milliseconds, "how": how}
+        elif row == "busy":
+            with Busy(scratch.folder, CLIENT_CORE):
+                time.sleep(given.seconds)
         else:
             time.sleep(given.seconds)
         time.sleep(SETTLE_SECONDS)
