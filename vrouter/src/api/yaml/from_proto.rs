@@ -26,7 +26,8 @@ impl TryFrom<&v1::Settings> for Settings {
             tcp_strict: settings.tcp_strict,
             mss_clamp: !settings.mss_clamp_off,
             fragmentation: !settings.fragmentation_off,
-            lifetimes: settings.lifetimes.as_ref().map(Lifetimes::from),
+            // none of them is what no word of them says
+            lifetimes: settings.lifetimes.as_ref().map(Lifetimes::from).filter(|it| *it != Lifetimes::default()),
             icmp_per_second: number(settings.icmp_per_second),
             tunnel_headers: settings.tunnel_headers.as_ref().map(TunnelHeaders::try_from).transpose()?,
             vif_quota: settings.vif_quota.map(quotas::Quota::from),

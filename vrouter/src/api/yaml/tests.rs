@@ -260,6 +260,12 @@ fn ports() -> impl Strategy<Value = Ports> {
     any::<(u16, u16)>().prop_map(|(a, b)| Ports::new(a.min(b), a.max(b)).unwrap())
 }
 
+#[test]
+fn no_lifetime_at_all_is_no_word_of_lifetimes() {
+    let settings = v1::Settings { lifetimes: Some(v1::Lifetimes::default()), ..v1::Settings::default() };
+    assert_eq!(Settings::try_from(&settings).unwrap().lifetimes, None);
+}
+
 fn some<T: std::fmt::Debug + Clone>(of: impl Strategy<Value = T> + 'static) -> impl Strategy<Value = Option<T>> {
     prop::option::of(of)
 }
@@ -276,7 +282,7 @@ prop_compose! {
     ) -> Settings {
         let lifetimes = lifetimes.map(|[a, b, c, d, e, f]| Lifetimes {
             tcp_established: a, tcp_opening: b, tcp_closing: c, udp_unanswered: d, udp_answered: e, icmp: f,
-        });
+        }).filter(|it| *it != Lifetimes::default());
         let tenant_quotas = quotas.1.into_iter().map(|(tenant, quota, alarms)| TenantQuota { tenant, quota, alarms }).collect();
         Settings {
             vif_quota: quotas.0, tenant_quotas, underlay_vrf, vtep, vtep_v6, router_mac: macs.0, gateway_mac: macs.1, tcp_strict, mss_clamp, fragmentation, lifetimes, icmp_per_second, tunnel_headers, owner: None }
