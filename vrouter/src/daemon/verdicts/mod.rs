@@ -11,7 +11,7 @@ mod walk;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -24,8 +24,12 @@ use walk::Walk;
 
 /// How long the thread sleeps at most while there is nothing to do.
 const SLEEP: Duration = Duration::from_millis(200);
-/// Pairs between two looks at whether it should stop.
-const PIECE: u32 = 1 << 14;
+/// Pairs between two looks at whether it should stop, or rest.
+const PIECE: u32 = 1 << 11;
+/// How long it looks on without a rest, and rests. A scheduler that has groups (of sessions, of units) may put its group before other ones' threads,
+/// however idle its class: seen for as long as a walk took, half a second.
+const SPELL: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(1);
 
 /// Changes to be told of, and what was told last.
 pub struct Verdicts {
@@ -117,9 +121,15 @@ impl Verdicts {
 
     /// Walks until `stop`.
     pub fn run(&self, clock: Clock, stop: &AtomicBool) {
+        let mut rested = Instant::now();
         // relaxed: a flag that carries nothing but itself
         while !stop.load(Ordering::Relaxed) {
-            if !self.step_at(clock.millis(), PIECE) {
+            if self.step_at(clock.millis(), PIECE) {
+                if rested.elapsed() >= SPELL {
+                    std::thread::sleep(REST);
+                    rested = Instant::now();
+                }
+            } else {
                 let mut line = self.line.lock();
                 if line.waiting.is_none() && line.questions.is_empty() {
                     self.changed.wait_for(&mut line, SLEEP);
