@@ -5,32 +5,9 @@
 
 import argparse
 import os
-import sys
-
-from lab.process import Failure, Process, until
-from lab.stall import SCRIPTS
 
 # Bytes of a table; some dozens are made and given back in a second.
 TABLE = 32 << 20
-
-
-class Busy:
-    """The process, in the background."""
-
-    def __init__(self, folder, core):
-        command = ("env", f"PYTHONPATH={SCRIPTS}", sys.executable, "-m", "lab.busy", "--core", str(core))
-        self._process = Process(command, folder / "busy.log")
-        try:
-            until(lambda: "begins" in self._process.output(), 30, "the process that keeps the core busy")
-        except Failure:
-            self._process.stop()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self._process.stop()
 
 
 def main():

@@ -18,7 +18,7 @@ import sys
 import time
 
 from lab import ndr, numbered, report, rig, speed
-from lab.busy import Busy
+from lab.beside import Beside
 from lab.numbered import HUGE_MIB, MEMBERS, Numbered, SETTLE_SECONDS, ring_ms
 from lab.process import Failure, Process, until
 from lab.stall import Stalls, pauses
@@ -88,7 +88,7 @@ def run_row(row, given, scratch, rate, name):
             count, how = stalls.stop()
             more = {"stalls": count, "stall_ms": milliseconds, "how": how}
         elif row == "busy":
-            with Busy(scratch.folder, CLIENT_CORE):
+            with Beside(scratch.folder, "busy", CLIENT_CORE):
                 time.sleep(given.seconds)
         else:
             time.sleep(given.seconds)

@@ -15,8 +15,8 @@ import statistics
 import sys
 import time
 
-from lab.process import Failure, Process, until
-from lab.stall import SCRIPTS, takes_core
+from lab.beside import Beside
+from lab.stall import takes_core
 
 # Seconds between two pieces, and what one is: some 10 us, of which the quickest of three counts, as an interrupt delays one alone.
 EVERY, WORK, TIMES = 0.002, range(500), 3
@@ -74,23 +74,11 @@ def piece():
     return times[0], min(after - before for before, after in zip(times, times[1:]))
 
 
-class Meter:
+class Meter(Beside):
     """The process that measures, in the background."""
 
     def __init__(self, folder, core):
-        command = ("env", f"PYTHONPATH={SCRIPTS}", sys.executable, "-m", "lab.speed", "--core", str(core))
-        self._process = Process(command, folder / "speed.log")
-        try:
-            until(lambda: "begins" in self._process.output(), 30, "the process that measures the machine's speed")
-        except Failure:
-            self._process.stop()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self._process.stop()
+        super().__init__(folder, "speed", core)
 
     def stop(self):
         """The spells that it saw."""
