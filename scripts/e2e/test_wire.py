@@ -9,6 +9,7 @@ LABEL = BLUE_LABELS["h1"]
 FAR_LABEL = 999
 FAR_VNI = 4242
 FAR_MAC = "02:00:00:00:00:99"
+H2_MAC = "02:00:00:00:00:98"
 
 
 def start(picture):
@@ -68,7 +69,8 @@ def test_mpls_over_udp_in_and_out(picture):
 def test_a_label_leads_straight_to_its_vif(picture):
     """Whatever the routes say: to an address that blue has elsewhere, and to one that it has not at all."""
     vrouter, wire, ether = start(picture)
-    vrouter.apply({"labels": [{"label": 300, "vif": "blue1"}]})
+    # what goes where the route leads is not held back until h2 is found, whom the daemon looks for of itself
+    vrouter.apply({"labels": [{"label": 300, "vif": "blue1"}], "neighbours": [{"vif": "uplink", "address": VTEPS["h2"], "mac": H2_MAC}]})
     blue1 = Wire(picture["blue1"].netns, "eth0")
     elsewhere = [(IP(src="10.1.1.99", dst=address, ttl=40), IP) for address in (V4["2"], "192.0.2.7")]
     elsewhere += [(IPv6(src="fd00:1::99", dst=address, hlim=40), IPv6) for address in (V6["2"], "2001:db8::7")]
@@ -78,7 +80,7 @@ def test_a_label_leads_straight_to_its_vif(picture):
         header = came[layer]
         assert (came.dst, came.src) == ("02:bb:00:00:00:11", "00:00:5e:00:01:00"), came.summary()
         assert (header.dst, header.ttl if layer is IP else header.hlim, came[Raw].load) == (ip.dst, 39, b"straight"), came.summary()
-    assert not wire.seen(lambda packet: ARP in packet and packet[ARP].pdst == VTEPS["h2"]), "it went where the route leads"
+    assert not wire.seen(lambda packet: IP in packet and packet[IP].dst == VTEPS["h2"]), "it went where the route leads"
     # blue1 answers what is for itself.
     wire.send(mpls(ether, label=300) / IP(src="10.1.1.99", dst=V4["1"], ttl=40) / ICMP(id=81, seq=1) / (b"c" * 40))
     reply = wire.expect(is_udp_to(6635), "blue1's answer")
@@ -89,6 +91,9 @@ def test_a_label_leads_straight_to_its_vif(picture):
     wire.send(mpls(ether) / IP(src="10.1.1.99", dst="192.0.2.7") / UDP(sport=9, dport=6000))
     vrouter.expect_drop("no_route", before)
     assert not blue1.seen(lambda packet: UDP in packet and packet[UDP].dport == 6000)
+    # by a route it would have been seen
+    wire.send(mpls(ether) / IP(src="10.1.1.99", dst=V4["2"]) / UDP(sport=9, dport=6001))
+    wire.expect(lambda packet: IP in packet and packet[IP].dst == VTEPS["h2"], "a packet that goes where the route leads")
 
 
 def test_vxlan_in_and_out(picture):
