@@ -61,7 +61,7 @@ const SLEEP: Duration = Duration::from_micros(500);
 /// The same while somebody waits for workers to see a generation.
 const SHORT_SLEEP: Duration = Duration::from_micros(50);
 /// Milliseconds after which workers are urged to put in force what somebody waits for.
-const URGE_MS: u64 = 50;
+const URGE_MS: u64 = 30;
 /// Milliseconds between two rounds of what is due.
 const ROUND: u64 = 100;
 /// Notes on the changes of one batch while nobody watches: larger batches (bulk loads) are not told to who comes back later.

@@ -189,7 +189,7 @@ fn who_waits_for_a_change_urges() {
     let generation = generation(&mut lab);
     let (reply, mut answer) = tokio::sync::oneshot::channel();
     lab.rig().control.answer(Request::Sync { generation, reply });
-    let late = lab.now + 50;
+    let late = lab.now + 30;
     lab.rig().control.step_at(late);
     assert!(answer.try_recv().is_err());
     put(&mut lab, 0..2 * BURST);
