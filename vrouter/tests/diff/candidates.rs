@@ -182,8 +182,11 @@ impl Trial<'_> {
             Err(cause) if super::duel::text_of(&*cause).starts_with("unmodelled") => return Ok(None),
             Err(cause) => return Err(format!("the model panics: {}", super::duel::text_of(&*cause))),
         };
-        let drops: Vec<_> = wanted.drops.iter().map(|drop| drop.reason).collect();
-        let dropped: Vec<_> = outcome.dropped.iter().map(|reason| reason.name()).collect();
+        // which copy is made first is nobody's word
+        let mut drops: Vec<_> = wanted.drops.iter().map(|drop| drop.reason).collect();
+        let mut dropped: Vec<_> = outcome.dropped.iter().map(|reason| reason.name()).collect();
+        drops.sort_unstable();
+        dropped.sort_unstable();
         let by_fabric = outcome.left.iter().any(|left| self.vif(&left.vif).kind == VifKind::Fabric);
         let is_held = wanted.features.contains("held");
         if is_held && (by_fabric || outcome.punted > 0) {

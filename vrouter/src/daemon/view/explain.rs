@@ -30,11 +30,14 @@ pub fn explain(
     let hash = shared.flows.hash(&FlowKey::new(&question.tuple, question.place.into()));
     let (mut answered, mut decided) = (None, question);
     let everybody = matches!(station, Ok(Station::Unknown));
-    let verdict = match anti_spoofing(snapshot, &question, &mut steps) {
-        // looked at before anything else
-        _ if let Err(reason @ DropReason::MacSpoofed) = station => Verdict::Drop(reason),
+    let stopped = match station {
+        Err(DropReason::MacNotOurs) if ip::is_group(question.tuple.destination) => Err(DropReason::Multicast),
+        // whom a frame is for is looked at before what is in it
+        Err(reason) => Err(reason),
+        Ok(_) => anti_spoofing(snapshot, &question, &mut steps),
+    };
+    let verdict = match stopped {
         Err(reason) => Verdict::Drop(reason),
-        Ok(()) if let Err(reason) = station => Verdict::Drop(reason),
         Ok(()) if everybody => {
             let result = "to everybody in the bridge but its sender; each copy is judged for itself".into();
             let verdict = "flood".into();
