@@ -312,6 +312,7 @@ impl Worker {
             // a newer snapshot: the rest is looked at again
             while at < frames && self.snapshot.generation == generation {
                 let taken = self.plain(at, slot);
+                self.stages.over(Stage::Finish, 0);
                 at += taken;
                 least = if taken > 0 { 1 } else { 2 * least };
                 if at < frames {
@@ -448,6 +449,7 @@ impl Worker {
         stages.over(Stage::Act, frames.len());
         // tx: grouped by port; drops counted, punts copied
         self.finish();
+        self.stages.over(Stage::Finish, 0);
     }
 
     /// Tells of stations that bridges learn.

@@ -121,7 +121,8 @@ impl Stages {
         self.on
     }
 
-    /// A stage is over, through which so many frames have gone.
+    /// A stage is over, through which so many frames have gone. Of [`Stage::Finish`], which runs of frames come to one after the other, they are counted
+    /// when the whole burst has left.
     #[inline(always)]
     pub(super) fn over(&mut self, stage: Stage, frames: usize) {
         if self.on {
