@@ -4,7 +4,7 @@ Sources of our own, whose rings hold 1,024 frames, number every frame; sinks say
 which more than 0.1 % is lost, in trials of seconds. At half of it each row runs so long, in a daemon of its own: without changes, which is what
 the machine itself loses, also while a process of its own keeps the other core busy; beside tables that load and go, random changes of routes, ACLs that are replaced, groups that flap, all by clients
 of the control socket (bench/src/bin/control.rs); and with stalls of the worker, planted from outside, of which the loss must be seen. A row
-holds when every frame came, in order, and none where only the changes lead. Exit code 1 when one does not.
+holds when every frame came, but for slow spells of the machine, in order, and none where only the changes lead. Exit code 1 when one does not.
 
 Beside it runs lab/speed.py, which knows when the machine itself was slow. Sources know when their rings were full: what was missed in such a spell is told,
 and is not the worker's.
