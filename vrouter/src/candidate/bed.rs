@@ -126,7 +126,9 @@ impl<'a> Bed<'a> {
     /// # Errors
     /// Field and reason of what makes no sense.
     pub fn explain(&self, request: &v1::ExplainRequest) -> Result<v1::ExplainReply, String> {
-        explain::explain(&self.shared, self.candidate.snapshot(), request, self.now)
+        let mut told = explain::explain(&self.shared, self.candidate.snapshot(), request, self.now)?;
+        self.candidate.model.tell_owners(&mut told.steps);
+        Ok(told)
     }
 
     /// Sends a packet by a VIF, in a frame to this MAC, and says what became of it. `None`: the VIF has no port, or the packet is too large.

@@ -34,6 +34,7 @@ const MTU: u16 = 1500;
 
 /// A network of files.
 pub struct Candidate {
+    model: Model,
     snapshot: Arc<Snapshot>,
     vifs: HashMap<String, VifId>,
     files: Files,
@@ -53,7 +54,7 @@ impl Candidate {
         let objects = apply(&mut model, &files)?;
         let snapshot = with_neighbours(&mut model);
         let vifs = snapshot.vifs.iter().map(|(_, vif)| (vif.name.to_string(), vif.id)).collect();
-        Ok(Candidate { snapshot, vifs, files, objects, places: OnceLock::new() })
+        Ok(Candidate { model, snapshot, vifs, files, objects, places: OnceLock::new() })
     }
 
     /// What workers forward by.

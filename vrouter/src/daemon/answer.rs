@@ -363,7 +363,11 @@ impl Control {
             Request::DiscardShadow { wanted, reply } => _ = reply.send(self.discard(&wanted)),
             Request::Explain { query, reply } => {
                 let answer = explain::explain(&self.shared, self.publisher.current(), &query, tick_at(self.now));
-                _ = reply.send(answer.map_err(|error| refused("explain", &error)));
+                let owned = answer.map(|mut answer| {
+                    self.model.tell_owners(&mut answer.steps);
+                    answer
+                });
+                _ = reply.send(owned.map_err(|error| refused("explain", &error)));
             }
             Request::Status { reply } => _ = reply.send(self.status()),
         }

@@ -57,11 +57,11 @@ pub use quotas::{Alarms, Holder, quota_told};
 pub use revert::Reverted;
 
 use crate::api::state::v1 as told;
-use crate::api::{OPERATOR, v1};
+use crate::api::{OPERATOR, text, v1};
 use crate::ids::{Generation, Mac, NextHopId, PortIndex, VifId, VrfId};
 use crate::tables::Snapshot;
 use compile::Compiled;
-use records::Port;
+use records::{Port, Prefix};
 use refusal::Refusal;
 use state::State;
 
@@ -259,6 +259,18 @@ impl Model {
     /// The number of the VRF with this name.
     pub fn vrf_id(&self, name: &str) -> Option<VrfId> {
         Some(self.state.vrfs.get(name)?.id)
+    }
+
+    /// Says in steps of [`explain`](crate::daemon::view::explain) whose the routes are that were found.
+    pub fn tell_owners(&self, steps: &mut [v1::Step]) {
+        for step in steps {
+            let found = step.prefix.as_ref().and_then(|prefix| text::Prefix::try_from(prefix).ok());
+            if let (Some(prefix), Some(vrf)) = (found, self.vrf_id(&step.vrf)) {
+                let prefix = Prefix { address: prefix.address(), length: prefix.length() };
+                let best = self.state.offers(vrf, prefix).iter().min_by_key(|offer| self.state.rank(offer));
+                step.owner = best.map(|best| list::owner(&self.state, best.source)).unwrap_or_default();
+            }
+        }
     }
 
     /// A next hop for people, e.g. `vxlan 10.0.0.2 vni 100`, `vif web1`, `drop`.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use vrouter::api::text::{Prefix, address_bytes};
-use vrouter::api::v1;
+use vrouter::api::{OPERATOR, v1};
 use vrouter::candidate::{Bed, Candidate};
 
 use super::Failure;
@@ -141,10 +141,18 @@ fn text(reply: &v1::ExplainReply, candidate: Option<&Candidate>) -> String {
 pub fn step_table(title: &str, steps: &[v1::Step], candidate: Option<&Candidate>) -> String {
     let cells = |step: &v1::Step| {
         let place = candidate.map(|candidate| candidate.place(step));
-        [step.name.clone(), step.object.clone(), step.detail.clone()].into_iter().chain(place).collect()
+        [step.name.clone(), step.object.clone(), what(step)].into_iter().chain(place).collect()
     };
     let titles = [title, "who decides", "what", "where"];
     table(&titles[..3 + usize::from(candidate.is_some())], steps.iter().map(cells))
+}
+
+/// What was found, and whose it is if it is another owner's than a VIF's or who writes files.
+fn what(step: &v1::Step) -> String {
+    match &*step.owner {
+        "" | "vif" | OPERATOR => step.detail.clone(),
+        owner => format!("{}, of {owner}", step.detail),
+    }
 }
 
 /// An answer for programs.
@@ -178,6 +186,9 @@ pub fn step_value(step: &v1::Step, candidate: Option<&Candidate>) -> Value {
         value["vrf"] = step.vrf.clone().into();
         let prefix = step.prefix.as_ref().and_then(|prefix| Prefix::try_from(prefix).ok());
         value["prefix"] = prefix.map(|prefix| prefix.to_string()).into();
+        if !step.owner.is_empty() {
+            value["owner"] = step.owner.clone().into();
+        }
     }
     if let Some((candidate, at)) = candidate.and_then(|candidate| Some((candidate, candidate.stands(step)?))) {
         value["file"] = candidate.files()[at.file].0.clone().into();

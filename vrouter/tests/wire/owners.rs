@@ -33,8 +33,10 @@ fn offer(owner: &str, preference: u32, via: &str) -> String {
 fn the_same_prefix_of_several_owners_goes_by_preference_and_falls_back() {
     scenario("owners-preference", Lab::a, |lab| {
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        assert_eq!(whose(lab), ["operator", "vif"]);
         // bgp prefers the way by a label: the packets of the live flow go there
         lab.apply(&offer("bgp", 200, BY_LABEL));
+        assert_eq!(whose(lab), ["bgp", "vif"]);
         lab.pass(RA, "udp4.vxlan", UP, "udp4.by-label.wire");
         // a third one is in reserve, and withdraws
         lab.apply(&offer("cni", 150, "{vrf: blue}"));
@@ -43,10 +45,29 @@ fn the_same_prefix_of_several_owners_goes_by_preference_and_falls_back() {
         lab.pass(RA, "udp4.vxlan", UP, "udp4.by-label.wire");
         assert_eq!(replace(lab, "bgp", ""), 1);
         lab.pass(RA, "udp4.vxlan", UP, "udp4.vxlan.wire");
+        assert_eq!(whose(lab), ["operator", "vif"]);
         // among equals the first name
         lab.apply(&offer("aaa", 100, BY_LABEL));
         lab.pass(RA, "udp4.vxlan", UP, "udp4.by-label.wire");
+        assert_eq!(whose(lab), ["aaa", "vif"]);
     });
+}
+
+/// As explain says it of a new flow of ra's to rb: the owners of its route, and of the one by which answers come.
+fn whose(lab: &mut Lab) -> Vec<String> {
+    let address = |last: u8| vec![10, 1, 1, last];
+    let query = v1::ExplainRequest {
+        place: Some(v1::explain_request::Place::Vif("ra".into())),
+        source: address(10),
+        destination: address(20),
+        protocol: 17,
+        source_port: 4711,
+        destination_port: 4712,
+        ..v1::ExplainRequest::default()
+    };
+    let reply = lab.rig().ask(|reply| Request::Explain { query, reply }).unwrap();
+    let routes = reply.steps.into_iter().filter(|step| step.name.ends_with("route"));
+    routes.map(|step| step.owner).collect()
 }
 
 #[test]
