@@ -115,12 +115,12 @@ pub fn kept(entry: &Entry) -> Kept {
 }
 
 /// An ICMP error goes with the flow that it quotes, and is none of its packets.
-pub(super) fn is_error(found: &Classified) -> bool {
+pub fn is_error(found: &Classified) -> bool {
     matches!(found.packet.upper, Upper::IcmpError { .. })
 }
 
 /// The key that a frame is looked up by: its own, or for an ICMP error that of the flow it quotes.
-pub(super) fn key_of(found: &Classified) -> Option<FlowKey> {
+pub fn key_of(found: &Classified) -> Option<FlowKey> {
     let tuple = match found.packet.upper {
         Upper::IcmpError { quoted } if quoted.source == found.packet.destination => quoted.reversed(),
         Upper::IcmpError { .. } => return None,

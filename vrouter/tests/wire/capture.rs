@@ -13,11 +13,11 @@ use super::lab::{Lab, Setup, scenario};
 use super::network::{self, BA, RA, RA2, UP};
 use super::sub;
 
-const RX: CapturePoint = CapturePoint::Rx;
+pub const RX: CapturePoint = CapturePoint::Rx;
 const TX: CapturePoint = CapturePoint::Tx;
 const DROP: CapturePoint = CapturePoint::Drop;
 
-fn of(points: &[CapturePoint], filter: &str) -> v1::CaptureRequest {
+pub fn of(points: &[CapturePoint], filter: &str) -> v1::CaptureRequest {
     let points = points.iter().map(|point| (*point).into()).collect();
     v1::CaptureRequest { points, filter: filter.into(), ..v1::CaptureRequest::default() }
 }
@@ -28,7 +28,7 @@ fn ask(lab: &mut Lab, wanted: v1::CaptureRequest) -> Result<Taken, NotCaptured> 
 
 /// A capture that every worker knows of.
 #[track_caller]
-fn begin(lab: &mut Lab, wanted: v1::CaptureRequest) -> Taken {
+pub fn begin(lab: &mut Lab, wanted: v1::CaptureRequest) -> Taken {
     let mut taken = ask(lab, wanted).unwrap_or_else(|not| panic!("{not}"));
     lab.run();
     lab.advance(700);
@@ -38,7 +38,7 @@ fn begin(lab: &mut Lab, wanted: v1::CaptureRequest) -> Taken {
 }
 
 /// What there is by now, and how many were lost.
-fn all(taken: &mut Taken) -> (Vec<CapturedPacket>, u64) {
+pub fn all(taken: &mut Taken) -> (Vec<CapturedPacket>, u64) {
     let chunks: Vec<_> = std::iter::from_fn(taken).collect();
     let lost = chunks.last().map_or(0, |chunk| chunk.lost);
     (chunks.into_iter().flat_map(|chunk| chunk.packets).collect(), lost)

@@ -1,9 +1,12 @@
 //! No drop reason without a test: each is provoked here, with bytes from scapy wherever bytes can provoke it.
 
+use vrouter::api::v1;
+use vrouter::control::Request;
 use vrouter::drops::DropReason;
 use vrouter::port::{self, Store};
 
 use super::books;
+use super::capture;
 use super::frames::frame;
 use super::lab::{At, Lab, Setup};
 use super::network::{self, BA, RA, RA2, UP};
@@ -317,4 +320,36 @@ fn every_drop_reason_is_provoked() {
         }
     }
     assert!(unprovoked.is_empty(), "{unprovoked:#?}");
+}
+
+/// Of each frame that is dropped when it comes: what a trace says of it, and the last victim, have the reason.
+#[test]
+fn explanations_and_victims_name_the_cause() {
+    use DropReason::*;
+    let mut wrong = Vec::new();
+    for &reason in DropReason::ALL {
+        let By::Frame(at, name) = provoked(reason) else { continue };
+        let mut lab = Lab::a(1);
+        let wanted = v1::CaptureRequest { explain: true, ..capture::of(&[capture::RX], "") };
+        let mut traced = capture::begin(&mut lab, wanted);
+        lab.put(at, name);
+        lab.run();
+        let (packets, _) = capture::all(&mut traced);
+        let traced = packets.iter().find(|packet| packet.data == frame(name)).expect("it was received");
+        let explained = traced.explained.as_ref().map_or("", |explained| &explained.verdict);
+        let victims = lab.rig().ask(|reply| Request::Victims { filter: v1::VictimsRequest::default(), reply });
+        let victims = victims.unwrap().victims;
+        let remembered = victims.iter().any(|victim| victim.reason == reason.name());
+        let (told, has_victims) = match reason {
+            // the slow path decides, and keeps no victims
+            ArpInvalid | NdInvalid | NeighbourNotOurs | LocalUnanswered => ("local", false),
+            // of a port without a VIF nothing is known
+            NoVif => ("", true),
+            _ => (reason.name(), true),
+        };
+        if explained != told || remembered != has_victims {
+            wrong.push((reason.name(), explained.to_owned(), remembered));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

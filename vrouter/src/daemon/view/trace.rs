@@ -5,7 +5,10 @@ use super::{address_bytes, next_hop_text, vif_name, vrf_name};
 use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::classify::{Classified, Exit, classify};
+use crate::datapath::named::{is_error, key_of};
 use crate::datapath::punt::{TunnelId, Why};
+use crate::datapath::table::Flows;
+use crate::drops::DropReason;
 use crate::ids::{BridgeId, Place, Tick};
 use crate::packet::ether;
 use crate::port::Frame;
@@ -19,10 +22,24 @@ pub fn trace(shared: &Shared, snapshot: &Snapshot, vif: &Vif, frame: &Frame, now
     };
     match classify(snapshot, vif, frame) {
         Ok(found) => match query(snapshot, &found, frame) {
-            Some(query) => explain(shared, snapshot, &query, now).unwrap_or_else(|why| ends("unexplained", why)),
-            None => {
-                ends("unexplained", "it has no 5-tuple of its own: a later fragment, an ICMP error, discovery".into())
+            Some(query) => {
+                let told = explain(shared, snapshot, &query, now).unwrap_or_else(|why| ends("unexplained", why));
+                // whom a packet is for is asked before how far it may go, and that before its size
+                let goes = told.verdict == "forward" || told.verdict == DropReason::MtuExceeded.name();
+                if goes && found.bridged.is_none() && found.packet.ttl <= 1 {
+                    let (verdict, result) = (DropReason::TtlExpired.name(), DropReason::TtlExpired.meaning());
+                    return v1::ExplainReply { steps: told.steps, ..ends(verdict, result.into()) };
+                }
+                told
             }
+            None if is_error(&found) => {
+                let quoted = key_of(&found).and_then(|key| shared.flows.find(&key, shared.flows.hash(&key)));
+                match quoted {
+                    Some(_) => ends("unexplained", "an ICMP error: it goes the way of the flow that it quotes".into()),
+                    None => ends(DropReason::IcmpErrorNoFlow.name(), DropReason::IcmpErrorNoFlow.meaning().into()),
+                }
+            }
+            None => ends("unexplained", "it has no 5-tuple of its own: a later fragment, discovery".into()),
         },
         Err(Exit::Drop(reason)) => ends(reason.name(), reason.meaning().into()),
         Err(Exit::Punt { why, .. }) => ends("local", format!("the slow path answers: {}", asks(why))),
