@@ -65,6 +65,9 @@ def test_a_plan_tells_what_becomes_of_live_flows(picture):
         flows = plan["flows"]
         assert flows["now_denied"] >= 1 and flows["now_permitted"] == 0, flows
         assert any(cause["by"] == "vif red1" and cause["acl"] == "nothing" for cause in flows["causes"]), flows
+        # of the change that it hangs on, and of no other
+        touched = {(step["kind"], (step["after"] or step["before"])["name"]): step["flows"] for step in plan["steps"]}
+        assert touched["vif", "red1"]["now_denied"] == flows["now_denied"], touched
         probe.echo(connection, b"after" * 100)
     told = h1.vrctl("plan", "-f", cut(picture), "--replace").stdout
     assert "live flows it would deny" in told, told

@@ -76,6 +76,8 @@ mod offload;
 mod owners;
 #[path = "wire/packet_mode.rs"]
 mod packet_mode;
+#[path = "wire/plans.rs"]
+mod plans;
 #[path = "wire/policy.rs"]
 mod policy;
 #[path = "wire/ports.rs"]

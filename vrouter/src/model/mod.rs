@@ -29,6 +29,7 @@ mod journal_redirects;
 mod learning;
 mod limits;
 mod list;
+mod marks;
 mod numbers;
 mod owners;
 mod plan;
@@ -53,6 +54,7 @@ pub use bfd::state_name as bfd_state;
 pub use describe::object as described;
 pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
+pub use marks::{Elsewhere, Marks};
 pub use quotas::{Alarms, Holder, quota_told};
 pub use revert::Reverted;
 

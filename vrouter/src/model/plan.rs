@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::batch::{Batch, Newest};
 use super::learning::Learning;
 use super::limits::{NewPort, Unopened};
+use super::marks::Marks;
 use super::owners::Name;
 use super::state::State;
 use super::{Model, PortInfo, bfd, events, list};
@@ -53,11 +54,12 @@ impl Model {
         Ok(plan)
     }
 
-    /// The snapshot that a batch would make, under the numbers that it would give; it is made in a copy of all objects.
+    /// The snapshot that a batch would make, under the numbers that it would give; it is made in a copy of all objects. With where decisions
+    /// meet the steps of its plan: now, and by that snapshot.
     ///
     /// # Errors
     /// As when it would be made; there are too many routes to copy.
-    pub fn foresee(&self, batch: &Batch) -> Result<Arc<Snapshot>, v1::Refused> {
+    pub fn foresee(&self, batch: &Batch, plan: &v1::Plan) -> Result<(Arc<Snapshot>, [Marks; 2]), v1::Refused> {
         if self.state.offers > COPIED {
             let reason = format!("of more than {COPIED} routes no copy is made: there are {}", self.state.offers);
             return Err(v1::Refused { field: "flows".into(), reason, ..v1::Refused::default() });
@@ -73,7 +75,14 @@ impl Model {
         };
         // what it rests on was judged
         copy.make(&Batch { if_generation: None, ..*batch }, &mut unopened)?;
-        Ok(copy.publish(""))
+        let snapshot = copy.publish("");
+        let steps = || (0..).zip(&plan.steps);
+        let before = steps().filter_map(|(at, step)| Some((at, step.before.as_ref()?)));
+        let after = steps().filter_map(|(at, step)| Some((at, step.after.as_ref()?)));
+        let mut marks = [Marks::of(&self.state, before), Marks::of(&copy.state, after)];
+        let stations = plan.steps.iter().filter_map(|step| step.before.as_ref());
+        marks[1].move_stations([&self.state, &copy.state], stations);
+        Ok((snapshot, marks))
     }
 
     /// What a change that would be told does to what is there now.
@@ -93,7 +102,7 @@ impl Model {
                     }),
                 };
                 let fields = before.as_ref().map(|before| differing(before, &after)).unwrap_or_default();
-                v1::Planned { before, after: Some(after), fields }
+                v1::Planned { before, after: Some(after), fields, flows: None }
             }
             _ => v1::Planned::default(),
         }

@@ -16,6 +16,9 @@ use super::watch::{key_of, shown};
 #[command(
     after_help = "It is `vrctl apply --dry-run --flows`: the daemon makes the change beside what is there, tells what would differ, and forgets it.
 
+Behind each object are the live flows that it touches, [12 flows: 3 denied, 1 sent another way]: those whose decision meets it, as it is or as it
+would be, and what becomes of them by all changes together. One flow may be touched by several. The last lines are of all flows.
+
 Examples:
   vrctl plan -f network.yaml --replace
   vrctl plan -f acls.yaml -o json | jq '.flows.now_denied'
@@ -125,13 +128,18 @@ fn step(planned: &v1::Planned) -> Result<Step, Failure> {
     let value = |shown: &Option<(&str, String, Value)>| shown.as_ref().map(|(.., value)| value.clone());
     let (before_value, after_value) = (value(&before), value(&after));
     let (kind, name, _) = after.or(before).unwrap_or(("object", String::new(), Value::Null));
-    let told = json!({
+    let mut told = json!({
         "step": word,
         "kind": kind,
         "before": &before_value,
         "after": &after_value,
         "fields": planned.fields,
     });
+    if let Some(v1::FlowsTouched { flows, now_denied, now_permitted, ended, moved }) = planned.flows {
+        told["flows"] = json!({
+            "flows": flows, "now_denied": now_denied, "now_permitted": now_permitted, "ended": ended, "moved": moved,
+        });
+    }
     let text = match (&planned.after, &before_value, &after_value) {
         (Some(after), Some(before), Some(value)) => {
             let fields: Vec<_> = differences(before, value).into_iter().map(|one| one.field).collect();
@@ -139,5 +147,22 @@ fn step(planned: &v1::Planned) -> Result<Step, Failure> {
         }
         _ => format!("{sign} {kind} {name}"),
     };
-    Ok(Step { text, value: told })
+    let touched = planned.flows.as_ref().map(touched).unwrap_or_default();
+    Ok(Step { text: format!("{text}{touched}"), value: told })
+}
+
+/// Live flows that meet an object, and what becomes of them: nothing of none.
+fn touched(told: &v1::FlowsTouched) -> String {
+    let v1::FlowsTouched { flows, now_denied, now_permitted, ended, moved } = *told;
+    if flows == 0 {
+        return String::new();
+    }
+    let turns = [(now_denied, "denied"), (now_permitted, "permitted"), (ended, "ended"), (moved, "sent another way")];
+    let turns = turns.into_iter().filter(|(count, _)| *count > 0);
+    let turns: Vec<_> = turns.map(|(many, what)| format!("{} {what}", count(many))).collect();
+    let flows = if flows == 1 { "1 flow".into() } else { format!("{} flows", count(flows)) };
+    match turns.as_slice() {
+        [] => format!("  [{flows}]"),
+        turns => format!("  [{flows}: {}]", turns.join(", ")),
+    }
 }

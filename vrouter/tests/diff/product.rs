@@ -7,6 +7,7 @@ use std::sync::Arc;
 use vrouter::api::{v1, yaml};
 use vrouter::control::{Made, Request};
 use vrouter::daemon::bfd::Bfd;
+use vrouter::daemon::verdicts::Verdicts;
 use vrouter::ids::PortIndex;
 use vrouter::packet::bfd::{Diagnostic, State};
 use vrouter::port::Undone;
@@ -19,6 +20,7 @@ use crate::oracle::{self, Sent};
 pub struct Product {
     lab: Lab,
     bfd: Arc<Bfd>,
+    verdicts: Arc<Verdicts>,
 }
 
 /// Packets dropped so far, by VIF and reason.
@@ -36,7 +38,8 @@ impl Product {
         let mut lab = Lab::one(workers, &setup);
         // sessions speak to nobody: how they stand is told
         let bfd = lab.rig().control.give_bfd();
-        Product { lab, bfd }
+        let verdicts = lab.rig().control.give_verdicts();
+        Product { lab, bfd, verdicts }
     }
 
     pub fn now(&self) -> u64 {
@@ -47,7 +50,8 @@ impl Product {
     pub fn apply(&mut self, text: &str) -> Result<(), (usize, String)> {
         let network = yaml::Network::parse("case", text).map_err(|error| (usize::MAX, format!("{error:?}")))?;
         let changes = network.changes().map_err(|fault| (usize::MAX, format!("{fault:?}")))?;
-        let changes = changes.into_iter().map(|(change, _)| change).collect();
+        let changes: Vec<_> = changes.into_iter().map(|(change, _)| change).collect();
+        self.plan(&changes);
         let result = self.lab.rig().try_apply(changes).map(|_| ());
         self.run();
         result.map_err(|refused| {
@@ -59,9 +63,31 @@ impl Product {
     pub fn delete(&mut self, kind: &str, key: &str) -> bool {
         let Some(key) = object_key(kind, key) else { return false };
         let op = v1::change::Op::Delete(v1::ObjectKey { kind: Some(key) });
-        let done = self.lab.rig().try_apply(vec![v1::Change { op: Some(op) }]).is_ok();
+        let changes = vec![v1::Change { op: Some(op) }];
+        self.plan(&changes);
+        let done = self.lab.rig().try_apply(changes).is_ok();
         self.run();
         done
+    }
+
+    /// What is made was planned before: whatever becomes of flows, some change of the batch touches them.
+    fn plan(&mut self, changes: &[v1::Change]) {
+        let begin = v1::Begin { dry_run: true, flows: true, ..v1::Begin::default() };
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        let changes = changes.to_vec().into();
+        self.lab.rig().control.answer(Request::Apply { begin, changes, by: String::new(), reply });
+        // what the last changes did is told first
+        let now = self.lab.now;
+        let planned = (0..3).find_map(|_| {
+            self.verdicts.step_at(now, u32::MAX);
+            answer.try_recv().ok()
+        });
+        match planned.expect("an answer") {
+            Ok(Made::Plan(plan)) => hold(&plan),
+            Ok(other) => panic!("no plan: {other:?}"),
+            // so is what is made
+            Err(_) => {}
+        }
     }
 
     /// Frames come in by a port, one after the other, and are seen by the workers at once.
@@ -175,6 +201,25 @@ impl Product {
     pub fn close_books(&mut self) {
         crate::books::check(self.lab.rig(), 0);
     }
+}
+
+/// The steps of a plan beside what becomes of all flows.
+fn hold(plan: &v1::Plan) {
+    let flows = plan.flows.as_ref().expect("flows");
+    let all = flows.verdicts.as_ref().expect("verdicts");
+    let all = [all.flows, all.now_denied, all.now_permitted, all.ended, flows.moved];
+    let mut sums = [0; 5];
+    for step in &plan.steps {
+        let v1::FlowsTouched { flows, now_denied, now_permitted, ended, moved } = step.flows.expect("flows of a step");
+        let touched = [flows, now_denied, now_permitted, ended, moved];
+        assert!(touched.iter().zip(all).all(|(touched, all)| *touched <= all), "{step:?} of {all:?}");
+        assert!(touched[1..].iter().sum::<u64>() <= flows, "{step:?}");
+        sums.iter_mut().zip(touched).for_each(|(sum, touched)| *sum += touched);
+    }
+    // of one change it is all, of several each flow by one at least
+    let turned = || sums[1..].iter().zip(&all[1..]);
+    assert!(turned().all(|(sum, all)| sum >= all), "{sums:?} of {all:?}: {:#?}", plan.steps);
+    assert!(plan.steps.len() != 1 || turned().all(|(sum, all)| sum == all), "{sums:?} of {all:?}: {:?}", plan.steps);
 }
 
 /// What is behind a frame in which something was left undone, before the payload of each segment (0: the checksum alone).

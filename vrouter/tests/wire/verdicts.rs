@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vrouter::api::v1;
-use vrouter::control::{Course, Made, Request, Wanted};
+use vrouter::control::{Course, Request, Wanted};
 use vrouter::daemon::verdicts::Verdicts;
 
 use super::frames::frame;
@@ -317,16 +317,7 @@ fn a_plan_tells_what_the_change_then_does() {
     scenario("verdicts-plan", three, |lab| {
         let verdicts = lab.rig().control.give_verdicts();
         let plan = |lab: &mut Lab, yaml: &str| {
-            let begin = v1::Begin { dry_run: true, flows: true, ..v1::Begin::default() };
-            let (reply, mut answer) = tokio::sync::oneshot::channel();
-            let changes = super::lab::changes(yaml).into();
-            let before = lab.rig().shared.snapshot.load_full();
-            lab.rig().control.answer(Request::Apply { begin, changes, by: String::new(), reply });
-            assert!(answer.try_recv().is_err(), "flows are looked at first");
-            assert!(verdicts.step_at(lab.now, u32::MAX));
-            let Ok(Made::Plan(plan)) = answer.try_recv().unwrap() else { panic!("a plan") };
-            assert!(Arc::ptr_eq(&before, &lab.rig().shared.snapshot.load_full()), "nothing is made");
-            let flows = plan.flows.expect("flows");
+            let flows = super::plans::plan(lab, &verdicts, super::lab::changes(yaml)).flows.expect("flows");
             let told = flows.verdicts.expect("verdicts");
             ([told.flows, told.now_denied, told.now_permitted, told.unchanged, told.ended], flows.moved)
         };

@@ -82,7 +82,7 @@ impl Network {
                 Some(found) => {
                     plan.changed += 1;
                     let fields = after.as_ref().map(|after| differing(&found, after)).unwrap_or_default();
-                    others.push(v1::Planned { before: Some(found), after, fields });
+                    others.push(v1::Planned { before: Some(found), after, fields, flows: None });
                 }
                 None => {
                     plan.created += 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Control, refused};
 use crate::api::v1;
 use crate::control::{Made, Reply};
-use crate::daemon::verdicts::Verdicts;
+use crate::daemon::verdicts::{Foretold, Verdicts};
 use crate::model::Batch;
 use crate::tables::Snapshot;
 
@@ -27,7 +27,7 @@ impl Control {
             if_generation: begin.if_generation,
         };
         let checked = self.leases.check(&begin.owner, begin.lease_ms).map_err(|error| refused("", &error));
-        let plan = match checked.and_then(|()| self.model.plan(batch)) {
+        let mut plan = match checked.and_then(|()| self.model.plan(batch)) {
             Ok(plan) if begin.flows => plan,
             judged => {
                 // an answer that nobody waits for any more is dropped
@@ -35,8 +35,8 @@ impl Control {
                 return;
             }
         };
-        let after = match self.model.foresee(batch) {
-            Ok(after) => after,
+        let (after, marks) = match self.model.foresee(batch, &plan) {
+            Ok(foreseen) => foreseen,
             Err(refused) => {
                 _ = reply.send(Err(refused));
                 return;
@@ -47,9 +47,14 @@ impl Control {
             return;
         }
         let now = self.now.max(self.clock.millis());
-        self.verdicts.ask(self.publisher.current(), &after, now, move |verdicts, moved| {
-            let flows = Some(v1::FlowsPlanned { verdicts: Some(verdicts), moved });
-            _ = reply.send(Ok(Made::Plan(v1::Plan { flows, ..plan })));
+        let asked = (marks, plan.steps.len());
+        self.verdicts.ask(self.publisher.current(), &after, now, asked, move |foretold| {
+            let Foretold { verdicts, moved, steps } = foretold;
+            for (step, flows) in plan.steps.iter_mut().zip(steps) {
+                step.flows = Some(flows);
+            }
+            plan.flows = Some(v1::FlowsPlanned { verdicts: Some(verdicts), moved });
+            _ = reply.send(Ok(Made::Plan(plan)));
         });
     }
 

@@ -6,6 +6,7 @@
 //! workers have decided anew meanwhile, and nobody need count for it.
 
 mod causes;
+mod touches;
 mod walk;
 
 use std::collections::VecDeque;
@@ -19,7 +20,9 @@ use super::clock::Clock;
 use crate::api::v1;
 use crate::control::log::Log;
 use crate::datapath::Shared;
+use crate::model::Marks;
 use crate::tables::Snapshot;
+use touches::Touches;
 use walk::Walk;
 
 /// How long the thread sleeps at most while there is nothing to do.
@@ -44,7 +47,7 @@ pub struct Verdicts {
 #[derive(Default)]
 struct Line {
     waiting: Option<Span>,
-    questions: VecDeque<(Span, Asks)>,
+    questions: VecDeque<(Span, Touches, Asks)>,
     last: Option<v1::VerdictsChanged>,
 }
 
@@ -58,12 +61,19 @@ struct Span {
     since: u64,
     /// Live flows then.
     flows: u64,
-    /// Routes count too, not policies alone.
-    looks_at_all: bool,
 }
 
-/// Who asks what a change that is not made would do to flows: told it, with how many would go another way.
-type Asks = Box<dyn FnOnce(v1::VerdictsChanged, u64) + Send>;
+/// Who asks what a change that is not made would do to flows.
+type Asks = Box<dyn FnOnce(Foretold) + Send>;
+
+/// What a change that is not made would do to flows. Routes count too, not policies alone.
+pub struct Foretold {
+    pub verdicts: v1::VerdictsChanged,
+    /// Of those unchanged: permitted by another next hop.
+    pub moved: u64,
+    /// By step of the plan.
+    pub steps: Vec<v1::FlowsTouched>,
+}
 
 /// Questions that may wait.
 const QUESTIONS: usize = 4;
@@ -84,7 +94,7 @@ impl Verdicts {
                 span.changes += 1;
             }
             None => {
-                line.waiting = Some(self.span(before, after, now, false));
+                line.waiting = Some(self.span(before, after, now));
             }
         }
         self.changed.notify_one();
@@ -95,23 +105,25 @@ impl Verdicts {
         self.line.lock().questions.len() < QUESTIONS
     }
 
-    /// What live flows would meet by this snapshot, which is not to be: told when all were looked at.
+    /// What live flows would meet by this snapshot, which is not to be: told when all were looked at. `marks`: where decisions meet so many
+    /// steps of its plan, by both snapshots.
     pub fn ask(
         &self,
         before: &Arc<Snapshot>,
         after: &Arc<Snapshot>,
         now: u64,
-        told: impl FnOnce(v1::VerdictsChanged, u64) + Send + 'static,
+        (marks, steps): ([Marks; 2], usize),
+        told: impl FnOnce(Foretold) + Send + 'static,
     ) {
-        let span = self.span(before, after, now, true);
-        self.line.lock().questions.push_back((span, Box::new(told)));
+        let span = self.span(before, after, now);
+        self.line.lock().questions.push_back((span, Touches::new(marks, steps), Box::new(told)));
         self.changed.notify_one();
     }
 
-    fn span(&self, before: &Arc<Snapshot>, after: &Arc<Snapshot>, since: u64, looks_at_all: bool) -> Span {
+    fn span(&self, before: &Arc<Snapshot>, after: &Arc<Snapshot>, since: u64) -> Span {
         let flows = [self.shared.flows.narrow().used(), self.shared.flows.wide().used()];
         let flows = flows.into_iter().map(u64::from).sum();
-        Span { before: before.clone(), after: after.clone(), changes: 1, since, flows, looks_at_all }
+        Span { before: before.clone(), after: after.clone(), changes: 1, since, flows }
     }
 
     /// What was told last.
@@ -143,18 +155,18 @@ impl Verdicts {
         let mut walk = self.walk.lock();
         if walk.is_none() {
             let mut line = self.line.lock();
-            let next = line.waiting.take().map(|span| (span, None));
-            let next = next.or_else(|| line.questions.pop_front().map(|(span, asks)| (span, Some(asks))));
-            *walk = next.map(|(span, asks)| (Walk::new(span), asks));
+            let next = line.waiting.take().map(|span| (Walk::new(span, None), None));
+            let question = |(span, touches, asks)| (Walk::new(span, Some(touches)), Some(asks));
+            *walk = next.or_else(|| line.questions.pop_front().map(question));
         }
         let Some((going, _)) = &mut *walk else { return false };
         if going.step(&self.shared, places)
             && let Some((done, asks)) = walk.take()
         {
-            let moved = done.moved();
+            let foretold = done.report(now);
             match asks {
-                None => self.tell(done.report(now)),
-                Some(asks) => asks(done.report(now), moved),
+                None => self.tell(foretold.verdicts),
+                Some(asks) => asks(foretold),
             }
         }
         true

@@ -1,11 +1,12 @@
 //! One walk over the flow table, for changes that are told of together.
 
-use super::Span;
 use super::causes::Causes;
+use super::touches::Touches;
+use super::{Foretold, Span};
 use crate::api::v1;
 use crate::daemon::clock::tick_at;
 use crate::datapath::Shared;
-use crate::datapath::decide::{Silent, Verdict, decide};
+use crate::datapath::decide::{Answer, Silent, Verdict, decide};
 use crate::datapath::named::question_of;
 use crate::datapath::table::{Decided, FlowPair};
 use crate::datapath::victims::Culprit;
@@ -24,6 +25,8 @@ pub(super) struct Walk {
     /// Permitted before and after, by other next hops.
     moved: u64,
     causes: Causes,
+    /// Of a change that is not made: all flows are looked at then, as routes count too.
+    touches: Option<Touches>,
 }
 
 /// What the next packet of a flow meets.
@@ -38,8 +41,9 @@ enum Meets {
 
 impl Walk {
     /// From the first place on.
-    pub fn new(span: Span) -> Walk {
-        Walk { span, next: 0, found: v1::VerdictsChanged::default(), moved: 0, causes: Causes::default() }
+    pub fn new(span: Span, touches: Option<Touches>) -> Walk {
+        let (found, causes) = Default::default();
+        Walk { span, next: 0, found, moved: 0, causes, touches }
     }
 
     /// Looks at so many places. True: there are no more.
@@ -47,23 +51,18 @@ impl Walk {
         let end = shared.pairs().min(self.next.saturating_add(places));
         for at in self.next..end {
             if let Some(pair) = shared.pair(at) {
-                self.look(&pair);
+                self.look(shared, &pair);
             }
         }
         self.next = end;
         end == shared.pairs()
     }
 
-    /// Permitted flows that go another way.
-    pub fn moved(&self) -> u64 {
-        self.moved
-    }
-
     /// What was found, at this time (milliseconds).
-    pub fn report(self, now: u64) -> v1::VerdictsChanged {
-        let Walk { span, found, causes, .. } = self;
+    pub fn report(self, now: u64) -> Foretold {
+        let Walk { span, found, causes, moved, touches, .. } = self;
         let flows = found.now_denied + found.now_permitted + found.unchanged + found.ended;
-        v1::VerdictsChanged {
+        let verdicts = v1::VerdictsChanged {
             generation: span.after.generation.0,
             before: span.before.generation.0,
             changes: span.changes,
@@ -72,34 +71,46 @@ impl Walk {
             causes: causes.told(&span.before, &span.after),
             milliseconds: u32::try_from(now.saturating_sub(span.since)).unwrap_or(u32::MAX),
             ..found
-        }
+        };
+        Foretold { verdicts, moved, steps: touches.map(Touches::into_steps).unwrap_or_default() }
     }
 
-    fn look(&mut self, pair: &FlowPair) {
+    fn look(&mut self, shared: &Shared, pair: &FlowPair) {
         let young = self.is_young(pair);
-        if !self.span.looks_at_all && !self.is_concerned(pair) {
+        if self.touches.is_none() && !self.is_concerned(pair) {
             self.found.unchanged += u64::from(!young);
             return;
         }
-        let Some(before) = meets(&self.span.before, pair) else { return };
-        let after = meets(&self.span.after, pair).unwrap_or(Meets::End);
-        match (before, after) {
+        let Span { before, after, .. } = &self.span;
+        let [before, after] = match &mut self.touches {
+            None => [before, after].map(|snapshot| answer(snapshot, pair)),
+            Some(touches) => {
+                touches.next();
+                [touches.decide(0, before, shared, pair), touches.decide(1, after, shared, pair)]
+            }
+        };
+        let Some(before) = before.map(Meets::of) else { return };
+        let turn = turn(before, after.map_or(Meets::End, Meets::of));
+        match turn {
             // what is refused was not begun by the change: it was there
-            (Meets::Permit(_), Meets::Deny(reason, culprit)) => {
+            Turn::Denied(reason, culprit) => {
                 self.found.now_denied += 1;
                 self.causes.denies(reason, culprit);
             }
-            _ if young => {}
-            (Meets::Deny(reason, culprit), Meets::Permit(_)) => {
+            _ if young => return,
+            Turn::Permitted(reason, culprit) => {
                 self.found.now_permitted += 1;
                 self.causes.denied(reason, culprit);
             }
-            (_, Meets::End) => self.found.ended += 1,
-            (Meets::Permit(old), Meets::Permit(new)) => {
+            Turn::Ended => self.found.ended += 1,
+            Turn::Moved => {
                 self.found.unchanged += 1;
-                self.moved += u64::from(old != new);
+                self.moved += 1;
             }
-            (Meets::Deny(..), Meets::Deny(..)) | (Meets::End, _) => self.found.unchanged += 1,
+            Turn::Same => self.found.unchanged += 1,
+        }
+        if let Some(touches) = &mut self.touches {
+            touches.count(&turn);
         }
     }
 
@@ -127,12 +138,39 @@ impl Walk {
     }
 }
 
+/// What changes of a flow.
+pub(super) enum Turn {
+    /// Refused by this.
+    Denied(DropReason, Culprit),
+    /// Refused no more by this.
+    Permitted(DropReason, Culprit),
+    Ended,
+    /// Permitted by another next hop.
+    Moved,
+    Same,
+}
+
+fn turn(before: Meets, after: Meets) -> Turn {
+    match (before, after) {
+        (Meets::Permit(_), Meets::Deny(reason, culprit)) => Turn::Denied(reason, culprit),
+        (Meets::Deny(reason, culprit), Meets::Permit(_)) => Turn::Permitted(reason, culprit),
+        (_, Meets::End) => Turn::Ended,
+        (Meets::Permit(old), Meets::Permit(new)) if old != new => Turn::Moved,
+        (Meets::Permit(_), Meets::Permit(_)) | (Meets::Deny(..), Meets::Deny(..)) | (Meets::End, _) => Turn::Same,
+    }
+}
+
+impl Meets {
+    fn of(answer: Answer) -> Meets {
+        match answer.forward {
+            Verdict::Forward(next_hop) => Meets::Permit(next_hop),
+            Verdict::Drop(reason) => Meets::Deny(reason, answer.culprit),
+            Verdict::Local => Meets::End,
+        }
+    }
+}
+
 /// `None`: where it enters was nothing then.
-fn meets(snapshot: &Snapshot, pair: &FlowPair) -> Option<Meets> {
-    let answer = decide(snapshot, &question_of(snapshot, pair, None)?, &mut Silent);
-    Some(match answer.forward {
-        Verdict::Forward(next_hop) => Meets::Permit(next_hop),
-        Verdict::Drop(reason) => Meets::Deny(reason, answer.culprit),
-        Verdict::Local => Meets::End,
-    })
+fn answer(snapshot: &Snapshot, pair: &FlowPair) -> Option<Answer> {
+    Some(decide(snapshot, &question_of(snapshot, pair, None)?, &mut Silent))
 }
