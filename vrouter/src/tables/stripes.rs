@@ -56,9 +56,12 @@ impl Stripes {
         let first = bits >> (128 - cut.bits);
         let within = cut.bits.saturating_sub(length);
         let first = first >> within << within;
-        for stripe in first..first + (1 << within) {
-            // relaxed: the pointer to the snapshot carries it
-            if let Some(stamp) = self.stamp(vrf, stripe as u64, cut.bits) {
+        let (first, count) = (first as u64, 1_u64 << within);
+        // as many as are a power of two, and begin where that many do: all of one line, or whole lines
+        for line in first / 8..(first + count).div_ceil(8) {
+            let Some(Line(stamps)) = self.line(vrf, line, cut.bits) else { continue };
+            for stamp in stamps.iter().skip(first as usize % 8).take(count as usize) {
+                // relaxed: the pointer to the snapshot carries it
                 stamp.store(now.0, Relaxed);
             }
         }
@@ -93,10 +96,15 @@ impl Stripes {
 
     #[inline(always)]
     fn stamp(&self, vrf: VrfId, stripe: u64, bits: u8) -> Option<&AtomicU64> {
+        Some(&self.line(vrf, stripe >> 3, bits)?.0[stripe as usize % 8])
+    }
+
+    /// Of eight stripes, from the one with eight times this number on.
+    #[inline(always)]
+    fn line(&self, vrf: VrfId, line: u64, bits: u8) -> Option<&Line> {
         let salt = (u64::from(vrf.0) << 8 | u64::from(bits)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-        let mixed = (stripe >> 3 ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let line = self.lines.get((((mixed >> 32) * self.lines.len() as u64) >> 32) as usize)?;
-        Some(&line.0[stripe as usize % 8])
+        let mixed = (line ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.lines.get((((mixed >> 32) * self.lines.len() as u64) >> 32) as usize)
     }
 }
 
