@@ -91,16 +91,15 @@ fn sorted(changes: &[(VrfId, Prefix, Option<NextHopId>)]) -> HashMap<VrfId, Rout
         last = Some((vrf, of));
     }
     for of in routes.values_mut() {
-        keep_last(&mut of.v4);
-        keep_last(&mut of.v6);
+        keep_last(&mut of.v4, |change| u64::from(change.0) << 8 | u64::from(change.1));
+        keep_last(&mut of.v6, |change| (change.0, change.1));
     }
     routes
 }
 
 /// Sorts, and keeps of several with the same key the last.
-fn keep_last<A: Ord + Copy>(changes: &mut Vec<Change<A, NextHopId>>) {
-    let key = |change: &Change<A, NextHopId>| (change.0, change.1);
-    changes.sort_by_key(key);
+fn keep_last<A, K: Ord>(changes: &mut Vec<Change<A, NextHopId>>, key: impl Fn(&Change<A, NextHopId>) -> K) {
+    changes.sort_by_key(&key);
     changes.dedup_by(|later, kept| {
         let same = key(later) == key(kept);
         if same {
