@@ -231,9 +231,18 @@ fn make(
     let claim = Claim { owner, take_over: batch.take_over };
     let mut sweep = batch.replace.map(|kinds| Sweep::new(state, owner, kinds, batch.changes));
     let front = sweep.as_mut().map(|sweep| sweep.front(state)).unwrap_or_default();
-    for (index, item) in batch.changes.iter().enumerate() {
-        if let Err(refusal) = change::make(state, claim, &item, open) {
-            return Err(refused(index, describe::object(&item.into_change(), owner), refusal));
+    let (mut changes, mut next, mut index) = (batch.changes.iter(), Vec::with_capacity(change::AHEAD), 0);
+    loop {
+        next.extend(changes.by_ref().take(change::AHEAD));
+        if next.is_empty() {
+            break;
+        }
+        change::look_ahead(state, &next);
+        for item in next.drain(..) {
+            if let Err(refusal) = change::make(state, claim, &item, open) {
+                return Err(refused(index, describe::object(&item.into_change(), owner), refusal));
+            }
+            index += 1;
         }
     }
     let many = batch.changes.len();

@@ -393,7 +393,8 @@ impl State {
     }
 
     pub(super) fn drop_unused_vrf(&mut self, vrf: VrfId) {
-        if self.of_vrf.get(&vrf).is_some_and(|of| *of == Default::default()) {
+        // what is asked for each route is told by its count alone
+        if self.of_vrf.get(&vrf).is_some_and(|of| of.routes == 0 && *of == Default::default()) {
             self.of_vrf.remove(&vrf);
         }
     }

@@ -43,7 +43,8 @@ pub(crate) enum Left {
 #[derive(Clone)]
 enum Offers {
     One(Offer),
-    Several(Vec<Offer>),
+    #[expect(clippy::box_collection, reason = "no larger than one")]
+    Several(Box<Vec<Offer>>),
 }
 
 impl Offers {
@@ -66,6 +67,9 @@ impl RouteTable {
     }
 
     /// Sets (`Some`: preference and next hop) or withdraws one source's offer; returns the one before, and what is left.
+    // in line: what it returns, written to memory in pieces and read as a whole, would wait for all stores before, of which the one into the
+    // table misses the cache
+    #[inline(always)]
     pub fn set(
         &mut self,
         prefix: Prefix,
@@ -95,6 +99,7 @@ impl RouteTable {
     }
 }
 
+#[inline(always)]
 fn set<K: std::hash::Hash + Eq>(
     routes: &mut HashMap<K, Offers>,
     key: K,
@@ -119,7 +124,7 @@ fn set<K: std::hash::Hash + Eq>(
         (Offers::One(one), None) => (before(one), Left::None),
         (Offers::One(one), Some(new)) => {
             let both = vec![*one, new];
-            *there.get_mut() = Offers::Several(both);
+            *there.get_mut() = Offers::Several(Box::new(both));
             return (None, Left::Several);
         }
         (Offers::Several(all), new) => {
@@ -143,3 +148,5 @@ fn set<K: std::hash::Hash + Eq>(
     }
     (old, left)
 }
+
+const _: () = assert!(size_of::<Offers>() == size_of::<Offer>(), "of a million routes each byte is a megabyte");

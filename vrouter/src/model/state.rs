@@ -445,6 +445,14 @@ impl State {
         }
     }
 
+    /// The same where nothing but a route of one way has changed.
+    pub fn routes_within_limits(&self) -> Result<(), Reason> {
+        let Limits { routes, next_hops, owners, .. } = self.limits;
+        let neighbours = self.neighbours.len();
+        let within = self.offers - neighbours <= routes && self.hops.used() - neighbours <= next_hops;
+        if within && self.owners.used() <= owners { Ok(()) } else { self.within_limits() }
+    }
+
     /// The first limit that is exceeded.
     pub fn within_limits(&self) -> Result<(), Reason> {
         let used = self.used().named();

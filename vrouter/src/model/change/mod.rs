@@ -42,10 +42,25 @@ impl Mode {
     }
 }
 
+/// Changes whose memory is asked for together.
+pub(super) const AHEAD: usize = 16;
+/// Where fewer follow it is not worth it.
+const FEW: usize = 4;
+
+/// Asks for the memory of changes that come next: of a million routes each is somewhere else. Does nothing.
+pub(super) fn look_ahead(state: &State, next: &[Item]) {
+    if next.len() >= FEW {
+        route::look_ahead(state, next);
+    }
+}
+
 /// Makes one change. After a refusal the state is half changed: the caller rolls back.
 pub(super) fn make(state: &mut State, claim: Claim, item: &Item, open: &mut Open) -> Result<(), Refusal> {
     match item {
-        Item::Route(route) => route::make(state, claim.owner, route),
+        Item::Route(route) => {
+            route::make(state, claim.owner, route)?;
+            return state.routes_within_limits().map_err(|reason| reason.at(""));
+        }
         Item::Other(change) => match &change.op {
             Some(Op::Create(object)) => write(state, claim, Mode::Create, object, open),
             Some(Op::Put(object)) => write(state, claim, Mode::Put, object, open),

@@ -1,15 +1,14 @@
 //! Routes of controllers.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::paths::{self, Way, Ways};
 use super::{Mode, hop_group};
-use crate::api::{Encap as Plain, PlainRoute, Verb, v1};
+use crate::api::{Encap as Plain, Item, PlainRoute, Verb, v1};
 use crate::ids::VrfId;
 use crate::model::records::{Encap, Hop, Prefix, Vrf};
 use crate::model::refusal::{At, Reason, Refusal};
-use crate::model::routes::Source;
+use crate::model::routes::{RouteTable, Source};
 use crate::model::state::State;
 use crate::model::{describe, read};
 use crate::tables::{Group, VifKind};
@@ -22,7 +21,8 @@ const PREFERENCE: u32 = 100;
 
 pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Route) -> Result<(), Refusal> {
     let key = key(state, owner, given.key.as_ref().map(Key::of)).at("key")?;
-    put(state, mode, key, given.preference, |state, vrf, prefix| ways(state, vrf, prefix, given))
+    let wanted = wanted(key, |vrf, prefix| ways(state, vrf, prefix, given))?;
+    put(state, mode, wanted, given.preference)
 }
 
 /// The same of a change that was not copied.
@@ -35,37 +35,90 @@ pub(super) fn make(state: &mut State, owner: &str, given: &PlainRoute) -> Result
         _ => return withdraw(state, owner, told),
     };
     let key = key(state, owner, told).at("key")?;
-    put(state, mode, key, given.preference, |state, vrf, _| {
-        to_tunnel(state, vrf, tunnel.remote, &tunnel.encap).map(Ways::One).at("next_hop")
-    })
+    let wanted =
+        wanted(key, |vrf, _| to_tunnel(state, vrf, tunnel.remote, &tunnel.encap).map(Ways::One).at("next_hop"))?;
+    put(state, mode, wanted, given.preference)
 }
 
-fn put(
-    state: &mut State,
-    mode: Mode,
-    (vrf, prefix, owner): (Arc<Vrf>, Prefix, &str),
-    preference: u32,
-    ways: impl FnOnce(&State, &Vrf, Prefix) -> Result<Ways, Refusal>,
-) -> Result<(), Refusal> {
+/// A route of this VRF and owner, with its ways.
+struct Wanted<'a> {
+    vrf: VrfId,
+    prefix: Prefix,
+    owner: &'a str,
+    ways: Ways,
+}
+
+fn wanted<'a>(
+    (vrf, prefix, owner): (&Vrf, Prefix, &'a str),
+    ways: impl FnOnce(&Vrf, Prefix) -> Result<Ways, Refusal>,
+) -> Result<Wanted<'a>, Refusal> {
     if read::is_link_local(prefix) {
         return Err(Reason::LinkLocal.at("key.prefix"));
     }
-    let ways = ways(state, &vrf, prefix)?;
+    Ok(Wanted { vrf: vrf.id, prefix, owner, ways: ways(vrf, prefix)? })
+}
+
+fn put(state: &mut State, mode: Mode, wanted: Wanted, preference: u32) -> Result<(), Refusal> {
+    let Wanted { vrf, prefix, owner, ways } = wanted;
     let preference = if preference == 0 { PREFERENCE } else { preference };
 
     let used_up = Reason::NumbersUsedUp;
     let owner = state.owners.take(owner, |owner| owner.into()).ok_or(used_up).at("key.owner")?;
     let source = Source::Owner(owner);
-    let old = offer(state, vrf.id, prefix, source);
+    let old = offer(state, vrf, prefix, source);
     let written = mode.allows(old.is_some()).and_then(|()| {
-        paths::with(state, vrf.id, &ways, |state, next_hop| {
+        paths::with(state, vrf, &ways, |state, next_hop| {
             if old != Some((preference, next_hop)) {
-                state.set_route(vrf.id, prefix, source, Some((preference, next_hop)));
+                state.set_route(vrf, prefix, source, Some((preference, next_hop)));
             }
         })
     });
     state.owners.release(owner);
     written
+}
+
+/// Looks up what these changes will look up, one kind of it after the other: so misses of the cache overlap.
+pub(super) fn look_ahead(state: &State, next: &[Item]) {
+    let mut plain = [None; super::AHEAD];
+    let routes = next.iter().map(|item| if let Item::Route(route) = item { Some(route) } else { None });
+    plain.iter_mut().zip(routes).for_each(|(plain, route)| *plain = route);
+    let mut last = None;
+    let prefixes = plain.map(|route| {
+        let route = route?;
+        let vrf = match last {
+            Some((name, vrf)) if name == route.vrf => vrf,
+            _ => state.vrf_by_name.get(route.vrf).map(|vrf| vrf.id),
+        };
+        last = Some((route.vrf, vrf));
+        Some((vrf?, read::prefix_of(route.prefix.0, route.prefix.1).ok()?))
+    });
+    let tables = prefixes.map(|of| of.and_then(|(vrf, prefix)| Some((state.routes.get(&vrf)?, prefix))));
+    let offers = |table: &Option<(&RouteTable, Prefix)>| table.map_or(0, |(table, prefix)| table.offers(prefix).len());
+    std::hint::black_box(tables.iter().map(offers).sum::<usize>());
+    let several = prefixes.iter().flatten().any(|(vrf, _)| Some(*vrf) != prefixes[0].map(|(vrf, _)| vrf));
+    if several {
+        of_vrfs(state, plain, prefixes.map(|of| of.map(|(vrf, _)| vrf)));
+    }
+}
+
+/// The same of what each VRF has of its own.
+fn of_vrfs(state: &State, next: [Option<&PlainRoute>; super::AHEAD], vrfs: [Option<VrfId>; super::AHEAD]) {
+    let uses = vrfs.map(|vrf| vrf.and_then(|vrf| state.of_vrf.get(&vrf)).map_or(0, |of| of.fabric_vifs));
+    let mut last = None;
+    let mut at = 0;
+    let numbers = next.map(|route| {
+        let vrf = vrfs[at];
+        at += 1;
+        let given = route?.tunnel?;
+        let hop = match last {
+            Some((same, hop)) if same == given => hop,
+            _ => tunnel(state, given.remote, Some(&given.encap)).ok(),
+        };
+        last = Some((given, hop));
+        state.hops.number(&(vrf?, hop?))
+    });
+    let users = numbers.map(|number| number.map_or(0, |number| state.hops.users(number)));
+    std::hint::black_box((uses, users));
 }
 
 pub(super) fn delete(state: &mut State, owner: &str, given: &v1::RouteKey) -> Result<(), Refusal> {
@@ -74,9 +127,10 @@ pub(super) fn delete(state: &mut State, owner: &str, given: &v1::RouteKey) -> Re
 
 fn withdraw(state: &mut State, owner: &str, given: Option<Key>) -> Result<(), Refusal> {
     let (vrf, prefix, owner) = key(state, owner, given)?;
+    let vrf = vrf.id;
     let source = state.owners.number(owner).map(Source::Owner).ok_or(Reason::NotThere).at("")?;
-    offer(state, vrf.id, prefix, source).ok_or(Reason::NotThere).at("")?;
-    state.set_route(vrf.id, prefix, source, None);
+    offer(state, vrf, prefix, source).ok_or(Reason::NotThere).at("")?;
+    state.set_route(vrf, prefix, source, None);
     Ok(())
 }
 
@@ -85,9 +139,14 @@ fn offer(state: &State, vrf: VrfId, prefix: Prefix, source: Source) -> Option<(u
     offers.filter(|offer| offer.source == source).map(|offer| (offer.preference, offer.next_hop)).next()
 }
 
-fn key<'a>(state: &State, owner: &'a str, given: Option<Key<'a>>) -> Result<(Arc<Vrf>, Prefix, &'a str), Refusal> {
+// the VRF is lent: who shares it counts with an atomic operation, which waits for all stores before
+fn key<'s, 'a>(
+    state: &'s State,
+    owner: &'a str,
+    given: Option<Key<'a>>,
+) -> Result<(&'s Vrf, Prefix, &'a str), Refusal> {
     let given = given.ok_or(Reason::Missing).at("")?;
-    let vrf = state.vrf(given.vrf).at("vrf")?.clone();
+    let vrf = state.vrf(given.vrf).at("vrf")?;
     let (address, length) = given.prefix.ok_or(Reason::Missing).at("").at("prefix")?;
     let prefix = read::prefix_of(address, length).at("prefix")?;
     let owner = if given.owner.is_empty() { owner } else { read::name(given.owner).at("owner")? };
