@@ -71,6 +71,15 @@ need_nightly() {
   quietly rustup toolchain install nightly --profile minimal || die "nightly Rust could not be installed"
 }
 
+# need_space GIB: so much must fit where things are built, with what is built already.
+need_space() {
+  local free built
+  free=$(df --output=avail -k "$ROOT" | tail -n 1)
+  built=$(du -sk "$ROOT/target" 2>/dev/null | cut -f 1 || true)
+  [ $((free + ${built:-0})) -ge $(($1 << 20)) ] && [ $free -ge $((1 << 20)) ] ||
+    die "the disk is short: $((free >> 20)) GiB are free in $ROOT, $1 GiB are needed with what is built there"
+}
+
 # quietly COMMAND...: its output only when it fails.
 quietly() {
   local log status=0
