@@ -368,6 +368,10 @@ fn drops_are_told_with_reason_vif_and_meaning() {
     assert!(told.contains("1.2s ago  no_route at vif web1 in vrf red by vrf red  (54 bytes, worker 0)\n"), "{told}");
     assert!(told.contains("    0000  02 00 00 00 00 fe 02 00 00 00 00 01 08 00 45 00\n"), "{told}");
     assert!(told.contains("cut in the Ethernet header"), "{told}");
+    assert!(told.contains("neighbour_unresolved at vif web1 in vrf red by vrf red  (54 bytes, slow path)\n"), "{told}");
+    let slow = json_of(&daemon.path(), &["drops", "--victims", "--reason", "neighbour_unresolved"]);
+    let slow = &slow["victims"][0];
+    assert_eq!((&slow["worker"], &slow["slow_path"]), (&Value::Null, &json!(true)));
 
     assert!(failed(&daemon.path(), 2, &["drops", "--reason", "gremlins"]).contains("no drop reason gremlins"));
     let reasons = vrctl(Path::new("/nowhere"), &["drops", "--reasons", "-o", "json"]);

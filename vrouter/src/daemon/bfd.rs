@@ -16,6 +16,7 @@ use crate::api::v1;
 use crate::datapath::Shared;
 use crate::datapath::punt::{Inject, Injection, Punt, Why};
 use crate::drops::DropReason;
+use crate::ids::VifId;
 use crate::local::bfd::{Send, Sessions};
 use crate::tables::{BfdSession, BfdStand, Watched};
 
@@ -50,7 +51,12 @@ pub struct Books {
     pub enqueued: u64,
     /// By row of counters; `None`: that of no VIF.
     pub drops: HashMap<(Option<usize>, DropReason), u64>,
+    /// Some of them, of the VIF that they entered by: L3 packets.
+    pub last: Vec<(Option<VifId>, DropReason, Vec<u8>)>,
 }
+
+/// Dropped packets that are kept until they are collected.
+const LAST: usize = 8;
 
 impl Bfd {
     /// No sessions yet; discriminators follow from the seed.
@@ -180,7 +186,12 @@ impl Line {
         };
         match taken {
             Ok(()) => self.books.consumed += 1,
-            Err(reason) => self.drop(vif, reason),
+            Err(reason) => {
+                if self.books.last.len() < LAST {
+                    self.books.last.push((punt.vif, reason, packet.to_vec()));
+                }
+                self.drop(vif, reason);
+            }
         }
     }
 

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::bfd::Books;
+use super::clock::tick_at;
 use crate::datapath::Shared;
 use crate::datapath::counters::{Counter, Counters};
 use crate::datapath::punt::{self, Inject, Injection, Ring, Rings};
+use crate::datapath::victims::Culprit;
 use crate::drops::DropReason;
-use crate::ids::{Mac, NextHopId, Place, VifId};
+use crate::ids::{Mac, NextHopId, Place, Tick, VifId, VrfId};
 use crate::local::{Limits, Local, NeighbourState, Outcome, Output, Punt, TunnelId, TunnelSource, Why};
 use crate::port::{HEADROOM, LARGE_ROOM};
 use crate::tables::{NextHopKind, Sighting, Snapshot, Tunnel, Underlay, Ways};
@@ -24,6 +26,19 @@ pub struct SlowPath {
     consumed: u64,
     originated: Counter,
     enqueued: Counter,
+    now: Tick,
+}
+
+/// What was dropped, for people.
+struct Dropped<'a> {
+    /// Where it entered.
+    vif: Option<VifId>,
+    /// What its tunnel is for, if it came by one.
+    tunnel: Option<VrfId>,
+    culprit: Culprit,
+    bytes: &'a [u8],
+    /// They begin with an Ethernet header.
+    framed: bool,
 }
 
 /// What the model must be told.
@@ -38,7 +53,8 @@ impl SlowPath {
     pub fn new(shared: Arc<Shared>, limits: Limits) -> SlowPath {
         let counters = Counters::new(shared.vif_slots);
         let (originated, enqueued) = (Counter::default(), Counter::default());
-        SlowPath { shared, local: Local::new(limits), counters, handled: 0, consumed: 0, originated, enqueued }
+        let (local, now) = (Local::new(limits), Tick(0));
+        SlowPath { shared, local, counters, handled: 0, consumed: 0, originated, enqueued, now }
     }
 
     /// Takes what waits: at most `most` punts of the underlay, then as many of tenants, each worker its share. `tell` carries a neighbour to the model, publishes, and gives the
@@ -51,6 +67,7 @@ impl SlowPath {
         mut tell: impl FnMut(Told) -> Arc<Snapshot>,
     ) -> usize {
         let shared = self.shared.clone();
+        self.now = tick_at(now_ms);
         let mut taken = 0;
         let share = most.div_ceil(shared.workers.len().max(1));
         let classes: [fn(&Rings) -> &Ring; 2] = [|rings| &rings.underlay, |rings| &rings.tenant];
@@ -75,6 +92,7 @@ impl SlowPath {
     /// Does what is due; about ten times a second.
     pub fn tick(&mut self, snapshot: &mut Arc<Snapshot>, now_ms: u64, mut tell: impl FnMut(Told) -> Arc<Snapshot>) {
         let mut out = Vec::new();
+        self.now = tick_at(now_ms);
         self.local.tick(snapshot, now_ms, &mut out);
         self.carry_out(snapshot, out, 0, &mut tell);
         self.release(snapshot);
@@ -99,6 +117,10 @@ impl SlowPath {
         self.enqueued.add(books.enqueued);
         for (&(vif, reason), &packets) in &books.drops {
             self.counters.drop(vif.unwrap_or(self.counters.no_vif()), reason, packets);
+        }
+        for (vif, reason, bytes) in &books.last {
+            let it = Dropped { vif: *vif, tunnel: None, culprit: Culprit::Frame, bytes, framed: false };
+            self.remember(*reason, &it);
         }
     }
 
@@ -154,7 +176,18 @@ impl SlowPath {
         match outcome {
             Outcome::Consumed => self.consumed += 1,
             Outcome::Held => {}
-            Outcome::Dropped(reason) => self.drop(snapshot, punt.vif, reason),
+            Outcome::Dropped(reason) => {
+                let culprit = match punt.why {
+                    punt::Why::Resolve { next_hop, .. } => Culprit::NextHop(next_hop),
+                    _ => Culprit::Frame,
+                };
+                let tunnel = match punt.place {
+                    Place::Tunnel(vrf) => punt.tunnel.map(|_| vrf),
+                    Place::Vif(_) => None,
+                };
+                let (bytes, framed) = (punt.frame.bytes(), punt.l3 > 0 || tunnel.is_none() && held.is_none());
+                self.drop(snapshot, reason, &Dropped { vif: punt.vif, tunnel, culprit, bytes, framed });
+            }
         }
         drop(punt);
         self.carry_out(snapshot, out, worker, tell);
@@ -172,7 +205,11 @@ impl SlowPath {
             match output {
                 Output::Learn { vif, address, mac } => *snapshot = tell(Told::Learn { vif, address, mac }),
                 Output::Forget { vif, address } => *snapshot = tell(Told::Forget { vif, address }),
-                Output::Dropped(reason, vif) => self.drop(snapshot, vif, reason),
+                Output::Dropped(reason, vif, bytes) => {
+                    let it = untoken(&bytes).map(|(next_hop, _, _, packet)| (Culprit::NextHop(next_hop), packet));
+                    let (culprit, bytes) = it.unwrap_or_default();
+                    self.drop(snapshot, reason, &Dropped { vif, tunnel: None, culprit, bytes, framed: false });
+                }
                 Output::Frame { vif, bytes } => {
                     self.originated.add(1);
                     self.inject(snapshot, worker, Inject::Vif(vif), &bytes, None);
@@ -216,20 +253,39 @@ impl SlowPath {
     }
 
     fn inject(&mut self, snapshot: &Snapshot, worker: usize, how: Inject, bytes: &[u8], vif: Option<VifId>) {
+        let framed = matches!(how, Inject::Vif(_));
+        let dropped = Dropped { vif, tunnel: None, culprit: Culprit::Frame, bytes, framed };
         if bytes.len() > LARGE_ROOM - HEADROOM {
-            return self.drop(snapshot, vif, DropReason::NoHeadroom);
+            return self.drop(snapshot, DropReason::NoHeadroom, &dropped);
         }
         let rings = &self.shared.workers[worker].rings;
         let frame = rings.injected.copy_or_make(bytes);
         match frame.map(|frame| rings.injections.push(Injection { how, frame })) {
             Some(Ok(())) => self.enqueued.add(1),
-            None | Some(Err(_)) => self.drop(snapshot, vif, DropReason::PuntRingFull),
+            None | Some(Err(_)) => self.drop(snapshot, DropReason::PuntRingFull, &dropped),
         }
     }
 
-    fn drop(&mut self, snapshot: &Snapshot, vif: Option<VifId>, reason: DropReason) {
-        let row = vif.and_then(|vif| snapshot.vifs.row(vif.index()));
+    fn drop(&mut self, snapshot: &Snapshot, reason: DropReason, dropped: &Dropped) {
+        let row = dropped.vif.and_then(|vif| snapshot.vifs.row(vif.index()));
         self.counters.drop(row.map_or(self.counters.no_vif(), |vif| vif.slot), reason, 1);
+        self.remember(reason, dropped);
+    }
+
+    /// Keeps it for people; a packet behind an Ethernet header of no stations.
+    fn remember(&self, reason: DropReason, dropped: &Dropped) {
+        let Dropped { vif, tunnel, culprit, bytes, framed } = *dropped;
+        let mut made = Vec::new();
+        let bytes = if framed {
+            bytes
+        } else {
+            let v6 = bytes.first().is_some_and(|first| first >> 4 == 6);
+            made.extend([0; 12]);
+            made.extend(if v6 { [0x86, 0xdd] } else { [8, 0] });
+            made.extend(bytes);
+            &made
+        };
+        self.shared.slow_path_victims.remember(reason, self.now, (vif, tunnel), culprit, bytes);
     }
 }
 

@@ -63,13 +63,14 @@ impl Outbox<'_> {
 
 /// The pieces of a packet that is no more are drops of the VIFs that they came by.
 fn forget(gone: &Gone, snapshot: &Snapshot, end: &WorkerEnd, now: Tick) {
+    let (headers, length) = gone.of.headers();
     for &vif in &gone.vifs[..gone.count] {
         let row = vif.and_then(|vif| snapshot.vifs.row(vif.index()));
         let slot = row.map_or(end.counters.no_vif(), |vif| vif.slot);
         end.counters.vif(slot).fragments_released.add(1);
         end.counters.worker.fragments_released.add(1);
         end.counters.drop(slot, gone.reason, 1);
-        end.victims.remember(gone.reason, now, (vif, None), Culprit::Frame, &[]);
+        end.victims.remember(gone.reason, now, (vif, None), Culprit::Frame, &headers[..length]);
     }
 }
 

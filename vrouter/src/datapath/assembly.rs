@@ -81,6 +81,7 @@ pub(super) enum Put {
 
 /// A packet that is no more, by the VIFs of its pieces.
 pub(super) struct Gone {
+    pub of: Identity,
     pub vifs: [Option<VifId>; PIECES],
     pub count: usize,
     pub reason: DropReason,
@@ -91,7 +92,36 @@ impl Identity {
         let Ip { source, destination, protocol, id, .. } = *piece;
         Identity { source, destination, protocol, id }
     }
+
+    /// Headers of a first fragment without a length, for people, behind an Ethernet header of zeros: what is known of pieces that were not kept as frames.
+    pub fn headers(&self) -> ([u8; HEADERS], usize) {
+        let mut bytes = [0; HEADERS];
+        let length = match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                bytes[12..15].copy_from_slice(&[8, 0, 0x45]);
+                bytes[18..20].copy_from_slice(&(self.id as u16).to_be_bytes());
+                (bytes[20], bytes[23]) = (0x20, self.protocol);
+                bytes[26..30].copy_from_slice(&source.octets());
+                bytes[30..34].copy_from_slice(&destination.octets());
+                34
+            }
+            (IpAddr::V6(source), IpAddr::V6(destination)) => {
+                bytes[12..15].copy_from_slice(&[0x86, 0xdd, 0x60]);
+                bytes[20] = 44;
+                bytes[22..38].copy_from_slice(&source.octets());
+                bytes[38..54].copy_from_slice(&destination.octets());
+                (bytes[54], bytes[57]) = (self.protocol, 1);
+                bytes[58..].copy_from_slice(&self.id.to_be_bytes());
+                HEADERS
+            }
+            _ => 14,
+        };
+        (bytes, length)
+    }
 }
+
+/// Ethernet, IPv6 and its fragment header (RFC 8200, section 4.5).
+const HEADERS: usize = 14 + 40 + 8;
 
 impl Assembly {
     pub fn new() -> Assembly {
@@ -152,7 +182,7 @@ impl Assembly {
         let packet = self.packets.iter_mut().find(|packet| packet.of == *of)?;
         let (vifs, count, reason) = (packet.vifs, packet.count, packet.over?);
         packet.count = 0;
-        Some(Gone { vifs, count, reason })
+        Some(Gone { of: *of, vifs, count, reason })
     }
 
     /// A packet that is whole as a frame, behind this Ethernet header; its place is free afterwards.
@@ -179,9 +209,9 @@ impl Assembly {
     }
 
     fn remove(&mut self, at: usize, reason: DropReason) -> Gone {
-        let Packet { vifs, count, buffer, .. } = self.packets.swap_remove(at);
+        let Packet { of, vifs, count, buffer, .. } = self.packets.swap_remove(at);
         self.free.push(buffer);
-        Gone { vifs, count, reason }
+        Gone { of, vifs, count, reason }
     }
 }
 

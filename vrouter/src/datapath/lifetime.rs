@@ -107,6 +107,7 @@ impl Worker {
             let due = capacity / (100 * self.shared.workers.len() as u32) + 1;
             self.age_debt = (self.age_debt + due).min(capacity);
             self.now = now;
+            self.shared.workers[self.index.index()].victims.set_time(now);
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Shared {
     /// Who holds them, and what else has quotas.
     pub accounts: Accounts,
     pub workers: Vec<WorkerEnd>,
+    /// Frames that the slow path dropped last. Written by the control thread.
+    pub slow_path_victims: Victims,
     /// Rows of per-VIF counters and budgets.
     pub vif_slots: usize,
     /// New flows that each worker sets up for one VIF in a second.
@@ -93,6 +95,7 @@ impl Shared {
             notes,
             accounts,
             workers,
+            slow_path_victims: Victims::default(),
             vif_slots,
             new_flows_per_second,
             urged,

@@ -3,7 +3,7 @@
 //! One writer (the worker), any readers. A row is a seqlock of atomic words: its version is odd while it is written, and a reader
 //! that saw the version change takes nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::drops::DropReason;
 use crate::ids::{NextHopId, Tick, VifId, VrfId};
@@ -13,6 +13,8 @@ pub const ROWS: usize = 64;
 /// Bytes of the frame that a row keeps.
 pub const HEAD: usize = 96;
 const WORDS: usize = 4 + HEAD / 8;
+/// In a VIF's place: it is the number of its row.
+const ROW: u32 = 1 << 31;
 
 /// A dropped frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Victim {
     pub when: Tick,
     /// Where it entered.
     pub vif: Option<VifId>,
+    /// Of one that was on its way out: the row of counters of the VIF where it entered.
+    pub row: Option<usize>,
     /// What its tunnel is for, if it came by one.
     pub tunnel: Option<VrfId>,
     pub culprit: Culprit,
@@ -49,6 +53,8 @@ pub enum Culprit {
 pub struct Victims {
     rows: Box<[Row]>,
     next: AtomicU64,
+    /// The owning worker's clock.
+    now: AtomicU32,
 }
 
 struct Row([AtomicU64; WORDS]);
@@ -56,7 +62,7 @@ struct Row([AtomicU64; WORDS]);
 impl Default for Victims {
     fn default() -> Self {
         let row = || Row([const { AtomicU64::new(0) }; WORDS]);
-        Victims { rows: (0..ROWS).map(|_| row()).collect(), next: AtomicU64::new(0) }
+        Victims { rows: (0..ROWS).map(|_| row()).collect(), next: AtomicU64::new(0), now: AtomicU32::new(0) }
     }
 }
 
@@ -70,14 +76,36 @@ impl Victims {
         culprit: Culprit,
         frame: &[u8],
     ) {
+        let vif = from.0.map_or(u32::MAX, |vif| vif.0);
+        self.write(reason, when, (vif, from.1), culprit, frame);
+    }
+
+    /// What time it is for [`Victims::remember_leaving`]. The owning worker only.
+    pub fn set_time(&self, now: Tick) {
+        self.now.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The same of a frame that was on its way out: it entered by the VIF with this row of counters.
+    pub fn remember_leaving(&self, reason: DropReason, row: usize, frame: &[u8]) {
+        let now = Tick(self.now.load(Ordering::Relaxed));
+        self.write(reason, now, (ROW | row as u32, None), Culprit::Frame, frame);
+    }
+
+    fn write(
+        &self,
+        reason: DropReason,
+        when: Tick,
+        (vif, tunnel): (u32, Option<VrfId>),
+        culprit: Culprit,
+        frame: &[u8],
+    ) {
         let turn = self.next.load(Ordering::Relaxed);
         let words = &self.rows[turn as usize % ROWS].0;
         // Odd first, and the release fence keeps the stores below behind it: a reader that sees any of them sees the odd version
         // when it looks again.
         words[0].store(turn * 2 + 1, Ordering::Relaxed);
         std::sync::atomic::fence(Ordering::Release);
-        let vif = from.0.map_or(u32::MAX, |vif| vif.0);
-        let tunnel = from.1.map_or(u32::MAX, |vrf| vrf.0);
+        let tunnel = tunnel.map_or(u32::MAX, |vrf| vrf.0);
         words[1].store(u64::from(when.0) << 32 | u64::from(vif), Ordering::Relaxed);
         words[2]
             .store((reason as u64) << 56 | u64::from(tunnel) << 16 | frame.len() as u64 & 0xffff, Ordering::Relaxed);
@@ -114,7 +142,8 @@ impl Row {
         let victim = Victim {
             reason: DropReason::numbered((words[2] >> 56) as u8)?,
             when: Tick((words[1] >> 32) as u32),
-            vif: (vif != u32::MAX).then_some(VifId(vif)),
+            vif: (vif & ROW == 0).then_some(VifId(vif)),
+            row: (vif & ROW != 0 && vif != u32::MAX).then_some((vif & !ROW) as usize),
             tunnel: (tunnel != u32::MAX).then_some(VrfId(tunnel)),
             culprit: Culprit::from_word(words[3]),
             length,
@@ -184,6 +213,16 @@ mod tests {
         assert_eq!(rows[1].culprit, Culprit::AclToVif(VifId(newest - 1), Some(newest as u16 - 1)));
         assert_eq!((rows[0].length, rows[0].head.len()), (newest as u16 + 60, HEAD));
         assert_eq!(rows[ROWS - 1].when, Tick(10));
+    }
+
+    #[test]
+    fn one_on_its_way_out_is_told_by_the_row_where_it_entered() {
+        let victims = Victims::default();
+        victims.set_time(Tick(7));
+        victims.remember_leaving(DropReason::TxRefused, 5, &[1; 60]);
+        victims.remember(DropReason::NoVif, Tick(8), (None, None), Culprit::Frame, &[2; 60]);
+        let rows: Vec<_> = victims.read().iter().map(|row| (row.reason, row.when, row.vif, row.row)).collect();
+        assert_eq!(rows, [(DropReason::NoVif, Tick(8), None, None), (DropReason::TxRefused, Tick(7), None, Some(5))]);
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub enum Output {
     /// A held frame, to be received again as it was; the `Learn` before it is to be published first.
     Replay { bytes: Vec<u8> },
     /// A held frame ends here. The VIF is the one that it entered by.
-    Dropped(DropReason, Option<VifId>),
+    Dropped(DropReason, Option<VifId>, Vec<u8>),
     /// A neighbour's MAC: new, or changed.
     Learn { vif: VifId, address: IpAddr, mac: Mac },
     /// A neighbour that was learnt is there no more, or one that is wanted does not answer.

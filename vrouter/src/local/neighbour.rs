@@ -95,9 +95,9 @@ impl Held {
         Output::Replay { bytes: self.bytes }
     }
 
-    fn dropped(&self, reason: DropReason) -> Output {
+    fn dropped(self, reason: DropReason) -> Output {
         let vif = if let Place::Vif(vif) = self.place { Some(vif) } else { None };
-        Output::Dropped(reason, vif)
+        Output::Dropped(reason, vif, self.bytes)
     }
 }
 

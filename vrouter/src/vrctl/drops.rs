@@ -147,8 +147,9 @@ fn told(victim: &v1::Victim) -> String {
             text += name;
         }
     }
+    let who = if victim.slow_path { "slow path".into() } else { format!("worker {}", victim.worker) };
     let Some(line) = victim.head.chunks(16).next() else { return text + "\n" };
-    text += &format!("  ({} bytes, worker {})\n    {}\n", victim.length, victim.worker, head_line(&victim.head));
+    text += &format!("  ({} bytes, {who})\n    {}\n", victim.length, head_line(&victim.head));
     let mut at = 0;
     for bytes in victim.head.chunks(line.len().max(1)) {
         let spaced: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -168,7 +169,8 @@ fn value(victim: &v1::Victim) -> Value {
         "head": hex(&victim.head),
         "decoded": head_line(&victim.head),
         "age_ms": victim.age_ms,
-        "worker": victim.worker,
+        "worker": if victim.slow_path { Value::Null } else { victim.worker.into() },
+        "slow_path": victim.slow_path,
         "meaning": meaning(&victim.reason),
     })
 }

@@ -422,8 +422,10 @@ fn victims() -> Vec<v1::Victim> {
         age_ms: 1200,
         worker: 0,
         vrf: "red".into(),
+        slow_path: reason == "neighbour_unresolved",
     };
-    vec![victim("no_route", &head), victim("frame_too_short", &head[..10])]
+    let reasons = ["no_route", "neighbour_unresolved"].map(|reason| victim(reason, &head));
+    reasons.into_iter().chain([victim("frame_too_short", &head[..10])]).collect()
 }
 
 /// As many frames as are wanted, one at a time.

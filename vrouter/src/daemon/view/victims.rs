@@ -20,10 +20,13 @@ pub fn victims(
         return Err(format!("reason: there is no drop reason {}", request.reason));
     }
     let mut rows = Vec::new();
-    for (worker, end) in shared.workers.iter().enumerate() {
-        for victim in end.victims.read() {
-            let vif = victim.vif.map(|vif| vif_name(snapshot, vif)).unwrap_or_default();
-            let row = victim.vif.and_then(|vif| snapshot.vifs.row(vif.index()));
+    let workers = shared.workers.iter().enumerate().map(|(worker, end)| (Some(worker), &end.victims));
+    for (worker, victims) in workers.chain([(None, &shared.slow_path_victims)]) {
+        for victim in victims.read() {
+            let on_its_way_out = |row| snapshot.vifs.iter().find(|(_, vif)| vif.slot == row).map(|(_, vif)| vif.id);
+            let entered = victim.vif.or_else(|| victim.row.and_then(on_its_way_out));
+            let vif = entered.map(|vif| vif_name(snapshot, vif)).unwrap_or_default();
+            let row = entered.and_then(|vif| snapshot.vifs.row(vif.index()));
             let vrf = victim.tunnel.or(row.map(|row| row.vrf));
             let vrf = vrf.map(|vrf| vrf_name(snapshot, vrf)).unwrap_or_default();
             let wanted = (request.reason.is_empty() || request.reason == victim.reason.name())
@@ -38,7 +41,8 @@ pub fn victims(
                     length: victim.length.into(),
                     head: victim.head,
                     age_ms: u64::from(now.since(victim.when)) * u64::from(1000 / Tick::PER_SECOND),
-                    worker: worker as u32,
+                    worker: worker.unwrap_or(0) as u32,
+                    slow_path: worker.is_none(),
                 });
             }
         }

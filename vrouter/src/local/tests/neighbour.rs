@@ -113,7 +113,7 @@ fn nobody_answers() {
     let times: Vec<u64> = out.iter().map(|(at, _)| *at).collect();
     assert_eq!(times, [1000, 2000, 3000]);
     assert!(out[..2].iter().all(|(_, output)| asked(output, PEER) == Mac::BROADCAST));
-    assert_eq!(out[2].1, Output::Dropped(DropReason::NeighbourUnresolved, Some(WEB)));
+    assert_eq!(out[2].1, Output::Dropped(DropReason::NeighbourUnresolved, Some(WEB), b"first".to_vec()));
     assert_eq!((clocked.local.held(), clocked.state()), (0, None));
     // The next frame starts over.
     let (outcome, out) = clocked.resolve(PEER, b"again");
@@ -133,7 +133,8 @@ fn a_wanted_neighbour_is_asked_for_ever_more_seldom_and_traffic_starts_over() {
     let (outcome, out) = clocked.resolve(PEER, b"traffic");
     assert_eq!((outcome, out.len()), (Outcome::Held, 1));
     let dropped = clocked.wait(3000);
-    assert_eq!(dropped.last().unwrap().1, Output::Dropped(DropReason::NeighbourUnresolved, Some(WEB)));
+    let traffic = Output::Dropped(DropReason::NeighbourUnresolved, Some(WEB), b"traffic".to_vec());
+    assert_eq!(dropped.last().unwrap().1, traffic);
     // Steady traffic to nobody asks once a second, no more (RFC 1122, section 2.3.2.1).
     let mut asked_at = Vec::new();
     for _ in 0..100 {
@@ -250,7 +251,7 @@ fn the_hold_is_bounded_per_neighbour_and_in_all() {
     for number in 0..3_u8 {
         assert_eq!(clocked.resolve(PEER, &[number]).0, Outcome::Held);
     }
-    let full = Output::Dropped(DropReason::NeighbourHoldFull, Some(WEB));
+    let full = Output::Dropped(DropReason::NeighbourHoldFull, Some(WEB), vec![0]);
     assert_eq!(clocked.resolve(PEER, &[3]), (Outcome::Held, vec![full]), "the newest stays");
     assert_eq!(clocked.local.held(), 3);
     let other = Ipv4Addr::new(192, 0, 2, 3);
@@ -328,7 +329,7 @@ fn a_vif_that_goes_takes_its_neighbours_along() {
     clocked.snapshot.generation = Generation(2);
     let out: Vec<Output> = clocked.wait(100).into_iter().map(|(_, output)| output).collect();
     let forget = Output::Forget { vif: FABRIC, address: PEER.into() };
-    assert_eq!(out, [forget, Output::Dropped(DropReason::NextHopGone, Some(WEB))]);
+    assert_eq!(out, [forget, Output::Dropped(DropReason::NextHopGone, Some(WEB), b"waits".to_vec())]);
     assert_eq!((clocked.local.held(), clocked.local.neighbours().count()), (0, 0));
 }
 
