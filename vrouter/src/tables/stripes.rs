@@ -58,7 +58,7 @@ impl Stripes {
         let first = first >> within << within;
         let (first, count) = (first as u64, 1_u64 << within);
         // as many as are a power of two, and begin where that many do: all of one line, or whole lines
-        for line in first / 8..(first + count).div_ceil(8) {
+        for line in first / 8..first / 8 + count.div_ceil(8) {
             let Some(Line(stamps)) = self.line(vrf, line, cut.bits) else { continue };
             for stamp in stamps.iter().skip(first as usize % 8).take(count as usize) {
                 // relaxed: the pointer to the snapshot carries it
@@ -110,6 +110,8 @@ impl Stripes {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -145,6 +147,14 @@ mod tests {
             let inside = |other: u128| bits ^ (other as u32).checked_shr(length.into()).unwrap_or(0);
             check(IpAddr::V4(bits.into()), length, others.iter().map(|&other| IpAddr::V4(inside(other).into())));
         }
+    }
+
+    #[test]
+    fn the_last_addresses_notice_too() {
+        for length in [56, 57, 64, 128] {
+            check(IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)), length, [IpAddr::V6(Ipv6Addr::from_bits(u128::MAX))]);
+        }
+        check("255.255.255.255".parse().unwrap(), 16, ["255.255.255.255".parse().unwrap()]);
     }
 
     #[test]
