@@ -1,18 +1,19 @@
 //! Where decisions about flows meet the objects of a plan: by the numbers of the snapshot that decides.
 
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
+use super::change::place_of;
 use super::owners::Name;
-use super::records::{FdbEntry, LabelTarget, Prefix, VniTarget};
+use super::records::{LabelTarget, Prefix, VniTarget};
 use super::state::State;
-use super::{compile, list, read};
+use super::{list, read};
 use crate::api::v1;
-use crate::ids::{BridgeId, NextHopId, VifId, VrfId};
-use crate::tables::fib::PrefixSet;
+use crate::ids::{BridgeId, Mac, NextHopId, VifId, VrfId};
 use v1::object::Kind;
 
 /// Steps of a plan, by their index, by what decisions meet. Of one side: as things are, or as they would be.
@@ -38,19 +39,37 @@ pub struct Marks {
     pub gateways: By<(VrfId, IpAddr)>,
     pub far_ends: By<IpAddr>,
     /// Stations that are elsewhere afterwards, by the next hop to them before.
-    pub elsewhere: HashMap<NextHopId, Vec<Elsewhere>>,
+    pub elsewhere: HashMap<NextHopId, Elsewhere>,
     routes: By<(VrfId, Prefix)>,
-    /// Address groups, by ACLs that name them.
-    groups: HashMap<Arc<str>, Vec<(Arc<PrefixSet>, u32)>>,
+    /// Address groups, by their prefixes, with the lengths that there are, and by the ACLs that name them.
+    members: By<Prefix>,
+    lengths: [BTreeSet<u8>; 2],
+    groups: HashMap<Arc<str>, HashSet<u32>>,
+}
+
+/// Where stations are afterwards that were behind one next hop.
+#[derive(Default)]
+pub struct Elsewhere {
+    /// As far as it is said what they have.
+    by_address: HashMap<IpAddr, Gone>,
+    /// All of them have left: one of them.
+    any: Option<Gone>,
 }
 
 /// Where a station is afterwards.
-pub struct Elsewhere {
-    /// What it has, as far as that is said.
-    pub addresses: Arc<[IpAddr]>,
+#[derive(Clone, Copy)]
+pub struct Gone {
+    /// Absent: nobody knows.
     pub next_hop: Option<NextHopId>,
-    /// Frames to it go to everybody where it is not.
+    /// Frames to whom nobody knows go to everybody.
     pub floods: bool,
+}
+
+impl Elsewhere {
+    /// Where the station with this address is. `None`: where it was, as far as is known.
+    pub fn station(&self, address: IpAddr) -> Option<Gone> {
+        self.by_address.get(&address).copied().or(self.any)
+    }
 }
 
 /// Steps by what they are met by.
@@ -82,11 +101,15 @@ impl Marks {
         self.routes.of(&(vrf, Prefix::holding(destination, length)))
     }
 
-    /// The groups that this ACL names and that hold one of these addresses.
+    /// The groups that this ACL names and that hold one of these addresses; some perhaps more than once.
     pub fn groups<'a>(&'a self, acl: &str, addresses: [IpAddr; 2]) -> impl Iterator<Item = u32> + 'a {
-        let named = self.groups.get(acl).into_iter().flatten();
-        let held = move |set: &PrefixSet| addresses.into_iter().any(|address| set.contains(address));
-        named.filter(move |(set, _)| held(set)).map(|(_, step)| *step)
+        let named = self.groups.get(acl);
+        let prefixes = addresses.into_iter().flat_map(|address| {
+            let lengths = self.lengths[usize::from(address.is_ipv6())].iter();
+            lengths.map(move |length| Prefix::holding(address, *length))
+        });
+        let steps = named.into_iter().flat_map(move |named| prefixes.clone().map(move |prefix| (named, prefix)));
+        steps.flat_map(|(named, prefix)| self.members.of(&prefix).iter().filter(|step| named.contains(*step))).copied()
     }
 
     /// The marks of these objects, each with the index of its step, as they are in this state.
@@ -101,21 +124,28 @@ impl Marks {
         marks
     }
 
-    /// Notes which of these stations are elsewhere in the state of after.
-    pub(super) fn move_stations<'a>(&mut self, states: [&State; 2], objects: impl Iterator<Item = &'a v1::Object>) {
-        let [before, after] = states;
-        for object in objects {
-            let Some(Name::Fdb(bridge, mac)) = object.kind.as_ref().and_then(|kind| Name::of_object(before, kind))
-            else {
+    /// Notes which stations are elsewhere in the state of after, where they were in that of before.
+    pub(super) fn move_stations(&mut self, [before, after]: [&State; 2]) {
+        let keys: BTreeSet<_> = before.fdb.keys().chain(before.learnt.keys()).chain(before.stations.keys()).collect();
+        let mut there: HashMap<NextHopId, usize> = HashMap::new();
+        let mut left: HashMap<NextHopId, usize> = HashMap::new();
+        for &&(bridge, mac) in &keys {
+            let Some(was) = station(before, bridge, mac) else { continue };
+            *there.entry(was).or_default() += 1;
+            let next_hop = station(after, bridge, mac);
+            if next_hop == Some(was) {
                 continue;
-            };
-            let Some(FdbEntry { next_hop, addresses, .. }) = before.fdb.get(&(bridge, mac)) else { continue };
-            let now = after.fdb.get(&(bridge, mac)).map(|entry| entry.next_hop);
-            let now = now.or_else(|| after.stations.get(&(bridge, mac)).map(|(_, next_hop)| *next_hop));
-            if now != Some(*next_hop) {
-                let floods = after.bridge_by_id.get(&bridge).is_some_and(|bridge| bridge.flood_unknown);
-                let elsewhere = Elsewhere { addresses: addresses.clone(), next_hop: now, floods };
-                self.elsewhere.entry(*next_hop).or_default().push(elsewhere);
+            }
+            *left.entry(was).or_default() += 1;
+            let floods = after.bridge_by_id.get(&bridge).is_some_and(|bridge| bridge.flood_unknown);
+            let moved = self.elsewhere.entry(was).or_default();
+            let addresses = before.fdb.get(&(bridge, mac)).map(|entry| &*entry.addresses).unwrap_or_default();
+            moved.by_address.extend(addresses.iter().map(|address| (*address, Gone { next_hop, floods })));
+            moved.any = Some(Gone { next_hop, floods });
+        }
+        for (was, moved) in &mut self.elsewhere {
+            if there[was] > left[was] {
+                moved.any = None;
             }
         }
     }
@@ -130,9 +160,12 @@ impl Marks {
             Name::Vif(name) => self.vifs.add(state.vifs.get(&name)?.id, step),
             Name::Acl(name) => self.acls.add(name, step),
             Name::Group(name) => {
-                let set = Arc::new(compile::set_of(&state.groups.get(&name)?.prefixes));
+                for prefix in &state.groups.get(&name)?.prefixes {
+                    self.members.add(*prefix, step);
+                    self.lengths[usize::from(prefix.address.is_ipv6())].insert(prefix.length);
+                }
                 for acl in state.of_group.get(&name)? {
-                    self.groups.entry(acl.clone()).or_default().push((set.clone(), step));
+                    self.groups.entry(acl.clone()).or_default().insert(step);
                 }
             }
             Name::Port(name) => {
@@ -141,7 +174,7 @@ impl Marks {
                 vifs.into_iter().for_each(|vif| self.vifs.add(vif, step));
             }
             Name::Bridge(name) => self.mark_bridge(state, step, state.bridges.get(&name)?.id),
-            Name::Fdb(bridge, mac) => self.stations.add(state.fdb.get(&(bridge, mac))?.next_hop, step),
+            Name::Fdb(bridge, mac) => self.stations.add(station(state, bridge, mac)?, step),
             Name::Neighbour(vif, address) => self.neighbours.add((vif, address), step),
             Name::HopGroup(name) => self.hop_groups.add(state.hop_groups.get(&name)?.next_hop, step),
             Name::Bfd(name) => {
@@ -180,4 +213,14 @@ impl Marks {
             self.bridges.add(*vif, step);
         }
     }
+}
+
+/// The next hop to a station: a VIF's own, a given one, or where it was seen.
+fn station(state: &State, bridge: BridgeId, mac: Mac) -> Option<NextHopId> {
+    let key = &(bridge, mac);
+    let own = state.stations.get(key).map(|(_, next_hop)| *next_hop);
+    own.or_else(|| state.fdb.get(key).map(|entry| entry.next_hop)).or_else(|| {
+        let learnt = state.learnt.get(key)?;
+        place_of(state, state.bridge_by_id.get(&bridge)?, learnt.at)
+    })
 }

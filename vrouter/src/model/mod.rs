@@ -54,7 +54,7 @@ pub use bfd::state_name as bfd_state;
 pub use describe::object as described;
 pub use learning::Counts as LearningCounts;
 pub use limits::{Limits, NewPort, Open, PortInfo, Unopened};
-pub use marks::{Elsewhere, Marks};
+pub use marks::{Gone, Marks};
 pub use quotas::{Alarms, Holder, quota_told};
 pub use revert::Reverted;
 

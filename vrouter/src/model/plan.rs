@@ -80,8 +80,12 @@ impl Model {
         let before = steps().filter_map(|(at, step)| Some((at, step.before.as_ref()?)));
         let after = steps().filter_map(|(at, step)| Some((at, step.after.as_ref()?)));
         let mut marks = [Marks::of(&self.state, before), Marks::of(&copy.state, after)];
-        let stations = plan.steps.iter().filter_map(|step| step.before.as_ref());
-        marks[1].move_stations([&self.state, &copy.state], stations);
+        // of others no change moves a station
+        let moves =
+            |object: &v1::Object| matches!(object.kind, Some(Kind::FdbEntry(_) | Kind::Bridge(_) | Kind::Vif(_)));
+        if plan.truncated || plan.steps.iter().flat_map(|step| [&step.before, &step.after]).flatten().any(moves) {
+            marks[1].move_stations([&self.state, &copy.state]);
+        }
         Ok((snapshot, marks))
     }
 

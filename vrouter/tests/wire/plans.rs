@@ -157,7 +157,39 @@ fn stations_and_their_bridge_tell_of_bridged_flows() {
         assert_eq!(one(lab, &verdicts, deleted(Key::Vni(5000))), [2, 0, 0, 0, 0]);
         // unknown, its frames go to everybody: no flows
         lab.apply("bridges: [{name: lan, vrf: red, flood_unknown: true}]");
-        assert_eq!(one(lab, &verdicts, deleted(Key::FdbEntry(key))), [1, 0, 0, 1, 0]);
+        assert_eq!(one(lab, &verdicts, deleted(Key::FdbEntry(key.clone()))), [1, 0, 0, 1, 0]);
+        // of one that began the flow only answers do: it goes on
+        lab.advance(400_000);
+        lab.sweep();
+        lab.pass(UP, "br.vxlan4.back", RA, "br.vxlan4.back.out");
+        lab.now += 1000;
+        assert_eq!(one(lab, &verdicts, deleted(Key::FdbEntry(key))), [1, 0, 0, 0, 0]);
+    });
+}
+
+/// Whoever else has the next hop to a station, its flows are told as what becomes of them, as far as it is known which they are.
+#[test]
+fn a_station_may_share_its_next_hop() {
+    scenario("plans-shared", super::bridge::a, |lab| {
+        let verdicts = lab.rig().control.give_verdicts();
+        lab.apply("neighbours: [{vif: up0, address: 10.0.0.3, mac: \"52:00:00:00:0c:00\"}]");
+        let at = |mac: &str, to: &str, more: &str| {
+            format!("{{bridge: lan, mac: \"02:00:00:00:0b:{mac}\", vxlan: {{remote: {to}, vni: 5000}}{more}}}")
+        };
+        lab.apply("bridges: [{name: lan, vrf: red, vteps: [{vxlan: {remote: 10.0.0.2, vni: 5000}}, {vxlan: {remote: 10.0.0.3, vni: 5000}}]}]");
+        lab.pass(RA, "br.vxlan4", UP, "br.vxlan4.wire");
+        lab.now += 1000;
+        let fdb = |entries: &[String]| changes(&format!("fdb: [{}]", entries.join(", ")));
+        let key = v1::FdbKey { bridge: "lan".into(), mac: vec![2, 0, 0, 0, 0xb, 1] };
+        // the bridge's list of VTEPs
+        assert_eq!(one(lab, &verdicts, fdb(&[at("01", "10.0.0.3", "")])), [1, 0, 0, 0, 1]);
+        assert_eq!(one(lab, &verdicts, deleted(Key::FdbEntry(key.clone()))), [1, 1, 0, 0, 0]);
+        // another station there: whose flow it is is told by the address alone
+        lab.apply(&format!("fdb: [{}]", at("0f", "10.0.0.2", "")));
+        assert_eq!(one(lab, &verdicts, fdb(&[at("01", "10.0.0.3", "")])), [1, 0, 0, 0, 0]);
+        lab.apply(&format!("fdb: [{}]", at("01", "10.0.0.2", ", addresses: [10.1.1.20]")));
+        assert_eq!(one(lab, &verdicts, fdb(&[at("01", "10.0.0.3", "")])), [1, 0, 0, 0, 1]);
+        assert_eq!(one(lab, &verdicts, deleted(Key::FdbEntry(key))), [1, 1, 0, 0, 0]);
     });
 }
 

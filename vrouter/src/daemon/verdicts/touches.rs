@@ -10,7 +10,7 @@ use crate::datapath::decide::{Answer, Question, Recorder, Stage, Verdict, decide
 use crate::datapath::named::{Named, question_of};
 use crate::datapath::table::{FlowPair, Flows};
 use crate::ids::{NextHopId, Place, VifId};
-use crate::model::{Elsewhere, Marks};
+use crate::model::{Gone, Marks};
 use crate::tables::acl::{Acl, Redirect};
 use crate::tables::{Kept, NextHopKind, Resolved, Snapshot, Tunnel, Underlay, Vrf};
 
@@ -53,10 +53,11 @@ impl Touches {
     pub fn decide(&mut self, side: usize, snapshot: &Snapshot, shared: &Shared, pair: &FlowPair) -> Option<Answer> {
         let marks = self.marks.clone();
         let mut question = question_of(snapshot, pair, None)?;
-        let ends = [question.tuple.destination, question.tuple.source];
-        for (named, station) in [&mut question.forward, &mut question.answers].into_iter().zip(ends) {
-            *named = found_again(snapshot, &marks[side], *named, station)?;
-        }
+        let to = [question.tuple.destination, question.tuple.source];
+        question.forward = found_again(&marks[side], question.forward, to[0])?;
+        // answers to whom nobody knows are copies for everybody: the flow goes on
+        let answers = found_again(&marks[side], question.answers, to[1]);
+        question.answers = answers.unwrap_or(Named::Bridged(None));
         let mut meeting = Meeting { snapshot, marks: &marks[side], question: &question, touches: self };
         let answer = decide(snapshot, &question, &mut meeting);
         meeting.meet(&marks[side].always);
@@ -86,18 +87,14 @@ impl Touches {
     }
 }
 
-/// What the next frame to this station says, where it is elsewhere afterwards. Of several behind one next hop it is told by its address, or as
+/// What the next frame to this station says, where it is elsewhere afterwards; of several behind one next hop it is told by its address, or as
 /// all of them have left. `None`: it goes to everybody.
-fn found_again(snapshot: &Snapshot, marks: &Marks, named: Named, station: IpAddr) -> Option<Named> {
+fn found_again(marks: &Marks, named: Named, station: IpAddr) -> Option<Named> {
     let Named::Bridged(Some(was)) = named else { return Some(named) };
-    let Some(moved) = marks.elsewhere.get(&was) else { return Some(named) };
-    let left = snapshot.next_hops.row(was.index()).is_none();
-    let it = moved.iter().find(|moved| moved.addresses.contains(&station));
-    let it = it.or_else(|| moved.first().filter(|_| left));
-    match it {
+    match marks.elsewhere.get(&was).and_then(|moved| moved.station(station)) {
         None => Some(named),
-        Some(Elsewhere { next_hop: None, floods: true, .. }) => None,
-        Some(Elsewhere { next_hop, .. }) => Some(Named::Bridged(*next_hop)),
+        Some(Gone { next_hop: None, floods: true }) => None,
+        Some(Gone { next_hop, .. }) => Some(Named::Bridged(next_hop)),
     }
 }
 

@@ -109,7 +109,7 @@ fn group_of(group: &records::Group) -> PrefixSet {
 }
 
 /// A set of these prefixes.
-pub(in crate::model) fn set_of<'a>(prefixes: impl IntoIterator<Item = &'a records::Prefix>) -> PrefixSet {
+pub(super) fn set_of<'a>(prefixes: impl IntoIterator<Item = &'a records::Prefix>) -> PrefixSet {
     let mut set = PrefixSet::default();
     for prefix in prefixes {
         set.insert(prefix.address, prefix.length);

@@ -30,7 +30,6 @@ use crate::ids::{Generation, NextHopId, Tick, VifId, VrfId};
 use crate::tables::fib::PrefixSet;
 use crate::tables::{self, DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Stripes, VifKind};
 use acls::CompiledAcl;
-pub(super) use acls::set_of;
 use index::Index;
 
 /// Punts per VIF and second unless given.
