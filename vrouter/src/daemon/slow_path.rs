@@ -185,7 +185,9 @@ impl SlowPath {
                     Place::Tunnel(vrf) => punt.tunnel.map(|_| vrf),
                     Place::Vif(_) => None,
                 };
-                let (bytes, framed) = (punt.frame.bytes(), punt.l3 > 0 || tunnel.is_none() && held.is_none());
+                // what comes by VIFs has an Ethernet header, also what has no L3 that was read
+                let framed = punt.l3 > 0 || tunnel.is_none() && held.is_none();
+                let bytes = punt.frame.bytes();
                 self.drop(snapshot, reason, &Dropped { vif: punt.vif, tunnel, culprit, bytes, framed });
             }
         }
@@ -206,17 +208,17 @@ impl SlowPath {
                 Output::Learn { vif, address, mac } => *snapshot = tell(Told::Learn { vif, address, mac }),
                 Output::Forget { vif, address } => *snapshot = tell(Told::Forget { vif, address }),
                 Output::Dropped(reason, vif, bytes) => {
-                    let it = untoken(&bytes).map(|(next_hop, _, _, packet)| (Culprit::NextHop(next_hop), packet));
-                    let (culprit, bytes) = it.unwrap_or_default();
-                    self.drop(snapshot, reason, &Dropped { vif, tunnel: None, culprit, bytes, framed: false });
+                    let Some(Token { next_hop, l3, packet, .. }) = untoken(&bytes) else { continue };
+                    let (culprit, framed) = (Culprit::NextHop(next_hop), l3 > 0);
+                    self.drop(snapshot, reason, &Dropped { vif, tunnel: None, culprit, bytes: packet, framed });
                 }
                 Output::Frame { vif, bytes } => {
                     self.originated.add(1);
-                    self.inject(snapshot, worker, Inject::Vif(vif), &bytes, None);
+                    self.inject(snapshot, worker, Inject::Vif(vif), (&bytes, true), None);
                 }
                 Output::Routed { vrf, packet } => {
                     self.originated.add(1);
-                    self.inject(snapshot, worker, Inject::Routed(vrf), &packet, None);
+                    self.inject(snapshot, worker, Inject::Routed(vrf), (&packet, false), None);
                 }
                 Output::Replay { bytes } => self.replay(snapshot, worker, &bytes),
             }
@@ -227,8 +229,8 @@ impl SlowPath {
     }
 
     fn replay(&mut self, snapshot: &Snapshot, worker: usize, bytes: &[u8]) {
-        if let Some((next_hop, vif, hash, packet)) = untoken(bytes) {
-            self.inject(snapshot, worker, Inject::Via(next_hop, vif, hash), packet, vif);
+        if let Some(Token { next_hop, vif, hash, l3, packet }) = untoken(bytes) {
+            self.inject(snapshot, worker, Inject::Via(next_hop, vif, hash), (packet, l3 > 0), vif);
         }
     }
 
@@ -238,7 +240,7 @@ impl SlowPath {
             return;
         }
         let goes = |vif, address, bytes: &[u8]| {
-            let Some((next_hop, _, hash, _)) = untoken(bytes) else { return false };
+            let Some(Token { next_hop, hash, .. }) = untoken(bytes) else { return false };
             let row = snapshot.next_hops.row(next_hop.index()).map(|row| &row.kind);
             let Some(NextHopKind::Tunnel(Tunnel { ways: ways @ Ways::Several(_), .. })) = row else { return false };
             ways.of(hash).underlay != Underlay::Resolving { vif, neighbour: Some(address) }
@@ -252,8 +254,14 @@ impl SlowPath {
         }
     }
 
-    fn inject(&mut self, snapshot: &Snapshot, worker: usize, how: Inject, bytes: &[u8], vif: Option<VifId>) {
-        let framed = matches!(how, Inject::Vif(_));
+    fn inject(
+        &mut self,
+        snapshot: &Snapshot,
+        worker: usize,
+        how: Inject,
+        (bytes, framed): (&[u8], bool),
+        vif: Option<VifId>,
+    ) {
         let dropped = Dropped { vif, tunnel: None, culprit: Culprit::Frame, bytes, framed };
         if bytes.len() > LARGE_ROOM - HEADROOM {
             return self.drop(snapshot, DropReason::NoHeadroom, &dropped);
@@ -311,21 +319,34 @@ fn tunnel(source: punt::TunnelSource) -> TunnelSource {
     TunnelSource { remote: source.remote, id }
 }
 
+/// What is kept of a held packet beside its bytes.
+struct Token<'a> {
+    next_hop: NextHopId,
+    vif: Option<VifId>,
+    hash: u64,
+    /// Where its L3 packet begins: behind the Ethernet header of a bridged frame.
+    l3: u16,
+    packet: &'a [u8],
+}
+
 fn token(punt: &punt::Punt) -> Vec<u8> {
     let punt::Why::Resolve { next_hop, .. } = punt.why else { return Vec::new() };
     let vif = punt.vif.map_or(u32::MAX, |vif| vif.0);
-    [&next_hop.0.to_be_bytes()[..], &vif.to_be_bytes(), &punt.hash.to_be_bytes(), punt.frame.bytes()].concat()
+    let (hash, l3) = (punt.hash.to_be_bytes(), punt.l3.to_be_bytes());
+    [&next_hop.0.to_be_bytes()[..], &vif.to_be_bytes(), &hash, &l3, punt.frame.bytes()].concat()
 }
 
-fn untoken(bytes: &[u8]) -> Option<(NextHopId, Option<VifId>, u64, &[u8])> {
+fn untoken(bytes: &[u8]) -> Option<Token<'_>> {
     let (next_hop, rest) = bytes.split_first_chunk::<4>()?;
     let (vif, rest) = rest.split_first_chunk::<4>()?;
-    let (hash, packet) = rest.split_first_chunk::<8>()?;
+    let (hash, rest) = rest.split_first_chunk::<8>()?;
+    let (l3, packet) = rest.split_first_chunk::<2>()?;
     let vif = u32::from_be_bytes(*vif);
-    Some((
-        NextHopId(u32::from_be_bytes(*next_hop)),
-        (vif != u32::MAX).then_some(VifId(vif)),
-        u64::from_be_bytes(*hash),
+    Some(Token {
+        next_hop: NextHopId(u32::from_be_bytes(*next_hop)),
+        vif: (vif != u32::MAX).then_some(VifId(vif)),
+        hash: u64::from_be_bytes(*hash),
+        l3: u16::from_be_bytes(*l3),
         packet,
-    ))
+    })
 }

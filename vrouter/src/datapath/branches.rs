@@ -46,10 +46,7 @@ impl BranchQueues {
         let (snapshot, ends, end) = way;
         let Some((tags, length)) = snapshot.branches.of(branch).map(|branch| ether::tags(branch.tags)) else {
             end.counters.drop(slot, DropReason::NextHopGone, frames.len() as u64);
-            return frames.for_each(|frame| {
-                end.victims.remember_leaving(DropReason::NextHopGone, slot, frame.bytes());
-                end.see_drop(snapshot, &frame, DropReason::NextHopGone, slot);
-            });
+            return frames.for_each(|frame| end.see_drop(snapshot, &frame, DropReason::NextHopGone, slot));
         };
         let queue = &mut self.0[branch.index() % QUEUES];
         if queue.branch != Some(branch) {
@@ -61,7 +58,6 @@ impl BranchQueues {
                 Ok(()) => queue.waiting.push(&mut std::iter::once(frame), slot),
                 Err(reason) => {
                     end.counters.drop(slot, reason, 1);
-                    end.victims.remember_leaving(reason, slot, frame.bytes());
                     end.see_drop(snapshot, &frame, reason, slot);
                 }
             }

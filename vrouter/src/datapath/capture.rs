@@ -118,8 +118,10 @@ impl WorkerEnd {
         }
     }
 
-    /// The same of one that was on its way out when it was dropped, and entered by the VIF with this row.
+    /// The same of one that was on its way out when it was dropped, which is remembered, and entered by the VIF with this row.
     pub(super) fn see_drop(&self, snapshot: &Snapshot, frame: &Frame, reason: DropReason, entered: usize) {
+        let vif = || snapshot.vifs.iter().find(|(_, vif)| vif.slot == entered).map(|(_, vif)| vif.id);
+        self.victims.remember_leaving(reason, vif, frame.bytes());
         if snapshot.captures.at.have(Points::DROP) {
             self.capture(snapshot, frame, (Seen::Drop(reason, Culprit::Frame), entered, None));
         }

@@ -98,11 +98,7 @@ impl TxQueue {
             end.counters.vif(slot).forwarded.add(forwarded as u64);
             if count > forwarded {
                 end.counters.drop(slot, reason, (count - forwarded) as u64);
-                // of many that a port refuses one is kept: the worker has much to do then
-                for (at, frame) in left.by_ref().take(count - forwarded).enumerate() {
-                    if at == 0 {
-                        end.victims.remember_leaving(reason, slot, frame.bytes());
-                    }
+                for frame in left.by_ref().take(count - forwarded) {
                     end.see_drop(snapshot, &frame, reason, slot);
                 }
             }

@@ -34,7 +34,7 @@ pub struct Punt {
     /// Where the L3 packet begins in `frame`.
     pub l3: u16,
     /// From a VIF: the frame. From a tunnel: what the tunnel carried (with its inner Ethernet header, if it has one). For
-    /// `Why::Resolve`: an L3 packet that needs its next hop only.
+    /// `Why::Resolve`: an L3 packet that needs its next hop only, or a bridged frame (`l3` tells).
     pub frame: Frame,
 }
 

@@ -13,8 +13,6 @@ pub const ROWS: usize = 64;
 /// Bytes of the frame that a row keeps.
 pub const HEAD: usize = 96;
 const WORDS: usize = 4 + HEAD / 8;
-/// In a VIF's place: it is the number of its row.
-const ROW: u32 = 1 << 31;
 
 /// A dropped frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +21,6 @@ pub struct Victim {
     pub when: Tick,
     /// Where it entered.
     pub vif: Option<VifId>,
-    /// Of one that was on its way out: the row of counters of the VIF where it entered.
-    pub row: Option<usize>,
     /// What its tunnel is for, if it came by one.
     pub tunnel: Option<VrfId>,
     pub culprit: Culprit,
@@ -55,6 +51,8 @@ pub struct Victims {
     next: AtomicU64,
     /// The owning worker's clock.
     now: AtomicU32,
+    /// When the last one on its way out was remembered, and its reason.
+    left: AtomicU64,
 }
 
 struct Row([AtomicU64; WORDS]);
@@ -62,7 +60,12 @@ struct Row([AtomicU64; WORDS]);
 impl Default for Victims {
     fn default() -> Self {
         let row = || Row([const { AtomicU64::new(0) }; WORDS]);
-        Victims { rows: (0..ROWS).map(|_| row()).collect(), next: AtomicU64::new(0), now: AtomicU32::new(0) }
+        Victims {
+            rows: (0..ROWS).map(|_| row()).collect(),
+            next: AtomicU64::new(0),
+            now: AtomicU32::new(0),
+            left: AtomicU64::new(u64::MAX),
+        }
     }
 }
 
@@ -76,8 +79,7 @@ impl Victims {
         culprit: Culprit,
         frame: &[u8],
     ) {
-        let vif = from.0.map_or(u32::MAX, |vif| vif.0);
-        self.write(reason, when, (vif, from.1), culprit, frame);
+        self.write(reason, when, from, culprit, frame);
     }
 
     /// What time it is for [`Victims::remember_leaving`]. The owning worker only.
@@ -85,17 +87,22 @@ impl Victims {
         self.now.store(now.0, Ordering::Relaxed);
     }
 
-    /// The same of a frame that was on its way out: it entered by the VIF with this row of counters.
-    pub fn remember_leaving(&self, reason: DropReason, row: usize, frame: &[u8]) {
-        let now = Tick(self.now.load(Ordering::Relaxed));
-        self.write(reason, now, (ROW | row as u32, None), Culprit::Frame, frame);
+    /// The same of a frame that was on its way out; `entered` says by which VIF it came. Of those of a tick and reason the first alone, so that a
+    /// port that takes nothing any more does not fill all rows. The owning worker only.
+    pub fn remember_leaving(&self, reason: DropReason, entered: impl FnOnce() -> Option<VifId>, frame: &[u8]) {
+        let now = self.now.load(Ordering::Relaxed);
+        let this = u64::from(now) << 8 | reason as u64;
+        if self.left.load(Ordering::Relaxed) != this {
+            self.left.store(this, Ordering::Relaxed);
+            self.write(reason, Tick(now), (entered(), None), Culprit::Frame, frame);
+        }
     }
 
     fn write(
         &self,
         reason: DropReason,
         when: Tick,
-        (vif, tunnel): (u32, Option<VrfId>),
+        (vif, tunnel): (Option<VifId>, Option<VrfId>),
         culprit: Culprit,
         frame: &[u8],
     ) {
@@ -105,6 +112,7 @@ impl Victims {
         // when it looks again.
         words[0].store(turn * 2 + 1, Ordering::Relaxed);
         std::sync::atomic::fence(Ordering::Release);
+        let vif = vif.map_or(u32::MAX, |vif| vif.0);
         let tunnel = tunnel.map_or(u32::MAX, |vrf| vrf.0);
         words[1].store(u64::from(when.0) << 32 | u64::from(vif), Ordering::Relaxed);
         words[2]
@@ -142,8 +150,7 @@ impl Row {
         let victim = Victim {
             reason: DropReason::numbered((words[2] >> 56) as u8)?,
             when: Tick((words[1] >> 32) as u32),
-            vif: (vif & ROW == 0).then_some(VifId(vif)),
-            row: (vif & ROW != 0 && vif != u32::MAX).then_some((vif & !ROW) as usize),
+            vif: (vif != u32::MAX).then_some(VifId(vif)),
             tunnel: (tunnel != u32::MAX).then_some(VrfId(tunnel)),
             culprit: Culprit::from_word(words[3]),
             length,
@@ -216,13 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn one_on_its_way_out_is_told_by_the_row_where_it_entered() {
+    fn of_those_on_their_way_out_one_a_tick_and_reason_is_kept() {
         let victims = Victims::default();
-        victims.set_time(Tick(7));
-        victims.remember_leaving(DropReason::TxRefused, 5, &[1; 60]);
-        victims.remember(DropReason::NoVif, Tick(8), (None, None), Culprit::Frame, &[2; 60]);
-        let rows: Vec<_> = victims.read().iter().map(|row| (row.reason, row.when, row.vif, row.row)).collect();
-        assert_eq!(rows, [(DropReason::NoVif, Tick(8), None, None), (DropReason::TxRefused, Tick(7), None, Some(5))]);
+        for tick in 0..3 {
+            victims.set_time(Tick(tick));
+            for vif in 0..5 {
+                victims.remember_leaving(DropReason::TxRefused, || Some(VifId(vif)), &[1; 60]);
+            }
+        }
+        victims.remember_leaving(DropReason::NextHopGone, || None, &[2; 60]);
+        let rows: Vec<_> = victims.read().iter().map(|row| (row.reason, row.when.0, row.vif)).collect();
+        let refused = |tick| (DropReason::TxRefused, tick, Some(VifId(0)));
+        assert_eq!(rows, [(DropReason::NextHopGone, 2, None), refused(2), refused(1), refused(0)]);
     }
 
     #[test]

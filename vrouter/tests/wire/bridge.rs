@@ -23,7 +23,7 @@ labels: [{label: 5000, bridge: lan}]
 "#;
 
 /// A with bridge lan, whose neighbour on the fabric is not known.
-fn a_dynamic(workers: usize) -> Lab {
+pub fn a_dynamic(workers: usize) -> Lab {
     let setup = super::lab::Setup { network: network::a_dynamic(), ..Default::default() };
     let mut lab = Lab::one(workers, &setup);
     lab.apply(LAN);

@@ -344,6 +344,29 @@ fn every_drop_reason_is_provoked() {
     assert!(unkept.is_empty(), "no victims: {unkept:#?}");
 }
 
+/// What waited for a neighbour that does not answer is kept as it was: a bridged frame, or a packet behind a header of zeros.
+#[test]
+fn victims_that_waited_are_whole() {
+    let last = |lab: &mut Lab| {
+        let filter = v1::VictimsRequest { reason: "neighbour_unresolved".into(), ..v1::VictimsRequest::default() };
+        lab.rig().ask(|reply| Request::Victims { filter, reply }).unwrap().victims.remove(0)
+    };
+    let mut lab = super::bridge::a_dynamic(1);
+    lab.put(RA, "br.vxlan4");
+    lab.advance(4000);
+    let (victim, whole) = (last(&mut lab), frame("br.vxlan4"));
+    assert_eq!((&victim.head[..], victim.length as usize), (&whole[..whole.len().min(96)], whole.len()));
+    assert!(victim.object.contains("10.0.0.2") && victim.slow_path && victim.vif == "ra", "{victim:?}");
+    let mut lab = with_c(1);
+    lab.put(RA, "to-c.0");
+    lab.advance(4000);
+    let (victim, whole) = (last(&mut lab), frame("to-c.0"));
+    assert_eq!(victim.length as usize, whole.len());
+    assert_eq!(victim.head[..14], [&[0; 12][..], &[8, 0]].concat());
+    // but for its TTL and checksum as it came
+    assert_eq!((&victim.head[26..34], &victim.head[34..42]), (&whole[26..34], &whole[34..42]));
+}
+
 /// Of each frame that is dropped when it comes: what a trace says of it, and the last victim, have the reason.
 #[test]
 fn explanations_and_victims_name_the_cause() {

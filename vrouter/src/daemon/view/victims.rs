@@ -23,10 +23,8 @@ pub fn victims(
     let workers = shared.workers.iter().enumerate().map(|(worker, end)| (Some(worker), &end.victims));
     for (worker, victims) in workers.chain([(None, &shared.slow_path_victims)]) {
         for victim in victims.read() {
-            let on_its_way_out = |row| snapshot.vifs.iter().find(|(_, vif)| vif.slot == row).map(|(_, vif)| vif.id);
-            let entered = victim.vif.or_else(|| victim.row.and_then(on_its_way_out));
-            let vif = entered.map(|vif| vif_name(snapshot, vif)).unwrap_or_default();
-            let row = entered.and_then(|vif| snapshot.vifs.row(vif.index()));
+            let vif = victim.vif.map(|vif| vif_name(snapshot, vif)).unwrap_or_default();
+            let row = victim.vif.and_then(|vif| snapshot.vifs.row(vif.index()));
             let vrf = victim.tunnel.or(row.map(|row| row.vrf));
             let vrf = vrf.map(|vrf| vrf_name(snapshot, vrf)).unwrap_or_default();
             let wanted = (request.reason.is_empty() || request.reason == victim.reason.name())
