@@ -208,9 +208,11 @@ impl SlowPath {
                 Output::Learn { vif, address, mac } => *snapshot = tell(Told::Learn { vif, address, mac }),
                 Output::Forget { vif, address } => *snapshot = tell(Told::Forget { vif, address }),
                 Output::Dropped(reason, vif, bytes) => {
-                    let Some(Token { next_hop, l3, packet, .. }) = untoken(&bytes) else { continue };
-                    let (culprit, framed) = (Culprit::NextHop(next_hop), l3 > 0);
-                    self.drop(snapshot, reason, &Dropped { vif, tunnel: None, culprit, bytes: packet, framed });
+                    let (culprit, bytes, framed) = match untoken(&bytes) {
+                        Some(Token { next_hop, l3, packet, .. }) => (Culprit::NextHop(next_hop), packet, l3 > 0),
+                        None => (Culprit::Frame, &*bytes, true),
+                    };
+                    self.drop(snapshot, reason, &Dropped { vif, tunnel: None, culprit, bytes, framed });
                 }
                 Output::Frame { vif, bytes } => {
                     self.originated.add(1);
