@@ -79,7 +79,25 @@ impl Victims {
         culprit: Culprit,
         frame: &[u8],
     ) {
-        self.write(reason, when, from, culprit, frame);
+        let turn = self.next.load(Ordering::Relaxed);
+        let words = &self.rows[turn as usize % ROWS].0;
+        // Odd first, and the release fence keeps the stores below behind it: a reader that sees any of them sees the odd version
+        // when it looks again.
+        words[0].store(turn * 2 + 1, Ordering::Relaxed);
+        std::sync::atomic::fence(Ordering::Release);
+        let vif = from.0.map_or(u32::MAX, |vif| vif.0);
+        let tunnel = from.1.map_or(u32::MAX, |vrf| vrf.0);
+        words[1].store(u64::from(when.0) << 32 | u64::from(vif), Ordering::Relaxed);
+        words[2]
+            .store((reason as u64) << 56 | u64::from(tunnel) << 16 | frame.len() as u64 & 0xffff, Ordering::Relaxed);
+        words[3].store(culprit.to_word(), Ordering::Relaxed);
+        for (word, chunk) in words[4..].iter().zip(frame.chunks(8)) {
+            let mut bytes = [0; 8];
+            bytes[..chunk.len()].copy_from_slice(chunk);
+            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+        }
+        words[0].store(turn * 2 + 2, Ordering::Release);
+        self.next.store(turn + 1, Ordering::Relaxed);
     }
 
     /// What time it is for [`Victims::remember_leaving`]. The owning worker only.
@@ -94,37 +112,8 @@ impl Victims {
         let this = u64::from(now) << 8 | reason as u64;
         if self.left.load(Ordering::Relaxed) != this {
             self.left.store(this, Ordering::Relaxed);
-            self.write(reason, Tick(now), (entered(), None), Culprit::Frame, frame);
+            self.remember(reason, Tick(now), (entered(), None), Culprit::Frame, frame);
         }
-    }
-
-    fn write(
-        &self,
-        reason: DropReason,
-        when: Tick,
-        (vif, tunnel): (Option<VifId>, Option<VrfId>),
-        culprit: Culprit,
-        frame: &[u8],
-    ) {
-        let turn = self.next.load(Ordering::Relaxed);
-        let words = &self.rows[turn as usize % ROWS].0;
-        // Odd first, and the release fence keeps the stores below behind it: a reader that sees any of them sees the odd version
-        // when it looks again.
-        words[0].store(turn * 2 + 1, Ordering::Relaxed);
-        std::sync::atomic::fence(Ordering::Release);
-        let vif = vif.map_or(u32::MAX, |vif| vif.0);
-        let tunnel = tunnel.map_or(u32::MAX, |vrf| vrf.0);
-        words[1].store(u64::from(when.0) << 32 | u64::from(vif), Ordering::Relaxed);
-        words[2]
-            .store((reason as u64) << 56 | u64::from(tunnel) << 16 | frame.len() as u64 & 0xffff, Ordering::Relaxed);
-        words[3].store(culprit.to_word(), Ordering::Relaxed);
-        for (word, chunk) in words[4..].iter().zip(frame.chunks(8)) {
-            let mut bytes = [0; 8];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
-        }
-        words[0].store(turn * 2 + 2, Ordering::Release);
-        self.next.store(turn + 1, Ordering::Relaxed);
     }
 
     /// The rows, newest first; any thread. A row that is being written is left out.
