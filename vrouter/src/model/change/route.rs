@@ -79,9 +79,10 @@ fn put(state: &mut State, mode: Mode, wanted: Wanted, preference: u32) -> Result
 
 /// Looks up what these changes will look up, one kind of it after the other: so misses of the cache overlap.
 pub(super) fn look_ahead(state: &State, next: &[Item]) {
-    let mut plain = [None; super::AHEAD];
-    let routes = next.iter().map(|item| if let Item::Route(route) = item { Some(route) } else { None });
-    plain.iter_mut().zip(routes).for_each(|(plain, route)| *plain = route);
+    let plain: [Option<&PlainRoute>; super::AHEAD] = std::array::from_fn(|at| match next.get(at) {
+        Some(Item::Route(route)) => Some(route),
+        _ => None,
+    });
     let mut last = None;
     let prefixes = plain.map(|route| {
         let route = route?;
@@ -105,17 +106,14 @@ pub(super) fn look_ahead(state: &State, next: &[Item]) {
 fn of_vrfs(state: &State, next: [Option<&PlainRoute>; super::AHEAD], vrfs: [Option<VrfId>; super::AHEAD]) {
     let uses = vrfs.map(|vrf| vrf.and_then(|vrf| state.of_vrf.get(&vrf)).map_or(0, |of| of.fabric_vifs));
     let mut last = None;
-    let mut at = 0;
-    let numbers = next.map(|route| {
-        let vrf = vrfs[at];
-        at += 1;
-        let given = route?.tunnel?;
+    let numbers: [Option<u32>; super::AHEAD] = std::array::from_fn(|at| {
+        let given = next[at]?.tunnel?;
         let hop = match last {
             Some((same, hop)) if same == given => hop,
             _ => tunnel(state, given.remote, Some(&given.encap)).ok(),
         };
         last = Some((given, hop));
-        state.hops.number(&(vrf?, hop?))
+        state.hops.number(&(vrfs[at]?, hop?))
     });
     let users = numbers.map(|number| number.map_or(0, |number| state.hops.users(number)));
     std::hint::black_box((uses, users));
