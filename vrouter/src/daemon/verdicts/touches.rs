@@ -49,7 +49,8 @@ impl Touches {
         self.now.clear();
     }
 
-    /// The decision about it by the snapshot of before (0) or after (1); `None` where its place is nothing there.
+    /// The decision about it by the snapshot of before (0) or after (1); `None` where it is no flow there: its place is
+    /// nothing, or its frames go to everybody.
     pub fn decide(&mut self, side: usize, snapshot: &Snapshot, shared: &Shared, pair: &FlowPair) -> Option<Answer> {
         let marks = self.marks.clone();
         let mut question = question_of(snapshot, pair, None)?;
