@@ -147,12 +147,12 @@ def small(picture, name, words, **changes):
     return Scenario(path)
 
 
-def measured(picture, scenario, run, seconds=0.3):
-    """The row of a run, by one short turn of a build that need not be fast."""
+def measured(picture, scenario, run, seconds=0.3, rounds=1):
+    """The row of a run, by short turns of a build that need not be fast."""
     with rig.Scratch() as scratch:
         scratch.huge_pages(256)
         row = next(row for row in scenario.rows() if row.run == run)
-        return measure.measure(picture.bin, scratch, row, 1, seconds, 2000 if row.paced() else None)
+        return measure.measure(picture.bin, scratch, row, rounds, seconds, 2000 if row.paced() else None)
 
 
 @alone
@@ -174,7 +174,8 @@ def test_routes_change_beside_traffic(picture):
     HugePages(picture.lab, 512)
     # few flows: the routes that change are those of the few servers that they go to
     words = [("per_second: 10000", "per_second: 100"), ("batch: 100", "batch: 10"), ("within: 20.0.0.0/16, length: 26", "within: 20.0.0.0/24, length: 30")]
-    found = measured(picture, small(picture, "route-changes", words), "beneath", seconds=1)
+    # its median: one moment in which the machine stands still is a good part of a second
+    found = measured(picture, small(picture, "route-changes", words), "beneath", seconds=1, rounds=3)
     assert found["changes_per_second"]["median"] > 80 and found["decided_again"] > 0 and found["lost"] == 0, found
     assert "route changes a second" in report.line(found)
     # a way that is refused
