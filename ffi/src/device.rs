@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::start::{attach, device_info, set_up};
-use crate::{Eal, Mempool, QueuePair, eal, sys};
+use crate::{Eal, Mempool, QueuePair, eal, sys, xdp};
 
 /// How a device is started.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +120,8 @@ pub(crate) struct Started {
     /// Its peer is a guest that says what it takes.
     pub(crate) guest: bool,
     pub(crate) running: bool,
+    /// What its driver may leave open.
+    sockets: Vec<xdp::Socket>,
 }
 
 /// Ports in use. DPDK's control calls are not thread-safe: whoever makes one holds this lock.
@@ -139,9 +141,15 @@ impl Device {
             return Err(DeviceError::InUse(devargs.to_owned()));
         }
         ports.push(port);
-        let vdev = eal::pci_address(devargs).is_none();
-        let mut started = Started { port, offloads: Offloads::default(), mtu: 0, vdev, guest: false, running: false };
+        let (vdev, xdp) = (eal::pci_address(devargs).is_none(), devargs.starts_with("net_af_xdp"));
+        let offloads = Offloads::default();
+        let mut started = Started { port, offloads, mtu: 0, vdev, guest: false, running: false, sockets: Vec::new() };
+        let of_others = if xdp { xdp::sockets() } else { Vec::new() };
         let queues = set_up(config, &mut started);
+        if xdp {
+            // the lock keeps others from opening some meanwhile
+            started.sockets.extend(xdp::sockets().into_iter().filter(|socket| !of_others.contains(socket)));
+        }
         // Its drop, on failure, takes the lock itself.
         drop(ports);
         let (queues, mac) = queues?;
@@ -221,6 +229,12 @@ impl Drop for Started {
             // SAFETY: the device was probed by `attach` and not removed since: `ports` admits one Started a port.
             unsafe { sys::rte_dev_remove(info.device) };
         }
+        xdp::close(&self.sockets);
         ports.retain(|&port| port != self.port);
+        drop(ports);
+        if !self.sockets.is_empty() {
+            // else it cannot be opened again at once
+            xdp::wait_for_release();
+        }
     }
 }

@@ -38,6 +38,7 @@ mod queue;
 mod start;
 #[allow(clippy::undocumented_unsafe_blocks)]
 mod sys;
+mod xdp;
 
 #[cfg(feature = "acl")]
 pub use classifier::{Classifier, ClassifierError, ClassifierRule, Packed};

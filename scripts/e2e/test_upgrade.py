@@ -28,11 +28,11 @@ def strict(host):
     return {**objects, "settings": {**objects["settings"], "tcp_strict": True}}
 
 
-def start(picture, **more):
+def start(picture, eal=None, **more):
     """h1 with a flow file and, by default, a state directory, and h2; both strict."""
     path = f"/dev/shm/{picture.lab.prefix}-h1.flows"
     picture.lab.at_close(_remove, path)
-    h1 = picture.start("h1", strict("h1"), more={"flow_table": {"file": path}, "state_dir": f"{picture.lab.folder}/h1.state", **more})
+    h1 = picture.start("h1", strict("h1"), eal=eal, more={"flow_table": {"file": path}, "state_dir": f"{picture.lab.folder}/h1.state", **more})
     picture.start("h2", strict("h2"))
     return h1
 

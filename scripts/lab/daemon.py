@@ -15,13 +15,13 @@ READY_SECONDS = 30
 
 class Vrouter:
     """A running `vrouter` on a Host. bin: the folder with vrouter and vrctl; eal, mempool: what these have beside the usual; mtu: of its
-    ports, else the devices' own; more: what the configuration has besides."""
+    ports, else the devices' own; more: what the configuration has besides; user: a command that runs another as somebody else."""
 
-    def __init__(self, host, bin, workers=1, limits=None, eal=None, mempool=None, mtu=None, more=None):
+    def __init__(self, host, bin, workers=1, limits=None, eal=None, mempool=None, mtu=None, more=None, user=()):
         self.host, self.lab, self.bin = host, host.netns.lab, bin
         self.socket = f"{self.lab.folder}/{host.name}.sock"
         self.config = f"{self.lab.folder}/{host.name}.daemon.yaml"
-        self._starts = 0
+        self._starts, self._user = 0, user
         with open(self.config, "w") as file:
             yaml.safe_dump({**self._configuration(workers, limits, eal, mempool, mtu), **(more or {})}, file, sort_keys=False)
         self.start()
@@ -43,9 +43,10 @@ class Vrouter:
         notify = f"{self.lab.folder}/{self.host.name}.notify"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
             ready.bind(notify)
+            os.chmod(notify, 0o777)
             ready.setblocking(False)
             self.process = self.host.netns.start(
-                "env", f"NOTIFY_SOCKET={notify}", f"{self.bin}/vrouter", "--config", self.config,
+                *self._user, "env", f"NOTIFY_SOCKET={notify}", f"{self.bin}/vrouter", "--config", self.config,
                 log=f"{self.host.name}.{self._starts}.log")
             try:
                 until(lambda: self._is_ready(ready), READY_SECONDS, f"{self.host.name}'s vrouter to become ready")

@@ -232,6 +232,10 @@ fn af_xdp_carries_frames_in_every_buffer() {
         drop((port, device));
         // DPDK 22.11's driver does not give back what lies on its rings.
         assert!(pool.in_use() <= on_its_ring + BURST as u32, "{} and {on_its_ring} before", pool.in_use());
+        // nor its socket, whose queue is free all the same
+        let (_device, mut port) = one("net_af_xdp0,iface=v0", &vdev_bed::pool("af_xdp_again", 4095));
+        assert_eq!(port.tx(&mut heap(&frames)).frames, 100);
+        assert!(peer.receive(100) == frames, "another device on the same interface carries nothing");
     });
 }
 
