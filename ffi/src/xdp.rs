@@ -1,5 +1,5 @@
-//! Sockets that the driver of AF_XDP leaves open. DPDK 22.11's close counts one user of a socket's memory too few and so keeps both; the
-//! kernel's queue then stays taken while the process lives: neither it nor another one can open the device again.
+//! Sockets that the driver of AF_XDP leaves open. DPDK 22.11's close frees a socket's memory when one user of it is left, not when none is, and
+//! so keeps both; the kernel's queue then stays taken while the process lives: neither it nor another one can open the device again.
 
 use std::fs;
 use std::os::fd::{BorrowedFd, RawFd};
