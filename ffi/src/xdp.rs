@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, sockopt};
 
-/// The kernel lets go of a closed socket's queue by and by, within some milliseconds.
-const RELEASE_TIME: Duration = Duration::from_millis(30);
+/// The kernel lets go of a closed socket's queue by and by: within some milliseconds, unless the machine is busy.
+const RELEASE_TIME: Duration = Duration::from_millis(50);
 
 /// An open socket: its descriptor, and what that leads to (`socket:[inode]`).
 #[derive(Debug, PartialEq)]

@@ -57,7 +57,8 @@ def goes_on(picture, h1, upgrade=None):
 def test_af_xdp(picture):
     host = ports(picture)
     host.ports = {port: f"net_af_xdp{number},iface={port}" for number, port in enumerate(host.ports)}
-    goes_on(picture, start(picture))
+    # with enough to open devices more than once, where the kernel is slow to let go of their queues
+    goes_on(picture, start(picture, mempool={"mbufs": 32768}))
 
 
 def test_memif_as_server(picture):

@@ -20,7 +20,7 @@ use crate::port::traffic::{self as traffic_port, Cycles, TrafficDevice};
 pub const HANDOVER: usize = 1024;
 
 /// Milliseconds after which a device of AF_XDP is opened once more. Few: its driver loses buffers each time.
-const AF_XDP_PAUSES: [u64; 2] = [50, 200];
+const AF_XDP_PAUSES: [u64; 3] = [100, 400, 1500];
 
 /// What the workers poll at start: by worker, by [`PortIndex`].
 pub type Ends = Vec<Vec<Option<Box<dyn Port>>>>;
