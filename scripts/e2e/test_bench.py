@@ -126,7 +126,7 @@ def test_too_few_route_changes_are_refused(picture):
     row = next(row for row in Scenario(SCENARIOS / "route-changes.yaml").rows() if row.run == "beneath")
 
     def changed(generations):
-        stats = [{"workers": [{"worker": 0, "generation": at, "revalidated": again}]} for at, again in ((7, 0), (7 + generations, 30))]
+        stats = [{"generation": at, "workers": [{"worker": 0, "revalidated": again}]} for at, again in ((7, 0), (7 + generations, 30))]
         return measure.changed(row, [turn([1000], [1000], tuple(stats))])
     found = changed(99)
     assert found["changes_per_second"]["median"] == 9900 and found["decided_again"] == 30, found

@@ -30,6 +30,8 @@ LEAST_CHANGES = 0.95
 # After a turn begins: caches fill, and what fell due while it was stopped is missed.
 SETTLE_SECONDS = 0.1
 WARM_SECONDS = 300
+# Until workers go on by the last change of a turn.
+FOLLOW_SECONDS = 5
 # Of a turn that a worker is to have of its core, and how much longer a turn may take for that.
 LEAST_PART, BUSY_SECONDS = 0.1, 10
 # Packets that may be on their way when counters are read, and the share that may pass while one counter is read after the other.
@@ -130,6 +132,8 @@ class Forwarder:
         wall = time.monotonic_ns() - began
         if self.churn:
             self.churn.rest()
+            until(lambda: min(by_worker(self.bed.stats(), "generation")) >= int(end["generation"]), FOLLOW_SECONDS,
+                  f"{self.row}: {self.bed.name}'s workers to go on by all changes")
         self.bed.pause()
         packets = [after - before for before, after in zip(by_worker(start, "rx_packets"), by_worker(end, "rx_packets"))]
         cpu_ns = [after - before for before, after in zip(cpu, cpu_end)]
@@ -242,12 +246,12 @@ def ratio(against, turns):
 
 
 def changed(row, turns):
-    """Route changes a second that the workers went on by. Failure when they were fewer than was asked for."""
+    """Route changes a second, by all of which the workers went on (see `turn`). Failure when they were fewer than was asked for."""
     wanted = row.changes()
     if not wanted:
         return {}
-    # each batch is a generation
-    generations = [min(by_worker(end, "generation")) - min(by_worker(start, "generation")) for start, end in (turn.window for turn in turns)]
+    # each batch is a generation; a worker with much to decide anew may go on by the one before for a while and then by several at once
+    generations = [int(end["generation"]) - int(start["generation"]) for start, end in (turn.window for turn in turns)]
     rates = [count * wanted["batch"] * 1e9 / turn.wall_ns for count, turn in zip(generations, turns)]
     # a batch may be under way when it ends
     slack = wanted["batch"] * 1e9 / min(turn.wall_ns for turn in turns)
