@@ -23,6 +23,8 @@ pub fn eal() -> Eal {
 }
 
 const PAGES: u32 = 64;
+/// Times that the kernel is asked for them, a tenth of a second apart.
+const ASKED: usize = 300;
 const RESERVED: &str = "/proc/sys/vm/nr_hugepages";
 /// Tests of one process reserve and give back in turn.
 static TURN: Mutex<()> = Mutex::new(());
@@ -34,8 +36,16 @@ impl Reservation {
     pub fn take() -> Reservation {
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let before = reserved();
-        fs::write(RESERVED, (before + PAGES).to_string()).expect("huge pages are reserved by root");
-        let taken = reserved();
+        let mut taken = before;
+        // the kernel may find some only when it is asked again: files fill the memory, in pieces
+        for _ in 0..ASKED {
+            fs::write(RESERVED, (before + PAGES).to_string()).expect("huge pages are reserved by root");
+            taken = reserved();
+            if taken >= before + PAGES {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
         if taken < before + PAGES {
             fs::write(RESERVED, before.to_string()).unwrap();
             panic!(
