@@ -91,6 +91,19 @@ def test_af_xdp(picture):
     probe.ping(picture["blue1"].netns, V4["2"])
 
 
+def test_af_xdp_ports_come_and_go(picture):
+    """On one interface, again and again: its queue is free when the port is gone."""
+    h1 = picture.add_host("h1")
+    h1.ports = {port: f"net_af_xdp{number},iface={port}" for number, port in enumerate(h1.ports)}
+    # each loses buffers, which the driver does not give back
+    _, vrouter = start(picture, mempool={"mbufs": 32768})
+    picture.lab.veth((h1.netns, "late"), (h1.netns, "late-peer"), 1500)
+    for _ in range(3):
+        vrouter.vrctl("add", "port", "late", "--devargs", "net_af_xdp7,iface=late", "--sync")
+        vrouter.vrctl("delete", "port", "late", "--sync")
+    probe.ping(picture["blue1"].netns, V4["2"])
+
+
 def test_memif_server(picture):
     socket = f"{picture.lab.folder}/memif.sock"
     far, vrouter = start(picture, f"net_memif0,role=server,socket={socket},socket-abstract=no")

@@ -6,6 +6,7 @@ import pathlib
 import pwd
 import re
 import shutil
+import time
 
 from lab import probe
 from lab.daemon import Vrouter
@@ -33,15 +34,16 @@ def ports(picture, blue1=None, **others):
     return h1
 
 
-def goes_on(picture, h1, upgrade=None):
-    """A connection from blue1 to blue2 before an upgrade is one after it, by the flow that it had."""
+def goes_on(picture, h1, afterwards=lambda: None):
+    """A connection from blue1 to blue2 before an upgrade is one after it, by the flow that it had. `afterwards`: what the far end does then."""
     blue1, blue2 = picture["blue1"].netns, picture["blue2"].netns
     until(lambda: link(h1), 10, "the link of blue1")
     with probe.Server(blue2, PORT), probe.connect(blue1, V4["2"], PORT, seconds=GOES_ON) as connection:
         probe.echo(connection, b"before" * 1000)
         before = flow_to(h1, PORT)
         for _ in range(2):
-            told = (upgrade or h1.upgrade)()
+            told = h1.upgrade()
+            afterwards()
             assert told["flow_file"]["adopted"] >= 1, told
             print(f"    ports stood still for {told['outage_us'] / 1000:.1f} ms:",
                   ", ".join(f"{phase['name']} {phase['microseconds'] / 1000:.1f}" for phase in told["phases"] if phase["name"].startswith("ports")))
@@ -68,15 +70,11 @@ def test_memif_as_server(picture):
     h1, peers = start(picture), []
 
     def connect():
-        peers.append(Splice(host.netns, f"peer{len(peers)}", "blue1", f"net_memif0,role=client,socket={path},socket-abstract=no"))
-
-    def upgrade():
-        told = h1.upgrade()
-        peers[-1].stop()
-        connect()
-        return told
+        if peers:
+            peers.pop().stop()
+        peers.append(Splice(host.netns, f"peer{time.monotonic_ns()}", "blue1", f"net_memif0,role=client,socket={path},socket-abstract=no"))
     connect()
-    goes_on(picture, h1, upgrade)
+    goes_on(picture, h1, connect)
 
 
 def test_memif_as_client(picture):
@@ -109,15 +107,10 @@ def test_a_tap_is_another_device_afterwards(picture):
     host.netns.ip("link", "set", "blue1", "master", "brblue")
     host.netns.ip("link", "set", "brblue", "up")
 
-    def plugged():
+    def plug():
         host.netns.ip("link", "set", "tapblue", "master", "brblue", "up")
-
-    def upgrade():
-        told = h1.upgrade()
-        plugged()
-        return told
-    plugged()
-    goes_on(picture, h1, upgrade)
+    plug()
+    goes_on(picture, h1, plug)
 
 
 def test_a_guest_that_calls_again(picture):

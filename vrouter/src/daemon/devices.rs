@@ -1,7 +1,5 @@
 //! The devices, DPDK's and our own sources and sinks: opened at start or while the daemon runs, each worker given its end of each.
 
-use std::time::Duration;
-
 use super::ports::Devices;
 use super::privileges::Reach;
 use super::traffic;
@@ -18,9 +16,6 @@ use crate::port::traffic::{self as traffic_port, Cycles, TrafficDevice};
 
 /// Frames that may wait for the worker that owns a queue.
 pub const HANDOVER: usize = 1024;
-
-/// Milliseconds after which a device of AF_XDP is opened once more. Few: its driver loses buffers each time.
-const AF_XDP_PAUSES: [u64; 3] = [100, 400, 1500];
 
 /// What the workers poll at start: by worker, by [`PortIndex`].
 pub type Ends = Vec<Vec<Option<Box<dyn Port>>>>;
@@ -97,7 +92,7 @@ impl DpdkDevices {
             tracing::warn!(port = name, devargs, "removed a socket at which nobody listens");
         }
         let asked = DeviceConfig { name, devargs, queue_pairs, mtu, large: self.large };
-        let (device, ports) = patiently(devargs, || DpdkDevice::start(&self.eal, &asked, &self.pool))?;
+        let (device, ports) = DpdkDevice::start(&self.eal, &asked, &self.pool)?;
         let info = PortInfo {
             name: name.to_owned(),
             devargs: devargs.to_owned(),
@@ -171,21 +166,6 @@ impl Device {
             Device::Traffic { .. } => true,
         }
     }
-}
-
-/// Opens a device, once more where its queue is not free: the kernel lets go of an AF_XDP socket's queue some milliseconds after the socket was
-/// closed, by whichever process, and does not tell when.
-fn patiently<T>(devargs: &str, mut start: impl FnMut() -> Result<T, DeviceError>) -> Result<T, DeviceError> {
-    for pause in AF_XDP_PAUSES.iter().filter(|_| devargs.trim_start().starts_with("net_af_xdp")) {
-        match start() {
-            Err(DeviceError::Step { step: "setting up an rx queue", reason, .. }) => {
-                tracing::info!(devargs, reason, "tried again in {pause} ms");
-                std::thread::sleep(Duration::from_millis(*pause));
-            }
-            done => return done,
-        }
-    }
-    start()
 }
 
 /// Gives each worker its end of a port, before it runs.

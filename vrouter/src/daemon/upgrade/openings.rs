@@ -1,15 +1,23 @@
 //! The new process's devices: those that both processes can have are opened while the old one forwards, the others when it has closed them.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use crate::api::state::v1 as state;
 use crate::daemon::devices::{DpdkDevices, Ends, place};
 use crate::daemon::ports::Devices;
 use crate::daemon::restore::info;
 use crate::ids::PortIndex;
 use crate::model::{NewPort, PortInfo, Unopened};
+use crate::port::Port;
 use crate::port::traffic::args::is_traffic;
 
 /// Drivers of which two processes may have a device for the same thing at a time: each gets a copy of what comes, or has one of its own.
 const BOTH: [&str; 2] = ["net_af_packet", "net_null"];
+
+/// Pauses after which a device that the old process has closed is opened once more: the kernel may not have let go of it (an AF_XDP queue).
+/// Few, as some drivers lose buffers each time.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 /// What is open, and what will be.
 pub struct Openings<'a> {
@@ -88,7 +96,7 @@ impl<'a> Openings<'a> {
         for known in self.known.iter_mut().filter(|known| !known.open) {
             let Known { index, queues, mtu, .. } = *known;
             let wanted = NewPort { index, name: &known.name, devargs: &known.devargs, queues, mtu };
-            match self.devices.open(&wanted) {
+            match open_again(self.devices, &wanted) {
                 Ok((info, ends)) => {
                     place(self.ends, index, ends);
                     opened.changed |= info != known.info;
@@ -101,6 +109,18 @@ impl<'a> Openings<'a> {
         }
         Ok(opened)
     }
+}
+
+/// Opens what the old process had open a moment ago: that its devargs are wrong is not likely.
+fn open_again(devices: &mut DpdkDevices, wanted: &NewPort) -> Result<(PortInfo, Vec<Box<dyn Port>>), Unopened> {
+    for pause in PAUSES {
+        match devices.open(wanted) {
+            Err(why) => tracing::info!(port = wanted.name, why.reason, "is opened again in {pause:?}"),
+            opened => return opened,
+        }
+        sleep(pause);
+    }
+    devices.open(wanted)
 }
 
 fn can_both(devargs: &str) -> bool {
