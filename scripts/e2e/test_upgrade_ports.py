@@ -27,10 +27,11 @@ FEW, PAGE = 16, 2 << 20
 NOBODY = pwd.getpwnam("nobody")
 
 
-def ports(picture, blue1=None, **others):
-    """h1, whose port blue1 is this device."""
-    h1 = picture.hosts.get("h1") or picture.add_host("h1")
-    h1.ports.update({**({"blue1": blue1} if blue1 else {}), **others})
+def ports(picture, blue1=None):
+    """h1, whose port blue1 is this device, if one is given."""
+    h1 = picture.add_host("h1")
+    if blue1:
+        h1.ports["blue1"] = blue1
     return h1
 
 
