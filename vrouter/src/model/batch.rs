@@ -1,6 +1,5 @@
 //! What a batch asks beside its changes: to replace all that its owner has, to be judged only, or to be the next after what it rests on.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use super::routes::Source;
 use super::state::State;
 use super::sweep::{self, Sweep};
 use super::{Model, OPERATOR, change, describe, read, refused};
-use crate::api::{Item, v1};
+use crate::api::{Item, Other, v1};
 use crate::ids::Generation;
 use crate::tables::Snapshot;
 
@@ -65,7 +64,7 @@ impl<'a> Said<'a> {
             Said::Messages(changes) => (changes, None),
             Said::Encoded(changes) => (&[][..], Some(changes)),
         };
-        let messages = messages.iter().map(|change| Item::Other(Cow::Borrowed(change)));
+        let messages = messages.iter().map(|change| Item::Other(Other::Lent(change)));
         messages.chain(encoded.into_iter().flat_map(v1::Changes::iter))
     }
 }
@@ -238,12 +237,13 @@ fn make(
             break;
         }
         change::look_ahead(state, &next);
-        for item in next.drain(..) {
-            if let Err(refusal) = change::make(state, claim, &item, open) {
-                return Err(refused(index, describe::object(&item.into_change(), owner), refusal));
+        for item in &next {
+            if let Err(refusal) = change::make(state, claim, item, open) {
+                return Err(refused(index, describe::object(&item.clone().into_change(), owner), refusal));
             }
             index += 1;
         }
+        next.clear();
     }
     let many = batch.changes.len();
     let behind = sweep.as_mut().map(|sweep| sweep.behind(state)).transpose();

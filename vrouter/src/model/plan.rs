@@ -46,7 +46,7 @@ impl Model {
             plan.steps.push(step);
         }
         let is_put = |item: &Item| match item {
-            Item::Route(route) => route.verb != Verb::Delete,
+            Item::Route(route) => route.verb() != Verb::Delete,
             Item::Other(change) => matches!(change.op, Some(Op::Put(_) | Op::Create(_))),
         };
         let puts = batch.changes.iter().filter(is_put).count() as u64;

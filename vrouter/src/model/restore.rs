@@ -1,6 +1,5 @@
 //! A model that goes on where another process's was.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::limits::Open;
@@ -8,7 +7,7 @@ use super::numbers::{self, Given};
 use super::owners::Claim;
 use super::{Model, OPERATOR, change, describe, refused};
 use crate::api::state::v1 as told;
-use crate::api::{Item, v1};
+use crate::api::{Item, Other, v1};
 use crate::ids::Generation;
 use crate::tables::Snapshot;
 use v1::change::Op;
@@ -39,7 +38,7 @@ impl Model {
             {
                 continue;
             }
-            let item = Item::Other(Cow::Owned(v1::Change { op: Some(Op::Put(object)) }));
+            let item = Item::Other(Other::Owned(Box::new(v1::Change { op: Some(Op::Put(object)) })));
             let claim = Claim { owner: &owner, take_over: true };
             if let Err(refusal) = change::make(&mut self.state, claim, &item, open) {
                 return Err(refused(index, describe::object(&item.into_change(), &owner), refusal));

@@ -2,14 +2,16 @@
 
 mod plain;
 
-use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 
 use prost::bytes::{Buf, BufMut};
 use prost::encoding::{self, DecodeContext, WireType};
 use prost::{DecodeError, Message};
 
 use super::v1;
+use plain::Reader;
 pub use plain::{Encap, PlainRoute, Tunnel, Verb};
 use v1::change::Op;
 use v1::object::Kind;
@@ -19,7 +21,7 @@ const CHANGE: u32 = 1;
 const KEY: u8 = (CHANGE << 3) as u8 | WireType::LengthDelimited as u8;
 
 /// `vrouter.v1.Changes`, encoded. Each of them was read once, so that it can be read again.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Default)]
 pub struct Changes {
     /// A field each, as the message has them.
     bytes: Vec<u8>,
@@ -28,13 +30,43 @@ pub struct Changes {
     broken: Option<usize>,
     /// There is one that may give a name a number.
     numbers: bool,
+    /// Reads what is added. No part of what is said.
+    reader: Reader,
 }
 
 /// A change that is read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item<'a> {
     Route(PlainRoute<'a>),
-    Other(Cow<'a, v1::Change>),
+    Other(Other<'a>),
+}
+
+/// One that is no plain route.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Other<'a> {
+    Lent(&'a v1::Change),
+    Owned(Box<v1::Change>),
+}
+
+impl Deref for Other<'_> {
+    type Target = v1::Change;
+
+    fn deref(&self) -> &v1::Change {
+        match self {
+            Other::Lent(change) => change,
+            Other::Owned(change) => change,
+        }
+    }
+}
+
+impl Other<'_> {
+    /// As a message.
+    pub fn into_owned(self) -> v1::Change {
+        match self {
+            Other::Lent(change) => change.clone(),
+            Other::Owned(change) => *change,
+        }
+    }
 }
 
 impl Changes {
@@ -65,8 +97,8 @@ impl Changes {
 
     /// Them, in order.
     pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
-        let mut rest = &self.bytes[..];
-        std::iter::from_fn(move || Some(Item::read(next(&mut rest)?).expect("it was read before")))
+        let (mut rest, mut reader) = (&self.bytes[..], Reader::default());
+        std::iter::from_fn(move || Some(Item::read(&mut reader, next(&mut rest)?).expect("it was read before")))
     }
 
     /// Adds one behind the others.
@@ -117,10 +149,10 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 impl<'a> Item<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Item<'a>, DecodeError> {
-        match PlainRoute::read(bytes) {
+    fn read(reader: &mut Reader, bytes: &'a [u8]) -> Result<Item<'a>, DecodeError> {
+        match reader.read(bytes) {
             Some(route) => Ok(Item::Route(route)),
-            None => v1::Change::decode(bytes).map(|change| Item::Other(Cow::Owned(change))),
+            None => v1::Change::decode(bytes).map(|change| Item::Other(Other::Owned(Box::new(change)))),
         }
     }
 
@@ -130,6 +162,27 @@ impl<'a> Item<'a> {
             Item::Route(route) => route.to_change(),
             Item::Other(change) => change.into_owned(),
         }
+    }
+}
+
+impl Clone for Changes {
+    fn clone(&self) -> Changes {
+        let Changes { count, broken, numbers, .. } = *self;
+        Changes { bytes: self.bytes.clone(), count, broken, numbers, reader: Reader::default() }
+    }
+}
+
+impl PartialEq for Changes {
+    fn eq(&self, other: &Changes) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Changes {}
+
+impl Hash for Changes {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
     }
 }
 
@@ -184,7 +237,7 @@ impl Message for Changes {
         encoding::encode_varint(length, &mut self.bytes);
         let at = self.bytes.len();
         self.bytes.put(from.take(length as usize));
-        let other = match Item::read(&self.bytes[at..])? {
+        let other = match Item::read(&mut self.reader, &self.bytes[at..])? {
             Item::Route(_) => None,
             Item::Other(change) => Some(change.into_owned()),
         };

@@ -1,8 +1,10 @@
 //! Routes through one tunnel, and deletes of routes, read without a copy: nearly all changes of large batches.
 
+use std::fmt;
+use std::ops::Range;
 use std::str::from_utf8;
 
-use prost::Message;
+use prost::Message as _;
 
 use super::super::v1;
 
@@ -15,18 +17,10 @@ pub enum Verb {
 }
 
 /// A change of a route that says nothing but this. What its fields hold is not checked.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct PlainRoute<'a> {
-    pub verb: Verb,
-    pub vrf: &'a str,
-    /// Address and length.
-    pub prefix: (&'a [u8], u32),
-    /// Of the key; empty: the batch's.
-    pub owner: &'a str,
-    pub preference: u32,
-    /// `None`: of a delete.
-    pub tunnel: Option<Tunnel<'a>>,
     bytes: &'a [u8],
+    at: Places,
 }
 
 /// `vrouter.v1.Tunnel`.
@@ -46,30 +40,39 @@ pub enum Encap<'a> {
 }
 
 impl<'a> PlainRoute<'a> {
-    /// Reads a `Change`; `None`: it is another one, has a field twice, or one that is not known here.
-    pub(super) fn read(bytes: &'a [u8]) -> Option<PlainRoute<'a>> {
-        let (field, value) = only(bytes)?;
-        let verb = [Verb::Create, Verb::Put, Verb::Delete].get(usize::from(field).checked_sub(1)?).copied()?;
-        let Value::Bytes(object) = value else { return None };
-        // Object and ObjectKey have routes under one number
-        let (4, Value::Bytes(route)) = only(object)? else { return None };
-        let mut plain = PlainRoute { verb, vrf: "", prefix: (&[], 0), owner: "", preference: 0, tunnel: None, bytes };
-        if verb == Verb::Delete {
-            return plain.key(route).map(|()| plain);
-        }
-        let (mut fields, mut key) = (Fields::of(route), false);
-        while let Some(field) = fields.next()? {
-            match field {
-                (1, Value::Bytes(bytes)) => {
-                    plain.key(bytes)?;
-                    key = true;
-                }
-                (2, Value::Number(preference)) => plain.preference = preference,
-                (3, Value::Bytes(bytes)) => plain.tunnel = Some(Tunnel::read(bytes)?),
-                _ => return None,
-            }
-        }
-        (key && plain.tunnel.is_some()).then_some(plain)
+    pub fn verb(&self) -> Verb {
+        self.at.verb
+    }
+
+    pub fn vrf(&self) -> &'a str {
+        self.text(self.at.vrf)
+    }
+
+    /// Address and length.
+    pub fn prefix(&self) -> (&'a [u8], u32) {
+        (self.bytes(self.at.address), self.number(self.at.length))
+    }
+
+    /// Of the key; empty: the batch's.
+    pub fn owner(&self) -> &'a str {
+        self.text(self.at.owner)
+    }
+
+    pub fn preference(&self) -> u32 {
+        self.number(self.at.preference)
+    }
+
+    /// `None`: of a delete.
+    pub fn tunnel(&self) -> Option<Tunnel<'a>> {
+        let (number, inner_mac) = (self.number(self.at.number), self.bytes(self.at.inner_mac));
+        let encap = match self.at.encap {
+            0 => return None,
+            2 => Encap::Vxlan { vni: number, inner_mac },
+            3 => Encap::MplsOverUdp { label: number },
+            4 => Encap::MplsOverGre { label: number },
+            _ => Encap::Geneve { vni: number, inner_mac },
+        };
+        Some(Tunnel { remote: self.bytes(self.at.remote), encap })
     }
 
     /// The message that it was read from.
@@ -77,108 +80,309 @@ impl<'a> PlainRoute<'a> {
         v1::Change::decode(self.bytes).expect("a plain change is a change")
     }
 
-    fn key(&mut self, bytes: &'a [u8]) -> Option<()> {
-        let (mut fields, mut prefix) = (Fields::of(bytes), None);
+    fn bytes(&self, at: Place) -> &'a [u8] {
+        self.bytes.get(at.range()).unwrap_or_default()
+    }
+
+    fn text(&self, at: Place) -> &'a str {
+        // it was text when it was read
+        from_utf8(self.bytes(at)).unwrap_or_default()
+    }
+
+    fn number(&self, at: Place) -> u32 {
+        self.bytes(at).iter().rev().fold(0, |number, byte| number << 7 | u32::from(byte & 0x7f))
+    }
+}
+
+impl fmt::Debug for PlainRoute<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_change().fmt(f)
+    }
+}
+
+/// Which bytes hold what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Places {
+    verb: Verb,
+    vrf: Place,
+    address: Place,
+    length: Place,
+    owner: Place,
+    preference: Place,
+    remote: Place,
+    /// The field of the tunnel; 0: there is no tunnel.
+    encap: u8,
+    number: Place,
+    inner_mac: Place,
+}
+
+/// Bytes from one to before another; none: the field is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Place {
+    from: u8,
+    to: u8,
+}
+
+impl Place {
+    fn range(self) -> Range<usize> {
+        usize::from(self.from)..usize::from(self.to)
+    }
+}
+
+impl Places {
+    /// Of a `Change`; `None`: it is another one, longer, has a field twice, or one that is not known here.
+    fn read(change: &[u8]) -> Option<Places> {
+        let whole = Message { whole: change, place: Place { from: 0, to: u8::try_from(change.len()).ok()? } };
+        let (field, object) = whole.only()?;
+        let verb = [Verb::Create, Verb::Put, Verb::Delete].get(usize::from(field).checked_sub(1)?).copied()?;
+        // Object and ObjectKey have routes under one number
+        let (4, route) = object.message()?.only()? else { return None };
+        let nowhere = Place::default();
+        let mut places = Places {
+            verb,
+            vrf: nowhere,
+            address: nowhere,
+            length: nowhere,
+            owner: nowhere,
+            preference: nowhere,
+            remote: nowhere,
+            encap: 0,
+            number: nowhere,
+            inner_mac: nowhere,
+        };
+        let route = route.message()?;
+        if verb == Verb::Delete {
+            return places.key(route).map(|()| places);
+        }
+        let (mut fields, mut key) = (route.fields(), false);
         while let Some(field) = fields.next()? {
             match field {
-                (1, Value::Bytes(text)) => self.vrf = from_utf8(text).ok()?,
-                (2, Value::Bytes(bytes)) => prefix = Some(bytes),
-                (3, Value::Bytes(text)) => self.owner = from_utf8(text).ok()?,
+                (1, value) => {
+                    places.key(value.message()?)?;
+                    key = true;
+                }
+                (2, Value::Number(preference)) => places.preference = preference,
+                (3, value) => places.next_hop(value.message()?)?,
                 _ => return None,
             }
         }
-        let mut fields = Fields::of(prefix?);
+        (key && places.encap > 0).then_some(places)
+    }
+
+    fn key(&mut self, key: Message) -> Option<()> {
+        let (mut fields, mut prefix) = (key.fields(), None);
         while let Some(field) = fields.next()? {
             match field {
-                (1, Value::Bytes(address)) => self.prefix.0 = address,
-                (2, Value::Number(length)) => self.prefix.1 = length,
+                (1, value) => self.vrf = value.text()?,
+                (2, value) => prefix = Some(value.message()?),
+                (3, value) => self.owner = value.text()?,
+                _ => return None,
+            }
+        }
+        let mut fields = prefix?.fields();
+        while let Some(field) = fields.next()? {
+            match field {
+                (1, Value::Bytes(address)) => self.address = address.place,
+                (2, Value::Number(length)) => self.length = length,
                 _ => return None,
             }
         }
         Some(())
     }
-}
 
-impl<'a> Tunnel<'a> {
-    /// Of a `NextHop`.
-    fn read(bytes: &'a [u8]) -> Option<Tunnel<'a>> {
-        let (2, Value::Bytes(tunnel)) = only(bytes)? else { return None };
-        let (mut fields, mut remote, mut encap) = (Fields::of(tunnel), &[][..], None);
+    /// Through a tunnel.
+    fn next_hop(&mut self, next_hop: Message) -> Option<()> {
+        let (2, tunnel) = next_hop.only()? else { return None };
+        let (mut fields, mut encap) = (tunnel.message()?.fields(), None);
         while let Some(field) = fields.next()? {
             match field {
-                (1, Value::Bytes(bytes)) => remote = bytes,
-                (kind @ 2..=5, Value::Bytes(bytes)) if encap.is_none() => encap = Some(Encap::read(kind, bytes)?),
+                (1, Value::Bytes(remote)) => self.remote = remote.place,
+                (kind @ 2..=5, value) if encap.is_none() => encap = Some((kind, value.message()?)),
                 _ => return None,
             }
         }
-        Some(Tunnel { remote, encap: encap? })
-    }
-}
-
-impl<'a> Encap<'a> {
-    fn read(kind: u8, bytes: &'a [u8]) -> Option<Encap<'a>> {
-        let (mut fields, mut number, mut inner_mac) = (Fields::of(bytes), 0, &[][..]);
+        let (kind, encap) = encap?;
+        let mut fields = encap.fields();
         while let Some(field) = fields.next()? {
             match field {
-                (1, Value::Number(value)) => number = value,
-                (2, Value::Bytes(mac)) if matches!(kind, 2 | 5) => inner_mac = mac,
+                (1, Value::Number(number)) => self.number = number,
+                (2, Value::Bytes(mac)) if matches!(kind, 2 | 5) => self.inner_mac = mac.place,
                 _ => return None,
             }
         }
-        Some(match kind {
-            2 => Encap::Vxlan { vni: number, inner_mac },
-            3 => Encap::MplsOverUdp { label: number },
-            4 => Encap::MplsOverGre { label: number },
-            _ => Encap::Geneve { vni: number, inner_mac },
-        })
+        self.encap = kind;
+        Some(())
+    }
+
+    fn texts(&self) -> [Place; 2] {
+        [self.vrf, self.owner]
+    }
+
+    fn numbers(&self) -> [Place; 3] {
+        [self.length, self.preference, self.number]
+    }
+
+    fn octets(&self) -> [Place; 3] {
+        [self.address, self.remote, self.inner_mac]
     }
 }
 
-/// The only field of a message.
-fn only(bytes: &[u8]) -> Option<(u8, Value<'_>)> {
-    let mut fields = Fields::of(bytes);
-    let field = fields.next()??;
-    fields.next()?.is_none().then_some(field)
+/// Reads plain routes. Of a million that follow each other nearly all are as one shortly before but for what their fields hold: what such
+/// ones have in common is remembered, and they need not be gone through field by field.
+#[derive(Default)]
+pub(super) struct Reader {
+    /// By length; none before one is worth it.
+    moulds: Vec<Option<Mould>>,
+    /// Routes that fit no mould.
+    strange: u32,
+}
+
+const MOULDS: usize = 8;
+/// Of so many that fit no mould one makes one.
+const WORTH_IT: u32 = 4;
+/// Bytes of the longest change that has one.
+const MOULDED: usize = 128;
+
+/// What changes that hold the same fields, of the same lengths, have in common.
+struct Mould {
+    length: usize,
+    places: Places,
+    bytes: [u8; MOULDED],
+    /// Bits that say which fields there are, and how long. Of a number that is what says that more bytes follow, of a text that it is ASCII.
+    fixed: [u8; MOULDED],
+}
+
+impl Reader {
+    /// Reads a `Change`; `None`: it is another one, has a field twice, one that is not known here, or more than 255 bytes.
+    pub fn read<'a>(&mut self, bytes: &'a [u8]) -> Option<PlainRoute<'a>> {
+        if let Some(Some(mould)) = self.moulds.get(bytes.len() % MOULDS)
+            && mould.fits(bytes)
+        {
+            return Some(PlainRoute { bytes, at: mould.places });
+        }
+        self.read_strange(bytes)
+    }
+
+    #[cold]
+    fn read_strange<'a>(&mut self, bytes: &'a [u8]) -> Option<PlainRoute<'a>> {
+        let at = Places::read(bytes)?;
+        self.strange += 1;
+        if self.strange.is_multiple_of(WORTH_IT) && bytes.len() <= MOULDED {
+            self.moulds.resize_with(MOULDS, || None);
+            self.moulds[bytes.len() % MOULDS] = Some(Mould::new(bytes, at));
+        }
+        Some(PlainRoute { bytes, at })
+    }
+}
+
+impl Mould {
+    fn new(bytes: &[u8], places: Places) -> Mould {
+        let mut mould = Mould { length: bytes.len(), places, bytes: [0; MOULDED], fixed: [0; MOULDED] };
+        mould.bytes[..bytes.len()].copy_from_slice(bytes);
+        mould.fixed[..bytes.len()].fill(u8::MAX);
+        for octets in places.octets() {
+            mould.fixed[octets.range()].fill(0);
+        }
+        for text in places.texts().into_iter().filter(|text| bytes[text.range()].is_ascii()) {
+            mould.fixed[text.range()].fill(0x80);
+        }
+        for number in places.numbers() {
+            // a fifth byte has bits that 32 have no room for
+            let more = [0x80, 0x80, 0x80, 0x80, 0xf0];
+            mould.fixed[number.range()].iter_mut().zip(more).for_each(|(fixed, more)| *fixed = more);
+        }
+        mould
+    }
+
+    #[inline(always)]
+    fn fits(&self, bytes: &[u8]) -> bool {
+        let others = self.bytes.iter().zip(&self.fixed);
+        let differ = bytes.iter().zip(others).fold(0, |differ, (a, (b, fixed))| differ | ((a ^ b) & fixed));
+        self.length == bytes.len() && differ == 0
+    }
+}
+
+/// A message, and where it is in a whole one.
+#[derive(Clone, Copy)]
+struct Message<'a> {
+    whole: &'a [u8],
+    place: Place,
+}
+
+impl<'a> Message<'a> {
+    /// The only field.
+    fn only(self) -> Option<(u8, Value<'a>)> {
+        let mut fields = self.fields();
+        let field = fields.next()??;
+        fields.next()?.is_none().then_some(field)
+    }
+
+    fn fields(self) -> Fields<'a> {
+        Fields { rest: self, seen: 0 }
+    }
 }
 
 /// A message's fields, none twice, with numbers below 16.
 struct Fields<'a> {
-    rest: &'a [u8],
+    rest: Message<'a>,
     seen: u16,
 }
 
 enum Value<'a> {
     /// Of 32 bits.
-    Number(u32),
-    Bytes(&'a [u8]),
+    Number(Place),
+    Bytes(Message<'a>),
+}
+
+impl<'a> Value<'a> {
+    fn message(self) -> Option<Message<'a>> {
+        if let Value::Bytes(message) = self { Some(message) } else { None }
+    }
+
+    fn text(self) -> Option<Place> {
+        let Message { whole, place } = self.message()?;
+        from_utf8(whole.get(place.range())?).ok().map(|_| place)
+    }
 }
 
 impl<'a> Fields<'a> {
-    fn of(rest: &'a [u8]) -> Fields<'a> {
-        Fields { rest, seen: 0 }
-    }
-
     /// `Some(None)`: that were all; `None`: it is not plain.
     #[inline(always)]
     fn next(&mut self) -> Option<Option<(u8, Value<'a>)>> {
-        let Some((&key, rest)) = self.rest.split_first() else { return Some(None) };
-        self.rest = rest;
+        if self.rest.place.from == self.rest.place.to {
+            return Some(None);
+        }
+        let key = self.byte()?;
         let (field, wire) = (key >> 3, key & 7);
         let bit = 1_u16.checked_shl(u32::from(field)).filter(|_| key < 0x80)?;
         if self.seen & bit > 0 {
             return None;
         }
         self.seen |= bit;
+        let from = self.rest.place.from;
         let number = self.number()?;
+        let begin = self.rest.place.from;
         match wire {
-            0 => Some(Some((field, Value::Number(number)))),
+            0 => Some(Some((field, Value::Number(Place { from, to: begin })))),
             2 => {
-                let (bytes, rest) = self.rest.split_at_checked(number as usize)?;
-                self.rest = rest;
-                Some(Some((field, Value::Bytes(bytes))))
+                let end = begin.checked_add(u8::try_from(number).ok()?).filter(|end| *end <= self.rest.place.to)?;
+                self.rest.place.from = end;
+                let place = Place { from: begin, to: end };
+                Some(Some((field, Value::Bytes(Message { whole: self.rest.whole, place }))))
             }
             _ => None,
         }
+    }
+
+    #[inline(always)]
+    fn byte(&mut self) -> Option<u8> {
+        let place = &mut self.rest.place;
+        if place.from == place.to {
+            return None;
+        }
+        let byte = *self.rest.whole.get(usize::from(place.from))?;
+        place.from += 1;
+        Some(byte)
     }
 
     /// A varint of at most 32 bits.
@@ -186,8 +390,7 @@ impl<'a> Fields<'a> {
     fn number(&mut self) -> Option<u32> {
         let mut number = 0_u64;
         for at in 0..5 {
-            let (&byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
+            let byte = self.byte()?;
             number |= u64::from(byte & 0x7f) << (7 * at);
             if byte < 0x80 {
                 return u32::try_from(number).ok();

@@ -69,6 +69,32 @@ fn change() -> impl Strategy<Value = v1::Change> {
     op.prop_map(|op| v1::Change { op })
 }
 
+/// Routes of few lengths, with other numbers and addresses.
+fn alike() -> impl Strategy<Value = Vec<v1::Change>> {
+    use v1::next_hop::Kind as Via;
+    use v1::tunnel::Encap;
+    let name = prop_oneof![9 => "[a-z]{4}", 1 => "[äöü]{2}"];
+    let number = prop_oneof![4 => Just(100_u32), 2 => 100_u32..1000, 1 => any::<u32>()];
+    let one = (name, vec(any::<u8>(), 4), 20_u32..33, number, 0_u8..4, any::<bool>()).prop_map(
+        |(vrf, address, length, number, kind, put)| {
+            let key = v1::RouteKey { vrf, prefix: Some(v1::Prefix { address, length }), owner: String::new() };
+            if !put {
+                let kind = Some(v1::object_key::Kind::Route(key));
+                return v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind })) };
+            }
+            let encap = Some(match kind {
+                0 => Encap::MplsOverUdp(v1::tunnel::MplsOverUdp { label: number }),
+                _ => Encap::Vxlan(v1::tunnel::Vxlan { vni: number, inner_mac: vec![2, 0, 0, 0, 0, kind] }),
+            });
+            let kind = Some(Via::Tunnel(v1::Tunnel { remote: vec![10, 0, 0, 2], encap }));
+            let next_hop = Some(v1::NextHop { kind });
+            let route = v1::Route { key: Some(key), preference: number / 2, next_hop, ..v1::Route::default() };
+            v1::Change { op: Some(Op::Put(v1::Object::from(Kind::Route(route)))) }
+        },
+    );
+    vec(one, 30..60)
+}
+
 /// The message as prost derives it.
 #[derive(Clone, PartialEq, Message)]
 struct Derived {
@@ -79,10 +105,10 @@ struct Derived {
 /// The same by the fields that were read.
 fn said(route: &PlainRoute) -> v1::Change {
     use v1::next_hop::Kind as Via;
-    let (address, length) = route.prefix;
+    let (address, length) = route.prefix();
     let prefix = Some(v1::Prefix { address: address.into(), length });
-    let key = v1::RouteKey { vrf: route.vrf.into(), prefix, owner: route.owner.into() };
-    let Some(tunnel) = route.tunnel else {
+    let key = v1::RouteKey { vrf: route.vrf().into(), prefix, owner: route.owner().into() };
+    let Some(tunnel) = route.tunnel() else {
         return v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind: Some(v1::object_key::Kind::Route(key)) })) };
     };
     let encap = Some(match tunnel.encap {
@@ -97,9 +123,9 @@ fn said(route: &PlainRoute) -> v1::Change {
     });
     let kind = Some(Via::Tunnel(v1::Tunnel { remote: tunnel.remote.into(), encap }));
     let next_hop = Some(v1::NextHop { kind });
-    let route_of = v1::Route { key: Some(key), preference: route.preference, next_hop, ..v1::Route::default() };
+    let route_of = v1::Route { key: Some(key), preference: route.preference(), next_hop, ..v1::Route::default() };
     let object = v1::Object::from(Kind::Route(route_of));
-    v1::Change { op: Some(if route.verb == Verb::Create { Op::Create(object) } else { Op::Put(object) }) }
+    v1::Change { op: Some(if route.verb() == Verb::Create { Op::Create(object) } else { Op::Put(object) }) }
 }
 
 proptest! {
@@ -137,6 +163,34 @@ proptest! {
         prop_assert_eq!(Changes::from(derived.changes.clone()).numbers, read.numbers);
         prop_assert_eq!(Changes::from(derived.changes).broken, read.broken);
         prop_assert_eq!(Changes::decode(&read.encode_to_vec()[..]).unwrap(), read);
+    }
+
+    /// The same of many that are alike, so that they are read by what they have in common: each of them damaged or not.
+    #[test]
+    fn what_is_alike_is_read_as_if_it_were_not(
+        alike in alike(),
+        damage in vec((0_usize..40, any::<prop::sample::Index>(), any::<u8>()), 0..20),
+    ) {
+        let mut each: Vec<Vec<u8>> = alike.iter().map(v1::Change::encode_to_vec).collect();
+        for (which, at, byte) in damage {
+            let which = which % each.len();
+            let at = at.index(each[which].len());
+            each[which][at] = byte;
+        }
+        let (mut reader, mut whole) = (Reader::default(), Vec::new());
+        for bytes in &each {
+            let alone = Reader::default().read(bytes);
+            prop_assert_eq!(reader.read(bytes), alone);
+            if let Some(route) = alone {
+                prop_assert_eq!(said(&route), route.to_change());
+            }
+            encoding::bytes::encode(CHANGE, bytes, &mut whole);
+        }
+        let (derived, read) = (Derived::decode(&whole[..]), Changes::decode(&whole[..]));
+        prop_assert_eq!(derived.is_ok(), read.is_ok());
+        if let (Ok(derived), Ok(read)) = (derived, read) {
+            prop_assert_eq!(&Vec::from(read), &derived.changes);
+        }
     }
 
     /// In pieces or at once.

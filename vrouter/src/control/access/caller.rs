@@ -79,8 +79,8 @@ impl Caller {
             return Ok(());
         }
         changes.iter().try_for_each(|item| match item {
-            Item::Route(route) if route.owner.is_empty() => Ok(()),
-            Item::Route(route) => self.may_act_for("Apply", route.owner),
+            Item::Route(route) if route.owner().is_empty() => Ok(()),
+            Item::Route(route) => self.may_act_for("Apply", route.owner()),
             Item::Other(change) => self.may_say(&change),
         })
     }

@@ -282,7 +282,7 @@ fn other_owner(item: &Item) -> Option<String> {
     let named = |owner: &str| (!owner.is_empty()).then(|| owner.to_owned());
     let of_key = |key: &Option<v1::RouteKey>| key.as_ref().and_then(|key| named(&key.owner));
     match item {
-        Item::Route(route) => named(route.owner),
+        Item::Route(route) => named(route.owner()),
         Item::Other(change) => match &change.op {
             Some(Op::Put(object) | Op::Create(object)) => named(&object.owner).or_else(|| match &object.kind {
                 Some(Kind::Route(route)) => of_key(&route.key),

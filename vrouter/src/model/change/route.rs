@@ -27,9 +27,9 @@ pub(super) fn write(state: &mut State, owner: &str, mode: Mode, given: &v1::Rout
 
 /// The same of a change that was not copied.
 pub(super) fn make(state: &mut State, owner: &str, given: &PlainRoute) -> Result<(), Refusal> {
-    let (vrf, (address, length), by) = (given.vrf, given.prefix, given.owner);
+    let (vrf, (address, length), by) = (given.vrf(), given.prefix(), given.owner());
     let told = Some(Key { vrf, prefix: Some((address, length)), owner: by });
-    let (mode, tunnel) = match (given.verb, &given.tunnel) {
+    let (mode, tunnel) = match (given.verb(), given.tunnel()) {
         (Verb::Create, Some(tunnel)) => (Mode::Create, tunnel),
         (Verb::Put, Some(tunnel)) => (Mode::Put, tunnel),
         _ => return withdraw(state, owner, told),
@@ -37,7 +37,7 @@ pub(super) fn make(state: &mut State, owner: &str, given: &PlainRoute) -> Result
     let key = key(state, owner, told).at("key")?;
     let wanted =
         wanted(key, |vrf, _| to_tunnel(state, vrf, tunnel.remote, &tunnel.encap).map(Ways::One).at("next_hop"))?;
-    put(state, mode, wanted, given.preference)
+    put(state, mode, wanted, given.preference())
 }
 
 /// A route of this VRF and owner, with its ways.
@@ -77,6 +77,11 @@ fn put(state: &mut State, mode: Mode, wanted: Wanted, preference: u32) -> Result
     written
 }
 
+fn prefix_of(route: &PlainRoute) -> Option<Prefix> {
+    let (address, length) = route.prefix();
+    read::prefix_of(address, length).ok()
+}
+
 /// Looks up what these changes will look up, one kind of it after the other: so misses of the cache overlap.
 pub(super) fn look_ahead(state: &State, next: &[Item]) {
     let plain: [Option<&PlainRoute>; super::AHEAD] = std::array::from_fn(|at| match next.get(at) {
@@ -87,11 +92,11 @@ pub(super) fn look_ahead(state: &State, next: &[Item]) {
     let prefixes = plain.map(|route| {
         let route = route?;
         let vrf = match last {
-            Some((name, vrf)) if name == route.vrf => vrf,
-            _ => state.vrf_by_name.get(route.vrf).map(|vrf| vrf.id),
+            Some((name, vrf)) if name == route.vrf() => vrf,
+            _ => state.vrf_by_name.get(route.vrf()).map(|vrf| vrf.id),
         };
-        last = Some((route.vrf, vrf));
-        Some((vrf?, read::prefix_of(route.prefix.0, route.prefix.1).ok()?))
+        last = Some((route.vrf(), vrf));
+        Some((vrf?, prefix_of(route)?))
     });
     let tables = prefixes.map(|of| of.and_then(|(vrf, prefix)| Some((state.routes.get(&vrf)?, prefix))));
     let offers = |table: &Option<(&RouteTable, Prefix)>| table.map_or(0, |(table, prefix)| table.offers(prefix).len());
@@ -107,7 +112,7 @@ fn of_vrfs(state: &State, next: [Option<&PlainRoute>; super::AHEAD], vrfs: [Opti
     let uses = vrfs.map(|vrf| vrf.and_then(|vrf| state.of_vrf.get(&vrf)).map_or(0, |of| of.fabric_vifs));
     let mut last = None;
     let numbers: [Option<u32>; super::AHEAD] = std::array::from_fn(|at| {
-        let given = next[at]?.tunnel?;
+        let given = next[at]?.tunnel()?;
         let hop = match last {
             Some((same, hop)) if same == given => hop,
             _ => tunnel(state, given.remote, Some(&given.encap)).ok(),

@@ -192,9 +192,9 @@ impl Said {
         for item in changes.iter() {
             let change = match item {
                 Item::Route(route) => {
-                    let key = place(route.vrf, route.prefix, route.owner, owner);
+                    let key = place(route.vrf(), route.prefix(), route.owner(), owner);
                     said.routes.extend(key);
-                    said.deleted_routes.extend(key.filter(|_| route.verb == Verb::Delete));
+                    said.deleted_routes.extend(key.filter(|_| route.verb() == Verb::Delete));
                     continue;
                 }
                 Item::Other(change) => change,

@@ -29,7 +29,7 @@ impl Changes {
         for item in changes.iter() {
             let change = match item {
                 Item::Route(route) => {
-                    *told.counts.entry(("route", verb(route.verb))).or_default() += 1;
+                    *told.counts.entry(("route", verb(route.verb()))).or_default() += 1;
                     continue;
                 }
                 Item::Other(change) => change,
