@@ -273,7 +273,7 @@ impl State {
             Left::One(next_hop) => Some(next_hop),
             Left::Several => self.best(vrf, prefix),
         };
-        self.dirty.routes.push((vrf, prefix, best));
+        self.dirty.routes.entry(vrf).or_default().push(prefix, best);
         self.journal.push(Undo::Route(vrf, prefix, source, old));
     }
 

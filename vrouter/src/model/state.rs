@@ -20,6 +20,7 @@ use super::records::{
 use super::refusal::{Reason, shown};
 use super::routes::{Offer, RouteTable, Source};
 use crate::ids::{BridgeId, Label, Mac, NextHopId, PortIndex, Tags, VifId, Vlan, Vni, VrfId};
+use crate::tables::fib::Change;
 use crate::tables::{VifKind, Watched};
 
 /// The truth.
@@ -171,8 +172,8 @@ pub(crate) struct Dirty {
     pub vnis: HashSet<Vni>,
     pub labels: HashSet<Label>,
     pub neighbours: HashSet<(VifId, IpAddr)>,
-    /// With what forwards since; the last one of a prefix counts.
-    pub routes: Vec<(VrfId, Prefix, Option<NextHopId>)>,
+    /// Of each VRF, with what forwards since.
+    pub routes: HashMap<VrfId, ChangedRoutes>,
     /// Sessions of BFD, or how they stand.
     pub bfd: bool,
     /// Whose session failed, or does so no more.
@@ -181,6 +182,22 @@ pub(crate) struct Dirty {
     pub links: HashSet<PortIndex>,
     /// Names of paths that came and went.
     pub path_names: Swept<Arc<str>>,
+}
+
+/// Routes of a VRF with what forwards since; the last one of a prefix counts.
+#[derive(Clone, Default)]
+pub(crate) struct ChangedRoutes {
+    pub v4: Vec<Change<u32, NextHopId>>,
+    pub v6: Vec<Change<u128, NextHopId>>,
+}
+
+impl ChangedRoutes {
+    pub fn push(&mut self, prefix: Prefix, best: Option<NextHopId>) {
+        match prefix.address {
+            IpAddr::V4(address) => self.v4.push((address.to_bits(), prefix.length, best)),
+            IpAddr::V6(address) => self.v6.push((address.to_bits(), prefix.length, best)),
+        }
+    }
 }
 
 impl State {

@@ -44,19 +44,24 @@ impl Stripes {
 
     /// Notes that the route of this prefix has changed. False: too many addresses are concerned, all flows of the VRF must notice. Control
     /// thread, before this generation is published.
-    pub fn raise(&self, vrf: VrfId, address: IpAddr, length: u8, now: Generation) -> bool {
-        let (bits, cut) = match address {
-            IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, V4),
-            IpAddr::V6(address) if length >= V6_NEAR.shortest => (address.to_bits(), V6_NEAR),
-            IpAddr::V6(address) => (address.to_bits(), V6_FAR),
-        };
+    pub fn raise_v4(&self, vrf: VrfId, address: u32, length: u8, now: Generation) -> bool {
+        self.raise(vrf, u64::from(address >> (32 - V4.bits)), length, &V4, now)
+    }
+
+    /// The same with IPv6.
+    pub fn raise_v6(&self, vrf: VrfId, address: u128, length: u8, now: Generation) -> bool {
+        let cut = if length >= V6_NEAR.shortest { V6_NEAR } else { V6_FAR };
+        self.raise(vrf, (address >> (128 - cut.bits)) as u64, length, &cut, now)
+    }
+
+    /// The stripes from this one on, as many as a prefix of this length has.
+    #[inline(always)]
+    fn raise(&self, vrf: VrfId, first: u64, length: u8, cut: &Cut, now: Generation) -> bool {
         if length < cut.shortest || self.lines.is_empty() {
             return false;
         }
-        let first = bits >> (128 - cut.bits);
         let within = cut.bits.saturating_sub(length);
-        let first = first >> within << within;
-        let (first, count) = (first as u64, 1_u64 << within);
+        let (first, count) = (first >> within << within, 1_u64 << within);
         // as many as are a power of two, and begin where that many do: all of one line, or whole lines
         for line in first / 8..first / 8 + count.div_ceil(8) {
             let Some(Line(stamps)) = self.line(vrf, line, cut.bits) else { continue };
@@ -127,10 +132,17 @@ mod tests {
         }
     }
 
+    fn raise(stripes: &Stripes, vrf: VrfId, prefix: IpAddr, length: u8, now: u64) -> bool {
+        match prefix {
+            IpAddr::V4(address) => stripes.raise_v4(vrf, address.to_bits(), length, Generation(now)),
+            IpAddr::V6(address) => stripes.raise_v6(vrf, address.to_bits(), length, Generation(now)),
+        }
+    }
+
     fn check(prefix: IpAddr, length: u8, addresses: impl IntoIterator<Item = IpAddr>) {
         let stripes = Stripes::for_routes(1 << 20);
         let vrf = VrfId(7);
-        let narrow = stripes.raise(vrf, prefix, length, Generation(9));
+        let narrow = raise(&stripes, vrf, prefix, length, 9);
         assert_eq!(narrow, length >= if prefix.is_ipv4() { V4.shortest } else { V6_FAR.shortest });
         for address in addresses {
             let noticed = stripes.last(vrf, address) == 9;
@@ -164,11 +176,11 @@ mod tests {
             let v4 = (0..10_000_u32).filter(|n| stripes.last_v4(vrf, n << 14) != 0).count();
             v4 + (0..10_000_u64).filter(|n| stripes.last_v6(vrf, n << 30) != 0).count()
         };
-        assert!(stripes.raise(VrfId(1), "10.1.0.0".parse().unwrap(), 16, Generation(3)));
-        assert!(stripes.raise(VrfId(1), "fd00:1::".parse().unwrap(), 48, Generation(3)));
+        assert!(raise(&stripes, VrfId(1), "10.1.0.0".parse().unwrap(), 16, 3));
+        assert!(raise(&stripes, VrfId(1), "fd00:1::".parse().unwrap(), 48, 3));
         assert!(noticed(VrfId(1)) < 60 && noticed(VrfId(2)) < 60, "{} {}", noticed(VrfId(1)), noticed(VrfId(2)));
         // none at all: nothing is narrow
-        assert!(!Stripes::default().raise(VrfId(1), "10.1.1.1".parse().unwrap(), 32, Generation(3)));
+        assert!(!raise(&Stripes::default(), VrfId(1), "10.1.1.1".parse().unwrap(), 32, 3));
         assert_eq!(Stripes::default().last(VrfId(1), "10.1.1.1".parse().unwrap()), 0);
     }
 }

@@ -24,13 +24,14 @@ use hashbrown::{HashMap, HashSet};
 
 use super::interner::Swept;
 use super::quotas::Numbers;
-use super::records::{Hop, LabelTarget, Prefix, Settings, Vif, VniTarget};
+use super::records::{Hop, LabelTarget, Settings, Vif, VniTarget};
 use super::state::{Dirty, State};
 use crate::ids::{Generation, NextHopId, Tick, VifId, VrfId};
 use crate::tables::fib::PrefixSet;
 use crate::tables::{self, DecapTarget, Lifetimes, LocalHost, PortRow, Snapshot, Stripes, VifKind};
 use acls::CompiledAcl;
 use index::Index;
+use reach::Noticed;
 
 /// Punts per VIF and second unless given.
 const PUNTS_PER_SECOND: u32 = 1000;
@@ -62,7 +63,7 @@ struct Touched {
     /// VRFs whose change all flows must notice.
     vrfs: BTreeSet<VrfId>,
     /// Routes whose change flows to and from there must notice, and no others.
-    routes: BTreeMap<VrfId, Vec<Prefix>>,
+    routes: BTreeMap<VrfId, Noticed>,
     /// VRFs whose policy flows to their VIFs must notice.
     policies: HashSet<VrfId>,
     /// Something else is permitted to flows that there may be.
@@ -98,7 +99,7 @@ impl Compiled {
     }
 
     /// Makes the next generation's snapshot of what a commit touched.
-    pub fn advance(&mut self, state: &State, dirty: Dirty, hops: Swept<(VrfId, Hop)>) -> Arc<Snapshot> {
+    pub fn advance(&mut self, state: &State, mut dirty: Dirty, hops: Swept<(VrfId, Hop)>) -> Arc<Snapshot> {
         let mut next = (*self.snapshot).clone();
         next.generation.0 += 1;
         let mut touched = Touched::default();
@@ -125,7 +126,8 @@ impl Compiled {
             .flat_map(|vifs| users.vifs.iter().filter_map(|vif| Some(vifs.get(vif)?.vrf)));
         let sent = self.index.reach.widen(state, users.vrfs.iter().copied().chain(vrfs).collect());
         rows::compile_ports(state, &dirty, &mut next);
-        rows::compile_vrfs(self, state, &users, &dirty, &mut next, &mut touched);
+        let routes = std::mem::take(&mut dirty.routes);
+        rows::compile_vrfs(self, state, &users, routes, &mut next, &mut touched);
         self.index.move_vifs(state, &users.vifs);
         rows::compile_vifs(self, state, &users, &mut next, &mut touched);
         if touched.judged {

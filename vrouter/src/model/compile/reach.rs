@@ -1,6 +1,7 @@
 //! Which VRFs a packet comes to from which: what changes in one, flows that entered in another must notice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Touched;
@@ -20,6 +21,33 @@ pub(super) struct Reach {
     /// VRFs that rules of this VRF, or of its VIFs, redirect into, and the other way round.
     sent: BTreeMap<VrfId, BTreeSet<VrfId>>,
     sent_from: BTreeMap<VrfId, BTreeSet<VrfId>>,
+}
+
+/// Prefixes of a VRF whose routes lead elsewhere now.
+#[derive(Default)]
+pub(super) struct Noticed {
+    v4: Vec<(u32, u8)>,
+    v6: Vec<(u128, u8)>,
+}
+
+impl Noticed {
+    pub fn push(&mut self, prefix: Prefix) {
+        match prefix.address {
+            IpAddr::V4(address) => self.v4.push((address.to_bits(), prefix.length)),
+            IpAddr::V6(address) => self.v6.push((address.to_bits(), prefix.length)),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Raises their stripes in this VRF; false: one is too wide.
+    fn raise(&self, vrf: VrfId, next: &Snapshot) -> bool {
+        let (stripes, now) = (&next.stripes, next.generation);
+        self.v4.iter().all(|&(address, length)| stripes.raise_v4(vrf, address, length, now))
+            && self.v6.iter().all(|&(address, length)| stripes.raise_v6(vrf, address, length, now))
+    }
 }
 
 impl Reach {
@@ -87,11 +115,7 @@ impl Reach {
         let mut narrow = Vec::new();
         for (vrf, prefixes) in std::mem::take(&mut touched.routes) {
             let concerned = self.concerned(BTreeSet::from([vrf]));
-            let raise = |prefix: &Prefix| {
-                let raise = |vrf| next.stripes.raise(vrf, prefix.address, prefix.length, next.generation);
-                concerned.iter().copied().all(raise)
-            };
-            if prefixes.iter().all(raise) {
+            if concerned.iter().all(|vrf| prefixes.raise(*vrf, next)) {
                 narrow.extend(concerned);
             } else {
                 touched.vrfs.insert(vrf);

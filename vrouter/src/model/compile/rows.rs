@@ -6,11 +6,12 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::acls::{CompiledAcl, set_of};
+use super::reach::Noticed;
 use super::{Compiled, Touched, Users};
 use crate::ids::{Mac, NextHopId, PortIndex, VrfId};
 use crate::model::interner::Swept;
 use crate::model::records::{self, Hop, Prefix};
-use crate::model::state::{Dirty, State};
+use crate::model::state::{ChangedRoutes, Dirty, State};
 use crate::packet::ip::is_link_local;
 use crate::tables::acl::Acl;
 use crate::tables::fib::{Change, PrefixSet};
@@ -21,11 +22,10 @@ pub(super) fn compile_vrfs(
     compiled: &mut Compiled,
     state: &State,
     users: &Users,
-    dirty: &Dirty,
+    mut routes: HashMap<VrfId, ChangedRoutes>,
     next: &mut Snapshot,
     touched: &mut Touched,
 ) {
-    let mut routes = sorted(&dirty.routes);
     let only_routes = routes.keys().filter(|vrf| !users.vrfs.contains(*vrf)).copied().collect::<Vec<_>>();
     for id in users.vrfs.iter().copied().chain(only_routes) {
         let Some(record) = state.vrf_by_id.get(&id) else {
@@ -67,41 +67,33 @@ enum Rerouted {
     Noticed,
 }
 
-/// Changed routes of a VRF with what forwards now, none twice: by address, so that neighbours in the FIB are written one after the other.
-#[derive(Default)]
-struct Routes {
-    v4: Vec<Change<u32, NextHopId>>,
-    v6: Vec<Change<u128, NextHopId>>,
+/// Changes of so many routes are sorted digit by digit: where fewer are compared, that is faster.
+const MANY: usize = 2048;
+
+/// By address and then length, none twice: so that neighbours in the FIB are written one after the other.
+fn in_order(changed: &mut ChangedRoutes) {
+    let ChangedRoutes { v4, v6 } = changed;
+    let key = |change: &Change<u32, NextHopId>| u64::from(change.0) << 8 | u64::from(change.1);
+    if v4.len() < MANY {
+        v4.sort_by_key(key);
+    } else {
+        radsort::sort_by_key(v4, key);
+    }
+    if v6.len() < MANY {
+        v6.sort_by_key(|change| (change.0, change.1));
+    } else {
+        // each leaves those in order that are alike
+        radsort::sort_by_key(v6, |change| change.1);
+        radsort::sort_by_key(v6, |change| change.0);
+    }
+    keep_last(v4);
+    keep_last(v6);
 }
 
-/// Changed routes by VRF.
-fn sorted(changes: &[(VrfId, Prefix, Option<NextHopId>)]) -> HashMap<VrfId, Routes> {
-    let mut routes: HashMap<VrfId, Routes> = HashMap::new();
-    let mut last = None;
-    for &(vrf, prefix, best) in changes {
-        // most follow one of the same VRF
-        let of = match last.take() {
-            Some((same, of)) if same == vrf => of,
-            _ => routes.entry(vrf).or_default(),
-        };
-        match prefix.address {
-            IpAddr::V4(address) => of.v4.push((address.to_bits(), prefix.length, best)),
-            IpAddr::V6(address) => of.v6.push((address.to_bits(), prefix.length, best)),
-        }
-        last = Some((vrf, of));
-    }
-    for of in routes.values_mut() {
-        keep_last(&mut of.v4, |change| u64::from(change.0) << 8 | u64::from(change.1));
-        keep_last(&mut of.v6, |change| (change.0, change.1));
-    }
-    routes
-}
-
-/// Sorts, and keeps of several with the same key the last.
-fn keep_last<A, K: Ord>(changes: &mut Vec<Change<A, NextHopId>>, key: impl Fn(&Change<A, NextHopId>) -> K) {
-    changes.sort_by_key(&key);
+/// Of several with the same prefix.
+fn keep_last<A: Copy + Eq>(changes: &mut Vec<Change<A, NextHopId>>) {
     changes.dedup_by(|later, kept| {
-        let same = key(later) == key(kept);
+        let same = (later.0, later.1) == (kept.0, kept.1);
         if same {
             kept.2 = later.2;
         }
@@ -110,10 +102,17 @@ fn keep_last<A, K: Ord>(changes: &mut Vec<Change<A, NextHopId>>, key: impl Fn(&C
 }
 
 /// Brings the FIB up to date.
-fn route(row: &mut Vrf, state: &State, changed: Routes, compiled: &Compiled, touched: &mut Touched) -> Rerouted {
+fn route(
+    row: &mut Vrf,
+    state: &State,
+    mut changed: ChangedRoutes,
+    compiled: &Compiled,
+    touched: &mut Touched,
+) -> Rerouted {
+    in_order(&mut changed);
     let underlay = state.settings.underlay == Some(row.id);
     let mut rerouted = Rerouted::No;
-    let mut noticed_by = Vec::new();
+    let mut noticed_by = Noticed::default();
     let mut note = |old: Option<NextHopId>, best: Option<NextHopId>, prefix: Prefix| {
         if old == best {
             return;
