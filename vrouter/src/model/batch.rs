@@ -17,6 +17,9 @@ use crate::api::{Item, Other, v1};
 use crate::ids::Generation;
 use crate::tables::Snapshot;
 
+/// Routes of fewer changes are made one after the other.
+const FEW: usize = 16;
+
 /// A batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Batch<'a> {
@@ -59,7 +62,7 @@ impl<'a> Said<'a> {
         self.len() == 0
     }
 
-    pub(super) fn iter(self) -> impl Iterator<Item = Item<'a>> {
+    pub(super) fn iter(self) -> impl Iterator<Item = Item<'a>> + Clone {
         let (messages, encoded) = match self {
             Said::Messages(changes) => (changes, None),
             Said::Encoded(changes) => (&[][..], Some(changes)),
@@ -230,21 +233,10 @@ fn make(
     let claim = Claim { owner, take_over: batch.take_over };
     let mut sweep = batch.replace.map(|kinds| Sweep::new(state, owner, kinds, batch.changes));
     let front = sweep.as_mut().map(|sweep| sweep.front(state)).unwrap_or_default();
-    let (mut changes, mut next, mut index) = (batch.changes.iter(), Vec::with_capacity(change::AHEAD), 0);
-    loop {
-        next.extend(changes.by_ref().take(change::AHEAD));
-        if next.is_empty() {
-            break;
-        }
-        change::look_ahead(state, &next);
-        for item in &next {
-            if let Err(refusal) = change::make(state, claim, item, open) {
-                return Err(refused(index, describe::object(&item.clone().into_change(), owner), refusal));
-            }
-            index += 1;
-        }
-        next.clear();
-    }
+    let refusing = |(index, item, refusal): (usize, Item, Refusal)| {
+        refused(index, describe::object(&item.into_change(), owner), refusal)
+    };
+    make_all(state, claim, batch.changes, open).map_err(refusing)?;
     let many = batch.changes.len();
     let behind = sweep.as_mut().map(|sweep| sweep.behind(state)).transpose();
     let behind = behind.map_err(|(object, refusal)| refused(many, object, refusal))?.unwrap_or_default();
@@ -256,6 +248,43 @@ fn make(
         return Err(refused(index, object, refusal));
     }
     Ok((front, behind))
+}
+
+/// Makes all changes, in order. An error is the first one that cannot be, with its index.
+fn make_all<'a>(
+    state: &mut State,
+    claim: Claim<'a>,
+    said: Said<'a>,
+    open: &mut Open,
+) -> Result<(), (usize, Item<'a>, Refusal)> {
+    let mut one = |state: &mut State, index, item: Item<'a>| match change::make(state, claim, &item, open) {
+        Ok(()) => Ok(()),
+        Err(refusal) => Err((index, item, refusal)),
+    };
+    let mut changes = said.iter();
+    if said.len() < FEW {
+        return changes.enumerate().try_for_each(|(index, item)| one(state, index, item));
+    }
+    let (mut index, mut next) = (0, changes.next());
+    while let Some(item) = next {
+        let Item::Route(first) = item else {
+            one(state, index, item)?;
+            (index, next) = (index + 1, changes.next());
+            continue;
+        };
+        let (mut run, behind, begin) = (change::Run::new(claim.owner), changes.clone(), index);
+        run.add(state, &first);
+        loop {
+            (index, next) = (index + 1, changes.next());
+            let Some(Item::Route(route)) = &next else { break };
+            run.add(state, route);
+        }
+        if !run.make(state) {
+            let routes = [item].into_iter().chain(behind).take(index - begin);
+            routes.enumerate().try_for_each(|(at, item)| one(state, begin + at, item))?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn owner(given: &str) -> &str {

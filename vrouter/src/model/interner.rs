@@ -77,6 +77,21 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         }
     }
 
+    /// So many users more of a number in use.
+    pub fn retain_by(&mut self, number: u32, count: u32) {
+        self.values
+            .get_mut(&number)
+            .filter(|interned| interned.users > 0)
+            .expect("a number in use is interned")
+            .users += count;
+    }
+
+    /// So many users less of a number that has others.
+    pub fn release_by(&mut self, number: u32, count: u32) {
+        let users = &mut self.values.get_mut(&number).expect("a number in use is interned").users;
+        *users = users.checked_sub(count).filter(|users| *users > 0).expect("it has others");
+    }
+
     /// How many users a number has.
     pub fn users(&self, number: u32) -> u32 {
         self.values.get(&number).map_or(0, |interned| interned.users)

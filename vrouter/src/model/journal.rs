@@ -297,7 +297,7 @@ impl State {
         Ok(())
     }
 
-    fn count_route(&mut self, vrf: VrfId, source: Source, next_hop: NextHopId, by: isize) {
+    pub(super) fn count_route(&mut self, vrf: VrfId, source: Source, next_hop: NextHopId, by: isize) {
         let Source::Owner(owner) = source else { return };
         if by > 0 {
             self.owners.retain(owner);

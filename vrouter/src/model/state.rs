@@ -374,7 +374,12 @@ impl State {
 
     /// The next hop that forwards.
     pub fn best(&self, vrf: VrfId, prefix: Prefix) -> Option<NextHopId> {
-        match self.offers(vrf, prefix) {
+        self.best_of(self.offers(vrf, prefix))
+    }
+
+    /// The best of the offers for a prefix.
+    pub fn best_of(&self, offers: &[Offer]) -> Option<NextHopId> {
+        match offers {
             [] => None,
             [one] => Some(one.next_hop),
             several => several.iter().min_by_key(|offer| self.rank(offer)).map(|offer| offer.next_hop),

@@ -96,9 +96,8 @@ impl Changes {
     }
 
     /// Them, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Item<'_>> {
-        let (mut rest, mut reader) = (&self.bytes[..], Reader::default());
-        std::iter::from_fn(move || Some(Item::read(&mut reader, next(&mut rest)?).expect("it was read before")))
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { rest: &self.bytes, reader: Reader::default() }
     }
 
     /// Adds one behind the others.
@@ -148,7 +147,29 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(change)
 }
 
+/// Changes from one of them on. A clone goes on from the same one.
+pub struct Iter<'a> {
+    rest: &'a [u8],
+    reader: Reader,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        Some(Item::read(&mut self.reader, next(&mut self.rest)?).expect("it was read before"))
+    }
+}
+
+impl Clone for Iter<'_> {
+    fn clone(&self) -> Self {
+        Iter { rest: self.rest, reader: Reader::default() }
+    }
+}
+
 impl<'a> Item<'a> {
+    #[inline]
     fn read(reader: &mut Reader, bytes: &'a [u8]) -> Result<Item<'a>, DecodeError> {
         match reader.read(bytes) {
             Some(route) => Ok(Item::Route(route)),

@@ -3,6 +3,7 @@
 mod acl;
 mod bfd;
 mod bridge;
+mod bulk;
 mod decap;
 mod hop_group;
 mod learning;
@@ -15,6 +16,7 @@ mod settings;
 mod vif;
 mod vrf;
 
+pub(super) use bulk::Run;
 pub(super) use learning::{Sighted, place_of, see};
 pub(super) use neighbour::{forget, learn};
 pub(super) use route::VIF_OWNER;
@@ -39,18 +41,6 @@ enum Mode {
 impl Mode {
     fn allows(self, exists: bool) -> Result<(), Refusal> {
         if self == Mode::Create && exists { Err(Reason::Exists.at("")) } else { Ok(()) }
-    }
-}
-
-/// Changes whose memory is asked for together.
-pub(super) const AHEAD: usize = 16;
-/// Where fewer follow it is not worth it.
-const FEW: usize = 4;
-
-/// Asks for the memory of changes that come next: of a million routes each is somewhere else. Does nothing.
-pub(super) fn look_ahead(state: &State, next: &[Item]) {
-    if next.len() >= FEW {
-        route::look_ahead(state, next);
     }
 }
 

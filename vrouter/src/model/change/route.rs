@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use super::paths::{self, Way, Ways};
 use super::{Mode, hop_group};
-use crate::api::{Encap as Plain, Item, PlainRoute, Verb, v1};
+use crate::api::{Encap as Plain, PlainRoute, Verb, v1};
 use crate::ids::VrfId;
 use crate::model::records::{Encap, Hop, Prefix, Vrf};
 use crate::model::refusal::{At, Reason, Refusal};
-use crate::model::routes::{RouteTable, Source};
+use crate::model::routes::Source;
 use crate::model::state::State;
 use crate::model::{describe, read};
 use crate::tables::{Group, VifKind};
@@ -60,7 +60,7 @@ fn wanted<'a>(
 
 fn put(state: &mut State, mode: Mode, wanted: Wanted, preference: u32) -> Result<(), Refusal> {
     let Wanted { vrf, prefix, owner, ways } = wanted;
-    let preference = if preference == 0 { PREFERENCE } else { preference };
+    let preference = self::preference(preference);
 
     let used_up = Reason::NumbersUsedUp;
     let owner = state.owners.take(owner, |owner| owner.into()).ok_or(used_up).at("key.owner")?;
@@ -77,51 +77,15 @@ fn put(state: &mut State, mode: Mode, wanted: Wanted, preference: u32) -> Result
     written
 }
 
-fn prefix_of(route: &PlainRoute) -> Option<Prefix> {
+/// A route's preference as it was given.
+pub(super) fn preference(given: u32) -> u32 {
+    if given == 0 { PREFERENCE } else { given }
+}
+
+/// The prefix of a change that was not copied.
+pub(super) fn prefix_of(route: &PlainRoute) -> Option<Prefix> {
     let (address, length) = route.prefix();
     read::prefix_of(address, length).ok()
-}
-
-/// Looks up what these changes will look up, one kind of it after the other: so misses of the cache overlap.
-pub(super) fn look_ahead(state: &State, next: &[Item]) {
-    let plain: [Option<&PlainRoute>; super::AHEAD] = std::array::from_fn(|at| match next.get(at) {
-        Some(Item::Route(route)) => Some(route),
-        _ => None,
-    });
-    let mut last = None;
-    let prefixes = plain.map(|route| {
-        let route = route?;
-        let vrf = match last {
-            Some((name, vrf)) if name == route.vrf() => vrf,
-            _ => state.vrf_by_name.get(route.vrf()).map(|vrf| vrf.id),
-        };
-        last = Some((route.vrf(), vrf));
-        Some((vrf?, prefix_of(route)?))
-    });
-    let tables = prefixes.map(|of| of.and_then(|(vrf, prefix)| Some((state.routes.get(&vrf)?, prefix))));
-    let offers = |table: &Option<(&RouteTable, Prefix)>| table.map_or(0, |(table, prefix)| table.offers(prefix).len());
-    std::hint::black_box(tables.iter().map(offers).sum::<usize>());
-    let several = prefixes.iter().flatten().any(|(vrf, _)| Some(*vrf) != prefixes[0].map(|(vrf, _)| vrf));
-    if several {
-        of_vrfs(state, plain, prefixes.map(|of| of.map(|(vrf, _)| vrf)));
-    }
-}
-
-/// The same of what each VRF has of its own.
-fn of_vrfs(state: &State, next: [Option<&PlainRoute>; super::AHEAD], vrfs: [Option<VrfId>; super::AHEAD]) {
-    let uses = vrfs.map(|vrf| vrf.and_then(|vrf| state.of_vrf.get(&vrf)).map_or(0, |of| of.fabric_vifs));
-    let mut last = None;
-    let numbers: [Option<u32>; super::AHEAD] = std::array::from_fn(|at| {
-        let given = next[at]?.tunnel()?;
-        let hop = match last {
-            Some((same, hop)) if same == given => hop,
-            _ => tunnel(state, given.remote, Some(&given.encap)).ok(),
-        };
-        last = Some((given, hop));
-        state.hops.number(&(vrfs[at]?, hop?))
-    });
-    let users = numbers.map(|number| number.map_or(0, |number| state.hops.users(number)));
-    std::hint::black_box((uses, users));
 }
 
 pub(super) fn delete(state: &mut State, owner: &str, given: &v1::RouteKey) -> Result<(), Refusal> {
@@ -305,7 +269,7 @@ fn to_tunnel<'a>(
     }
 }
 
-fn tunnel(state: &State, remote: &[u8], encap: Option<&Plain>) -> Result<Hop, Refusal> {
+pub(super) fn tunnel(state: &State, remote: &[u8], encap: Option<&Plain>) -> Result<Hop, Refusal> {
     let remote = self::remote(state, remote).at("remote")?;
     let encap = match *encap.ok_or(Reason::Missing).at("encap")? {
         Plain::Vxlan { vni, inner_mac } => Encap::Vxlan {

@@ -73,6 +73,14 @@ const MANY: usize = 2048;
 /// By address and then length, none twice: so that neighbours in the FIB are written one after the other.
 fn in_order(changed: &mut ChangedRoutes) {
     let ChangedRoutes { v4, v6 } = changed;
+    // as those are that were made together
+    let sorted =
+        v4.is_sorted_by_key(|change| (change.0, change.1)) && v6.is_sorted_by_key(|change| (change.0, change.1));
+    if sorted {
+        keep_last(v4);
+        keep_last(v6);
+        return;
+    }
     let key = |change: &Change<u32, NextHopId>| u64::from(change.0) << 8 | u64::from(change.1);
     if v4.len() < MANY {
         v4.sort_by_key(key);

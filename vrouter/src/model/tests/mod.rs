@@ -1,6 +1,7 @@
 mod acl_edits;
 pub(crate) mod answers;
 mod bfd;
+mod bulk;
 mod compiled;
 mod events;
 pub(crate) mod network;

@@ -1,0 +1,140 @@
+//! Plain routes that are made together are what they are one after the other.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::answers::answers;
+use super::network::*;
+use super::properties::{DEFAULT, start};
+use crate::api::{Item, text, v1};
+use crate::model::{Batch, Limits, Model, NewPort, Said, Unopened};
+use v1::change::Op;
+use v1::object::Kind;
+use v1::object_key::Kind as Key;
+
+/// Few of them, so that they meet.
+fn key(wrong: bool) -> impl Strategy<Value = v1::RouteKey> {
+    let address = prop_oneof![
+        9 => (0_u8..4, 0_u8..3).prop_map(|(a, b)| IpAddr::from(Ipv4Addr::new(10, 200 + a, b << 4, 0))),
+        3 => (0_u16..3).prop_map(|a| IpAddr::from(Ipv6Addr::new(0xfd77, a, 0, 0, 0, 0, 0, 0))),
+    ];
+    let wrong = u32::from(wrong);
+    let length =
+        prop_oneof![30 => Just(None), 3 => Just(Some(20)), wrong => select(&[8_u32, 33, 129][..]).prop_map(Some)];
+    let vrf = prop_oneof![20 => Just("red"), 10 => Just("blue"), wrong => select(&["underlay", "nowhere"][..])];
+    let owner =
+        prop_oneof![20 => Just(""), 10 => Just("cni"), 1 => Just("third"), wrong => select(&["vif", "a b"][..])];
+    (vrf, address, length, owner).prop_map(|(vrf, address, length, owner)| {
+        let length: u32 = length.unwrap_or(if address.is_ipv4() { 24 } else { 48 });
+        let prefix = Some(v1::Prefix { address: text::address_bytes(address), length });
+        v1::RouteKey { vrf: vrf.into(), prefix, owner: owner.into() }
+    })
+}
+
+fn change(wrong: bool) -> impl Strategy<Value = v1::Change> {
+    let other = u32::from(wrong);
+    let next_hop = (select(&["10.0.0.2", "10.0.0.3", "10.1.2.3"][..]), 1_u32..4, 0_u8..4).prop_map(
+        |(remote, vni, kind)| match kind {
+            0 => v1::next_hop::Kind::Drop(v1::next_hop::Drop {}),
+            _ => vxlan(remote, vni),
+        },
+    );
+    let route = (key(wrong), next_hop, 0_u32..3).prop_map(|(key, next_hop, preference)| {
+        Kind::Route(v1::Route {
+            key: Some(key),
+            next_hop: Some(v1::NextHop { kind: Some(next_hop) }),
+            preference,
+            ..v1::Route::default()
+        })
+    });
+    let route = route.boxed();
+    prop_oneof![
+        30 => route.clone().prop_map(put),
+        other => route.prop_map(create),
+        other * 3 => key(false).prop_map(|key| delete(Key::Route(key))),
+        3 => (0_u8..2).prop_map(|at| put(Kind::Vrf(v1::Vrf { tenant: format!("t{at}"), ..vrf("blue") }))),
+    ]
+}
+
+/// What there is of routes is deleted in half of the cases.
+fn batches() -> impl Strategy<Value = Vec<(Vec<v1::Change>, bool)>> {
+    let changes = prop_oneof![
+        3 => prop::collection::vec(change(false), 16..60),
+        1 => prop::collection::vec(change(true), 16..40),
+    ];
+    prop::collection::vec((changes, any::<bool>()), 1..8)
+}
+
+fn deletes(model: &Model) -> Vec<v1::Change> {
+    let routes = model.list(v1::Kind::Route, "").into_iter().filter_map(|object| match object.kind? {
+        Kind::Route(route) => route.key.filter(|key| key.owner != "vif"),
+        _ => None,
+    });
+    routes.map(|key| delete(Key::Route(key))).collect()
+}
+
+/// So many routes that a table is written anew, or not, and that all limits are met.
+fn limits() -> impl Strategy<Value = Limits> {
+    let tight = (20_usize..40, 12_usize..30, 2_usize..5);
+    let tight = tight.prop_map(|(routes, next_hops, owners)| Limits { routes, next_hops, owners, ..DEFAULT });
+    prop_oneof![2 => Just(DEFAULT), 1 => tight]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Beside a twin that is told the same as messages, which are made one after the other.
+    #[test]
+    fn routes_made_together_are_as_if_one_after_the_other(limits in limits(), batches in batches(), many in 0_u32..30) {
+        let mut none = |_: NewPort| Err(Unopened { field: "", reason: "none".into() });
+        let (mut model, mut twin) = (start(true, DEFAULT), start(true, DEFAULT));
+        (model.state.limits, twin.state.limits) = (limits, limits);
+        let before: Vec<_> = (0..many)
+            .map(|at| put(Kind::Route(route("red", &format!("10.99.{at}.0/24"), vxlan("10.0.0.2", 1)))))
+            .collect();
+        prop_assert_eq!(model.apply("", &before).is_ok(), twin.apply("", &before).is_ok());
+        for (changes, cleared) in batches {
+            let deletes = if cleared { deletes(&model) } else { Vec::new() };
+            for changes in [changes, deletes] {
+                let encoded = v1::Changes::from(changes.clone());
+                let [one, other] = [Said::from(&encoded), Said::from(&changes[..])]
+                    .map(|changes| Batch { changes, owner: "bgp", ..Batch::default() });
+                let (one, other) = (model.apply_batch(&one, &mut none), twin.apply_batch(&other, &mut none));
+                prop_assert_eq!(one.map(|accepted| accepted.snapshot.generation), other.map(|accepted| accepted.snapshot.generation));
+                prop_assert!(model.list(v1::Kind::All, "") == twin.list(v1::Kind::All, ""));
+                prop_assert_eq!(model.owners(), twin.owners());
+                prop_assert!(model.state.of_vrf == twin.state.of_vrf);
+                prop_assert!(model.snapshot().next_hops.iter().eq(twin.snapshot().next_hops.iter()));
+                let rows = |of: &Model| of.snapshot().vrfs.iter().map(|(id, row)| (id, row.stamp, row.v4.iter().collect::<Vec<_>>(), row.v6.iter().collect::<Vec<_>>())).collect::<Vec<_>>();
+                prop_assert_eq!(rows(&model), rows(&twin));
+            }
+        }
+        prop_assert_eq!(answers(&model), answers(&twin));
+    }
+}
+
+/// The property would prove little if all of them were refused, or none, or none plain.
+#[test]
+fn random_runs_are_accepted_and_refused() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut none = |_: NewPort| Err(Unopened { field: "", reason: "none".into() });
+    let mut reasons = std::collections::BTreeMap::<String, usize>::new();
+    let mut plain = 0;
+    for _ in 0..60 {
+        let mut model = start(true, DEFAULT);
+        model.state.limits = limits().new_tree(&mut runner).unwrap().current();
+        for (changes, _) in batches().new_tree(&mut runner).unwrap().current() {
+            let deletes = changes.iter().filter(|change| matches!(change.op, Some(Op::Delete(_)))).count();
+            let changes = v1::Changes::from(changes);
+            plain += changes.iter().filter(|item| matches!(item, Item::Route(_))).count() - deletes;
+            let batch = Batch { changes: (&changes).into(), owner: "bgp", ..Batch::default() };
+            let reason =
+                model.apply_batch(&batch, &mut none).map_or_else(|refused| refused.reason, |_| "accepted".into());
+            *reasons.entry(reason).or_default() += 1;
+        }
+    }
+    assert!(plain > 1000 && reasons["accepted"] > 10 && reasons.len() > 5, "{plain} {reasons:#?}");
+}
