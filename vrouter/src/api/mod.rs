@@ -10,7 +10,7 @@ mod scalar;
 pub mod text;
 pub mod yaml;
 
-pub use changes::{Changes, Encap, Item, Other, PlainRoute, Tunnel, Verb};
+pub use changes::{Changes, Encap, Item, Iter, Other, PlainRoute, Tunnel, Verb};
 
 /// Whose objects they are when a batch names nobody.
 pub const OPERATOR: &str = "operator";

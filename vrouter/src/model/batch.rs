@@ -13,7 +13,7 @@ use super::routes::Source;
 use super::state::State;
 use super::sweep::{self, Sweep};
 use super::{Model, OPERATOR, change, describe, read, refused};
-use crate::api::{Item, Other, v1};
+use crate::api::{self, Item, Other, v1};
 use crate::ids::Generation;
 use crate::tables::Snapshot;
 
@@ -62,13 +62,30 @@ impl<'a> Said<'a> {
         self.len() == 0
     }
 
-    pub(super) fn iter(self) -> impl Iterator<Item = Item<'a>> + Clone {
-        let (messages, encoded) = match self {
-            Said::Messages(changes) => (changes, None),
-            Said::Encoded(changes) => (&[][..], Some(changes)),
-        };
-        let messages = messages.iter().map(|change| Item::Other(Other::Lent(change)));
-        messages.chain(encoded.into_iter().flat_map(v1::Changes::iter))
+    pub(super) fn iter(self) -> SaidIter<'a> {
+        match self {
+            Said::Messages(changes) => SaidIter::Messages(changes.iter()),
+            Said::Encoded(changes) => SaidIter::Encoded(changes.iter()),
+        }
+    }
+}
+
+/// Changes from one of them on.
+#[derive(Clone)]
+pub(super) enum SaidIter<'a> {
+    Messages(std::slice::Iter<'a, v1::Change>),
+    Encoded(api::Iter<'a>),
+}
+
+impl<'a> Iterator for SaidIter<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        match self {
+            SaidIter::Messages(changes) => changes.next().map(|change| Item::Other(Other::Lent(change))),
+            SaidIter::Encoded(changes) => changes.next(),
+        }
     }
 }
 

@@ -22,12 +22,13 @@ fn key(wrong: bool) -> impl Strategy<Value = v1::RouteKey> {
     ];
     let wrong = u32::from(wrong);
     let length =
-        prop_oneof![30 => Just(None), 3 => Just(Some(20)), wrong => select(&[8_u32, 33, 129][..]).prop_map(Some)];
+        prop_oneof![30 => Just(None), 3 => Just(Some(0)), wrong => select(&[8_u32, 33, 129][..]).prop_map(Some)];
     let vrf = prop_oneof![20 => Just("red"), 10 => Just("blue"), wrong => select(&["underlay", "nowhere"][..])];
     let owner =
         prop_oneof![20 => Just(""), 10 => Just("cni"), 1 => Just("third"), wrong => select(&["vif", "a b"][..])];
     (vrf, address, length, owner).prop_map(|(vrf, address, length, owner)| {
-        let length: u32 = length.unwrap_or(if address.is_ipv4() { 24 } else { 48 });
+        let (usual, other) = if address.is_ipv4() { (24, 20) } else { (48, 64) };
+        let length = length.map_or(usual, |length| if length == 0 { other } else { length });
         let prefix = Some(v1::Prefix { address: text::address_bytes(address), length });
         v1::RouteKey { vrf: vrf.into(), prefix, owner: owner.into() }
     })
@@ -100,7 +101,7 @@ proptest! {
             for changes in [changes, deletes] {
                 let encoded = v1::Changes::from(changes.clone());
                 let [one, other] = [Said::from(&encoded), Said::from(&changes[..])]
-                    .map(|changes| Batch { changes, owner: "bgp", ..Batch::default() });
+                    .map(|changes| Batch { changes, owner: "bgp", take_over: true, ..Batch::default() });
                 let (one, other) = (model.apply_batch(&one, &mut none), twin.apply_batch(&other, &mut none));
                 prop_assert_eq!(one.map(|accepted| accepted.snapshot.generation), other.map(|accepted| accepted.snapshot.generation));
                 prop_assert!(model.list(v1::Kind::All, "") == twin.list(v1::Kind::All, ""));
@@ -130,11 +131,51 @@ fn random_runs_are_accepted_and_refused() {
             let deletes = changes.iter().filter(|change| matches!(change.op, Some(Op::Delete(_)))).count();
             let changes = v1::Changes::from(changes);
             plain += changes.iter().filter(|item| matches!(item, Item::Route(_))).count() - deletes;
-            let batch = Batch { changes: (&changes).into(), owner: "bgp", ..Batch::default() };
+            let batch = Batch { changes: (&changes).into(), owner: "bgp", take_over: true, ..Batch::default() };
             let reason =
                 model.apply_batch(&batch, &mut none).map_or_else(|refused| refused.reason, |_| "accepted".into());
             *reasons.entry(reason).or_default() += 1;
         }
     }
     assert!(plain > 1000 && reasons["accepted"] > 10 && reasons.len() > 5, "{plain} {reasons:#?}");
+}
+
+/// So many that they are sorted digit by digit, of both families, several of one prefix.
+#[test]
+fn many_routes_are_as_if_one_after_the_other() {
+    let mut random = proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha);
+    let mut draw = |below: u32| random.next_u32() % below;
+    let mut changes = Vec::new();
+    for _ in 0..12_000 {
+        let host = draw(2000);
+        let (address, length) = match draw(2) {
+            0 => (IpAddr::from((0x0b00_0000 + (host << 8)).to_be_bytes()), 24 - draw(2) * (1 - host % 2)),
+            _ => (IpAddr::from(((0xfd88_u128 << 112) + (u128::from(host) << 80)).to_be_bytes()), 48 + draw(3)),
+        };
+        let prefix = Some(v1::Prefix { address: text::address_bytes(address), length });
+        let key = v1::RouteKey { vrf: ["red", "blue"][draw(2) as usize].into(), prefix, owner: String::new() };
+        let next_hop = Some(v1::NextHop { kind: Some(vxlan("10.0.0.2", 1 + draw(9))) });
+        changes.push(put(Kind::Route(v1::Route { key: Some(key), next_hop, ..v1::Route::default() })));
+    }
+    let mut none = |_: NewPort| Err(Unopened { field: "", reason: "none".into() });
+    let limits = Limits { routes: 20_000, ..DEFAULT };
+    let (mut model, mut twin) = (start(true, limits), start(true, limits));
+    let encoded = v1::Changes::from(changes.clone());
+    model
+        .apply_batch(
+            &Batch { changes: (&encoded).into(), owner: "bgp", take_over: true, ..Batch::default() },
+            &mut none,
+        )
+        .unwrap();
+    twin.apply("bgp", &changes).unwrap();
+    assert!(model.list(v1::Kind::All, "") == twin.list(v1::Kind::All, ""));
+    let rows = |of: &Model| {
+        let rows = of.snapshot();
+        rows.vrfs
+            .iter()
+            .map(|(id, row)| (id, row.v4.iter().collect::<Vec<_>>(), row.v6.iter().collect::<Vec<_>>()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&model), rows(&twin));
+    assert_eq!(answers(&model), answers(&twin));
 }
