@@ -37,6 +37,8 @@ pub(crate) struct RouteTable {
 /// One owner's change of what it offers for a prefix.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<A> {
+    /// Place of its VRF among those of its run.
+    pub vrf: u32,
     pub address: A,
     pub length: u8,
     pub verb: Verb,

@@ -24,12 +24,19 @@ const MANY: usize = 2048;
 pub(in crate::model) struct Run<'a> {
     /// The batch's.
     owner: &'a str,
-    of: Vec<OfVrf>,
-    places: HashMap<VrfId, usize>,
-    /// Each time that another one follows, with how many are put: it has one user more until the end.
-    owners: Vec<(u32, u32)>,
+    /// By place, and places by name.
+    vrfs: Vec<OfVrf>,
+    places: HashMap<&'a str, u32>,
+    /// Tunnels by place, and the other way round.
+    tunnels: Vec<Hop>,
+    numbers: HashMap<Hop, u32>,
+    /// Next hops are places of tunnels.
+    v4: Vec<Change<u32>>,
+    v6: Vec<Change<u128>>,
+    /// Each time that another one follows: it has one user more until the end.
+    owners: Vec<u32>,
     puts: usize,
-    last_vrf: Option<(&'a str, usize)>,
+    last_vrf: Option<(&'a str, u32)>,
     last_owner: Option<&'a str>,
     refused: bool,
 }
@@ -38,8 +45,6 @@ struct OfVrf {
     vrf: VrfId,
     /// May have tunnels.
     tenant: bool,
-    v4: Vec<Change<u32>>,
-    v6: Vec<Change<u128>>,
 }
 
 impl<'a> Run<'a> {
@@ -47,8 +52,12 @@ impl<'a> Run<'a> {
     pub fn new(owner: &'a str) -> Run<'a> {
         Run {
             owner,
-            of: Vec::new(),
+            vrfs: Vec::new(),
             places: HashMap::new(),
+            tunnels: Vec::new(),
+            numbers: HashMap::new(),
+            v4: Vec::new(),
+            v6: Vec::new(),
             owners: Vec::new(),
             puts: 0,
             last_vrf: None,
@@ -66,126 +75,162 @@ impl<'a> Run<'a> {
     }
 
     fn read(&mut self, state: &mut State, route: &PlainRoute<'a>) -> Option<()> {
-        let at = match self.last_vrf {
-            Some((name, at)) if name == route.vrf() => at,
-            _ => self.place(state, route.vrf())?,
+        let name = route.vrf();
+        let vrf = match self.last_vrf {
+            Some((same, at)) if same == name => at,
+            _ => self.place(state, name)?,
         };
+        self.last_vrf = Some((name, vrf));
         let prefix = route::prefix_of(route)?;
-        let verb = route.verb();
+        let (verb, length) = (route.verb(), prefix.length);
         let owner = self.owner(state, route, verb)?;
-        let of = &mut self.of[at];
         let (mut preference, mut next_hop) = (0, NextHopId(0));
         if verb != Verb::Delete {
-            let tunnel = route.tunnel().filter(|_| of.tenant && !read::is_link_local(prefix))?;
-            let hop = route::tunnel(state, tunnel.remote, Some(&tunnel.encap)).ok()?;
+            let tenant = self.vrfs[vrf as usize].tenant;
+            let tunnel = route.tunnel().filter(|_| tenant && !read::is_link_local(prefix))?;
             preference = route::preference(route.preference());
-            next_hop = state.take_hop(of.vrf, hop).ok()?;
+            next_hop = NextHopId(self.tunnel(route::tunnel(state, tunnel.remote, Some(&tunnel.encap)).ok()?));
             self.puts += 1;
         }
         match prefix.address {
             IpAddr::V4(address) => {
                 let address = address.to_bits();
-                of.v4.push(Change { address, length: prefix.length, verb, owner, preference, next_hop });
+                self.v4.push(Change { vrf, address, length, verb, owner, preference, next_hop });
             }
             IpAddr::V6(address) => {
                 let address = address.to_bits();
-                of.v6.push(Change { address, length: prefix.length, verb, owner, preference, next_hop });
+                self.v6.push(Change { vrf, address, length, verb, owner, preference, next_hop });
             }
         }
         Some(())
     }
 
-    fn place(&mut self, state: &State, name: &'a str) -> Option<usize> {
-        let record = state.vrf(name).ok()?;
-        let of = &mut self.of;
-        let at = *self.places.entry(record.id).or_insert_with(|| {
-            let tenant = state.fabric_use(record.id).is_none();
-            of.push(OfVrf { vrf: record.id, tenant, v4: Vec::new(), v6: Vec::new() });
-            of.len() - 1
-        });
-        self.last_vrf = Some((name, at));
+    fn place(&mut self, state: &State, name: &'a str) -> Option<u32> {
+        if let Some(at) = self.places.get(name) {
+            return Some(*at);
+        }
+        let vrf = state.vrf(name).ok()?.id;
+        let at = self.vrfs.len() as u32;
+        self.vrfs.push(OfVrf { vrf, tenant: state.fabric_use(vrf).is_none() });
+        self.places.insert(name, at);
         Some(at)
     }
 
+    fn tunnel(&mut self, hop: Hop) -> u32 {
+        *self.numbers.entry(hop).or_insert_with(|| {
+            self.tunnels.push(hop);
+            self.tunnels.len() as u32 - 1
+        })
+    }
+
     fn owner(&mut self, state: &mut State, route: &PlainRoute<'a>, verb: Verb) -> Option<u32> {
-        let put = u32::from(verb != Verb::Delete);
         let given = route.owner();
-        if let (true, Some((number, puts))) = (self.last_owner == Some(given), self.owners.last_mut()) {
-            *puts += put;
+        if let (true, Some(number)) = (self.last_owner == Some(given), self.owners.last()) {
             return Some(*number);
         }
         let name = if given.is_empty() { self.owner } else { read::name(given).ok()? };
-        if name == route::VIF_OWNER {
-            return None;
-        }
-        if put == 0 && state.owners.number(name).is_none() {
+        if name == route::VIF_OWNER || verb == Verb::Delete && state.owners.number(name).is_none() {
             return None;
         }
         let number = state.owners.take(name, |name| name.into())?;
-        self.owners.push((number, put));
+        self.owners.push(number);
         self.last_owner = Some(given);
         Some(number)
     }
 
     /// Makes all of them; false: none, they are to be made one after the other.
     pub fn make(mut self, state: &mut State) -> bool {
-        self.refused |= !self.is_within_limits(state);
         let mark = state.journal.len();
-        for of in std::mem::take(&mut self.of) {
-            if self.refused {
-                let puts4 = of.v4.iter().filter(|change| change.verb != Verb::Delete).map(|change| change.next_hop);
-                let puts6 = of.v6.iter().filter(|change| change.verb != Verb::Delete).map(|change| change.next_hop);
-                puts4.chain(puts6).for_each(|next_hop| state.hops.release(next_hop.0));
-            } else {
-                self.refused = !of.make(state);
-            }
-        }
-        if self.refused {
+        let made = !self.refused && self.is_within(state) && self.make_all(state);
+        if !made {
             state.rollback_to(mark);
         }
-        self.owners.iter().for_each(|(owner, _)| state.owners.release(*owner));
-        !self.refused
+        self.owners.iter().for_each(|owner| state.owners.release(*owner));
+        made
     }
 
-    /// That no limit is exceeded whatever comes first.
-    fn is_within_limits(&self, state: &State) -> bool {
+    /// That as many routes and owners may be there at once, whatever comes first.
+    fn is_within(&self, state: &State) -> bool {
         let (neighbours, limits) = (state.neighbours.len(), &state.limits);
-        state.offers - neighbours + self.puts <= limits.routes
-            && state.hops.used() - neighbours <= limits.next_hops
-            && state.owners.used() <= limits.owners
+        state.offers - neighbours + self.puts <= limits.routes && state.owners.used() <= limits.owners
+    }
+
+    fn make_all(&mut self, state: &mut State) -> bool {
+        sort(&mut self.v4, |changes| {
+            let low = |change: &Change<u32>| u64::from(change.address) << 8 | u64::from(change.length);
+            radsort::sort_by_key(changes, |change| u64::from(change.vrf) << 40 | low(change));
+        });
+        sort(&mut self.v6, |changes| {
+            // each leaves those in order that are alike
+            radsort::sort_by_key(changes, |change| change.length);
+            radsort::sort_by_key(changes, |change| change.address);
+            radsort::sort_by_key(changes, |change| change.vrf);
+        });
+        state.journal.reserve(self.v4.len() + self.v6.len());
+        let mut taken = Taken::new(&self.tunnels, state.hops.used());
+        let (mut v4, mut v6) = (&mut self.v4[..], &mut self.v6[..]);
+        let made = self.vrfs.iter().enumerate().all(|(place, of)| {
+            let (own4, own6);
+            (own4, v4) = split(std::mem::take(&mut v4), place as u32);
+            (own6, v6) = split(std::mem::take(&mut v6), place as u32);
+            taken.resolve(state, of.vrf, own4)
+                && taken.resolve(state, of.vrf, own6)
+                && Ledger::new(state, of.vrf).make(own4, own6)
+        });
+        taken.held.iter().for_each(|next_hop| state.hops.release(*next_hop));
+        made
     }
 }
 
-impl OfVrf {
-    /// False: one was refused, and some may be made.
-    fn make(mut self, state: &mut State) -> bool {
-        let mut table = state.routes.remove(&self.vrf).unwrap_or_default();
-        let mut changed = state.dirty.routes.remove(&self.vrf).unwrap_or_default();
-        changed.v4.reserve(self.v4.len());
-        state.journal.reserve(self.v4.len() + self.v6.len());
-        let mut ledger = Ledger { vrf: self.vrf, state, changed, refused: false, gone: Vec::new() };
-        let key = |change: &Change<u32>| u64::from(change.address) << 8 | u64::from(change.length);
-        if self.v4.len() < MANY {
-            self.v4.sort_by_key(key);
-        } else {
-            radsort::sort_by_key(&mut self.v4, key);
+/// By VRF, address and length; several of one prefix stay in their order.
+fn sort<A: Copy + Ord>(changes: &mut [Change<A>], by_digits: impl FnOnce(&mut [Change<A>])) {
+    if changes.len() < MANY {
+        changes.sort_by_key(|change| (change.vrf, change.address, change.length));
+    } else {
+        by_digits(changes);
+    }
+}
+
+/// Those of the VRF at this place, which come first, and the others.
+fn split<A>(changes: &mut [Change<A>], place: u32) -> (&mut [Change<A>], &mut [Change<A>]) {
+    let own = changes.iter().position(|change| change.vrf != place).unwrap_or(changes.len());
+    changes.split_at_mut(own)
+}
+
+/// Numbers of tunnels in VRFs.
+struct Taken<'a> {
+    tunnels: &'a [Hop],
+    /// By tunnel: its last VRF, and its number there.
+    numbers: Vec<Option<(VrfId, NextHopId)>>,
+    /// They have a user more until the end.
+    held: Vec<u32>,
+    /// How many there may be at once, whatever comes first.
+    most: usize,
+}
+
+impl<'a> Taken<'a> {
+    /// With so many that are there.
+    fn new(tunnels: &'a [Hop], there: usize) -> Taken<'a> {
+        Taken { tunnels, numbers: vec![None; tunnels.len()], held: Vec::new(), most: there }
+    }
+
+    /// Gives those of a VRF their next hops. False: of these there might be too many.
+    fn resolve<A>(&mut self, state: &mut State, vrf: VrfId, changes: &mut [Change<A>]) -> bool {
+        let before = state.hops.used();
+        for change in changes.iter_mut().filter(|change| change.verb != Verb::Delete) {
+            let tunnel = change.next_hop.0 as usize;
+            change.next_hop = match self.numbers[tunnel] {
+                Some((same, next_hop)) if same == vrf => next_hop,
+                _ => {
+                    let Ok(next_hop) = state.take_hop(vrf, self.tunnels[tunnel]) else { return false };
+                    self.numbers[tunnel] = Some((vrf, next_hop));
+                    self.held.push(next_hop.0);
+                    next_hop
+                }
+            };
         }
-        if self.v6.len() < MANY {
-            self.v6.sort_by_key(|change| (change.address, change.length));
-        } else {
-            // each leaves those in order that are alike
-            radsort::sort_by_key(&mut self.v6, |change| change.length);
-            radsort::sort_by_key(&mut self.v6, |change| change.address);
-        }
-        ledger.take_on(&self.v4);
-        ledger.take_on(&self.v6);
-        table.apply_v4(&self.v4, |change, turned| {
-            ledger.note(change, Ipv4Addr::from_bits(change.address).into(), turned);
-        });
-        table.apply_v6(&self.v6, |change, turned| {
-            ledger.note(change, Ipv6Addr::from_bits(change.address).into(), turned);
-        });
-        ledger.settle(table)
+        self.most += state.hops.used() - before;
+        self.most - state.neighbours.len() <= state.limits.next_hops
     }
 }
 
@@ -199,18 +244,36 @@ struct Ledger<'s> {
     gone: Vec<(u32, usize)>,
 }
 
-impl Ledger<'_> {
+impl<'s> Ledger<'s> {
+    fn new(state: &'s mut State, vrf: VrfId) -> Ledger<'s> {
+        let changed = state.dirty.routes.remove(&vrf).unwrap_or_default();
+        Ledger { vrf, state, changed, refused: false, gone: Vec::new() }
+    }
+
+    /// Makes those of the VRF, sorted. False: one was refused, and some may be made.
+    fn make(mut self, v4: &[Change<u32>], v6: &[Change<u128>]) -> bool {
+        let mut table = self.state.routes.remove(&self.vrf).unwrap_or_default();
+        self.take_on(v4);
+        self.take_on(v6);
+        self.changed.v4.reserve(v4.len());
+        table.apply_v4(v4, |change, turned| self.note(change, Ipv4Addr::from_bits(change.address).into(), turned));
+        table.apply_v6(v6, |change, turned| self.note(change, Ipv6Addr::from_bits(change.address).into(), turned));
+        self.settle(table)
+    }
+
     /// Counts all that are put, before any is: those that come to nothing are taken off again.
     fn take_on<A>(&mut self, changes: &[Change<A>]) {
-        let puts = || changes.iter().filter(|change| change.verb != Verb::Delete);
+        let mut puts = 0;
         for same in changes.chunk_by(|a, b| a.owner == b.owner) {
-            let count = same.iter().filter(|change| change.verb != Verb::Delete).count();
+            let own = same.iter().filter(|change| change.verb != Verb::Delete);
+            let count = own.map(|change| self.state.hops.retain(change.next_hop.0)).count();
             self.state.owners.retain_by(same[0].owner, count as u32);
+            puts += count;
         }
         let of = self.state.of_vrf.entry(self.vrf).or_default();
-        of.routes += puts().count();
-        of.tenant_routes += puts().count();
-        self.state.offers += puts().count();
+        of.routes += puts;
+        of.tenant_routes += puts;
+        self.state.offers += puts;
     }
 
     #[inline]
