@@ -250,10 +250,7 @@ fn make(
     let claim = Claim { owner, take_over: batch.take_over };
     let mut sweep = batch.replace.map(|kinds| Sweep::new(state, owner, kinds, batch.changes));
     let front = sweep.as_mut().map(|sweep| sweep.front(state)).unwrap_or_default();
-    let refusing = |(index, item, refusal): (usize, Item, Refusal)| {
-        refused(index, describe::object(&item.into_change(), owner), refusal)
-    };
-    make_all(state, claim, batch.changes, open).map_err(refusing)?;
+    make_all(state, claim, batch.changes, open)?;
     let many = batch.changes.len();
     let behind = sweep.as_mut().map(|sweep| sweep.behind(state)).transpose();
     let behind = behind.map_err(|(object, refusal)| refused(many, object, refusal))?.unwrap_or_default();
@@ -267,16 +264,11 @@ fn make(
     Ok((front, behind))
 }
 
-/// Makes all changes, in order. An error is the first one that cannot be, with its index.
-fn make_all<'a>(
-    state: &mut State,
-    claim: Claim<'a>,
-    said: Said<'a>,
-    open: &mut Open,
-) -> Result<(), (usize, Item<'a>, Refusal)> {
-    let mut one = |state: &mut State, index, item: Item<'a>| match change::make(state, claim, &item, open) {
-        Ok(()) => Ok(()),
-        Err(refusal) => Err((index, item, refusal)),
+/// Makes all changes, in order; refuses the first one that cannot be.
+fn make_all<'a>(state: &mut State, claim: Claim<'a>, said: Said<'a>, open: &mut Open) -> Result<(), v1::Refused> {
+    let mut one = |state: &mut State, index, item: Item<'a>| {
+        let made = change::make(state, claim, &item, open);
+        made.map_err(|refusal| refused(index, describe::object(&item.into_change(), claim.owner), refusal))
     };
     let mut changes = said.iter();
     if said.len() < FEW {

@@ -218,13 +218,22 @@ fn apply<A: Copy + Ord>(
     debug_assert!(changes.is_sorted_by_key(key), "sorted");
     if routes.len() / FAR > changes.len() {
         for change in changes {
-            let mut offers = routes.get_mut(&key(change)).map(|offers| std::mem::replace(offers, NOTHING));
-            let was_there = offers.is_some();
-            make(&mut offers, change, &mut told);
-            match offers {
-                Some(offers) => _ = routes.insert(key(change), offers),
-                None if was_there => _ = routes.remove(&key(change)),
-                None => {}
+            match routes.entry(key(change)) {
+                Entry::Vacant(free) => {
+                    let mut offers = None;
+                    make(&mut offers, change, &mut told);
+                    if let Some(offers) = offers {
+                        free.insert(offers);
+                    }
+                }
+                Entry::Occupied(mut there) => {
+                    let mut offers = Some(std::mem::replace(there.get_mut(), NOTHING));
+                    make(&mut offers, change, &mut told);
+                    match offers {
+                        Some(offers) => *there.get_mut() = offers,
+                        None => drop(there.remove()),
+                    }
+                }
             }
         }
         return;
