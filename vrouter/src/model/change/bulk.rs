@@ -1,5 +1,5 @@
-//! Plain routes that follow each other, made together: first each is read, checked and given its numbers, in their order; then those of each
-//! VRF are made by address, so that they go through the table from one end to the other.
+//! Plain routes that follow each other, made together: first each is read and checked, in their order; then those of each VRF are given
+//! the numbers of their next hops, and made by address, so that they go through the table from one end to the other.
 //!
 //! What comes of it is what comes of one after the other, or nothing: if one is refused, or a limit might be exceeded on the way, it is for
 //! the caller to make them one after the other, and so to find out which and why.
