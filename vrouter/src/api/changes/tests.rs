@@ -242,3 +242,17 @@ fn fields_said_twice_are_merged() {
         assert_eq!(said, std::slice::from_ref(&wanted));
     }
 }
+
+/// A fifth byte of a number has bits that 32 have no room for.
+#[test]
+fn a_number_beyond_32_bits_fits_no_mould() {
+    let prefix = Some(v1::Prefix { address: vec![10, 0, 0, 0], length: u32::MAX });
+    let key = v1::RouteKey { vrf: "red".into(), prefix, owner: String::new() };
+    let kind = Some(v1::object_key::Kind::Route(key));
+    let mut bytes = v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind })) }.encode_to_vec();
+    let mut reader = Reader::default();
+    assert!((0..9).all(|_| reader.read(&bytes).is_some()));
+    let last = bytes.windows(5).position(|five| five == [0xff, 0xff, 0xff, 0xff, 0x0f]).unwrap() + 4;
+    bytes[last] = 0x1f;
+    assert!(reader.read(&bytes).is_none());
+}
