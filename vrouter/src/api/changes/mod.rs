@@ -3,7 +3,6 @@
 mod plain;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use prost::bytes::{Buf, BufMut};
@@ -21,7 +20,7 @@ const CHANGE: u32 = 1;
 const KEY: u8 = (CHANGE << 3) as u8 | WireType::LengthDelimited as u8;
 
 /// `vrouter.v1.Changes`, encoded. Each of them was read once, so that it can be read again.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Changes {
     /// A field each, as the message has them.
     bytes: Vec<u8>,
@@ -30,7 +29,7 @@ pub struct Changes {
     broken: Option<usize>,
     /// There is one that may give a name a number.
     numbers: bool,
-    /// Reads what is added. No part of what is said.
+    /// Reads what is added.
     reader: Reader,
 }
 
@@ -148,6 +147,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// Changes from one of them on. A clone goes on from the same one.
+#[derive(Clone)]
 pub struct Iter<'a> {
     rest: &'a [u8],
     reader: Reader,
@@ -159,12 +159,6 @@ impl<'a> Iterator for Iter<'a> {
     #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
         Some(Item::read(&mut self.reader, next(&mut self.rest)?).expect("it was read before"))
-    }
-}
-
-impl Clone for Iter<'_> {
-    fn clone(&self) -> Self {
-        Iter { rest: self.rest, reader: Reader::default() }
     }
 }
 
@@ -183,27 +177,6 @@ impl<'a> Item<'a> {
             Item::Route(route) => route.to_change(),
             Item::Other(change) => change.into_owned(),
         }
-    }
-}
-
-impl Clone for Changes {
-    fn clone(&self) -> Changes {
-        let Changes { count, broken, numbers, .. } = *self;
-        Changes { bytes: self.bytes.clone(), count, broken, numbers, reader: Reader::default() }
-    }
-}
-
-impl PartialEq for Changes {
-    fn eq(&self, other: &Changes) -> bool {
-        self.bytes == other.bytes
-    }
-}
-
-impl Eq for Changes {}
-
-impl Hash for Changes {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.bytes.hash(state);
     }
 }
 
