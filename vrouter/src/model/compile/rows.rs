@@ -67,39 +67,11 @@ enum Rerouted {
     Noticed,
 }
 
-/// Changes of so many routes are sorted digit by digit: where fewer are compared, that is faster.
-const MANY: usize = 2048;
-
-/// By address and then length, none twice: so that neighbours in the FIB are written one after the other.
-fn in_order(changed: &mut ChangedRoutes) {
-    let ChangedRoutes { v4, v6 } = changed;
-    // as those are that were made together
-    let sorted =
-        v4.is_sorted_by_key(|change| (change.0, change.1)) && v6.is_sorted_by_key(|change| (change.0, change.1));
-    if sorted {
-        keep_last(v4);
-        keep_last(v6);
-        return;
-    }
-    let key = |change: &Change<u32, NextHopId>| u64::from(change.0) << 8 | u64::from(change.1);
-    if v4.len() < MANY {
-        v4.sort_by_key(key);
-    } else {
-        radsort::sort_by_key(v4, key);
-    }
-    if v6.len() < MANY {
-        v6.sort_by_key(|change| (change.0, change.1));
-    } else {
-        // each leaves those in order that are alike
-        radsort::sort_by_key(v6, |change| change.1);
-        radsort::sort_by_key(v6, |change| change.0);
-    }
-    keep_last(v4);
-    keep_last(v6);
-}
-
-/// Of several with the same prefix.
-fn keep_last<A: Copy + Eq>(changes: &mut Vec<Change<A, NextHopId>>) {
+/// By address and then length, none twice: so that neighbours in the FIB are written one after the other. Those that were made together are
+/// so already, which the sort sees.
+fn in_order<A: Copy + Ord>(changes: &mut Vec<Change<A, NextHopId>>) {
+    changes.sort_by_key(|change| (change.0, change.1));
+    // the last one of a prefix counts
     changes.dedup_by(|later, kept| {
         let same = (later.0, later.1) == (kept.0, kept.1);
         if same {
@@ -117,7 +89,8 @@ fn route(
     compiled: &Compiled,
     touched: &mut Touched,
 ) -> Rerouted {
-    in_order(&mut changed);
+    in_order(&mut changed.v4);
+    in_order(&mut changed.v6);
     let underlay = state.settings.underlay == Some(row.id);
     let mut rerouted = Rerouted::No;
     let mut noticed_by = Noticed::default();
