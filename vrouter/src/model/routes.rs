@@ -144,26 +144,38 @@ fn set<K: Ord>(
     offer: Option<(u32, NextHopId)>,
 ) -> (Option<(u32, NextHopId)>, Left) {
     let new = offer.map(|(preference, next_hop)| Offer { source, preference, next_hop });
-    let mut there = match (routes.entry(key), new) {
-        (Entry::Vacant(_), None) => return (None, Left::None),
-        (Entry::Vacant(free), Some(new)) => {
-            free.insert(Offers::One(new));
-            return (None, Left::One(new.next_hop));
+    at(routes, key, |offers| {
+        let old = turn(offers, source, new);
+        let left = match offers {
+            None => Left::None,
+            Some(Offers::One(one)) => Left::One(one.next_hop),
+            Some(Offers::Several(_)) => Left::Several,
+        };
+        (old, left)
+    })
+}
+
+/// Changes the offers for one prefix.
+fn at<K: Ord, T>(routes: &mut BTreeMap<K, Offers>, key: K, change: impl FnOnce(&mut Option<Offers>) -> T) -> T {
+    match routes.entry(key) {
+        Entry::Vacant(free) => {
+            let mut offers = None;
+            let changed = change(&mut offers);
+            if let Some(offers) = offers {
+                free.insert(offers);
+            }
+            changed
         }
-        (Entry::Occupied(there), _) => there,
-    };
-    let mut offers = Some(std::mem::replace(there.get_mut(), NOTHING));
-    let old = turn(&mut offers, source, new);
-    let left = match &offers {
-        None => Left::None,
-        Some(Offers::One(one)) => Left::One(one.next_hop),
-        Some(Offers::Several(_)) => Left::Several,
-    };
-    match offers {
-        Some(offers) => *there.get_mut() = offers,
-        None => drop(there.remove()),
+        Entry::Occupied(mut there) => {
+            let mut offers = Some(std::mem::replace(there.get_mut(), NOTHING));
+            let changed = change(&mut offers);
+            match offers {
+                Some(offers) => *there.get_mut() = offers,
+                None => drop(there.remove()),
+            }
+            changed
+        }
     }
-    (old, left)
 }
 
 /// In place of what is changed just now.
@@ -218,23 +230,7 @@ fn apply<A: Copy + Ord>(
     debug_assert!(changes.is_sorted_by_key(key), "sorted");
     if routes.len() / FAR > changes.len() {
         for change in changes {
-            match routes.entry(key(change)) {
-                Entry::Vacant(free) => {
-                    let mut offers = None;
-                    make(&mut offers, change, &mut told);
-                    if let Some(offers) = offers {
-                        free.insert(offers);
-                    }
-                }
-                Entry::Occupied(mut there) => {
-                    let mut offers = Some(std::mem::replace(there.get_mut(), NOTHING));
-                    make(&mut offers, change, &mut told);
-                    match offers {
-                        Some(offers) => *there.get_mut() = offers,
-                        None => drop(there.remove()),
-                    }
-                }
-            }
+            at(routes, key(change), |offers| make(offers, change, &mut told));
         }
         return;
     }
