@@ -17,7 +17,7 @@ use crate::model::records::{Hop, Prefix};
 use crate::model::routes::{Change, RouteTable, Source, Turned};
 use crate::model::state::{ChangedRoutes, State};
 
-/// Changes of one family of so many are sorted digit by digit: where fewer are compared, that is faster.
+/// Changes of one family of so many are sorted digit by digit; fewer are sorted faster by comparing them.
 const MANY: usize = 2048;
 
 /// Routes that follow each other in a batch.
@@ -35,7 +35,6 @@ pub(in crate::model) struct Run<'a> {
     v6: Vec<Change<u128>>,
     /// Each time that another one follows: it has one user more until the end.
     owners: Vec<u32>,
-    puts: usize,
     last_vrf: Option<(&'a str, u32)>,
     last_owner: Option<&'a str>,
     refused: bool,
@@ -59,7 +58,6 @@ impl<'a> Run<'a> {
             v4: Vec::new(),
             v6: Vec::new(),
             owners: Vec::new(),
-            puts: 0,
             last_vrf: None,
             last_owner: None,
             refused: false,
@@ -90,7 +88,6 @@ impl<'a> Run<'a> {
             let tunnel = route.tunnel().filter(|_| tenant && !read::is_link_local(prefix))?;
             preference = route::preference(route.preference());
             next_hop = NextHopId(self.tunnel(route::tunnel(state, tunnel.remote, Some(&tunnel.encap)).ok()?));
-            self.puts += 1;
         }
         match prefix.address {
             IpAddr::V4(address) => {
@@ -141,7 +138,7 @@ impl<'a> Run<'a> {
     /// Makes all of them; false: none, they are to be made one after the other.
     pub fn make(mut self, state: &mut State) -> bool {
         let mark = state.journal.len();
-        let made = !self.refused && self.is_within(state) && self.make_all(state);
+        let made = !self.refused && state.owners.used() <= state.limits.owners && self.make_all(state);
         if !made {
             state.rollback_to(mark);
         }
@@ -149,12 +146,7 @@ impl<'a> Run<'a> {
         made
     }
 
-    /// That as many routes and owners may be there at once, whatever comes first.
-    fn is_within(&self, state: &State) -> bool {
-        let (neighbours, limits) = (state.neighbours.len(), &state.limits);
-        state.offers - neighbours + self.puts <= limits.routes && state.owners.used() <= limits.owners
-    }
-
+    /// False: one was refused, or there might be too many of something for a while. Then some may be made.
     fn make_all(&mut self, state: &mut State) -> bool {
         sort(&mut self.v4, |changes| {
             let low = |change: &Change<u32>| u64::from(change.address) << 8 | u64::from(change.length);
@@ -168,14 +160,19 @@ impl<'a> Run<'a> {
         });
         state.journal.reserve(self.v4.len() + self.v6.len());
         let mut taken = Taken::new(&self.tunnels, state.hops.used());
+        // whatever comes first, there are no more than if all that are new came before any goes
+        let mut most = state.offers - state.neighbours.len();
         let (mut v4, mut v6) = (&mut self.v4[..], &mut self.v6[..]);
         let made = self.vrfs.iter().enumerate().all(|(place, of)| {
             let (own4, own6);
             (own4, v4) = split(std::mem::take(&mut v4), place as u32);
             (own6, v6) = split(std::mem::take(&mut v6), place as u32);
-            taken.resolve(state, of.vrf, own4)
-                && taken.resolve(state, of.vrf, own6)
-                && Ledger::new(state, of.vrf).make(own4, own6)
+            if !(taken.resolve(state, of.vrf, own4) && taken.resolve(state, of.vrf, own6)) {
+                return false;
+            }
+            let new = VrfRun::new(state, of.vrf).make(own4, own6);
+            most += new.unwrap_or_default();
+            new.is_some() && most <= state.limits.routes
         });
         taken.held.iter().for_each(|next_hop| state.hops.release(*next_hop));
         made
@@ -234,24 +231,26 @@ impl<'a> Taken<'a> {
     }
 }
 
-/// Keeps the counts of a VRF's routes, and the journal.
-struct Ledger<'s> {
+/// Those of one VRF while they are made: the counts of its routes, and the journal.
+struct VrfRun<'s> {
     vrf: VrfId,
     state: &'s mut State,
     changed: ChangedRoutes,
     refused: bool,
+    /// Offers that were not there.
+    new: usize,
     /// Offers through tunnels that are no more, by their owners.
     gone: Vec<(u32, usize)>,
 }
 
-impl<'s> Ledger<'s> {
-    fn new(state: &'s mut State, vrf: VrfId) -> Ledger<'s> {
+impl<'s> VrfRun<'s> {
+    fn new(state: &'s mut State, vrf: VrfId) -> VrfRun<'s> {
         let changed = state.dirty.routes.remove(&vrf).unwrap_or_default();
-        Ledger { vrf, state, changed, refused: false, gone: Vec::new() }
+        VrfRun { vrf, state, changed, refused: false, new: 0, gone: Vec::new() }
     }
 
-    /// Makes those of the VRF, sorted. False: one was refused, and some may be made.
-    fn make(mut self, v4: &[Change<u32>], v6: &[Change<u128>]) -> bool {
+    /// Makes them, sorted; how many offers are new. `None`: one was refused, and some may be made.
+    fn make(mut self, v4: &[Change<u32>], v6: &[Change<u128>]) -> Option<usize> {
         let mut table = self.state.routes.remove(&self.vrf).unwrap_or_default();
         self.take_on(v4);
         self.take_on(v6);
@@ -287,8 +286,9 @@ impl<'s> Ledger<'s> {
                 return self.came_to_nothing(change.owner, new);
             }
         };
-        if let Some((_, next_hop)) = old {
-            self.is_gone(change.owner, next_hop);
+        match old {
+            Some((_, next_hop)) => self.is_gone(change.owner, next_hop),
+            None => self.new += 1,
         }
         let best = match left {
             [] => None,
@@ -319,8 +319,8 @@ impl<'s> Ledger<'s> {
         self.state.hops.release(next_hop.0);
     }
 
-    /// Gives the table back. False: a change was refused.
-    fn settle(self, table: RouteTable) -> bool {
+    /// Gives the table back.
+    fn settle(self, table: RouteTable) -> Option<usize> {
         let gone: usize = self.gone.iter().map(|(_, count)| count).sum();
         for (owner, count) in self.gone {
             self.state.owners.release_by(owner, count as u32);
@@ -333,6 +333,6 @@ impl<'s> Ledger<'s> {
         if !table.is_empty() {
             self.state.routes.insert(self.vrf, table);
         }
-        !self.refused
+        (!self.refused).then_some(self.new)
     }
 }

@@ -9,6 +9,7 @@ use super::answers::answers;
 use super::network::*;
 use super::properties::{DEFAULT, start};
 use crate::api::{Item, text, v1};
+use crate::model::change::Run;
 use crate::model::{Batch, Limits, Model, NewPort, Said, Unopened};
 use v1::change::Op;
 use v1::object::Kind;
@@ -182,4 +183,28 @@ fn many_routes_are_as_if_one_after_the_other() {
     assert!(model.list(v1::Kind::All, "") == twin.list(v1::Kind::All, ""));
     assert_eq!(rows(&model), rows(&twin));
     assert_eq!(answers(&model), answers(&twin));
+}
+
+/// What is there already takes no room: a controller that says all of it again is not told apart from one that says it for the first time.
+#[test]
+fn what_is_there_is_made_together_however_tight_the_limit() {
+    let put = |preference| -> v1::Changes {
+        let route = |at| v1::Route { preference, ..route("red", &format!("10.99.{at}.0/24"), vxlan("10.0.0.2", 1)) };
+        let changes: Vec<_> = (0..50).map(|at| put(Kind::Route(route(at)))).collect();
+        changes.into()
+    };
+    let mut model = start(true, DEFAULT);
+    let mut together = |limits: Option<usize>, preference| {
+        let state = &mut model.state;
+        state.limits.routes = limits.unwrap_or(state.offers - state.neighbours.len());
+        let (changes, mut run) = (put(preference), Run::new("bgp"));
+        for item in changes.iter() {
+            let Item::Route(route) = item else { panic!("not plain: {item:?}") };
+            run.add(state, &route);
+        }
+        run.make(state)
+    };
+    assert!(!together(None, 1), "there is no room for one more");
+    assert!(together(Some(99), 1));
+    assert!(together(None, 2), "none is new");
 }
