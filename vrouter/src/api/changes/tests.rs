@@ -243,15 +243,18 @@ fn fields_said_twice_are_merged() {
     }
 }
 
-/// A fifth byte of a number has bits that 32 have no room for.
+/// A fifth byte of a number has bits that 32 have no room for, and bytes may be missing, as many as there are moulds.
 #[test]
-fn a_number_beyond_32_bits_fits_no_mould() {
+fn what_is_too_large_or_cut_fits_no_mould() {
     let prefix = Some(v1::Prefix { address: vec![10, 0, 0, 0], length: u32::MAX });
-    let key = v1::RouteKey { vrf: "red".into(), prefix, owner: String::new() };
+    let key = v1::RouteKey { vrf: "red".into(), prefix, owner: "somebody".into() };
     let kind = Some(v1::object_key::Kind::Route(key));
     let mut bytes = v1::Change { op: Some(Op::Delete(v1::ObjectKey { kind })) }.encode_to_vec();
     let mut reader = Reader::default();
     assert!((0..9).all(|_| reader.read(&bytes).is_some()));
+    for missing in 1..bytes.len() {
+        assert!(reader.read(&bytes[..bytes.len() - missing]).is_none(), "{missing}");
+    }
     let last = bytes.windows(5).position(|five| five == [0xff, 0xff, 0xff, 0xff, 0x0f]).unwrap() + 4;
     bytes[last] = 0x1f;
     assert!(reader.read(&bytes).is_none());
